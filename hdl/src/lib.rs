@@ -1,0 +1,1 @@
+//! Plans, simulates and emits synthesizable Verilog for integer networks.

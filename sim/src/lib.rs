@@ -1,0 +1,1 @@
+//! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks.

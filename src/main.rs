@@ -1,0 +1,2 @@
+//! `dq`: the command line.
+fn main() {}

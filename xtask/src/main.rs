@@ -1,0 +1,2 @@
+//! Set-up and the two main jobs: `cargo xtask demo`, `cargo xtask test`.
+fn main() {}
