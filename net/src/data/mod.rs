@@ -5,6 +5,8 @@
 
 mod cifar10;
 mod files;
+mod idx;
+mod svhn;
 
 use std::path::{Path, PathBuf};
 
@@ -108,11 +110,28 @@ enum Source {
 }
 
 /// Every data set there is.
-pub const SETS: &[Set] = &[Set {
-    name: "cifar10",
-    about: "CIFAR-10: 50,000 + 10,000 colour photographs of ten classes, 32×32 (binary version)",
-    source: Source::Folder(cifar10::load),
-}];
+pub const SETS: &[Set] = &[
+    Set {
+        name: "cifar10",
+        about: "CIFAR-10: 50,000 + 10,000 colour photographs of ten classes, 32×32 (binary version)",
+        source: Source::Folder(cifar10::load),
+    },
+    Set {
+        name: "svhn",
+        about: "SVHN: 73,257 + 26,032 digits of house numbers, 32×32 in colour (MATLAB files, cropped digits)",
+        source: Source::Folder(svhn::load),
+    },
+    Set {
+        name: "mnist",
+        about: "MNIST: 60,000 + 10,000 handwritten digits, 28×28 in grey (IDX files, gzipped or not)",
+        source: Source::Folder(idx::mnist),
+    },
+    Set {
+        name: "fashion-mnist",
+        about: "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28×28 in grey (IDX files, gzipped or not)",
+        source: Source::Folder(idx::fashion_mnist),
+    },
+];
 
 /// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
