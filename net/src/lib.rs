@@ -1,4 +1,26 @@
 //! `dq-net`: the integer network — kinds of layer, shape and range rules, reference meaning in plain loops, file
 //! format, image data sets. Never knows of hardware, attacks or libtorch, and has no float in its meaning.
 
+pub mod atomic;
 pub mod data;
+mod error;
+mod file;
+mod float;
+mod graph;
+pub mod layer;
+mod network;
+mod pack;
+mod provenance;
+mod range;
+mod shape;
+mod wire;
+
+pub use error::{Fault, FileError, NetworkError};
+pub use file::{AnyNetwork, FORMAT_VERSION, content_hash, read_any, read_network, to_json, write_network};
+pub use float::{FloatLayer, FloatNetwork, FloatNode, read_float, write_float};
+pub use layer::Layer;
+pub use network::{Network, Node};
+pub use provenance::{LayerProof, Proof, Provenance};
+pub use range::Range;
+pub use shape::Shape;
+pub use wire::Wire;

@@ -1,0 +1,86 @@
+//! Errors that name the place: file, node, field, what was expected, what was found.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// What is wrong with one field of a layer, before it is known which node it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field, e.g. `weights` or `thresholds[3]`.
+    pub field: String,
+    /// What would have been right.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+impl Fault {
+    /// A fault in `field`.
+    pub fn new(field: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self { field: field.into(), expected: expected.into(), found: found.to_string() }
+    }
+}
+
+/// Why a list of nodes is no network.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("node `{node}`, {field}: expected {expected}, found {found}")]
+pub struct NetworkError {
+    /// The node's name (or its position where the name itself is wrong).
+    pub node: String,
+    /// The field of the node.
+    pub field: String,
+    /// What would have been right.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+impl NetworkError {
+    /// `fault`, found in `node`.
+    pub fn at(node: impl Into<String>, fault: Fault) -> Self {
+        Self { node: node.into(), field: fault.field, expected: fault.expected, found: fault.found }
+    }
+}
+
+/// Why a model file could not be read or written.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// The operating system refused.
+    #[error("{path}: {action}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is not JSON, or not of this structure.
+    #[error("{path}: not a model file: {reason}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        reason: String,
+    },
+    /// A field of the file itself is wrong (format, version, checksum, …).
+    #[error("{path}: {field}: expected {expected}, found {found}", path = path.display())]
+    Field {
+        /// The file.
+        path: PathBuf,
+        /// The field.
+        field: String,
+        /// What would have been right.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The nodes do not make a network.
+    #[error("{path}: {source}", path = path.display())]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// Node and field.
+        source: NetworkError,
+    },
+}

@@ -1,0 +1,39 @@
+//! Input: the image as the camera or host sends it.
+
+use super::Kind;
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+
+/// uint8 pixels, row-major, channels fastest. Real value = pixel / 255.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Shape of the image.
+    pub shape: Shape,
+}
+
+impl Kind for Input {
+    fn name(&self) -> &'static str {
+        "input"
+    }
+
+    fn arity(&self) -> usize {
+        0
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let rule = "height, width and channels of at least 1, at most 2^26 pixels";
+        self.shape.checked_len().map(|_| ()).ok_or_else(|| Fault::new("shape", rule, self.shape))
+    }
+
+    fn shape(&self, _: &[Shape]) -> Result<Shape, Fault> {
+        Ok(self.shape)
+    }
+
+    fn range(&self, _: &[Wire]) -> Result<Range, Fault> {
+        Ok(Range::levels(8))
+    }
+
+    fn eval(&self, _: &[ArrayView3<i32>]) -> Array3<i32> {
+        panic!("an input's values are given, not computed")
+    }
+}

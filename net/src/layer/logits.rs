@@ -1,0 +1,68 @@
+//! Logits: the scores of the classes. One scale for the tensor, and a bias of whole accumulator units.
+
+use super::Kind;
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+
+/// `score = acc + bias`. The label is the arg max of the scores, the lowest index on ties ([`Logits::label`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    /// Bias a class, in accumulator units.
+    pub bias: Vec<i32>,
+    /// Real logit of one accumulator unit: for people and for the loss of gradients, never for the label.
+    pub scale: f64,
+}
+
+impl Logits {
+    /// The label of `scores`: arg max, lowest index on ties.
+    pub fn label(scores: impl IntoIterator<Item = i32>) -> usize {
+        let mut best = (0, i32::MIN);
+        for (class, score) in scores.into_iter().enumerate() {
+            if score > best.1 {
+                best = (class, score);
+            }
+        }
+        best.0
+    }
+}
+
+impl Kind for Logits {
+    fn name(&self) -> &'static str {
+        "logits"
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        if self.bias.len() < 2 {
+            return Err(Fault::new("bias", "at least 2 classes", self.bias.len()));
+        }
+        if !(self.scale.is_finite() && self.scale > 0.0) {
+            return Err(Fault::new("scale", "finite and above 0", self.scale));
+        }
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
+        let wanted = Shape::new(1, 1, self.bias.len());
+        if inputs[0] != wanted {
+            return Err(Fault::new(
+                "bias",
+                format!("one a class for an input of {}", inputs[0]),
+                self.bias.len(),
+            ));
+        }
+        Ok(wanted)
+    }
+
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
+        let Range { lo, hi } = inputs[0].range;
+        let least = i64::from(*self.bias.iter().min().expect("checked: not empty"));
+        let most = i64::from(*self.bias.iter().max().expect("checked: not empty"));
+        Ok(Range::new(lo + least, hi + most))
+    }
+
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
+        let mut scores = inputs[0].to_owned();
+        scores.iter_mut().zip(&self.bias).for_each(|(score, bias)| *score += bias);
+        scores
+    }
+}

@@ -1,0 +1,135 @@
+//! Step: the quantizer. One monotone step function a channel, into which bias, batch normalization, activation and
+//! uniform quantization fold exactly.
+
+use super::Kind;
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array2, Array3, ArrayView3, Axis};
+
+/// `level = #{t : dir·acc ≥ T[t]}`, with `2^bits − 1` thresholds a channel.
+///
+/// With `lo..=hi` the range of `dir·acc`, every threshold lies in `lo..=hi + 1`: `lo` is crossed always, `hi + 1` never.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Bits of a level, 1 to 8.
+    pub bits: u8,
+    /// Direction a channel: −1 where the function falls (a negative gain), else +1.
+    pub dir: Vec<i8>,
+    /// Thresholds, channel × `2^bits − 1`, not descending within a channel.
+    pub thresholds: Array2<i32>,
+    /// What gradients and norms read; never the meaning.
+    pub surrogate: Surrogate,
+}
+
+/// The real function behind a [`Step`], for the straight-through gradient and for norms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Surrogate {
+    /// Real slope a channel: levels per accumulator unit, of the same sign as the direction (0 for a constant).
+    pub gain: Vec<f64>,
+    /// First accumulator a channel at which the gradient passes.
+    pub open_lo: Vec<i32>,
+    /// Last accumulator a channel at which the gradient passes; below `open_lo` where it never does.
+    pub open_hi: Vec<i32>,
+    /// Real value of one level, e.g. 6/15 for 4-bit ReLU6.
+    pub unit: f64,
+}
+
+impl Step {
+    /// Clips thresholds of any size into what [`Step`] demands for accumulators within `input`.
+    ///
+    /// `thresholds`: channel × `2^bits − 1`, in units of `dir·acc`.
+    pub fn clip_thresholds(thresholds: &Array2<i64>, dir: &[i8], input: Range) -> Array2<i32> {
+        let mut clipped = Array2::zeros(thresholds.dim());
+        for ((channel, t), out) in clipped.indexed_iter_mut() {
+            let range = input.directed(dir[channel]);
+            *out = thresholds[[channel, t]].clamp(range.lo, range.hi + 1) as i32;
+        }
+        clipped
+    }
+
+    /// The level of one accumulator of `channel`.
+    pub fn level(&self, channel: usize, acc: i32) -> i32 {
+        let directed = i32::from(self.dir[channel]) * acc;
+        self.thresholds.row(channel).iter().filter(|&&t| directed >= t).count() as i32
+    }
+}
+
+impl Kind for Step {
+    fn name(&self) -> &'static str {
+        "step"
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        if !(1..=8).contains(&self.bits) {
+            return Err(Fault::new("bits", "1 to 8", self.bits));
+        }
+        let (channels, count) = self.thresholds.dim();
+        let wanted = (1 << self.bits) - 1;
+        if count != wanted {
+            return Err(Fault::new(
+                "thresholds",
+                format!("{wanted} a channel for {} bits", self.bits),
+                count,
+            ));
+        }
+        let surrogate = &self.surrogate;
+        for (field, len) in [
+            ("dir", self.dir.len()),
+            ("surrogate.gain", surrogate.gain.len()),
+            ("surrogate.open_lo", surrogate.open_lo.len()),
+            ("surrogate.open_hi", surrogate.open_hi.len()),
+        ] {
+            if len != channels {
+                return Err(Fault::new(field, format!("{channels} entries, one a channel"), len));
+            }
+        }
+        if let Some(c) = self.dir.iter().position(|d| d.abs() != 1) {
+            return Err(Fault::new(format!("dir[{c}]"), "−1 or +1", self.dir[c]));
+        }
+        let fits = |c: &usize| {
+            let gain = surrogate.gain[*c];
+            !gain.is_finite() || gain * f64::from(self.dir[*c]) < 0.0
+        };
+        if let Some(c) = (0..channels).find(fits) {
+            let rule = format!("finite, of the direction's sign ({:+})", self.dir[c]);
+            return Err(Fault::new(format!("surrogate.gain[{c}]"), rule, surrogate.gain[c]));
+        }
+        if !(surrogate.unit.is_finite() && surrogate.unit > 0.0) {
+            return Err(Fault::new("surrogate.unit", "finite and above 0", surrogate.unit));
+        }
+        for (c, row) in self.thresholds.axis_iter(Axis(0)).enumerate() {
+            if let Some(t) = (1..count).find(|&t| row[t - 1] > row[t]) {
+                let found = format!("{} then {}", row[t - 1], row[t]);
+                return Err(Fault::new(format!("thresholds[{c}][{t}]"), "not below the one before", found));
+            }
+        }
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
+        let channels = self.thresholds.dim().0;
+        if inputs[0].channels != channels {
+            return Err(Fault::new("thresholds", format!("{} channels", inputs[0].channels), channels));
+        }
+        Ok(inputs[0])
+    }
+
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
+        let count = self.thresholds.dim().1;
+        for (c, row) in self.thresholds.axis_iter(Axis(0)).enumerate() {
+            let range = inputs[0].range.directed(self.dir[c]);
+            for (t, value) in [(0, row[0]), (count - 1, row[count - 1])] {
+                if !Range::new(range.lo, range.hi + 1).contains(value.into()) {
+                    let rule =
+                        format!("{} to {}, the range of its input and one more", range.lo, range.hi + 1);
+                    return Err(Fault::new(format!("thresholds[{c}][{t}]"), rule, value));
+                }
+            }
+        }
+        Ok(Range::levels(self.bits))
+    }
+
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
+        let x = inputs[0];
+        Array3::from_shape_fn(x.dim(), |(y, column, c)| self.level(c, x[[y, column, c]]))
+    }
+}

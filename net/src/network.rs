@@ -1,0 +1,161 @@
+//! The integer network: named nodes in topological order, checked once at the door.
+
+use crate::error::{Fault, NetworkError};
+use crate::layer::{Layer, Logits};
+use crate::provenance::{Proof, Provenance};
+use crate::{graph, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+
+/// One node: a layer and the names of the nodes it reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// Name: also the instance's and the ROM's name in hardware.
+    pub name: String,
+    /// What it computes.
+    pub layer: Layer,
+    /// Names of earlier nodes.
+    pub inputs: Vec<String>,
+}
+
+/// A network that passed every check. All arithmetic is integer and deterministic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Name of the network.
+    pub name: String,
+    /// How it was made.
+    pub provenance: Provenance,
+    /// What was proved of it against its float model.
+    pub proof: Option<Proof>,
+    nodes: Vec<Node>,
+    sources: Vec<Vec<usize>>,
+    wires: Vec<Wire>,
+}
+
+impl Network {
+    /// The only door: checks names, graph, fields, shapes and ranges, and that every accumulator fits. The first node
+    /// is the one Input, the last one the Logits.
+    pub fn new(name: impl Into<String>, nodes: Vec<Node>) -> Result<Self, NetworkError> {
+        let sources = graph::resolve(nodes.iter().map(|n| (n.name.as_str(), n.inputs.as_slice())))?;
+        let mut wires: Vec<Wire> = Vec::with_capacity(nodes.len());
+        for (i, node) in nodes.iter().enumerate() {
+            let wire = check_node(&nodes, i, &sources[i], &wires);
+            wires.push(wire.map_err(|fault| NetworkError::at(&node.name, fault))?);
+        }
+        Ok(Self { name: name.into(), provenance: Provenance::default(), proof: None, nodes, sources, wires })
+    }
+
+    /// Nodes in topological order.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Positions of the nodes that node `i` reads.
+    pub fn sources(&self, i: usize) -> &[usize] {
+        &self.sources[i]
+    }
+
+    /// Shape and range of node `i`'s output.
+    pub fn wire(&self, i: usize) -> Wire {
+        self.wires[i]
+    }
+
+    /// Position of the node called `name`.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.nodes.iter().position(|n| n.name == name)
+    }
+
+    /// Shape of the image.
+    pub fn input_shape(&self) -> Shape {
+        self.wires[0].shape
+    }
+
+    /// The last node.
+    pub fn logits(&self) -> &Logits {
+        match &self.nodes.last().expect("checked: not empty").layer {
+            Layer::Logits(logits) => logits,
+            _ => unreachable!("checked: the last node is the logits"),
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.logits().bias.len()
+    }
+
+    /// Multiply-accumulates of node `i` for one image.
+    pub fn macs(&self, i: usize) -> u64 {
+        let input = self.sources[i].first().map_or(self.wires[i].shape, |&s| self.wires[s].shape);
+        self.nodes[i].layer.kind().macs(input, self.wires[i].shape)
+    }
+
+    /// Real value of one unit of node `i`'s output (for people and norms): 1/255 at the input, the step's unit after
+    /// it, divided by the window's size after a sum (which stands for a mean); `None` for accumulators.
+    pub fn unit(&self, i: usize) -> Option<f64> {
+        let through = |count: usize| Some(self.unit(self.sources[i][0])? / count as f64);
+        match &self.nodes[i].layer {
+            Layer::Input(_) => Some(1.0 / 255.0),
+            Layer::Step(step) => Some(step.surrogate.unit),
+            Layer::MaxPool(_) => through(1),
+            Layer::SumPool(pool) => through(pool.window[0] * pool.window[1]),
+            Layer::GlobalSum(_) => {
+                let shape = self.wires[self.sources[i][0]].shape;
+                through(shape.height * shape.width)
+            }
+            Layer::Logits(logits) => Some(logits.scale),
+            Layer::Conv(_) | Layer::Dense(_) => None,
+        }
+    }
+
+    /// The reference: every node's output for one image (height × width × channels), in node order.
+    ///
+    /// # Panics
+    /// If the image is not of [`Network::input_shape`].
+    pub fn eval_nodes(&self, image: ArrayView3<u8>) -> Vec<Array3<i32>> {
+        assert_eq!(image.dim(), self.input_shape().dim(), "image shape");
+        let mut outputs: Vec<Array3<i32>> = Vec::with_capacity(self.nodes.len());
+        for (i, node) in self.nodes.iter().enumerate() {
+            let inputs: Vec<_> = self.sources[i].iter().map(|&s| outputs[s].view()).collect();
+            let output = match &node.layer {
+                Layer::Input(_) => image.mapv(i32::from),
+                layer => layer.kind().eval(&inputs),
+            };
+            outputs.push(output);
+        }
+        outputs
+    }
+
+    /// The reference: scores of one image.
+    pub fn eval(&self, image: ArrayView3<u8>) -> Vec<i32> {
+        self.eval_nodes(image).pop().expect("checked: not empty").into_iter().collect()
+    }
+}
+
+/// Checks node `i` and gives its output wire.
+fn check_node(nodes: &[Node], i: usize, sources: &[usize], wires: &[Wire]) -> Result<Wire, Fault> {
+    let layer = &nodes[i].layer;
+    let kind = layer.kind();
+    let place = |first: bool, last: bool, found: &str| {
+        let rule = match (first, last) {
+            (true, _) => "the input as the first node, and only there",
+            _ => "the logits as the last node, and only there",
+        };
+        Err(Fault::new("kind", rule, found))
+    };
+    if matches!(layer, Layer::Input(_)) != (i == 0) {
+        return place(true, false, kind.name());
+    }
+    if matches!(layer, Layer::Logits(_)) != (i + 1 == nodes.len()) {
+        return place(false, true, kind.name());
+    }
+    if sources.len() != kind.arity() {
+        return Err(Fault::new("inputs", format!("{} of them", kind.arity()), sources.len()));
+    }
+    kind.check()?;
+    let inputs: Vec<Wire> = sources.iter().map(|&s| wires[s]).collect();
+    let shape = kind.shape(&inputs.iter().map(|w| w.shape).collect::<Vec<_>>())?;
+    let range: Range = kind.range(&inputs)?;
+    if !range.fits_accumulator() {
+        return Err(Fault::new("range", "accumulators within ±2^30", range));
+    }
+    Ok(Wire { shape, range })
+}

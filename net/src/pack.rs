@@ -1,0 +1,150 @@
+//! Integers packed at their own width, for files: little-endian bit order, base64 text.
+
+use crate::error::Fault;
+use crate::shape::MAX_ELEMENTS;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bitvec::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// A tensor of integers: element `i` is `offset + word[i]`, words of `bits` bits, first index slowest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedInts {
+    shape: Vec<usize>,
+    bits: u8,
+    offset: i64,
+    data: String,
+}
+
+impl PackedInts {
+    /// Packs `values` of shape `shape`, which all lie in `offset ..= offset + 2^bits − 1`.
+    pub fn pack(shape: &[usize], bits: u8, offset: i64, values: impl IntoIterator<Item = i64>) -> Self {
+        let mut words: BitVec<u8, Lsb0> = BitVec::new();
+        for value in values {
+            let word = (value - offset) as u64;
+            assert!(word >> bits == 0, "{value} needs more than {bits} bits above {offset}");
+            words.extend_from_bitslice(&word.view_bits::<Lsb0>()[..bits.into()]);
+        }
+        assert_eq!(words.len(), shape.iter().product::<usize>() * usize::from(bits));
+        words.set_uninitialized(false);
+        Self { shape: shape.to_vec(), bits, offset, data: STANDARD.encode(words.as_raw_slice()) }
+    }
+
+    /// Unpacks a tensor of `rank` dimensions. Nothing is allocated before size and data agree.
+    pub fn unpack(&self, field: &str, rank: usize) -> Result<(Vec<usize>, Vec<i64>), Fault> {
+        if self.shape.len() != rank {
+            return Err(Fault::new(format!("{field}.shape"), format!("{rank} dimensions"), self.shape.len()));
+        }
+        if !(1..=32).contains(&self.bits) {
+            return Err(Fault::new(format!("{field}.bits"), "1 to 32", self.bits));
+        }
+        if self.offset.unsigned_abs() > 1 << 40 {
+            return Err(Fault::new(format!("{field}.offset"), "at most 2^40 in magnitude", self.offset));
+        }
+        let count =
+            self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS);
+        let Some(count) = count else {
+            let shape = format!("{:?}", self.shape);
+            return Err(Fault::new(
+                format!("{field}.shape"),
+                format!("at most {MAX_ELEMENTS} elements"),
+                shape,
+            ));
+        };
+        let bytes = decode(&self.data, (count * usize::from(self.bits)).div_ceil(8), field)?;
+        let words = BitSlice::<u8, Lsb0>::from_slice(&bytes);
+        if words[count * usize::from(self.bits)..].any() {
+            return Err(Fault::new(format!("{field}.data"), "zero bits after the last element", "others"));
+        }
+        let bits = usize::from(self.bits);
+        let values =
+            words.chunks_exact(bits).take(count).map(|w| self.offset + w.load_le::<u64>() as i64).collect();
+        Ok((self.shape.clone(), values))
+    }
+}
+
+/// A tensor of `f32`, little-endian, base64.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackedFloats {
+    shape: Vec<usize>,
+    data: String,
+}
+
+impl PackedFloats {
+    /// Packs `values` of shape `shape`.
+    pub fn pack(shape: &[usize], values: impl IntoIterator<Item = f32>) -> Self {
+        let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
+        assert_eq!(bytes.len(), 4 * shape.iter().product::<usize>());
+        Self { shape: shape.to_vec(), data: STANDARD.encode(bytes) }
+    }
+
+    /// Unpacks a tensor of `rank` dimensions; every element is finite.
+    pub fn unpack(&self, field: &str, rank: usize) -> Result<(Vec<usize>, Vec<f32>), Fault> {
+        if self.shape.len() != rank {
+            return Err(Fault::new(format!("{field}.shape"), format!("{rank} dimensions"), self.shape.len()));
+        }
+        let count =
+            self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS);
+        let Some(count) = count else {
+            let shape = format!("{:?}", self.shape);
+            return Err(Fault::new(
+                format!("{field}.shape"),
+                format!("at most {MAX_ELEMENTS} elements"),
+                shape,
+            ));
+        };
+        let bytes = decode(&self.data, 4 * count, field)?;
+        let values: Vec<f32> =
+            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(i) => Err(Fault::new(format!("{field}[{i}]"), "a finite number", values[i])),
+            None => Ok((self.shape.clone(), values)),
+        }
+    }
+}
+
+/// Base64 text of exactly `length` bytes; the text's length is checked before it is decoded.
+fn decode(text: &str, length: usize, field: &str) -> Result<Vec<u8>, Fault> {
+    let wanted = length.div_ceil(3) * 4;
+    if text.len() != wanted {
+        let expected = format!("{wanted} base64 characters for its shape");
+        return Err(Fault::new(format!("{field}.data"), expected, text.len()));
+    }
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|e| Fault::new(format!("{field}.data"), "base64 (RFC 4648, padded)", e.to_string()))?;
+    if bytes.len() == length {
+        Ok(bytes)
+    } else {
+        Err(Fault::new(format!("{field}.data"), format!("{length} bytes"), bytes.len()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_was_packed_is_unpacked(
+            (bits, words) in (1u8..=31).prop_flat_map(|b| (Just(b), prop::collection::vec(0u64..1 << b, 0..50))),
+            offset in -1000i64..1000,
+        ) {
+            let values: Vec<i64> = words.iter().map(|&w| w as i64 + offset).collect();
+            let packed = PackedInts::pack(&[values.len()], bits, offset, values.iter().copied());
+            prop_assert_eq!(packed.unpack("t", 1).unwrap().1, values);
+        }
+    }
+
+    #[test]
+    fn sizes_are_checked_before_anything_is_allocated() {
+        let huge = PackedInts { shape: vec![1 << 31, 1 << 31], bits: 8, offset: 0, data: String::new() };
+        assert_eq!(huge.unpack("weights", 2).unwrap_err().field, "weights.shape");
+        let short = PackedInts { shape: vec![1 << 20], bits: 8, offset: 0, data: "AAAA".into() };
+        assert_eq!(short.unpack("weights", 1).unwrap_err().field, "weights.data");
+        let wide = PackedInts { shape: vec![1], bits: 33, offset: 0, data: String::new() };
+        assert_eq!(wide.unpack("weights", 1).unwrap_err().field, "weights.bits");
+    }
+}

@@ -1,0 +1,52 @@
+//! The shape of a feature map. Never holds data.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Height × width × channels of one image's feature map; channels fastest in memory and on every stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Channels.
+    pub channels: usize,
+}
+
+/// Elements a feature map may have: far above any network here, far below what would exhaust memory.
+pub const MAX_ELEMENTS: usize = 1 << 26;
+
+impl Shape {
+    /// `height` × `width` × `channels`.
+    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
+        Self { height, width, channels }
+    }
+
+    /// Number of elements. Cannot overflow for a shape that passed [`Shape::checked_len`].
+    pub const fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether a dimension is zero.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Number of elements, if it is at least 1 and at most [`MAX_ELEMENTS`].
+    pub fn checked_len(&self) -> Option<usize> {
+        let len = self.height.checked_mul(self.width)?.checked_mul(self.channels)?;
+        (1..=MAX_ELEMENTS).contains(&len).then_some(len)
+    }
+
+    /// As an `ndarray` dimension.
+    pub const fn dim(&self) -> (usize, usize, usize) {
+        (self.height, self.width, self.channels)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}×{}×{}", self.height, self.width, self.channels)
+    }
+}
