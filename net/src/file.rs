@@ -19,7 +19,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// `format` of an integer network's file.
 const FORMAT: &str = "dq-network";
 /// Largest file that is read.
-const MAX_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 28;
 
 /// A network of either family.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,59 @@
+//! The meaning of a float network's layers, in f64 plain loops.
+
+use super::{FloatLayer, axes};
+use crate::shape::Shape;
+use ndarray::{Array3, ArrayView3, s};
+
+/// `layer`'s output, of shape `output`, for the input `x`.
+pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Array3<f64> {
+    let (height, width, channels) = x.dim();
+    match layer {
+        FloatLayer::Input { .. } => unreachable!("checked: only the first node is the input"),
+        FloatLayer::Conv { weights, stride, pad, groups } => {
+            let (outputs, kernel_rows, kernel_columns, per_group) = weights.dim();
+            let (rows, columns) = axes([kernel_rows, kernel_columns], *stride, *pad);
+            Array3::from_shape_fn(output.dim(), |(oy, ox, o)| {
+                let group = o / (outputs / groups);
+                let mut acc = 0.0;
+                for ky in 0..kernel_rows {
+                    for kx in 0..kernel_columns {
+                        let (Some(y), Some(c0)) = (rows.tap(oy, ky, height), columns.tap(ox, kx, width))
+                        else {
+                            continue;
+                        };
+                        for c in 0..per_group {
+                            acc += f64::from(weights[[o, ky, kx, c]]) * x[[y, c0, group * per_group + c]];
+                        }
+                    }
+                }
+                acc
+            })
+        }
+        FloatLayer::Dense { weights } => Array3::from_shape_fn(output.dim(), |(_, _, o)| {
+            weights.row(o).iter().zip(x).map(|(&w, &v)| f64::from(w) * v).sum()
+        }),
+        FloatLayer::Activation { scale, bias, ceiling, bits } => {
+            let ceiling = f64::from(*ceiling);
+            Array3::from_shape_fn(output.dim(), |(y, c0, c)| {
+                let z = (x[[y, c0, c]] * f64::from(scale[c]) + f64::from(bias[c])).clamp(0.0, ceiling);
+                bits.map_or(z, |bits| quantize(z, ceiling, bits))
+            })
+        }
+        FloatLayer::MaxPool { window, stride } => Array3::from_shape_fn(output.dim(), |(oy, ox, c)| {
+            let taps = (0..window[0]).flat_map(|ky| (0..window[1]).map(move |kx| (ky, kx)));
+            taps.map(|(ky, kx)| x[[oy * stride[0] + ky, ox * stride[1] + kx, c]]).fold(f64::MIN, f64::max)
+        }),
+        FloatLayer::GlobalMean => Array3::from_shape_fn((1, 1, channels), |(_, _, c)| {
+            x.slice(s![.., .., c]).sum() / (height * width) as f64
+        }),
+        FloatLayer::Logits { bias } => {
+            Array3::from_shape_fn(x.dim(), |(y, c0, c)| x[[y, c0, c]] + f64::from(bias[c]))
+        }
+    }
+}
+
+/// Round half to even, as libtorch rounds.
+fn quantize(x: f64, ceiling: f64, bits: u8) -> f64 {
+    let steps = f64::from((1u32 << bits) - 1);
+    (x * steps / ceiling).round_ties_even() * ceiling / steps
+}

@@ -1,0 +1,223 @@
+//! Float networks: the paper's float column, partly quantized networks ("A only") and substitutes for transfer
+//! attacks. The same graph and file family as the integer network, never accepted where hardware is meant.
+
+mod eval;
+mod file;
+
+pub(crate) use file::{Document, FORMAT};
+pub use file::{read_float, write_float};
+
+use crate::error::{Fault, NetworkError};
+use crate::layer::window::{Axis, output_shape};
+use crate::provenance::Provenance;
+use crate::{graph, shape::Shape};
+use ndarray::{Array2, Array3, Array4, ArrayView3};
+
+/// One layer of a float network. Values are real: a pixel is `uint8 / 255`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FloatLayer {
+    /// The image.
+    Input {
+        /// Shape of the image.
+        shape: Shape,
+    },
+    /// Convolution without bias, padded with 0.
+    Conv {
+        /// Output channel × kernel row × kernel column × input channel of the group.
+        weights: Array4<f32>,
+        /// Strides: rows, columns.
+        stride: [usize; 2],
+        /// Padding: top, bottom, left, right.
+        pad: [usize; 4],
+        /// Groups.
+        groups: usize,
+    },
+    /// Fully connected, over the feature map in stream order.
+    Dense {
+        /// Output × input element.
+        weights: Array2<f32>,
+    },
+    /// `clip(scale·x + bias, 0, ceiling)`, then uniform levels where `bits` is given.
+    Activation {
+        /// Gain a channel (batch normalization folded).
+        scale: Vec<f32>,
+        /// Bias a channel.
+        bias: Vec<f32>,
+        /// 6 for ReLU6.
+        ceiling: f32,
+        /// Rounds (half to even) to `2^bits − 1` steps of `ceiling`.
+        bits: Option<u8>,
+    },
+    /// Largest value of each window.
+    MaxPool {
+        /// Window: rows, columns.
+        window: [usize; 2],
+        /// Strides: rows, columns.
+        stride: [usize; 2],
+    },
+    /// Mean of each channel.
+    GlobalMean,
+    /// `x + bias`.
+    Logits {
+        /// Bias a class.
+        bias: Vec<f32>,
+    },
+}
+
+/// One node of a float network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatNode {
+    /// Name.
+    pub name: String,
+    /// What it computes.
+    pub layer: FloatLayer,
+    /// Names of earlier nodes.
+    pub inputs: Vec<String>,
+}
+
+/// A float network that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FloatNetwork {
+    /// Name of the network.
+    pub name: String,
+    /// How it was made.
+    pub provenance: Provenance,
+    nodes: Vec<FloatNode>,
+    sources: Vec<Vec<usize>>,
+    shapes: Vec<Shape>,
+}
+
+impl FloatNetwork {
+    /// The only door: checks names, graph, fields and shapes.
+    pub fn new(name: impl Into<String>, nodes: Vec<FloatNode>) -> Result<Self, NetworkError> {
+        let sources = graph::resolve(nodes.iter().map(|n| (n.name.as_str(), n.inputs.as_slice())))?;
+        let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
+        for (i, node) in nodes.iter().enumerate() {
+            let at = |fault| NetworkError::at(&node.name, fault);
+            let wanted = usize::from(i > 0);
+            if sources[i].len() != wanted {
+                return Err(at(Fault::new("inputs", format!("{wanted} of them"), sources[i].len())));
+            }
+            if matches!(node.layer, FloatLayer::Input { .. }) != (i == 0)
+                || matches!(node.layer, FloatLayer::Logits { .. }) != (i + 1 == nodes.len())
+            {
+                return Err(at(Fault::new(
+                    "kind",
+                    "the input first, the logits last, only there",
+                    "another place",
+                )));
+            }
+            let input = sources[i].first().map_or(Shape::new(1, 1, 1), |&s| shapes[s]);
+            shapes.push(output(&node.layer, input).map_err(at)?);
+        }
+        Ok(Self { name: name.into(), provenance: Provenance::default(), nodes, sources, shapes })
+    }
+
+    /// Nodes in topological order.
+    pub fn nodes(&self) -> &[FloatNode] {
+        &self.nodes
+    }
+
+    /// Positions of the nodes that node `i` reads.
+    pub fn sources(&self, i: usize) -> &[usize] {
+        &self.sources[i]
+    }
+
+    /// Shape of node `i`'s output.
+    pub fn shape(&self, i: usize) -> Shape {
+        self.shapes[i]
+    }
+
+    /// Shape of the image.
+    pub fn input_shape(&self) -> Shape {
+        self.shapes[0]
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.shapes.last().expect("checked: not empty").channels
+    }
+
+    /// The reference: logits of one image, in f64 plain loops.
+    pub fn eval(&self, image: ArrayView3<u8>) -> Vec<f64> {
+        assert_eq!(image.dim(), self.input_shape().dim(), "image shape");
+        let mut outputs: Vec<Array3<f64>> = Vec::with_capacity(self.nodes.len());
+        for (i, node) in self.nodes.iter().enumerate() {
+            let value = match self.sources[i].first() {
+                None => image.mapv(|p| f64::from(p) / 255.0),
+                Some(&s) => eval::eval(&node.layer, outputs[s].view(), self.shapes[i]),
+            };
+            outputs.push(value);
+        }
+        outputs.pop().expect("checked: not empty").into_iter().collect()
+    }
+}
+
+/// Window, stride and padding along rows and columns.
+fn axes(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 4]) -> (Axis, Axis) {
+    (
+        Axis { kernel: kernel[0], stride: stride[0], before: pad[0], after: pad[1] },
+        Axis { kernel: kernel[1], stride: stride[1], before: pad[2], after: pad[3] },
+    )
+}
+
+/// Checks one layer and gives its output shape.
+fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
+    let finite = |field: &str, mut values: Box<dyn Iterator<Item = &f32> + '_>| match values
+        .find(|v| !v.is_finite())
+    {
+        Some(v) => Err(Fault::new(field, "finite numbers", v)),
+        None => Ok(()),
+    };
+    let count = |field: &str, wanted: usize, found: usize| {
+        if wanted == found { Ok(()) } else { Err(Fault::new(field, format!("{wanted}"), found)) }
+    };
+    match layer {
+        FloatLayer::Input { shape } => {
+            shape.checked_len().map(|_| *shape).ok_or_else(|| Fault::new("shape", "1 to 2^26 pixels", shape))
+        }
+        FloatLayer::Conv { weights, stride, pad, groups } => {
+            let (outputs, rows, columns, per_group) = weights.dim();
+            if weights.is_empty() || *groups == 0 || outputs % groups != 0 {
+                return Err(Fault::new("groups", "a divisor of its outputs", groups));
+            }
+            count("weights", input.channels, per_group * groups)?;
+            finite("weights", Box::new(weights.iter()))?;
+            let (rows, columns) = axes([rows, columns], *stride, *pad);
+            output_shape(input, rows, columns, outputs)
+        }
+        FloatLayer::Dense { weights } => {
+            count("weights", input.len(), weights.dim().1)?;
+            finite("weights", Box::new(weights.iter()))?;
+            if weights.is_empty() {
+                return Err(Fault::new("weights", "at least one weight", "none"));
+            }
+            Ok(Shape::new(1, 1, weights.dim().0))
+        }
+        FloatLayer::Activation { scale, bias, ceiling, bits } => {
+            count("scale", input.channels, scale.len())?;
+            count("bias", input.channels, bias.len())?;
+            finite("scale", Box::new(scale.iter()))?;
+            finite("bias", Box::new(bias.iter()))?;
+            if !(ceiling.is_finite() && *ceiling > 0.0) {
+                return Err(Fault::new("ceiling", "finite and above 0", ceiling));
+            }
+            match bits {
+                Some(b) if !(1..=8).contains(b) => Err(Fault::new("bits", "1 to 8", b)),
+                _ => Ok(input),
+            }
+        }
+        FloatLayer::MaxPool { window, stride } => {
+            let (rows, columns) = axes(*window, *stride, [0; 4]);
+            output_shape(input, rows, columns, input.channels)
+        }
+        FloatLayer::GlobalMean => Ok(Shape::new(1, 1, input.channels)),
+        FloatLayer::Logits { bias } => {
+            if bias.len() < 2 || input != Shape::new(1, 1, bias.len()) {
+                return Err(Fault::new("bias", format!("one a class (at least 2) for {input}"), bias.len()));
+            }
+            finite("bias", Box::new(bias.iter()))?;
+            Ok(input)
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The model file: what is written is read back; everything malformed is refused by name, quickly, without a panic.
+
+use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
+use dq_net::{
+    FloatLayer, FloatNetwork, FloatNode, Network, Node, Shape, content_hash, read_any, read_float,
+    read_network, to_json, write_float, write_network,
+};
+use ndarray::{Array2, Array4};
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn node(name: &str, layer: Layer, input: &str) -> Node {
+    let inputs = if input.is_empty() { vec![] } else { vec![input.to_string()] };
+    Node { name: name.into(), layer, inputs }
+}
+
+fn step(bits: u8, channels: usize, spread: i32) -> Layer {
+    let count = (1 << bits) - 1;
+    let thresholds = Array2::from_shape_fn((channels, count), |(c, t)| spread * (t as i32 - c as i32));
+    Layer::Step(Step {
+        bits,
+        dir: (0..channels).map(|c| if c % 2 == 0 { 1 } else { -1 }).collect(),
+        thresholds,
+        surrogate: Surrogate {
+            gain: (0..channels).map(|c| if c % 2 == 0 { 0.1 } else { -0.3 }).collect(),
+            open_lo: vec![-20; channels],
+            open_hi: vec![30; channels],
+            unit: 0.4,
+        },
+    })
+}
+
+fn nodes() -> Vec<Node> {
+    let conv = Conv {
+        weights: Array4::from_shape_fn((4, 3, 3, 2), |(o, y, x, c)| {
+            ((o * 7 + y * 5 + x * 3 + c) % 15) as i8 - 7
+        }),
+        weight_bits: 4,
+        stride: [1, 1],
+        pad: [1, 1, 1, 1],
+        groups: 1,
+    };
+    let dense = Dense {
+        weights: Array2::from_shape_fn((3, 4), |(o, i)| if (o + i) % 2 == 0 { 1 } else { -1 }),
+        weight_bits: 1,
+    };
+    vec![
+        node("input", Layer::Input(Input { shape: Shape::new(6, 6, 2) }), ""),
+        node("conv1", Layer::Conv(conv), "input"),
+        node("step1", step(2, 4, 9), "conv1"),
+        node("pool1", Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }), "step1"),
+        node("sum", Layer::GlobalSum(GlobalSum), "pool1"),
+        node("dense", Layer::Dense(dense), "sum"),
+        node("logits", Layer::Logits(Logits { bias: vec![3, -2, 0], scale: 0.01 }), "dense"),
+    ]
+}
+
+fn network() -> Network {
+    Network::new("tiny", nodes()).unwrap()
+}
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join("model.json");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// The error of reading the network after `edit`, with the checksum made right again when `sign`.
+fn refused(sign: bool, edit: impl FnOnce(&mut Value)) -> String {
+    let mut value: Value = serde_json::from_str(&to_json(&network())).unwrap();
+    edit(&mut value);
+    let folder = Folder::new();
+    if sign {
+        // The error for a wrong checksum names the right one.
+        let path = folder.file(value.to_string());
+        let message = read_network(&path).unwrap_err().to_string();
+        if let Some(right) = message.split("expected ").nth(1).and_then(|m| m.split(' ').next())
+            && message.contains("checksum")
+        {
+            value["checksum"] = right.into();
+        }
+    }
+    let path = folder.file(value.to_string());
+    let message = read_network(&path).unwrap_err().to_string();
+    assert!(message.contains("model.json"), "names no file: {message}");
+    message
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    let network = network();
+    write_network(&network, &path).unwrap();
+    let back = read_network(&path).unwrap();
+    assert_eq!(back, network);
+    assert_eq!(to_json(&back), to_json(&network));
+    assert_eq!(content_hash(&back), content_hash(&network));
+}
+
+#[test]
+fn the_hash_is_of_what_it_computes() {
+    let mut renamed = network();
+    renamed.name = "other".into();
+    assert_eq!(content_hash(&renamed), content_hash(&network()));
+    let mut nodes = nodes();
+    if let Layer::Logits(logits) = &mut nodes[6].layer {
+        logits.bias[0] += 1;
+    }
+    assert_ne!(content_hash(&Network::new("tiny", nodes).unwrap()), content_hash(&network()));
+}
+
+#[test]
+fn truncated_anywhere_it_is_refused() {
+    let folder = Folder::new();
+    let text = to_json(&network());
+    for length in (0..text.len() - 2).step_by(97) {
+        assert!(
+            read_network(&folder.file(&text[..length])).is_err(),
+            "read {length} bytes of {}",
+            text.len()
+        );
+    }
+}
+
+#[test]
+fn an_edit_shows_in_the_checksum() {
+    let message = refused(false, |v| v["nodes"][6]["layer"]["logits"]["bias"][0] = json!(4));
+    assert!(message.contains("checksum"), "{message}");
+    let message = refused(false, |v| v["checksum"] = json!("sha256:00"));
+    assert!(message.contains("checksum") && message.contains("sha256:00"), "{message}");
+}
+
+#[test]
+fn malformed_fields_are_named() {
+    type Edit = fn(&mut Value);
+    let cases: &[(Edit, &[&str])] = &[
+        (|v| v["format"] = json!("onnx"), &["format", "dq-network", "onnx"]),
+        (|v| v["version"] = json!(2), &["version", "1 to 1", "2"]),
+        (|v| v["extra"] = json!(1), &["extra"]),
+        (
+            |v| v["nodes"][1]["layer"]["conv"]["weights"]["bits"] = json!(0),
+            &["conv1", "weights.bits", "1 to 32"],
+        ),
+        (
+            |v| v["nodes"][1]["layer"]["conv"]["weight_bits"] = json!(9),
+            &["conv1", "weight_bits", "1 to 8", "9"],
+        ),
+        (|v| v["nodes"][1]["layer"]["conv"]["groups"] = json!(3), &["conv1", "groups", "3"]),
+        (|v| v["nodes"][1]["layer"]["conv"]["stride"] = json!([0, 1]), &["conv1", "stride"]),
+        (|v| v["nodes"][1]["layer"]["conv"]["pad"] = json!([5, 1, 1, 1]), &["conv1", "pad", "5"]),
+        (|v| v["nodes"][2]["layer"]["step"]["bits"] = json!(0), &["step1", "bits", "1 to 8", "0"]),
+        (|v| v["nodes"][2]["layer"]["step"]["bits"] = json!(9), &["step1", "bits", "1 to 8", "9"]),
+        (|v| v["nodes"][2]["layer"]["step"]["bits"] = json!(3), &["step1", "thresholds", "7"]),
+        (|v| v["nodes"][2]["layer"]["step"]["dir"] = json!([1, 1]), &["step1", "dir", "4", "2"]),
+        (|v| v["nodes"][2]["layer"]["step"]["dir"][1] = json!(0), &["step1", "dir[1]"]),
+        (
+            |v| v["nodes"][2]["layer"]["step"]["thresholds"]["offset"] = json!(900_000),
+            &["step1", "thresholds[0][0]"],
+        ),
+        (|v| v["nodes"][2]["layer"]["step"]["surrogate"]["gain"][0] = json!(-1.0), &["step1", "gain[0]"]),
+        (|v| v["nodes"][3]["layer"]["max_pool"]["window"] = json!([9, 9]), &["pool1", "window"]),
+        (
+            |v| v["nodes"][0]["layer"]["input"]["shape"]["channels"] = json!(3),
+            &["conv1", "weights", "3", "2"],
+        ),
+        (|v| v["nodes"][6]["layer"]["logits"]["scale"] = json!(0.0), &["logits", "scale"]),
+        (|v| v["nodes"][6]["layer"]["logits"]["bias"] = json!([1]), &["logits", "bias"]),
+        (
+            |v| v["nodes"][6]["layer"]["logits"]["bias"] = json!([1 << 30, 1 << 30, 1 << 30]),
+            &["logits", "range"],
+        ),
+        (|v| v["nodes"][2]["name"] = json!("conv1"), &["conv1", "used once"]),
+        (|v| v["nodes"][2]["name"] = json!("../x"), &["#2", "name"]),
+        (|v| v["nodes"][0]["layer"]["input"]["shape"]["height"] = json!(0), &["input", "shape"]),
+        (|v| drop(v["nodes"].as_array_mut().unwrap().pop()), &["dense", "logits"]),
+        (|v| v["nodes"] = json!([]), &["nodes", "0"]),
+    ];
+    for (i, (edit, words)) in cases.iter().enumerate() {
+        let message = refused(true, edit);
+        for word in *words {
+            assert!(message.contains(word), "case {i}: `{word}` is not in: {message}");
+        }
+    }
+}
+
+#[test]
+fn cycles_and_dead_ends_are_refused() {
+    let message = refused(true, |v| v["nodes"][1]["inputs"] = json!(["step1"]));
+    assert!(message.contains("conv1") && message.contains("step1"), "{message}");
+    let message = refused(true, |v| v["nodes"][1]["inputs"] = json!(["conv1"]));
+    assert!(message.contains("earlier"), "{message}");
+    let message = refused(true, |v| v["nodes"][2]["inputs"] = json!(["input"]));
+    assert!(message.contains("conv1") && message.contains("never used"), "{message}");
+}
+
+#[test]
+fn hostile_files_are_refused_without_a_large_allocation() {
+    let message = refused(true, |v| {
+        v["nodes"][1]["layer"]["conv"]["weights"]["shape"] = json!([1 << 20, 1 << 20, 1 << 20, 1 << 20]);
+    });
+    assert!(message.contains("weights.shape"), "{message}");
+    let message = refused(true, |v| {
+        v["nodes"][1]["layer"]["conv"]["weights"]["shape"] = json!([1 << 10, 1 << 10, 1 << 5, 1]);
+    });
+    assert!(message.contains("weights.data"), "{message}");
+    let message = refused(true, |v| {
+        v["nodes"][0]["layer"]["input"]["shape"] =
+            json!({"height": 1u64 << 31, "width": 1u64 << 31, "channels": 2});
+    });
+    assert!(message.contains("`input`, shape"), "{message}");
+    let folder = Folder::new();
+    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    for text in [
+        deep.clone(),
+        format!(r#"{{"format":"dq-network","version":1,"nodes":{deep}}}"#),
+        String::new(),
+        "null".into(),
+        "{\"format\":1}".into(),
+    ] {
+        assert!(read_any(&folder.file(&text)).is_err());
+    }
+    assert!(read_any(folder.0.path()).is_err(), "a folder");
+    assert!(read_any(&folder.0.path().join("missing.json")).is_err());
+    assert!(read_any(&folder.file([0xff, 0xfe, 0x00])).is_err(), "not text");
+}
+
+#[test]
+fn a_float_network_is_its_own_family() {
+    let float = |name: &str, layer, input: &str| FloatNode {
+        name: name.into(),
+        layer,
+        inputs: if input.is_empty() { vec![] } else { vec![input.into()] },
+    };
+    let nodes = vec![
+        float("input", FloatLayer::Input { shape: Shape::new(2, 2, 1) }, ""),
+        float(
+            "conv",
+            FloatLayer::Conv {
+                weights: Array4::from_elem((2, 1, 1, 1), 1.5),
+                stride: [1, 1],
+                pad: [0; 4],
+                groups: 1,
+            },
+            "input",
+        ),
+        float(
+            "act",
+            FloatLayer::Activation { scale: vec![4.0, -4.0], bias: vec![0.0, 1.0], ceiling: 6.0, bits: None },
+            "conv",
+        ),
+        float("mean", FloatLayer::GlobalMean, "act"),
+        float("logits", FloatLayer::Logits { bias: vec![0.0, 0.5] }, "mean"),
+    ];
+    let network = FloatNetwork::new("float", nodes).unwrap();
+    let image = ndarray::array![[[0u8], [255]], [[51], [102]]];
+    let logits = network.eval(image.view());
+    // Channel 0: 6·pixel/255 = 0, 6, 1.2, 2.4; channel 1: clip(1 − 6·pixel/255) = 1, 0, 0, 0.
+    assert!((logits[0] - 2.4).abs() < 1e-6 && (logits[1] - 0.75).abs() < 1e-6, "{logits:?}");
+
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    write_float(&network, &path).unwrap();
+    assert_eq!(read_float(&path).unwrap(), network);
+    let message = read_network(&path).unwrap_err().to_string();
+    assert!(message.contains("dq-float-network") && message.contains("integer network"), "{message}");
+}
+
+#[test]
+fn writing_onto_a_folder_or_into_nothing_fails_cleanly() {
+    let folder = Folder::new();
+    assert!(write_network(&network(), folder.0.path()).is_err());
+    assert!(write_network(&network(), &folder.0.path().join("no/such/model.json")).is_err());
+    assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 0);
+}
