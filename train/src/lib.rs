@@ -1,1 +1,30 @@
-//! Trains DQ-regularized low-bit networks and exports them exactly to integer networks.
+//! Trains DQ-regularized low-bit networks and exports them exactly to integer networks: recipes, quantizers, the DQ
+//! penalty, the training loop. The only crate that needs libtorch; never writes Verilog, and what a layer means is
+//! `dq-net`'s to say.
+
+mod batch;
+mod checkpoint;
+mod graph;
+mod model;
+mod penalty;
+mod quantize;
+mod random;
+pub mod recipe;
+mod sgd;
+mod trainer;
+
+pub use recipe::{Recipe, RecipeError};
+pub use trainer::{BEST, EpochMetrics, Event, LAST, METRICS, Options, Outcome, RECIPE, train};
+
+use std::sync::Once;
+
+/// The device that training and export run on: CUDA where the library and a GPU are there, else the CPU.
+pub fn device() -> tch::Device {
+    static CUDA: Once = Once::new();
+    CUDA.call_once(|| {
+        // SAFETY: loading a library runs its initializers; libtorch's only register kernels. The binary itself links
+        // libtorch_cpu alone, so that it also runs where no CUDA library is.
+        let _ = unsafe { libc::dlopen(c"libtorch_cuda.so".as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    });
+    tch::Device::cuda_if_available()
+}

@@ -1,0 +1,163 @@
+//! Checkpoints: named tensors and a small state, in one safetensors file, written atomically and with the same bytes
+//! for the same content. Reading checks every name, type and shape against the model it is for.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, View};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::model::Tensors;
+
+/// Key of the metadata entry that holds the state as JSON.
+const STATE: &str = "dq";
+/// Larger checkpoints are refused before anything is read.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// Where a training run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Epochs completed.
+    pub epochs: usize,
+    /// Highest holdout accuracy so far, 0…1.
+    pub best_accuracy: f64,
+    /// The epoch (from 1) that reached it.
+    pub best_epoch: usize,
+}
+
+/// Writes `tensors` (fp32 or f64) and `state` to `path`: to a temporary file beside it, then renamed.
+pub fn save<S: Serialize>(path: &Path, tensors: &Tensors, state: &S) -> Result<()> {
+    let payload: Vec<(&str, Payload)> = tensors.iter().map(|(name, t)| (name.as_str(), Payload::of(t))).collect();
+    let metadata = HashMap::from([(STATE.to_owned(), serde_json::to_string(state)?)]);
+    let bytes = safetensors::serialize(payload, Some(metadata)).context("cannot serialize the checkpoint")?;
+    write_atomically(path, &bytes)
+}
+
+/// Reads a checkpoint written by [`save`]. Never trusts the file: sizes and types are checked by the format.
+pub fn load<S: DeserializeOwned>(path: &Path) -> Result<(Tensors, S)> {
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
+    ensure!(size <= MAX_BYTES, "{}: {size} bytes is no checkpoint of this program", path.display());
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let damaged = || format!("{}: not a checkpoint of this program, or damaged", path.display());
+    let (_, metadata): (usize, Metadata) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
+    let state = metadata.metadata().as_ref().and_then(|entries| entries.get(STATE));
+    let state = serde_json::from_str(state.with_context(damaged)?).with_context(damaged)?;
+    let mut tensors = Tensors::new();
+    for (name, view) in SafeTensors::deserialize(&bytes).with_context(damaged)?.iter() {
+        let kind = match view.dtype() {
+            Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
+            other => bail!("{}: tensor `{name}`: expected F32 or F64, found {other:?}", path.display()),
+        };
+        let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
+        tensors.insert(name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind));
+    }
+    Ok((tensors, state))
+}
+
+/// Copies `from[prefix + name]` into every tensor of `to`, in place.
+///
+/// # Errors
+/// Where one is missing, has another shape, or holds a number that is not finite.
+pub fn restore(to: &mut Tensors, from: &Tensors, prefix: &str, path: &Path) -> Result<()> {
+    for (name, target) in to {
+        let place = || format!("{}: tensor `{prefix}{name}`", path.display());
+        let source = from.get(&format!("{prefix}{name}")).with_context(|| format!("{} is missing", place()))?;
+        ensure!(
+            source.size() == target.size(),
+            "{}: expected shape {:?}, found {:?}",
+            place(),
+            target.size(),
+            source.size()
+        );
+        ensure!(source.isfinite().all().int64_value(&[]) == 1, "{} holds a number that is not finite", place());
+        no_grad(|| target.copy_(source));
+    }
+    Ok(())
+}
+
+/// Replaces `path` by `bytes`, or leaves it as it was.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let place = || format!("cannot write {}", path.display());
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(place)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).with_context(place)?;
+    file.persist(path).with_context(place)?;
+    Ok(())
+}
+
+/// A tensor's bytes for safetensors.
+struct Payload {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Payload {
+    fn of(tensor: &Tensor) -> Payload {
+        let (dtype, width) = match tensor.kind() {
+            Kind::Float => (Dtype::F32, 4),
+            Kind::Double => (Dtype::F64, 8),
+            other => unreachable!("checkpoints hold fp32 and f64, not {other:?}"),
+        };
+        let tensor = tensor.detach().to_device(tch::Device::Cpu).contiguous();
+        let mut bytes = vec![0; tensor.numel() * width];
+        tensor.copy_data_u8(&mut bytes, tensor.numel());
+        Payload { dtype, shape: tensor.size().iter().map(|&n| n as usize).collect(), bytes }
+    }
+}
+
+impl View for Payload {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_back_and_refuses_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let tensors = Tensors::from([
+            ("x".to_owned(), Tensor::from_slice(&[1.5f32, -2.0])),
+            ("y".to_owned(), Tensor::from_slice(&[0.1f64])),
+        ]);
+        let state = State { epochs: 3, best_accuracy: 0.5, best_epoch: 2 };
+        save(&path, &tensors, &state).unwrap();
+        let (read, found): (Tensors, State) = load(&path).unwrap();
+        assert_eq!(found, state);
+        assert!(read.len() == 2 && read["x"] == tensors["x"] && read["y"] == tensors["y"]);
+
+        let mut target = Tensors::from([("x".to_owned(), Tensor::zeros([3], (Kind::Float, tch::Device::Cpu)))]);
+        let error = restore(&mut target, &read, "", &path).unwrap_err().to_string();
+        assert!(error.contains("`x`: expected shape [3], found [2]"), "{error}");
+        let error = restore(&mut target, &read, "momentum.", &path).unwrap_err().to_string();
+        assert!(error.contains("`momentum.x` is missing"), "{error}");
+
+        let whole = std::fs::read(&path).unwrap();
+        for length in [0, 7, 40, whole.len() - 1] {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let error = load::<State>(&path).unwrap_err().to_string();
+            assert!(error.contains("damaged"), "{length} bytes: {error}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+}

@@ -1,0 +1,93 @@
+//! The Defensive Quantization penalty (paper equation 8): (β/2)·Σ ‖WᵀW − I‖²_F over all weight matrices, on the
+//! unfolded matrix out × (in·k·k). Never part of the autograd graph: its gradient has a closed form.
+
+use tch::{Kind, Tensor, no_grad};
+
+/// ‖G − I‖²_F of the smaller Gram matrix G of the unfolded `weight` (out × …): WᵀW or WWᵀ, which differ by the constant
+/// |n − m| only, left out, so that 0 means orthonormal. A scalar tensor; differentiable.
+pub fn orthogonality(weight: &Tensor) -> Tensor {
+    excess(&unfold(weight)).square().sum(Kind::Float)
+}
+
+/// Gradient of (β/2)·[`orthogonality`] by `weight`: 2β·W(WᵀW − I), by the smaller Gram matrix. Shape of `weight`.
+pub fn gradient(weight: &Tensor, beta: f64) -> Tensor {
+    no_grad(|| {
+        let w = unfold(weight);
+        let excess = excess(&w);
+        let product = if wide(&w) { excess.matmul(&w) } else { w.matmul(&excess) };
+        (product * (2.0 * beta)).reshape(weight.size())
+    })
+}
+
+fn unfold(weight: &Tensor) -> Tensor {
+    weight.reshape([weight.size()[0], -1])
+}
+
+fn wide(w: &Tensor) -> bool {
+    w.size()[0] <= w.size()[1]
+}
+
+/// Smaller Gram matrix minus the identity.
+fn excess(w: &Tensor) -> Tensor {
+    let gram = if wide(w) { w.matmul(&w.tr()) } else { w.tr().matmul(w) };
+    &gram - Tensor::eye(gram.size()[0], (gram.kind(), gram.device()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, normal};
+
+    fn random(shape: &[i64], spread: f64) -> Tensor {
+        let n: i64 = shape.iter().product();
+        let values: Vec<f64> = (0..n).map(|i| spread * normal(5, Stream::Weights(9), i as u64)).collect();
+        Tensor::from_slice(&values).reshape(shape)
+    }
+
+    /// The definition, by the full WᵀW, autograd's gradient.
+    fn by_definition(weight: &Tensor, beta: f64) -> (f64, Tensor) {
+        let w = weight.copy().set_requires_grad(true);
+        let flat = w.reshape([w.size()[0], -1]);
+        let n = flat.size()[1];
+        let value = (flat.tr().matmul(&flat) - Tensor::eye(n, (Kind::Double, w.device()))).square().sum(Kind::Double);
+        (&value * (beta / 2.0)).backward();
+        (value.double_value(&[]), w.grad())
+    }
+
+    #[test]
+    fn gradient_is_that_of_the_definition() {
+        for shape in [vec![6, 3, 3, 3], vec![20, 4], vec![5, 5]] {
+            let w = random(&shape, 0.5);
+            let (value, expected) = by_definition(&w, 0.3);
+            let ours = gradient(&w, 0.3);
+            let worst = (&ours - &expected).abs().max().double_value(&[]);
+            assert!(worst < 1e-5, "{shape:?}: {worst}");
+            assert!(expected.abs().max().double_value(&[]) > 0.1);
+            let n: i64 = shape[1..].iter().product();
+            let constant = (n - shape[0]).max(0) as f64;
+            let small = orthogonality(&w).double_value(&[]);
+            assert!((value - constant - small).abs() < 1e-4 * value, "{shape:?}: {value} − {constant} ≠ {small}");
+        }
+    }
+
+    #[test]
+    fn semi_orthogonal_costs_nothing() {
+        for (m, n) in [(4, 9), (9, 4), (5, 5)] {
+            let (q, _) = random(&[m.max(n), m.min(n)], 1.0).linalg_qr("reduced");
+            let w = if m < n { q.tr() } else { q };
+            assert!(orthogonality(&w).double_value(&[]) < 1e-20);
+            assert!(gradient(&w, 1.0).abs().max().double_value(&[]) < 1e-12);
+        }
+    }
+
+    #[test]
+    fn descent_reaches_orthonormal_rows() {
+        let mut w = random(&[8, 3, 3, 3], 0.3);
+        let before = orthogonality(&w).double_value(&[]);
+        for _ in 0..500 {
+            w = &w - gradient(&w, 0.5) * 0.1;
+        }
+        let after = orthogonality(&w).double_value(&[]);
+        assert!(before > 1.0 && after < 1e-6, "{before} → {after}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that every tensor of
+//! its state can be saved. Also the learning rate over time. Never touches statistics.
+
+use tch::{Tensor, no_grad};
+
+use crate::model::{Model, Tensors};
+use crate::penalty;
+use crate::quantize::{Scale, quantize_weight};
+use crate::recipe::{Dq, Optimizer, PenaltyOn, Recipe, Schedule, ScheduleKind};
+
+/// Momentum buffers, one a parameter, zero at the start.
+pub fn zero_momentum(model: &Model) -> Tensors {
+    model.parameters.iter().map(|(name, p)| (name.clone(), no_grad(|| p.zeros_like()))).collect()
+}
+
+/// One update from the gradients that `backward` left: g = ∂CE + ∂penalty + decay·w; m = μ·m + g; w −= lr·(m or, with
+/// Nesterov, g + μ·m). Clears the gradients.
+pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, lr: f64) {
+    no_grad(|| {
+        let penalties: Tensors = if dq.beta > 0.0 { penalty_gradients(model, dq) } else { Tensors::new() };
+        for (name, parameter) in &mut model.parameters {
+            let mut gradient = parameter.grad();
+            if let Some(extra) = penalties.get(name) {
+                let _ = gradient.g_add_(extra);
+            }
+            if name.ends_with(".weight") && optimizer.weight_decay > 0.0 {
+                let _ = gradient.g_add_(&(&*parameter * optimizer.weight_decay));
+            }
+            let velocity = momentum.get_mut(name).expect("a buffer for every parameter");
+            let _ = velocity.g_mul_scalar_(optimizer.momentum).g_add_(&gradient);
+            let step = if optimizer.nesterov { gradient + &*velocity * optimizer.momentum } else { velocity.copy() };
+            let _ = parameter.g_sub_(&(step * lr));
+            parameter.zero_grad();
+        }
+    });
+}
+
+/// ‖WᵀW − I‖²_F (0 = orthonormal) of every weight matrix the penalty sees, in graph order.
+pub fn penalties(model: &Model, on: PenaltyOn) -> Vec<(String, f64)> {
+    no_grad(|| {
+        weights_seen(model, on)
+            .into_iter()
+            .map(|(name, w)| {
+                let node = name.strip_suffix(".weight").unwrap_or(&name).to_owned();
+                (node, penalty::orthogonality(&w).double_value(&[]))
+            })
+            .collect()
+    })
+}
+
+fn penalty_gradients(model: &Model, dq: &Dq) -> Tensors {
+    weights_seen(model, dq.on).into_iter().map(|(name, w)| (name, penalty::gradient(&w, dq.beta))).collect()
+}
+
+fn weights_seen(model: &Model, on: PenaltyOn) -> Vec<(String, Tensor)> {
+    let weighted = model.nodes.iter().filter(|node| node.op.weight_shape().is_some());
+    weighted
+        .map(|node| {
+            let latent = model.parameter(node, "weight");
+            let seen = match on {
+                PenaltyOn::Latent => latent.shallow_clone(),
+                PenaltyOn::Quantized => {
+                    let last = matches!(node.op, crate::graph::Op::Logits { .. });
+                    let per = if last { Scale::Tensor } else { Scale::Channel };
+                    let quantized = quantize_weight(latent, model.bits.weights, per);
+                    quantized.levels * quantized.scale
+                }
+            };
+            (format!("{}.weight", node.name), seen)
+        })
+        .collect()
+}
+
+/// Learning rate of step `step` (of `steps`) in epoch `epoch`, both from 0. A function of the recipe alone.
+pub fn learning_rate(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -> f64 {
+    let Schedule { kind, milestones, factor, warmup } = &recipe.schedule;
+    let time = epoch as f64 + step as f64 / steps as f64;
+    let peak = recipe.optimizer.lr;
+    if time < *warmup {
+        return peak * (time + 1.0 / steps as f64).min(*warmup) / warmup;
+    }
+    match kind {
+        ScheduleKind::Step => peak * factor.powi(milestones.iter().filter(|&&m| m <= epoch).count() as i32),
+        ScheduleKind::Cosine => {
+            let length = recipe.train.epochs as f64;
+            let progress = ((time - warmup) / (length - warmup).max(1e-9)).clamp(0.0, 1.0);
+            peak * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules() {
+        let mut recipe = Recipe::default();
+        recipe.train.epochs = 11;
+        recipe.optimizer.lr = 0.2;
+        recipe.schedule.warmup = 1.0;
+        assert!((learning_rate(&recipe, 0, 0, 10) - 0.02).abs() < 1e-12);
+        assert!((learning_rate(&recipe, 1, 0, 10) - 0.2).abs() < 1e-12);
+        assert!((learning_rate(&recipe, 6, 0, 10) - 0.1).abs() < 1e-12);
+        assert!(learning_rate(&recipe, 10, 9, 10) < 0.001);
+        recipe.schedule = Schedule { kind: ScheduleKind::Step, milestones: vec![3, 5], factor: 0.1, warmup: 0.0 };
+        let rates: Vec<f64> = [2, 3, 4, 5].map(|e| learning_rate(&recipe, e, 0, 10)).to_vec();
+        for (rate, expected) in rates.iter().zip([0.2, 0.02, 0.02, 0.002]) {
+            assert!((rate - expected).abs() < 1e-12, "{rates:?}");
+        }
+    }
+}
