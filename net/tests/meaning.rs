@@ -1,0 +1,168 @@
+//! The reference meaning of every kind of layer, held against results worked out by hand or by a second, differently
+//! written formula.
+
+use dq_net::layer::{Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Step, SumPool, Surrogate};
+use dq_net::{Network, Node, Range, Shape, Wire};
+use ndarray::{Array2, Array3, Array4, ArrayView3, array, s};
+
+fn wire(height: usize, width: usize, channels: usize, lo: i64, hi: i64) -> Wire {
+    Wire { shape: Shape::new(height, width, channels), range: Range::new(lo, hi) }
+}
+
+fn surrogate(gain: Vec<f64>) -> Surrogate {
+    let channels = gain.len();
+    Surrogate { gain, open_lo: vec![0; channels], open_hi: vec![0; channels], unit: 1.0 }
+}
+
+/// Convolution by copying the input into a padded array first and slicing whole windows out of it.
+fn conv_by_windows(conv: &Conv, x: ArrayView3<i32>) -> Array3<i32> {
+    let [top, bottom, left, right] = conv.pad;
+    let (height, width, channels) = x.dim();
+    let mut padded = Array3::<i32>::zeros((height + top + bottom, width + left + right, channels));
+    padded.slice_mut(s![top..top + height, left..left + width, ..]).assign(&x);
+    let (outputs, rows, columns, per_group) = conv.weights.dim();
+    let out_height = (padded.dim().0 - rows) / conv.stride[0] + 1;
+    let out_width = (padded.dim().1 - columns) / conv.stride[1] + 1;
+    Array3::from_shape_fn((out_height, out_width, outputs), |(oy, ox, o)| {
+        let (y, x0) = (oy * conv.stride[0], ox * conv.stride[1]);
+        let first = o * conv.groups / outputs * per_group;
+        let window = padded.slice(s![y..y + rows, x0..x0 + columns, first..first + per_group]);
+        let weights = conv.weights.slice(s![o, .., .., ..]).mapv(i32::from);
+        (&window * &weights).sum()
+    })
+}
+
+#[test]
+fn convolution_with_stride_padding_and_groups() {
+    let x = Array3::from_shape_fn((7, 6, 4), |(y, c0, c)| ((y * 31 + c0 * 17 + c * 7) % 16) as i32);
+    let mut cases = 0;
+    for groups in [1, 2, 4] {
+        for stride in [[1, 1], [2, 1], [3, 2]] {
+            for pad in [[0; 4], [1, 1, 1, 1], [2, 0, 1, 2]] {
+                for kernel in [(1, 1), (3, 3), (3, 4)] {
+                    if pad.iter().any(|&p| p >= kernel.0.min(kernel.1)) {
+                        continue;
+                    }
+                    let shape = (8, kernel.0, kernel.1, 4 / groups);
+                    let weights = Array4::from_shape_fn(shape, |(o, y, x, c)| {
+                        ((o * 11 + y * 5 + x * 3 + c) % 15) as i8 - 7
+                    });
+                    let conv = Conv { weights, weight_bits: 4, stride, pad, groups };
+                    assert_eq!(
+                        conv.eval(&[x.view()]),
+                        conv_by_windows(&conv, x.view()),
+                        "{groups} {stride:?} {pad:?}"
+                    );
+                    cases += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 3 * (1 + 3 + 3));
+}
+
+#[test]
+fn a_convolution_by_hand() {
+    // A 2×2 box filter and a difference to the right, on a 2×3 image, padded by one on the right only.
+    let weights = Array4::from_shape_vec((2, 1, 2, 1), vec![1, 1, -1, 1]).unwrap();
+    let conv = Conv { weights, weight_bits: 2, stride: [1, 1], pad: [0, 0, 0, 1], groups: 1 };
+    let x = array![[[1], [2], [5]], [[0], [3], [4]]];
+    let expected = array![[[3, 1], [7, 3], [5, -5]], [[3, 3], [7, 1], [4, -4]]];
+    assert_eq!(conv.eval(&[x.view()]), expected);
+    assert_eq!(conv.shape(&[Shape::new(2, 3, 1)]).unwrap(), Shape::new(2, 3, 2));
+    assert_eq!(conv.range(&[wire(2, 3, 1, 0, 5)]).unwrap(), Range::new(-5, 10));
+    assert_eq!(conv.macs(Shape::new(2, 3, 1), Shape::new(2, 3, 2)), 24);
+}
+
+#[test]
+fn dense_reads_in_stream_order() {
+    let dense = Dense { weights: array![[1, 2, 3, 4], [0, 0, 0, -1]], weight_bits: 4 };
+    let x = array![[[1, 10], [100, 1000]]];
+    assert_eq!(dense.eval(&[x.view()]), array![[[1 + 20 + 300 + 4000, -1000]]]);
+    assert_eq!(dense.range(&[wire(1, 2, 2, 0, 10)]).unwrap(), Range::new(-10, 100));
+}
+
+#[test]
+fn a_step_counts_crossed_thresholds_in_its_direction() {
+    // 2 bits: channel 0 rises at −3, 0, 9; channel 1 falls as the accumulator grows: −acc ≥ −5, 0, 2.
+    let step = Step {
+        bits: 2,
+        dir: vec![1, -1],
+        thresholds: array![[-3, 0, 9], [-5, 0, 2]],
+        surrogate: surrogate(vec![0.2, -0.2]),
+    };
+    let levels = |acc: i32| {
+        let out = step.eval(&[array![[[acc, acc]]].view()]);
+        (out[[0, 0, 0]], out[[0, 0, 1]])
+    };
+    assert_eq!(levels(-4), (0, 3));
+    assert_eq!(levels(-3), (1, 3));
+    assert_eq!(levels(-1), (1, 2));
+    assert_eq!(levels(0), (2, 2));
+    assert_eq!(levels(1), (2, 1));
+    assert_eq!(levels(5), (2, 1));
+    assert_eq!(levels(6), (2, 0));
+    assert_eq!(levels(9), (3, 0));
+    assert_eq!(step.range(&[wire(1, 1, 2, -10, 10)]).unwrap(), Range::new(0, 3));
+}
+
+#[test]
+fn always_and_never_are_the_ends_of_the_range() {
+    let input = Range::new(-8, 20);
+    let wanted = Array2::from_shape_vec((2, 1), vec![i64::MIN, i64::MAX]).unwrap();
+    let clipped = Step::clip_thresholds(&wanted, &[1, -1], input);
+    assert_eq!(clipped, array![[-8], [9]]);
+    let step = Step { bits: 1, dir: vec![1, -1], thresholds: clipped, surrogate: surrogate(vec![0.0, -0.0]) };
+    step.check().unwrap();
+    step.range(&[Wire { shape: Shape::new(1, 1, 2), range: input }]).unwrap();
+    for acc in input.lo..=input.hi {
+        assert_eq!((step.level(0, acc as i32), step.level(1, acc as i32)), (1, 0), "{acc}");
+    }
+    // One beyond the ends is refused: it could not be told from always or never.
+    let step = Step { thresholds: array![[-9], [9]], ..step };
+    assert!(step.range(&[Wire { shape: Shape::new(1, 1, 2), range: input }]).is_err());
+}
+
+#[test]
+fn pools_by_hand() {
+    let x = array![[[1, 9], [2, 8], [7, 0]], [[3, 1], [4, 1], [0, 5]], [[0, 0], [6, 2], [1, 1]]];
+    let max = MaxPool { window: [2, 2], stride: [1, 1] };
+    assert_eq!(max.eval(&[x.view()]), array![[[4, 9], [7, 8]], [[6, 2], [6, 5]]]);
+    // A window that does not fit at the end is dropped.
+    let max = MaxPool { window: [2, 2], stride: [2, 2] };
+    assert_eq!(max.eval(&[x.view()]), array![[[4, 9]]]);
+    let sum = SumPool { window: [2, 3], stride: [1, 1] };
+    assert_eq!(sum.eval(&[x.view()]), array![[[17, 24]], [[14, 10]]]);
+    assert_eq!(sum.range(&[wire(3, 3, 2, 0, 9)]).unwrap(), Range::new(0, 54));
+    assert_eq!(GlobalSum.eval(&[x.view()]), array![[[24, 27]]]);
+    assert_eq!(GlobalSum.range(&[wire(3, 3, 2, 0, 9)]).unwrap(), Range::new(0, 81));
+}
+
+#[test]
+fn the_label_is_the_first_of_the_largest_scores() {
+    assert_eq!(Logits::label([3, 7, 7, 1]), 1);
+    assert_eq!(Logits::label([-5, -5, -9]), 0);
+    assert_eq!(Logits::label([i32::MIN, i32::MIN]), 0);
+}
+
+#[test]
+fn accumulators_that_do_not_fit_are_refused() {
+    let node = |name: &str, layer, input: &str| Node {
+        name: name.into(),
+        layer,
+        inputs: if input.is_empty() { vec![] } else { vec![input.into()] },
+    };
+    let pixels = 256 * 256;
+    let nodes = vec![
+        node("input", Layer::Input(Input { shape: Shape::new(256, 256, 1) }), ""),
+        node(
+            "dense",
+            Layer::Dense(Dense { weights: Array2::from_elem((2, pixels), -128), weight_bits: 8 }),
+            "input",
+        ),
+        node("logits", Layer::Logits(Logits { bias: vec![0, 0], scale: 1.0 }), "dense"),
+    ];
+    // 65,536 · 128 · 255 = 2,139,095,040 > 2^30.
+    let error = Network::new("wide", nodes).unwrap_err();
+    assert_eq!((error.node.as_str(), error.field.as_str()), ("dense", "range"));
+}
