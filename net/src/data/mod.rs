@@ -6,6 +6,7 @@
 mod cifar10;
 mod files;
 mod idx;
+pub mod signs;
 mod svhn;
 
 use std::path::{Path, PathBuf};
@@ -106,11 +107,17 @@ impl Set {
 
 #[derive(Debug, Clone, Copy)]
 enum Source {
+    BuiltIn(fn(Split) -> Images),
     Folder(fn(&Path, Split) -> Result<Images, DataError>),
 }
 
 /// Every data set there is.
 pub const SETS: &[Set] = &[
+    Set {
+        name: "signs",
+        about: "drawn traffic signs: 8,000 + 2,000 images of ten classes, 32×32 in colour (built in, needs no files)",
+        source: Source::BuiltIn(signs::load),
+    },
     Set {
         name: "cifar10",
         about: "CIFAR-10: 50,000 + 10,000 colour photographs of ten classes, 32×32 (binary version)",
@@ -150,6 +157,12 @@ pub enum DataError {
         /// The data set.
         set: &'static str,
     },
+    /// The set is built in, and a folder was named.
+    #[error("data set `{set}` is built in: it reads no folder (leave out --data {set}=DIR)")]
+    TakesNoDir {
+        /// The data set.
+        set: &'static str,
+    },
     /// A file could not be opened or read.
     #[error("data set `{set}`: cannot read {}: expected {expected}", path.display())]
     Unreadable {
@@ -185,7 +198,47 @@ pub fn load(set: &str, dir: Option<&Path>, split: Split) -> Result<Images, DataE
         known: SETS.iter().map(|row| row.name).collect::<Vec<_>>().join(", "),
     })?;
     match (row.source, dir) {
+        (Source::BuiltIn(load), None) => Ok(load(split)),
+        (Source::BuiltIn(_), Some(_)) => Err(DataError::TakesNoDir { set: row.name }),
         (Source::Folder(load), Some(dir)) => load(dir, split),
         (Source::Folder(_), None) => Err(DataError::NeedsDir { set: row.name }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_are_found_by_name_and_need_what_they_say() {
+        let error = load("cifar-10", None, Split::Train).unwrap_err().to_string();
+        assert!(error.contains("`cifar-10`") && error.contains("signs, cifar10, svhn, mnist"), "{error}");
+        for set in SETS {
+            let dir = if set.needs_dir() { None } else { Some(Path::new(".")) };
+            let error = load(set.name, dir, Split::Test).unwrap_err().to_string();
+            assert!(error.contains(set.name) && error.contains("--data"), "{error}");
+        }
+    }
+
+    #[test]
+    fn selection_and_digest() {
+        let images = signs::draw(1, Split::Train, 6);
+        let chosen = images.select(&[4, 0, 4]);
+        assert_eq!(chosen.labels, [4, 0, 4].map(|i: usize| images.labels[i]));
+        assert_eq!(chosen.pixels.index_axis(Axis(0), 2), images.pixels.index_axis(Axis(0), 4));
+        assert_eq!(images.take(2), images.select(&[0, 1]));
+        assert_eq!(images.take(100), images);
+        // The digest sees pixels and labels, and not how the array lies in memory.
+        let mut other = images.clone();
+        other.pixels[[5, 31, 31, 2]] ^= 1;
+        assert_ne!(other.digest(), images.digest());
+        other = images.clone();
+        other.labels[5] ^= 1;
+        assert_ne!(other.digest(), images.digest());
+        other = images.clone();
+        other.pixels.invert_axis(Axis(1));
+        let flipped = other.digest();
+        other.pixels = other.pixels.as_standard_layout().into_owned();
+        assert_eq!(other.digest(), flipped);
     }
 }

@@ -181,7 +181,9 @@ fn check_matrix<'a>(place: &Place, at: usize, element: &'a [u8]) -> Result<&'a [
         let part = Element::read(place, at, rest)?;
         if parts == 1 {
             let elements = part.body.chunks_exact(4).try_fold(1_u64, |product, size| {
-                product.checked_mul(u64::from(u32::from_le_bytes(size.try_into().expect("four bytes"))))
+                // `matfile` multiplies in i32, so no partial product may be large either: a size of 0 counts as 1.
+                let size = u32::from_le_bytes(size.try_into().expect("four bytes"));
+                product.checked_mul(u64::from(size.max(1)))
             });
             if elements.is_none_or(|elements| elements > (MOST * IMAGE) as u64) {
                 return Err(place.malformed(
@@ -282,6 +284,7 @@ mod tests {
         refused(&file(&[array("X", &[3, 32, 32, 3], &pixels(3)), y.clone()]), "size of `X`");
         refused(&file(&[array("X", &[32, 32, 3, 4], &pixels(3)), y.clone()]), "content");
         refused(&file(&[array("X", &[u32::MAX; 4], &[]), y.clone()]), "at most 100000 images");
+        refused(&file(&[array("X", &[1 << 20, 1 << 20, 0], &[]), y.clone()]), "at most 100000 images");
         refused(&file(&[compressed(&compressed(&x)), y.clone()]), "expected one array (14), found type 15");
         refused(&file(&[element(COMPRESSED, b"no zlib"), y.clone()]), "a zlib stream at byte 128");
         refused(&file(&[element(9, &[0; 8]), y]), "an array (14) or a compressed array (15)");

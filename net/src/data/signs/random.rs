@@ -1,0 +1,116 @@
+//! The random numbers of drawn images: a SplitMix64 stream (Steele et al. 2014) for each key, and lattice noise.
+//!
+//! Never shared between images, so that their order and the number of threads do not matter.
+
+/// A stream of random numbers.
+pub(super) struct Random {
+    state: u64,
+}
+
+impl Random {
+    /// The stream of a key, such as (seed, split, image, purpose).
+    pub fn new(key: [u64; 4]) -> Self {
+        Random { state: key.into_iter().fold(0, |state, part| mix(state.wrapping_add(GAMMA) ^ mix(part))) }
+    }
+
+    /// A random 64-bit word.
+    pub fn word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(GAMMA);
+        mix(self.state)
+    }
+
+    /// Uniform in `low..high`.
+    pub fn between(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * unit(self.word())
+    }
+
+    /// Symmetric about 0 in `-1..1`, with most of the weight near 0 (the mean of three uniform numbers; deviation 1/3).
+    pub fn bell(&mut self) -> f64 {
+        (unit(self.word()) + unit(self.word()) + unit(self.word())) * (2.0 / 3.0) - 1.0
+    }
+
+    /// Uniform in `0..n`; `n` is small, so the bias of one part in 2^64 / n does not matter.
+    pub fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.word()) * n as u128) >> 64) as usize
+    }
+
+    /// True with probability `p`.
+    pub fn chance(&mut self, p: f64) -> bool {
+        unit(self.word()) < p
+    }
+}
+
+/// Smooth noise in 0..1 over the plane: random values on the integer lattice, blended between its points.
+pub(super) struct Noise {
+    key: u64,
+}
+
+impl Noise {
+    /// A field of its own.
+    pub fn new(random: &mut Random) -> Self {
+        Noise { key: random.word() }
+    }
+
+    /// The field at a point.
+    pub fn at(&self, x: f64, y: f64) -> f64 {
+        let (column, row) = (x.floor(), y.floor());
+        let ease = |t: f64| t * t * (3.0 - 2.0 * t);
+        let (across, down) = (ease(x - column), ease(y - row));
+        let corner = |dx: f64, dy: f64| {
+            let (i, j) = ((column + dx) as i64 as u64, (row + dy) as i64 as u64);
+            unit(mix(self.key ^ mix(i.wrapping_mul(GAMMA) ^ mix(j))))
+        };
+        let top = corner(0.0, 0.0) + (corner(1.0, 0.0) - corner(0.0, 0.0)) * across;
+        let bottom = corner(0.0, 1.0) + (corner(1.0, 1.0) - corner(0.0, 1.0)) * across;
+        top + (bottom - top) * down
+    }
+
+    /// Three octaves of the field, the finest `finest` points long, in 0..1.
+    pub fn rough(&self, x: f64, y: f64, finest: f64) -> f64 {
+        let octave = |length: f64, shift: f64| self.at(x / length + shift, y / length - shift);
+        (octave(finest * 4.0, 0.0) * 4.0 + octave(finest * 2.0, 71.0) * 2.0 + octave(finest, 137.0)) / 7.0
+    }
+}
+
+const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn mix(mut word: u64) -> u64 {
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+/// The upper 53 bits as a fraction in 0..1, exactly.
+fn unit(word: u64) -> f64 {
+    (word >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_of_neighbouring_keys_look_unrelated() {
+        let draws: Vec<f64> = (0..4_000).map(|i| Random::new([1, 1, i, 1]).between(0.0, 1.0)).collect();
+        let mean = draws.iter().sum::<f64>() / 4_000.0;
+        let lag = draws.windows(2).map(|pair| (pair[0] - 0.5) * (pair[1] - 0.5)).sum::<f64>() / 3_999.0;
+        assert!((mean - 0.5).abs() < 0.02 && lag.abs() < 0.006, "mean {mean}, covariance {lag}");
+    }
+
+    #[test]
+    fn ranges_hold() {
+        let mut random = Random::new([9, 9, 9, 9]);
+        let mut seen = [0; 5];
+        for _ in 0..5_000 {
+            assert!((-3.0..2.0).contains(&random.between(-3.0, 2.0)));
+            assert!((-1.0..1.0).contains(&random.bell()));
+            seen[random.below(5)] += 1;
+        }
+        assert!(seen.iter().all(|&count| (850..1_150).contains(&count)), "{seen:?}");
+        let noise = Noise::new(&mut random);
+        for i in 0..2_000 {
+            let (x, y) = (f64::from(i) * 0.37 - 300.0, f64::from(i) * 0.11 - 90.0);
+            assert!((0.0..=1.0).contains(&noise.at(x, y)) && (0.0..=1.0).contains(&noise.rough(x, y, 2.0)));
+        }
+    }
+}
