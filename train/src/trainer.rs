@@ -109,6 +109,7 @@ pub fn train(recipe: &Recipe, images: &Images, options: &Options, mut tell: impl
         recipe.train.batch,
         images.len()
     );
+    crate::keep_large_blocks();
     tch::set_num_threads(options.threads.max(1) as i32);
     let device = crate::device();
     let kind = convolution_kind(recipe.train.precision, device);
