@@ -11,6 +11,7 @@ pub mod layer;
 mod network;
 mod pack;
 mod provenance;
+pub mod random;
 mod range;
 mod shape;
 mod wire;
