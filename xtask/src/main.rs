@@ -1,2 +1,47 @@
 //! Set-up and the two main jobs: `cargo xtask demo`, `cargo xtask test`.
-fn main() {}
+//!
+//! Fetches what is missing and nothing twice. Never needs root, and never changes anything outside the working tree's
+//! ignored folders and the user's cache.
+
+mod jobs;
+mod tools;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask <COMMAND> [ARGS]
+
+  setup          fetch what the commands below need, where it is missing
+  tools          fetch only the EDA tools (Verilator, Yosys, nextpnr, their packers, z3)
+  test [ARGS]    set up, then run all tests; ARGS go to `cargo test`
+  demo [ARGS]    set up, then run `dq demo`; ARGS go to it
+";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    let done = match (command.as_str(), rest.as_slice()) {
+        ("setup", []) => set_up().map(|()| ExitCode::SUCCESS),
+        ("tools", []) => tools::set_up().map(|()| ExitCode::SUCCESS),
+        ("test", rest) => set_up().and_then(|()| jobs::test(rest)),
+        ("demo", rest) => set_up().and_then(|()| jobs::demo(rest)),
+        ("" | "help" | "-h" | "--help", []) => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("error: unknown command or argument: cargo xtask {command} {}\n\n{HELP}", rest.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Everything that `test` and `demo` need.
+fn set_up() -> anyhow::Result<()> {
+    tools::set_up()
+}

