@@ -1,0 +1,554 @@
+//! The flat machine that runs a compiled netlist: a list of instructions over one array of words settles the
+//! combinational nets, another computes a clock edge. Narrow values (up to 64 bits) are one word, always canonical.
+//! Never knows of modules or names.
+
+use super::expr::{Bin, Reduce};
+use super::words;
+use std::cmp::Ordering;
+use std::ops::Range;
+
+/// Where a net lives: its first word, and its width in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub at: usize,
+    pub width: usize,
+}
+
+/// A memory or a constant table.
+#[derive(Clone, Debug)]
+pub(super) struct Array {
+    pub data: Vec<u64>,
+    /// `u64`s a word.
+    pub stride: usize,
+    pub words: usize,
+    pub width: usize,
+    pub rom: bool,
+}
+
+/// One instruction. Operands are first words in the state; `to` is never one of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Op {
+    Copy {
+        to: u32,
+        a: u32,
+    },
+    Not {
+        to: u32,
+        a: u32,
+        mask: u64,
+    },
+    And {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    Or {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    Xor {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    Add {
+        to: u32,
+        a: u32,
+        b: u32,
+        mask: u64,
+    },
+    Sub {
+        to: u32,
+        a: u32,
+        b: u32,
+        mask: u64,
+    },
+    Mul {
+        to: u32,
+        a: u32,
+        b: u32,
+        mask: u64,
+    },
+    Eq {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    Ne {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    Lt {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    Le {
+        to: u32,
+        a: u32,
+        b: u32,
+    },
+    /// Shifted up, the sign stands in bit 63.
+    LtSigned {
+        to: u32,
+        a: u32,
+        b: u32,
+        shift: u32,
+    },
+    LeSigned {
+        to: u32,
+        a: u32,
+        b: u32,
+        shift: u32,
+    },
+    Mux {
+        to: u32,
+        cond: u32,
+        a: u32,
+        b: u32,
+    },
+    All {
+        to: u32,
+        a: u32,
+        mask: u64,
+    },
+    Any {
+        to: u32,
+        a: u32,
+    },
+    Parity {
+        to: u32,
+        a: u32,
+    },
+    Field {
+        to: u32,
+        a: u32,
+        shift: u32,
+        mask: u64,
+    },
+    /// A field over two words.
+    FieldSplit {
+        to: u32,
+        a: u32,
+        shift: u32,
+        mask: u64,
+    },
+    Sext {
+        to: u32,
+        a: u32,
+        shift: u32,
+        mask: u64,
+    },
+    Zero {
+        to: u32,
+        words: u32,
+    },
+    OrShifted {
+        to: u32,
+        a: u32,
+        shift: u32,
+    },
+    /// An OR over two words.
+    OrSplit {
+        to: u32,
+        a: u32,
+        shift: u32,
+    },
+    OrWide {
+        to: u32,
+        a: u32,
+        offset: u32,
+        width: u32,
+    },
+    CopyWide {
+        to: u32,
+        a: u32,
+        words: u32,
+    },
+    NotWide {
+        to: u32,
+        a: u32,
+        width: u32,
+    },
+    BinWide {
+        to: u32,
+        a: u32,
+        b: u32,
+        width: u32,
+        op: Bin,
+    },
+    CompareWide {
+        to: u32,
+        a: u32,
+        b: u32,
+        width: u32,
+        op: Bin,
+        signed: bool,
+    },
+    MuxWide {
+        to: u32,
+        cond: u32,
+        a: u32,
+        b: u32,
+        words: u32,
+    },
+    ReduceWide {
+        to: u32,
+        a: u32,
+        width: u32,
+        op: Reduce,
+    },
+    SliceWide {
+        to: u32,
+        a: u32,
+        words: u32,
+        offset: u32,
+        width: u32,
+    },
+    ExtWide {
+        to: u32,
+        a: u32,
+        from: u32,
+        width: u32,
+        signed: bool,
+    },
+    /// A word of an array; 0 beyond its end.
+    Load {
+        to: u32,
+        array: u32,
+        addr: u32,
+    },
+    /// Takes effect after all loads of this edge.
+    Store {
+        array: u32,
+        addr: u32,
+        data: u32,
+    },
+    Jump {
+        to: u32,
+    },
+    JumpUnless {
+        cond: u32,
+        to: u32,
+    },
+    JumpUnlessEqual {
+        index: u32,
+        value: u32,
+        to: u32,
+    },
+}
+
+/// A compiled netlist and its present state.
+#[derive(Clone, Debug)]
+pub(super) struct Engine {
+    state: Vec<u64>,
+    /// Inputs as driven from outside; they take effect at the next [`Engine::update`].
+    pending: Vec<u64>,
+    inputs: Vec<(String, Place)>,
+    registers: Range<usize>,
+    shadow: usize,
+    undefined: Vec<Place>,
+    arrays: Vec<Array>,
+    /// Array, word address and data (in `store_data`) of the stores of one edge.
+    stores: Vec<(u32, usize)>,
+    store_data: Vec<u64>,
+    scratch: Vec<u64>,
+    comb: Vec<Op>,
+    edge: Vec<Op>,
+    clk: usize,
+    stale: bool,
+}
+
+impl Engine {
+    #[expect(clippy::too_many_arguments, reason = "called once, by the compiler")]
+    pub fn new(
+        state: Vec<u64>,
+        inputs: Vec<(String, Place)>,
+        registers: Range<usize>,
+        shadow: usize,
+        undefined: Vec<Place>,
+        arrays: Vec<Array>,
+        comb: Vec<Op>,
+        edge: Vec<Op>,
+    ) -> Engine {
+        let words = inputs.iter().map(|(_, place)| words::words_for(place.width)).sum();
+        let clk = inputs.iter().find(|(name, _)| name == "clk").expect("every module has clk").1.at;
+        Engine {
+            state,
+            pending: vec![0; words],
+            inputs,
+            registers,
+            shadow,
+            undefined,
+            arrays,
+            stores: vec![],
+            store_data: vec![],
+            scratch: vec![],
+            comb,
+            edge,
+            clk,
+            stale: true,
+        }
+    }
+
+    /// The words of a net, as of the last update.
+    #[inline]
+    pub fn value(&self, place: Place) -> &[u64] {
+        &self.state[place.at..place.at + words::words_for(place.width)]
+    }
+
+    /// Where the input of this name is driven.
+    pub fn input(&self, name: &str) -> Option<Place> {
+        self.inputs.iter().find(|(input, _)| input == name).map(|(_, place)| *place)
+    }
+
+    /// Drives an input; takes effect at the next update.
+    #[inline]
+    pub fn drive(&mut self, input: Place, value: &[u64]) {
+        self.pending[input.at..input.at + value.len()].copy_from_slice(value);
+    }
+
+    /// Takes over the inputs; on a rising `clk` first runs the edge, on the values before it. Returns whether any
+    /// input changed.
+    pub fn update(&mut self) -> bool {
+        let inputs = self.pending.len();
+        if self.pending[self.clk] & !self.state[self.clk] & 1 == 1 {
+            assert!(!self.stale, "a clock edge on a circuit that has not settled");
+            self.clock_edge();
+        }
+        let changed = self.state[..inputs] != self.pending[..];
+        if changed {
+            // The clock itself feeds no logic.
+            let clk = std::mem::replace(&mut self.state[self.clk], self.pending[self.clk]);
+            let data = self.state[..inputs] != self.pending[..];
+            if data {
+                self.state[..inputs].copy_from_slice(&self.pending);
+            }
+            self.stale |= data;
+            debug_assert!(clk <= 1, "clk is one bit");
+        }
+        if self.stale {
+            let comb = std::mem::take(&mut self.comb);
+            self.run(&comb);
+            self.comb = comb;
+            self.stale = false;
+        }
+        changed
+    }
+
+    /// Fills what powers up undefined (registers without reset, RAMs) with noise.
+    pub fn scramble(&mut self, seed: u64) {
+        let mut noise = Noise(seed);
+        for place in self.undefined.clone() {
+            let (at, words) = (place.at, words::words_for(place.width));
+            self.state[at..at + words].fill_with(|| noise.next());
+            words::canonical(&mut self.state[at..at + words], place.width);
+        }
+        for array in self.arrays.iter_mut().filter(|array| !array.rom) {
+            for word in array.data.chunks_mut(array.stride) {
+                word.fill_with(|| noise.next());
+                words::canonical(word, array.width);
+            }
+        }
+        let (from, to) = (self.registers.clone(), self.shadow);
+        self.state.copy_within(from, to);
+        self.stale = true;
+    }
+
+    fn clock_edge(&mut self) {
+        let edge = std::mem::take(&mut self.edge);
+        self.run(&edge);
+        self.edge = edge;
+        let (registers, shadow) = (self.registers.clone(), self.shadow);
+        if self.state[registers.clone()] != self.state[shadow..shadow + registers.len()] {
+            self.state.copy_within(shadow..shadow + registers.len(), registers.start);
+            self.stale = true;
+        }
+        let mut data = 0;
+        for &(array, at) in &self.stores {
+            let array = &mut self.arrays[array as usize];
+            array.data[at..at + array.stride].copy_from_slice(&self.store_data[data..data + array.stride]);
+            data += array.stride;
+            self.stale = true;
+        }
+        self.stores.clear();
+        self.store_data.clear();
+    }
+
+    fn run(&mut self, ops: &[Op]) {
+        let mut pc = 0;
+        while let Some(op) = ops.get(pc) {
+            pc += 1;
+            let s = &mut self.state[..];
+            macro_rules! at {
+                ($i:expr) => {
+                    s[$i as usize]
+                };
+            }
+            match *op {
+                Op::Copy { to, a } => at!(to) = at!(a),
+                Op::Not { to, a, mask } => at!(to) = !at!(a) & mask,
+                Op::And { to, a, b } => at!(to) = at!(a) & at!(b),
+                Op::Or { to, a, b } => at!(to) = at!(a) | at!(b),
+                Op::Xor { to, a, b } => at!(to) = at!(a) ^ at!(b),
+                Op::Add { to, a, b, mask } => at!(to) = at!(a).wrapping_add(at!(b)) & mask,
+                Op::Sub { to, a, b, mask } => at!(to) = at!(a).wrapping_sub(at!(b)) & mask,
+                Op::Mul { to, a, b, mask } => at!(to) = at!(a).wrapping_mul(at!(b)) & mask,
+                Op::Eq { to, a, b } => at!(to) = (at!(a) == at!(b)) as u64,
+                Op::Ne { to, a, b } => at!(to) = (at!(a) != at!(b)) as u64,
+                Op::Lt { to, a, b } => at!(to) = (at!(a) < at!(b)) as u64,
+                Op::Le { to, a, b } => at!(to) = (at!(a) <= at!(b)) as u64,
+                Op::LtSigned { to, a, b, shift } => {
+                    at!(to) = (((at!(a) << shift) as i64) < ((at!(b) << shift) as i64)) as u64;
+                }
+                Op::LeSigned { to, a, b, shift } => {
+                    at!(to) = (((at!(a) << shift) as i64) <= ((at!(b) << shift) as i64)) as u64;
+                }
+                Op::Mux { to, cond, a, b } => at!(to) = if at!(cond) != 0 { at!(a) } else { at!(b) },
+                Op::All { to, a, mask } => at!(to) = (at!(a) == mask) as u64,
+                Op::Any { to, a } => at!(to) = (at!(a) != 0) as u64,
+                Op::Parity { to, a } => at!(to) = at!(a).count_ones() as u64 & 1,
+                Op::Field { to, a, shift, mask } => at!(to) = at!(a) >> shift & mask,
+                Op::FieldSplit { to, a, shift, mask } => {
+                    at!(to) = (at!(a) >> shift | at!(a + 1) << (64 - shift)) & mask;
+                }
+                Op::Sext { to, a, shift, mask } => {
+                    at!(to) = ((at!(a) << shift) as i64 >> shift) as u64 & mask;
+                }
+                Op::Zero { to, words } => s[to as usize..(to + words) as usize].fill(0),
+                Op::OrShifted { to, a, shift } => at!(to) |= at!(a) << shift,
+                Op::OrSplit { to, a, shift } => {
+                    at!(to) |= at!(a) << shift;
+                    at!(to + 1) |= at!(a) >> (64 - shift);
+                }
+                Op::Load { to, array, addr } => {
+                    let array = &self.arrays[array as usize];
+                    let (to, word) = (to as usize, at!(addr) as usize);
+                    let out = &mut s[to..to + array.stride];
+                    if word < array.words {
+                        out.copy_from_slice(&array.data[word * array.stride..(word + 1) * array.stride]);
+                    } else {
+                        out.fill(0);
+                    }
+                }
+                Op::Store { array, addr, data } => {
+                    let stride = self.arrays[array as usize].stride;
+                    let word = at!(addr) as usize;
+                    if word < self.arrays[array as usize].words {
+                        self.stores.push((array, word * stride));
+                        self.store_data.extend_from_slice(&s[data as usize..data as usize + stride]);
+                    }
+                }
+                Op::Jump { to } => pc = to as usize,
+                Op::JumpUnless { cond, to } => {
+                    if at!(cond) == 0 {
+                        pc = to as usize;
+                    }
+                }
+                Op::JumpUnlessEqual { index, value, to } => {
+                    if at!(index) != value as u64 {
+                        pc = to as usize;
+                    }
+                }
+                _ => self.run_wide(op),
+            }
+        }
+    }
+
+    fn run_wide(&mut self, op: &Op) {
+        let words_at = |at: u32, width: u32| at as usize..at as usize + words::words_for(width as usize);
+        let s = &mut self.state;
+        let scratch = &mut self.scratch;
+        let (to, count) = match *op {
+            Op::CopyWide { to, a, words } => {
+                s.copy_within(a as usize..(a + words) as usize, to as usize);
+                return;
+            }
+            Op::MuxWide { to, cond, a, b, words } => {
+                let from = if s[cond as usize] != 0 { a } else { b };
+                s.copy_within(from as usize..(from + words) as usize, to as usize);
+                return;
+            }
+            Op::CompareWide { to, a, b, width, op, signed } => {
+                let order =
+                    words::compare(&s[words_at(a, width)], &s[words_at(b, width)], width as usize, signed);
+                let result = match op {
+                    Bin::Eq => order == Ordering::Equal,
+                    Bin::Ne => order != Ordering::Equal,
+                    Bin::Lt => order == Ordering::Less,
+                    _ => order != Ordering::Greater,
+                };
+                s[to as usize] = result as u64;
+                return;
+            }
+            Op::ReduceWide { to, a, width, op } => {
+                let ones: u32 = s[words_at(a, width)].iter().map(|word| word.count_ones()).sum();
+                let result = match op {
+                    Reduce::And => ones == width,
+                    Reduce::Or => ones > 0,
+                    Reduce::Xor => ones % 2 == 1,
+                };
+                s[to as usize] = result as u64;
+                return;
+            }
+            Op::OrWide { to, a, offset, width } => {
+                scratch.clear();
+                scratch.extend_from_slice(&s[words_at(a, width)]);
+                words::or_at(&mut s[to as usize..], offset as usize, scratch, width as usize);
+                return;
+            }
+            Op::NotWide { to, a, width } => {
+                scratch.clear();
+                scratch.extend(s[words_at(a, width)].iter().map(|word| !word));
+                words::canonical(scratch, width as usize);
+                (to, width)
+            }
+            Op::BinWide { to, a, b, width, op } => {
+                scratch.clear();
+                scratch.resize(words::words_for(width as usize), 0);
+                let (a, b) = (&s[words_at(a, width)], &s[words_at(b, width)]);
+                let each = |scratch: &mut [u64], join: fn(u64, u64) -> u64| {
+                    scratch.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (&a, &b))| *out = join(a, b));
+                };
+                match op {
+                    Bin::Add => words::add_into(scratch, a, b, width as usize),
+                    Bin::Sub => words::sub_into(scratch, a, b, width as usize),
+                    Bin::Mul => words::mul_into(scratch, a, b, width as usize),
+                    Bin::And => each(scratch, |a, b| a & b),
+                    Bin::Or => each(scratch, |a, b| a | b),
+                    _ => each(scratch, |a, b| a ^ b),
+                }
+                (to, width)
+            }
+            Op::SliceWide { to, a, words, offset, width } => {
+                scratch.clear();
+                scratch.resize(words::words_for(width as usize), 0);
+                let from = &s[a as usize..(a + words) as usize];
+                words::slice_into(scratch, from, offset as usize, width as usize);
+                (to, width)
+            }
+            Op::ExtWide { to, a, from, width, signed } => {
+                scratch.clear();
+                scratch.resize(words::words_for(width as usize), 0);
+                words::extend_into(scratch, &s[words_at(a, from)], from as usize, width as usize, signed);
+                (to, width)
+            }
+            _ => unreachable!("narrow operations are handled in run()"),
+        };
+        s[words_at(to, count)].copy_from_slice(scratch);
+    }
+}
+
+/// SplitMix64.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+}

@@ -1,0 +1,417 @@
+//! Prints a leaf as Verilog-2005: ANSI ports, explicit widths, wires in order of evaluation, synchronous reset last in
+//! each process. Every operand already has its width, so no rule of the language ever changes a value. Never checks.
+
+use super::check;
+use super::expr::{Bin, Expr, Node, Reduce, Sig};
+use super::kernel::{Kernel, Memory, NetKind, Read, Stmt, Style};
+use super::module::Direction;
+use super::words;
+use std::fmt::Write;
+
+/// Longest line of code, where a blank allows a break.
+const COLUMNS: usize = 100;
+
+/// The module text, from its comment to `endmodule`, without the lines that open and close a file.
+pub(super) fn kernel(kernel: &Kernel) -> String {
+    let printer = Printer { kernel };
+    let mut out = comment(&kernel.note);
+    out += &header(&kernel.name, kernel.ports());
+    printer.state(&mut out);
+    printer.logic(&mut out);
+    printer.unused(&mut out);
+    printer.processes(&mut out);
+    out += "\nendmodule\n";
+    out
+}
+
+/// A file: banner, then the module between the two `default_nettype` lines.
+pub(super) fn file(banner: &str, module: &str) -> String {
+    format!("{}`default_nettype none\n\n{module}\n`default_nettype wire\n", comment(banner))
+}
+
+/// Comment lines, byte for byte but trailing blanks.
+pub(super) fn comment(text: &str) -> String {
+    text.lines().map(|line| format!("// {line}").trim_end().to_string() + "\n").collect()
+}
+
+/// `module name ( ANSI ports );`
+pub(super) fn header<'a>(name: &str, ports: impl Iterator<Item = (&'a str, usize, Direction)>) -> String {
+    let ports: Vec<(&str, String, Direction)> =
+        ports.map(|(name, width, direction)| (name, range(width), direction)).collect();
+    let column = ports.iter().map(|(_, range, _)| range.len()).max().unwrap_or(0);
+    let lines: Vec<String> = ports
+        .iter()
+        .map(|(name, range, direction)| {
+            let way = if *direction == Direction::In { "input " } else { "output" };
+            format!("  {way} wire {range:>column$}{name}")
+        })
+        .collect();
+    format!("module {name} (\n{}\n);\n", lines.join(",\n"))
+}
+
+/// `[7:0] `, or nothing for one bit.
+pub(super) fn range(width: usize) -> String {
+    if width == 1 { String::new() } else { format!("[{}:0] ", width - 1) }
+}
+
+/// A sized literal.
+pub(super) fn literal(value: &[u64], width: usize, signed: bool) -> String {
+    if !signed {
+        return unsigned_literal(value, width);
+    }
+    if !words::bit(value, width - 1) {
+        return unsigned_literal(value, width).replacen('\'', "'s", 1);
+    }
+    let mut magnitude = vec![0; value.len()];
+    words::sub_into(&mut magnitude, &vec![0; value.len()], value, width);
+    if words::bit(&magnitude, width - 1) || magnitude[0] >> 32 != 0 || magnitude[1..].iter().any(|&w| w != 0)
+    {
+        return format!("{width}'sh{}", words::to_hex(value, width));
+    }
+    format!("-{width}'sd{}", magnitude[0])
+}
+
+fn unsigned_literal(value: &[u64], width: usize) -> String {
+    if value[0] >> 32 == 0 && value[1..].iter().all(|&word| word == 0) {
+        format!("{width}'d{}", value[0])
+    } else {
+        format!("{width}'h{}", words::to_hex(value, width))
+    }
+}
+
+struct Printer<'a> {
+    kernel: &'a Kernel,
+}
+
+impl Printer<'_> {
+    /// Registers and memories.
+    fn state(&self, out: &mut String) {
+        let regs: Vec<_> =
+            self.kernel.nets.iter().filter(|net| matches!(net.kind, NetKind::Reg(_))).collect();
+        if !regs.is_empty() {
+            out.push('\n');
+        }
+        for net in regs {
+            self.note(out, &net.note);
+            writeln!(out, "  reg {}{};", declared(net.sig), net.name).expect("writing to a string");
+        }
+        for memory in &self.kernel.memories {
+            self.memory(out, memory);
+        }
+    }
+
+    fn memory(&self, out: &mut String, memory: &Memory) {
+        let Memory { name, word_bits, words, .. } = memory;
+        let net = self.kernel.decl(memory.out);
+        out.push('\n');
+        self.note(out, &net.note);
+        let rom = memory.image.is_some();
+        let kind = if rom { "rom_style" } else { "ram_style" };
+        let style = match memory.style {
+            Style::Auto => None,
+            Style::Block => Some("block"),
+            Style::Distributed => Some("distributed"),
+        };
+        if let Some(style) = style {
+            *out += &format!("  (* {kind} = \"{style}\" *)\n");
+        }
+        *out += &format!("  reg {}{name} [0:{}];\n", range(*word_bits), words - 1);
+        if let Some(image) = &memory.image {
+            *out += &format!("  initial $readmemh(\"{}\", {name});\n", image.file);
+        }
+        if let Read::Sync { .. } = memory.read {
+            *out += &format!("  reg {}{};\n", range(*word_bits), net.name);
+        }
+    }
+
+    /// Wires and outputs, each after what it depends on.
+    fn logic(&self, out: &mut String) {
+        let order = check::comb_order(self.kernel).expect("the kernel was checked at build");
+        if !order.is_empty() {
+            out.push('\n');
+        }
+        for id in order {
+            let net = &self.kernel.nets[id];
+            self.note(out, &net.note);
+            let name = &net.name;
+            let line = match &net.kind {
+                NetKind::Output(Some(value)) => format!("  assign {name} = {};", self.top(value)),
+                NetKind::Wire(Some(value)) => {
+                    format!("  wire {}{name} = {};", declared(net.sig), self.top(value))
+                }
+                NetKind::MemRead(memory) => {
+                    let Memory { name: array, read: Read::Async { addr }, .. } =
+                        &self.kernel.memories[*memory]
+                    else {
+                        unreachable!("a clocked read is no combinational net")
+                    };
+                    format!("  wire {}{name} = {array}[{}];", declared(net.sig), self.top(addr))
+                }
+                NetKind::Case { index, items } => {
+                    self.case(out, net.sig, name, index, items);
+                    continue;
+                }
+                NetKind::Input | NetKind::Reg(_) | NetKind::Output(None) | NetKind::Wire(None) => {
+                    unreachable!("{name} is not driven by an expression")
+                }
+            };
+            push_wrapped(out, &line);
+        }
+    }
+
+    fn case(&self, out: &mut String, sig: Sig, name: &str, index: &Expr, items: &[Expr]) {
+        *out += &format!("  reg {}{name};\n  always @(*) begin\n", declared(sig));
+        *out += &format!("    case ({})\n", self.top(index));
+        for (at, item) in items.iter().enumerate() {
+            push_wrapped(out, &format!("      {}'d{at}: {name} = {};", index.width, self.top(item)));
+        }
+        let zero = vec![0; words::words_for(sig.width)];
+        *out += &format!("      default: {name} = {};\n", literal(&zero, sig.width, sig.signed));
+        *out += "    endcase\n  end\n";
+    }
+
+    /// Verilator takes a net whose name holds `unused` as read; the AND with 0 costs nothing.
+    fn unused(&self, out: &mut String) {
+        let (clk, rst) = check::uses_clk_rst(self.kernel);
+        let mut parts: Vec<String> = vec!["1'b0".into()];
+        parts.extend(
+            [("clk", clk), ("rst", rst)].iter().filter(|(_, used)| !used).map(|(n, _)| n.to_string()),
+        );
+        parts.extend(self.kernel.unused.iter().map(|value| self.top(value)));
+        if parts.len() > 1 {
+            *out += "\n  // Read by nothing, on purpose.\n";
+            push_wrapped(out, &format!("  wire unused_ok = &{{{}}};", parts.join(", ")));
+        }
+    }
+
+    fn processes(&self, out: &mut String) {
+        for body in &self.kernel.blocks {
+            *out += "\n  always @(posedge clk) begin\n";
+            self.block(out, body, 4);
+            let mut resets: Vec<usize> = vec![];
+            check::assigned(body, &mut |reg| {
+                let id = reg.id as usize;
+                let has_reset = matches!(self.kernel.nets[id].kind, NetKind::Reg(Some(_)));
+                if has_reset && !resets.contains(&id) {
+                    resets.push(id);
+                }
+            });
+            if !resets.is_empty() {
+                *out += "    if (rst) begin\n";
+                for id in resets {
+                    let net = &self.kernel.nets[id];
+                    let NetKind::Reg(Some(value)) = &net.kind else { continue };
+                    let value = literal(value, net.sig.width, net.sig.signed);
+                    *out += &format!("      {} <= {value};\n", net.name);
+                }
+                *out += "    end\n";
+            }
+            *out += "  end\n";
+        }
+        for memory in &self.kernel.memories {
+            let read = match &memory.read {
+                Read::Sync { enable, addr } => Some((enable, addr)),
+                Read::Async { .. } => None,
+            };
+            if memory.write.is_none() && read.is_none() {
+                continue;
+            }
+            *out += "\n  always @(posedge clk) begin\n";
+            if let Some(write) = &memory.write {
+                let target = format!("{}[{}]", memory.name, self.top(&write.addr));
+                self.enabled(out, &write.enable, &format!("{target} <= {};", self.top(&write.data)));
+            }
+            if let Some((enable, addr)) = read {
+                let name = &self.kernel.decl(memory.out).name;
+                self.enabled(out, enable, &format!("{name} <= {}[{}];", memory.name, self.top(addr)));
+            }
+            *out += "  end\n";
+        }
+    }
+
+    fn enabled(&self, out: &mut String, enable: &Expr, assign: &str) {
+        if enable.literal().is_some_and(|value| value[0] == 1) {
+            push_wrapped(out, &format!("    {assign}"));
+            return;
+        }
+        push_wrapped(out, &format!("    if ({}) begin", self.top(enable)));
+        push_wrapped(out, &format!("      {assign}"));
+        *out += "    end\n";
+    }
+
+    fn block(&self, out: &mut String, body: &[Stmt], indent: usize) {
+        let pad = " ".repeat(indent);
+        for stmt in body {
+            match stmt {
+                Stmt::Set(reg, value) => {
+                    let name = &self.kernel.decl(*reg).name;
+                    push_wrapped(out, &format!("{pad}{name} <= {};", self.top(value)));
+                }
+                Stmt::Note(text) => text.lines().for_each(|line| *out += &format!("{pad}// {line}\n")),
+                Stmt::If(cond, then, otherwise) => {
+                    push_wrapped(out, &format!("{pad}if ({}) begin", self.top(cond)));
+                    self.branches(out, then, otherwise, indent);
+                }
+            }
+        }
+    }
+
+    /// The rest of an `if` after its first line, with `else if` kept flat.
+    fn branches(&self, out: &mut String, then: &[Stmt], otherwise: &[Stmt], indent: usize) {
+        let pad = " ".repeat(indent);
+        self.block(out, then, indent + 2);
+        match otherwise {
+            [] => *out += &format!("{pad}end\n"),
+            [Stmt::If(cond, inner, last)] => {
+                push_wrapped(out, &format!("{pad}end else if ({}) begin", self.top(cond)));
+                self.branches(out, inner, last, indent);
+            }
+            _ => {
+                *out += &format!("{pad}end else begin\n");
+                self.block(out, otherwise, indent + 2);
+                *out += &format!("{pad}end\n");
+            }
+        }
+    }
+
+    fn note(&self, out: &mut String, text: &str) {
+        text.lines().for_each(|line| *out += &format!("  // {line}\n"));
+    }
+
+    fn top(&self, value: &Expr) -> String {
+        let text = self.operand(value);
+        // A whole expression needs no parentheses around it.
+        match &*value.node {
+            Node::Bin(..) | Node::Mux(..) => text[1..text.len() - 1].to_string(),
+            _ => text,
+        }
+    }
+
+    /// An expression that may stand beside any operator.
+    fn operand(&self, value: &Expr) -> String {
+        match &*value.node {
+            Node::Net(sig) => self.name(*sig).into(),
+            Node::Lit(bits) => {
+                let text = literal(bits, value.width, value.signed);
+                if text.starts_with('-') { format!("({text})") } else { text }
+            }
+            Node::Slice(sig, offset) => self.select(*sig, *offset, value.width),
+            Node::Not(a) => format!("~{}", self.operand(a)),
+            Node::Reduce(op, a) => {
+                let op = match op {
+                    Reduce::And => "&",
+                    Reduce::Or => "|",
+                    Reduce::Xor => "^",
+                };
+                format!("({op}{})", self.operand(a))
+            }
+            Node::Bin(op, a, b) => {
+                let signed = a.signed && matches!(op, Bin::Lt | Bin::Le | Bin::Mul);
+                let side = |e: &Expr| if signed { self.signed(e) } else { self.operand(e) };
+                format!("({} {} {})", side(a), symbol(*op), side(b))
+            }
+            Node::Mux(cond, a, b) => {
+                format!("({} ? {} : {})", self.operand(cond), self.operand(a), self.operand(b))
+            }
+            Node::Ext(a) => {
+                let more = value.width - a.width;
+                if !a.signed {
+                    return format!("{{{more}'d0, {}}}", self.top(a));
+                }
+                let sign = a.cut(a.width - 1, 1).expect("checked when it was extended");
+                let sign = self.top(&sign);
+                if more == 1 {
+                    format!("{{{sign}, {}}}", self.top(a))
+                } else {
+                    format!("{{{{{more}{{{sign}}}}}, {}}}", self.top(a))
+                }
+            }
+            Node::Cat(parts) => {
+                let mut runs: Vec<(String, usize)> = vec![];
+                for part in parts {
+                    let text = self.top(part);
+                    match runs.last_mut() {
+                        Some((last, count)) if *last == text => *count += 1,
+                        _ => runs.push((text, 1)),
+                    }
+                }
+                let only = runs.len() == 1;
+                let run = |(text, count): (String, usize)| match count {
+                    1 => text,
+                    _ if only => format!("{count}{{{text}}}"),
+                    _ => format!("{{{count}{{{text}}}}}"),
+                };
+                format!("{{{}}}", runs.into_iter().map(run).collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    /// An operand that Verilog takes as signed.
+    fn signed(&self, value: &Expr) -> String {
+        match &*value.node {
+            Node::Net(sig) if sig.signed => self.operand(value),
+            Node::Lit(_) => self.operand(value),
+            _ => format!("$signed({})", self.top(value)),
+        }
+    }
+
+    fn select(&self, sig: Sig, offset: usize, width: usize) -> String {
+        let name = self.name(sig);
+        match width {
+            _ if sig.width == width => name.into(),
+            1 => format!("{name}[{offset}]"),
+            _ => format!("{name}[{}:{offset}]", offset + width - 1),
+        }
+    }
+
+    fn name(&self, sig: Sig) -> &str {
+        &self.kernel.decl(sig).name
+    }
+}
+
+fn declared(sig: Sig) -> String {
+    let sign = if sig.signed { "signed " } else { "" };
+    format!("{sign}{}", range(sig.width))
+}
+
+fn symbol(op: Bin) -> &'static str {
+    match op {
+        Bin::Add => "+",
+        Bin::Sub => "-",
+        Bin::Mul => "*",
+        Bin::And => "&",
+        Bin::Or => "|",
+        Bin::Xor => "^",
+        Bin::Eq => "==",
+        Bin::Ne => "!=",
+        Bin::Lt => "<",
+        Bin::Le => "<=",
+    }
+}
+
+/// Appends a line, broken at blanks so that it keeps within [`COLUMNS`] where it can.
+fn push_wrapped(out: &mut String, line: &str) {
+    let indent = line.len() - line.trim_start().len();
+    let mut rest = line;
+    let mut first = true;
+    loop {
+        let pad = if first { 0 } else { indent + 4 };
+        out.extend(std::iter::repeat_n(' ', pad));
+        let room = COLUMNS - pad.min(COLUMNS / 2);
+        if rest.len() <= room {
+            break;
+        }
+        let from = if first { indent } else { 0 };
+        let fits = rest[from..room].rfind(' ').map(|at| from + at);
+        let Some(at) = fits.filter(|&at| at > from).or_else(|| rest[room..].find(' ').map(|at| room + at))
+        else {
+            break;
+        };
+        *out += &rest[..at];
+        out.push('\n');
+        rest = &rest[at + 1..];
+        first = false;
+    }
+    *out += rest;
+    out.push('\n');
+}
