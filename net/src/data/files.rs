@@ -79,14 +79,11 @@ impl Place<'_> {
 /// Without `DQ_DATA` it says loudly that the test was skipped.
 #[cfg(test)]
 pub(super) fn data_dir(name: &str) -> Option<std::path::PathBuf> {
+    use std::io::Write;
+
     let Some(root) = std::env::var_os("DQ_DATA") else {
         // Not `eprintln!`, which the test harness swallows where a test passes.
-        let mut stderr = std::io::stderr();
-        let _ = std::io::Write::write_all(
-            &mut stderr,
-            format!("\nSKIPPED a test: DQ_DATA names no folder with the published files of {name}\n")
-                .as_bytes(),
-        );
+        let _ = writeln!(std::io::stderr(), "\nSKIPPED a test: DQ_DATA names no folder with {name}'s files");
         return None;
     };
     Some(Path::new(&root).join(name))
