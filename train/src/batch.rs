@@ -47,7 +47,9 @@ pub fn augmented(
     for (&i, target) in indices.iter().zip(buffer.chunks_exact_mut(size)) {
         let random = bits(seed, Stream::Augment(epoch as u64), i as u64);
         let flip = augment.contains(&Augment::Flip) && random & 1 == 1;
-        let shift = |r: u64| if augment.contains(&Augment::Crop) { (r % (2 * SHIFT as u64 + 1)) as i64 - SHIFT } else { 0 };
+        let shift = |r: u64| {
+            if augment.contains(&Augment::Crop) { (r % (2 * SHIFT as u64 + 1)) as i64 - SHIFT } else { 0 }
+        };
         let (down, right) = (shift(random >> 1 & 0xffff_ffff), shift(random >> 33));
         copy_moved(image(images, i), target, [height, width, channels], flip, down, right);
     }
@@ -72,11 +74,20 @@ fn to_tensor(buffer: &[u8], [height, width, channels]: [usize; 3], kind: Kind, d
 }
 
 /// Copies an image mirrored and shifted; pixels from outside stay 0.
-fn copy_moved(from: &[u8], to: &mut [u8], [height, width, channels]: [usize; 3], flip: bool, down: i64, right: i64) {
+fn copy_moved(
+    from: &[u8],
+    to: &mut [u8],
+    [height, width, channels]: [usize; 3],
+    flip: bool,
+    down: i64,
+    right: i64,
+) {
     for y in 0..height {
         let Some(source) = usize::try_from(y as i64 - down).ok().filter(|&s| s < height) else { continue };
         for x in 0..width {
-            let Some(column) = usize::try_from(x as i64 - right).ok().filter(|&c| c < width) else { continue };
+            let Some(column) = usize::try_from(x as i64 - right).ok().filter(|&c| c < width) else {
+                continue;
+            };
             let column = if flip { width - 1 - column } else { column };
             let (a, b) = ((source * width + column) * channels, (y * width + x) * channels);
             to[b..b + channels].copy_from_slice(&from[a..a + channels]);

@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,11 +28,16 @@ pub struct State {
     pub best_accuracy: f64,
     /// The epoch (from 1) that reached it.
     pub best_epoch: usize,
+    /// Height, width and channels of the images it was trained on.
+    pub image: [usize; 3],
+    /// How many classes they have.
+    pub classes: usize,
 }
 
 /// Writes `tensors` (fp32 or f64) and `state` to `path`: to a temporary file beside it, then renamed.
 pub fn save<S: Serialize>(path: &Path, tensors: &Tensors, state: &S) -> Result<()> {
-    let payload: Vec<(&str, Payload)> = tensors.iter().map(|(name, t)| (name.as_str(), Payload::of(t))).collect();
+    let payload: Vec<(&str, Payload)> =
+        tensors.iter().map(|(name, t)| (name.as_str(), Payload::of(t))).collect();
     let metadata = HashMap::from([(STATE.to_owned(), serde_json::to_string(state)?)]);
     let bytes = safetensors::serialize(payload, Some(metadata)).context("cannot serialize the checkpoint")?;
     write_atomically(path, &bytes)
@@ -68,7 +72,8 @@ pub fn load<S: DeserializeOwned>(path: &Path) -> Result<(Tensors, S)> {
 pub fn restore(to: &mut Tensors, from: &Tensors, prefix: &str, path: &Path) -> Result<()> {
     for (name, target) in to {
         let place = || format!("{}: tensor `{prefix}{name}`", path.display());
-        let source = from.get(&format!("{prefix}{name}")).with_context(|| format!("{} is missing", place()))?;
+        let source =
+            from.get(&format!("{prefix}{name}")).with_context(|| format!("{} is missing", place()))?;
         ensure!(
             source.size() == target.size(),
             "{}: expected shape {:?}, found {:?}",
@@ -76,7 +81,11 @@ pub fn restore(to: &mut Tensors, from: &Tensors, prefix: &str, path: &Path) -> R
             target.size(),
             source.size()
         );
-        ensure!(source.isfinite().all().int64_value(&[]) == 1, "{} holds a number that is not finite", place());
+        ensure!(
+            source.isfinite().all().int64_value(&[]) == 1,
+            "{} holds a number that is not finite",
+            place()
+        );
         no_grad(|| target.copy_(source));
     }
     Ok(())
@@ -84,12 +93,7 @@ pub fn restore(to: &mut Tensors, from: &Tensors, prefix: &str, path: &Path) -> R
 
 /// Replaces `path` by `bytes`, or leaves it as it was.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let place = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(place)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).with_context(place)?;
-    file.persist(path).with_context(place)?;
-    Ok(())
+    dq_net::atomic::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A tensor's bytes for safetensors.
@@ -140,13 +144,14 @@ mod tests {
             ("x".to_owned(), Tensor::from_slice(&[1.5f32, -2.0])),
             ("y".to_owned(), Tensor::from_slice(&[0.1f64])),
         ]);
-        let state = State { epochs: 3, best_accuracy: 0.5, best_epoch: 2 };
+        let state = State { epochs: 3, best_accuracy: 0.5, best_epoch: 2, image: [4, 4, 1], classes: 2 };
         save(&path, &tensors, &state).unwrap();
         let (read, found): (Tensors, State) = load(&path).unwrap();
         assert_eq!(found, state);
         assert!(read.len() == 2 && read["x"] == tensors["x"] && read["y"] == tensors["y"]);
 
-        let mut target = Tensors::from([("x".to_owned(), Tensor::zeros([3], (Kind::Float, tch::Device::Cpu)))]);
+        let mut target =
+            Tensors::from([("x".to_owned(), Tensor::zeros([3], (Kind::Float, tch::Device::Cpu)))]);
         let error = restore(&mut target, &read, "", &path).unwrap_err().to_string();
         assert!(error.contains("`x`: expected shape [3], found [2]"), "{error}");
         let error = restore(&mut target, &read, "momentum.", &path).unwrap_err().to_string();

@@ -130,8 +130,19 @@ mod tests {
         let nodes = build(&model, [9, 8, 3], 10).unwrap();
         let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
         let expected = [
-            "input", "conv1_1", "step1_1", "conv1_2", "step1_2", "pool1", "conv2_1", "step2_1", "pool2", "sum",
-            "dense1", "dense1_step", "logits",
+            "input",
+            "conv1_1",
+            "step1_1",
+            "conv1_2",
+            "step1_2",
+            "pool1",
+            "conv2_1",
+            "step2_1",
+            "pool2",
+            "sum",
+            "dense1",
+            "dense1_step",
+            "logits",
         ];
         assert_eq!(names, expected);
         assert_eq!(nodes[3].op.weight_shape(), Some(vec![5, 4, 3, 3]));

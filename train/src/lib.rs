@@ -3,17 +3,26 @@
 //! `dq-net`'s to say.
 
 mod batch;
+mod calibrate;
 mod checkpoint;
+mod evaluate;
+mod export;
 mod graph;
 mod model;
 mod penalty;
+mod prove;
 mod quantize;
 mod random;
 pub mod recipe;
+mod run;
 mod sgd;
+mod step;
 mod trainer;
 
-pub use recipe::{Recipe, RecipeError};
+pub use evaluate::Evaluation;
+pub use prove::{PROBES, ProofFailure};
+pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
+pub use run::{bits_of, evaluation, export, is_calibrated, reprove, run_recipe};
 pub use trainer::{BEST, EpochMetrics, Event, LAST, METRICS, Options, Outcome, RECIPE, train};
 
 use std::sync::Once;

@@ -66,7 +66,12 @@ impl Model {
         let on_device = |tensors: Tensors, grad: bool| {
             tensors.into_iter().map(|(k, t)| (k, t.to_device(device).set_requires_grad(grad))).collect()
         };
-        Model { nodes, bits, parameters: on_device(parameters, true), statistics: on_device(statistics, false) }
+        Model {
+            nodes,
+            bits,
+            parameters: on_device(parameters, true),
+            statistics: on_device(statistics, false),
+        }
     }
 
     /// Real value of one unit of each node's output (an accumulator's unit leaves the weight scale out: batch norm
@@ -92,7 +97,12 @@ impl Model {
     }
 
     /// As [`forward`](Model::forward), and shows each node's output to `see`.
-    pub fn forward_seen(&self, images: &Tensor, training: bool, mut see: impl FnMut(&Node, &Tensor)) -> Tensor {
+    pub fn forward_seen(
+        &self,
+        images: &Tensor,
+        training: bool,
+        mut see: impl FnMut(&Node, &Tensor),
+    ) -> Tensor {
         let units = self.units();
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
@@ -153,7 +163,8 @@ impl Model {
         let _ = no_grad(|| {
             self.forward_seen(images, false, |node, output| {
                 let prefix = format!("{}.", node.name);
-                let own = self.parameters.iter().chain(&self.statistics).filter(|(k, _)| k.starts_with(&prefix));
+                let own =
+                    self.parameters.iter().chain(&self.statistics).filter(|(k, _)| k.starts_with(&prefix));
                 if culprit.is_none() && !(finite(output) && own.into_iter().all(|(_, t)| finite(t))) {
                     culprit = Some(node.name.clone());
                 }

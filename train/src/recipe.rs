@@ -397,7 +397,12 @@ impl Recipe {
         let sgd = &self.optimizer;
         demand(sgd.lr > 0.0 && sgd.lr.is_finite(), "optimizer.lr", "a number above 0", sgd.lr.to_string())?;
         let momentum = sgd.momentum;
-        demand((0.0..1.0).contains(&momentum), "optimizer.momentum", "0 ≤ momentum < 1", momentum.to_string())?;
+        demand(
+            (0.0..1.0).contains(&momentum),
+            "optimizer.momentum",
+            "0 ≤ momentum < 1",
+            momentum.to_string(),
+        )?;
         let decay = sgd.weight_decay;
         demand((0.0..1.0).contains(&decay), "optimizer.weight_decay", "0 ≤ decay < 1", decay.to_string())?;
         let schedule = &self.schedule;
@@ -406,9 +411,19 @@ impl Recipe {
         let factor = schedule.factor;
         demand(factor > 0.0 && factor <= 1.0, "schedule.factor", "0 < factor ≤ 1", factor.to_string())?;
         let warmup = schedule.warmup;
-        demand(warmup >= 0.0 && warmup.is_finite(), "schedule.warmup", "a number not below 0", warmup.to_string())?;
+        demand(
+            warmup >= 0.0 && warmup.is_finite(),
+            "schedule.warmup",
+            "a number not below 0",
+            warmup.to_string(),
+        )?;
         let train = &self.train;
-        demand((1..=100_000).contains(&train.epochs), "train.epochs", "1 to 100000", train.epochs.to_string())?;
+        demand(
+            (1..=100_000).contains(&train.epochs),
+            "train.epochs",
+            "1 to 100000",
+            train.epochs.to_string(),
+        )?;
         demand((2..=65_536).contains(&train.batch), "train.batch", "2 to 65536", train.batch.to_string())?;
         demand(train.seed <= i64::MAX as u64, "train.seed", "0 to 2^63 − 1", train.seed.to_string())
     }

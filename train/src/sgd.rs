@@ -28,7 +28,8 @@ pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, 
             }
             let velocity = momentum.get_mut(name).expect("a buffer for every parameter");
             let _ = velocity.g_mul_scalar_(optimizer.momentum).g_add_(&gradient);
-            let step = if optimizer.nesterov { gradient + &*velocity * optimizer.momentum } else { velocity.copy() };
+            let step =
+                if optimizer.nesterov { gradient + &*velocity * optimizer.momentum } else { velocity.copy() };
             let _ = parameter.g_sub_(&(step * lr));
             parameter.zero_grad();
         }
@@ -103,7 +104,8 @@ mod tests {
         assert!((learning_rate(&recipe, 1, 0, 10) - 0.2).abs() < 1e-12);
         assert!((learning_rate(&recipe, 6, 0, 10) - 0.1).abs() < 1e-12);
         assert!(learning_rate(&recipe, 10, 9, 10) < 0.001);
-        recipe.schedule = Schedule { kind: ScheduleKind::Step, milestones: vec![3, 5], factor: 0.1, warmup: 0.0 };
+        recipe.schedule =
+            Schedule { kind: ScheduleKind::Step, milestones: vec![3, 5], factor: 0.1, warmup: 0.0 };
         let rates: Vec<f64> = [2, 3, 4, 5].map(|e| learning_rate(&recipe, e, 0, 10)).to_vec();
         for (rate, expected) in rates.iter().zip([0.2, 0.02, 0.02, 0.002]) {
             assert!((rate - expected).abs() < 1e-12, "{rates:?}");

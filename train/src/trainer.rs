@@ -101,7 +101,12 @@ pub struct Outcome {
 /// # Errors
 /// A folder that does not fit, a full disk, data that does not fit the recipe, a loss that is not finite (naming epoch,
 /// step and node). The last good checkpoint stays in every case.
-pub fn train(recipe: &Recipe, images: &Images, options: &Options, mut tell: impl FnMut(Event)) -> Result<Outcome> {
+pub fn train(
+    recipe: &Recipe,
+    images: &Images,
+    options: &Options,
+    mut tell: impl FnMut(Event),
+) -> Result<Outcome> {
     ensure!(
         images.len() >= recipe.data.holdout + recipe.train.batch && recipe.data.holdout > 0,
         "`data.holdout` = {} and `train.batch` = {} do not fit {} training images (both must, and a holdout is needed)",
@@ -116,14 +121,18 @@ pub fn train(recipe: &Recipe, images: &Images, options: &Options, mut tell: impl
     let nodes = graph::build(&recipe.model, images.shape(), images.classes.len())?;
     let mut model = Model::new(nodes, recipe.bits, recipe.train.seed, device);
     let mut momentum = zero_momentum(&model);
-    let (mut state, mut metrics) = open(options, recipe, &mut model, &mut momentum)?;
+    let (mut state, mut metrics) = open(options, recipe, images, &mut model, &mut momentum)?;
 
     let (learn, held) = batch::split(images.len(), recipe.data.holdout, recipe.train.seed);
     for epoch in state.epochs..recipe.train.epochs {
         let start = Instant::now();
         let pass = Pass { recipe, images, learn: &learn, epoch, kind, device };
         let Some((ce, train_accuracy)) = pass.run(&mut model, &mut momentum, options.stop, &mut tell)? else {
-            return Ok(Outcome { epochs: epoch, best: (state.best_accuracy, state.best_epoch), stopped: true });
+            return Ok(Outcome {
+                epochs: epoch,
+                best: (state.best_accuracy, state.best_epoch),
+                stopped: true,
+            });
         };
         let learned = start.elapsed().as_secs_f64();
         let holdout_accuracy = accuracy(&model, images, &held, kind, device);
@@ -235,7 +244,9 @@ impl Pass<'_> {
             if !ce.is_finite() {
                 let node = model.first_not_finite(&pixels).unwrap_or_else(|| "the loss".to_owned());
                 let (epoch, step) = (self.epoch + 1, step + 1);
-                bail!("training diverged in epoch {epoch}, step {step}: `{node}` is not finite (loss {ce}); try a lower `optimizer.lr`");
+                bail!(
+                    "training diverged in epoch {epoch}, step {step}: `{node}` is not finite (loss {ce}); try a lower `optimizer.lr`"
+                );
             }
             loss.backward();
             update(model, momentum, optimizer, dq, learning_rate(self.recipe, self.epoch, step, steps));
@@ -254,11 +265,18 @@ fn all_tensors(model: &Model) -> Tensors {
 }
 
 /// Makes or resumes the run folder. Returns the state and the metrics lines so far.
-fn open(options: &Options, recipe: &Recipe, model: &mut Model, momentum: &mut Tensors) -> Result<(State, String)> {
+fn open(
+    options: &Options,
+    recipe: &Recipe,
+    images: &Images,
+    model: &mut Model,
+    momentum: &mut Tensors,
+) -> Result<(State, String)> {
     let run = options.run;
     let last = run.join(LAST);
     std::fs::create_dir_all(run).with_context(|| format!("cannot make the run folder {}", run.display()))?;
-    let mut state = State { epochs: 0, best_accuracy: 0.0, best_epoch: 0 };
+    let (image, classes) = (images.shape(), images.classes.len());
+    let mut state = State { epochs: 0, best_accuracy: 0.0, best_epoch: 0, image, classes };
     let mut metrics = String::new();
     if options.resume && last.exists() {
         same_training(&Recipe::load(&run.join(RECIPE), &[])?, recipe, run)?;
@@ -266,6 +284,13 @@ fn open(options: &Options, recipe: &Recipe, model: &mut Model, momentum: &mut Te
         restore(&mut model.parameters, &tensors, "", &last)?;
         restore(&mut model.statistics, &tensors, "", &last)?;
         restore(momentum, &tensors, MOMENTUM, &last)?;
+        ensure!(
+            (found.image, found.classes) == (image, classes),
+            "{}: trained on images of {:?} and {} classes, found {image:?} and {classes}",
+            last.display(),
+            found.image,
+            found.classes
+        );
         state = found;
         metrics = lines_up_to(&run.join(METRICS), state.epochs)?;
     } else {

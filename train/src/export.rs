@@ -1,0 +1,152 @@
+//! The float evaluation graph as a network of `dq-net`: integer where weights and activations are quantized, else
+//! float. Never approximates: the integer network's thresholds are the float code's own boundaries.
+
+use anyhow::{Context, Result};
+use dq_net::layer::{Conv, Dense, GlobalSum, Input, Logits, MaxPool, Step, Surrogate};
+use dq_net::{FloatLayer, FloatNetwork, FloatNode, Layer, Network, Node, Shape};
+use ndarray::{Array2, Array4};
+use tch::Tensor;
+
+use crate::evaluate::{EvalNode, EvalOp, Evaluation};
+use crate::quantize::CEILING;
+use crate::recipe::Bits;
+use crate::step::{StepFunction, integers, vector};
+
+/// The integer network of `evaluation`, not yet proved.
+///
+/// # Errors
+/// Where `Network::new` refuses it.
+pub(crate) fn integer(name: &str, evaluation: &Evaluation) -> Result<Network> {
+    let Bits::Int(weight_bits) = evaluation.bits.weights else {
+        unreachable!("asked for quantized weights only")
+    };
+    let weight_bits = weight_bits as u8;
+    let layer = |node: &EvalNode| match &node.op {
+        EvalOp::Input => Layer::Input(Input { shape: shape(evaluation) }),
+        EvalOp::Conv { weights, pad, .. } => Layer::Conv(Conv {
+            weights: kernel_last(weights, |v| v as i8),
+            weight_bits,
+            stride: [1, 1],
+            pad: [*pad; 4],
+            groups: 1,
+        }),
+        EvalOp::Dense { weights, .. } => {
+            Layer::Dense(Dense { weights: matrix(weights, |v| v as i8), weight_bits })
+        }
+        EvalOp::Step(function) => Layer::Step(step(function, node, evaluation)),
+        EvalOp::MaxPool => Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }),
+        EvalOp::GlobalSum { .. } => Layer::GlobalSum(GlobalSum),
+        EvalOp::Logits { bias } => {
+            let bias = integers(bias).into_iter().map(|b| b as i32).collect();
+            Layer::Logits(Logits { bias, scale: evaluation.scale })
+        }
+    };
+    let nodes = evaluation.nodes.iter();
+    let nodes = nodes.map(|node| Node {
+        name: node.name.clone(),
+        layer: layer(node),
+        inputs: sources(evaluation, node),
+    });
+    Network::new(name, nodes.collect()).context("the exported network is refused")
+}
+
+/// The float network of `evaluation`, in real values: a pixel is uint8 / 255, scales multiplied in.
+///
+/// # Errors
+/// Where `FloatNetwork::new` refuses it.
+pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork> {
+    let nodes = &evaluation.nodes;
+    let layer = |node: &EvalNode| match &node.op {
+        EvalOp::Input => FloatLayer::Input { shape: shape(evaluation) },
+        EvalOp::Conv { weights, pad, scale } => FloatLayer::Conv {
+            weights: kernel_last(&scaled(weights, scale), |v| v as f32),
+            stride: [1, 1],
+            pad: [*pad; 4],
+            groups: 1,
+        },
+        EvalOp::Dense { weights, scale } => {
+            FloatLayer::Dense { weights: matrix(&scaled(weights, scale), |v| v as f32) }
+        }
+        EvalOp::Step(function) => {
+            let source = &nodes[node.inputs[0]];
+            let (EvalOp::Conv { scale, .. } | EvalOp::Dense { scale, .. }) = &source.op else {
+                unreachable!("a step reads accumulators")
+            };
+            let (gain, offset) = function.affine();
+            let real = |c: usize| scale[if scale.len() == 1 { 0 } else { c }] * source.unit;
+            FloatLayer::Activation {
+                scale: gain.iter().enumerate().map(|(c, g)| (g / real(c)) as f32).collect(),
+                bias: offset.into_iter().map(|b| b as f32).collect(),
+                ceiling: CEILING as f32,
+                bits: match function.bits() {
+                    Bits::Float => None,
+                    Bits::Int(bits) => Some(bits as u8),
+                },
+            }
+        }
+        EvalOp::MaxPool => FloatLayer::MaxPool { window: [2, 2], stride: [2, 2] },
+        EvalOp::GlobalSum { .. } => FloatLayer::GlobalMean,
+        EvalOp::Logits { bias } => {
+            let bias = vector(bias).into_iter().map(|b| (b * evaluation.scale) as f32).collect();
+            FloatLayer::Logits { bias }
+        }
+    };
+    let nodes = nodes.iter();
+    let nodes = nodes.map(|node| FloatNode {
+        name: node.name.clone(),
+        layer: layer(node),
+        inputs: sources(evaluation, node),
+    });
+    FloatNetwork::new(name, nodes.collect()).context("the exported network is refused")
+}
+
+/// The integer step of a float step function, over the whole range of its accumulator.
+fn step(function: &StepFunction, node: &EvalNode, evaluation: &Evaluation) -> Step {
+    let Bits::Int(bits) = function.bits() else { unreachable!("asked for quantized activations only") };
+    let range =
+        evaluation.nodes[node.inputs[0]].range.expect("quantized weights on levels give whole numbers");
+    let found = function.boundaries(range.lo, range.hi);
+    let narrow = |v: &[i64]| v.iter().map(|&v| v as i32).collect();
+    Step {
+        bits: bits as u8,
+        thresholds: Step::clip_thresholds(&found.thresholds, &found.dir, range),
+        surrogate: Surrogate {
+            gain: found.gain,
+            open_lo: narrow(&found.open_lo),
+            open_hi: narrow(&found.open_hi),
+            unit: node.unit,
+        },
+        dir: found.dir,
+    }
+}
+
+fn shape(evaluation: &Evaluation) -> Shape {
+    let [height, width, channels] = evaluation.image;
+    Shape::new(height, width, channels)
+}
+
+fn sources(evaluation: &Evaluation, node: &EvalNode) -> Vec<String> {
+    node.inputs.iter().map(|&i| evaluation.nodes[i].name.clone()).collect()
+}
+
+/// Weights × their scale, a scale a row or one for all.
+fn scaled(weights: &Tensor, scale: &[f64]) -> Tensor {
+    let mut shape = vec![-1];
+    shape.resize(weights.dim(), 1);
+    weights * Tensor::from_slice(scale).to_device(weights.device()).reshape(&shape)
+}
+
+/// out × in × k × k as out × k × k × in.
+pub(crate) fn kernel_last<T>(weights: &Tensor, convert: impl Fn(f64) -> T) -> Array4<T> {
+    let weights = weights.permute([0, 2, 3, 1]);
+    let size: Vec<usize> = weights.size().iter().map(|&n| n as usize).collect();
+    let values = vector(&weights).into_iter().map(convert).collect();
+    Array4::from_shape_vec((size[0], size[1], size[2], size[3]), values).expect("the tensor's own size")
+}
+
+/// out × in.
+pub(crate) fn matrix<T>(weights: &Tensor, convert: impl Fn(f64) -> T) -> Array2<T> {
+    let size: Vec<usize> = weights.size().iter().map(|&n| n as usize).collect();
+    let values = vector(weights).into_iter().map(convert).collect();
+    Array2::from_shape_vec((size[0], size[1]), values).expect("the tensor's own size")
+}

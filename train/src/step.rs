@@ -1,0 +1,182 @@
+//! Batch norm, ReLU6 and quantizer as one function of an accumulator, in f64, and its boundaries found by bisection over
+//! that very function. Every operation is a separate elementwise one and monotone under IEEE rounding, so the whole is
+//! a monotone step function of an integer, and a value's result does not depend on where it stands in a tensor.
+
+use ndarray::Array2;
+use tch::{Device, Kind, Tensor};
+
+use crate::model::EPSILON;
+use crate::quantize::{CEILING, activation_unit, top_level};
+use crate::recipe::Bits;
+
+/// The float function of one step node: level = round(clip((acc − mean)·factor + bias, 0, 6)·(2^b − 1)/6).
+#[derive(Debug)]
+pub struct StepFunction {
+    mean: Tensor,
+    factor: Tensor,
+    bias: Tensor,
+    bits: Bits,
+}
+
+/// Everything a step function has that an integer step needs, a row or entry a channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Boundaries {
+    /// −1 where the gain is negative, else +1.
+    pub dir: Vec<i8>,
+    /// Channel × level: the least `dir·acc` that reaches the level; one above the range where none does.
+    pub thresholds: Array2<i64>,
+    /// Levels per accumulator unit, 0 where the function is constant.
+    pub gain: Vec<f64>,
+    /// First accumulator at which 0 < z < 6.
+    pub open_lo: Vec<i64>,
+    /// Last accumulator at which 0 < z < 6; below `open_lo` where there is none.
+    pub open_hi: Vec<i64>,
+}
+
+impl StepFunction {
+    /// From a channel's batch-norm gain and bias and the mean and variance of its accumulator (vectors of one length).
+    pub fn new(gain: &Tensor, bias: &Tensor, mean: &Tensor, var: &Tensor, bits: Bits) -> StepFunction {
+        let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
+        let factor = double(gain) / (double(var) + EPSILON).sqrt();
+        StepFunction { mean: double(mean), factor, bias: double(bias), bits }
+    }
+
+    /// Number of channels.
+    pub fn channels(&self) -> i64 {
+        self.mean.size()[0]
+    }
+
+    /// Bits of a level.
+    pub fn bits(&self) -> Bits {
+        self.bits
+    }
+
+    /// Real gain and offset of each channel: z = acc·gain + offset.
+    pub fn affine(&self) -> (Vec<f64>, Vec<f64>) {
+        (vector(&self.factor), vector(&(&self.bias - &self.mean * &self.factor)))
+    }
+
+    /// z = (acc − mean)·factor + bias. `shape` lays the channels along the right dimension, e.g. `[-1, 1, 1]`.
+    pub fn normalized(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
+        let centred = acc - self.mean.reshape(shape);
+        let scaled = centred * self.factor.reshape(shape);
+        scaled + self.bias.reshape(shape)
+    }
+
+    /// The output: levels, or clip(z, 0, 6) where activations are float. `shape` as in [`normalized`](Self::normalized).
+    pub fn levels(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
+        let clipped = self.normalized(acc, shape).clamp(0.0, CEILING);
+        match self.bits {
+            Bits::Float => clipped,
+            Bits::Int(bits) => (clipped * (top_level(bits) as f64 / CEILING)).round(),
+        }
+    }
+
+    /// Direction of each channel, f64, −1 or +1.
+    pub fn direction(&self) -> Tensor {
+        self.factor.ge(0.0).to_kind(Kind::Double) * 2.0 - 1.0
+    }
+
+    /// Finds every boundary for accumulators in `lo..=hi`. Levels must be quantized.
+    pub fn boundaries(&self, lo: i64, hi: i64) -> Boundaries {
+        let Bits::Int(bits) = self.bits else { unreachable!("only quantized steps have boundaries") };
+        let dir = self.direction();
+        let wanted = Tensor::arange_start(1, top_level(bits) + 1, (Kind::Double, self.device())).unsqueeze(0);
+        let reaches = |acc: &Tensor| self.levels(acc, &[-1, 1]).ge_tensor(&wanted);
+        let thresholds = self.least(lo, hi, top_level(bits), reaches);
+        let above = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).gt(0.0));
+        let beyond = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).ge(CEILING));
+        let gain = vector(&(&self.factor / activation_unit(self.bits)));
+        let dir: Vec<i8> = vector(&dir).into_iter().map(|d| d as i8).collect();
+        let first = integers(&above);
+        let last: Vec<i64> = integers(&beyond).into_iter().map(|v| v - 1).collect();
+        let back = |c: usize, a: i64| a * i64::from(dir[c]);
+        let channels = 0..dir.len();
+        let (open_lo, open_hi) = channels
+            .map(|c| if dir[c] > 0 { (first[c], last[c]) } else { (back(c, last[c]), back(c, first[c])) })
+            .unzip();
+        let shape = (dir.len(), top_level(bits) as usize);
+        let thresholds = Array2::from_shape_vec(shape, integers(&thresholds)).expect("channel × level");
+        Boundaries { dir, thresholds, gain, open_lo, open_hi }
+    }
+
+    /// Channel × `columns`: the least directed accumulator `d` in the directed range at which `holds(dir·d)`, a monotone
+    /// condition, is true; one above the range where it never is.
+    fn least(&self, lo: i64, hi: i64, columns: i64, holds: impl Fn(&Tensor) -> Tensor) -> Tensor {
+        let dir = self.direction().unsqueeze(1);
+        let (low, high) = directed(&dir, lo, hi);
+        let size = [self.channels(), columns];
+        let (mut low, mut high) = (low.expand(size, false).copy(), high.expand(size, false) + 1.0);
+        while low.lt_tensor(&high).any().int64_value(&[]) == 1 {
+            let middle = ((&low + &high) / 2.0).floor();
+            let open = low.lt_tensor(&high);
+            let reached = holds(&(&middle * &dir)).logical_and(&open);
+            let missed = reached.logical_not().logical_and(&open);
+            high = middle.where_self(&reached, &high);
+            low = (middle + 1.0).where_self(&missed, &low);
+        }
+        low
+    }
+
+    fn device(&self) -> Device {
+        self.mean.device()
+    }
+}
+
+/// The ends of `dir·acc` for `acc` in `lo..=hi`, shaped like `dir`.
+pub fn directed(dir: &Tensor, lo: i64, hi: i64) -> (Tensor, Tensor) {
+    let (a, b) = (dir * lo as f64, dir * hi as f64);
+    (a.minimum(&b), a.maximum(&b))
+}
+
+/// A tensor's elements in row-major order.
+pub fn vector(t: &Tensor) -> Vec<f64> {
+    Vec::try_from(t.reshape([-1]).to_kind(Kind::Double)).expect("one dimension of f64")
+}
+
+/// A tensor's whole-number elements in row-major order.
+pub fn integers(t: &Tensor) -> Vec<i64> {
+    Vec::try_from(t.reshape([-1]).to_kind(Kind::Int64)).expect("one dimension of i64")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn function(bits: u32) -> StepFunction {
+        let t = |v: &[f64]| Tensor::from_slice(v);
+        StepFunction::new(
+            &t(&[1.3, -0.7, 0.0, 0.0, 1e-9]),
+            &t(&[0.4, 2.0, 3.0, -1.0, 100.0]),
+            &t(&[10.0, -20.0, 0.0, 0.0, 0.0]),
+            &t(&[400.0, 90.0, 1.0, 1.0, 1.0]),
+            Bits::Int(bits),
+        )
+    }
+
+    /// Every accumulator of the range, against the float function itself.
+    #[test]
+    fn thresholds_and_open_interval_hold_on_every_accumulator() {
+        let (lo, hi) = (-150, 120);
+        let every = Tensor::arange_start(lo, hi + 1, (Kind::Double, Device::Cpu));
+        for bits in 1..=8 {
+            let f = function(bits);
+            let found = f.boundaries(lo, hi);
+            let expected = integers(&f.levels(&every.unsqueeze(0), &[-1, 1]));
+            let z = vector(&f.normalized(&every.unsqueeze(0), &[-1, 1]));
+            let count = (hi - lo + 1) as usize;
+            for c in 0..found.dir.len() {
+                for (i, acc) in (lo..=hi).enumerate() {
+                    let directed = acc * i64::from(found.dir[c]);
+                    let level = found.thresholds.row(c).iter().filter(|&&t| directed >= t).count() as i64;
+                    assert_eq!(level, expected[c * count + i], "{bits} bits, channel {c}, accumulator {acc}");
+                    let open = (found.open_lo[c]..=found.open_hi[c]).contains(&acc);
+                    let z = z[c * count + i];
+                    assert_eq!(open, z > 0.0 && z < 6.0, "{bits} bits, channel {c}, accumulator {acc}");
+                }
+            }
+            assert_eq!(found.dir, [1, -1, 1, 1, 1]);
+            assert!(found.gain[1] < 0.0 && found.gain[2] == 0.0);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the integration tests of this crate share: small learnable images and a training call.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Result;
+use dq_net::data::Images;
+use dq_train::{Event, Options, Outcome, Recipe, train};
+use ndarray::Array4;
+
+/// `n` images of height × width × channels in `classes` classes: noise, brighter in a stripe that tells the class.
+pub fn images(n: usize, [height, width, channels]: [usize; 3], classes: usize) -> Images {
+    let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) % 120;
+    let mut count = 0;
+    let pixels = Array4::from_shape_fn((n, height, width, channels), |(i, _, x, _)| {
+        count += 1;
+        let stripe = x * classes / width == i % classes;
+        (noise(count) + if stripe { 130 } else { 0 }) as u8
+    });
+    let labels = (0..n).map(|i| (i % classes) as u8).collect();
+    Images {
+        name: "stripes".to_owned(),
+        pixels,
+        labels,
+        classes: (0..classes).map(|c| c.to_string()).collect(),
+    }
+}
+
+/// A recipe from its defaults, small enough for tests, changed by `overrides`.
+pub fn recipe(overrides: &[&str]) -> Recipe {
+    let text = "data.set = \"cifar10\"\ndata.holdout = 20\nmodel.blocks = [[4], [6]]\ntrain.batch = 20\n\
+                train.epochs = 2\ntrain.precision = \"fp32\"\nschedule.warmup = 0.5\noptimizer.lr = 0.05";
+    let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
+    Recipe::parse(text, "test", &overrides).expect("a valid recipe")
+}
+
+/// Trains on one thread.
+pub fn fit(recipe: &Recipe, images: &Images, run: &Path, resume: bool) -> Result<Outcome> {
+    let stop = AtomicBool::new(false);
+    let options = Options { run, resume, threads: 1, stop: &stop };
+    train(recipe, images, &options, |_: Event| {})
+}

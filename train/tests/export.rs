@@ -1,0 +1,151 @@
+//! Export from outside: the float evaluation graph and the exported network agree, and a proof notices when they do not.
+
+mod common;
+
+use common::{fit, images, recipe};
+use dq_net::{AnyNetwork, Layer, Network};
+use dq_train::{BitWidths, Bits, ProofFailure, evaluation, export, is_calibrated, reprove};
+use ndarray::Axis;
+use proptest::prelude::*;
+
+fn integer(network: AnyNetwork) -> Network {
+    match network {
+        AnyNetwork::Integer(network) => network,
+        AnyNetwork::Float(_) => panic!("expected an integer network"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Random recipes, a few steps, export: the same scores for every image, the proof passes, also without data.
+    #[test]
+    fn float_scores_are_integer_scores(
+        weights in 1u32..=8, activations in 1u32..=8, blocks in 1usize..=2, widths in 1usize..=5, kernel in 0usize..=1,
+        dense in prop::option::of(1usize..=5), size in 4usize..=7, channels in 1usize..=3, seed in 0u64..1000,
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = recipe(&[
+            &format!("bits.weights={weights}"),
+            &format!("bits.activations={activations}"),
+            &format!("model.blocks={:?}", vec![vec![widths, widths + 1]; blocks]),
+            &format!("model.dense={:?}", dense.into_iter().collect::<Vec<_>>()),
+            &format!("model.kernel={}", 2 * kernel + 1),
+            &format!("train.seed={seed}"),
+            "train.epochs=1",
+        ]);
+        let data = images(80, [size, size + 1, channels], 3);
+        fit(&recipe, &data, folder.path(), false).unwrap();
+        let network = integer(export(folder.path(), None, Some(&data)).unwrap());
+        let float = evaluation(folder.path(), None, None).unwrap().scores(&data);
+        for (image, expected) in data.pixels.axis_iter(Axis(0)).zip(float.axis_iter(Axis(0))) {
+            let scores: Vec<f64> = network.eval(image).into_iter().map(f64::from).collect();
+            prop_assert_eq!(scores, expected.to_vec());
+        }
+        prop_assert_eq!(&Some(reprove(folder.path(), &network).unwrap()), &network.proof);
+    }
+}
+
+#[test]
+fn other_bit_widths_come_from_the_same_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(200, [8, 8, 3], 4);
+    fit(&recipe(&["train.epochs=4"]), &data, folder.path(), false).unwrap();
+    for (w, a) in [(2, 2), (3, 5), (1, 1), (8, 8)] {
+        let bits = BitWidths { weights: Bits::Int(w), activations: Bits::Int(a) };
+        assert!(!is_calibrated(folder.path(), Some(bits)).unwrap());
+        let network = integer(export(folder.path(), Some(bits), Some(&data)).unwrap());
+        assert!(is_calibrated(folder.path(), Some(bits)).unwrap());
+        assert!(network.name.ends_with(&format!("-as-w{w}a{a}")));
+        assert!(reprove(folder.path(), &network).unwrap().boundaries > 0);
+    }
+}
+
+#[test]
+fn a_run_without_calibration_asks_for_images() {
+    let folder = tempfile::tempdir().unwrap();
+    fit(&recipe(&[]), &images(120, [8, 8, 3], 4), folder.path(), false).unwrap();
+    let error = export(folder.path(), None, None).unwrap_err().to_string();
+    assert!(error.contains("calibrated-w4a4.safetensors") && error.contains("images are needed"), "{error}");
+    let error = export(folder.path(), None, Some(&images(120, [8, 8, 1], 4))).unwrap_err().to_string();
+    assert!(error.contains("trained on images of [8, 8, 3]"), "{error}");
+    let error = format!("{:#}", export(&folder.path().join("nothing"), None, None).unwrap_err());
+    assert!(error.contains("is no run"), "{error}");
+}
+
+/// Float weights, float activations or both: real logits, to the precision of the file's fp32.
+#[test]
+fn float_and_mixed_recipes_export_as_float_networks() {
+    let data = images(200, [8, 8, 3], 4);
+    for (w, a) in [("\"float\"", "\"float\""), ("\"float\"", "3"), ("4", "\"float\"")] {
+        let folder = tempfile::tempdir().unwrap();
+        let (w, a) = (format!("bits.weights={w}"), format!("bits.activations={a}"));
+        fit(&recipe(&["train.epochs=3", "model.dense=[5]", &w, &a]), &data, folder.path(), false).unwrap();
+        let AnyNetwork::Float(network) = export(folder.path(), None, Some(&data)).unwrap() else {
+            panic!("{w} {a}: expected a float network")
+        };
+        let graph = evaluation(folder.path(), None, None).unwrap();
+        let float = graph.scores(&data) * graph.scale();
+        let mut far = 0;
+        for (image, expected) in data.pixels.axis_iter(Axis(0)).zip(float.axis_iter(Axis(0))) {
+            let logits = network.eval(image);
+            // A level next to a boundary may round the other way in fp32: rare, and only where activations are levels.
+            far += usize::from(logits.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-3));
+        }
+        assert!(far <= if a.contains("float") { 0 } else { 20 }, "{w} {a}: {far} of 200 images differ");
+    }
+}
+
+#[test]
+fn the_proof_notices_every_kind_of_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(200, [8, 8, 3], 4);
+    fit(&recipe(&[]), &data, folder.path(), false).unwrap();
+    let network = integer(export(folder.path(), None, Some(&data)).unwrap());
+    let changed = |change: fn(&mut Layer), node: &str| {
+        let mut nodes = network.nodes().to_vec();
+        change(&mut nodes.iter_mut().find(|n| n.name == node).unwrap().layer);
+        let network = Network::new("changed", nodes).unwrap();
+        let error = reprove(folder.path(), &network).unwrap_err();
+        error.downcast::<ProofFailure>().unwrap()
+    };
+    let weight = changed(
+        |layer| {
+            let Layer::Conv(conv) = layer else { unreachable!() };
+            let w = &mut conv.weights[[1, 2, 0, 1]];
+            *w = if *w == 0 { 1 } else { -*w };
+        },
+        "conv2_1",
+    );
+    assert_eq!(weight.node, "conv2_1");
+    let moved = |by: i32| {
+        let mut nodes = network.nodes().to_vec();
+        let node = nodes.iter_mut().find(|n| n.name == "step1_1").unwrap();
+        let Layer::Step(step) = &mut node.layer else { unreachable!() };
+        step.thresholds[[2, 7]] += by;
+        let network = Network::new("changed", nodes).unwrap();
+        reprove(folder.path(), &network).unwrap_err().downcast::<ProofFailure>().unwrap()
+    };
+    for by in [1, -1] {
+        let failure = moved(by);
+        assert_eq!(failure.node, "step1_1");
+        assert!(failure.element.starts_with("channel 2, threshold 7, accumulator"), "{failure}");
+        assert_ne!(failure.float, failure.integer);
+    }
+    let bias = changed(
+        |layer| {
+            let Layer::Logits(logits) = layer else { unreachable!() };
+            logits.bias[0] += 1;
+        },
+        "logits",
+    );
+    assert_eq!(bias.node, "logits");
+    let surrogate = changed(
+        |layer| {
+            let Layer::Step(step) = layer else { unreachable!() };
+            step.surrogate.open_lo[0] += 1;
+        },
+        "step2_1",
+    );
+    assert_eq!(surrogate.element, "surrogate.open_lo");
+}
