@@ -2,6 +2,7 @@
 //!
 //! Image `i` of a split is a pure function of (seed, split, i), on every platform and thread count: the arithmetic is
 //! f64 with + − × ÷ and sqrt alone, which IEEE 754 rounds exactly; sines and cosines are rational or constants.
+//! A mirrored sign is not the sign (a turn to the right, digits), so training must not flip these images.
 //! Never reads a file.
 
 mod faces;
