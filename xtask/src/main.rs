@@ -4,6 +4,7 @@
 //! ignored folders and the user's cache.
 
 mod jobs;
+mod libtorch;
 mod tools;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ const HELP: &str = "\
 Usage: cargo xtask <COMMAND> [ARGS]
 
   setup          fetch what the commands below need, where it is missing
+  libtorch       fetch only libtorch, for training and export
   tools          fetch only the EDA tools (Verilator, Yosys, nextpnr, their packers, z3)
   test [ARGS]    set up, then run all tests; ARGS go to `cargo test`
   demo [ARGS]    set up, then run `dq demo`; ARGS go to it
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let done = match (command.as_str(), rest.as_slice()) {
         ("setup", []) => set_up().map(|()| ExitCode::SUCCESS),
+        ("libtorch", []) => libtorch::set_up().map(|()| ExitCode::SUCCESS),
         ("tools", []) => tools::set_up().map(|()| ExitCode::SUCCESS),
         ("test", rest) => set_up().and_then(|()| jobs::test(rest)),
         ("demo", rest) => set_up().and_then(|()| jobs::demo(rest)),
@@ -43,5 +46,6 @@ fn main() -> ExitCode {
 
 /// Everything that `test` and `demo` need.
 fn set_up() -> anyhow::Result<()> {
+    libtorch::set_up()?;
     tools::set_up()
 }
