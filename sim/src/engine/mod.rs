@@ -1,0 +1,256 @@
+//! The fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best instructions of the
+//! machine. Never decides what a layer means, and has no float in its forward pass.
+
+mod linear;
+mod pool;
+mod step;
+mod tensor;
+
+use crate::kernel::Kernel;
+use dq_net::layer::{Layer, Logits};
+use dq_net::{Network, Range, Shape};
+use linear::Linear;
+use ndarray::{Array2, Array4, ArrayView4, Axis, s};
+use rayon::prelude::*;
+use step::FastStep;
+use tensor::Tensor;
+
+/// Most images that one task carries through the network together.
+const BLOCK: usize = 8;
+/// Memory that the values of one block should stay below.
+const BLOCK_BYTES: usize = 32 << 20;
+
+/// A network with its weights in the order the kernels read them.
+pub struct Engine {
+    network: Network,
+    kernel: Kernel,
+    nodes: Vec<Op>,
+    /// The Step that takes a layer's accumulators tile by tile, where it is their only reader.
+    fused: Vec<bool>,
+    /// The last node that reads each node.
+    last_reader: Vec<usize>,
+    block: usize,
+}
+
+enum Op {
+    Input,
+    Linear(Linear),
+    Step(FastStep),
+    MaxPool { window: [usize; 2], stride: [usize; 2] },
+    SumPool { window: [usize; 2], stride: [usize; 2] },
+    GlobalSum,
+    Logits(Vec<i32>),
+}
+
+impl Engine {
+    /// Prepares `network` for the best kernel of this machine.
+    pub fn new(network: &Network) -> Self {
+        Self::with_kernel(network, Kernel::best())
+    }
+
+    /// Prepares `network` for a given kernel.
+    ///
+    /// # Panics
+    /// If the machine cannot run `kernel` (see [`Kernel::available`]).
+    pub fn with_kernel(network: &Network, kernel: Kernel) -> Self {
+        assert!(
+            Kernel::available().contains(&kernel),
+            "this machine cannot run the {} kernel",
+            kernel.name()
+        );
+        let count = network.nodes().len();
+        let mut last_reader: Vec<usize> = (0..count).collect();
+        let mut readers = vec![0; count];
+        for i in 0..count {
+            for &source in network.sources(i) {
+                last_reader[source] = i;
+                readers[source] += 1;
+            }
+        }
+        let fused = (0..count)
+            .map(|i| {
+                let has_weights = matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_));
+                has_weights
+                    && readers[i] == 1
+                    && matches!(network.nodes()[last_reader[i]].layer, Layer::Step(_))
+            })
+            .collect();
+        let bytes: usize = (0..count).map(|i| network.wire(i).shape.len() * 4).sum();
+        let block = (BLOCK_BYTES / bytes).clamp(1, BLOCK);
+        let nodes = (0..count).map(|i| prepare(network, i)).collect();
+        Self { network: network.clone(), kernel, nodes, fused, last_reader, block }
+    }
+
+    /// The network it runs.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// The kernel it runs on.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// Scores of a batch of images (batch × height × width × channels): batch × classes.
+    ///
+    /// # Panics
+    /// If the images are not of the network's input shape.
+    pub fn scores(&self, images: ArrayView4<u8>) -> Array2<i32> {
+        let mut scores = Array2::zeros((images.dim().0, self.network.classes()));
+        self.blocks(images).zip(scores.axis_chunks_iter_mut(Axis(0), self.block).into_par_iter()).for_each(
+            |(images, mut scores)| {
+                let mut values = self.execute(images, false);
+                let last = values.pop().flatten().expect("the last node is kept").into_words();
+                scores.iter_mut().zip(last).for_each(|(to, score)| *to = score);
+            },
+        );
+        scores
+    }
+
+    /// Labels of a batch of images: the arg max of the scores, the lowest index on ties.
+    pub fn labels(&self, images: ArrayView4<u8>) -> Vec<usize> {
+        self.scores(images).rows().into_iter().map(|row| Logits::label(row.iter().copied())).collect()
+    }
+
+    /// Every node's output for a batch of images, in node order: for comparing engines.
+    pub fn nodes(&self, images: ArrayView4<u8>) -> Vec<Array4<i32>> {
+        let shape = |i: usize| self.network.wire(i).shape;
+        let mut all: Vec<Array4<i32>> = (0..self.nodes.len())
+            .map(|i| {
+                let (height, width, channels) = shape(i).dim();
+                Array4::zeros((images.dim().0, height, width, channels))
+            })
+            .collect();
+        let blocks: Vec<_> = self.blocks(images).map(|images| self.execute(images, true)).collect();
+        for (b, values) in blocks.into_iter().enumerate() {
+            for (i, value) in values.into_iter().enumerate() {
+                let first = b * self.block;
+                let count = (all[i].dim().0 - first).min(self.block);
+                let value = value.expect("all are kept").into_array(count, shape(i));
+                all[i].slice_mut(s![first..first + count, .., .., ..]).assign(&value);
+            }
+        }
+        all
+    }
+
+    /// The batch in blocks of at most `block` images.
+    fn blocks<'a>(
+        &self,
+        images: ArrayView4<'a, u8>,
+    ) -> impl IndexedParallelIterator<Item = ArrayView4<'a, u8>> + use<'a> {
+        let (_, height, width, channels) = images.dim();
+        assert_eq!((height, width, channels), self.network.input_shape().dim(), "image shape");
+        let (block, count) = (self.block, images.dim().0);
+        (0..count.div_ceil(block)).into_par_iter().map(move |b| {
+            let end = count.min((b + 1) * block);
+            images.slice_move(s![b * block..end, .., .., ..])
+        })
+    }
+
+    /// Runs one block. Keeps every node's output, or only what is still to be read.
+    fn execute(&self, images: ArrayView4<u8>, keep: bool) -> Vec<Option<Tensor>> {
+        let count = images.dim().0;
+        let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.nodes.len());
+        for i in 0..self.nodes.len() {
+            let fused = !keep && self.fused[i];
+            let value = if fused { None } else { Some(self.node(i, images, &values, count)) };
+            values.push(value);
+            if !keep {
+                let read: Vec<usize> = (0..i).filter(|&j| self.last_read(j) <= i).collect();
+                read.into_iter().for_each(|j| values[j] = None);
+            }
+        }
+        values
+    }
+
+    /// The last node that reads node `j`'s value, or the input of the fused layer `j`.
+    fn last_read(&self, j: usize) -> usize {
+        let reader = self.last_reader[j];
+        if self.fused[reader] { self.last_reader[reader] } else { reader }
+    }
+
+    fn node(&self, i: usize, images: ArrayView4<u8>, values: &[Option<Tensor>], count: usize) -> Tensor {
+        let output = self.network.wire(i);
+        let Some(&source) = self.network.sources(i).first() else {
+            return Tensor::Bytes(images.iter().copied().collect());
+        };
+        let input_shape: Shape = self.network.wire(source).shape;
+        let input = values[source].as_ref();
+        let kept = || input.expect("a value is kept until its last reader");
+        match &self.nodes[i] {
+            Op::Input => unreachable!("an input reads nothing"),
+            Op::Linear(linear) => {
+                let mut sums = vec![0; count * output.shape.len()];
+                linear.run(self.kernel, kept(), count, |first, tile| {
+                    sums[first * linear.channels()..][..tile.len()].copy_from_slice(tile);
+                });
+                Tensor::narrow(sums, output.range)
+            }
+            Op::Step(step) => {
+                let mut levels = vec![0; count * output.shape.len()];
+                match (input, &self.nodes[source]) {
+                    (None, Op::Linear(linear)) => {
+                        let before = self.network.sources(source)[0];
+                        let input = values[before].as_ref().expect("kept for the fused layer");
+                        linear.run(self.kernel, input, count, |first, tile| {
+                            let levels = &mut levels[first * linear.channels()..][..tile.len()];
+                            step.run(self.kernel, tile, levels);
+                        });
+                    }
+                    (Some(Tensor::Words(sums)), _) => step.run(self.kernel, sums, &mut levels),
+                    _ => {
+                        let sums: Vec<i32> = (0..levels.len()).map(|at| kept().get(at)).collect();
+                        step.run(self.kernel, &sums, &mut levels);
+                    }
+                }
+                Tensor::Bytes(levels)
+            }
+            Op::MaxPool { window, stride } => match kept() {
+                Tensor::Bytes(v) => Tensor::Bytes(pool::max(v, input_shape, output.shape, *window, *stride)),
+                Tensor::Words(v) => Tensor::Words(pool::max(v, input_shape, output.shape, *window, *stride)),
+            },
+            Op::SumPool { window, stride } => {
+                sum(kept(), input_shape, output.shape, *window, *stride, output.range)
+            }
+            Op::GlobalSum => {
+                let window = [input_shape.height, input_shape.width];
+                sum(kept(), input_shape, output.shape, window, [1, 1], output.range)
+            }
+            Op::Logits(bias) => {
+                let classes = bias.len();
+                let scores = (0..count * classes).map(|at| kept().get(at) + bias[at % classes]);
+                Tensor::Words(scores.collect())
+            }
+        }
+    }
+}
+
+fn sum(
+    input: &Tensor,
+    from: Shape,
+    to: Shape,
+    window: [usize; 2],
+    stride: [usize; 2],
+    range: Range,
+) -> Tensor {
+    let sums = match input {
+        Tensor::Bytes(v) => pool::sum(v, from, to, window, stride),
+        Tensor::Words(v) => pool::sum(v, from, to, window, stride),
+    };
+    Tensor::narrow(sums, range)
+}
+
+fn prepare(network: &Network, i: usize) -> Op {
+    let input = network.sources(i).first().map(|&s| network.wire(s));
+    let input = || input.expect("checked: only the input reads nothing");
+    match &network.nodes()[i].layer {
+        Layer::Input(_) => Op::Input,
+        Layer::Conv(conv) => Op::Linear(Linear::conv(conv, input(), network.wire(i).shape)),
+        Layer::Dense(dense) => Op::Linear(Linear::dense(dense, input())),
+        Layer::Step(step) => Op::Step(FastStep::new(step, input().range)),
+        Layer::MaxPool(pool) => Op::MaxPool { window: pool.window, stride: pool.stride },
+        Layer::SumPool(pool) => Op::SumPool { window: pool.window, stride: pool.stride },
+        Layer::GlobalSum(_) => Op::GlobalSum,
+        Layer::Logits(logits) => Op::Logits(logits.bias.clone()),
+    }
+}

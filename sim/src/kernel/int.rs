@@ -1,0 +1,171 @@
+//! Exact integer matrix product over windows: uint8 levels × int8 weights → i32. A row of the left matrix is not
+//! stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit im2col).
+
+use super::Kernel;
+
+/// Outputs in a panel: one AVX-512 register of accumulators.
+pub(super) const LANES: usize = 16;
+
+/// Weights in the order in which the kernels read them: panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
+pub(crate) struct PackedInt {
+    data: Vec<i8>,
+    outputs: usize,
+    runs: usize,
+    quads: usize,
+    /// Whether two products may leave an i16 (AVX2 then splits the levels).
+    wide_pairs: bool,
+}
+
+impl PackedInt {
+    /// `weight(output, run, k)` for `runs` runs of `run` taps; levels are at most `level_hi` ≤ 255.
+    pub fn new(
+        outputs: usize,
+        runs: usize,
+        run: usize,
+        level_hi: i64,
+        weight: impl Fn(usize, usize, usize) -> i8,
+    ) -> Self {
+        let (panels, quads) = (outputs.div_ceil(LANES), run.div_ceil(4));
+        let mut data = vec![0; panels * runs * quads * LANES * 4];
+        let mut largest = 0;
+        for (i, chunk) in data.chunks_exact_mut(LANES * 4).enumerate() {
+            let (panel, s, quad) = (i / (runs * quads), i / quads % runs, i % quads);
+            for (j, slot) in chunk.iter_mut().enumerate() {
+                let (output, k) = (panel * LANES + j / 4, quad * 4 + j % 4);
+                if output < outputs && k < run {
+                    *slot = weight(output, s, k);
+                    largest = largest.max(i64::from(*slot).abs());
+                }
+            }
+        }
+        Self { data, outputs, runs, quads, wide_pairs: 2 * largest * level_hi > i64::from(i16::MAX) }
+    }
+
+    /// Bytes that a run is read for: up to 3 more than it has, whose weights are zero.
+    pub fn run_bytes(&self) -> usize {
+        self.quads * 4
+    }
+
+    fn panel_len(&self) -> usize {
+        self.runs * self.quads * LANES * 4
+    }
+}
+
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, against packed panels.
+#[derive(Clone, Copy)]
+pub(super) struct Tile<'a> {
+    pub input: &'a [u8],
+    pub rows: &'a [usize],
+    pub runs: &'a [usize],
+    pub quads: usize,
+    pub panels: &'a [i8],
+}
+
+/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, exactly.
+///
+/// # Panics
+/// If a window would leave `input`, or a row `out`.
+pub(crate) fn product(
+    kernel: Kernel,
+    input: &[u8],
+    rows: &[usize],
+    runs: &[usize],
+    weights: &PackedInt,
+    out: &mut [i32],
+    stride: usize,
+) {
+    let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
+    assert!(last + weights.run_bytes() <= input.len(), "a window leaves the feature map");
+    assert_eq!(runs.len(), weights.runs);
+    let panels = weights.outputs.div_ceil(LANES);
+    let mut panel = 0;
+    while panel < panels {
+        let width = if kernel == Kernel::Avx512 && panel + 2 <= panels { 2 } else { 1 };
+        let length = weights.panel_len();
+        let tile = Tile {
+            input,
+            rows,
+            runs,
+            quads: weights.quads,
+            panels: &weights.data[panel * length..(panel + width) * length],
+        };
+        let mut row = 0;
+        while row < rows.len() {
+            let (count, sums) = micro(kernel, Tile { rows: &rows[row..], ..tile }, width, weights.wide_pairs);
+            let first = panel * LANES;
+            let columns = (weights.outputs - first).min(width * LANES);
+            for r in 0..count {
+                let at = (row + r) * stride + first;
+                out[at..at + columns].copy_from_slice(&sums[r * width * LANES..][..columns]);
+            }
+            row += count;
+        }
+        panel += width;
+    }
+}
+
+/// Most accumulators of a micro-kernel: 12 rows × 2 panels.
+pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
+
+/// Some leading rows of `tile` against its panels: how many rows, and their sums (row × panel × lane).
+#[inline(always)]
+fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool) -> (usize, [i32; MAX_SUMS]) {
+    match kernel {
+        // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx512 => unsafe { super::avx512::micro(tile, _width) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Avx2 => unsafe { super::avx2::micro(tile, _wide_pairs) },
+        _ => portable(tile),
+    }
+}
+
+/// One row against one panel.
+fn portable(tile: Tile) -> (usize, [i32; MAX_SUMS]) {
+    let mut sums = [0; MAX_SUMS];
+    let (first, _) = sums.split_at_mut(LANES);
+    for (s, panel) in tile.panels.chunks_exact(tile.quads * LANES * 4).enumerate() {
+        let run = &tile.input[tile.rows[0] + tile.runs[s]..][..tile.quads * 4];
+        for (a, b) in run.chunks_exact(4).zip(panel.chunks_exact(LANES * 4)) {
+            for (sum, taps) in first.iter_mut().zip(b.chunks_exact(4)) {
+                for q in 0..4 {
+                    *sum += i32::from(a[q]) * i32::from(taps[q]);
+                }
+            }
+        }
+    }
+    (1, sums)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Largest levels and weights of either sign: where a saturating instruction would show.
+    #[test]
+    fn every_kernel_is_exact_at_the_extremes() {
+        for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 3)] {
+            let input: Vec<u8> = (0..5000).map(|i| [255, 254, 255, 128, 0][i * 7 % 5]).collect();
+            let weight = |o: usize, s: usize, k: usize| [127, -128, -128, -127, 1][(o + s * 3 + k * k) % 5];
+            let packed = PackedInt::new(outputs, runs, run, 255, weight);
+            let starts: Vec<usize> = (0..rows).map(|r| r * 31).collect();
+            let offsets: Vec<usize> = (0..runs).map(|s| s * 401).collect();
+            let stride = outputs + 3;
+            let mut wanted = vec![-1; rows * stride];
+            for (r, start) in starts.iter().enumerate() {
+                for o in 0..outputs {
+                    wanted[r * stride + o] = (0..runs)
+                        .flat_map(|s| (0..run).map(move |k| (s, k)))
+                        .map(|(s, k)| i32::from(input[start + offsets[s] + k]) * i32::from(weight(o, s, k)))
+                        .sum();
+                }
+            }
+            for kernel in Kernel::available() {
+                let mut out = vec![-1; rows * stride];
+                product(kernel, &input, &starts, &offsets, &packed, &mut out, stride);
+                assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Where the windows of a convolution lie in a zero-bordered copy of its input. Shared by the integer and float forward
+//! passes, the backward pass and the norms. Never holds weights.
+
+use dq_net::Shape;
+use dq_net::layer::window::Axis;
+use std::ops::Range;
+
+/// Elements behind a bordered map that a kernel may read past its last run (their weights are zero).
+const SLACK: usize = 16;
+
+/// A feature map inside a larger one: pixel (y, x) goes to row `top + y·step`, column `left + x·step`.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub source: Shape,
+    height: usize,
+    width: usize,
+    top: usize,
+    left: usize,
+    step: [usize; 2],
+}
+
+impl Frame {
+    /// Elements of one bordered map.
+    pub fn len(&self) -> usize {
+        self.height * self.width * self.source.channels
+    }
+
+    /// A zeroed buffer for `count` bordered maps.
+    pub fn buffer<T: Clone + Default>(&self, count: usize) -> Vec<T> {
+        vec![T::default(); count * self.len() + SLACK]
+    }
+
+    /// Copies `count` maps (`source[i]` → `convert(source[i])`) into `buffer`, whose border is already zero.
+    #[inline(always)]
+    pub fn place<S: Copy, T>(&self, source: &[S], buffer: &mut [T], convert: impl Fn(S) -> T) {
+        let channels = self.source.channels;
+        for (image, map) in source.chunks_exact(self.source.len()).enumerate() {
+            for (y, row) in map.chunks_exact(self.source.width * channels).enumerate() {
+                let start =
+                    image * self.len() + ((self.top + y * self.step[0]) * self.width + self.left) * channels;
+                if self.step[1] == 1 {
+                    let to = &mut buffer[start..start + row.len()];
+                    to.iter_mut().zip(row).for_each(|(to, &from)| *to = convert(from));
+                    continue;
+                }
+                for (x, pixel) in row.chunks_exact(channels).enumerate() {
+                    let at = start + x * self.step[1] * channels;
+                    let to = &mut buffer[at..at + channels];
+                    to.iter_mut().zip(pixel).for_each(|(to, &from)| *to = convert(from));
+                }
+            }
+        }
+    }
+}
+
+/// The windows of one layer: rows × runs of consecutive elements.
+#[derive(Clone, Debug)]
+pub(crate) struct Windows {
+    pub frame: Frame,
+    pub output: Shape,
+    pub groups: usize,
+    /// Runs of a window of group 0, as offsets from its start.
+    runs: Vec<usize>,
+    /// Elements of a run.
+    pub run: usize,
+    stride: [usize; 2],
+}
+
+impl Windows {
+    /// Windows of a convolution from `input` to `output`.
+    pub fn conv(input: Shape, output: Shape, axes: (Axis, Axis), groups: usize) -> Self {
+        let (rows, columns) = axes;
+        let frame = Frame {
+            source: input,
+            height: input.height + rows.before + rows.after,
+            width: input.width + columns.before + columns.after,
+            top: rows.before,
+            left: columns.before,
+            step: [1, 1],
+        };
+        Self::over(frame, output, [rows.kernel, columns.kernel], [rows.stride, columns.stride], groups)
+    }
+
+    /// One window over the whole map.
+    pub fn dense(input: Shape, outputs: usize) -> Self {
+        let flat = Shape::new(1, 1, input.len());
+        let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
+        Self::conv(flat, Shape::new(1, 1, outputs), (unit, unit), 1)
+    }
+
+    /// Windows of the transposed operator: from gradients of `output` to gradients of `input`. Kernels are flipped:
+    /// tap (i, j) here is tap (rows − 1 − i, columns − 1 − j) of the forward window.
+    pub fn transposed(input: Shape, output: Shape, axes: (Axis, Axis), groups: usize) -> Self {
+        let (rows, columns) = axes;
+        let frame = Frame {
+            source: output,
+            height: input.height + rows.kernel - 1,
+            width: input.width + columns.kernel - 1,
+            top: rows.kernel - 1 - rows.before,
+            left: columns.kernel - 1 - columns.before,
+            step: [rows.stride, columns.stride],
+        };
+        Self::over(frame, input, [rows.kernel, columns.kernel], [1, 1], groups)
+    }
+
+    fn over(frame: Frame, output: Shape, kernel: [usize; 2], stride: [usize; 2], groups: usize) -> Self {
+        let channels = frame.source.channels;
+        let row = frame.width * channels;
+        let (runs, run) = if groups == 1 {
+            ((0..kernel[0]).map(|y| y * row).collect(), kernel[1] * channels)
+        } else {
+            let taps = (0..kernel[0]).flat_map(|y| (0..kernel[1]).map(move |x| y * row + x * channels));
+            (taps.collect(), channels / groups)
+        };
+        Self { frame, output, groups, runs, run, stride }
+    }
+
+    /// Runs of a window of `group`.
+    pub fn group_runs(&self, group: usize) -> Vec<usize> {
+        self.runs.iter().map(|start| start + group * self.run * usize::from(self.groups > 1)).collect()
+    }
+
+    /// Number of runs in a window.
+    pub fn run_count(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// Kernel row, kernel column and channel of the group of tap `k` of run `s`, for kernels `columns` wide.
+    pub fn tap(&self, s: usize, k: usize, columns: usize) -> (usize, usize, usize) {
+        if self.groups == 1 {
+            (s, k / self.frame.source.channels, k % self.frame.source.channels)
+        } else {
+            (s / columns, s % columns, k)
+        }
+    }
+
+    /// Output channels of a group.
+    pub fn group_outputs(&self) -> usize {
+        self.output.channels / self.groups
+    }
+
+    /// Output pixels of one image.
+    pub fn pixels(&self) -> usize {
+        self.output.height * self.output.width
+    }
+
+    /// Starts of the windows of output pixels `rows`, counted through all images of the buffer.
+    pub fn starts(&self, rows: Range<usize>, starts: &mut Vec<usize>) {
+        starts.clear();
+        let (pixels, width) = (self.pixels(), self.output.width);
+        starts.extend(rows.map(|row| {
+            let (image, y, x) = (row / pixels, row % pixels / width, row % width);
+            image * self.frame.len()
+                + (y * self.stride[0] * self.frame.width + x * self.stride[1]) * self.frame.source.channels
+        }));
+    }
+}
