@@ -6,14 +6,16 @@ mod pool;
 mod step;
 mod tensor;
 
+use crate::gradient::Backward;
 use crate::kernel::Kernel;
 use dq_net::layer::{Layer, Logits};
 use dq_net::{Network, Range, Shape};
 use linear::Linear;
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};
 use rayon::prelude::*;
+use std::sync::OnceLock;
 use step::FastStep;
-use tensor::Tensor;
+pub(crate) use tensor::Tensor;
 
 /// Most images that one task carries through the network together.
 const BLOCK: usize = 8;
@@ -30,6 +32,8 @@ pub struct Engine {
     /// The last node that reads each node.
     last_reader: Vec<usize>,
     block: usize,
+    /// Packed on the first call that asks for a gradient.
+    backward: OnceLock<Vec<Backward>>,
 }
 
 enum Op {
@@ -78,7 +82,7 @@ impl Engine {
         let bytes: usize = (0..count).map(|i| network.wire(i).shape.len() * 4).sum();
         let block = (BLOCK_BYTES / bytes).clamp(1, BLOCK);
         let nodes = (0..count).map(|i| prepare(network, i)).collect();
-        Self { network: network.clone(), kernel, nodes, fused, last_reader, block }
+        Self { network: network.clone(), kernel, nodes, fused, last_reader, block, backward: OnceLock::new() }
     }
 
     /// The network it runs.
@@ -133,8 +137,19 @@ impl Engine {
         all
     }
 
+    /// Images in a block.
+    pub(crate) fn block(&self) -> usize {
+        self.block
+    }
+
+    /// The backward pass of node `i`.
+    pub(crate) fn backward_node(&self, i: usize) -> &Backward {
+        let prepare = || (0..self.nodes.len()).map(|i| Backward::new(&self.network, i)).collect();
+        &self.backward.get_or_init(prepare)[i]
+    }
+
     /// The batch in blocks of at most `block` images.
-    fn blocks<'a>(
+    pub(crate) fn blocks<'a>(
         &self,
         images: ArrayView4<'a, u8>,
     ) -> impl IndexedParallelIterator<Item = ArrayView4<'a, u8>> + use<'a> {
@@ -148,7 +163,7 @@ impl Engine {
     }
 
     /// Runs one block. Keeps every node's output, or only what is still to be read.
-    fn execute(&self, images: ArrayView4<u8>, keep: bool) -> Vec<Option<Tensor>> {
+    pub(crate) fn execute(&self, images: ArrayView4<u8>, keep: bool) -> Vec<Option<Tensor>> {
         let count = images.dim().0;
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.nodes.len());
         for i in 0..self.nodes.len() {

@@ -4,7 +4,7 @@ use dq_net::{Range, Shape};
 use ndarray::Array4;
 
 /// Batch × height × width × channels, row-major.
-pub(super) enum Tensor {
+pub(crate) enum Tensor {
     /// Every value of the wire lies in 0..=255.
     Bytes(Vec<u8>),
     /// Any wire.

@@ -57,9 +57,9 @@ impl Kernel {
 
 /// Compiles `$body`, an `#[inline(always)]` function, once for each instruction set, and calls the one for `kernel`.
 macro_rules! multiversion {
-    ($(#[$meta:meta])* fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
         $(#[$meta])*
-        pub(crate) fn $name(kernel: $crate::kernel::Kernel, $($arg: $ty),*) {
+        $vis fn $name(kernel: $crate::kernel::Kernel, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             fn avx2($($arg: $ty),*) {

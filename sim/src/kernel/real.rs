@@ -1,7 +1,7 @@
 //! Float matrix product over windows, the twin of [`super::int`]. Every sum runs over its taps in order, each step one
 //! fused multiply-add: the result is the same bit for bit in every kernel, batch and thread.
 
-use super::{Kernel, multiversion};
+use super::multiversion;
 
 /// Outputs in a panel.
 const LANES: usize = 16;
@@ -52,14 +52,14 @@ impl<T: Real> PackedReal<T> {
 
 multiversion! {
     /// As [`product`], in f32.
-    fn product_f32 = product(
+    pub(crate) fn product_f32 = product(
         input: &[f32], rows: &[usize], runs: &[usize], weights: &PackedReal<f32>, out: &mut [f32], stride: usize,
     )
 }
 
 multiversion! {
     /// As [`product`], in f64.
-    fn product_f64 = product(
+    pub(crate) fn product_f64 = product(
         input: &[f64], rows: &[usize], runs: &[usize], weights: &PackedReal<f64>, out: &mut [f64], stride: usize,
     )
 }

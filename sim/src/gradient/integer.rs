@@ -1,0 +1,150 @@
+//! The engine's straight-through backward pass: integer forward, float backward. A Step passes the gradient, times its
+//! surrogate's gain, where the accumulator lies in the surrogate's open interval.
+
+use super::linear::RealLinear;
+use super::{GradientSource, Loss, LossGradient, pool};
+use crate::engine::{Engine, Tensor};
+use crate::kernel::Kernel;
+use dq_net::layer::{Layer, Logits, Step};
+use dq_net::{Network, Shape};
+use ndarray::{Array2, Array4, ArrayView4, Axis};
+use rayon::prelude::*;
+
+/// One node's backward pass.
+pub(crate) enum Backward {
+    Input,
+    Linear(RealLinear),
+    Step { gain: Vec<f32>, open: Vec<(i32, i32)> },
+    MaxPool { window: [usize; 2], stride: [usize; 2] },
+    Sum { window: [usize; 2], stride: [usize; 2] },
+    Logits,
+}
+
+impl Backward {
+    /// Prepares node `i` of `network`.
+    pub fn new(network: &Network, i: usize) -> Self {
+        let input = || network.wire(network.sources(i)[0]).shape;
+        match &network.nodes()[i].layer {
+            Layer::Input(_) => Backward::Input,
+            Layer::Conv(conv) => {
+                let weights = conv.weights.mapv(f32::from);
+                let output = network.wire(i).shape;
+                let (axes, groups) = (conv.axes(), conv.groups);
+                Backward::Linear(RealLinear::conv_transposed(weights.view(), input(), output, axes, groups))
+            }
+            Layer::Dense(dense) => Backward::Linear(RealLinear::dense(dense.weights.mapv(f32::from).t())),
+            Layer::Step(Step { surrogate, .. }) => Backward::Step {
+                gain: surrogate.gain.iter().map(|&g| g as f32).collect(),
+                open: surrogate.open_lo.iter().copied().zip(surrogate.open_hi.iter().copied()).collect(),
+            },
+            Layer::MaxPool(pool) => Backward::MaxPool { window: pool.window, stride: pool.stride },
+            Layer::SumPool(pool) => Backward::Sum { window: pool.window, stride: pool.stride },
+            Layer::GlobalSum(_) => Backward::Sum { window: [input().height, input().width], stride: [1, 1] },
+            Layer::Logits(_) => Backward::Logits,
+        }
+    }
+
+    /// Adds the gradient of `count` images' input to `into`. `values`: the node's input.
+    fn run(
+        &self,
+        kernel: Kernel,
+        slopes: &[f32],
+        values: &Tensor,
+        (from, to): (Shape, Shape),
+        count: usize,
+        into: &mut [f32],
+    ) {
+        let images = slopes.chunks_exact(to.len()).zip(into.chunks_exact_mut(from.len()));
+        match self {
+            Backward::Input => unreachable!("an input reads nothing"),
+            Backward::Linear(linear) => {
+                let found = linear.run(kernel, slopes, count);
+                into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
+            }
+            Backward::Step { gain, open } => {
+                for (i, (to, &slope)) in into.iter_mut().zip(slopes).enumerate() {
+                    let c = i % gain.len();
+                    let (lo, hi) = open[c];
+                    if (lo..=hi).contains(&values.get(i)) {
+                        *to += slope * gain[c];
+                    }
+                }
+            }
+            Backward::MaxPool { window, stride } => {
+                for (image, (slopes, into)) in images.enumerate() {
+                    let value = |i: usize| values.get(image * from.len() + i);
+                    pool::max(value, slopes, from, to, *window, *stride, into);
+                }
+            }
+            Backward::Sum { window, stride } => {
+                for (slopes, into) in images {
+                    pool::sum(slopes, from, to, *window, *stride, into);
+                }
+            }
+            Backward::Logits => into.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope),
+        }
+    }
+}
+
+impl GradientSource for Engine {
+    fn input_shape(&self) -> Shape {
+        self.network().input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.network().classes()
+    }
+
+    fn loss_gradient(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> LossGradient {
+        let count = images.dim().0;
+        assert_eq!(labels.len(), count, "a label an image");
+        let mut found = LossGradient {
+            losses: vec![0.0; count],
+            gradient: Array4::zeros(images.raw_dim()),
+            logits: Array2::zeros((count, self.network().classes())),
+        };
+        let block = self.block();
+        let gradients = found.gradient.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
+        let logits = found.logits.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
+        self.blocks(images)
+            .zip(labels.par_chunks(block))
+            .zip(found.losses.par_chunks_mut(block))
+            .zip(gradients.zip(logits))
+            .for_each(|(((images, labels), losses), (mut gradient, mut logits))| {
+                let values = self.execute(images, true);
+                let values: Vec<Tensor> = values.into_iter().map(|v| v.expect("all are kept")).collect();
+                let Logits { scale, .. } = self.network().logits();
+                let scores = values.last().expect("checked: not empty");
+                logits.iter_mut().enumerate().for_each(|(i, z)| *z = f64::from(scores.get(i)) * scale);
+                let mut slopes = Vec::with_capacity(logits.len());
+                for ((row, &label), to) in logits.rows().into_iter().zip(labels).zip(losses) {
+                    let (value, slope) = loss.of(&row.to_vec(), label.into());
+                    *to = value;
+                    slopes.extend(slope.iter().map(|slope| (slope * scale) as f32));
+                }
+                let found = self.backward(&values, slopes, labels.len());
+                gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
+            });
+        found
+    }
+}
+
+impl Engine {
+    /// From the slopes of the scores of `count` images to those of the pixels. `values`: every node's output.
+    fn backward(&self, values: &[Tensor], slopes: Vec<f32>, count: usize) -> Vec<f32> {
+        let network = self.network();
+        let last = values.len() - 1;
+        let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); values.len()];
+        gradients[last] = slopes;
+        for i in (1..=last).rev() {
+            let slopes = std::mem::take(&mut gradients[i]);
+            for &source in network.sources(i) {
+                let (from, to) = (network.wire(source).shape, network.wire(i).shape);
+                let into = &mut gradients[source];
+                into.resize(count * from.len(), 0.0);
+                self.backward_node(i).run(self.kernel(), &slopes, &values[source], (from, to), count, into);
+            }
+        }
+        gradients.swap_remove(0)
+    }
+}

@@ -1,0 +1,93 @@
+//! The transpose of Conv and Dense in f32: from gradients of the accumulators to gradients of the input.
+
+use crate::kernel::Kernel;
+use crate::kernel::real::{PackedReal, product_f32};
+use crate::windows::Windows;
+use dq_net::Shape;
+use dq_net::layer::window::Axis;
+use ndarray::{ArrayView2, ArrayView4};
+
+/// Pixels computed at a time.
+const TILE: usize = 48;
+
+/// A linear map in f32 over windows: forward, or the transpose of one.
+pub(crate) struct RealLinear {
+    windows: Windows,
+    groups: Vec<(Vec<usize>, PackedReal<f32>)>,
+}
+
+impl RealLinear {
+    /// A convolution; `weights`: output × row × column × input channel of the group.
+    pub fn conv(
+        weights: ArrayView4<f32>,
+        input: Shape,
+        output: Shape,
+        axes: (Axis, Axis),
+        groups: usize,
+    ) -> Self {
+        let windows = Windows::conv(input, output, axes, groups);
+        let per_group = windows.group_outputs();
+        Self::pack(windows, axes, |group, o, y, x, c| weights[[group * per_group + o, y, x, c]])
+    }
+
+    /// The transpose of that convolution.
+    pub fn conv_transposed(
+        weights: ArrayView4<f32>,
+        input: Shape,
+        output: Shape,
+        axes: (Axis, Axis),
+        groups: usize,
+    ) -> Self {
+        let windows = Windows::transposed(input, output, axes, groups);
+        let (rows, columns) = (axes.0.kernel - 1, axes.1.kernel - 1);
+        let per_group = output.channels / groups;
+        Self::pack(windows, axes, |group, c, y, x, o| {
+            weights[[group * per_group + o, rows - y, columns - x, c]]
+        })
+    }
+
+    /// A fully connected layer; `weights`: output × input element.
+    pub fn dense(weights: ArrayView2<f32>) -> Self {
+        let (outputs, elements) = weights.dim();
+        let windows = Windows::dense(Shape::new(1, 1, elements), outputs);
+        let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
+        Self::pack(windows, (unit, unit), |_, o, _, _, i| weights[[o, i]])
+    }
+
+    fn pack(
+        windows: Windows,
+        axes: (Axis, Axis),
+        weight: impl Fn(usize, usize, usize, usize, usize) -> f32,
+    ) -> Self {
+        let groups = (0..windows.groups)
+            .map(|group| {
+                let weight = |o: usize, s: usize, k: usize| {
+                    let (y, x, c) = windows.tap(s, k, axes.1.kernel);
+                    weight(group, o, y, x, c)
+                };
+                let packed =
+                    PackedReal::new(windows.group_outputs(), windows.run_count(), windows.run, weight);
+                (windows.group_runs(group), packed)
+            })
+            .collect();
+        Self { windows, groups }
+    }
+
+    /// Applies the map to `count` images.
+    pub fn run(&self, kernel: Kernel, input: &[f32], count: usize) -> Vec<f32> {
+        let mut framed = self.windows.frame.buffer::<f32>(count);
+        self.windows.frame.place(input, &mut framed, |v| v);
+        let channels = self.windows.output.channels;
+        let pixels = self.windows.pixels() * count;
+        let mut out = vec![0.0; pixels * channels];
+        let mut starts = Vec::with_capacity(TILE);
+        for (t, tile) in out.chunks_mut(TILE * channels).enumerate() {
+            self.windows.starts(t * TILE..pixels.min((t + 1) * TILE), &mut starts);
+            for (group, (runs, weights)) in self.groups.iter().enumerate() {
+                let tile = &mut tile[group * self.windows.group_outputs()..];
+                product_f32(kernel, &framed, &starts, runs, weights, tile, channels);
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,157 @@
+//! The straight-through gradient against plain loops in f64, written here from the definition.
+
+use dq_net::layer::{Layer, Logits};
+use dq_net::random::{self, Options};
+use dq_net::{Network, Shape};
+use dq_sim::{Engine, GradientSource, Kernel, Loss};
+use ndarray::{Array3, Array4, Axis};
+
+/// Loss and ∂ loss / ∂ pixel of one image, node by node, with naive loops. With `part` = |·| the gradient is the sum of
+/// the magnitudes of all its terms: what rounding errors are relative to.
+fn naive(
+    network: &Network,
+    image: ndarray::ArrayView3<u8>,
+    label: usize,
+    part: fn(f64) -> f64,
+) -> (f64, Array3<f64>) {
+    let values = network.eval_nodes(image);
+    let Logits { scale, .. } = network.logits();
+    let logits: Vec<f64> = values.last().unwrap().iter().map(|&s| f64::from(s) * scale).collect();
+    let most = logits.iter().copied().fold(f64::MIN, f64::max);
+    let total: f64 = logits.iter().map(|z| (z - most).exp()).sum();
+    // p_j for the others; for the label 1 − p, as the sum of the others, since p may be 1 to the last bit.
+    let p: Vec<f64> = logits.iter().map(|z| (z - most).exp() / total).collect();
+    let others: f64 = p.iter().enumerate().filter(|(j, _)| *j != label).map(|(_, p)| p).sum();
+    let slopes = p.iter().enumerate().map(|(j, p)| part(if j == label { -others } else { *p }) * scale);
+    let mut gradients: Vec<Array3<f64>> = values.iter().map(|v| Array3::zeros(v.dim())).collect();
+    let last = values.len() - 1;
+    gradients[last].iter_mut().zip(slopes).for_each(|(to, slope)| *to = slope);
+    for i in (1..=last).rev() {
+        let source = network.sources(i)[0];
+        let slope = gradients[i].clone();
+        let from = network.wire(source).shape;
+        let into = backward(&network.nodes()[i].layer, &values[source], &slope, from, part);
+        gradients[source] += &into;
+    }
+    (total.ln() + most - logits[label], gradients.swap_remove(0))
+}
+
+fn backward(
+    layer: &Layer,
+    x: &Array3<i32>,
+    slope: &Array3<f64>,
+    from: Shape,
+    part: fn(f64) -> f64,
+) -> Array3<f64> {
+    let mut into = Array3::<f64>::zeros(from.dim());
+    match layer {
+        Layer::Input(_) => unreachable!(),
+        Layer::Conv(conv) => {
+            let (outputs, rows, columns, per_group) = conv.weights.dim();
+            let (ys, xs) = conv.axes();
+            for ((oy, ox, o), &s) in slope.indexed_iter() {
+                for (ky, kx) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+                    if let (Some(y), Some(x)) = (ys.tap(oy, ky, from.height), xs.tap(ox, kx, from.width)) {
+                        for c in 0..per_group {
+                            let group = o / (outputs / conv.groups);
+                            into[[y, x, group * per_group + c]] +=
+                                s * part(conv.weights[[o, ky, kx, c]].into());
+                        }
+                    }
+                }
+            }
+        }
+        Layer::Dense(dense) => {
+            for (i, to) in into.iter_mut().enumerate() {
+                *to = slope.iter().enumerate().map(|(o, s)| s * part(dense.weights[[o, i]].into())).sum();
+            }
+        }
+        Layer::Step(step) => {
+            for ((y, column, c), &s) in slope.indexed_iter() {
+                let surrogate = &step.surrogate;
+                let acc = x[[y, column, c]];
+                if surrogate.open_lo[c] <= acc && acc <= surrogate.open_hi[c] {
+                    into[[y, column, c]] = s * part(surrogate.gain[c]);
+                }
+            }
+        }
+        Layer::MaxPool(pool) => {
+            for ((oy, ox, c), &s) in slope.indexed_iter() {
+                let mut best = (oy * pool.stride[0], ox * pool.stride[1]);
+                for y in 0..pool.window[0] {
+                    for dx in 0..pool.window[1] {
+                        let at = (oy * pool.stride[0] + y, ox * pool.stride[1] + dx);
+                        if x[[at.0, at.1, c]] > x[[best.0, best.1, c]] {
+                            best = at;
+                        }
+                    }
+                }
+                into[[best.0, best.1, c]] += s;
+            }
+        }
+        Layer::SumPool(pool) => {
+            for ((oy, ox, c), &s) in slope.indexed_iter() {
+                for (y, dx) in (0..pool.window[0]).flat_map(|y| (0..pool.window[1]).map(move |x| (y, x))) {
+                    into[[oy * pool.stride[0] + y, ox * pool.stride[1] + dx, c]] += s;
+                }
+            }
+        }
+        Layer::GlobalSum(_) => {
+            into.indexed_iter_mut().for_each(|((_, _, c), to)| *to = slope[[0, 0, c]]);
+        }
+        Layer::Logits(_) => into.assign(slope),
+    }
+    into
+}
+
+#[test]
+fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
+    let mut alive = 0;
+    for seed in 0..300 {
+        let options = Options { max_channels: if seed % 3 == 0 { 36 } else { 8 }, ..Options::default() };
+        let network = random::network(seed, &options);
+        let (height, width, channels) = network.input_shape().dim();
+        let mut images = Array4::zeros((10, height, width, channels));
+        for (i, mut image) in images.outer_iter_mut().enumerate() {
+            image.assign(&random::image(seed * 100 + i as u64, network.input_shape()));
+        }
+        let labels: Vec<u8> = (0..10).map(|i| (i % network.classes()) as u8).collect();
+        let found = Engine::new(&network).loss_gradient(images.view(), &labels, Loss::CrossEntropy);
+        for kernel in Kernel::available() {
+            let other = Engine::with_kernel(&network, kernel);
+            let other = other.loss_gradient(images.view(), &labels, Loss::CrossEntropy);
+            assert_eq!(other, found, "seed {seed}, {kernel:?}");
+        }
+        for (b, image) in images.outer_iter().enumerate() {
+            let (loss, wanted) = naive(&network, image, labels[b].into(), |v| v);
+            let (_, magnitude) = naive(&network, image, labels[b].into(), f64::abs);
+            assert!((found.losses[b] - loss).abs() < 1e-9 * (1.0 + loss), "seed {seed}");
+            let gradient = found.gradient.index_axis(Axis(0), b);
+            alive += usize::from(wanted.iter().any(|v| *v != 0.0));
+            for (at, &wanted) in wanted.indexed_iter() {
+                let error = (f64::from(gradient[at]) - wanted).abs();
+                let allowed = 1e-5 * magnitude[at] + 1e-30;
+                assert!(error <= allowed, "seed {seed}, image {b}, {at:?}: {error:e} of {wanted:e}");
+            }
+        }
+    }
+    assert!(alive > 1000, "only {alive} of 3000 gradients are not zero: the test would say little");
+}
+
+#[test]
+fn a_gradient_does_not_depend_on_its_batch() {
+    let network = random::network(11, &Options::default());
+    let engine = Engine::new(&network);
+    let (height, width, channels) = network.input_shape().dim();
+    let images = Array4::from_shape_fn((21, height, width, channels), |(b, y, x, c)| {
+        (b * 37 + y * 11 + x * 5 + c) as u8
+    });
+    let labels = vec![1; 21];
+    let all = engine.loss_gradient(images.view(), &labels, Loss::CrossEntropy);
+    for b in 0..21 {
+        let one =
+            engine.loss_gradient(images.slice(ndarray::s![b..b + 1, .., .., ..]), &[1], Loss::CrossEntropy);
+        assert_eq!(one.gradient.index_axis(Axis(0), 0), all.gradient.index_axis(Axis(0), b));
+        assert_eq!(one.losses[0], all.losses[b]);
+    }
+}
