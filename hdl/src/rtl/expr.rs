@@ -90,6 +90,7 @@ fn expr(node: Node, width: usize, signed: bool) -> Expr {
 }
 
 /// Unsigned literal. Panics if `value` needs more than `width` bits.
+#[track_caller]
 pub fn lit(value: u64, width: usize) -> Expr {
     assert!(width > 0 && value <= words::mask(width), "literal {value} does not fit {width} bits");
     let mut out = vec![0; words::words_for(width)];
@@ -98,6 +99,7 @@ pub fn lit(value: u64, width: usize) -> Expr {
 }
 
 /// Signed literal, two's complement. Panics if `value` does not fit `width` bits.
+#[track_caller]
 pub fn slit(value: i64, width: usize) -> Expr {
     let fits = width >= 64 || width > 0 && words::sign_extend(value as u64, width) == value;
     assert!(fits, "signed literal {value} does not fit {width} bits");
@@ -105,6 +107,7 @@ pub fn slit(value: i64, width: usize) -> Expr {
 }
 
 /// Unsigned literal of any width, as little-endian words. Panics if the words do not fit `width` bits exactly.
+#[track_caller]
 pub fn lit_words(value: &[u64], width: usize) -> Expr {
     let mut canonical = value.to_vec();
     assert!(width > 0 && value.len() == words::words_for(width), "{} words for {width} bits", value.len());
@@ -114,6 +117,7 @@ pub fn lit_words(value: &[u64], width: usize) -> Expr {
 }
 
 /// Concatenation as in Verilog, most significant part first. Unsigned.
+#[track_caller]
 pub fn cat<E: Into<Expr>>(parts: impl IntoIterator<Item = E>) -> Expr {
     let mut flat: Vec<Expr> = Vec::new();
     for part in parts {
@@ -148,16 +152,19 @@ pub fn lanes<E: Into<Expr>>(parts: impl IntoIterator<Item = E>) -> Expr {
 }
 
 /// OR of 1-bit conditions; 0 for none.
+#[track_caller]
 pub fn any_of<E: Into<Expr>>(parts: impl IntoIterator<Item = E>) -> Expr {
     parts.into_iter().map(Into::into).reduce(|a: Expr, b| a.or(b)).unwrap_or_else(|| lit(0, 1))
 }
 
 /// AND of 1-bit conditions; 1 for none.
+#[track_caller]
 pub fn all_of<E: Into<Expr>>(parts: impl IntoIterator<Item = E>) -> Expr {
     parts.into_iter().map(Into::into).reduce(|a: Expr, b| a.and(b)).unwrap_or_else(|| lit(1, 1))
 }
 
 /// Sum of `terms` as a balanced tree, each extended by its own sign to `width` bits. All have one sign.
+#[track_caller]
 pub fn sum_tree(mut terms: Vec<Expr>, width: usize) -> Expr {
     assert!(!terms.is_empty(), "sum of nothing");
     if terms.len() == 1 {
@@ -183,6 +190,7 @@ pub trait Value: Into<Expr> + Sized {
     }
 
     /// `width` bits from bit `offset` on. Panics where Verilog has no such slice: give the operand a wire.
+    #[track_caller]
     fn slice(self, offset: usize, width: usize) -> Expr {
         let whole = self.into();
         assert!(
@@ -195,15 +203,18 @@ pub trait Value: Into<Expr> + Sized {
         })
     }
     /// Bit `index`.
+    #[track_caller]
     fn bit(self, index: usize) -> Expr {
         self.slice(index, 1)
     }
     /// Lane `index` of lanes of `lane_bits` bits, lane 0 in the low bits.
+    #[track_caller]
     fn lane(self, index: usize, lane_bits: usize) -> Expr {
         self.slice(index * lane_bits, lane_bits)
     }
 
     /// Extended to `width` bits by its own sign, which the result keeps. `width` may be the present one.
+    #[track_caller]
     fn ext(self, width: usize) -> Expr {
         let value = self.into();
         assert!(width >= value.width, "extension of {} bits to {width}", value.width);
@@ -224,27 +235,33 @@ pub trait Value: Into<Expr> + Sized {
         expr(Node::Ext(value), width, signed)
     }
     /// Zero-extended to `width` bits, whatever its sign.
+    #[track_caller]
     fn zext(self, width: usize) -> Expr {
         self.unsigned().ext(width)
     }
     /// Sign-extended to `width` bits, whatever its sign; the result is signed.
+    #[track_caller]
     fn sext(self, width: usize) -> Expr {
         self.signed().ext(width)
     }
 
     /// `self + other` modulo 2^width; both are extended to `width` by their common sign, which the result keeps.
+    #[track_caller]
     fn add(self, other: impl Into<Expr>, width: usize) -> Expr {
         arith(Bin::Add, self.into(), other.into(), width)
     }
     /// `self - other` modulo 2^width; both are extended to `width` by their common sign, which the result keeps.
+    #[track_caller]
     fn sub(self, other: impl Into<Expr>, width: usize) -> Expr {
         arith(Bin::Sub, self.into(), other.into(), width)
     }
     /// `self · other` modulo 2^width; both are extended to `width` by their common sign, which the result keeps.
+    #[track_caller]
     fn mul(self, other: impl Into<Expr>, width: usize) -> Expr {
         arith(Bin::Mul, self.into(), other.into(), width)
     }
     /// `self + 1` modulo 2^width.
+    #[track_caller]
     fn inc(self) -> Expr {
         let value: Expr = self.into();
         let (width, signed) = (value.width, value.signed);
@@ -252,30 +269,37 @@ pub trait Value: Into<Expr> + Sized {
     }
 
     /// Equal; the narrower is extended. Both have one sign.
+    #[track_caller]
     fn eq(self, other: impl Into<Expr>) -> Expr {
         compare(Bin::Eq, self.into(), other.into())
     }
     /// Not equal; the narrower is extended. Both have one sign.
+    #[track_caller]
     fn ne(self, other: impl Into<Expr>) -> Expr {
         compare(Bin::Ne, self.into(), other.into())
     }
     /// Less than, in the common sign of both; the narrower is extended.
+    #[track_caller]
     fn lt(self, other: impl Into<Expr>) -> Expr {
         compare(Bin::Lt, self.into(), other.into())
     }
     /// At most, in the common sign of both; the narrower is extended.
+    #[track_caller]
     fn le(self, other: impl Into<Expr>) -> Expr {
         compare(Bin::Le, self.into(), other.into())
     }
     /// Greater than, in the common sign of both; the narrower is extended.
+    #[track_caller]
     fn gt(self, other: impl Into<Expr>) -> Expr {
         compare(Bin::Lt, other.into(), self.into())
     }
     /// At least, in the common sign of both; the narrower is extended.
+    #[track_caller]
     fn ge(self, other: impl Into<Expr>) -> Expr {
         compare(Bin::Le, other.into(), self.into())
     }
     /// Equal to an unsigned constant that fits.
+    #[track_caller]
     fn eq_to(self, value: u64) -> Expr {
         let left: Expr = self.into();
         let width = left.width;
@@ -283,18 +307,22 @@ pub trait Value: Into<Expr> + Sized {
     }
 
     /// Bitwise and; widths must be equal.
+    #[track_caller]
     fn and(self, other: impl Into<Expr>) -> Expr {
         bitwise(Bin::And, self.into(), other.into())
     }
     /// Bitwise or; widths must be equal.
+    #[track_caller]
     fn or(self, other: impl Into<Expr>) -> Expr {
         bitwise(Bin::Or, self.into(), other.into())
     }
     /// Bitwise exclusive or; widths must be equal.
+    #[track_caller]
     fn xor(self, other: impl Into<Expr>) -> Expr {
         bitwise(Bin::Xor, self.into(), other.into())
     }
     /// Bitwise complement.
+    #[track_caller]
     fn not(self) -> Expr {
         let value = self.into();
         let width = value.width;
@@ -309,19 +337,23 @@ pub trait Value: Into<Expr> + Sized {
         }
     }
     /// All bits set: 1 bit.
+    #[track_caller]
     fn all(self) -> Expr {
         reduce(Reduce::And, self.into())
     }
     /// Any bit set: 1 bit.
+    #[track_caller]
     fn any(self) -> Expr {
         reduce(Reduce::Or, self.into())
     }
     /// Exclusive or of all bits: 1 bit.
+    #[track_caller]
     fn parity(self) -> Expr {
         reduce(Reduce::Xor, self.into())
     }
 
     /// This 1-bit condition chooses `then` or `otherwise`, of the same width and sign.
+    #[track_caller]
     fn mux(self, then: impl Into<Expr>, otherwise: impl Into<Expr>) -> Expr {
         let (cond, then, otherwise) = (self.into(), then.into(), otherwise.into());
         assert!(cond.width == 1, "condition of {} bits", cond.width);
@@ -334,11 +366,13 @@ pub trait Value: Into<Expr> + Sized {
         expr(Node::Mux(cond, then, otherwise), width, signed)
     }
     /// `times` copies side by side. Unsigned.
+    #[track_caller]
     fn repeat(self, times: usize) -> Expr {
         let value = self.into();
         cat(std::iter::repeat_n(value, times))
     }
     /// `self · 2^by` modulo 2^width, keeping the sign.
+    #[track_caller]
     fn shl(self, by: usize, width: usize) -> Expr {
         let value = self.into();
         assert!(by < width, "shift by {by} in {width} bits");
@@ -351,6 +385,7 @@ pub trait Value: Into<Expr> + Sized {
         Expr { signed, ..cat([high, lit(0, by)]) }
     }
     /// `floor(self / 2^by)`: the bits from `by` up (so `width - by` bits), keeping the sign.
+    #[track_caller]
     fn shr(self, by: usize) -> Expr {
         let value = self.into();
         let (signed, width) = (value.signed, value.width);
@@ -448,6 +483,7 @@ impl Expr {
     }
 }
 
+#[track_caller]
 fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
     assert!(a.signed == b.signed, "{op:?} of a signed and an unsigned value");
     let signed = a.signed;
@@ -469,6 +505,7 @@ fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
     }
 }
 
+#[track_caller]
 fn compare(op: Bin, a: Expr, b: Expr) -> Expr {
     assert!(a.signed == b.signed, "comparison of a signed and an unsigned value");
     let (width, signed) = (a.width.max(b.width), a.signed);
@@ -505,6 +542,7 @@ fn decided(op: Bin, a: &Expr, b: &Expr, signed: bool) -> Option<bool> {
     }
 }
 
+#[track_caller]
 fn bitwise(op: Bin, a: Expr, b: Expr) -> Expr {
     assert!(a.width == b.width, "{op:?} of {} and {} bits", a.width, b.width);
     let width = a.width;

@@ -72,7 +72,9 @@ pub(super) fn literal(value: &[u64], width: usize, signed: bool) -> String {
 }
 
 fn unsigned_literal(value: &[u64], width: usize) -> String {
-    if value[0] >> 32 == 0 && value[1..].iter().all(|&word| word == 0) {
+    if width == 1 {
+        format!("1'b{}", value[0])
+    } else if value[0] >> 32 == 0 && value[1..].iter().all(|&word| word == 0) {
         format!("{width}'d{}", value[0])
     } else {
         format!("{width}'h{}", words::to_hex(value, width))

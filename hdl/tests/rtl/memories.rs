@@ -1,0 +1,100 @@
+//! Registers and memories against a model in plain Rust, clock by clock.
+
+use dq_hdl::rtl::*;
+use proptest::prelude::*;
+
+/// A RAM with a clocked and one with a combinational read, a ROM, a table, and a counter with reset.
+fn kernel(word_bits: usize, words: usize, image: &[Vec<u64>]) -> Module {
+    let mut k = Kernel::new("store", "Memories side by side.");
+    let bits = addr_bits(words);
+    let (we, re) = (k.input("we", 1), k.input("re", 1));
+    let (wa, ra) = (k.input("wa", bits), k.input("ra", bits));
+    let wd = k.input("wd", word_bits);
+    let write = || Write { enable: we.expr(), addr: wa.expr(), data: wd.expr() };
+    let clocked = Read::Sync { enable: re.expr(), addr: ra.expr() };
+    let direct = Read::Async { addr: ra.expr() };
+    let q = k.ram("late", word_bits, words, Style::Block, write(), clocked.clone());
+    let d = k.ram("now", word_bits, words, Style::Distributed, write(), direct.clone());
+    let rom = k.rom("image", word_bits, image.concat(), Style::Auto, clocked, "image.mem");
+    let rom_now = k.rom("image_now", word_bits, image.concat(), Style::Auto, direct, "image.mem");
+    let table = k.table("fixed", ra, word_bits, &image[..words - 1]);
+    let count = k.reg("count", 7, Some(5));
+    k.clocked([when_else(re, [set(count, count.inc())], [when(we, [set(count, count.sub(lit(3, 7), 7))])])]);
+    for (name, value) in
+        [("q", q), ("d", d), ("rom_q", rom), ("rom_d", rom_now), ("tab", table), ("n", count)]
+    {
+        let out = k.output(name, value.width());
+        k.drive(out, value);
+    }
+    k.build()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn memories_and_registers_follow_their_model(
+        word_bits in prop::sample::select(vec![1usize, 13, 64, 65, 200]),
+        words in prop::sample::select(vec![2usize, 5, 8, 16]),
+        seed: u64,
+        steps in prop::collection::vec((any::<bool>(), any::<bool>(), any::<u8>(), any::<u8>(), any::<u64>()), 1..60),
+    ) {
+        let word = |x: u64| {
+            let mut value: Vec<u64> = (0..word_bits.div_ceil(64) as u64)
+                .map(|at| x.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(at as u32 * 7)).collect();
+            words::canonical(&mut value, word_bits);
+            value
+        };
+        let image: Vec<Vec<u64>> = (0..words as u64).map(|at| word(seed ^ at)).collect();
+        let mut sim = Sim::new(&kernel(word_bits, words, &image));
+        let [we, re, wa, ra, wd, q, d, rom_q, rom_d, tab, n] =
+            ["we", "re", "wa", "ra", "wd", "q", "d", "rom_q", "rom_d", "tab", "n"].map(|name| sim.port(name));
+        sim.reset();
+        let zero = word(0);
+        let (mut ram, mut q_now, mut rom_now, mut count) = (vec![zero.clone(); words], zero.clone(), zero.clone(), 5u64);
+        for (w, r, wa_, ra_, x) in steps {
+            let (to, from) = (wa_ as usize % words, ra_ as usize % words);
+            sim.set(we, w as u64);
+            sim.set(re, r as u64);
+            sim.set(wa, to as u64);
+            sim.set(ra, from as u64);
+            sim.set_words(wd, &word(x));
+            prop_assert_eq!(sim.get_words(q), &q_now[..]);
+            prop_assert_eq!(sim.get_words(rom_q), &rom_now[..]);
+            prop_assert_eq!(sim.get_words(d), &ram[from][..]);
+            prop_assert_eq!(sim.get_words(rom_d), &image[from][..]);
+            prop_assert_eq!(sim.get_words(tab), if from < words - 1 { &image[from][..] } else { &zero[..] });
+            prop_assert_eq!(sim.get(n), count);
+            sim.clock();
+            if r {
+                q_now = ram[from].clone();
+                rom_now = image[from].clone();
+                count = (count + 1) % 128;
+            } else if w {
+                count = (count + 125) % 128;
+            }
+            if w {
+                ram[to] = word(x);
+            }
+        }
+    }
+}
+
+#[test]
+fn scrambling_fills_what_has_no_reset_and_nothing_else() {
+    let mut k = Kernel::new("power_up", "");
+    let (kept, noisy) = (k.reg("kept", 40, Some(3)), k.reg("noisy", 40, None));
+    let (y, z) = (k.output("y", 40), k.output("z", 40));
+    k.drive(y, kept);
+    k.drive(z, noisy);
+    k.clocked([set(kept, kept), set(noisy, noisy)]);
+    let mut sim = Sim::new(&k.build());
+    let (y, z) = (sim.port("y"), sim.port("z"));
+    sim.reset();
+    sim.scramble(1);
+    let first = sim.get(z);
+    assert_eq!(sim.get(y), 3);
+    sim.clock();
+    assert_eq!((sim.get(y), sim.get(z)), (3, first));
+    sim.scramble(2);
+    assert_ne!(sim.get(z), first);
+}
