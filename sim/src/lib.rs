@@ -1,8 +1,19 @@
-//! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks.
+//! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks. Never decides what a
+//! layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in its forward pass.
+//!
+//! - [`Engine`]: [`Engine::scores`], [`Engine::labels`], [`Engine::nodes`] for batches of uint8 images (batch × height ×
+//!   width × channels), equal to [`dq_net::Network::eval`] on every input. It runs on rayon's current pool.
+//! - [`GradientSource`]: loss, gradient and logits; implemented by [`Engine`] (integer forward, straight-through
+//!   backward).
+//! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the network
+//!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
 
+pub mod attack;
 mod engine;
 mod gradient;
 mod kernel;
+mod random;
+pub mod report;
 mod windows;
 
 pub use engine::Engine;

@@ -1,0 +1,22 @@
+//! BIM, the paper's (3): steps of 1 along the gradient's sign, clipped to the ball after each, from the image itself.
+
+use super::{Attack, Candidates, Task, iterations, rule};
+
+/// Its row.
+pub(super) const ATTACK: Attack = Attack {
+    about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the gradient's sign",
+    gradient: true,
+    steps: iterations,
+    run,
+    settings: |eps, _| {
+        vec![rule("step", 1), rule("iterations", iterations(eps)), rule("loss", "cross_entropy")]
+    },
+};
+
+fn run(task: &Task) -> Candidates {
+    let mut found = task.start();
+    for _ in 0..iterations(task.eps) {
+        task.ascend(&mut found, 1);
+    }
+    found
+}

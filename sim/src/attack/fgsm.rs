@@ -1,0 +1,18 @@
+//! FGSM, the paper's (1): `X + ε·sign(∇J(X, y))`, one step.
+
+use super::{Attack, Candidates, Task, rule};
+
+/// Its row.
+pub(super) const ATTACK: Attack = Attack {
+    about: "one step of ε along the gradient's sign",
+    gradient: true,
+    steps: |_| 1,
+    run,
+    settings: |eps, _| vec![rule("step", eps), rule("loss", "cross_entropy")],
+};
+
+fn run(task: &Task) -> Candidates {
+    let mut found = task.start();
+    task.ascend(&mut found, task.eps);
+    found
+}

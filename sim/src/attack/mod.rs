@@ -1,0 +1,172 @@
+//! Attacks on the uint8 lattice: one file and one row of [`ALL`] an attack. An attack only proposes images; the driver
+//! ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own success.
+
+mod bim;
+mod fgsm;
+mod pgd;
+mod r_fgsm;
+mod random;
+pub mod suite;
+
+use crate::gradient::{GradientSource, Loss};
+use crate::random::Random;
+use ndarray::{Array4, ArrayView4, Zip};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Every attack there is, by name, in the order in which a suite runs them.
+pub const ALL: &[(&str, Attack)] = &[
+    ("random", random::ATTACK),
+    ("fgsm", fgsm::ATTACK),
+    ("r-fgsm", r_fgsm::ATTACK),
+    ("bim", bim::ATTACK),
+    ("pgd", pgd::ATTACK),
+];
+
+/// The attacks of the paper's tables.
+pub const PAPER: &[&str] = &["random", "fgsm", "r-fgsm", "pgd"];
+
+/// The attack called `name`.
+pub fn find(name: &str) -> Option<Attack> {
+    ALL.iter().find(|row| row.0 == name).map(|row| row.1)
+}
+
+/// One attack.
+#[derive(Clone, Copy)]
+pub struct Attack {
+    /// One line for people.
+    pub about: &'static str,
+    /// Whether it asks for gradients.
+    pub gradient: bool,
+    /// Gradients it asks for at radius ε.
+    pub steps: fn(u8) -> usize,
+    /// Proposes an adversary for each image of the task.
+    pub run: fn(&Task) -> Candidates,
+    /// Its hyper-parameters at radius ε, for the report.
+    pub settings: fn(u8, Start) -> Vec<(String, Value)>,
+}
+
+/// Where PGD starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// `X + ⌊ε/2⌋·sign(N)`: the paper's text read literally.
+    #[default]
+    Signs,
+    /// Uniform in the ball.
+    Uniform,
+}
+
+/// What an attack is given: a few images, their labels, the radius and where gradients come from.
+pub struct Task<'a> {
+    /// Batch × height × width × channels.
+    pub images: ArrayView4<'a, u8>,
+    /// True labels.
+    pub labels: &'a [u8],
+    /// Position of each image in the data set: with the seed, its source of random numbers.
+    pub indices: &'a [usize],
+    /// Radius of the ball |X' − X| ≤ ε, in units of a uint8 pixel.
+    pub eps: u8,
+    /// The white-box network, or a substitute.
+    pub source: &'a dyn GradientSource,
+    /// Where PGD starts.
+    pub start: Start,
+    /// Seed of the suite.
+    pub seed: u64,
+    /// The attack's name.
+    pub name: &'a str,
+}
+
+/// What an attack proposes.
+pub struct Candidates {
+    /// An image for each of the task's.
+    pub images: Array4<u8>,
+    /// Whether an image's gradient was zero, or not a number, in every element at some step.
+    pub zero_gradient: Vec<bool>,
+}
+
+impl Task<'_> {
+    /// The images themselves.
+    fn start(&self) -> Candidates {
+        Candidates { images: self.images.to_owned(), zero_gradient: vec![false; self.labels.len()] }
+    }
+
+    /// Random numbers of image `i` of the task: a function of seed, attack, ε and the image's index alone.
+    fn random(&self, i: usize) -> Random {
+        Random::keyed(self.seed, self.name, self.eps, self.indices[i] as u64)
+    }
+
+    /// Adds `step` times a random sign to every element.
+    fn random_signs(&self, found: &mut Candidates, step: u8) {
+        for (i, mut image) in found.images.outer_iter_mut().enumerate() {
+            let mut random = self.random(i);
+            image.mapv_inplace(|v| {
+                shifted(v, if random.word() >> 63 == 0 { step.into() } else { -i32::from(step) })
+            });
+        }
+    }
+
+    /// Adds integers uniform in the ball.
+    fn random_uniform(&self, found: &mut Candidates) {
+        let eps = i32::from(self.eps);
+        for (i, mut image) in found.images.outer_iter_mut().enumerate() {
+            let mut random = self.random(i);
+            image.mapv_inplace(|v| shifted(v, random.within(-eps, eps)));
+        }
+    }
+
+    /// Adds `step` times the sign of the loss's gradient, and clips to the ball.
+    fn ascend(&self, found: &mut Candidates, step: u8) {
+        let gradient =
+            self.source.loss_gradient(found.images.view(), self.labels, Loss::CrossEntropy).gradient;
+        for (flag, gradient) in found.zero_gradient.iter_mut().zip(gradient.outer_iter()) {
+            *flag |= gradient.iter().all(|g| *g == 0.0 || g.is_nan());
+        }
+        Zip::from(&mut found.images).and(&gradient).for_each(|pixel, &slope| {
+            let sign = i32::from(slope > 0.0) - i32::from(slope < 0.0);
+            *pixel = shifted(*pixel, sign * i32::from(step));
+        });
+        clip(&mut found.images, self.images, self.eps);
+    }
+}
+
+/// Clips `images` to |X' − X| ≤ ε; the uint8 range holds by type.
+pub fn clip(images: &mut Array4<u8>, originals: ArrayView4<u8>, eps: u8) {
+    Zip::from(images).and(&originals).for_each(|to, &from| {
+        *to = (*to).clamp(from.saturating_sub(eps), from.saturating_add(eps));
+    });
+}
+
+/// The paper's number of iterations, ⌊min(ε + 4, 1.25·ε)⌋: 2 at ε = 2, 10 at 8, 20 at 16.
+fn iterations(eps: u8) -> usize {
+    (usize::from(eps) + 4).min(usize::from(eps) * 5 / 4)
+}
+
+/// A pixel moved by `by`, within 0..=255.
+fn shifted(pixel: u8, by: i32) -> u8 {
+    (i32::from(pixel) + by).clamp(0, 255) as u8
+}
+
+/// One hyper-parameter of a report.
+fn rule(name: &str, value: impl Into<Value>) -> (String, Value) {
+    (name.to_owned(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_is_the_papers() {
+        let found: Vec<usize> = [0, 1, 2, 4, 8, 16, 255].into_iter().map(iterations).collect();
+        assert_eq!(found, [0, 1, 2, 5, 10, 20, 259]);
+    }
+
+    #[test]
+    fn clipping_holds_the_ball_and_the_byte() {
+        let originals = Array4::from_shape_vec((1, 1, 4, 1), vec![0, 3, 250, 128]).unwrap();
+        let mut images = Array4::from_shape_vec((1, 1, 4, 1), vec![255, 0, 255, 100]).unwrap();
+        clip(&mut images, originals.view(), 8);
+        assert_eq!(images.into_raw_vec_and_offset().0, [8, 0, 255, 120]);
+    }
+}

@@ -1,0 +1,36 @@
+//! PGD as the paper runs it: BIM after a random start "as in R+FGSM", read literally (⌊ε/2⌋ random signs), or uniform in
+//! the ball as Madry's.
+
+use super::{Attack, Candidates, Start, Task, iterations, rule};
+
+/// Its row.
+pub(super) const ATTACK: Attack = Attack {
+    about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the gradient's sign, from a random start",
+    gradient: true,
+    steps: iterations,
+    run,
+    settings: |eps, start| {
+        let start = match start {
+            Start::Signs => "image + floor(eps/2) * sign(N), as in R+FGSM",
+            Start::Uniform => "image + integers uniform in -eps..=eps",
+        };
+        vec![
+            rule("start", start),
+            rule("step", 1),
+            rule("iterations", iterations(eps)),
+            rule("loss", "cross_entropy"),
+        ]
+    },
+};
+
+fn run(task: &Task) -> Candidates {
+    let mut found = task.start();
+    match task.start {
+        Start::Signs => task.random_signs(&mut found, task.eps / 2),
+        Start::Uniform => task.random_uniform(&mut found),
+    }
+    for _ in 0..iterations(task.eps) {
+        task.ascend(&mut found, 1);
+    }
+    found
+}

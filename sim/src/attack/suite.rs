@@ -1,0 +1,360 @@
+//! The driver: runs attacks block by block, clips what they propose to the ball, asks the network under attack, and
+//! writes down what became of every image. Results depend on the seed alone: not on threads, blocks or stops.
+
+use super::{Attack, Start, Task, clip, find};
+use crate::engine::Engine;
+use crate::gradient::GradientSource;
+use crate::report::{self, Data, Model, Report, Run, Tally};
+use dq_net::data::Images;
+use ndarray::{Array4, ArrayView4, Axis};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Images attacked between two looks at the stop flag.
+const BLOCK: usize = 64;
+
+/// A network under attack. It alone judges.
+pub trait Judge: GradientSource {
+    /// The label of each image (batch × height × width × channels), and whether its two largest scores tie.
+    fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict>;
+
+    /// What a report says of it.
+    fn model(&self) -> Model;
+}
+
+/// What a network says of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Arg max of the scores, the lowest index on ties.
+    pub label: usize,
+    /// Whether another class has the same score.
+    pub tie: bool,
+}
+
+/// What to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suite {
+    /// Names of [`super::ALL`].
+    pub attacks: Vec<String>,
+    /// Radii, in units of a uint8 pixel.
+    pub eps: Vec<u8>,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Where PGD starts.
+    pub start: Start,
+}
+
+/// How far a suite is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// The attack that runs; empty while the clean images are classified.
+    pub attack: &'a str,
+    /// Its radius.
+    pub eps: u8,
+    /// Images done in this run.
+    pub done: usize,
+    /// Images of a run.
+    pub images: usize,
+    /// Runs finished.
+    pub runs_done: usize,
+    /// Runs of the suite.
+    pub runs: usize,
+}
+
+/// Why a suite cannot run.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SuiteError {
+    /// No attack has this name.
+    #[error("unknown attack `{name}`: expected one of {known}")]
+    UnknownAttack {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Images, network or substitute do not fit each other.
+    #[error("{what}: expected {expected}, found {found}")]
+    Mismatch {
+        /// Which.
+        what: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+/// A substitute: its name, and where its gradients come from.
+pub type Substitute<'a> = (&'a str, &'a dyn GradientSource);
+
+/// Runs `suite` on `images` against `target`, with gradients of `substitute` or, where there is none, of the target.
+///
+/// `earlier` is a report of the same suite that was stopped: what it holds is kept. Set `stop` and the report comes back
+/// with `complete: false`; it can be given again as `earlier`.
+pub fn run(
+    target: &dyn Judge,
+    substitute: Option<Substitute>,
+    images: &Images,
+    suite: &Suite,
+    earlier: Option<Report>,
+    progress: &dyn Fn(Progress),
+    stop: &AtomicBool,
+) -> Result<Report, SuiteError> {
+    check(target, substitute, images, suite)?;
+    let mut report = match earlier {
+        Some(report) => {
+            check_earlier(&report, target, images, suite)?;
+            report
+        }
+        None => blank(target, images, suite),
+    };
+    let plan: Vec<(&str, u8)> = suite
+        .attacks
+        .iter()
+        .flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps)))
+        .collect();
+    let tell = |attack, eps, done, runs_done| {
+        progress(Progress { attack, eps, done, images: images.len(), runs_done, runs: plan.len() });
+        stop.load(Ordering::Relaxed)
+    };
+    let mut stopped = false;
+    while report.clean_labels.len() < images.len() && !stopped {
+        let first = report.clean_labels.len();
+        let block = first..images.len().min(first + 4 * BLOCK);
+        let pixels = images.pixels.slice_axis(Axis(0), block.into());
+        for verdict in target.judge(pixels) {
+            report.clean_labels.push(verdict.label as u32);
+            report.clean_ties += usize::from(verdict.tie);
+        }
+        stopped = tell("", 0, report.clean_labels.len(), 0);
+    }
+    let right = |i: usize, label: u32| label == u32::from(images.labels[i]);
+    let correct = report.clean_labels.iter().enumerate().filter(|(i, label)| right(*i, **label)).count();
+    report.clean = Tally::new(correct, report.clean_labels.len());
+    for (n, &(name, eps)) in plan.iter().enumerate() {
+        if stopped {
+            break;
+        }
+        let attack = find(name).expect("checked");
+        let source = substitute.filter(|_| attack.gradient);
+        let position = match report.runs.iter().position(|run| {
+            run.attack == name && run.eps == eps && run.source.as_deref() == source.map(|(name, _)| name)
+        }) {
+            Some(position) => position,
+            None => {
+                report.runs.push(fresh(name, attack, eps, source, suite.start));
+                report.runs.len() - 1
+            }
+        };
+        let run = &mut report.runs[position];
+        while run.outcomes.len() < images.len() && !stopped {
+            let first = run.outcomes.len();
+            let block: Vec<usize> = (first..images.len().min(first + BLOCK)).collect();
+            let attacked: Vec<usize> =
+                block.iter().copied().filter(|&i| right(i, report.clean_labels[i])).collect();
+            let gradients = source.map_or(target as &dyn GradientSource, |(_, source)| source);
+            let (verdicts, zero) = attack_block(target, gradients, images, &attacked, name, eps, suite);
+            run.zero_gradients += zero;
+            let mut verdicts = verdicts.into_iter();
+            for i in block {
+                if !right(i, report.clean_labels[i]) {
+                    run.outcomes.push('-');
+                    continue;
+                }
+                let verdict = verdicts.next().expect("one an attacked image");
+                run.ties += usize::from(verdict.tie);
+                if right(i, verdict.label as u32) {
+                    run.outcomes.push('.');
+                } else {
+                    run.outcomes.push('x');
+                    run.broken_labels.push(verdict.label as u32);
+                }
+            }
+            stopped = tell(name, eps, run.outcomes.len(), n);
+        }
+        let standing = run.outcomes.bytes().filter(|b| *b == b'.').count();
+        run.tally = Tally::new(standing, run.outcomes.len());
+    }
+    let whole = |outcomes: &Run| outcomes.outcomes.len() == images.len();
+    report.complete = report.clean_labels.len() == images.len()
+        && report.runs.len() >= plan.len()
+        && report.runs.iter().all(whole);
+    report.doubts = report::doubts(&report.runs, images.len());
+    Ok(report)
+}
+
+/// The clipped adversaries of `images` (at positions `indices` of their data set): the very images that [`run`] judges.
+///
+/// # Panics
+/// If there is no attack called `name`.
+pub fn adversaries(
+    source: &dyn GradientSource,
+    images: &Images,
+    indices: &[usize],
+    name: &str,
+    eps: u8,
+    suite: &Suite,
+) -> Array4<u8> {
+    propose(source, images, indices, name, eps, suite).0
+}
+
+/// Clipped adversaries, and how many had a zero gradient.
+fn propose(
+    source: &dyn GradientSource,
+    images: &Images,
+    indices: &[usize],
+    name: &str,
+    eps: u8,
+    suite: &Suite,
+) -> (Array4<u8>, usize) {
+    let attack = find(name).unwrap_or_else(|| panic!("no attack is called `{name}`"));
+    let originals = images.pixels.select(Axis(0), indices);
+    let labels: Vec<u8> = indices.iter().map(|&i| images.labels[i]).collect();
+    let (start, seed) = (suite.start, suite.seed);
+    let task = Task { images: originals.view(), labels: &labels, indices, eps, source, start, seed, name };
+    let mut found = (attack.run)(&task);
+    clip(&mut found.images, originals.view(), eps);
+    (found.images, found.zero_gradient.iter().filter(|zero| **zero).count())
+}
+
+fn attack_block(
+    target: &dyn Judge,
+    source: &dyn GradientSource,
+    images: &Images,
+    indices: &[usize],
+    name: &str,
+    eps: u8,
+    suite: &Suite,
+) -> (Vec<Verdict>, usize) {
+    if indices.is_empty() {
+        return (Vec::new(), 0);
+    }
+    let (found, zero) = propose(source, images, indices, name, eps, suite);
+    (target.judge(found.view()), zero)
+}
+
+fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteError {
+    SuiteError::Mismatch { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+}
+
+fn check(
+    target: &dyn Judge,
+    substitute: Option<Substitute>,
+    images: &Images,
+    suite: &Suite,
+) -> Result<(), SuiteError> {
+    for name in &suite.attacks {
+        if find(name).is_none() {
+            let known: Vec<&str> = super::ALL.iter().map(|(name, _)| *name).collect();
+            return Err(SuiteError::UnknownAttack { name: name.clone(), known: known.join(", ") });
+        }
+    }
+    let (classes, label) = (images.classes.len(), images.labels.iter().max().copied().unwrap_or(0));
+    if usize::from(label) >= classes && !images.is_empty() {
+        return Err(mismatch("labels of the images", format!("below {classes}"), label));
+    }
+    let [height, width, channels] = images.shape();
+    let shape = dq_net::Shape::new(height, width, channels);
+    let networks = [Some(("the network", target as &dyn GradientSource)), substitute];
+    for (name, network) in networks.into_iter().flatten() {
+        if network.input_shape() != shape {
+            return Err(mismatch(&format!("image shape of {name}"), shape, network.input_shape()));
+        }
+        if network.classes() != classes {
+            return Err(mismatch(&format!("classes of {name}"), classes, network.classes()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an earlier report is of this very network, these images and this suite.
+fn check_earlier(
+    report: &Report,
+    target: &dyn Judge,
+    images: &Images,
+    suite: &Suite,
+) -> Result<(), SuiteError> {
+    let (model, data) = (target.model(), data(images));
+    let same = [
+        ("format of the earlier report", report::FORMAT.to_owned(), report.format.clone()),
+        ("version of the earlier report", report::VERSION.to_string(), report.version.to_string()),
+        (
+            "suite version of the earlier report",
+            report::SUITE_VERSION.to_string(),
+            report.suite_version.to_string(),
+        ),
+        ("network of the earlier report", format!("{model:?}"), format!("{:?}", report.model)),
+        ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
+        ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),
+        ("start of the earlier report", format!("{:?}", suite.start), format!("{:?}", report.start)),
+    ];
+    for (what, expected, found) in same {
+        if expected != found {
+            return Err(mismatch(what, expected, found));
+        }
+    }
+    let classes = images.classes.len();
+    let sound = report.clean_labels.len() <= images.len()
+        && report.clean_labels.iter().all(|&label| (label as usize) < classes)
+        && report.runs.iter().all(|run| {
+            let letters = run.outcomes.bytes().all(|b| b"-.x".contains(&b));
+            let broken = run.outcomes.bytes().filter(|b| *b == b'x').count();
+            letters && broken == run.broken_labels.len() && run.outcomes.len() <= report.clean_labels.len()
+        });
+    if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one an image", "others")) }
+}
+
+fn data(images: &Images) -> Data {
+    Data { name: images.name.clone(), digest: images.digest(), images: images.len() }
+}
+
+fn blank(target: &dyn Judge, images: &Images, suite: &Suite) -> Report {
+    Report {
+        format: report::FORMAT.into(),
+        version: report::VERSION,
+        suite_version: report::SUITE_VERSION,
+        threat_model: report::THREAT_MODEL.into(),
+        model: target.model(),
+        data: data(images),
+        seed: suite.seed,
+        start: suite.start,
+        clean_labels: Vec::new(),
+        clean_ties: 0,
+        clean: Tally::default(),
+        runs: Vec::new(),
+        doubts: Vec::new(),
+        complete: false,
+    }
+}
+
+fn fresh(name: &str, attack: Attack, eps: u8, source: Option<Substitute>, start: Start) -> Run {
+    Run {
+        attack: name.into(),
+        eps,
+        source: source.map(|(name, _)| name.to_owned()),
+        settings: (attack.settings)(eps, start).into_iter().collect(),
+        outcomes: String::new(),
+        broken_labels: Vec::new(),
+        ties: 0,
+        zero_gradients: 0,
+        tally: Tally::default(),
+    }
+}
+
+impl Judge for Engine {
+    fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
+        let scores = self.scores(images);
+        let verdict = |row: ndarray::ArrayView1<i32>| {
+            let label = dq_net::layer::Logits::label(row.iter().copied());
+            Verdict { label, tie: row.iter().filter(|score| **score == row[label]).count() > 1 }
+        };
+        scores.rows().into_iter().map(verdict).collect()
+    }
+
+    fn model(&self) -> Model {
+        Model {
+            name: self.network().name.clone(),
+            kind: "integer".into(),
+            content_hash: dq_net::content_hash(self.network()),
+        }
+    }
+}

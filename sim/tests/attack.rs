@@ -1,0 +1,210 @@
+//! The attacks and their driver: adversaries stay in the ball and are judged by the network, results depend on the
+//! seed alone, and gradients are worth more than noise.
+
+use dq_net::data::Images;
+use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
+use dq_net::random::{self, Options};
+use dq_net::{Network, Node, Shape};
+use dq_sim::attack::suite::{self, Suite, SuiteError};
+use dq_sim::attack::{self, Start};
+use dq_sim::report::Report;
+use dq_sim::{Engine, GradientSource};
+use ndarray::{Array2, Array4};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+fn node(name: &str, layer: Layer, input: &str) -> Node {
+    let inputs = if input.is_empty() { vec![] } else { vec![input.to_owned()] };
+    Node { name: name.into(), layer, inputs }
+}
+
+/// A network that tells horizontal from vertical stripes: two edge filters, half-wave steps, sums.
+fn stripes_network() -> Network {
+    let shape = Shape::new(8, 8, 1);
+    let taps = [[[-1, -1, -1], [0, 0, 0], [1, 1, 1]], [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]];
+    let weights = Array4::from_shape_fn((2, 3, 3, 1), |(o, y, x, _)| taps[o][y][x]);
+    let conv = Conv { weights, weight_bits: 2, stride: [1, 1], pad: [0; 4], groups: 1 };
+    let thresholds = Array2::from_shape_fn((2, 15), |(_, t)| 10 + 10 * t as i32);
+    let surrogate = Surrogate { gain: vec![0.1; 2], open_lo: vec![1; 2], open_hi: vec![159; 2], unit: 0.4 };
+    let step = Step { bits: 4, dir: vec![1; 2], thresholds, surrogate };
+    let dense = Dense { weights: ndarray::arr2(&[[1, -1], [-1, 1]]), weight_bits: 2 };
+    let nodes = vec![
+        node("input", Layer::Input(Input { shape }), ""),
+        node("conv", Layer::Conv(conv), "input"),
+        node("step", Layer::Step(step), "conv"),
+        node("pool", Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }), "step"),
+        node("sum", Layer::GlobalSum(GlobalSum), "pool"),
+        node("dense", Layer::Dense(dense), "sum"),
+        node("logits", Layer::Logits(Logits { bias: vec![0, 0], scale: 0.05 }), "dense"),
+    ];
+    Network::new("stripes", nodes).unwrap()
+}
+
+/// Faint stripes under noise: horizontal (0) and vertical (1).
+fn stripes(count: usize) -> Images {
+    let mut pixels = Array4::zeros((count, 8, 8, 1));
+    for (i, mut image) in pixels.outer_iter_mut().enumerate() {
+        let noise = random::image(i as u64 * 4 + 3, Shape::new(8, 8, 1));
+        for ((y, x, c), pixel) in image.indexed_iter_mut() {
+            let bright = (if i % 2 == 0 { y } else { x } + i / 2) % 4 < 2;
+            *pixel = 100 + if bright { 12 + (i % 23) as u8 } else { 0 } + noise[[y, x, c]] / 20;
+        }
+    }
+    let labels = (0..count).map(|i| (i % 2) as u8).collect();
+    Images { name: "stripes".into(), pixels, labels, classes: vec!["horizontal".into(), "vertical".into()] }
+}
+
+fn suite(eps: &[u8]) -> Suite {
+    let attacks = attack::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+    Suite { attacks, eps: eps.to_vec(), seed: 7, start: Start::Signs }
+}
+
+fn run(engine: &Engine, images: &Images, suite: &Suite) -> Report {
+    suite::run(engine, None, images, suite, None, &|_| (), &STOP).unwrap()
+}
+
+fn standing(report: &Report, attack: &str, eps: u8) -> usize {
+    report.runs.iter().find(|run| run.attack == attack && run.eps == eps).unwrap().tally.correct
+}
+
+#[test]
+fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
+    let engine = Engine::new(&stripes_network());
+    let images = stripes(150);
+    let report = run(&engine, &images, &suite(&[4, 8, 16]));
+    assert!(report.complete);
+    assert!(report.clean.correct > 140, "{:?}", report.clean);
+    for eps in [4, 8, 16] {
+        let (noise, fgsm) = (standing(&report, "random", eps), standing(&report, "fgsm", eps));
+        assert!(fgsm < noise, "eps {eps}: fgsm leaves {fgsm}, noise {noise}");
+        assert!(standing(&report, "pgd", eps) <= fgsm + 1, "eps {eps}");
+    }
+    assert!(standing(&report, "pgd", 16) < standing(&report, "pgd", 4));
+    for run in &report.runs {
+        assert_eq!(run.outcomes.len(), 150);
+        let count = |letter: u8| run.outcomes.bytes().filter(|b| *b == letter).count();
+        assert_eq!(count(b'-'), 150 - report.clean.correct);
+        assert_eq!(count(b'.'), run.tally.correct);
+        assert_eq!(count(b'x'), run.broken_labels.len());
+        // The very adversaries again, asked of the reference.
+        let indices: Vec<usize> = (0..150).filter(|&i| run.outcomes.as_bytes()[i] != b'-').collect();
+        let found = suite::adversaries(&engine, &images, &indices, &run.attack, run.eps, &suite(&[run.eps]));
+        for (&i, image) in indices.iter().zip(found.outer_iter()) {
+            let label = Logits::label(engine.network().eval(image));
+            assert_eq!(
+                label != usize::from(images.labels[i]),
+                run.outcomes.as_bytes()[i] == b'x',
+                "{} {i}",
+                run.attack
+            );
+            let original = images.pixels.index_axis(ndarray::Axis(0), i);
+            assert!(image.iter().zip(original).all(|(a, b)| a.abs_diff(*b) <= run.eps));
+        }
+    }
+    let text = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+}
+
+#[test]
+fn adversaries_stay_in_the_ball_on_any_network() {
+    for seed in 0..40 {
+        let network = random::network(seed, &Options::default());
+        let engine = Engine::new(&network);
+        let (height, width, channels) = network.input_shape().dim();
+        let pixels = Array4::from_shape_fn((6, height, width, channels), |(b, y, x, c)| {
+            [0, 255, 1, 254, 128, 7][(b + y * 5 + x * 3 + c) % 6]
+        });
+        let classes = (0..network.classes()).map(|c| c.to_string()).collect();
+        let images = Images { name: "edge".into(), pixels, labels: vec![0, 1, 0, 1, 0, 1], classes };
+        for start in [Start::Signs, Start::Uniform] {
+            for eps in [0, 1, 3, 8, 255] {
+                let suite = Suite { start, ..suite(&[eps]) };
+                for (name, _) in attack::ALL.iter().filter(|_| eps < 255 || seed == 0) {
+                    let all: Vec<usize> = (0..6).collect();
+                    let found = suite::adversaries(&engine, &images, &all, name, eps, &suite);
+                    let far = found.iter().zip(&images.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+                    assert!(far.unwrap() <= eps, "{name} at {eps} left the ball");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn results_depend_on_the_seed_alone() {
+    let (images, suite) = (stripes(150), suite(&[6]));
+    let engine = Engine::new(&stripes_network());
+    let report = run(&engine, &images, &suite);
+    for threads in [1, 2, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        assert_eq!(pool.install(|| run(&engine, &images, &suite)), report, "{threads} threads");
+    }
+    // Stopped again and again, and continued.
+    let mut kept: Option<Report> = None;
+    for round in 0.. {
+        let (stop, looks) = (AtomicBool::new(false), Cell::new(0));
+        let progress = |_: suite::Progress| {
+            looks.set(looks.get() + 1);
+            stop.store(looks.get() == 2, Ordering::Relaxed);
+        };
+        let found = suite::run(&engine, None, &images, &suite, kept.take(), &progress, &stop).unwrap();
+        if found.complete {
+            assert!(round > 3, "it was stopped on the way");
+            assert_eq!(found, report);
+            break;
+        }
+        assert!(looks.get() <= 2, "it stops at the next look");
+        kept = Some(found);
+    }
+    for (name, attack) in attack::ALL {
+        let proposed = |seed| {
+            let suite = Suite { seed, ..suite.clone() };
+            suite::adversaries(&engine, &images, &[0, 5], name, 6, &suite)
+        };
+        let random = ["random", "r-fgsm", "pgd"].contains(name);
+        assert_eq!(proposed(7) != proposed(8), random, "{name}: {}", attack.about);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let engine = Engine::new(&stripes_network());
+    let run = |images: &Images, suite: &Suite, earlier| {
+        suite::run(&engine, None, images, suite, earlier, &|_| (), &STOP).map_err(|e| e.to_string())
+    };
+    let images = stripes(10);
+    let unknown = Suite { attacks: vec!["pdg".into()], ..suite(&[8]) };
+    let error = run(&images, &unknown, None).unwrap_err();
+    assert!(error.contains("`pdg`") && error.contains("random, fgsm"), "{error}");
+    let grey = Images { pixels: Array4::zeros((10, 9, 8, 1)), ..images.clone() };
+    assert!(run(&grey, &suite(&[8]), None).unwrap_err().contains("image shape of the network"));
+    let third = Images { classes: vec!["a".into(), "b".into(), "c".into()], ..images.clone() };
+    assert!(run(&third, &suite(&[8]), None).unwrap_err().contains("classes of the network"));
+    let label = Images { labels: vec![2; 10], ..images.clone() };
+    assert!(run(&label, &suite(&[8]), None).unwrap_err().contains("labels"));
+    let report = run(&images, &suite(&[8]), None).unwrap();
+    let error = run(&images, &Suite { seed: 9, ..suite(&[8]) }, Some(report.clone())).unwrap_err();
+    assert!(error.contains("seed of the earlier report: expected 9, found 7"), "{error}");
+    let mut edited = report;
+    edited.runs[0].outcomes.push('x');
+    assert!(run(&images, &suite(&[8]), Some(edited)).unwrap_err().contains("outcomes"));
+    let substitute = Engine::new(&random::network(1, &Options::default()));
+    let source: &dyn GradientSource = &substitute;
+    let error = suite::run(&engine, Some(("other", source)), &images, &suite(&[8]), None, &|_| (), &STOP);
+    assert!(matches!(error, Err(SuiteError::Mismatch { what, .. }) if what.contains("other")));
+}
+
+#[test]
+fn a_dead_gradient_is_counted_and_doubted() {
+    let mut nodes = stripes_network().nodes().to_vec();
+    let Layer::Step(step) = &mut nodes[2].layer else { panic!("the third node is the step") };
+    step.surrogate.open_hi = vec![0; 2];
+    let engine = Engine::new(&Network::new("dead", nodes).unwrap());
+    let report = run(&engine, &stripes(60), &suite(&[8]));
+    let fgsm = report.runs.iter().find(|run| run.attack == "fgsm").unwrap();
+    assert_eq!(fgsm.zero_gradients, report.clean.correct);
+    assert_eq!(fgsm.tally, report.clean, "FGSM without a gradient moves nothing");
+    assert!(report.doubts.iter().any(|doubt| doubt.rule == "zero-gradient"));
+}
