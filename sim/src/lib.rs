@@ -4,12 +4,13 @@
 //! - [`Engine`]: [`Engine::scores`], [`Engine::labels`], [`Engine::nodes`] for batches of uint8 images (batch × height ×
 //!   width × channels), equal to [`dq_net::Network::eval`] on every input. It runs on rayon's current pool.
 //! - [`GradientSource`]: loss, gradient and logits; implemented by [`Engine`] (integer forward, straight-through
-//!   backward).
+//!   backward) and [`FloatEngine`] (float networks: the float column, substitutes for transfer attacks).
 //! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the network
 //!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
 
 pub mod attack;
 mod engine;
+mod float;
 mod gradient;
 mod kernel;
 mod random;
@@ -17,5 +18,6 @@ pub mod report;
 mod windows;
 
 pub use engine::Engine;
+pub use float::FloatEngine;
 pub use gradient::{GradientSource, Loss, LossGradient};
 pub use kernel::Kernel;

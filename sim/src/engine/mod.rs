@@ -2,7 +2,7 @@
 //! machine. Never decides what a layer means, and has no float in its forward pass.
 
 mod linear;
-mod pool;
+pub(crate) mod pool;
 mod step;
 mod tensor;
 

@@ -24,7 +24,8 @@ pub(super) fn sum<T: Copy + Into<i32>>(
     fold(values, input, output, window, stride, |v| v.into(), |a, b| a + b)
 }
 
-fn fold<T: Copy, U: Copy>(
+/// `join` over the elements of each window of each image, from `first` of its first.
+pub(crate) fn fold<T: Copy, U: Copy>(
     values: &[T],
     input: Shape,
     output: Shape,

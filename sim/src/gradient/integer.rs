@@ -116,12 +116,7 @@ impl GradientSource for Engine {
                 let Logits { scale, .. } = self.network().logits();
                 let scores = values.last().expect("checked: not empty");
                 logits.iter_mut().enumerate().for_each(|(i, z)| *z = f64::from(scores.get(i)) * scale);
-                let mut slopes = Vec::with_capacity(logits.len());
-                for ((row, &label), to) in logits.rows().into_iter().zip(labels).zip(losses) {
-                    let (value, slope) = loss.of(&row.to_vec(), label.into());
-                    *to = value;
-                    slopes.extend(slope.iter().map(|slope| (slope * scale) as f32));
-                }
+                let slopes = loss.of_batch(logits.view(), labels, losses, *scale);
                 let found = self.backward(&values, slopes, labels.len());
                 gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
             });

@@ -7,7 +7,7 @@ pub(crate) mod pool;
 pub(crate) use integer::Backward;
 
 use dq_net::Shape;
-use ndarray::{Array2, Array4, ArrayView4};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4};
 use serde::{Deserialize, Serialize};
 
 /// What an attack raises.
@@ -50,6 +50,23 @@ impl Loss {
         match self {
             Loss::CrossEntropy => cross_entropy(logits, label),
         }
+    }
+
+    /// Losses of a batch of logits (batch × classes), and their slopes times `scale`, row after row.
+    pub(crate) fn of_batch(
+        self,
+        logits: ArrayView2<f64>,
+        labels: &[u8],
+        losses: &mut [f64],
+        scale: f64,
+    ) -> Vec<f32> {
+        let mut slopes = Vec::with_capacity(logits.len());
+        for ((row, &label), loss) in logits.rows().into_iter().zip(labels).zip(losses) {
+            let (value, slope) = self.of(&row.to_vec(), label.into());
+            *loss = value;
+            slopes.extend(slope.iter().map(|slope| (slope * scale) as f32));
+        }
+        slopes
     }
 }
 

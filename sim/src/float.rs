@@ -1,0 +1,247 @@
+//! Float networks, forward and backward in f32: the paper's float column, and substitutes for transfer attacks. Never
+//! hardware, and never a judge of an integer network.
+
+use crate::attack::suite::{Judge, Verdict};
+use crate::engine::pool as forward;
+use crate::gradient::linear::RealLinear;
+use crate::gradient::{GradientSource, Loss, LossGradient, pool};
+use crate::kernel::Kernel;
+use crate::report::Model;
+use dq_net::layer::window::Axis;
+use dq_net::{FloatLayer, FloatNetwork, Shape};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis as Dim};
+use rayon::prelude::*;
+
+/// Images that one task carries through the network together.
+const BLOCK: usize = 4;
+
+/// A float network with its weights in the order the kernels read them.
+pub struct FloatEngine {
+    network: FloatNetwork,
+    kernel: Kernel,
+    nodes: Vec<Op>,
+}
+
+enum Op {
+    Input,
+    Linear { forward: RealLinear, backward: RealLinear },
+    Activation { scale: Vec<f32>, bias: Vec<f32>, ceiling: f32, bits: Option<u8> },
+    MaxPool { window: [usize; 2], stride: [usize; 2] },
+    GlobalMean,
+    Logits(Vec<f32>),
+}
+
+impl FloatEngine {
+    /// Prepares `network` for the best kernel of this machine.
+    pub fn new(network: &FloatNetwork) -> Self {
+        Self::with_kernel(network, Kernel::best())
+    }
+
+    /// Prepares `network` for a given kernel.
+    ///
+    /// # Panics
+    /// If the machine cannot run `kernel` (see [`Kernel::available`]).
+    pub fn with_kernel(network: &FloatNetwork, kernel: Kernel) -> Self {
+        assert!(
+            Kernel::available().contains(&kernel),
+            "this machine cannot run the {} kernel",
+            kernel.name()
+        );
+        let nodes = (0..network.nodes().len()).map(|i| prepare(network, i)).collect();
+        Self { network: network.clone(), kernel, nodes }
+    }
+
+    /// The network it runs.
+    pub fn network(&self) -> &FloatNetwork {
+        &self.network
+    }
+
+    /// Logits of a batch of images (batch × height × width × channels): batch × classes.
+    pub fn logits(&self, images: ArrayView4<u8>) -> Array2<f32> {
+        let mut logits = Array2::zeros((images.dim().0, self.network.classes()));
+        self.check(images);
+        images
+            .axis_chunks_iter(Dim(0), BLOCK)
+            .into_par_iter()
+            .zip(logits.axis_chunks_iter_mut(Dim(0), BLOCK).into_par_iter())
+            .for_each(|(images, mut logits)| {
+                let values = self.execute(images);
+                let last = values.last().expect("checked: not empty");
+                logits.iter_mut().zip(last).for_each(|(to, z)| *to = *z);
+            });
+        logits
+    }
+
+    fn check(&self, images: ArrayView4<u8>) {
+        let (_, height, width, channels) = images.dim();
+        assert_eq!((height, width, channels), self.network.input_shape().dim(), "image shape");
+    }
+
+    /// Every node's output for one block.
+    fn execute(&self, images: ArrayView4<u8>) -> Vec<Vec<f32>> {
+        let count = images.dim().0;
+        let mut values: Vec<Vec<f32>> = Vec::with_capacity(self.nodes.len());
+        for (i, op) in self.nodes.iter().enumerate() {
+            let value = match self.network.sources(i).first() {
+                None => images.iter().map(|&p| f32::from(p) / 255.0).collect(),
+                Some(&source) => self.node(op, i, source, &values[source], count),
+            };
+            values.push(value);
+        }
+        values
+    }
+
+    fn node(&self, op: &Op, i: usize, source: usize, x: &[f32], count: usize) -> Vec<f32> {
+        let (from, to) = (self.network.shape(source), self.network.shape(i));
+        match op {
+            Op::Input => unreachable!("an input reads nothing"),
+            Op::Linear { forward, .. } => forward.run(self.kernel, x, count),
+            Op::Activation { scale, bias, ceiling, bits } => {
+                let channels = scale.len();
+                let steps = bits.map(|bits| ((1u32 << bits) - 1) as f32);
+                let quantize = |z: f32, steps: f32| (z * steps / ceiling).round_ties_even() * ceiling / steps;
+                let activate = |(at, &x): (usize, &f32)| {
+                    let z = (x * scale[at % channels] + bias[at % channels]).clamp(0.0, *ceiling);
+                    steps.map_or(z, |steps| quantize(z, steps))
+                };
+                x.iter().enumerate().map(activate).collect()
+            }
+            Op::MaxPool { window, stride } => {
+                forward::fold(x, from, to, *window, *stride, |v| v, |a: f32, b| if b > a { b } else { a })
+            }
+            Op::GlobalMean => {
+                let area = (from.height * from.width) as f32;
+                let window = [from.height, from.width];
+                let sums = forward::fold(x, from, to, window, [1, 1], |v| v, |a, b| a + b);
+                sums.into_iter().map(|sum: f32| sum / area).collect()
+            }
+            Op::Logits(bias) => x.iter().enumerate().map(|(at, x)| x + bias[at % bias.len()]).collect(),
+        }
+    }
+
+    /// From the slopes of the logits of `count` images to those of the real-valued pixels.
+    fn backward(&self, values: &[Vec<f32>], slopes: Vec<f32>, count: usize) -> Vec<f32> {
+        let last = values.len() - 1;
+        let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); values.len()];
+        gradients[last] = slopes;
+        for i in (1..=last).rev() {
+            let slopes = std::mem::take(&mut gradients[i]);
+            let source = self.network.sources(i)[0];
+            let (from, to) = (self.network.shape(source), self.network.shape(i));
+            let (x, into) = (&values[source], &mut gradients[source]);
+            into.resize(count * from.len(), 0.0);
+            let images = slopes.chunks_exact(to.len()).zip(into.chunks_exact_mut(from.len())).enumerate();
+            match &self.nodes[i] {
+                Op::Input => unreachable!("an input reads nothing"),
+                Op::Linear { backward, .. } => {
+                    let found = backward.run(self.kernel, &slopes, count);
+                    into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
+                }
+                Op::Activation { scale, bias, ceiling, .. } => {
+                    for (at, (to, slope)) in into.iter_mut().zip(&slopes).enumerate() {
+                        let c = at % scale.len();
+                        let z = x[at] * scale[c] + bias[c];
+                        if 0.0 < z && z < *ceiling {
+                            *to += slope * scale[c];
+                        }
+                    }
+                }
+                Op::MaxPool { window, stride } => {
+                    for (image, (slopes, into)) in images {
+                        let value = |at: usize| x[image * from.len() + at];
+                        pool::max(value, slopes, from, to, *window, *stride, into);
+                    }
+                }
+                Op::GlobalMean => {
+                    let area = (from.height * from.width) as f32;
+                    for (_, (slopes, into)) in images {
+                        into.iter_mut()
+                            .enumerate()
+                            .for_each(|(at, to)| *to += slopes[at % slopes.len()] / area);
+                    }
+                }
+                Op::Logits(_) => into.iter_mut().zip(&slopes).for_each(|(to, slope)| *to += slope),
+            }
+        }
+        gradients.swap_remove(0)
+    }
+}
+
+impl GradientSource for FloatEngine {
+    fn input_shape(&self) -> Shape {
+        self.network.input_shape()
+    }
+
+    fn classes(&self) -> usize {
+        self.network.classes()
+    }
+
+    fn loss_gradient(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> LossGradient {
+        self.check(images);
+        let (count, classes) = (images.dim().0, self.network.classes());
+        assert_eq!(labels.len(), count, "a label an image");
+        let mut found = LossGradient {
+            losses: vec![0.0; count],
+            gradient: Array4::zeros(images.raw_dim()),
+            logits: Array2::zeros((count, classes)),
+        };
+        let gradients = found.gradient.axis_chunks_iter_mut(Dim(0), BLOCK).into_par_iter();
+        let logits = found.logits.axis_chunks_iter_mut(Dim(0), BLOCK).into_par_iter();
+        let images = images.axis_chunks_iter(Dim(0), BLOCK).into_par_iter();
+        images
+            .zip(labels.par_chunks(BLOCK))
+            .zip(found.losses.par_chunks_mut(BLOCK))
+            .zip(gradients.zip(logits))
+            .for_each(|(((images, labels), losses), (mut gradient, mut logits))| {
+                let values = self.execute(images);
+                let last = values.last().expect("checked: not empty");
+                logits.iter_mut().zip(last).for_each(|(to, z)| *to = f64::from(*z));
+                let slopes = loss.of_batch(logits.view(), labels, losses, 1.0);
+                let found = self.backward(&values, slopes, labels.len());
+                gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope / 255.0);
+            });
+        found
+    }
+}
+
+impl Judge for FloatEngine {
+    fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
+        let verdict = |row: ndarray::ArrayView1<f32>| {
+            let best = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
+            let label = (1..row.len()).fold(0, best);
+            Verdict { label, tie: row.iter().filter(|z| **z == row[label]).count() > 1 }
+        };
+        self.logits(images).rows().into_iter().map(verdict).collect()
+    }
+
+    fn model(&self) -> Model {
+        // A float network's file has a checksum of its own; what it computes has no hash.
+        Model { name: self.network.name.clone(), kind: "float".into(), content_hash: String::new() }
+    }
+}
+
+fn prepare(network: &FloatNetwork, i: usize) -> Op {
+    match &network.nodes()[i].layer {
+        FloatLayer::Input { .. } => Op::Input,
+        FloatLayer::Conv { weights, stride, pad, groups } => {
+            let (_, rows, columns, _) = weights.dim();
+            let axis = |kernel, stride, before, after| Axis { kernel, stride, before, after };
+            let axes = (axis(rows, stride[0], pad[0], pad[1]), axis(columns, stride[1], pad[2], pad[3]));
+            let (from, to) = (network.shape(network.sources(i)[0]), network.shape(i));
+            Op::Linear {
+                forward: RealLinear::conv(weights.view(), from, to, axes, *groups),
+                backward: RealLinear::conv_transposed(weights.view(), from, to, axes, *groups),
+            }
+        }
+        FloatLayer::Dense { weights } => {
+            let transposed: ArrayView2<f32> = weights.t();
+            Op::Linear { forward: RealLinear::dense(weights.view()), backward: RealLinear::dense(transposed) }
+        }
+        FloatLayer::Activation { scale, bias, ceiling, bits } => {
+            Op::Activation { scale: scale.clone(), bias: bias.clone(), ceiling: *ceiling, bits: *bits }
+        }
+        FloatLayer::MaxPool { window, stride } => Op::MaxPool { window: *window, stride: *stride },
+        FloatLayer::GlobalMean => Op::GlobalMean,
+        FloatLayer::Logits { bias } => Op::Logits(bias.clone()),
+    }
+}
