@@ -58,18 +58,20 @@ impl StepFunction {
 
     /// z = (acc − mean)·factor + bias. `shape` lays the channels along the right dimension, e.g. `[-1, 1, 1]`.
     pub fn normalized(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
-        let centred = acc - self.mean.reshape(shape);
-        let scaled = centred * self.factor.reshape(shape);
-        scaled + self.bias.reshape(shape)
+        let mut z = acc - self.mean.reshape(shape);
+        let _ = z.g_mul_(&self.factor.reshape(shape));
+        z.g_add_(&self.bias.reshape(shape))
     }
 
     /// The output: levels, or clip(z, 0, 6) where activations are float. `shape` as in [`normalized`](Self::normalized).
     pub fn levels(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
-        let clipped = self.normalized(acc, shape).clamp(0.0, CEILING);
-        match self.bits {
-            Bits::Float => clipped,
-            Bits::Int(bits) => (clipped * (top_level(bits) as f64 / CEILING)).round(),
+        let mut levels = self.normalized(acc, shape);
+        let _ = levels.clamp_(0.0, CEILING);
+        if let Bits::Int(bits) = self.bits {
+            let _ = levels.g_mul_scalar_(top_level(bits) as f64 / CEILING);
+            let _ = levels.round_();
         }
+        levels
     }
 
     /// Direction of each channel, f64, −1 or +1.
