@@ -38,6 +38,12 @@ pub fn device() -> tch::Device {
     tch::Device::cuda_if_available()
 }
 
+/// Computes on so many CPU threads from here on (at least 1). [`train`] sets it by its options; export and evaluation take
+/// what was last set. On a busy machine one thread is faster than two, which wait for each other in loops.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(threads.clamp(1, 1024) as i32);
+}
+
 /// Lets the C allocator keep large blocks. By default each of a step's tensors is mapped and unmapped anew, and a sixth
 /// of the training time goes into page faults.
 fn keep_large_blocks() {

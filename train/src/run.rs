@@ -126,6 +126,7 @@ impl Trained {
 
     /// The evaluation graph, with the run's calibration or, where there is none yet, a new one, which is kept.
     fn evaluation(&self, run: &Path, images: Option<&Images>) -> Result<Evaluation> {
+        crate::keep_large_blocks();
         let path = calibration_path(run, self.model.bits);
         let mut statistics = Tensors::new();
         if path.exists() {

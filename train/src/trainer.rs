@@ -115,7 +115,7 @@ pub fn train(
         images.len()
     );
     crate::keep_large_blocks();
-    tch::set_num_threads(options.threads.max(1) as i32);
+    crate::set_threads(options.threads);
     let device = crate::device();
     let kind = convolution_kind(recipe.train.precision, device);
     let nodes = graph::build(&recipe.model, images.shape(), images.classes.len())?;
