@@ -305,7 +305,11 @@ impl Printer<'_> {
                     Reduce::Or => "|",
                     Reduce::Xor => "^",
                 };
-                format!("({op}{})", self.operand(a))
+                // `^~x` would be read as one operator.
+                match &*a.node {
+                    Node::Not(_) => format!("({op}({}))", self.operand(a)),
+                    _ => format!("({op}{})", self.operand(a)),
+                }
             }
             Node::Bin(op, a, b) => {
                 let signed = a.signed && matches!(op, Bin::Lt | Bin::Le | Bin::Mul);

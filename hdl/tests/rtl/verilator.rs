@@ -137,8 +137,11 @@ fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
 /// Unsigned, `width` bits, taken from some net's low bits or made of one by extension.
 fn sized(pool: &[Sig], rng: &mut Rng, width: usize) -> Expr {
     let sig = rng.pick(pool);
-    if rng.below(8) == 0 {
-        return lit_words(&rng.words(width), width);
+    if width > 1 && rng.below(8) == 0 {
+        // Neither all zeros nor all ones: wires that fold to constants draw warnings, rightly.
+        let mut value = rng.words(width);
+        value[0] = value[0] & !3 | 1;
+        return lit_words(&value, width);
     }
     if sig.width() < width {
         return if rng.below(2) == 0 { sig.zext(width) } else { sig.sext(width).unsigned() };
@@ -155,7 +158,7 @@ fn small(pool: &[Sig], rng: &mut Rng, width: usize) -> Expr {
 fn random_expr(pool: &[Sig], rng: &mut Rng, depth: usize) -> Expr {
     if depth == 0 {
         let width = rng.pick(WIDTHS);
-        return if rng.below(2) == 0 { sized(pool, rng, width) } else { rng.pick(pool).unsigned() };
+        return if rng.below(2) == 0 { small(pool, rng, width) } else { rng.pick(pool).unsigned() };
     }
     let a = random_expr(pool, rng, depth - 1);
     let b = sized(pool, rng, a.width());
@@ -300,7 +303,7 @@ fn write_files(top: &Module, folder: &Path) -> Vec<String> {
 fn random_kernels_are_the_same_in_verilator() {
     let Some(verilator) = tools::require("verilator") else { return };
     let seed = 0x5eed;
-    let top = bench(seed, 24);
+    let top = bench(seed, 12);
     let folder = tempfile::tempdir().unwrap();
     let files = write_files(&top, folder.path());
     std::fs::write(folder.path().join("main.cpp"), harness(&top)).unwrap();
@@ -308,6 +311,8 @@ fn random_kernels_are_the_same_in_verilator() {
         ["-Wall", "--cc", "--exe", "--build", "-j", "2", "-O1", "--x-initial", "0", "--x-assign", "0"];
     let mut build = verilator.command();
     build.args(flags).args(["-CFLAGS", "-O0", "--top-module", "bench", "main.cpp"]).args(&files);
+    // Random logic compares a net with itself, say; that the result is constant is no fault of the printer.
+    build.args(["-Wno-CMPCONST", "-Wno-UNSIGNED"]);
     // Verilator's own precompiled header is a trap where C++ is not the compiler that it was built with.
     build.args(["-MAKEFLAGS", "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG="]);
     run(build.current_dir(folder.path()), &[]);
