@@ -1,0 +1,119 @@
+//! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
+
+use crate::pipeline::{self, Stage};
+use crate::plan::{Output, Plan, PlanError};
+use crate::rtl::Module;
+use crate::timing::{self, Timing};
+use crate::{stalls::Stalls, top};
+use dq_net::layer::Logits;
+use dq_net::{Network, Shape};
+use ndarray::{ArrayView3, ArrayView4, Axis};
+use serde::{Deserialize, Serialize};
+
+/// A network as a circuit.
+#[derive(Clone, Debug)]
+pub struct Design {
+    /// The network.
+    pub network: Network,
+    /// Its plan, checked.
+    pub plan: Plan,
+    /// The stages, in stream order.
+    pub stages: Vec<Stage>,
+    /// The circuit.
+    pub top: Module,
+}
+
+/// A beat at the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// The cycle in which it moved ([`crate::stalls`] says which one is 0).
+    pub cycle: u64,
+    /// The score or the label.
+    pub value: i64,
+    /// `tlast`.
+    pub last: bool,
+}
+
+impl Design {
+    /// Checks `plan` against `network` and builds the circuit.
+    pub fn new(network: &Network, plan: &Plan) -> Result<Design, PlanError> {
+        plan.check(network)?;
+        let stages = pipeline::stages(network, plan);
+        let top = top::module(network, &stages);
+        Ok(Design { network: network.clone(), plan: plan.clone(), stages, top })
+    }
+
+    /// Latency and interval.
+    pub fn timing(&self) -> Timing {
+        timing::timing(&self.stages)
+    }
+
+    /// Beats of a frame at the output.
+    pub fn output_beats(&self) -> usize {
+        match self.plan.output {
+            Output::Scores => self.network.classes(),
+            Output::Label => 1,
+        }
+    }
+
+    /// What must leave the circuit for `frames` (frame × height × width × channels), back to back: values by the
+    /// network's reference, cycles by the plan.
+    pub fn expected(&self, frames: ArrayView4<u8>, stalls: &Stalls) -> Vec<Beat> {
+        let values = frames.axis_iter(Axis(0)).flat_map(|frame| self.values(frame));
+        self.beats(values, &timing::cycles(&self.stages, frames.dim().0, stalls))
+    }
+
+    /// What leaves the circuit for scores computed elsewhere: one row of `classes` scores a frame.
+    pub fn values_of_scores(&self, scores: &[i32]) -> Vec<i64> {
+        match self.plan.output {
+            Output::Scores => scores.iter().map(|&score| score.into()).collect(),
+            Output::Label => vec![Logits::label(scores.iter().copied()) as i64],
+        }
+    }
+
+    /// Joins values and cycles to beats.
+    pub fn beats(&self, values: impl IntoIterator<Item = i64>, cycles: &[u64]) -> Vec<Beat> {
+        let per_frame = self.output_beats();
+        let values: Vec<i64> = values.into_iter().collect();
+        assert_eq!(values.len(), cycles.len(), "a value a beat");
+        let beat = |(i, (&cycle, value)): (usize, (&u64, i64))| Beat {
+            cycle,
+            value,
+            last: (i + 1) % per_frame == 0,
+        };
+        cycles.iter().zip(values).enumerate().map(beat).collect()
+    }
+
+    fn values(&self, frame: ArrayView3<u8>) -> Vec<i64> {
+        self.values_of_scores(&self.network.eval(frame))
+    }
+
+    /// Words of 64 bits that hold one input beat.
+    pub(crate) fn input_words(&self) -> usize {
+        self.network.input_shape().channels.div_ceil(8)
+    }
+
+    /// The input beats of `frames` as little-endian words: a pixel a beat, channel 0 in the low byte.
+    ///
+    /// # Panics
+    /// If the frames are not of the network's shape.
+    pub(crate) fn input_beats(&self, frames: ArrayView4<u8>) -> Vec<u64> {
+        let Shape { height, width, channels } = self.network.input_shape();
+        assert_eq!(&frames.shape()[1..], [height, width, channels], "shape of the frames");
+        let mut beats = vec![];
+        for pixel in frames.lanes(Axis(3)) {
+            for word in 0..self.input_words() {
+                let bytes = (8 * word..channels.min(8 * word + 8)).rev();
+                beats.push(bytes.fold(0u64, |value, c| value << 8 | u64::from(pixel[c])));
+            }
+        }
+        beats
+    }
+
+    /// The value in `word`, an output beat.
+    pub(crate) fn output_value(&self, word: u64) -> i64 {
+        let bits = self.stages.last().expect("a pipeline has stages").output.bits as u32;
+        let signed = self.stages.last().expect("a pipeline has stages").output.signed;
+        if signed { (word << (64 - bits)) as i64 >> (64 - bits) } else { word as i64 }
+    }
+}

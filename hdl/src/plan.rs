@@ -1,0 +1,263 @@
+//! The plan: how much hardware every node gets. Read from `plan.json` or chosen by [`crate::fold`]; checked here
+//! against its network, once; afterwards nothing about it can fail. Never says what a layer computes.
+
+use dq_net::layer::Layer;
+use dq_net::{Network, atomic};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Version of the file format.
+pub const PLAN_VERSION: u32 = 1;
+/// Entries a node's FIFO may have.
+pub const MAX_FIFO: usize = 4096;
+
+/// The hardware of a network, as in `plan.json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`PLAN_VERSION`].
+    pub version: u32,
+    /// What leaves the circuit.
+    pub output: Output,
+    /// Clock in MHz that reports assume; nothing in the circuit depends on it.
+    pub clock_mhz: u32,
+    /// One entry a convolution, dense layer and window pool; for other nodes only where a FIFO is wanted.
+    pub nodes: Vec<NodePlan>,
+}
+
+/// What leaves the circuit for one frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Output {
+    /// The score of each class, one a beat, class 0 first.
+    Scores,
+    /// The label, one beat.
+    Label,
+}
+
+/// The hardware of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodePlan {
+    /// The node.
+    pub node: String,
+    /// Processing elements: outputs computed side by side. Divides the outputs of a group; 1 for a pool.
+    #[serde(default = "one")]
+    pub pe: usize,
+    /// Inputs each PE takes a cycle. Divides the input channels of a group; for a pool, the channels.
+    #[serde(default = "one")]
+    pub simd: usize,
+    /// Where weights and line buffer live.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Entries of the output FIFO; absent: the fewest that keep full throughput.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fifo: Option<usize>,
+}
+
+/// Where a memory lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Memory {
+    /// The tools decide by its size.
+    #[default]
+    Auto,
+    /// Block RAM.
+    Block,
+    /// LUT RAM and LUT ROM.
+    Distributed,
+}
+
+/// Why a network cannot be built, or a plan does not fit it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("node `{node}`, {field}: expected {expected}, found {found}")]
+pub struct PlanError {
+    /// The node.
+    pub node: String,
+    /// Field of the plan (`pe`, `simd`, `fifo`), or `inputs` where the network itself is at fault.
+    pub field: String,
+    /// What would have been right.
+    pub expected: String,
+    /// What is there.
+    pub found: String,
+}
+
+/// Why a plan file could not be read or written.
+#[derive(Debug, Error)]
+pub enum PlanFileError {
+    /// The operating system refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Not JSON, or not of this structure.
+    #[error("{path}: not a plan: {source}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and reason.
+        source: serde_json::Error,
+    },
+    /// It does not fit the network.
+    #[error("{path}: {source}", path = path.display())]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// Node and field.
+        source: PlanError,
+    },
+}
+
+/// How a node that folds may be folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `pe` divides this: outputs of a group (1 for a pool).
+    pub outputs: usize,
+    /// `simd` divides this: input channels of a group (channels of a pool).
+    pub inputs: usize,
+}
+
+impl PlanError {
+    pub(crate) fn new(node: &str, field: &str, expected: impl Into<String>, found: impl ToString) -> Self {
+        Self { node: node.into(), field: field.into(), expected: expected.into(), found: found.to_string() }
+    }
+}
+
+impl Plan {
+    /// The entry of `node`, if it has one.
+    pub fn node(&self, node: &str) -> Option<&NodePlan> {
+        self.nodes.iter().find(|plan| plan.node == node)
+    }
+
+    /// Reads and checks `text`; `path` only names it in errors.
+    pub fn from_json(path: &Path, text: &str, network: &Network) -> Result<Plan, PlanFileError> {
+        let plan: Plan = serde_json::from_str(text)
+            .map_err(|source| PlanFileError::Syntax { path: path.into(), source })?;
+        plan.check(network).map_err(|source| PlanFileError::Plan { path: path.into(), source })?;
+        Ok(plan)
+    }
+
+    /// Reads and checks a plan file.
+    pub fn read(path: &Path, network: &Network) -> Result<Plan, PlanFileError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| PlanFileError::Io { path: path.into(), source })?;
+        Self::from_json(path, &text, network)
+    }
+
+    /// Writes a plan file, whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), PlanFileError> {
+        atomic::write(path, self.to_json().as_bytes())
+            .map_err(|source| PlanFileError::Io { path: path.into(), source })
+    }
+
+    /// The text of `plan.json`.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("plain data") + "\n"
+    }
+
+    /// Whether `network` is a chain and every entry fits its node.
+    pub fn check(&self, network: &Network) -> Result<(), PlanError> {
+        check_chain(network)?;
+        if self.version != PLAN_VERSION {
+            return Err(PlanError::new("(plan)", "version", PLAN_VERSION.to_string(), self.version));
+        }
+        if !(1..=10_000).contains(&self.clock_mhz) {
+            return Err(PlanError::new("(plan)", "clock_mhz", "1 to 10000", self.clock_mhz));
+        }
+        for (i, plan) in self.nodes.iter().enumerate() {
+            let name = plan.node.as_str();
+            let shown: String = name.chars().take(80).collect();
+            let Some(position) = network.position(name) else {
+                return Err(PlanError::new(&shown, "node", "a node of the network", "none of this name"));
+            };
+            if self.nodes[..i].iter().any(|earlier| earlier.node == name) {
+                return Err(PlanError::new(name, "node", "one entry", "a second one"));
+            }
+            check_entry(network, position, plan)?;
+        }
+        for (i, node) in network.nodes().iter().enumerate() {
+            if limits(network, i).is_some() && self.node(&node.name).is_none() {
+                return Err(PlanError::new(&node.name, "node", "an entry in the plan", "none"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What may be folded in node `i`; none where the node takes the lanes of its producer.
+pub fn limits(network: &Network, i: usize) -> Option<Limits> {
+    match &network.nodes()[i].layer {
+        Layer::Conv(conv) => {
+            let (outputs, _, _, inputs) = conv.weights.dim();
+            Some(Limits { outputs: outputs / conv.groups, inputs })
+        }
+        Layer::Dense(dense) => {
+            let inputs = network.wire(network.sources(i)[0]).shape.channels;
+            Some(Limits { outputs: dense.weights.dim().0, inputs })
+        }
+        Layer::MaxPool(_) | Layer::SumPool(_) => {
+            Some(Limits { outputs: 1, inputs: network.wire(i).shape.channels })
+        }
+        Layer::Input(_) | Layer::Step(_) | Layer::GlobalSum(_) | Layer::Logits(_) => None,
+    }
+}
+
+/// Refuses anything but a chain.
+pub(crate) fn check_chain(network: &Network) -> Result<(), PlanError> {
+    for (i, node) in network.nodes().iter().enumerate().skip(1) {
+        if network.sources(i) != [i - 1] {
+            let before = &network.nodes()[i - 1].name;
+            return Err(PlanError::new(
+                &node.name,
+                "inputs",
+                format!("`{before}`, the node before it (hardware takes chains only)"),
+                format!("`{}`", node.inputs.join("`, `")),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Result<(), PlanError> {
+    let kind = network.nodes()[i].layer.kind().name();
+    let (pe, simd, unfolded) = match limits(network, i) {
+        Some(limits) => (limits.outputs, limits.inputs, false),
+        None => (1, 1, true),
+    };
+    for (field, value, divides) in [("pe", plan.pe, pe), ("simd", plan.simd, simd)] {
+        if value == 0 || !divides.is_multiple_of(value) {
+            let expected = if unfolded {
+                format!("1 (a {kind} takes the lanes of the node before it)")
+            } else {
+                format!("a divisor of {divides}")
+            };
+            return Err(PlanError::new(&plan.node, field, expected, value));
+        }
+    }
+    if unfolded && plan.memory != Memory::Auto && kind != "step" {
+        let found = format!("{:?}", plan.memory).to_lowercase();
+        return Err(PlanError::new(
+            &plan.node,
+            "memory",
+            format!("auto (a {kind} has no memory to place)"),
+            found,
+        ));
+    }
+    match plan.fifo {
+        Some(_) if kind == "input" || kind == "logits" => {
+            Err(PlanError::new(&plan.node, "fifo", "none: its stream has a FIFO of 2", "one"))
+        }
+        Some(depth) if !(2..=MAX_FIFO).contains(&depth) => {
+            Err(PlanError::new(&plan.node, "fifo", format!("2 to {MAX_FIFO} entries"), depth))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn one() -> usize {
+    1
+}

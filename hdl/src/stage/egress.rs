@@ -1,0 +1,46 @@
+//! The AXI4-Stream output: a FIFO, lanes extended to whole bytes, `tlast` at the end of a frame.
+
+use super::{Counter, Inlet};
+use crate::pipeline::Stage;
+use crate::rtl::{Kernel, Module, Read, Style, Value, Write, bits_for, lit, set, when};
+
+/// Frames of `beats` beats.
+pub fn module(stage: &Stage, beats: usize) -> Module {
+    let (lanes, padded, depth) = (stage.input, stage.output.bits, stage.depth);
+    assert!(lanes.count == 1, "one value a beat");
+    let sign = if lanes.signed { "sign" } else { "zero" };
+    let note = format!(
+        "AXI4-Stream output: frames of {beats} beats, tlast on the last; one value of {} bits a beat,\n\
+         {sign}-extended to {padded}. Latency 1, one beat a cycle; holds {depth} beats.",
+        lanes.bits
+    );
+    let mut k = Kernel::new("dq_egress", &note);
+    let inlet = Inlet::new(&mut k, lanes.bits);
+    let tdata = k.output("m_axis_tdata", padded);
+    let tvalid = k.output("m_axis_tvalid", 1);
+    let tready = k.input("m_axis_tready", 1);
+    let tlast = k.output("m_axis_tlast", 1);
+    let count = k.reg("count", bits_for(depth as u64), Some(0));
+    k.comment(count, "Beats held.");
+    let ready = count.ne(lit(depth as u64, count.width()));
+    let beat = inlet.take(&mut k, ready);
+    let valid = k.wire("valid", count.any());
+    let pop = k.wire("pop", valid & tready);
+    let one = lit(1, count.width());
+    k.clocked([
+        when(beat & !pop, [set(count, count.inc())]),
+        when(!beat & pop, [set(count, count.sub(one, count.width()))]),
+    ]);
+    let head = Counter::new(&mut k, "head", depth);
+    let tail = Counter::new(&mut k, "tail", depth);
+    let position = Counter::new(&mut k, "position", beats);
+    head.clock(&mut k, beat);
+    tail.clock(&mut k, pop);
+    position.clock(&mut k, pop);
+    let write = Write { enable: beat.into(), addr: head.value(), data: inlet.data.into() };
+    let held = k.ram("held", lanes.bits, depth, Style::Auto, write, Read::Async { addr: tail.value() });
+    k.drive(tdata, if lanes.signed { held.sext(padded).unsigned() } else { held.zext(padded) });
+    k.drive(tvalid, valid);
+    k.drive(tlast, position.last());
+    k.build()
+}

@@ -1,0 +1,97 @@
+//! Cycle 0 and the seeded stalls of source and sink, defined once for timing, netlist and Verilator.
+//!
+//! **Cycle 0** is the first clock cycle in which `rst` is low. In a cycle the inputs are set, the outputs settle, and
+//! the rising edge ends it; a beat moves in the cycle in which valid and ready are both high.
+//!
+//! **Source**: while it holds no beat, it offers the next one in the first open cycle of its pattern, and then holds it
+//! until it moves. **Sink**: it is ready in the open cycles of its pattern, whatever is offered.
+//!
+//! A pattern is a function of the cycle alone, so any engine can ask for any cycle.
+
+use serde::{Deserialize, Serialize};
+
+/// When one side of a stream is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pattern {
+    /// Seed of the pattern.
+    pub seed: u64,
+    /// How many of 256 blocks of cycles are closed, on average: 0 never stalls, 255 almost always does.
+    pub closed: u8,
+    /// log2 of the cycles in a block; at most 32.
+    pub block: u8,
+}
+
+/// Stalls on both sides of a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stalls {
+    /// Pattern of the source.
+    pub source: Pattern,
+    /// Pattern of the sink.
+    pub sink: Pattern,
+}
+
+impl Stalls {
+    /// No stalls on either side.
+    pub const NONE: Stalls = Stalls {
+        source: Pattern { seed: 0, closed: 0, block: 0 },
+        sink: Pattern { seed: 0, closed: 0, block: 0 },
+    };
+
+    /// Random stalls of both sides, of a frequency and length that `seed` draws too.
+    pub fn random(seed: u64) -> Stalls {
+        let draw = |salt: u64| {
+            let word = mix(seed.wrapping_add(salt.wrapping_mul(GAMMA)));
+            Pattern {
+                seed: word,
+                closed: [0, 32, 128, 208][(word >> 8) as usize % 4],
+                block: (word >> 16) as u8 % 6,
+            }
+        };
+        Stalls { source: draw(1), sink: draw(2) }
+    }
+}
+
+const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Pattern {
+    /// Whether `cycle` is open.
+    pub fn open(&self, cycle: u64) -> bool {
+        self.closed == 0 || {
+            let block = cycle >> self.block;
+            (mix(self.seed.wrapping_add(block.wrapping_mul(GAMMA))) >> 56) as u8 >= self.closed
+        }
+    }
+
+    /// The first open cycle at or after `cycle`.
+    pub fn first_open(&self, mut cycle: u64) -> u64 {
+        while !self.open(cycle) {
+            cycle += 1;
+        }
+        cycle
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele et al. 2014). The Verilator harness has the same lines in C++.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_open_as_often_as_they_say() {
+        for (closed, block) in [(64, 0), (128, 3), (200, 5)] {
+            let pattern = Pattern { seed: 7, closed, block };
+            let open = (0..200_000).filter(|&cycle| pattern.open(cycle)).count() as i64;
+            let wanted = 200_000 * (256 - i64::from(closed)) / 256;
+            assert!((open - wanted).abs() < 4_000, "{open} of 200000 open, {wanted} wanted");
+        }
+        assert_eq!(Pattern::default().first_open(17), 17);
+    }
+}

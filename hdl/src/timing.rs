@@ -1,0 +1,386 @@
+//! Timing: the exact cycle of every beat, computed from the pipeline without simulating a clock.
+//!
+//! Nothing in the circuit waits for data's values, so the cycles follow from the handshakes alone. With `H[l][j]` the
+//! cycle in which beat j moves over link l, the recurrence is in max and plus:
+//! - a beat moves when its producer can give it (`latency` after its operation), its consumer can take it, and the
+//!   beat before it has moved: `H[j] = max(given[j], taken[j], H[j−1] + 1)`;
+//! - an operation that produces beat k needs a free place: not before `H_out[k − depth] + 1`;
+//! - a window's operation needs its tap written (`H_in[tap] + 1`), and a row of its line buffer is written again no
+//!   earlier than 2 cycles after the operation that released it.
+//!
+//! Cycle 0 and stalls are those of [`crate::stalls`].
+
+use crate::pipeline::{Kind, Schedule, Stage, Window};
+use crate::stalls::Stalls;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Cycles of a network without stalls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Cycles from the first beat of a frame at the input to its last beat at the output, into an idle circuit.
+    pub latency: u64,
+    /// Cycles from one frame to the next, back to back, once the pipeline is full.
+    pub interval: u64,
+    /// The interval of the busiest stage if it never waited: operations of a frame.
+    pub ideal_interval: u64,
+    /// The busiest stage.
+    pub bottleneck: String,
+    /// Operations of each stage for a frame, in stream order.
+    pub stages: Vec<StageTiming>,
+}
+
+/// The work of one stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageTiming {
+    /// Instance name.
+    pub stage: String,
+    /// Cycles it is busy with a frame.
+    pub cycles: u64,
+    /// Cycles from the issue of an operation to its beat.
+    pub latency: u64,
+    /// Beats its FIFO holds.
+    pub depth: usize,
+}
+
+/// Frames after which the interval is taken as it is, should it not have settled before.
+const MAX_FRAMES: usize = 24;
+
+/// Latency and interval of `stages` without stalls.
+pub fn timing(stages: &[Stage]) -> Timing {
+    let mut run = Run::new(stages, &Stalls::NONE);
+    let (mut ends, mut first) = (vec![], 0);
+    while ends.len() < MAX_FRAMES {
+        ends.push(*run.frame().last().expect("a frame has beats"));
+        if ends.len() == 1 {
+            first = run.first_in;
+        }
+        // Settled when three frames in a row took equally long.
+        if let [.., a, b, c, d] = ends[..]
+            && b - a == c - b
+            && c - b == d - c
+        {
+            break;
+        }
+    }
+    let beats = frame_beats(stages);
+    let stages: Vec<StageTiming> = stages
+        .iter()
+        .zip(&beats)
+        .map(|(stage, &(taken, given))| StageTiming {
+            stage: stage.name.clone(),
+            cycles: taken.max(given),
+            latency: stage.latency,
+            depth: stage.depth,
+        })
+        .collect();
+    let busiest = stages.iter().rev().max_by_key(|stage| stage.cycles).expect("a pipeline has stages");
+    Timing {
+        latency: ends[0] - first,
+        interval: ends[ends.len() - 1] - ends[ends.len() - 2],
+        ideal_interval: busiest.cycles,
+        bottleneck: busiest.stage.clone(),
+        stages,
+    }
+}
+
+/// The cycle in which each output beat of `frames` frames moves.
+pub fn cycles(stages: &[Stage], frames: usize, stalls: &Stalls) -> Vec<u64> {
+    let mut run = Run::new(stages, stalls);
+    (0..frames).flat_map(|_| run.frame()).collect()
+}
+
+/// Beats that each stage takes and gives for one frame.
+pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
+    let Kind::Ingress { beats } = stages[0].kind else { panic!("the first stage is the ingress") };
+    let mut beats = beats as u64;
+    stages
+        .iter()
+        .map(|stage| {
+            let taken = beats;
+            beats = match stage.schedule() {
+                Schedule::Map { period, tail } => taken / period as u64 * tail as u64,
+                Schedule::Split { ratio } => taken * ratio as u64,
+                Schedule::Window(window) => window.operations(),
+            };
+            (taken, beats)
+        })
+        .collect()
+}
+
+/// A running evaluation, frame by frame.
+struct Run<'a> {
+    stages: &'a [Stage],
+    stalls: Stalls,
+    /// `links[l]` enters stage l; the last one leaves the circuit.
+    links: Vec<Link>,
+    states: Vec<State>,
+    beats: Vec<(u64, u64)>,
+    /// Input beats still to be offered.
+    due: u64,
+    first_in: u64,
+}
+
+/// One link: beats given and not yet moved, and when the last ones moved.
+struct Link {
+    given: VecDeque<u64>,
+    moved: History,
+}
+
+/// The last cycles of a link.
+struct History {
+    ring: Vec<u64>,
+    count: u64,
+    last: u64,
+}
+
+/// Progress of one stage.
+enum State {
+    Map { phase: usize, given: u64 },
+    Split,
+    Window(Box<Progress>),
+}
+
+/// Progress of a window.
+struct Progress {
+    window: Window,
+    /// Position of the next operation: output row, column, group × fold × chunk, kernel row, kernel column.
+    at: [usize; 5],
+    frame: u64,
+    issued: u64,
+    last_issue: u64,
+    /// Rows released in all, and the cycle of the operation that did it.
+    released: VecDeque<(u64, u64)>,
+}
+
+impl<'a> Run<'a> {
+    fn new(stages: &'a [Stage], stalls: &Stalls) -> Self {
+        let states: Vec<State> = stages
+            .iter()
+            .map(|stage| match stage.schedule() {
+                Schedule::Map { .. } => State::Map { phase: 0, given: 0 },
+                Schedule::Split { .. } => State::Split,
+                Schedule::Window(window) => State::Window(Box::new(Progress {
+                    window,
+                    at: [0; 5],
+                    frame: 0,
+                    issued: 0,
+                    last_issue: 0,
+                    released: VecDeque::from([(0, 0)]),
+                })),
+            })
+            .collect();
+        let keep = |link: usize| {
+            let behind = link.checked_sub(1).map_or(1, |producer| match stages[producer].schedule() {
+                Schedule::Split { ratio } => stages[producer].depth * ratio,
+                _ => stages[producer].depth,
+            });
+            let ahead = stages.get(link).map_or(1, |consumer| match consumer.schedule() {
+                Schedule::Window(w) => (w.ring + 1) * w.map.width * w.pixel_beats(),
+                _ => 1,
+            });
+            (behind + ahead + 1).next_power_of_two()
+        };
+        let link =
+            |l| Link { given: VecDeque::new(), moved: History { ring: vec![0; keep(l)], count: 0, last: 0 } };
+        let links = (0..=stages.len()).map(link).collect();
+        Run { stages, stalls: *stalls, links, states, beats: frame_beats(stages), due: 0, first_in: 0 }
+    }
+
+    /// Offers one more frame and gives the cycles of its output beats.
+    fn frame(&mut self) -> Vec<u64> {
+        self.due += self.beats[0].0;
+        let wanted = self.beats.last().expect("a pipeline has stages").1 as usize;
+        let mut out = Vec::with_capacity(wanted);
+        while out.len() < wanted {
+            let mut progress = self.sink(&mut out, wanted);
+            for s in (0..self.stages.len()).rev() {
+                let (taking, giving) = self.links.split_at_mut(s + 1);
+                let (input, output) = (&mut taking[s], &mut giving[0]);
+                progress |= match &mut self.states[s] {
+                    State::Map { phase, given } => map(&self.stages[s], input, output, phase, given),
+                    State::Split => split(&self.stages[s], input, output),
+                    State::Window(state) => state.advance(&self.stages[s], input, output),
+                };
+            }
+            progress |= self.source();
+            assert!(progress, "the pipeline is stuck: a stage waits for itself");
+        }
+        out
+    }
+
+    /// Offers the next beat once the one before it has moved.
+    fn source(&mut self) -> bool {
+        let link = &mut self.links[0];
+        if self.due == 0 || !link.given.is_empty() {
+            return false;
+        }
+        let cycle = self.stalls.source.first_open(link.moved.earliest(0));
+        link.given.push_back(cycle);
+        if link.moved.count == 0 {
+            self.first_in = cycle; // an idle ingress takes it at once
+        }
+        self.due -= 1;
+        true
+    }
+
+    fn sink(&mut self, out: &mut Vec<u64>, wanted: usize) -> bool {
+        let link = self.links.last_mut().expect("a pipeline has links");
+        let before = out.len();
+        while out.len() < wanted
+            && let Some(&given) = link.given.front()
+        {
+            let cycle = self.stalls.sink.first_open(link.moved.earliest(given));
+            link.take(cycle);
+            out.push(cycle);
+        }
+        out.len() > before
+    }
+}
+
+impl Link {
+    /// The beat in front moves in `cycle`.
+    fn take(&mut self, cycle: u64) {
+        self.given.pop_front();
+        let History { ring, count, last } = &mut self.moved;
+        let mask = ring.len() as u64 - 1;
+        ring[(*count & mask) as usize] = cycle;
+        *count += 1;
+        *last = cycle;
+    }
+}
+
+impl History {
+    /// No earlier than `cycle`, and after the beat before.
+    fn earliest(&self, cycle: u64) -> u64 {
+        if self.count == 0 { cycle } else { cycle.max(self.last + 1) }
+    }
+
+    /// The cycle of beat `index`, if it has moved.
+    fn get(&self, index: u64) -> Option<u64> {
+        assert!(index + self.ring.len() as u64 >= self.count, "a cycle that was forgotten");
+        (index < self.count).then(|| self.ring[(index & (self.ring.len() as u64 - 1)) as usize])
+    }
+
+    /// The first cycle in which the place of beat `index − depth` can be used again; none if not known yet.
+    fn place(&self, index: u64, depth: u64) -> Option<u64> {
+        if index < depth { Some(0) } else { self.get(index - depth).map(|cycle| cycle + 1) }
+    }
+}
+
+fn map(stage: &Stage, input: &mut Link, output: &mut Link, phase: &mut usize, count: &mut u64) -> bool {
+    let Schedule::Map { period, tail } = stage.schedule() else { unreachable!("a map") };
+    let mut progress = false;
+    while let Some(&given) = input.given.front() {
+        let produces = *phase >= period - tail;
+        let mut cycle = input.moved.earliest(given);
+        if produces {
+            let Some(place) = output.moved.place(*count, stage.depth as u64) else { break };
+            cycle = cycle.max(place);
+        }
+        input.take(cycle);
+        *phase = if *phase + 1 == period { 0 } else { *phase + 1 };
+        if produces {
+            output.given.push_back(cycle + stage.latency);
+            *count += 1;
+        }
+        progress = true;
+    }
+    progress
+}
+
+fn split(stage: &Stage, input: &mut Link, output: &mut Link) -> bool {
+    let Schedule::Split { ratio } = stage.schedule() else { unreachable!("a split") };
+    let (ratio, depth) = (ratio as u64, stage.depth as u64);
+    let mut progress = false;
+    while let Some(&given) = input.given.front() {
+        // An input beat's place is free once the last of its parts has left.
+        let last_part = (input.moved.count + 1) * ratio - 1;
+        let Some(place) = output.moved.place(last_part, depth * ratio) else { break };
+        let cycle = input.moved.earliest(given).max(place);
+        input.take(cycle);
+        for _ in 0..ratio {
+            output.given.push_back(cycle + stage.latency);
+        }
+        progress = true;
+    }
+    progress
+}
+
+impl Progress {
+    fn advance(&mut self, stage: &Stage, input: &mut Link, output: &mut Link) -> bool {
+        let taken = self.take(input);
+        let issued = self.issue(stage, input, output);
+        taken || issued
+    }
+
+    /// Takes input beats into rows that are free.
+    fn take(&mut self, input: &mut Link) -> bool {
+        let row_beats = (self.window.map.width * self.window.pixel_beats()) as u64;
+        let mut progress = false;
+        while let Some(&given) = input.given.front() {
+            let (row, column) = (input.moved.count / row_beats, input.moved.count % row_beats);
+            let mut cycle = input.moved.earliest(given);
+            if column == 0 && row >= self.window.ring as u64 {
+                let needed = row + 1 - self.window.ring as u64;
+                while self.released.len() > 1 && self.released[0].0 < needed {
+                    self.released.pop_front();
+                }
+                if self.released[0].0 < needed {
+                    break;
+                }
+                cycle = cycle.max(self.released[0].1 + 2);
+            }
+            input.take(cycle);
+            progress = true;
+        }
+        progress
+    }
+
+    /// Issues operations whose tap is written.
+    fn issue(&mut self, stage: &Stage, input: &Link, output: &mut Link) -> bool {
+        let w = self.window;
+        let frame_beats = (w.map.height * w.map.width * w.pixel_beats()) as u64;
+        let mut progress = false;
+        loop {
+            let Some(place) = output.moved.place(self.issued, stage.depth as u64) else { break };
+            let mut cycle = if self.issued == 0 { place } else { place.max(self.last_issue + 1) };
+            let [oy, ox, replay, ky, kx] = self.at;
+            let sizes =
+                [w.output[0], w.output[1], w.groups * w.folds * w.chunks, w.rows.kernel, w.columns.kernel];
+            let last = (0..5).all(|d| self.at[d] + 1 == sizes[d]);
+            let tap = w.rows.tap(oy, ky, w.map.height).zip(w.columns.tap(ox, kx, w.map.width));
+            let needed = match tap {
+                _ if last => Some(frame_beats - 1),
+                Some((y, x)) => Some(((y * w.map.width + x + 1) * w.pixel_beats()) as u64 - 1),
+                None => None,
+            };
+            if let Some(beat) = needed {
+                let Some(written) = input.moved.get(self.frame * frame_beats + beat) else { break };
+                cycle = cycle.max(written + 1);
+            }
+            output.given.push_back(cycle + stage.latency);
+            (self.issued, self.last_issue) = (self.issued + 1, cycle);
+            progress = true;
+            let row_ends = [ox, replay, ky, kx].iter().zip(&sizes[1..]).all(|(at, size)| at + 1 == *size);
+            if last {
+                self.frame += 1;
+                self.released.push_back((self.frame * w.map.height as u64, cycle));
+                self.at = [0; 5];
+                continue;
+            }
+            if row_ends {
+                let row = ((oy + 1) * w.rows.stride).saturating_sub(w.rows.before) as u64;
+                self.released.push_back((self.frame * w.map.height as u64 + row, cycle));
+            }
+            for d in (0..5).rev() {
+                self.at[d] += 1;
+                if self.at[d] < sizes[d] {
+                    break;
+                }
+                self.at[d] = 0;
+            }
+        }
+        progress
+    }
+}

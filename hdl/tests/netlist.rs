@@ -1,0 +1,24 @@
+//! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the plan's.
+
+mod common;
+
+use dq_hdl::design::Design;
+use dq_hdl::{netlist, stalls::Stalls};
+use dq_net::random::{self, Options};
+
+#[test]
+fn words_and_cycles_agree_on_random_networks() {
+    let from: u64 = std::env::var("DQ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let count: u64 = std::env::var("DQ_CASES").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    for seed in from..from + count {
+        eprintln!("seed {seed}");
+        let network = random::network(seed, &Options { max_side: 6, ..Options::default() });
+        let design = Design::new(&network, &common::plan(&network, seed)).unwrap();
+        let frames = common::frames(&network, 4, seed);
+        let stalls = if seed % 2 == 0 { Stalls::NONE } else { Stalls::random(seed) };
+        let (beats, error) =
+            netlist::run(&design, frames.view(), &stalls).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        assert_eq!(beats, design.expected(frames.view(), &stalls), "seed {seed}");
+        assert!(!error, "seed {seed}: error flag");
+    }
+}
