@@ -24,7 +24,7 @@ pub struct FloatEngine {
 
 enum Op {
     Input,
-    Linear { forward: RealLinear, backward: RealLinear },
+    Linear { forward: Box<RealLinear<f32>>, backward: Box<RealLinear<f32>> },
     Activation { scale: Vec<f32>, bias: Vec<f32>, ceiling: f32, bits: Option<u8> },
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     GlobalMean,
@@ -130,7 +130,7 @@ impl FloatEngine {
             let (from, to) = (self.network.shape(source), self.network.shape(i));
             let (x, into) = (&values[source], &mut gradients[source]);
             into.resize(count * from.len(), 0.0);
-            let images = slopes.chunks_exact(to.len()).zip(into.chunks_exact_mut(from.len())).enumerate();
+            let images = slopes.chunks_exact(to.len()).zip(into.chunks_exact_mut(from.len()));
             match &self.nodes[i] {
                 Op::Input => unreachable!("an input reads nothing"),
                 Op::Linear { backward, .. } => {
@@ -147,14 +147,14 @@ impl FloatEngine {
                     }
                 }
                 Op::MaxPool { window, stride } => {
-                    for (image, (slopes, into)) in images {
+                    for (image, (slopes, into)) in images.enumerate() {
                         let value = |at: usize| x[image * from.len() + at];
                         pool::max(value, slopes, from, to, *window, *stride, into);
                     }
                 }
                 Op::GlobalMean => {
                     let area = (from.height * from.width) as f32;
-                    for (_, (slopes, into)) in images {
+                    for (slopes, into) in images {
                         into.iter_mut()
                             .enumerate()
                             .for_each(|(at, to)| *to += slopes[at % slopes.len()] / area);
@@ -229,13 +229,16 @@ fn prepare(network: &FloatNetwork, i: usize) -> Op {
             let axes = (axis(rows, stride[0], pad[0], pad[1]), axis(columns, stride[1], pad[2], pad[3]));
             let (from, to) = (network.shape(network.sources(i)[0]), network.shape(i));
             Op::Linear {
-                forward: RealLinear::conv(weights.view(), from, to, axes, *groups),
-                backward: RealLinear::conv_transposed(weights.view(), from, to, axes, *groups),
+                forward: RealLinear::conv(weights.view(), from, to, axes, *groups).into(),
+                backward: RealLinear::conv_transposed(weights.view(), from, to, axes, *groups).into(),
             }
         }
         FloatLayer::Dense { weights } => {
             let transposed: ArrayView2<f32> = weights.t();
-            Op::Linear { forward: RealLinear::dense(weights.view()), backward: RealLinear::dense(transposed) }
+            Op::Linear {
+                forward: RealLinear::dense(weights.view()).into(),
+                backward: RealLinear::dense(transposed).into(),
+            }
         }
         FloatLayer::Activation { scale, bias, ceiling, bits } => {
             Op::Activation { scale: scale.clone(), bias: bias.clone(), ceiling: *ceiling, bits: *bits }

@@ -7,12 +7,14 @@
 //!   backward) and [`FloatEngine`] (float networks: the float column, substitutes for transfer attacks).
 //! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the network
 //!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
+//! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 
 pub mod attack;
 mod engine;
 mod float;
 mod gradient;
 mod kernel;
+pub mod norms;
 mod random;
 pub mod report;
 mod windows;

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 /// One node's backward pass.
 pub(crate) enum Backward {
     Input,
-    Linear(RealLinear),
+    Linear(RealLinear<f32>),
     Step { gain: Vec<f32>, open: Vec<(i32, i32)> },
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     Sum { window: [usize; 2], stride: [usize; 2] },

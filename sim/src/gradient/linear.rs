@@ -1,7 +1,7 @@
-//! The transpose of Conv and Dense in f32: from gradients of the accumulators to gradients of the input.
+//! Conv and Dense as real linear maps, forward and transposed: the backward pass, float networks and norms.
 
 use crate::kernel::Kernel;
-use crate::kernel::real::{PackedReal, product_f32};
+use crate::kernel::real::{PackedReal, Real};
 use crate::windows::Windows;
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
@@ -10,16 +10,16 @@ use ndarray::{ArrayView2, ArrayView4};
 /// Pixels computed at a time.
 const TILE: usize = 48;
 
-/// A linear map in f32 over windows: forward, or the transpose of one.
-pub(crate) struct RealLinear {
+/// A linear map over windows: forward, or the transpose of one.
+pub(crate) struct RealLinear<T> {
     windows: Windows,
-    groups: Vec<(Vec<usize>, PackedReal<f32>)>,
+    groups: Vec<(Vec<usize>, PackedReal<T>)>,
 }
 
-impl RealLinear {
+impl<T: Real> RealLinear<T> {
     /// A convolution; `weights`: output × row × column × input channel of the group.
     pub fn conv(
-        weights: ArrayView4<f32>,
+        weights: ArrayView4<T>,
         input: Shape,
         output: Shape,
         axes: (Axis, Axis),
@@ -32,7 +32,7 @@ impl RealLinear {
 
     /// The transpose of that convolution.
     pub fn conv_transposed(
-        weights: ArrayView4<f32>,
+        weights: ArrayView4<T>,
         input: Shape,
         output: Shape,
         axes: (Axis, Axis),
@@ -47,7 +47,7 @@ impl RealLinear {
     }
 
     /// A fully connected layer; `weights`: output × input element.
-    pub fn dense(weights: ArrayView2<f32>) -> Self {
+    pub fn dense(weights: ArrayView2<T>) -> Self {
         let (outputs, elements) = weights.dim();
         let windows = Windows::dense(Shape::new(1, 1, elements), outputs);
         let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
@@ -57,7 +57,7 @@ impl RealLinear {
     fn pack(
         windows: Windows,
         axes: (Axis, Axis),
-        weight: impl Fn(usize, usize, usize, usize, usize) -> f32,
+        weight: impl Fn(usize, usize, usize, usize, usize) -> T,
     ) -> Self {
         let groups = (0..windows.groups)
             .map(|group| {
@@ -74,18 +74,18 @@ impl RealLinear {
     }
 
     /// Applies the map to `count` images.
-    pub fn run(&self, kernel: Kernel, input: &[f32], count: usize) -> Vec<f32> {
-        let mut framed = self.windows.frame.buffer::<f32>(count);
+    pub fn run(&self, kernel: Kernel, input: &[T], count: usize) -> Vec<T> {
+        let mut framed = self.windows.frame.buffer(count);
         self.windows.frame.place(input, &mut framed, |v| v);
         let channels = self.windows.output.channels;
         let pixels = self.windows.pixels() * count;
-        let mut out = vec![0.0; pixels * channels];
+        let mut out = vec![T::default(); pixels * channels];
         let mut starts = Vec::with_capacity(TILE);
         for (t, tile) in out.chunks_mut(TILE * channels).enumerate() {
             self.windows.starts(t * TILE..pixels.min((t + 1) * TILE), &mut starts);
             for (group, (runs, weights)) in self.groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
-                product_f32(kernel, &framed, &starts, runs, weights, tile, channels);
+                T::product(kernel, &framed, &starts, runs, weights, tile, channels);
             }
         }
         out

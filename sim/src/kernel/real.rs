@@ -1,7 +1,7 @@
 //! Float matrix product over windows, the twin of [`super::int`]. Every sum runs over its taps in order, each step one
 //! fused multiply-add: the result is the same bit for bit in every kernel, batch and thread.
 
-use super::multiversion;
+use super::{Kernel, multiversion};
 
 /// Outputs in a panel.
 const LANES: usize = 16;
@@ -20,21 +20,58 @@ pub(crate) struct PackedReal<T> {
 pub(crate) trait Real: Copy + Default + Send + Sync {
     /// `self · b + c`, rounded once.
     fn fused(self, b: Self, c: Self) -> Self;
+
+    /// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
+    ///
+    /// # Panics
+    /// If a window would leave `input`, or a row `out`.
+    fn product(
+        kernel: Kernel,
+        input: &[Self],
+        rows: &[usize],
+        runs: &[usize],
+        weights: &PackedReal<Self>,
+        out: &mut [Self],
+        stride: usize,
+    );
 }
 
-impl Real for f32 {
-    #[inline(always)]
-    fn fused(self, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
-    }
+macro_rules! real {
+    ($type:ty, $product:ident) => {
+        impl Real for $type {
+            #[inline(always)]
+            fn fused(self, b: Self, c: Self) -> Self {
+                self.mul_add(b, c)
+            }
+
+            fn product(
+                kernel: Kernel,
+                input: &[Self],
+                rows: &[usize],
+                runs: &[usize],
+                weights: &PackedReal<Self>,
+                out: &mut [Self],
+                stride: usize,
+            ) {
+                $product(kernel, input, rows, runs, weights, out, stride);
+            }
+        }
+
+        multiversion! {
+            fn $product = product(
+                input: &[$type],
+                rows: &[usize],
+                runs: &[usize],
+                weights: &PackedReal<$type>,
+                out: &mut [$type],
+                stride: usize,
+            )
+        }
+    };
 }
 
-impl Real for f64 {
-    #[inline(always)]
-    fn fused(self, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
-    }
-}
+real!(f32, product_f32);
+real!(f64, product_f64);
 
 impl<T: Real> PackedReal<T> {
     /// `weight(output, run, k)` for `runs` runs of `run` taps.
@@ -50,24 +87,6 @@ impl<T: Real> PackedReal<T> {
     }
 }
 
-multiversion! {
-    /// As [`product`], in f32.
-    pub(crate) fn product_f32 = product(
-        input: &[f32], rows: &[usize], runs: &[usize], weights: &PackedReal<f32>, out: &mut [f32], stride: usize,
-    )
-}
-
-multiversion! {
-    /// As [`product`], in f64.
-    pub(crate) fn product_f64 = product(
-        input: &[f64], rows: &[usize], runs: &[usize], weights: &PackedReal<f64>, out: &mut [f64], stride: usize,
-    )
-}
-
-/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
-///
-/// # Panics
-/// If a window would leave `input`, or a row `out`.
 #[inline(always)]
 fn product<T: Real>(
     input: &[T],

@@ -1,0 +1,356 @@
+//! Lipschitz norms of layers for people: the largest singular value of each folded, quantized layer as it really runs,
+//! with its stride and its zero padding. Never a certificate: steps round, and rounding is expansive (paper.md A.1).
+
+use crate::gradient::linear::RealLinear;
+use crate::kernel::Kernel;
+use dq_net::layer::Layer;
+use dq_net::{Network, Shape};
+use ndarray::{Array2, ArrayView2, Axis};
+
+/// Relative error below which a norm is accepted.
+pub const TOLERANCE: f64 = 1e-6;
+/// Most Lanczos iterations.
+const MAX_ITERATIONS: usize = 400;
+
+/// Norm of one layer with weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNorm {
+    /// The Conv's or Dense's name.
+    pub node: String,
+    /// Largest singular value of `real input → real output before rounding`: weights, BN gain and units folded.
+    pub norm: f64,
+    /// Estimate of the norm's relative error (the norm itself is a lower bound); above [`TOLERANCE`] only where the
+    /// iterations ran out.
+    pub error: f64,
+    /// Lanczos iterations.
+    pub iterations: usize,
+    /// How far the bare weight matrix is from orthonormal rows or columns; see [`orthonormality_defect`]. `None` for
+    /// grouped convolutions.
+    pub defect: Option<f64>,
+}
+
+/// Norms of every Conv and Dense whose result goes to a Step or to the Logits, in node order. `diag(|gain|)·Wq·unit_out /
+/// unit_in` before a Step, `Wq·scale / unit_in` before the Logits.
+pub fn layers(network: &Network) -> Vec<LayerNorm> {
+    let mut found = Vec::new();
+    for reader in 0..network.nodes().len() {
+        let outer: Box<dyn Fn(usize) -> f64> = match &network.nodes()[reader].layer {
+            Layer::Step(step) => Box::new(|c| step.surrogate.gain[c].abs() * step.surrogate.unit),
+            Layer::Logits(logits) => Box::new(|_| logits.scale),
+            _ => continue,
+        };
+        let i = network.sources(reader)[0];
+        let Some(&source) = network.sources(i).first() else { continue };
+        let Some(unit) = network.unit(source) else { continue };
+        let (from, to) = (network.wire(source).shape, network.wire(i).shape);
+        let factor = |o: usize| outer(o) / unit;
+        let (operator, defect) = match &network.nodes()[i].layer {
+            Layer::Conv(conv) => {
+                let mut weights = conv.weights.mapv(f64::from);
+                let rows = (weights.dim().0, weights.len() / weights.dim().0);
+                let matrix = weights.to_shape(rows).expect("counted").into_owned();
+                weights.outer_iter_mut().enumerate().for_each(|(o, mut row)| row *= factor(o));
+                let (axes, groups) = (conv.axes(), conv.groups);
+                let operator = Operator {
+                    forward: RealLinear::conv(weights.view(), from, to, axes, groups),
+                    transposed: RealLinear::conv_transposed(weights.view(), from, to, axes, groups),
+                    from,
+                    to,
+                };
+                (operator, (groups == 1).then(|| orthonormality_defect(matrix.view())))
+            }
+            Layer::Dense(dense) => {
+                let matrix = dense.weights.mapv(f64::from);
+                let mut weights = matrix.clone();
+                weights.outer_iter_mut().enumerate().for_each(|(o, mut row)| row *= factor(o));
+                let operator = Operator {
+                    forward: RealLinear::dense(weights.view()),
+                    transposed: RealLinear::dense(weights.t()),
+                    from,
+                    to,
+                };
+                (operator, Some(orthonormality_defect(matrix.view())))
+            }
+            _ => continue,
+        };
+        let (norm, error, iterations) = operator.norm();
+        found.push(LayerNorm { node: network.nodes()[i].name.clone(), norm, error, iterations, defect });
+    }
+    found
+}
+
+/// `min over s of ‖s·G − I‖ / √n`, where G is the smaller Gram matrix (n × n) of `weights` (output × taps) with rows
+/// scaled to length 1: 0 for orthonormal rows (or columns, where there are fewer) up to scale, towards 1 for a matrix of
+/// rank one. The scales removed are what per-channel and per-tensor quantization are free to choose.
+pub fn orthonormality_defect(weights: ArrayView2<f64>) -> f64 {
+    let mut rows: Array2<f64> = weights.to_owned();
+    for mut row in rows.axis_iter_mut(Axis(0)) {
+        let length = row.dot(&row).sqrt();
+        if length > 0.0 {
+            row /= length;
+        }
+    }
+    let gram = if rows.dim().0 <= rows.dim().1 { rows.dot(&rows.t()) } else { rows.t().dot(&rows) };
+    let (trace, square) = (gram.diag().sum(), gram.iter().map(|g| g * g).sum::<f64>());
+    if square == 0.0 {
+        return 1.0;
+    }
+    // At the best s = trace / ‖G‖², ‖s·G − I‖² = n − trace² / ‖G‖².
+    (1.0 - trace * trace / square / gram.dim().0 as f64).max(0.0).sqrt()
+}
+
+/// A linear map and its transpose.
+struct Operator {
+    forward: RealLinear<f64>,
+    transposed: RealLinear<f64>,
+    from: Shape,
+    to: Shape,
+}
+
+impl Operator {
+    /// Largest singular value, its estimated relative error, and the iterations: Lanczos on AᵀA or AAᵀ, the smaller,
+    /// with full reorthogonalization (Golub and Van Loan, 4th edition, 10.1).
+    fn norm(&self) -> (f64, f64, usize) {
+        let kernel = Kernel::best();
+        let (first, second, size) = if self.from.len() <= self.to.len() {
+            (&self.forward, &self.transposed, self.from.len())
+        } else {
+            (&self.transposed, &self.forward, self.to.len())
+        };
+        let mut basis: Vec<Vec<f64>> = vec![start(size)];
+        let (mut diagonal, mut beside): (Vec<f64>, Vec<f64>) = (vec![], vec![]);
+        loop {
+            let k = diagonal.len();
+            let mut next = second.run(kernel, &first.run(kernel, &basis[k], 1), 1);
+            diagonal.push(dot(&next, &basis[k]));
+            // Twice is enough (Kahan and Parlett).
+            for _ in 0..2 {
+                for v in &basis {
+                    let part = dot(&next, v);
+                    next.iter_mut().zip(v).for_each(|(to, v)| *to -= part * v);
+                }
+            }
+            let length = dot(&next, &next).sqrt();
+            let iterations = k + 1;
+            let last = iterations >= MAX_ITERATIONS.min(size) || length == 0.0;
+            if last || iterations % 5 == 0 {
+                let ritz = Ritz::of(&diagonal, &beside);
+                let residual = length * ritz.last;
+                if ritz.value <= 0.0 {
+                    return (0.0, 0.0, iterations);
+                }
+                // Residual bound, or Kato–Temple's with the gap between Ritz values; of the square, so half as much.
+                let gap = (ritz.value - ritz.second - residual).max(0.0);
+                let error = residual.min(residual * residual / gap) / ritz.value / 2.0;
+                let invariant = length <= f64::EPSILON * ritz.value || iterations == size;
+                if error <= TOLERANCE || last || invariant {
+                    let error = if invariant { 0.0 } else { error };
+                    return (ritz.value.sqrt(), error, iterations);
+                }
+            }
+            beside.push(length);
+            next.iter_mut().for_each(|v| *v /= length);
+            basis.push(next);
+        }
+    }
+}
+
+/// A unit vector with a part along every direction that matters, the same each time.
+fn start(size: usize) -> Vec<f64> {
+    let mut random = crate::random::Random::keyed(0, "lanczos", 0, size as u64);
+    let mut v: Vec<f64> = (0..size).map(|_| random.word() as f64 / 2f64.powi(64) - 0.5).collect();
+    let length = dot(&v, &v).sqrt();
+    v.iter_mut().for_each(|x| *x /= length);
+    v
+}
+
+/// Dot product in eight partial sums, so that it vectorizes; the order is fixed.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a8.zip(b8) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// The largest eigenvalue of a tridiagonal matrix, the next one, and the last component of its unit eigenvector.
+struct Ritz {
+    value: f64,
+    second: f64,
+    last: f64,
+}
+
+impl Ritz {
+    fn of(diagonal: &[f64], beside: &[f64]) -> Self {
+        let n = diagonal.len();
+        let off = |i: usize| beside.get(i).copied().unwrap_or(0.0);
+        let radius = |i: usize| diagonal[i].abs() + off(i).abs() + if i > 0 { off(i - 1).abs() } else { 0.0 };
+        let bound = (0..n).map(radius).fold(0.0, f64::max);
+        // Sturm: how many eigenvalues lie above x.
+        let above = |x: f64| {
+            let mut q = 1.0;
+            (0..n)
+                .filter(|&i| {
+                    let b = if i > 0 { off(i - 1) } else { 0.0 };
+                    q = diagonal[i] - x - b * b / q;
+                    if q == 0.0 {
+                        q = f64::MIN_POSITIVE;
+                    }
+                    q > 0.0
+                })
+                .count()
+        };
+        let bisect = |count: usize| {
+            let (mut lo, mut hi) = (-bound, bound);
+            for _ in 0..100 {
+                let middle = (lo + hi) / 2.0;
+                if above(middle) >= count { lo = middle } else { hi = middle }
+            }
+            hi
+        };
+        let value = bisect(1);
+        let second = if n > 1 { bisect(2) } else { -bound };
+        // Inverse iteration just above the largest eigenvalue, where x − T is positive definite: no pivoting.
+        let shift = value + 1e-13 * bound + f64::MIN_POSITIVE;
+        let mut vector = vec![1.0; n];
+        for _ in 0..3 {
+            let mut pivots = vec![shift - diagonal[0]];
+            for i in 1..n {
+                let factor = -off(i - 1) / pivots[i - 1];
+                pivots.push(shift - diagonal[i] + factor * off(i - 1));
+                vector[i] -= factor * vector[i - 1];
+            }
+            vector[n - 1] /= pivots[n - 1];
+            for i in (0..n - 1).rev() {
+                vector[i] = (vector[i] + off(i) * vector[i + 1]) / pivots[i];
+            }
+            let length = dot(&vector, &vector).sqrt();
+            vector.iter_mut().for_each(|v| *v /= length);
+        }
+        Self { value, second, last: vector[n - 1].abs() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dq_net::random::{self, Options};
+
+    /// The layer's matrix, column by column, from the reference; and its largest singular value by power iteration.
+    fn dense_norm(network: &Network, i: usize, reader: usize) -> f64 {
+        let source = network.sources(i)[0];
+        let (from, unit) = (network.wire(source).shape, network.unit(source).unwrap());
+        let columns: Vec<Vec<f64>> = (0..from.len())
+            .map(|at| {
+                let mut x = ndarray::Array3::<i32>::zeros(from.dim());
+                *x.iter_mut().nth(at).unwrap() = 1;
+                let y = network.nodes()[i].layer.kind().eval(&[x.view()]);
+                let real = |((_, _, c), &acc): ((usize, usize, usize), &i32)| {
+                    let outer = match &network.nodes()[reader].layer {
+                        Layer::Step(step) => step.surrogate.gain[c] * step.surrogate.unit,
+                        Layer::Logits(logits) => logits.scale,
+                        _ => unreachable!(),
+                    };
+                    f64::from(acc) * outer / unit
+                };
+                y.indexed_iter().map(real).collect()
+            })
+            .collect();
+        let mut x: Vec<f64> = (0..from.len()).map(|i| ((i * 37 + 11) as f64).sin() + 0.1).collect();
+        let mut value = 0.0;
+        for _ in 0..20_000 {
+            let mut y = vec![0.0; columns[0].len()];
+            columns.iter().zip(&x).for_each(|(c, x)| y.iter_mut().zip(c).for_each(|(y, c)| *y += c * x));
+            let z: Vec<f64> = columns.iter().map(|c| c.iter().zip(&y).map(|(c, y)| c * y).sum()).collect();
+            let length = z.iter().map(|z| z * z).sum::<f64>().sqrt();
+            if length == 0.0 {
+                return 0.0;
+            }
+            x = z.iter().map(|z| z / length).collect();
+            value = length.sqrt();
+        }
+        value
+    }
+
+    #[test]
+    fn norms_are_those_of_the_explicit_matrix() {
+        let mut checked = 0;
+        for seed in 0..40 {
+            let options = Options { max_side: 6, max_channels: 5, ..Options::default() };
+            let network = random::network(seed, &options);
+            let found = layers(&network);
+            for layer in &found {
+                let i = network.position(&layer.node).unwrap();
+                let reader = (0..network.nodes().len()).find(|&r| network.sources(r).contains(&i)).unwrap();
+                let wanted = dense_norm(&network, i, reader);
+                assert!(layer.error <= TOLERANCE, "seed {seed}, {layer:?}");
+                let close = (layer.norm - wanted).abs() <= 3e-6 * wanted;
+                assert!(close, "seed {seed}, {layer:?}: {wanted}");
+                checked += 1;
+            }
+        }
+        assert!(checked > 40, "{checked}");
+    }
+
+    #[test]
+    fn defects_are_zero_for_orthonormal_rows_and_columns_at_any_scale() {
+        let rows = ndarray::arr2(&[[3.0, 0.0, 0.0, 0.0], [0.0, 0.0, -5.0, 0.0], [0.0, 2.0, 0.0, 2.0]]);
+        assert!(orthonormality_defect(rows.view()) < 1e-9);
+        let tall = ndarray::arr2(&[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, -1.0]]);
+        assert!(orthonormality_defect(tall.view()) < 1e-9);
+        let same = Array2::from_elem((4, 9), 1.0);
+        assert!((orthonormality_defect(same.view()) - 0.75f64.sqrt()).abs() < 1e-12);
+    }
+
+    /// A box filter's norm is known in closed form on a padded map.
+    #[test]
+    fn a_box_filters_norm_is_the_closed_form() {
+        use dq_net::Node;
+        use dq_net::layer::{Conv, GlobalSum, Input, Logits, Step, Surrogate};
+        let weights = ndarray::Array4::from_elem((2, 3, 3, 1), 1i8);
+        let surrogate = Surrogate {
+            gain: vec![1.0 / 3.0; 2],
+            open_lo: vec![0; 2],
+            open_hi: vec![9; 2],
+            unit: 1.0 / 255.0,
+        };
+        let layers_of = |side: usize| {
+            let mut nodes: Vec<Node> = vec![];
+            let step = Step {
+                bits: 1,
+                dir: vec![1; 2],
+                thresholds: Array2::from_elem((2, 1), 5),
+                surrogate: surrogate.clone(),
+            };
+            for (name, layer) in [
+                ("input", Layer::Input(Input { shape: Shape::new(side, side, 1) })),
+                (
+                    "conv",
+                    Layer::Conv(Conv {
+                        weights: weights.clone(),
+                        weight_bits: 2,
+                        stride: [1, 1],
+                        pad: [1; 4],
+                        groups: 1,
+                    }),
+                ),
+                ("step", Layer::Step(step)),
+                ("sum", Layer::GlobalSum(GlobalSum)),
+                ("logits", Layer::Logits(Logits { bias: vec![0, 0], scale: 1.0 })),
+            ] {
+                let inputs = nodes.last().map(|n| n.name.clone()).into_iter().collect();
+                nodes.push(Node { name: name.into(), layer, inputs });
+            }
+            layers(&Network::new("box", nodes).unwrap())
+        };
+        let found = layers_of(32);
+        // Tridiagonal ones on 32 points: 1 + 2 cos(π/33); the square for two axes, √2 for two equal channels.
+        let axis = 1.0 + 2.0 * (std::f64::consts::PI / 33.0).cos();
+        let wanted = axis * axis / 3.0 * 2f64.sqrt();
+        assert!((found[0].norm - wanted).abs() < 3e-6 * wanted, "{:?} {wanted}", found[0]);
+    }
+}
