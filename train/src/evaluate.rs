@@ -6,8 +6,8 @@
 use anyhow::{Result, ensure};
 use dq_net::Range;
 use dq_net::data::Images;
-use ndarray::Array2;
-use tch::{Device, Kind, Tensor, no_grad};
+use ndarray::{Array2, Array4};
+use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use crate::batch;
 use crate::graph::Op;
@@ -132,10 +132,31 @@ impl Evaluation {
         let mut scores = Vec::new();
         for chunk in indices.chunks(CHUNK) {
             let pixels = batch::pixels(images, chunk, Kind::Double, crate::device());
-            scores.extend(vector(self.outputs(&pixels).last().expect("a graph has nodes")));
+            let outputs = no_grad(|| self.outputs(&pixels));
+            scores.extend(vector(outputs.last().expect("a graph has nodes")));
         }
         let classes = scores.len() / images.len().max(1);
         Array2::from_shape_vec((images.len(), classes), scores).expect("image × class")
+    }
+
+    /// Cross entropy of every image's real logits for its label, and its gradient by the pixel values (0…255), image ×
+    /// height × width × channels: autograd's, straight through the quantizers.
+    pub fn loss_gradient(&self, images: &Images) -> (Vec<f64>, Array4<f64>) {
+        let indices: Vec<usize> = (0..images.len()).collect();
+        let (mut losses, mut gradients) = (Vec::new(), Vec::new());
+        for chunk in indices.chunks(CHUNK) {
+            let device = crate::device();
+            let pixels = batch::pixels(images, chunk, Kind::Double, device).set_requires_grad(true);
+            let scores = self.outputs(&pixels).pop().expect("a graph has nodes");
+            let labels = batch::labels(images, chunk, device);
+            let each =
+                (scores * self.scale).cross_entropy_loss(&labels, None::<Tensor>, Reduction::None, -100, 0.0);
+            each.sum(Kind::Double).backward();
+            losses.extend(vector(&each.detach()));
+            gradients.extend(vector(&pixels.grad().permute([0, 2, 3, 1])));
+        }
+        let gradients = Array4::from_shape_vec(images.pixels.dim(), gradients).expect("a slope a pixel");
+        (losses, gradients)
     }
 
     /// Real logit of one unit of a score.
@@ -160,8 +181,14 @@ impl Evaluation {
 
     /// One node's output for its input (batch first, then channels, f64).
     pub(crate) fn compute(&self, node: &EvalNode, input: &Tensor) -> Tensor {
-        let exact = |sums: Tensor| if node.range.is_some() { sums.round() } else { sums };
-        no_grad(|| match &node.op {
+        // Already whole numbers; in place and without a gradient, so that the sum's own gradient passes.
+        let exact = |mut sums: Tensor| {
+            if node.range.is_some() {
+                let _ = no_grad(|| sums.round_());
+            }
+            sums
+        };
+        match &node.op {
             EvalOp::Input => input.shallow_clone(),
             EvalOp::Conv { weights, pad, .. } => {
                 let pad = *pad as i64;
@@ -176,7 +203,7 @@ impl Evaluation {
                 exact(input.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Double))
             }
             EvalOp::Logits { bias } => input + bias,
-        })
+        }
     }
 
     fn push(&mut self, name: &str, op: EvalOp, inputs: Vec<usize>) -> Result<()> {

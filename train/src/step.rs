@@ -3,7 +3,7 @@
 //! a monotone step function of an integer, and a value's result does not depend on where it stands in a tensor.
 
 use ndarray::Array2;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::model::EPSILON;
 use crate::quantize::{CEILING, activation_unit, top_level};
@@ -63,13 +63,13 @@ impl StepFunction {
         z.g_add_(&self.bias.reshape(shape))
     }
 
-    /// The output: levels, or clip(z, 0, 6) where activations are float. `shape` as in [`normalized`](Self::normalized).
+    /// The output: levels, or clip(z, 0, 6) where activations are float, with the straight-through gradient (that of the
+    /// unrounded level where 0 < z < 6, else 0). `shape` as in [`normalized`](Self::normalized).
     pub fn levels(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
-        let mut levels = self.normalized(acc, shape);
-        let _ = levels.clamp_(0.0, CEILING);
+        let mut levels = self.normalized(acc, shape).relu6();
         if let Bits::Int(bits) = self.bits {
             let _ = levels.g_mul_scalar_(top_level(bits) as f64 / CEILING);
-            let _ = levels.round_();
+            let _ = no_grad(|| levels.round_());
         }
         levels
     }

@@ -149,3 +149,61 @@ fn the_proof_notices_every_kind_of_difference() {
     );
     assert_eq!(surrogate.element, "surrogate.open_lo");
 }
+
+/// Autograd's gradient of the evaluation graph, against one written out by hand on the integer network: the Step passes
+/// gain × gradient in its open interval, the pool to the first maximum.
+#[test]
+fn the_gradient_is_that_of_the_exported_surrogate() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(200, [8, 8, 3], 4);
+    fit(&recipe(&["model.blocks=[[4]]", "train.epochs=1"]), &data, folder.path(), false).unwrap();
+    let network = integer(export(folder.path(), None, Some(&data)).unwrap());
+    let few = data.take(20);
+    let (losses, gradients) = evaluation(folder.path(), None, None).unwrap().loss_gradient(&few);
+    let layer = |name: &str| &network.nodes()[network.position(name).unwrap()].layer;
+    let (Layer::Conv(conv), Layer::Step(step)) = (layer("conv1_1"), layer("step1_1")) else { unreachable!() };
+    let (Layer::Dense(dense), Layer::Logits(logits)) = (layer("classifier"), layer("logits")) else {
+        unreachable!()
+    };
+    let mut largest: f64 = 0.0;
+    for (n, image) in few.pixels.axis_iter(Axis(0)).enumerate() {
+        let outputs = network.eval_nodes(image);
+        let real: Vec<f64> = outputs[6].iter().map(|&s| f64::from(s) * logits.scale).collect();
+        let total: f64 = real.iter().map(|z| z.exp()).sum();
+        let label = usize::from(few.labels[n]);
+        assert!((total.ln() - real[label] - losses[n]).abs() < 1e-9);
+        let slopes: Vec<f64> =
+            real.iter().enumerate().map(|(k, z)| z.exp() / total - f64::from(u8::from(k == label))).collect();
+        let mut expected = ndarray::Array3::<f64>::zeros((8, 8, 3));
+        for c in 0..4 {
+            let back: f64 = slopes
+                .iter()
+                .zip(dense.weights.column(c))
+                .map(|(s, &w)| s * logits.scale * f64::from(w))
+                .sum();
+            for (y, x) in (0..16).map(|i| (i / 4, i % 4)) {
+                let taps = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(dy, dx)| (2 * y + dy, 2 * x + dx));
+                let top = taps.iter().map(|&(a, b)| outputs[2][[a, b, c]]).max().unwrap();
+                let (a, b) = *taps.iter().find(|&&(a, b)| outputs[2][[a, b, c]] == top).unwrap();
+                let open = step.surrogate.open_lo[c]..=step.surrogate.open_hi[c];
+                if !open.contains(&outputs[1][[a, b, c]]) {
+                    continue;
+                }
+                for ((o, ky, kx, i), &w) in conv.weights.indexed_iter() {
+                    let (py, px) = (a + ky, b + kx);
+                    if o == c && (1..9).contains(&py) && (1..9).contains(&px) {
+                        expected[[py - 1, px - 1, i]] += back * step.surrogate.gain[c] * f64::from(w);
+                    }
+                }
+            }
+        }
+        for (found, wanted) in gradients.index_axis(Axis(0), n).iter().zip(&expected) {
+            assert!(
+                (found - wanted).abs() < 1e-9 + 1e-4 * wanted.abs(),
+                "image {n}: {found}, by hand {wanted}"
+            );
+            largest = largest.max(wanted.abs());
+        }
+    }
+    assert!(largest > 1e-4, "all gradients vanish ({largest})");
+}
