@@ -300,3 +300,41 @@ fn links(group: &Group) -> Vec<VerilogStatement> {
     };
     group.order.iter().map(statement).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtl::{Kernel, lit};
+    use rust_hdl::core::module_defines::ModuleDefines;
+
+    /// rust-hdl's own printer walks the same tree: it must meet every instance and the leaf's text.
+    #[test]
+    fn rust_hdl_prints_the_tree() {
+        let mut k = Kernel::new("inverter", "");
+        let (x, y) = (k.input("x", 3), k.output("y", 3));
+        k.drive(y, !x);
+        let inverter = k.build();
+        let mut g = Group::new("twice", "");
+        g.input("x", 3);
+        g.output("y", 3);
+        g.output("z", 3);
+        g.child("a", &inverter);
+        g.child("b", &inverter);
+        g.child("c", &inverter);
+        g.link("x", "a.x");
+        g.link("a.y", "b.x");
+        g.link("b.y", "y");
+        g.tie("c.x", lit(5, 3));
+        g.link("c.y", "z");
+        let mut circuit = Circuit::new(&g.build());
+        circuit.connect_all();
+        let mut defines = ModuleDefines::default();
+        circuit.accept("twice", &mut defines);
+        let text = defines.defines();
+        for part in
+            ["inverter a(", "inverter b(", "inverter c(", ".x(x)", ".y(y)", "b$x = a$y", "assign y = ~x;"]
+        {
+            assert!(text.contains(part), "no `{part}` in {text}");
+        }
+    }
+}

@@ -135,10 +135,12 @@ pub(super) enum Op {
         shift: u32,
         mask: u64,
     },
+    /// Shifted up to bit 63 and back down with the sign: the extension of a value or of a field of one word.
     Sext {
         to: u32,
         a: u32,
-        shift: u32,
+        up: u8,
+        down: u8,
         mask: u64,
     },
     Zero {
@@ -414,8 +416,8 @@ impl Engine {
                 Op::FieldSplit { to, a, shift, mask } => {
                     at!(to) = (at!(a) >> shift | at!(a + 1) << (64 - shift)) & mask;
                 }
-                Op::Sext { to, a, shift, mask } => {
-                    at!(to) = ((at!(a) << shift) as i64 >> shift) as u64 & mask;
+                Op::Sext { to, a, up, down, mask } => {
+                    at!(to) = ((at!(a) << up) as i64 >> down) as u64 & mask;
                 }
                 Op::Zero { to, words } => s[to as usize..(to + words) as usize].fill(0),
                 Op::OrShifted { to, a, shift } => at!(to) |= at!(a) << shift,

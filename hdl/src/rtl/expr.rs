@@ -198,9 +198,10 @@ pub trait Value: Into<Expr> + Sized {
             "slice [{offset} +: {width}] of {} bits",
             whole.width
         );
-        whole.cut(offset, width).unwrap_or_else(|| {
-            panic!("slice [{offset} +: {width}] of a compound expression: name it with wire()")
-        })
+        match whole.cut(offset, width) {
+            Some(part) => part,
+            None => panic!("slice [{offset} +: {width}] of a compound expression: name it with wire()"),
+        }
     }
     /// Bit `index`.
     #[track_caller]

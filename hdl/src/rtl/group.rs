@@ -6,7 +6,7 @@
 use super::expr::Expr;
 use super::module::{Direction, Module};
 use super::{circuit, names, program};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// One structural module being built.
 #[derive(Clone, Debug)]
@@ -147,6 +147,7 @@ impl Group {
     /// # Panics
     /// Panics on a programming error, naming module and ports; a cycle is shown as a path.
     pub fn build(self) -> Module {
+        self.check_names();
         self.check_connections();
         let module = Module::group(self);
         circuit::check(&module);
@@ -201,8 +202,22 @@ impl Group {
         }
     }
 
+    /// The wire of a child's output is `instance_port`: that must not be some other name of the group.
+    fn check_names(&self) {
+        let mut taken: HashSet<String> = self.own.iter().map(|(name, ..)| name.clone()).collect();
+        let wires = self.children.iter().flat_map(|(instance, module)| {
+            let outputs = module.ports().into_iter().filter(|port| port.direction == Direction::Out);
+            let wires = outputs.map(move |port| format!("{instance}_{}", port.name));
+            wires.chain([instance.clone()])
+        });
+        for name in wires {
+            assert!(!taken.contains(&name), "{}: two things would be named {name}", self.name);
+            taken.insert(name);
+        }
+    }
+
     fn check_connections(&self) {
-        let read: Vec<&End> = self
+        let read: HashSet<&End> = self
             .drivers
             .values()
             .filter_map(|driver| match driver {
@@ -221,7 +236,7 @@ impl Group {
         for (end, drives) in own.chain(inner) {
             let name = self.end_name(&end);
             if drives {
-                let used = read.contains(&&end);
+                let used = read.contains(&end);
                 let ignored = self.ignored.contains(&end);
                 assert!(
                     used || ignored,

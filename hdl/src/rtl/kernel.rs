@@ -7,6 +7,7 @@
 use super::expr::{Expr, Sig, Value, lit_words};
 use super::module::{Direction, Module};
 use super::{check, names, words};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One leaf module being built. Every kernel has the inputs `clk` and `rst` (synchronous, high).
@@ -18,6 +19,8 @@ pub struct Kernel {
     pub(super) blocks: Vec<Vec<Stmt>>,
     pub(super) memories: Vec<Memory>,
     pub(super) unused: Vec<Expr>,
+    /// Names in use, of nets and memories.
+    names: HashSet<String>,
     tag: u32,
 }
 
@@ -152,6 +155,9 @@ pub fn bits_for(max: u64) -> usize {
     (u64::BITS - max.leading_zeros()).max(1) as usize
 }
 
+/// The wire that takes what nothing reads.
+pub(super) const UNUSED: &str = "unused_ok";
+
 static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
 
 impl Kernel {
@@ -166,6 +172,7 @@ impl Kernel {
             blocks: vec![],
             memories: vec![],
             unused: vec![],
+            names: HashSet::new(),
             tag,
         };
         kernel.input("clk", 1);
@@ -362,9 +369,8 @@ impl Kernel {
     }
 
     fn net(&mut self, name: &str, width: usize, signed: bool, kind: NetKind) -> Sig {
-        names::check(name, &self.name);
+        self.claim(name);
         assert!(width > 0, "{}.{name}: width 0", self.name);
-        assert!(self.nets.iter().all(|net| net.name != name), "{}.{name}: declared twice", self.name);
         let sig = Sig { kernel: self.tag, id: self.nets.len() as u32, width, signed };
         self.nets.push(NetDecl { name: name.into(), sig, kind, note: String::new() });
         sig
@@ -381,8 +387,7 @@ impl Kernel {
         read: Read,
         image: Option<RomImage>,
     ) -> Sig {
-        names::check(name, &self.name);
-        assert!(self.nets.iter().all(|net| net.name != name), "{}.{name}: declared twice", self.name);
+        self.claim(name);
         let suffix = match &read {
             Read::Sync { enable, addr } => {
                 assert!(enable.width == 1, "{}.{name}: read enable of {} bits", self.name, enable.width);
@@ -400,6 +405,12 @@ impl Kernel {
             self.net(&format!("{name}_{suffix}"), word_bits, false, NetKind::MemRead(self.memories.len()));
         self.memories.push(Memory { name: name.into(), word_bits, words, style, write, read, out, image });
         out
+    }
+
+    fn claim(&mut self, name: &str) {
+        names::check(name, &self.name);
+        let fresh = self.names.insert(name.into()) && name != UNUSED && name != self.name;
+        assert!(fresh, "{}.{name}: declared twice", self.name);
     }
 
     fn check_addr(&self, name: &str, addr: &Expr, words: usize) {

@@ -3,7 +3,7 @@
 
 use super::check;
 use super::expr::{Bin, Expr, Node, Reduce, Sig};
-use super::kernel::{Kernel, Memory, NetKind, Read, Stmt, Style};
+use super::kernel::{Kernel, Memory, NetKind, Read, Stmt, Style, UNUSED};
 use super::module::Direction;
 use super::words;
 use std::fmt::Write;
@@ -182,7 +182,7 @@ impl Printer<'_> {
         parts.extend(self.kernel.unused.iter().map(|value| self.top(value)));
         if parts.len() > 1 {
             *out += "\n  // Read by nothing, on purpose.\n";
-            push_wrapped(out, &format!("  wire unused_ok = &{{{}}};", parts.join(", ")));
+            push_wrapped(out, &format!("  wire {UNUSED} = &{{{}}};", parts.join(", ")));
         }
     }
 

@@ -583,14 +583,22 @@ impl<'a> Compiler<'a> {
                 });
             }
             Node::Ext(a) => {
+                let down = 64 - a.width.min(64) as u8;
+                let mask = mask(expr.width);
+                if let (Node::Slice(sig, offset), true, false) = (&*a.node, a.signed, wide) {
+                    let (word, shift) = ((offset / 64) as u32, offset % 64);
+                    if shift + a.width <= 64 {
+                        let a = self.net(*sig, nets) + word;
+                        self.ops.push(Op::Sext { to: target, a, up: down - shift as u8, down, mask });
+                        return;
+                    }
+                }
                 let from = self.value(a, nets);
                 self.ops.push(match (wide, a.signed) {
                     (true, signed) => {
                         Op::ExtWide { to: target, a: from, from: a.width as u32, width, signed }
                     }
-                    (false, true) => {
-                        Op::Sext { to: target, a: from, shift: 64 - a.width as u32, mask: mask(expr.width) }
-                    }
+                    (false, true) => Op::Sext { to: target, a: from, up: down, down, mask },
                     (false, false) => Op::Copy { to: target, a: from },
                 });
             }

@@ -115,14 +115,15 @@ fn random_kernel(name: &str, rng: &mut Rng) -> Module {
 }
 
 fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
-    let (word_bits, bits) = (rng.pick(WIDTHS), 1 + rng.below(4));
+    let (word_bits, words) = (rng.pick(WIDTHS), rng.pick(&[1, 2, 3, 5, 8, 11, 16]));
+    let bits = addr_bits(words);
     let addr = small(pool, rng, bits);
     let read = match rng.below(2) {
         0 => Read::Async { addr },
         _ => Read::Sync { enable: small(pool, rng, 1), addr },
     };
     if rng.below(2) == 0 {
-        let data = (0..1 << bits).flat_map(|_| rng.words(word_bits)).collect();
+        let data = (0..words).flat_map(|_| rng.words(word_bits)).collect();
         let file = format!("{}_{name}.mem", rng.next());
         return k.rom(name, word_bits, data, Style::Auto, read, &file);
     }
@@ -131,7 +132,7 @@ fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
         addr: small(pool, rng, bits),
         data: sized(pool, rng, word_bits),
     };
-    k.ram(name, word_bits, 1 << bits, Style::Auto, write, read)
+    k.ram(name, word_bits, words, Style::Auto, write, read)
 }
 
 /// Unsigned, `width` bits, taken from some net's low bits or made of one by extension.
