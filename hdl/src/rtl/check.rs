@@ -2,7 +2,9 @@
 //! topological sort that printer and simulator share. Never changes a description.
 
 use super::expr::{Expr, Sig};
-use super::kernel::{Kernel, NetKind, Read, Stmt};
+use super::kernel::{Kernel, NetKind};
+use super::memory::Read;
+use super::stmt::Stmt;
 use std::collections::HashMap;
 
 /// Panics, naming module and nets, unless the kernel is complete.

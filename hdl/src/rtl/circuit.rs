@@ -2,10 +2,11 @@
 //! scopes and atoms that rust-hdl's checks, printer and VCD probe walk. The one file that names rust-hdl's types.
 
 use super::engine::{Engine, Place};
+use super::flatten::Instance;
 use super::group::{Driver, Group};
 use super::kernel::NetKind;
 use super::module::{Body, Direction, Module};
-use super::program::{self, Instance};
+use super::program;
 use super::{print, words};
 use rust_hdl::core::ast::{
     BlackBox, Verilog, VerilogExpression, VerilogLink, VerilogLinkDetails, VerilogLiteral, VerilogStatement,

@@ -4,6 +4,7 @@
 use super::group::{Driver, End, Group};
 use super::kernel::Kernel;
 use super::module::{Body, Direction, Module};
+use super::print_expr::literal;
 use super::{print, words};
 use std::collections::HashMap;
 
@@ -101,7 +102,7 @@ fn structure(group: &Group) -> String {
                         Driver::Net(source) => wiring.net(source),
                         Driver::Constant(value) => {
                             let bits = value.literal().expect("tie() takes literals");
-                            print::literal(bits, value.width, false)
+                            literal(bits, value.width, false)
                         }
                     },
                 };

@@ -5,7 +5,9 @@
 //! Never prints, never runs.
 
 use super::expr::{Expr, Sig, Value, lit_words};
+use super::memory::{Memory, Read, RomImage, Style, Write, addr_bits};
 use super::module::{Direction, Module};
+use super::stmt::{Stmt, set, when};
 use super::{check, names, words};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,111 +50,6 @@ pub(super) enum NetKind {
     Reg(Option<Vec<u64>>),
     /// The read port of this memory: clocked or not.
     MemRead(usize),
-}
-
-/// A memory with one read port and at most one write port.
-#[derive(Clone, Debug)]
-pub(super) struct Memory {
-    pub name: String,
-    pub word_bits: usize,
-    pub words: usize,
-    pub style: Style,
-    pub write: Option<Write>,
-    pub read: Read,
-    pub out: Sig,
-    /// Contents and file of a ROM.
-    pub image: Option<RomImage>,
-}
-
-/// The contents of a ROM: `words` words one after another, each of `words_for(word_bits)` `u64`s.
-#[derive(Clone, Debug)]
-pub(super) struct RomImage {
-    pub file: String,
-    pub data: Vec<u64>,
-}
-
-/// How a memory should be built; printed as `ram_style` / `rom_style`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    /// The tools decide.
-    Auto,
-    /// Block RAM; needs a synchronous read.
-    Block,
-    /// LUT RAM.
-    Distributed,
-}
-
-/// The read port of a memory. The address has exactly [`addr_bits`] of its words.
-#[derive(Clone, Debug)]
-pub enum Read {
-    /// Registered: the word at `addr` appears after the clock edge if `enable`, else the output holds.
-    Sync {
-        /// 1 bit.
-        enable: Expr,
-        /// Word address.
-        addr: Expr,
-    },
-    /// Combinational.
-    Async {
-        /// Word address.
-        addr: Expr,
-    },
-}
-
-/// The write port of a memory. A read at the same edge gets the old word.
-#[derive(Clone, Debug)]
-pub struct Write {
-    /// 1 bit.
-    pub enable: Expr,
-    /// Word address of [`addr_bits`] bits.
-    pub addr: Expr,
-    /// One word.
-    pub data: Expr,
-}
-
-/// A statement of a clocked process.
-#[derive(Clone, Debug)]
-pub enum Stmt {
-    /// Non-blocking assignment to a whole register.
-    Set(Sig, Expr),
-    /// If, then, else.
-    If(Expr, Vec<Stmt>, Vec<Stmt>),
-    /// A comment line.
-    Note(String),
-}
-
-/// `reg <= value;`
-pub fn set(reg: Sig, value: impl Into<Expr>) -> Stmt {
-    let value = value.into();
-    assert!(value.width == reg.width, "assignment of {} bits to a register of {}", value.width, reg.width);
-    Stmt::Set(reg, value)
-}
-
-/// `if (cond) begin … end`
-pub fn when(cond: impl Into<Expr>, then: impl Into<Vec<Stmt>>) -> Stmt {
-    when_else(cond, then, [])
-}
-
-/// `if (cond) begin … end else begin … end`; a single `when` as the last part prints as `else if`.
-pub fn when_else(cond: impl Into<Expr>, then: impl Into<Vec<Stmt>>, otherwise: impl Into<Vec<Stmt>>) -> Stmt {
-    let cond = cond.into();
-    assert!(cond.width == 1, "condition of {} bits", cond.width);
-    Stmt::If(cond, then.into(), otherwise.into())
-}
-
-/// A comment between statements.
-pub fn note(text: impl Into<String>) -> Stmt {
-    Stmt::Note(text.into())
-}
-
-/// Address bits of a memory, or bits of a counter over `count` states: ceil(log2), at least 1.
-pub fn addr_bits(count: usize) -> usize {
-    (usize::BITS - count.saturating_sub(1).leading_zeros()).max(1) as usize
-}
-
-/// Bits that hold every value from 0 to `max`; at least 1.
-pub fn bits_for(max: u64) -> usize {
-    (u64::BITS - max.leading_zeros()).max(1) as usize
 }
 
 /// The wire that takes what nothing reads.

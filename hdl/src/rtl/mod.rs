@@ -55,7 +55,7 @@
 //! `.unsigned()`, `.zext(w)`, `.sext(w)`. Literals: [`lit`], [`slit`], [`lit_words`]. [`cat`] is most significant
 //! first, [`lanes`] has lane 0 in the low bits. [`any_of`], [`all_of`], [`sum_tree`] fold lists. A slice or a sign
 //! extension of a sum, product or comparison panics: give it a `wire` first. Shared subexpressions are printed
-//! again at each use: name them with `wire`.
+//! again at each use: name them with `wire`. Panics of operators point at the line that used the operator.
 //!
 //! **Kernel.** `input`, `output` + `drive`, `wire`, `later` + `drive` (feedback), `select` / `table` (a `case`),
 //! `reg` / `reg_signed`, `clocked` with [`set`], [`when`], [`when_else`], [`note`] (or `next`), `ram`, `rom`,
@@ -74,19 +74,28 @@ mod circuit;
 mod emit;
 mod engine;
 mod expr;
+mod flatten;
+mod fold;
 mod group;
 mod kernel;
+mod lower;
+mod memory;
 mod module;
 mod names;
+mod ops;
 mod print;
+mod print_expr;
 mod program;
 mod sim;
+mod stmt;
 pub mod words;
 
 pub use emit::{EmitError, File, emit};
 pub use expr::{Expr, Sig, Value, all_of, any_of, cat, lanes, lit, lit_words, slit, sum_tree};
 pub use group::Group;
-pub use kernel::{Kernel, Read, Stmt, Style, Write, addr_bits, bits_for, note, set, when, when_else};
+pub use kernel::Kernel;
+pub use memory::{Read, Style, Write, addr_bits, bits_for};
 pub use module::{Direction, Module, Port};
 pub use names::is_valid as is_valid_name;
 pub use sim::{PortId, Sim};
+pub use stmt::{Stmt, note, set, when, when_else};

@@ -2,9 +2,12 @@
 //! each process. Every operand already has its width, so no rule of the language ever changes a value. Never checks.
 
 use super::check;
-use super::expr::{Bin, Expr, Node, Reduce, Sig};
-use super::kernel::{Kernel, Memory, NetKind, Read, Stmt, Style, UNUSED};
+use super::expr::{Expr, Sig};
+use super::kernel::{Kernel, NetKind, UNUSED};
+use super::memory::{Memory, Read, Style};
 use super::module::Direction;
+use super::print_expr::literal;
+use super::stmt::Stmt;
 use super::words;
 use std::fmt::Write;
 
@@ -54,35 +57,8 @@ pub(super) fn range(width: usize) -> String {
     if width == 1 { String::new() } else { format!("[{}:0] ", width - 1) }
 }
 
-/// A sized literal.
-pub(super) fn literal(value: &[u64], width: usize, signed: bool) -> String {
-    if !signed {
-        return unsigned_literal(value, width);
-    }
-    if !words::bit(value, width - 1) {
-        return unsigned_literal(value, width).replacen('\'', "'s", 1);
-    }
-    let mut magnitude = vec![0; value.len()];
-    words::sub_into(&mut magnitude, &vec![0; value.len()], value, width);
-    if words::bit(&magnitude, width - 1) || magnitude[0] >> 32 != 0 || magnitude[1..].iter().any(|&w| w != 0)
-    {
-        return format!("{width}'sh{}", words::to_hex(value, width));
-    }
-    format!("-{width}'sd{}", magnitude[0])
-}
-
-fn unsigned_literal(value: &[u64], width: usize) -> String {
-    if width == 1 {
-        format!("1'b{}", value[0])
-    } else if value[0] >> 32 == 0 && value[1..].iter().all(|&word| word == 0) {
-        format!("{width}'d{}", value[0])
-    } else {
-        format!("{width}'h{}", words::to_hex(value, width))
-    }
-}
-
-struct Printer<'a> {
-    kernel: &'a Kernel,
+pub(super) struct Printer<'a> {
+    pub kernel: &'a Kernel,
 }
 
 impl Printer<'_> {
@@ -279,120 +255,11 @@ impl Printer<'_> {
     fn note(&self, out: &mut String, text: &str) {
         text.lines().for_each(|line| *out += &format!("  // {line}\n"));
     }
-
-    fn top(&self, value: &Expr) -> String {
-        let text = self.operand(value);
-        // A whole expression needs no parentheses around it.
-        match &*value.node {
-            Node::Bin(..) | Node::Mux(..) => text[1..text.len() - 1].to_string(),
-            _ => text,
-        }
-    }
-
-    /// An expression that may stand beside any operator.
-    fn operand(&self, value: &Expr) -> String {
-        match &*value.node {
-            Node::Net(sig) => self.name(*sig).into(),
-            Node::Lit(bits) => {
-                let text = literal(bits, value.width, value.signed);
-                if text.starts_with('-') { format!("({text})") } else { text }
-            }
-            Node::Slice(sig, offset) => self.select(*sig, *offset, value.width),
-            Node::Not(a) => format!("~{}", self.operand(a)),
-            Node::Reduce(op, a) => {
-                let op = match op {
-                    Reduce::And => "&",
-                    Reduce::Or => "|",
-                    Reduce::Xor => "^",
-                };
-                // `^~x` would be read as one operator.
-                match &*a.node {
-                    Node::Not(_) => format!("({op}({}))", self.operand(a)),
-                    _ => format!("({op}{})", self.operand(a)),
-                }
-            }
-            Node::Bin(op, a, b) => {
-                let signed = a.signed && matches!(op, Bin::Lt | Bin::Le | Bin::Mul);
-                let side = |e: &Expr| if signed { self.signed(e) } else { self.operand(e) };
-                format!("({} {} {})", side(a), symbol(*op), side(b))
-            }
-            Node::Mux(cond, a, b) => {
-                format!("({} ? {} : {})", self.operand(cond), self.operand(a), self.operand(b))
-            }
-            Node::Ext(a) => {
-                let more = value.width - a.width;
-                if !a.signed {
-                    return format!("{{{more}'d0, {}}}", self.top(a));
-                }
-                let sign = a.cut(a.width - 1, 1).expect("checked when it was extended");
-                let sign = self.top(&sign);
-                if more == 1 {
-                    format!("{{{sign}, {}}}", self.top(a))
-                } else {
-                    format!("{{{{{more}{{{sign}}}}}, {}}}", self.top(a))
-                }
-            }
-            Node::Cat(parts) => {
-                let mut runs: Vec<(String, usize)> = vec![];
-                for part in parts {
-                    let text = self.top(part);
-                    match runs.last_mut() {
-                        Some((last, count)) if *last == text => *count += 1,
-                        _ => runs.push((text, 1)),
-                    }
-                }
-                let only = runs.len() == 1;
-                let run = |(text, count): (String, usize)| match count {
-                    1 => text,
-                    _ if only => format!("{count}{{{text}}}"),
-                    _ => format!("{{{count}{{{text}}}}}"),
-                };
-                format!("{{{}}}", runs.into_iter().map(run).collect::<Vec<_>>().join(", "))
-            }
-        }
-    }
-
-    /// An operand that Verilog takes as signed.
-    fn signed(&self, value: &Expr) -> String {
-        match &*value.node {
-            Node::Net(sig) if sig.signed => self.operand(value),
-            Node::Lit(_) => self.operand(value),
-            _ => format!("$signed({})", self.top(value)),
-        }
-    }
-
-    fn select(&self, sig: Sig, offset: usize, width: usize) -> String {
-        let name = self.name(sig);
-        match width {
-            _ if sig.width == width => name.into(),
-            1 => format!("{name}[{offset}]"),
-            _ => format!("{name}[{}:{offset}]", offset + width - 1),
-        }
-    }
-
-    fn name(&self, sig: Sig) -> &str {
-        &self.kernel.decl(sig).name
-    }
 }
 
 fn declared(sig: Sig) -> String {
     let sign = if sig.signed { "signed " } else { "" };
     format!("{sign}{}", range(sig.width))
-}
-
-fn symbol(op: Bin) -> &'static str {
-    match op {
-        Bin::Add => "+",
-        Bin::Sub => "-",
-        Bin::Mul => "*",
-        Bin::And => "&",
-        Bin::Or => "|",
-        Bin::Xor => "^",
-        Bin::Eq => "==",
-        Bin::Ne => "!=",
-        Bin::Lt => "<",
-        Bin::Le => "<=",
-    }
 }
 
 /// Appends a line, broken at blanks so that it keeps within [`COLUMNS`] where it can.

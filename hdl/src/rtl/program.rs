@@ -1,57 +1,17 @@
-//! Flattens a module and everything below it into one netlist, and compiles that into the instructions of
-//! [`Engine`]: wires are renamed away, assigns are sorted over the whole hierarchy, so one pass settles the
-//! circuit. Never runs anything.
+//! Compiles a flattened netlist into the instructions of [`Engine`]: renamings share a place, assigns run in order, so
+//! one pass settles the circuit. Never runs anything.
 
 use super::check;
-use super::engine::{Array, Engine, Op, Place};
-use super::expr::{Bin, Expr, Node, Reduce, Sig};
-use super::group::{Driver, End, Group};
-use super::kernel::{Kernel, NetKind, Read, Stmt};
-use super::module::{Body, Direction, Module};
-use super::words::{mask, words_for};
+use super::engine::{Array, Engine, Place};
+use super::expr::{Expr, Node};
+use super::flatten::{Flat, Instance, Source, flatten};
+use super::kernel::{Kernel, NetKind};
+use super::memory::Read;
+use super::module::Module;
+use super::ops::Op;
+use super::stmt::Stmt;
+use super::words::words_for;
 use std::collections::HashMap;
-
-/// An instance of the flattened hierarchy: for each net of its module (own ports of a group, all nets of a leaf), in
-/// order of declaration, the flat net that carries it.
-pub(super) struct Instance {
-    pub name: String,
-    pub module: Module,
-    pub nets: Vec<usize>,
-    pub children: Vec<Instance>,
-}
-
-/// A net of the flattened hierarchy.
-struct FlatNet {
-    path: String,
-    width: usize,
-    source: Source,
-}
-
-enum Source {
-    /// An input of the root.
-    Input,
-    Constant(Vec<u64>),
-    /// Net `id` of leaf `leaf`.
-    Leaf {
-        leaf: usize,
-        id: usize,
-    },
-}
-
-/// The flattened hierarchy.
-struct Flat {
-    nets: Vec<FlatNet>,
-    leaves: Vec<Leaf>,
-    root: Instance,
-}
-
-/// A leaf instance: its kernel, by way of its module, and the flat net of each of its nets.
-struct Leaf {
-    module: Module,
-    nets: Vec<usize>,
-}
-
-const UNBOUND: usize = usize::MAX;
 
 /// Panics, with the path, if a combinational cycle runs through the hierarchy.
 pub(super) fn check_cycles(module: &Module) {
@@ -76,164 +36,10 @@ pub(super) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
     (compiler.finish(comb, edge), flat.root, places)
 }
 
-fn flatten(module: &Module) -> Flat {
-    let mut nets = vec![];
-    let mut leaves = vec![];
-    let mut root = allocate(module, "", &mut nets, &mut leaves);
-    root.name = module.name().into();
-    let inputs: HashMap<String, usize> = module
-        .ports()
-        .into_iter()
-        .filter(|port| port.direction == Direction::In)
-        .map(|port| {
-            nets.push(FlatNet { path: port.name.clone(), width: port.width, source: Source::Input });
-            (port.name, nets.len() - 1)
-        })
-        .collect();
-    bind(&mut root, &inputs, &mut nets, &mut leaves);
-    Flat { nets, leaves, root }
-}
-
-/// First pass: a flat net for every net that something inside drives; own outputs take that of their driver.
-fn allocate(module: &Module, path: &str, nets: &mut Vec<FlatNet>, leaves: &mut Vec<Leaf>) -> Instance {
-    let below = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-    let mut children = vec![];
-    let own = match &*module.0 {
-        Body::Leaf(kernel) => {
-            let leaf = leaves.len();
-            leaves.push(Leaf { module: module.clone(), nets: vec![] });
-            let own = kernel.nets.iter().enumerate().map(|(id, net)| {
-                if matches!(net.kind, NetKind::Input) {
-                    return UNBOUND;
-                }
-                let source = Source::Leaf { leaf, id };
-                nets.push(FlatNet { path: below(&net.name), width: net.sig.width, source });
-                nets.len() - 1
-            });
-            own.collect()
-        }
-        Body::Group(group) => {
-            for (name, child) in &group.children {
-                let mut instance = allocate(child, &below(name), nets, leaves);
-                instance.name.clone_from(name);
-                children.push(instance);
-            }
-            let driver = |(name, direction): (&str, Direction)| match direction {
-                Direction::In => UNBOUND,
-                Direction::Out => match &group.drivers[&End { child: None, port: name.into() }] {
-                    Driver::Net(end) => child_net(&children, end),
-                    Driver::Constant(_) => unreachable!("only children's inputs are tied"),
-                },
-            };
-            group.ports().map(|(name, _, direction)| driver((name, direction))).collect()
-        }
-    };
-    Instance { name: String::new(), module: module.clone(), nets: own, children }
-}
-
-/// Second pass: inputs get the flat nets of what drives them.
-fn bind(
-    instance: &mut Instance,
-    inputs: &HashMap<String, usize>,
-    nets: &mut Vec<FlatNet>,
-    leaves: &mut Vec<Leaf>,
-) {
-    let module = instance.module.clone();
-    match &*module.0 {
-        Body::Leaf(kernel) => {
-            for (slot, net) in instance.nets.iter_mut().zip(&kernel.nets) {
-                if matches!(net.kind, NetKind::Input) {
-                    *slot = inputs[&net.name];
-                }
-            }
-            // Leaves were listed in the order in which this pass meets them.
-            let leaf = leaves.iter_mut().find(|leaf| leaf.nets.is_empty()).expect("a leaf an instance");
-            leaf.nets.clone_from(&instance.nets);
-        }
-        Body::Group(group) => {
-            for (slot, (name, _, direction)) in instance.nets.iter_mut().zip(group.ports()) {
-                if direction == Direction::In {
-                    *slot = inputs[name];
-                }
-            }
-            let bound: Vec<HashMap<String, usize>> = (0..group.children.len())
-                .map(|child| child_inputs(group, child, &instance.children, inputs, nets))
-                .collect();
-            for (child, inputs) in instance.children.iter_mut().zip(&bound) {
-                bind(child, inputs, nets, leaves);
-            }
-        }
-    }
-}
-
-fn child_inputs(
-    group: &Group,
-    child: usize,
-    children: &[Instance],
-    inputs: &HashMap<String, usize>,
-    nets: &mut Vec<FlatNet>,
-) -> HashMap<String, usize> {
-    let ports = group.children[child].1.ports().into_iter().filter(|port| port.direction == Direction::In);
-    ports
-        .map(|port| {
-            let end = End { child: Some(child), port: port.name.clone() };
-            let net = match &group.drivers[&end] {
-                Driver::Net(end) if end.child.is_none() => inputs[&end.port],
-                Driver::Net(end) => child_net(children, end),
-                Driver::Constant(value) => {
-                    let bits = value.literal().expect("tie() takes literals").to_vec();
-                    let path = group.end_name(&end);
-                    nets.push(FlatNet { path, width: value.width, source: Source::Constant(bits) });
-                    nets.len() - 1
-                }
-            };
-            (port.name, net)
-        })
-        .collect()
-}
-
-fn child_net(children: &[Instance], end: &End) -> usize {
-    let child = &children[end.child.expect("a child's port")];
-    let at = match &*child.module.0 {
-        Body::Leaf(kernel) => kernel.nets.iter().position(|net| net.name == end.port),
-        Body::Group(group) => group.ports().position(|(name, ..)| name == end.port),
-    };
-    child.nets[at.expect("linked ports exist")]
-}
-
-impl Leaf {
-    fn kernel(&self) -> &Kernel {
-        match &*self.module.0 {
-            Body::Leaf(kernel) => kernel,
-            Body::Group(_) => unreachable!("leaves hold kernels"),
-        }
-    }
-}
-
-impl Flat {
-    /// Combinational nets in order of evaluation. Panics with the path of a cycle.
-    fn order(&self, name: &str) -> Vec<usize> {
-        let depends = |net: usize, visit: &mut dyn FnMut(usize)| {
-            if let Source::Leaf { leaf, id } = self.nets[net].source {
-                let leaf = &self.leaves[leaf];
-                check::comb_inputs(leaf.kernel(), id, &mut |sig| visit(leaf.nets[sig.id as usize]));
-            }
-        };
-        let sorted = check::topological(self.nets.len(), depends).unwrap_or_else(|cycle| {
-            let path: Vec<&str> = cycle.iter().map(|&net| self.nets[net].path.as_str()).collect();
-            panic!("{name}: combinational cycle {}", path.join(" -> "))
-        });
-        let comb = |net: &usize| match self.nets[*net].source {
-            Source::Leaf { leaf, id } => check::is_comb(self.leaves[leaf].kernel(), id),
-            Source::Input | Source::Constant(_) => false,
-        };
-        sorted.into_iter().filter(comb).collect()
-    }
-}
-
-struct Compiler<'a> {
+/// What is compiled so far.
+pub(super) struct Compiler<'a> {
     flat: &'a Flat,
-    places: Vec<Place>,
+    pub places: Vec<Place>,
     /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
     state: Vec<u64>,
     inputs: Vec<(String, Place)>,
@@ -241,11 +47,11 @@ struct Compiler<'a> {
     shadow: usize,
     /// Nets and memories without a defined power-up value.
     undefined: Vec<Place>,
-    arrays: Vec<Array>,
+    pub arrays: Vec<Array>,
     /// First array of each leaf.
     array_base: Vec<usize>,
     constants: HashMap<Vec<u64>, usize>,
-    ops: Vec<Op>,
+    pub ops: Vec<Op>,
     temporaries: Vec<(usize, usize)>,
 }
 
@@ -351,7 +157,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn constant(&mut self, value: &[u64]) -> usize {
+    pub fn constant(&mut self, value: &[u64]) -> usize {
         if let Some(&at) = self.constants.get(value) {
             return at;
         }
@@ -362,7 +168,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Temporaries live until the end of their assign; [`Compiler::release`] frees them all.
-    fn temporary(&mut self, width: usize) -> usize {
+    pub fn temporary(&mut self, width: usize) -> usize {
         let words = words_for(width);
         if let Some(slot) = self.temporaries.iter_mut().find(|(at, size)| *size == words && at & FREE != 0) {
             slot.0 &= !FREE;
@@ -400,29 +206,6 @@ impl<'a> Compiler<'a> {
             NetKind::Input | NetKind::Reg(_) | NetKind::Output(None) | NetKind::Wire(None) => {}
         }
         self.release();
-    }
-
-    /// Jumps over all but the chosen item.
-    fn case(&mut self, index: &Expr, items: &[Expr], nets: &[usize], place: Place) {
-        let constants: Option<Vec<Vec<u64>>> =
-            items.iter().map(|item| item.literal().map(<[u64]>::to_vec)).collect();
-        let index_at = self.value(index, nets);
-        if let Some(table) = constants {
-            let (stride, words) = (words_for(place.width), table.len());
-            let data = table.concat();
-            let array = self.arrays.len() as u32;
-            self.arrays.push(Array { data, stride, words, width: place.width, rom: true });
-            self.ops.push(Op::Load { to: place.at as u32, array, addr: index_at });
-            return;
-        }
-        self.ops.push(Op::Zero { to: place.at as u32, words: words_for(place.width) as u32 });
-        for (at, item) in items.iter().enumerate() {
-            let jump = self.ops.len();
-            self.ops.push(Op::JumpUnlessEqual { index: index_at, value: at as u32, to: 0 });
-            self.value_into(item, nets, place.at);
-            let end = self.ops.len() as u32;
-            self.ops[jump] = Op::JumpUnlessEqual { index: index_at, value: at as u32, to: end };
-        }
     }
 
     /// The clock edge of one leaf: next values into the shadows, then memory writes, from values before the edge.
@@ -512,167 +295,11 @@ impl<'a> Compiler<'a> {
         self.places[net].at - self.registers.start + self.shadow
     }
 
-    fn copy(&mut self, to: usize, from: usize, width: usize) {
+    pub fn copy(&mut self, to: usize, from: usize, width: usize) {
         if width <= 64 {
             self.ops.push(Op::Copy { to: to as u32, a: from as u32 });
         } else {
             self.ops.push(Op::CopyWide { to: to as u32, a: from as u32, words: words_for(width) as u32 });
-        }
-    }
-
-    /// Where the value of `expr` can be read: a net's or constant's own place, else a temporary.
-    fn value(&mut self, expr: &Expr, nets: &[usize]) -> u32 {
-        match &*expr.node {
-            Node::Net(sig) => self.net(*sig, nets),
-            Node::Lit(value) => self.constant(value) as u32,
-            // Canonical narrow values are zero-extended already.
-            Node::Ext(a) if expr.width <= 64 && !a.signed => self.value(a, nets),
-            _ => {
-                let to = self.temporary(expr.width);
-                self.value_into(expr, nets, to);
-                to as u32
-            }
-        }
-    }
-
-    fn net(&self, sig: Sig, nets: &[usize]) -> u32 {
-        self.places[nets[sig.id as usize]].at as u32
-    }
-
-    fn value_into(&mut self, expr: &Expr, nets: &[usize], to: usize) {
-        let wide = expr.width > 64;
-        let width = expr.width as u32;
-        let target = to as u32;
-        match &*expr.node {
-            Node::Net(_) | Node::Lit(_) => {
-                let from = self.value(expr, nets) as usize;
-                self.copy(to, from, expr.width);
-            }
-            Node::Slice(sig, offset) => {
-                let a = self.net(*sig, nets);
-                self.slice(target, a, sig.width, *offset, expr.width);
-            }
-            Node::Not(a) => {
-                let a = self.value(a, nets);
-                self.ops.push(if wide {
-                    Op::NotWide { to: target, a, width }
-                } else {
-                    Op::Not { to: target, a, mask: mask(expr.width) }
-                });
-            }
-            Node::Reduce(op, a) => {
-                let from = self.value(a, nets);
-                self.ops.push(match (op, a.width > 64) {
-                    (Reduce::And, false) => Op::All { to: target, a: from, mask: mask(a.width) },
-                    (Reduce::Or, false) => Op::Any { to: target, a: from },
-                    (Reduce::Xor, false) => Op::Parity { to: target, a: from },
-                    (op, true) => Op::ReduceWide { to: target, a: from, width: a.width as u32, op: *op },
-                });
-            }
-            Node::Bin(op, a, b) => {
-                let (x, y) = (self.value(a, nets), self.value(b, nets));
-                self.binary(*op, target, x, y, a);
-            }
-            Node::Mux(cond, a, b) => {
-                let cond = self.value(cond, nets);
-                let (a, b) = (self.value(a, nets), self.value(b, nets));
-                self.ops.push(if wide {
-                    Op::MuxWide { to: target, cond, a, b, words: words_for(expr.width) as u32 }
-                } else {
-                    Op::Mux { to: target, cond, a, b }
-                });
-            }
-            Node::Ext(a) => {
-                let down = 64 - a.width.min(64) as u8;
-                let mask = mask(expr.width);
-                if let (Node::Slice(sig, offset), true, false) = (&*a.node, a.signed, wide) {
-                    let (word, shift) = ((offset / 64) as u32, offset % 64);
-                    if shift + a.width <= 64 {
-                        let a = self.net(*sig, nets) + word;
-                        self.ops.push(Op::Sext { to: target, a, up: down - shift as u8, down, mask });
-                        return;
-                    }
-                }
-                let from = self.value(a, nets);
-                self.ops.push(match (wide, a.signed) {
-                    (true, signed) => {
-                        Op::ExtWide { to: target, a: from, from: a.width as u32, width, signed }
-                    }
-                    (false, true) => Op::Sext { to: target, a: from, up: down, down, mask },
-                    (false, false) => Op::Copy { to: target, a: from },
-                });
-            }
-            Node::Cat(parts) => self.cat(parts, expr.width, nets, target),
-        }
-    }
-
-    fn slice(&mut self, to: u32, a: u32, from_width: usize, offset: usize, width: usize) {
-        if width > 64 {
-            let offset = offset as u32;
-            self.ops.push(Op::SliceWide {
-                to,
-                a,
-                words: words_for(from_width) as u32,
-                offset,
-                width: width as u32,
-            });
-            return;
-        }
-        let (word, shift) = (a + (offset / 64) as u32, (offset % 64) as u32);
-        self.ops.push(if shift as usize + width > 64 {
-            Op::FieldSplit { to, a: word, shift, mask: mask(width) }
-        } else {
-            Op::Field { to, a: word, shift, mask: mask(width) }
-        });
-    }
-
-    fn binary(&mut self, op: Bin, to: u32, a: u32, b: u32, operand: &Expr) {
-        let (bits, signed) = (operand.width, operand.signed);
-        let width = bits as u32;
-        if bits > 64 {
-            self.ops.push(match op {
-                Bin::And | Bin::Or | Bin::Xor | Bin::Add | Bin::Sub | Bin::Mul => {
-                    Op::BinWide { to, a, b, width, op }
-                }
-                Bin::Eq | Bin::Ne | Bin::Lt | Bin::Le => Op::CompareWide { to, a, b, width, op, signed },
-            });
-            return;
-        }
-        let (mask, shift) = (mask(bits), 64 - width);
-        self.ops.push(match op {
-            Bin::Add => Op::Add { to, a, b, mask },
-            Bin::Sub => Op::Sub { to, a, b, mask },
-            Bin::Mul => Op::Mul { to, a, b, mask },
-            Bin::And => Op::And { to, a, b },
-            Bin::Or => Op::Or { to, a, b },
-            Bin::Xor => Op::Xor { to, a, b },
-            Bin::Eq => Op::Eq { to, a, b },
-            Bin::Ne => Op::Ne { to, a, b },
-            Bin::Lt if signed => Op::LtSigned { to, a, b, shift },
-            Bin::Le if signed => Op::LeSigned { to, a, b, shift },
-            Bin::Lt => Op::Lt { to, a, b },
-            Bin::Le => Op::Le { to, a, b },
-        });
-    }
-
-    /// Evaluates the parts first: the target is assembled word by word and must not be read on the way.
-    fn cat(&mut self, parts: &[Expr], width: usize, nets: &[usize], to: u32) {
-        let values: Vec<u32> = parts.iter().map(|part| self.value(part, nets)).collect();
-        self.ops.push(Op::Zero { to, words: words_for(width) as u32 });
-        let mut offset = width;
-        for (part, &a) in parts.iter().zip(&values) {
-            offset -= part.width;
-            if part.literal().is_some_and(|value| value.iter().all(|&word| word == 0)) {
-                continue;
-            }
-            let (word, shift) = (to + (offset / 64) as u32, (offset % 64) as u32);
-            if part.width > 64 {
-                self.ops.push(Op::OrWide { to, a, offset: offset as u32, width: part.width as u32 });
-            } else if shift as usize + part.width > 64 {
-                self.ops.push(Op::OrSplit { to: word, a, shift });
-            } else {
-                self.ops.push(Op::OrShifted { to: word, a, shift });
-            }
         }
     }
 

@@ -1,0 +1,206 @@
+//! Flattens a module and everything below it into one netlist: links disappear, every net gets a number, and the
+//! combinational nets an order. Never evaluates anything.
+
+use super::check;
+use super::group::{Driver, End, Group};
+use super::kernel::{Kernel, NetKind};
+use super::module::{Body, Direction, Module};
+use std::collections::HashMap;
+
+/// An instance of the flattened hierarchy: for each net of its module (own ports of a group, all nets of a leaf), in
+/// order of declaration, the flat net that carries it.
+pub(super) struct Instance {
+    pub name: String,
+    pub module: Module,
+    pub nets: Vec<usize>,
+    pub children: Vec<Instance>,
+}
+
+/// A net of the flattened hierarchy.
+pub(super) struct FlatNet {
+    pub path: String,
+    pub width: usize,
+    pub source: Source,
+}
+
+pub(super) enum Source {
+    /// An input of the root.
+    Input,
+    Constant(Vec<u64>),
+    /// Net `id` of leaf `leaf`.
+    Leaf {
+        leaf: usize,
+        id: usize,
+    },
+}
+
+/// The flattened hierarchy.
+pub(super) struct Flat {
+    pub nets: Vec<FlatNet>,
+    pub leaves: Vec<Leaf>,
+    pub root: Instance,
+}
+
+/// A leaf instance: its kernel, by way of its module, and the flat net of each of its nets.
+pub(super) struct Leaf {
+    pub module: Module,
+    pub nets: Vec<usize>,
+}
+
+const UNBOUND: usize = usize::MAX;
+
+/// Flattens `module` and everything below it.
+pub(super) fn flatten(module: &Module) -> Flat {
+    let mut nets = vec![];
+    let mut leaves = vec![];
+    let mut root = allocate(module, "", &mut nets, &mut leaves);
+    root.name = module.name().into();
+    let inputs: HashMap<String, usize> = module
+        .ports()
+        .into_iter()
+        .filter(|port| port.direction == Direction::In)
+        .map(|port| {
+            nets.push(FlatNet { path: port.name.clone(), width: port.width, source: Source::Input });
+            (port.name, nets.len() - 1)
+        })
+        .collect();
+    bind(&mut root, &inputs, &mut nets, &mut leaves);
+    Flat { nets, leaves, root }
+}
+
+/// First pass: a flat net for every net that something inside drives; own outputs take that of their driver.
+fn allocate(module: &Module, path: &str, nets: &mut Vec<FlatNet>, leaves: &mut Vec<Leaf>) -> Instance {
+    let below = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+    let mut children = vec![];
+    let own = match &*module.0 {
+        Body::Leaf(kernel) => {
+            let leaf = leaves.len();
+            leaves.push(Leaf { module: module.clone(), nets: vec![] });
+            let own = kernel.nets.iter().enumerate().map(|(id, net)| {
+                if matches!(net.kind, NetKind::Input) {
+                    return UNBOUND;
+                }
+                let source = Source::Leaf { leaf, id };
+                nets.push(FlatNet { path: below(&net.name), width: net.sig.width, source });
+                nets.len() - 1
+            });
+            own.collect()
+        }
+        Body::Group(group) => {
+            for (name, child) in &group.children {
+                let mut instance = allocate(child, &below(name), nets, leaves);
+                instance.name.clone_from(name);
+                children.push(instance);
+            }
+            let driver = |(name, direction): (&str, Direction)| match direction {
+                Direction::In => UNBOUND,
+                Direction::Out => match &group.drivers[&End { child: None, port: name.into() }] {
+                    Driver::Net(end) => child_net(&children, end),
+                    Driver::Constant(_) => unreachable!("only children's inputs are tied"),
+                },
+            };
+            group.ports().map(|(name, _, direction)| driver((name, direction))).collect()
+        }
+    };
+    Instance { name: String::new(), module: module.clone(), nets: own, children }
+}
+
+/// Second pass: inputs get the flat nets of what drives them.
+fn bind(
+    instance: &mut Instance,
+    inputs: &HashMap<String, usize>,
+    nets: &mut Vec<FlatNet>,
+    leaves: &mut Vec<Leaf>,
+) {
+    let module = instance.module.clone();
+    match &*module.0 {
+        Body::Leaf(kernel) => {
+            for (slot, net) in instance.nets.iter_mut().zip(&kernel.nets) {
+                if matches!(net.kind, NetKind::Input) {
+                    *slot = inputs[&net.name];
+                }
+            }
+            // Leaves were listed in the order in which this pass meets them.
+            let leaf = leaves.iter_mut().find(|leaf| leaf.nets.is_empty()).expect("a leaf an instance");
+            leaf.nets.clone_from(&instance.nets);
+        }
+        Body::Group(group) => {
+            for (slot, (name, _, direction)) in instance.nets.iter_mut().zip(group.ports()) {
+                if direction == Direction::In {
+                    *slot = inputs[name];
+                }
+            }
+            let bound: Vec<HashMap<String, usize>> = (0..group.children.len())
+                .map(|child| child_inputs(group, child, &instance.children, inputs, nets))
+                .collect();
+            for (child, inputs) in instance.children.iter_mut().zip(&bound) {
+                bind(child, inputs, nets, leaves);
+            }
+        }
+    }
+}
+
+fn child_inputs(
+    group: &Group,
+    child: usize,
+    children: &[Instance],
+    inputs: &HashMap<String, usize>,
+    nets: &mut Vec<FlatNet>,
+) -> HashMap<String, usize> {
+    let ports = group.children[child].1.ports().into_iter().filter(|port| port.direction == Direction::In);
+    ports
+        .map(|port| {
+            let end = End { child: Some(child), port: port.name.clone() };
+            let net = match &group.drivers[&end] {
+                Driver::Net(end) if end.child.is_none() => inputs[&end.port],
+                Driver::Net(end) => child_net(children, end),
+                Driver::Constant(value) => {
+                    let bits = value.literal().expect("tie() takes literals").to_vec();
+                    let path = group.end_name(&end);
+                    nets.push(FlatNet { path, width: value.width, source: Source::Constant(bits) });
+                    nets.len() - 1
+                }
+            };
+            (port.name, net)
+        })
+        .collect()
+}
+
+fn child_net(children: &[Instance], end: &End) -> usize {
+    let child = &children[end.child.expect("a child's port")];
+    let at = match &*child.module.0 {
+        Body::Leaf(kernel) => kernel.nets.iter().position(|net| net.name == end.port),
+        Body::Group(group) => group.ports().position(|(name, ..)| name == end.port),
+    };
+    child.nets[at.expect("linked ports exist")]
+}
+
+impl Leaf {
+    pub fn kernel(&self) -> &Kernel {
+        match &*self.module.0 {
+            Body::Leaf(kernel) => kernel,
+            Body::Group(_) => unreachable!("leaves hold kernels"),
+        }
+    }
+}
+
+impl Flat {
+    /// Combinational nets in order of evaluation. Panics with the path of a cycle.
+    pub fn order(&self, name: &str) -> Vec<usize> {
+        let depends = |net: usize, visit: &mut dyn FnMut(usize)| {
+            if let Source::Leaf { leaf, id } = self.nets[net].source {
+                let leaf = &self.leaves[leaf];
+                check::comb_inputs(leaf.kernel(), id, &mut |sig| visit(leaf.nets[sig.id as usize]));
+            }
+        };
+        let sorted = check::topological(self.nets.len(), depends).unwrap_or_else(|cycle| {
+            let path: Vec<&str> = cycle.iter().map(|&net| self.nets[net].path.as_str()).collect();
+            panic!("{name}: combinational cycle {}", path.join(" -> "))
+        });
+        let comb = |net: &usize| match self.nets[*net].source {
+            Source::Leaf { leaf, id } => check::is_comb(self.leaves[leaf].kernel(), id),
+            Source::Input | Source::Constant(_) => false,
+        };
+        sorted.into_iter().filter(comb).collect()
+    }
+}

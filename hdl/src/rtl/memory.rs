@@ -1,0 +1,73 @@
+//! Memories: how they are described, and the widths of addresses and counters. Never built here.
+
+use super::expr::{Expr, Sig};
+
+/// A memory with one read port and at most one write port.
+#[derive(Clone, Debug)]
+pub(super) struct Memory {
+    pub name: String,
+    pub word_bits: usize,
+    pub words: usize,
+    pub style: Style,
+    pub write: Option<Write>,
+    pub read: Read,
+    pub out: Sig,
+    /// Contents and file of a ROM.
+    pub image: Option<RomImage>,
+}
+
+/// The contents of a ROM: `words` words one after another, each of `words_for(word_bits)` `u64`s.
+#[derive(Clone, Debug)]
+pub(super) struct RomImage {
+    pub file: String,
+    pub data: Vec<u64>,
+}
+
+/// How a memory should be built; printed as `ram_style` / `rom_style`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// The tools decide.
+    Auto,
+    /// Block RAM; needs a synchronous read.
+    Block,
+    /// LUT RAM.
+    Distributed,
+}
+
+/// The read port of a memory. The address has exactly [`addr_bits`] of its words.
+#[derive(Clone, Debug)]
+pub enum Read {
+    /// Registered: the word at `addr` appears after the clock edge if `enable`, else the output holds.
+    Sync {
+        /// 1 bit.
+        enable: Expr,
+        /// Word address.
+        addr: Expr,
+    },
+    /// Combinational.
+    Async {
+        /// Word address.
+        addr: Expr,
+    },
+}
+
+/// The write port of a memory. A read at the same edge gets the old word.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// 1 bit.
+    pub enable: Expr,
+    /// Word address of [`addr_bits`] bits.
+    pub addr: Expr,
+    /// One word.
+    pub data: Expr,
+}
+
+/// Address bits of a memory, or bits of a counter over `count` states: ceil(log2), at least 1.
+pub fn addr_bits(count: usize) -> usize {
+    (usize::BITS - count.saturating_sub(1).leading_zeros()).max(1) as usize
+}
+
+/// Bits that hold every value from 0 to `max`; at least 1.
+pub fn bits_for(max: u64) -> usize {
+    (u64::BITS - max.leading_zeros()).max(1) as usize
+}
