@@ -1,2 +1,83 @@
-//! `dq`: the command line.
-fn main() {}
+//! `dq`: the command line. One file a command, each of which resolves its arguments, calls a library and prints; no
+//! arithmetic of networks lives here.
+
+mod args;
+mod attack;
+mod data;
+mod demo;
+mod emit;
+#[cfg(feature = "train")]
+mod export;
+mod folder;
+mod info;
+mod report;
+mod sim;
+mod table;
+#[cfg(feature = "train")]
+mod train;
+mod ui;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use ui::{Global, Interrupted, Ui};
+
+/// Low-bit networks that resist adversarial noise: train them, turn them into exact integer circuits, and attack the
+/// very circuit that ships.
+///
+/// The path: `train` a recipe, `export` the run to an integer network (model.json), `emit` its Verilog, `verify` that
+/// float model, simulator and Verilog agree, `attack` the integer network. `demo` does all of it in minutes.
+#[derive(Parser)]
+#[command(name = "dq", version, propagate_version = true, max_term_width = 110)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    #[cfg(feature = "train")]
+    Train(train::Args),
+    #[cfg(feature = "train")]
+    Export(export::Args),
+    Info(info::Args),
+    Emit(emit::Args),
+    Sim(sim::Args),
+    Attack(attack::Args),
+    Verify(verify::Args),
+    #[cfg(feature = "train")]
+    Demo(demo::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = match Ui::new(cli.global) {
+        Ok(ui) => ui,
+        Err(error) => return fail(&error),
+    };
+    let result = match &cli.command {
+        #[cfg(feature = "train")]
+        Command::Train(args) => train::run(&ui, args),
+        #[cfg(feature = "train")]
+        Command::Export(args) => export::run(&ui, args),
+        Command::Info(args) => info::run(&ui, args),
+        Command::Emit(args) => emit::run(&ui, args),
+        Command::Sim(args) => sim::run(&ui, args),
+        Command::Attack(args) => attack::run(&ui, args),
+        Command::Verify(args) => verify::run(&ui, args),
+        #[cfg(feature = "train")]
+        Command::Demo(args) => demo::run(&ui, args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Prints `error` with its causes. 130 after Ctrl-C, as shells have it; 1 for everything else (clap gives 2 for usage).
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("dq: {error:#}");
+    if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
+}

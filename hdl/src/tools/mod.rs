@@ -63,6 +63,11 @@ pub enum ToolError {
     },
 }
 
+/// The project's folder in the user's cache; `None` where the environment names neither cache nor home.
+pub fn cache_folder() -> Option<PathBuf> {
+    pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
+}
+
 /// Finds a tool of [`TOOLS`]: in the environment that `DQ_TOOLS` names, in the project's own environment in the
 /// user's cache, on `PATH` where its version serves; the first that has it.
 pub fn find(name: &str) -> Result<Tool, ToolError> {

@@ -1,0 +1,69 @@
+//! Argument types that several commands share.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// `W,A`: bits of weights and activations, 1 to 8 each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// Bits of a weight.
+    pub weights: u8,
+    /// Bits of an activation.
+    pub activations: u8,
+}
+
+impl FromStr for Bits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (weights, activations) = text.split_once(',').ok_or("expected W,A (e.g. 4,4)")?;
+        let one = |what: &str, text: &str| {
+            let bits = text.trim().parse::<u8>().ok().filter(|b| (1..=8).contains(b));
+            bits.ok_or_else(|| format!("{what} bits: expected 1 to 8, found `{text}`"))
+        };
+        Ok(Self { weights: one("weight", weights)?, activations: one("activation", activations)? })
+    }
+}
+
+/// `SET` or `SET=DIR`: a data set and the folder of its published files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataArg {
+    /// Name, e.g. `cifar10`.
+    pub set: String,
+    /// Folder; the built-in set needs none.
+    pub dir: Option<PathBuf>,
+}
+
+impl FromStr for DataArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (set, dir) = match text.split_once('=') {
+            Some((_, "")) => return Err("expected a folder after `=`".into()),
+            Some((set, dir)) => (set, Some(PathBuf::from(dir))),
+            None => (text, None),
+        };
+        let known: Vec<&str> = dq_net::data::SETS.iter().map(|s| s.name).collect();
+        if !known.contains(&set) {
+            return Err(format!("unknown data set `{set}`; there are {}", known.join(", ")));
+        }
+        Ok(Self { set: set.into(), dir })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_and_data_sets_are_parsed_or_refused_by_name() {
+        assert_eq!("2,5".parse(), Ok(Bits { weights: 2, activations: 5 }));
+        assert!("0,4".parse::<Bits>().unwrap_err().contains("weight bits: expected 1 to 8, found `0`"));
+        assert!("4,9".parse::<Bits>().unwrap_err().contains("activation bits"));
+        assert!("4".parse::<Bits>().unwrap_err().contains("W,A"));
+        let data: DataArg = "cifar10=some/dir".parse().unwrap();
+        assert_eq!((data.set.as_str(), data.dir), ("cifar10", Some("some/dir".into())));
+        assert!("cifra10=x".parse::<DataArg>().unwrap_err().contains("cifar10"));
+        assert!("cifar10=".parse::<DataArg>().is_err());
+    }
+}

@@ -1,0 +1,38 @@
+//! Resolves `--data` to images.
+
+use crate::args::DataArg;
+use anyhow::{Context, Result, bail};
+use dq_net::Shape;
+use dq_net::data::{Images, Split, load};
+
+/// Loads a split of the data set named `wanted`, whose folder (if it needs one) is among `given`.
+pub fn find(wanted: &str, given: &[DataArg], split: Split) -> Result<Images> {
+    match given.iter().find(|d| d.set == wanted) {
+        Some(arg) => images(arg, split),
+        None if given.is_empty() || wanted == "signs" => {
+            images(&DataArg { set: wanted.into(), dir: None }, split)
+        }
+        None => bail!(
+            "the recipe trains on `{wanted}`, but --data gives {}: add --data {wanted}=DIR",
+            given.iter().map(|d| format!("`{}`", d.set)).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// Loads a split of `arg`.
+pub fn images(arg: &DataArg, split: Split) -> Result<Images> {
+    load(&arg.set, arg.dir.as_deref(), split).with_context(|| format!("data set `{}`", arg.set))
+}
+
+/// Refuses images that the network cannot take.
+pub fn check_fit(images: &Images, shape: Shape, classes: usize) -> Result<()> {
+    let (_, height, width, channels) = images.pixels.dim();
+    let found = Shape::new(height, width, channels);
+    if found != shape {
+        bail!("data set `{}` has {found} images, the network takes {shape}", images.name);
+    }
+    if images.classes.len() != classes {
+        bail!("data set `{}` has {} classes, the network {classes}", images.name, images.classes.len());
+    }
+    Ok(())
+}

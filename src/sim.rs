@@ -1,0 +1,155 @@
+//! `dq sim`: images through the integer network, by any engine.
+
+use crate::args::DataArg;
+use crate::attack::{first, percent};
+use crate::data;
+use crate::emit::{PlanArgs, plan};
+use crate::table::thousands;
+use crate::ui::Ui;
+use crate::verify::verilated;
+use anyhow::Result;
+use clap::ValueEnum;
+use dq_hdl::design::{Beat, Design};
+use dq_hdl::plan::Output;
+use dq_hdl::stalls::Stalls;
+use dq_hdl::{emit, netlist};
+use dq_net::Network;
+use dq_net::data::{Images, Split};
+use dq_net::layer::Logits;
+use dq_sim::Engine;
+use dq_sim::report::Tally;
+use ndarray::{Axis, s};
+use rayon::prelude::*;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Classify test images with the integer network
+///
+/// All engines give the same scores: `fast` for whole test sets, `reference` (plain loops, the meaning), `netlist` (the
+/// emitted circuit clock by clock, no tools needed) and `verilator` (the emitted Verilog). The last two also tell
+/// cycles.
+///
+/// Examples:
+///   dq sim model.json --data signs
+///   dq sim model.json --data cifar10=data/cifar-10 --engine verilator --count 10
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Integer network's file.
+    model: PathBuf,
+    /// Data set whose test images are classified, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: DataArg,
+    /// First N test images (default: all; for netlist and verilator: 4).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// What computes.
+    #[arg(long, value_enum, default_value_t = Which::Fast)]
+    engine: Which,
+    /// Stall source and sink at random (netlist and verilator).
+    #[arg(long)]
+    stalls: bool,
+    #[command(flatten)]
+    plan: PlanArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Which {
+    Fast,
+    Reference,
+    Netlist,
+    Verilator,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let network = dq_net::read_network(&args.model)?;
+    let circuit = matches!(args.engine, Which::Netlist | Which::Verilator);
+    let count = args.count.or(circuit.then_some(4));
+    let images = first(data::images(&args.data, Split::Test)?, count);
+    data::check_fit(&images, network.input_shape(), network.classes())?;
+    let start = Instant::now();
+    let (labels, cycles) = match args.engine {
+        Which::Fast => (fast(ui, &network, &images)?, None),
+        Which::Reference => (reference(ui, &network, &images)?, None),
+        Which::Netlist | Which::Verilator => {
+            let design = Design::new(&network, &plan(&network, &args.plan)?)?;
+            let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
+            let found = if args.engine == Which::Netlist {
+                netlist::run(&design, images.pixels.view(), &stalls)?
+            } else {
+                verilated(&emit::emit(&design))?.run(&design, images.pixels.view(), &stalls)?
+            };
+            anyhow::ensure!(!found.error, "the circuit set its error flag on well-formed frames");
+            let last = found.beats.last().map_or(0, |beat| beat.cycle + 1);
+            (labels_of(&design, &found.beats), Some((last, design.timing())))
+        }
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    let correct = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
+    let tally = Tally::new(correct, images.len());
+    let engine = format!("{:?}", args.engine).to_lowercase();
+    let rate = images.len() as f64 / seconds;
+    let mut text = format!(
+        "{}: {correct} of {} test images of {} correct, {} %\nengine {engine}: {rate:.0} images/s, {seconds:.2} s",
+        network.name,
+        images.len(),
+        images.name,
+        percent(&tally)
+    );
+    if let Some((total, timing)) = &cycles {
+        text.push_str(&format!(
+            "\n{} cycles; planned latency {}, interval {}",
+            thousands(*total),
+            thousands(timing.latency),
+            thousands(timing.interval)
+        ));
+    }
+    ui.result(
+        &json!({"model": network.name, "hash": dq_net::content_hash(&network), "data": images.name,
+                "images": images.len(), "correct": correct, "accuracy": tally.accuracy, "interval": tally.interval,
+                "engine": engine, "images_per_second": rate, "seconds": seconds,
+                "cycles": cycles.as_ref().map(|c| c.0), "timing": cycles.as_ref().map(|c| &c.1)}),
+        text,
+    )
+}
+
+/// Labels by the fast engine.
+pub fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Vec<usize>> {
+    let engine = Engine::new(network);
+    let bar = ui.bar("simulating", images.len() as u64, "images");
+    let mut labels = Vec::with_capacity(images.len());
+    for block in images.pixels.axis_chunks_iter(Axis(0), 512) {
+        ui.check_stop("nothing was written")?;
+        labels.extend(engine.labels(block));
+        bar.inc(block.dim().0 as u64);
+    }
+    bar.finish_and_clear();
+    Ok(labels)
+}
+
+fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Vec<usize>> {
+    let bar = ui.bar("simulating", images.len() as u64, "images");
+    let mut labels = Vec::with_capacity(images.len());
+    for first in (0..images.len()).step_by(16) {
+        ui.check_stop("nothing was written")?;
+        let block = first..images.len().min(first + 16);
+        let label = |i: usize| Logits::label(network.eval(images.pixels.slice(s![i, .., .., ..])));
+        let found: Vec<usize> = block.clone().into_par_iter().map(label).collect();
+        labels.extend(found);
+        bar.inc(block.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(labels)
+}
+
+fn labels_of(design: &Design, beats: &[Beat]) -> Vec<usize> {
+    beats
+        .chunks(design.output_beats())
+        .map(|frame| match design.plan.output {
+            Output::Label => frame[0].value as usize,
+            Output::Scores => Logits::label(frame.iter().map(|beat| beat.value as i32)),
+        })
+        .collect()
+}

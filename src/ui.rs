@@ -1,0 +1,117 @@
+//! What every command shares: flags, where text goes, progress bars, Ctrl-C, threads.
+
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::fmt;
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Flags of every command.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Print one JSON object on stdout; text for people and progress go to stderr.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress bars and no running text; results and errors only.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Seed of everything random in this command (default: the recipe's, or 1).
+    #[arg(long, global = true, value_name = "N")]
+    pub seed: Option<u64>,
+    /// CPU threads (default: all cores).
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+/// The user pressed Ctrl-C (or the process got a TERM signal); everything complete so far is saved.
+#[derive(Debug)]
+pub struct Interrupted(pub String);
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "interrupted: {}", self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// The command's surroundings.
+pub struct Ui {
+    /// Flags of every command.
+    pub global: Global,
+    /// Set by Ctrl-C; long work polls it. A second Ctrl-C ends the process at once.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Ui {
+    /// Installs the Ctrl-C handler and the thread pool.
+    pub fn new(global: Global) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if flag.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        })
+        .context("installing the Ctrl-C handler")?;
+        let ui = Self { global, stop };
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(ui.threads())
+            .build_global()
+            .context("starting the thread pool")?;
+        Ok(ui)
+    }
+
+    /// CPU threads to use.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.global.threads.map_or_else(cores, usize::from)
+    }
+
+    /// The seed, where the command has no other source for it.
+    pub fn seed(&self) -> u64 {
+        self.global.seed.unwrap_or(1)
+    }
+
+    /// A line that says what is going on (stderr).
+    pub fn note(&self, text: impl AsRef<str>) {
+        if !self.global.quiet {
+            eprintln!("{}", text.as_ref());
+        }
+    }
+
+    /// The result: one JSON object on stdout under `--json`, else `text` on stdout.
+    pub fn result(&self, json: &impl Serialize, text: impl AsRef<str>) -> Result<()> {
+        let text =
+            if self.global.json { serde_json::to_string(json)? } else { text.as_ref().trim_end().to_owned() };
+        let written = writeln!(std::io::stdout(), "{text}");
+        match written {
+            // A reader that has seen enough (`dq info | head`) is no failure.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("writing the result to stdout"),
+        }
+    }
+
+    /// Fails when Ctrl-C was pressed. `done` says what is kept.
+    pub fn check_stop(&self, done: &str) -> Result<()> {
+        if self.stop.load(Ordering::SeqCst) { Err(Interrupted(done.to_owned()).into()) } else { Ok(()) }
+    }
+
+    /// A progress bar over `total` of `unit`; drawn only where stderr is a terminal and not quiet.
+    pub fn bar(&self, what: &str, total: u64, unit: &str) -> ProgressBar {
+        let target =
+            if self.global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let template = format!(
+            "{{msg:20}} [{{bar:30}}] {{pos}}/{{len}} {unit} · {{per_sec}} · {{elapsed}} · {{eta}} left"
+        );
+        bar.set_style(
+            ProgressStyle::with_template(&template).expect("a fixed template").progress_chars("=> "),
+        );
+        bar.set_message(what.to_owned());
+        bar
+    }
+}

@@ -1,0 +1,80 @@
+//! Ctrl-C in the middle: the command says what is kept, exits with 130, and goes on where it stopped.
+#![cfg(unix)]
+
+use crate::run::{command, fails, json, root};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+fn start(folder: &Path, args: &[&str]) -> Child {
+    command(folder, args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Sends SIGINT and gives exit code and stderr.
+fn interrupt(child: Child) -> (Option<i32>, String) {
+    // SAFETY: a signal to a child of ours that has not been waited for, so its id is still its own.
+    let sent = unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+    assert_eq!(sent, 0, "the child has already ended");
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn wait_for(path: &Path, child: &mut Child) {
+    let start = Instant::now();
+    while !path.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "ended before {}", path.display());
+        assert!(start.elapsed() < Duration::from_secs(300), "no {}", path.display());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn training_stops_at_an_epoch_and_goes_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let recipe = root().join("recipes/signs-tiny-vanilla.toml").display().to_string();
+    let args = ["train", &recipe, "--out", "run", "--threads", "1", "--set", "train.epochs=500"];
+    let mut child = start(folder, &args);
+    wait_for(&folder.join("run/last.safetensors"), &mut child);
+    let (code, error) = interrupt(child);
+    assert_eq!(code, Some(130), "{error}");
+    assert!(error.contains("--resume"), "{error}");
+    let epochs = fs::read_to_string(folder.join("run/metrics.jsonl")).unwrap().lines().count();
+    assert!(epochs >= 1);
+    let leftovers = fs::read_dir(folder.join("run")).unwrap();
+    for entry in leftovers {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        assert!(!name.ends_with(".part") && !name.starts_with(".dq"), "left behind: {name}");
+    }
+    // Without --resume the run is not overwritten; with it, training goes on to a new, nearer end.
+    let error = fails(folder, 1, &args);
+    assert!(error.contains("resume"), "{error}");
+    let epochs_more = format!("train.epochs={}", epochs + 1);
+    let result = json(
+        folder,
+        &["train", &recipe, "--out", "run", "--threads", "1", "--set", &epochs_more, "--resume"],
+    );
+    assert_eq!(result["epochs"], epochs + 1);
+}
+
+#[test]
+fn an_attack_stops_and_goes_on_to_the_same_report() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("runs-ci/signs-tiny/model.json").display().to_string();
+    let attack = |out| ["attack", &model, "--data", "signs", "--attack", "pgd", "--eps", "8,16", "-o", out];
+    let child = start(folder, &attack("report.json"));
+    std::thread::sleep(Duration::from_millis(1500));
+    let (code, error) = interrupt(child);
+    assert_eq!(code, Some(130), "{error}");
+    assert!(error.contains("--resume"), "{error}");
+    let left: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["report.json.partial"]);
+    assert!(fails(folder, 1, &attack("report.json")).contains("--resume"));
+    json(folder, &[&attack("report.json")[..], &["--resume"]].concat());
+    assert!(!folder.join("report.json.partial").exists());
+    json(folder, &attack("whole.json"));
+    let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!(read("report.json"), read("whole.json"));
+}

@@ -1,0 +1,6 @@
+//! The command line as its users see it, end to end: one binary, so that it links once.
+
+mod bad_input;
+mod interrupt;
+mod path;
+mod run;
