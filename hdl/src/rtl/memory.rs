@@ -23,14 +23,14 @@ pub(super) struct RomImage {
     pub data: Vec<u64>,
 }
 
-/// How a memory should be built; printed as `ram_style` / `rom_style`.
+/// How a memory should be built: an attribute beside its declaration, where the read leaves a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// The tools decide.
     Auto,
     /// Block RAM; needs a synchronous read.
     Block,
-    /// LUT RAM.
+    /// LUTs. A RAM with a synchronous read so asks for LUT RAM, which some families (iCE40) lack.
     Distributed,
 }
 

@@ -83,15 +83,8 @@ impl Printer<'_> {
         let net = self.kernel.decl(memory.out);
         out.push('\n');
         self.note(out, &net.note);
-        let rom = memory.image.is_some();
-        let kind = if rom { "rom_style" } else { "ram_style" };
-        let style = match memory.style {
-            Style::Auto => None,
-            Style::Block => Some("block"),
-            Style::Distributed => Some("distributed"),
-        };
-        if let Some(style) = style {
-            *out += &format!("  (* {kind} = \"{style}\" *)\n");
+        if let Some(attribute) = style(memory) {
+            *out += &format!("  (* {attribute} *)\n");
         }
         *out += &format!("  reg {}{name} [0:{}];\n", range(*word_bits), words - 1);
         if let Some(image) = &memory.image {
@@ -254,6 +247,19 @@ impl Printer<'_> {
 
     fn note(&self, out: &mut String, text: &str) {
         text.lines().for_each(|line| *out += &format!("  // {line}\n"));
+    }
+}
+
+/// The attribute that asks for a memory's style, where one is needed.
+fn style(memory: &Memory) -> Option<&'static str> {
+    match (memory.style, memory.image.is_some(), &memory.read) {
+        // A combinational read rules block RAM out by itself, and asking for LUT RAM fails where a family has none.
+        (Style::Auto, ..) | (_, _, Read::Async { .. }) => None,
+        (Style::Block, true, _) => Some("rom_style = \"block\""),
+        (Style::Block, false, _) => Some("ram_style = \"block\""),
+        // Yosys takes `rom_style = "distributed"` for writable LUT RAM, and finds none for a ROM.
+        (Style::Distributed, true, _) => Some("syn_romstyle = \"logic\""),
+        (Style::Distributed, false, _) => Some("ram_style = \"distributed\""),
     }
 }
 

@@ -98,3 +98,26 @@ fn scrambling_fills_what_has_no_reset_and_nothing_else() {
     sim.scramble(2);
     assert_ne!(sim.get(z), first);
 }
+
+/// Where the read leaves a choice, an attribute asks; what it asks is what Yosys maps (block RAM, LUT RAM, LUTs).
+#[test]
+fn a_style_is_an_attribute_of_clocked_reads_alone() {
+    let image: Vec<Vec<u64>> = (0..5).map(|at| vec![at]).collect();
+    let text = &emit(&kernel(13, 5, &image), "").unwrap()[0].text;
+    assert!(text.contains("  (* ram_style = \"block\" *)\n  reg [12:0] late [0:4];\n"), "{text}");
+    assert!(text.contains("\n\n  reg [12:0] now [0:4];\n"), "{text}");
+    let rom = |style| {
+        let mut k = Kernel::new("rom", "");
+        let (addr, y) = (k.input("addr", 3), k.output("y", 13));
+        let read = Read::Sync { enable: lit(1, 1), addr: addr.into() };
+        let word = k.rom("image", 13, image.concat(), style, read, "image.mem");
+        k.drive(y, word);
+        emit(&k.build(), "").unwrap()
+    };
+    assert!(rom(Style::Distributed)[0].text.contains("  (* syn_romstyle = \"logic\" *)\n  reg [12:0] image"));
+    assert!(rom(Style::Block)[0].text.contains("  (* rom_style = \"block\" *)\n  reg [12:0] image"));
+    assert_eq!(
+        rom(Style::Auto)[1],
+        File { name: "image.mem".into(), text: "0000\n0001\n0002\n0003\n0004\n".into() }
+    );
+}
