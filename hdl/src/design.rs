@@ -1,5 +1,6 @@
 //! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
 
+use crate::netlist::Offer;
 use crate::pipeline::{self, Stage};
 use crate::plan::{Output, Plan, PlanError};
 use crate::rtl::Module;
@@ -32,6 +33,15 @@ pub struct Beat {
     pub value: i64,
     /// `tlast`.
     pub last: bool,
+}
+
+/// What a simulation gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Output beats in order.
+    pub beats: Vec<Beat>,
+    /// The circuit's `error` after the last of them.
+    pub error: bool,
 }
 
 impl Design {
@@ -108,6 +118,15 @@ impl Design {
             }
         }
         beats
+    }
+
+    /// The input beats of `frames` with their `tlast`.
+    pub fn offers(&self, frames: ArrayView4<u8>) -> Vec<Offer> {
+        let shape = self.network.input_shape();
+        let pixels = shape.height * shape.width;
+        let beats = self.input_beats(frames);
+        let offer = |(i, data): (usize, &[u64])| Offer { data: data.to_vec(), last: (i + 1) % pixels == 0 };
+        beats.chunks(self.input_words()).enumerate().map(offer).collect()
     }
 
     /// The value in `word`, an output beat.

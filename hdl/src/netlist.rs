@@ -1,6 +1,6 @@
 //! Simulation of the very netlist that is emitted, clock by clock, with no EDA tool.
 
-use crate::design::{Beat, Design};
+use crate::design::{Beat, Design, Outcome};
 use crate::rtl::Sim;
 use crate::stalls::Stalls;
 use ndarray::ArrayView4;
@@ -21,18 +21,9 @@ pub struct Stuck {
 /// Cycles after the last expected beat until a run is given up.
 const QUIET: u64 = 100_000;
 
-/// Runs `frames` (frame × height × width × channels) back to back and gives every output beat and the error flag.
-pub fn run(design: &Design, frames: ArrayView4<u8>, stalls: &Stalls) -> Result<(Vec<Beat>, bool), Stuck> {
-    let words = design.input_words();
-    let input = design.input_beats(frames);
-    let shape = design.network.input_shape();
-    let pixels = shape.height * shape.width;
-    let beats: Vec<Offer> = input
-        .chunks(words)
-        .enumerate()
-        .map(|(i, data)| Offer { data: data.to_vec(), last: (i + 1) % pixels == 0 })
-        .collect();
-    drive(design, &beats, frames.dim().0 * design.output_beats(), stalls)
+/// Runs `frames` (frame × height × width × channels) back to back and gives every output beat.
+pub fn run(design: &Design, frames: ArrayView4<u8>, stalls: &Stalls) -> Result<Outcome, Stuck> {
+    drive(design, &design.offers(frames), frames.dim().0 * design.output_beats(), stalls)
 }
 
 /// A beat offered at the input.
@@ -45,12 +36,7 @@ pub struct Offer {
 }
 
 /// Offers `input` and takes `wanted` beats; the flag is the circuit's `error` at the end.
-pub fn drive(
-    design: &Design,
-    input: &[Offer],
-    wanted: usize,
-    stalls: &Stalls,
-) -> Result<(Vec<Beat>, bool), Stuck> {
+pub fn drive(design: &Design, input: &[Offer], wanted: usize, stalls: &Stalls) -> Result<Outcome, Stuck> {
     let mut sim = Sim::new(&design.top);
     sim.scramble(0x5eed);
     sim.reset();
@@ -85,5 +71,5 @@ pub fn drive(
         }
     }
     let error = sim.get(error) == 1;
-    Ok((out, error))
+    Ok(Outcome { beats: out, error })
 }

@@ -342,8 +342,7 @@ impl Progress {
         let w = self.window;
         let frame_beats = (w.map.height * w.map.width * w.pixel_beats()) as u64;
         let mut progress = false;
-        loop {
-            let Some(place) = output.moved.place(self.issued, stage.depth as u64) else { break };
+        while let Some(place) = output.moved.place(self.issued, stage.depth as u64) {
             let mut cycle = if self.issued == 0 { place } else { place.max(self.last_issue + 1) };
             let [oy, ox, replay, ky, kx] = self.at;
             let sizes =

@@ -16,9 +16,9 @@ fn words_and_cycles_agree_on_random_networks() {
         let design = Design::new(&network, &common::plan(&network, seed)).unwrap();
         let frames = common::frames(&network, 4, seed);
         let stalls = if seed % 2 == 0 { Stalls::NONE } else { Stalls::random(seed) };
-        let (beats, error) =
+        let outcome =
             netlist::run(&design, frames.view(), &stalls).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
-        assert_eq!(beats, design.expected(frames.view(), &stalls), "seed {seed}");
-        assert!(!error, "seed {seed}: error flag");
+        assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}");
+        assert!(!outcome.error, "seed {seed}: error flag");
     }
 }

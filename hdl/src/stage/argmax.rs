@@ -10,7 +10,7 @@ pub fn module(stage: &Stage, classes: usize) -> Module {
         "Label: index of the largest of {classes} scores, one a beat, the lowest index on ties.\n\
          Latency 2 from the last score, one score a cycle."
     );
-    let mut k = Kernel::new(&stage.name, &note);
+    let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, stage.input.bits);
     let outlet = Outlet::new(&mut k, stage.output.bits, stage.depth);
     let class = Counter::new(&mut k, "class", classes);

@@ -16,7 +16,7 @@ pub fn module(stage: &Stage, logits: &Logits) -> Module {
         to.bits,
         if to.signed { ", signed" } else { "" }
     );
-    let mut k = Kernel::new(&stage.name, &note);
+    let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, from.bits);
     let outlet = Outlet::new(&mut k, to.bits, stage.depth);
     let beat = inlet.take(&mut k, outlet.free);

@@ -52,7 +52,7 @@ impl Dot {
         (range.bits() as usize).min(self.bits)
     }
 
-    /// The module: `x` (level 0 in the low bits), `w`, `sum`.
+    /// The module: `x` (level 0 in the low bits), `w`, `dot`.
     pub fn module(&self) -> Module {
         let Dot { simd, level_bits, weight_bits, .. } = *self;
         let bits = self.result_bits();
@@ -64,13 +64,13 @@ impl Dot {
         };
         let note = format!(
             "Dot product of {simd} levels ({level_bits} bits) and {simd} weights ({weights}), element 0 in the low bits.\n\
-             sum = x[0] w[0] + ... modulo 2^{bits}: one adder tree a bit of the weights. Latency {latency}, interval 1."
+             dot = x[0] w[0] + ... modulo 2^{bits}: one adder tree a bit of the weights. Latency {latency}, interval 1."
         );
         let name = format!("dq_dot_s{simd}_x{level_bits}_w{weight_bits}_r{bits}");
         let mut k = Kernel::new(&name, &note);
         let x = k.input("x", simd * level_bits);
         let w = k.input("w", simd * weight_bits);
-        let sum = k.output("sum", bits);
+        let dot = k.output("dot", bits);
         let planes = if weight_bits == 1 { signs(self, x, w) } else { products(self, x, w) };
         let mut tree = Tree { k: &mut k, bits, level: 0 };
         let planes = tree.add_planes(planes);
@@ -78,7 +78,7 @@ impl Dot {
         let registers = tree.level / LEVELS;
         let result = fit(total.value, total.range.signed(), bits);
         assert!(registers as u64 == latency, "{name}: {registers} registers deep, not {latency}");
-        k.drive(sum, result);
+        k.drive(dot, result);
         k.build()
     }
 }

@@ -14,7 +14,7 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
          {sign}-extended to {padded}. Latency 1, one beat a cycle; holds {depth} beats.",
         lanes.bits
     );
-    let mut k = Kernel::new("dq_egress", &note);
+    let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, lanes.bits);
     let tdata = k.output("m_axis_tdata", padded);
     let tvalid = k.output("m_axis_tvalid", 1);

@@ -12,7 +12,7 @@ pub fn module(stage: &Stage, pixels: usize, chunks: usize) -> Module {
          Gives the {chunks} beats of sums with the last pixel. Latency 2, one input beat a cycle.",
         from.count
     );
-    let mut k = Kernel::new(&stage.name, &note);
+    let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, from.width());
     let outlet = Outlet::new(&mut k, to.width(), stage.depth);
     let chunk = Counter::new(&mut k, "chunk", chunks);
@@ -30,13 +30,14 @@ pub fn module(stage: &Stage, pixels: usize, chunks: usize) -> Module {
         lanes(x)
     } else {
         let first = k.wire("first", pixel.first());
-        let next = k.later("next_sums", to.width(), false);
+        let next = k.later("next_totals", to.width(), false);
         let write = Write { enable: beat.into(), addr: chunk.value(), data: next.into() };
-        let held = k.ram("sums", to.width(), chunks, Style::Auto, write, Read::Async { addr: chunk.value() });
+        let held =
+            k.ram("totals", to.width(), chunks, Style::Auto, write, Read::Async { addr: chunk.value() });
         let add = |(lane, x): (usize, Expr)| {
             let before = first.mux(lit(0, to.bits), held.lane(lane, to.bits));
             let before = k.wire(&format!("before{lane}"), before);
-            k.wire(&format!("sum{lane}"), before.add(x, to.bits)).expr()
+            k.wire(&format!("total{lane}"), before.add(x, to.bits)).expr()
         };
         let sums: Vec<Expr> = x.into_iter().enumerate().map(add).collect();
         k.drive(next, lanes(sums));

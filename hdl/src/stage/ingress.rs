@@ -14,7 +14,7 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
          Either sets error until reset; the frames that follow are not shifted.\n\
          Latency 1, one beat a cycle."
     );
-    let mut k = Kernel::new("dq_ingress", &note);
+    let mut k = Kernel::new(&stage.module_name(), &note);
     let tdata = k.input("s_axis_tdata", padded);
     let tvalid = k.input("s_axis_tvalid", 1);
     let tready = k.output("s_axis_tready", 1);

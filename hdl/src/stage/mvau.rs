@@ -18,7 +18,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
          Latency {} from the last beat of a fold, one beat a cycle.",
         stage.output.bits, stage.latency
     );
-    let mut g = Group::new(&stage.name, &note);
+    let mut g = Group::new(&stage.module_name(), &note);
     g.stream_in("s", stage.input.width());
     g.stream_out("m", stage.output.width());
     g.child("fetch", &fetch(stage, mvau, weights(mvau, layer, input)));
@@ -30,7 +30,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         g.child(&format!("pe{p}"), &dot);
         g.link("fetch.x", &format!("pe{p}.x"));
         g.link(&format!("fetch.w{p}"), &format!("pe{p}.w"));
-        g.link(&format!("pe{p}.sum"), &format!("accumulate.sum{p}"));
+        g.link(&format!("pe{p}.dot"), &format!("accumulate.dot{p}"));
     }
     for flag in ["spend", "dot_valid", "dot_first", "dot_last"] {
         g.link(&format!("fetch.{flag}"), &format!("accumulate.{flag}"));
@@ -124,7 +124,7 @@ fn accumulate(stage: &Stage, mvau: &Mvau, dot: Dot) -> Module {
         stage.name, mvau.pe
     );
     let mut k = Kernel::new(&format!("{}_accumulate", stage.name), &note);
-    let sums: Vec<_> = (0..mvau.pe).map(|p| k.input(&format!("sum{p}"), dot_bits)).collect();
+    let sums: Vec<_> = (0..mvau.pe).map(|p| k.input(&format!("dot{p}"), dot_bits)).collect();
     let flags = ["spend", "dot_valid", "dot_first", "dot_last"].map(|name| k.input(name, 1));
     let [spend, valid, first, last] = flags;
     let room = k.output("room", 1);

@@ -16,7 +16,7 @@ pub fn module(stage: &Stage, fold: Fold, taps: usize) -> Module {
          Latency 2 from the last of them, one input beat a cycle.",
         from.count, from.bits, to.bits
     );
-    let mut k = Kernel::new(&stage.name, &note);
+    let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, from.width());
     let outlet = Outlet::new(&mut k, to.width(), stage.depth);
     let tap = Counter::new(&mut k, "tap", taps);

@@ -13,7 +13,7 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     let falling = step.dir.contains(&-1);
     let bits = usize::from(step.bits);
     let search = Search { step, lanes: from.count, folds, bits, falling, range };
-    let mut k = Kernel::new(&stage.name, &note(stage, step, falling));
+    let mut k = Kernel::new(&stage.module_name(), &note(stage, step, falling));
     let inlet = Inlet::new(&mut k, from.width());
     let outlet = Outlet::new(&mut k, to.width(), stage.depth);
     let beat = inlet.take(&mut k, outlet.free);

@@ -10,7 +10,7 @@ use crate::rtl::{
 /// Windows of `w`.
 pub fn module(stage: &Stage, w: &Window) -> Module {
     let width = stage.input.width();
-    let mut k = Kernel::new(&stage.name, &note(stage, w));
+    let mut k = Kernel::new(&stage.module_name(), &note(stage, w));
     let inlet = Inlet::new(&mut k, width);
     let outlet = Outlet::new(&mut k, width, stage.depth);
     let store = Store::new(&mut k, &inlet, w);

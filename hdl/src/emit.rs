@@ -1,0 +1,61 @@
+//! Emission: the circuit of a design as named texts. Pure: no I/O, no dates, no paths; equal designs give equal bytes.
+
+use crate::design::Design;
+use crate::estimate::{self, Estimate};
+use crate::rtl;
+use crate::testbench;
+use crate::timing::Timing;
+use serde::{Deserialize, Serialize};
+
+pub use crate::rtl::File;
+
+/// Everything that is written into the output folder, and its key figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Emission {
+    /// Name of the circuit's top module.
+    pub top: &'static str,
+    /// `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `files.f` (the circuit's sources), `plan.json`,
+    /// `report.json`.
+    pub files: Vec<File>,
+    /// What `report.json` holds.
+    pub report: Report,
+}
+
+/// The key figures of a circuit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Content hash of the network.
+    pub network: String,
+    /// Clock in MHz that the plan assumes.
+    pub clock_mhz: u32,
+    /// Frames a second at that clock, rounded down.
+    pub frames_per_second: u64,
+    /// Latency and interval, in cycles.
+    pub timing: Timing,
+    /// Resources, by the model of [`crate::estimate`].
+    pub estimate: Estimate,
+}
+
+/// The circuit of `design`, its testbench, plan and figures.
+pub fn emit(design: &Design) -> Emission {
+    let network = dq_net::content_hash(&design.network);
+    let banner = format!("dq {}, network {network}", env!("CARGO_PKG_VERSION"));
+    let mut files = rtl::emit(&design.top, &banner)
+        .unwrap_or_else(|error| unreachable!("names are allotted once: {error}"));
+    let sources: String =
+        files.iter().filter(|f| f.name.ends_with(".v")).map(|f| f.name.clone() + "\n").collect();
+    files.extend(testbench::files(design, &banner));
+    files.push(File { name: "files.f".into(), text: sources });
+    files.push(File { name: "plan.json".into(), text: design.plan.to_json() });
+    let timing = design.timing();
+    let report = Report {
+        network,
+        clock_mhz: design.plan.clock_mhz,
+        frames_per_second: u64::from(design.plan.clock_mhz) * 1_000_000 / timing.interval,
+        timing,
+        estimate: estimate::estimate(&design.stages),
+    };
+    let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
+    files.push(File { name: "report.json".into(), text });
+    Emission { top: "top", files, report }
+}

@@ -1,0 +1,206 @@
+//! Resource estimates: a stated model of LUT4s, flip-flops, block RAMs and DSPs for each stage, from the pipeline alone.
+//! A guide for choosing a plan; synthesis has the last word. The weights of the model were fitted to Yosys
+//! (`synth_ecp5`) on emitted stages, see `tests/estimate.rs`.
+
+use crate::pipeline::{Kind, Mvau, Stage, Window};
+use crate::plan::Memory;
+use crate::rtl::addr_bits;
+use serde::{Deserialize, Serialize};
+
+/// Resources of a circuit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// All stages together.
+    pub total: Resources,
+    /// Each stage, in stream order.
+    pub stages: Vec<StageEstimate>,
+}
+
+/// Resources of one stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageEstimate {
+    /// Instance name.
+    pub stage: String,
+    /// Its resources.
+    pub resources: Resources,
+}
+
+/// Amounts of hardware.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// 4-input LUTs, those used as LUT RAM and LUT ROM included.
+    pub lut: u64,
+    /// Flip-flops.
+    pub ff: u64,
+    /// Block RAMs of 18 kbit.
+    pub bram: u64,
+    /// DSP blocks: none, products are LUT logic.
+    pub dsp: u64,
+}
+
+/// Bits of a block RAM, and the widest word that one takes.
+const BRAM_BITS: u64 = 18 * 1024;
+const BRAM_WIDTH: u64 = 36;
+/// Memories of fewer bits than this are LUT memories where the tools decide.
+const AUTO_BITS: u64 = 2048;
+
+/// The model applied to `stages`.
+pub fn estimate(stages: &[Stage]) -> Estimate {
+    let stages: Vec<StageEstimate> = stages
+        .iter()
+        .map(|stage| StageEstimate { stage: stage.name.clone(), resources: of_stage(stage) })
+        .collect();
+    let total = stages.iter().map(|s| s.resources).fold(Resources::default(), Resources::plus);
+    Estimate { total, stages }
+}
+
+impl Resources {
+    fn plus(self, other: Self) -> Self {
+        Resources {
+            lut: self.lut + other.lut,
+            ff: self.ff + other.ff,
+            bram: self.bram + other.bram,
+            dsp: self.dsp + other.dsp,
+        }
+    }
+
+    fn logic(lut: usize, ff: usize) -> Self {
+        Resources { lut: lut as u64, ff: ff as u64, ..Self::default() }
+    }
+}
+
+/// Resources of one stage.
+pub fn of_stage(stage: &Stage) -> Resources {
+    let (from, to) = (stage.input, stage.output);
+    let core = match &stage.kind {
+        Kind::Ingress { beats } => {
+            Resources::logic(from.width() + 2 * addr_bits(*beats) + 12, addr_bits(*beats) + 3)
+        }
+        Kind::Egress { beats } => Resources::logic(addr_bits(*beats) + 4, addr_bits(*beats)),
+        Kind::Narrow { ratio } => Resources::logic(to.width() * ratio.div_ceil(2) + 6, addr_bits(*ratio)),
+        Kind::Widen { ratio } => Resources::logic(8, to.width() - from.width() + addr_bits(*ratio)),
+        Kind::Window(window) => of_window(stage, window),
+        Kind::Mvau(mvau) => of_mvau(stage, mvau),
+        Kind::Step { folds } => of_step(stage, *folds),
+        Kind::Reduce { .. } => Resources::logic(2 * to.width() + 8, to.width() + 6),
+        Kind::GlobalSum { pixels, chunks } => {
+            Resources::logic(2 * to.width() + 10, to.width() + addr_bits(*pixels) + addr_bits(*chunks) + 1)
+                .plus(memory(to.width(), *chunks, Memory::Distributed))
+        }
+        Kind::Bias { classes } => Resources::logic(2 * to.bits + 6, to.bits + addr_bits(*classes) + 1),
+        Kind::ArgMax { classes } => {
+            Resources::logic(2 * from.bits + 8, from.bits + 2 * addr_bits(*classes) + 1)
+        }
+    };
+    let held = match stage.kind {
+        Kind::Narrow { .. } => from.width(),
+        Kind::Egress { .. } => from.width(),
+        _ => to.width(),
+    };
+    core.plus(fifo(held, stage.depth))
+}
+
+/// The output FIFO: LUT RAM, pointers, counts.
+fn fifo(width: usize, depth: usize) -> Resources {
+    let counters = 4 * addr_bits(depth) + 2;
+    memory(width, depth, Memory::Distributed).plus(Resources::logic(2 * counters + 6, counters))
+}
+
+/// A memory of `words` words.
+fn memory(width: usize, words: usize, style: Memory) -> Resources {
+    let (width, words) = (width as u64, words as u64);
+    let block = match style {
+        Memory::Block => true,
+        Memory::Distributed => false,
+        Memory::Auto => width * words > AUTO_BITS,
+    };
+    if block {
+        // A block of 18 kbit holds up to 36 bits side by side.
+        let deep = (BRAM_BITS / BRAM_WIDTH).max(1);
+        let bram =
+            if words <= deep { width.div_ceil(BRAM_WIDTH) } else { (width * words).div_ceil(BRAM_BITS) };
+        return Resources { bram, ..Resources::default() };
+    }
+    // 16 x 4 bits of LUT RAM in 4 LUTs and 2 of write logic, and a multiplexer of the banks.
+    let banks = words.div_ceil(16);
+    Resources { lut: width.div_ceil(4) * 6 * banks + width * (banks - 1) / 2, ..Resources::default() }
+}
+
+fn of_window(stage: &Stage, w: &Window) -> Resources {
+    let words = w.ring * w.map.width * w.pixel_beats();
+    let position =
+        addr_bits(w.map.height + w.ring) + addr_bits(w.map.width + w.columns.before + w.columns.after);
+    let address = addr_bits(words);
+    let loops: usize = [
+        w.output[0],
+        w.output[1],
+        w.groups,
+        w.folds,
+        w.chunks,
+        w.rows.kernel,
+        w.columns.kernel,
+        w.pixel_beats(),
+    ]
+    .iter()
+    .filter(|&&n| n > 1)
+    .map(|&n| addr_bits(n))
+    .sum();
+    let lut = 12 * position + 9 * address + 3 * loops + stage.output.width() + 40;
+    let ff = 3 * position + 4 * address + loops + 20;
+    Resources::logic(lut, ff).plus(memory(stage.output.width(), words, stage.memory))
+}
+
+fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
+    let Mvau { pe, simd, taps, folds, level_bits, weight_bits } = *mvau;
+    let planes = weight_bits.max(2);
+    // Each plane: a tree of simd − 1 adders of growing width; then the planes are joined at full width.
+    let (mut lut, mut ff, mut count, mut width, mut level) = (0, 0, simd, level_bits, 0);
+    while count > 1 {
+        width += 1;
+        lut += planes * (count / 2) * (width + 1);
+        count = count.div_ceil(2);
+        level += 1;
+        if level % 2 == 0 {
+            ff += planes * count * width;
+        }
+    }
+    lut += (planes - 1) * (width + planes);
+    ff += width + planes;
+    let acc = stage.output.bits;
+    let logic = Resources::logic(
+        pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
+        pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
+    );
+    let word = pe * simd * weight_bits;
+    logic.plus(rom(word, folds * taps, stage.memory))
+}
+
+fn of_step(stage: &Stage, folds: usize) -> Resources {
+    let (lanes, acc, bits) = (stage.input.count, stage.input.bits, stage.output.bits);
+    let rounds = bits.div_ceil(2);
+    let comparators: usize = (0..rounds).map(|round| (1 << 2.min(bits - 2 * round)) - 1).sum();
+    let logic = Resources::logic(
+        lanes * (comparators * (acc + 2) + 2 * bits) + 10,
+        lanes * rounds * (2 * acc + 2 * bits) + 2 * rounds * (1 + addr_bits(folds)),
+    );
+    (0..rounds).fold(logic, |sum, round| {
+        let word = ((1 << 2.min(bits - 2 * round)) - 1) * (acc + 1);
+        let words = folds << (2 * round);
+        let roms = if round == 0 {
+            rom(lanes * word, words, stage.memory)
+        } else {
+            let one = rom(word, words, stage.memory);
+            Resources { lut: one.lut * lanes as u64, bram: one.bram * lanes as u64, ..one }
+        };
+        sum.plus(roms)
+    })
+}
+
+/// A ROM: in LUTs 16 words of a bit each, and their multiplexer.
+fn rom(width: usize, words: usize, style: Memory) -> Resources {
+    let inside = memory(width, words, style);
+    if inside.bram > 0 {
+        return inside;
+    }
+    Resources::logic(width * (words.div_ceil(16) + words.div_ceil(16) / 3), width)
+}

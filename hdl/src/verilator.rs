@@ -1,0 +1,204 @@
+//! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout. A built simulator is kept
+//! in a cache folder under the hash of everything it was built from. Never looks at values.
+
+use crate::design::{Beat, Design, Outcome};
+use crate::emit::Emission;
+use crate::netlist::Offer;
+use crate::stalls::{Pattern, Stalls};
+use crate::tools::{self, Tool, ToolError};
+use ndarray::ArrayView4;
+use sha2::{Digest, Sha256};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use thiserror::Error;
+
+/// The driver: [`crate::stalls`] in C++.
+const HARNESS: &str = include_str!("harness.cpp");
+/// Options of the build; part of the cache's key.
+const OPTIONS: [&str; 14] = [
+    "--cc",
+    "--exe",
+    "--build",
+    "-j",
+    "0",
+    "--top-module",
+    "top",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "-CFLAGS",
+    "-O2",
+    // The precompiled header of Verilator's makefile does not suit every g++.
+    "-MAKEFLAGS",
+];
+const MAKE_FLAGS: &str = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=";
+
+/// Why Verilator gave no result.
+#[derive(Debug, Error)]
+pub enum VerilatorError {
+    /// Verilator is not there.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The operating system refused.
+    #[error("{path}: {action}: {source}", path = path.display())]
+    Io {
+        /// File, folder or program.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Verilator or the C++ compiler refused the design.
+    #[error("verilator could not build the design: {0}")]
+    Build(String),
+    /// The simulation stopped without a result.
+    #[error("the simulation failed ({status}): {message}")]
+    Run {
+        /// Exit status.
+        status: String,
+        /// What it said.
+        message: String,
+    },
+}
+
+/// A built simulator.
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    folder: PathBuf,
+}
+
+impl Simulator {
+    /// Builds the simulator of `emission` in a folder of its own below `cache`, or takes the one that is there.
+    pub fn build(emission: &Emission, cache: &Path) -> Result<Simulator, VerilatorError> {
+        let tool = tools::find("verilator")?;
+        let folder = cache.join(format!("dq-sim-{}", key(emission, &tool)));
+        if folder.join("obj_dir/Vtop").is_file() {
+            return Ok(Simulator { folder });
+        }
+        std::fs::create_dir_all(cache).map_err(at(cache, "creating"))?;
+        // Built beside its place and renamed, so that a broken build is never found again.
+        let work =
+            tempfile::Builder::new().prefix(".dq-sim-").tempdir_in(cache).map_err(at(cache, "creating"))?;
+        let write = |name: &str, text: &str| {
+            let path = work.path().join(name);
+            std::fs::write(&path, text).map_err(at(&path, "writing"))
+        };
+        for file in sources(emission) {
+            write(&file.name, &file.text)?;
+        }
+        write("harness.cpp", HARNESS)?;
+        let mut command = tool.command();
+        command.args(OPTIONS).arg(MAKE_FLAGS).args(["-f", "files.f", "harness.cpp"]).current_dir(work.path());
+        let output = command.output().map_err(at(&tool.program, "starting"))?;
+        if !output.status.success() {
+            return Err(VerilatorError::Build(tail(&output)));
+        }
+        let work = work.keep();
+        match std::fs::rename(&work, &folder) {
+            Ok(()) => Ok(Simulator { folder }),
+            // Another process was faster.
+            Err(_) if folder.join("obj_dir/Vtop").is_file() => {
+                std::fs::remove_dir_all(&work).map_err(at(&work, "removing"))?;
+                Ok(Simulator { folder })
+            }
+            Err(source) => Err(at(&folder, "renaming the build to")(source)),
+        }
+    }
+
+    /// Runs `frames` (frame × height × width × channels) back to back and gives every output beat and the error flag;
+    /// as [`crate::netlist::run`] does.
+    pub fn run(
+        &self,
+        design: &Design,
+        frames: ArrayView4<u8>,
+        stalls: &Stalls,
+    ) -> Result<Outcome, VerilatorError> {
+        self.drive(design, &design.offers(frames), frames.dim().0 * design.output_beats(), stalls)
+    }
+
+    /// Offers `input` and takes `wanted` beats; as [`crate::netlist::drive`] does.
+    pub fn drive(
+        &self,
+        design: &Design,
+        input: &[Offer],
+        wanted: usize,
+        stalls: &Stalls,
+    ) -> Result<Outcome, VerilatorError> {
+        let program = self.folder.join("obj_dir/Vtop");
+        // ROM images are read relative to the working folder.
+        let mut command = Command::new(program.canonicalize().map_err(at(&program, "finding"))?);
+        command.current_dir(&self.folder);
+        let pattern = |p: &Pattern| [p.seed.to_string(), p.closed.to_string(), p.block.to_string()];
+        command.args(pattern(&stalls.source)).args(pattern(&stalls.sink)).arg(wanted.to_string());
+        command.arg(design.input_words().to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(at(&program, "starting"))?;
+        let mut bytes = vec![];
+        for beat in input {
+            bytes.extend(beat.data.iter().chain([&u64::from(beat.last)]).flat_map(|word| word.to_le_bytes()));
+        }
+        let mut stdin = child.stdin.take().expect("piped");
+        // A simulator that fails closes its input early; its exit status tells more than the broken pipe.
+        let feed = std::thread::spawn(move || stdin.write_all(&bytes));
+        let output = child.wait_with_output().map_err(at(&program, "running"))?;
+        let fed = feed.join().expect("does not panic");
+        let failed = |message: String| VerilatorError::Run { status: output.status.to_string(), message };
+        if !output.status.success() {
+            return Err(failed(tail(&output)));
+        }
+        fed.map_err(at(&program, "feeding"))?;
+        let words: Vec<u64> = output
+            .stdout
+            .chunks_exact(8)
+            .map(|bytes| u64::from_le_bytes(bytes.try_into().expect("8 bytes")))
+            .collect();
+        if words.len() != 3 * wanted + 1 {
+            return Err(failed(format!("{} words of output, {} expected", words.len(), 3 * wanted + 1)));
+        }
+        let beats = words[..3 * wanted].chunks(3).map(|word| Beat {
+            cycle: word[0],
+            value: design.output_value(word[1]),
+            last: word[2] == 1,
+        });
+        Ok(Outcome { beats: beats.collect(), error: words[3 * wanted] == 1 })
+    }
+}
+
+/// What the simulator is built from.
+fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
+    emission.files.iter().filter(|file| !file.name.starts_with("tb") && !file.name.ends_with(".json"))
+}
+
+fn key(emission: &Emission, tool: &Tool) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text);
+    };
+    for file in sources(emission) {
+        add(&file.name);
+        add(&file.text);
+    }
+    add(HARNESS);
+    OPTIONS.iter().for_each(|option| add(option));
+    add(MAKE_FLAGS);
+    add(&tool.program.to_string_lossy());
+    hash.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The end of what a program said: its reason.
+fn tail(output: &Output) -> String {
+    let text = [output.stderr.as_slice(), output.stdout.as_slice()].concat();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text.lines().collect();
+    let errors: Vec<&str> = lines.iter().filter(|l| l.contains("rror")).take(12).copied().collect();
+    if errors.is_empty() { lines[lines.len().saturating_sub(12)..].join("\n") } else { errors.join("\n") }
+}
+
+fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> VerilatorError {
+    let path = path.to_path_buf();
+    move |source| VerilatorError::Io { path, action, source }
+}

@@ -1,0 +1,162 @@
+//! The emitted Verilog in the tools: no warning in any of them, words and cycles in Verilator as in the reference and
+//! the plan, the testbench passes.
+
+mod common;
+
+use dq_hdl::design::Design;
+use dq_hdl::emit::{Emission, emit};
+use dq_hdl::stalls::Stalls;
+use dq_hdl::tools::{self, Tool};
+use dq_hdl::verilator::Simulator;
+use dq_net::Network;
+use dq_net::random::{self, Options};
+use std::path::Path;
+use std::process::Command;
+
+/// Networks that together have every bit width and odd channel counts.
+fn networks() -> Vec<Network> {
+    let widths = [1, 2, 3, 4, 8];
+    let options =
+        |bits| Options { weight_bits: Some(bits), level_bits: Some(bits), max_side: 6, ..Options::default() };
+    let wide = Options { max_channels: 13, max_side: 4, ..Options::default() };
+    let narrow = widths
+        .iter()
+        .flat_map(|&bits| (0..2).map(move |i| random::network(u64::from(bits) * 100 + i, &options(bits))));
+    narrow.chain((7..10).map(|seed| random::network(seed, &wide))).collect()
+}
+
+fn design(network: &Network, seed: u64) -> (Design, Emission) {
+    let design = Design::new(network, &common::plan(network, seed)).unwrap();
+    let emission = emit(&design);
+    (design, emission)
+}
+
+fn write(emission: &Emission, folder: &Path) {
+    for file in &emission.files {
+        std::fs::write(folder.join(&file.name), &file.text).unwrap();
+    }
+}
+
+fn sources(emission: &Emission) -> Vec<&str> {
+    emission.files.iter().map(|f| f.name.as_str()).filter(|n| n.ends_with(".v") && *n != "tb.v").collect()
+}
+
+/// Runs a tool that must succeed without saying a word of warning.
+fn quiet(command: &mut Command, what: &str) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{what}: {text}");
+    assert!(!text.to_lowercase().contains("warning"), "{what}: {text}");
+    text
+}
+
+fn in_folder(tool: &Tool, folder: &Path) -> Command {
+    let mut command = tool.command();
+    command.current_dir(folder);
+    command
+}
+
+#[test]
+fn verilator_gives_the_same_words_and_cycles() {
+    let Some(_) = tools::require("verilator") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    for (seed, network) in networks().iter().enumerate().step_by(4) {
+        let seed = seed as u64;
+        let (design, emission) = design(network, seed);
+        let simulator = Simulator::build(&emission, cache.path()).unwrap();
+        let frames = common::frames(network, 5, seed);
+        for stalls in [Stalls::NONE, Stalls::random(seed), Stalls::random(seed + 1)] {
+            let outcome = simulator.run(&design, frames.view(), &stalls).unwrap();
+            assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}, {stalls:?}");
+            assert!(!outcome.error);
+        }
+    }
+}
+
+#[test]
+fn the_testbench_passes_and_can_fail() {
+    let Some(verilator) = tools::require("verilator") else { return };
+    let network = random::network(5, &Options::default());
+    let (_, emission) = design(&network, 5);
+    let folder = tempfile::tempdir().unwrap();
+    write(&emission, folder.path());
+    // Delays are C++ coroutines.
+    let build = [
+        "--binary",
+        "-Wall",
+        "-j",
+        "0",
+        "-CFLAGS",
+        "-std=c++20 -fcoroutines",
+        "--top-module",
+        "tb",
+        "-MAKEFLAGS",
+    ];
+    let mut command = in_folder(&verilator, folder.path());
+    command.args(build).arg("CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=").args(["-f", "files.f", "tb.v"]);
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && !text.contains("%Warning"), "{text}");
+    let run = || {
+        let output =
+            Command::new(folder.path().join("obj_dir/Vtb")).current_dir(folder.path()).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(run().contains("PASS"), "{}", run());
+    // A wrong expectation is found: the last word, flipped.
+    let path = folder.path().join("tb_output.mem");
+    let words = std::fs::read_to_string(&path).unwrap();
+    let flipped = match words.trim_end().strip_suffix('0') {
+        Some(head) => format!("{head}1\n"),
+        None => format!("{}0\n", &words.trim_end()[..words.trim_end().len() - 1]),
+    };
+    std::fs::write(&path, flipped).unwrap();
+    assert!(run().contains("FAIL") && !run().contains("PASS"), "{}", run());
+}
+
+#[test]
+fn verilator_finds_nothing_to_warn_of() {
+    let Some(verilator) = tools::require("verilator") else { return };
+    for (seed, network) in networks().iter().enumerate() {
+        let (_, emission) = design(network, seed as u64);
+        let folder = tempfile::tempdir().unwrap();
+        write(&emission, folder.path());
+        let mut command = in_folder(&verilator, folder.path());
+        quiet(command.args(["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"]), &network.name);
+        let mut command = in_folder(&verilator, folder.path());
+        let bench = ["--lint-only", "-Wall", "--timing", "--top-module", "tb", "-f", "files.f", "tb.v"];
+        quiet(command.args(bench), &network.name);
+    }
+}
+
+#[test]
+fn yosys_finds_nothing_to_warn_of() {
+    let Some(yosys) = tools::require("yosys") else { return };
+    for (seed, network) in networks().iter().enumerate().step_by(2) {
+        let (_, emission) = design(network, seed as u64);
+        let folder = tempfile::tempdir().unwrap();
+        write(&emission, folder.path());
+        let script = format!(
+            "read_verilog {}; hierarchy -check -top top; proc; check -assert; memory_collect; check -assert",
+            sources(&emission).join(" ")
+        );
+        quiet(in_folder(&yosys, folder.path()).args(["-p", &script]), &network.name);
+    }
+}
+
+#[test]
+fn icarus_finds_nothing_to_warn_of_and_runs_the_testbench() {
+    let Some(icarus) = tools::require("iverilog") else { return };
+    for (seed, network) in networks().iter().enumerate() {
+        let (_, emission) = design(network, seed as u64);
+        let folder = tempfile::tempdir().unwrap();
+        write(&emission, folder.path());
+        let mut command = in_folder(&icarus, folder.path());
+        quiet(
+            command.args(["-g2005", "-Wall", "-s", "tb", "-o", "tb.vvp", "-c", "files.f", "tb.v"]),
+            &network.name,
+        );
+        let output = Command::new(folder.path().join("tb.vvp")).current_dir(folder.path()).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("PASS"), "{}", network.name);
+    }
+}
