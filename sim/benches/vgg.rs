@@ -1,5 +1,6 @@
 //! Images per second of the engine and of its gradient on a CIFAR-sized VGG of 38.6 million multiply-accumulates, 4-bit
-//! weights and levels: `cargo bench -p dq-sim`. Prints the median of a few runs, for each kernel.
+//! weights and levels: `cargo bench -p dq-sim`. Prints the median of a few runs, for each kernel, or for those whose names
+//! are given (`cargo bench -p dq-sim -- avx2`).
 
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Range, Shape};
@@ -14,7 +15,9 @@ fn main() {
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
     let threads = rayon::current_num_threads();
     println!("{:.1} MMAC, {threads} threads, median of {RUNS} runs, images/s", macs as f64 / 1e6);
-    for kernel in Kernel::available() {
+    let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |kernel: &Kernel| named.is_empty() || named.iter().any(|name| name == kernel.name());
+    for kernel in Kernel::available().into_iter().filter(wanted) {
         let engine = Engine::with_kernel(&network, kernel);
         let (batch, few) = if kernel == Kernel::Portable { (64, 16) } else { (1024, 128) };
         let images = Array4::from_shape_fn((batch, 32, 32, 3), |(b, y, x, c)| {
@@ -80,7 +83,7 @@ fn step(channels: usize, inputs: usize) -> Step {
     let scale = if inputs == 3 { 600.0 } else { 20.0 * (inputs as f64).sqrt() };
     let gain: Vec<f64> = (0..channels).map(|c| (1.0 + c as f64 / 50.0) / scale).collect();
     let thresholds =
-        Array2::from_shape_fn((channels, 15), |(c, t)| ((t as f64 - 4.3) / gain[c]).ceil() as i64);
+        Array2::from_shape_fn((channels, 15), |(c, t)| ((t as f64 - 4.3137) / gain[c]).ceil() as i64);
     let dir = vec![1; channels];
     let input = Range::new(-7 * 255 * 9 * inputs as i64, 7 * 255 * 9 * inputs as i64);
     let thresholds = Step::clip_thresholds(&thresholds, &dir, input);

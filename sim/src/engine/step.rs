@@ -1,6 +1,6 @@
 //! The Step, fast: as an integer affine `clamp((acc·mul + add) >> shift)` where that is the same function, else by
 //! counting or searching thresholds. The affine form is solved for, not fitted: it meets every threshold from both
-//! sides, and both forms are monotone, so they agree on every accumulator.
+//! sides, and both forms are monotone, so they agree on every accumulator. Floats play no part in it.
 
 use crate::kernel::{Kernel, multiversion};
 use dq_net::Range;
@@ -40,6 +40,8 @@ struct Affine {
     add: Vec<i32>,
     shift: u32,
     top: i32,
+    /// Channels without an affine form: their directions and thresholds, searched afterwards.
+    odd: Vec<(usize, i32, Vec<i32>)>,
 }
 
 impl FastStep {
@@ -68,7 +70,15 @@ impl FastStep {
     pub fn run(&self, kernel: Kernel, acc: &[i32], levels: &mut [u8]) {
         assert_eq!(acc.len(), levels.len());
         match &self.form {
-            Form::Affine(affine) => run_affine(kernel, affine, acc, levels),
+            Form::Affine(affine) => {
+                run_affine(kernel, affine, acc, levels);
+                for (c, dir, thresholds) in &affine.odd {
+                    let pixels = acc[*c..].iter().step_by(self.channels);
+                    for (acc, level) in pixels.zip(levels[*c..].iter_mut().step_by(self.channels)) {
+                        *level = search(thresholds, dir * acc);
+                    }
+                }
+            }
             Form::Count { dir, thresholds, count } => {
                 run_count(kernel, dir, thresholds, *count, acc, levels);
             }
@@ -76,8 +86,7 @@ impl FastStep {
                 let pixels = acc.chunks_exact(self.channels).zip(levels.chunks_exact_mut(self.channels));
                 for (acc, levels) in pixels {
                     for (c, (level, acc)) in levels.iter_mut().zip(acc).enumerate() {
-                        let directed = dir[c] * acc;
-                        *level = thresholds[c].partition_point(|&t| t <= directed) as u8;
+                        *level = search(&thresholds[c], dir[c] * acc);
                     }
                 }
             }
@@ -85,32 +94,35 @@ impl FastStep {
     }
 }
 
+/// How many of the ascending `thresholds` the directed accumulator has reached.
+fn search(thresholds: &[i32], directed: i32) -> u8 {
+    thresholds.partition_point(|&t| t <= directed) as u8
+}
+
 impl Affine {
-    /// The affine form of `step`, if there is one for every channel.
+    /// The affine form of `step`, if there is one for most channels.
     fn solve(step: &Step, input: Range) -> Option<Self> {
         let channels = step.dir.len();
         // Room for a level, one more, and a sign.
         let shift = 29 - u32::from(step.bits);
         let top = step.thresholds.dim().1 as i32;
-        let mut found = Self { lo: vec![], hi: vec![], mul: vec![], add: vec![], shift, top };
+        let mut found = Self { lo: vec![], hi: vec![], mul: vec![], add: vec![], shift, top, odd: vec![] };
         for c in 0..channels {
             let range = input.directed(step.dir[c]);
             let row: Vec<i64> = step.thresholds.row(c).iter().map(|&t| t.into()).collect();
             let (first, last) = (row[0], row[row.len() - 1]);
-            let inner: Vec<i64> = row.iter().copied().filter(|t| *t > range.lo && *t <= range.hi).collect();
-            let spread = match inner[..] {
-                [a, .., b] if b > a => (inner.len() - 1) as f64 / (b - a) as f64,
-                _ => 0.0,
-            };
             let lo = (first - 1).clamp(range.lo, range.hi);
             let hi = last.clamp(range.lo, range.hi);
             let fits = |mul: i64, add: i64| [lo, hi].iter().all(|x| i32::try_from(mul * x + add).is_ok());
-            let slopes =
-                [step.surrogate.gain[c].abs(), spread, 0.0].into_iter().filter(|slope| *slope < 1024.0);
-            let (mul, add) = slopes
-                .map(|slope| (slope * f64::from(1u32 << shift)).round() as i64)
+            let solution = slopes(&row, range, shift)
+                .into_iter()
+                .flatten()
                 .filter_map(|mul| Some((mul, offset(&row, range, mul, shift)?)))
-                .find(|&(mul, add)| fits(mul, add))?;
+                .find(|&(mul, add)| fits(mul, add));
+            if solution.is_none() {
+                found.odd.push((c, step.dir[c].into(), step.thresholds.row(c).to_vec()));
+            }
+            let (mul, add) = solution.unwrap_or((0, 0));
             let forward = step.dir[c] > 0;
             found.lo.push(if forward { lo } else { -hi } as i32);
             found.hi.push(if forward { hi } else { -lo } as i32);
@@ -118,8 +130,29 @@ impl Affine {
             found.mul.push(if forward { mul } else { -mul } as i32);
             found.add.push(add as i32);
         }
-        Some(found)
+        (found.odd.len() * 8 <= channels).then_some(found)
     }
+}
+
+/// Slopes for which some offset meets every threshold from both sides: the middle of the interval of all of them, and its
+/// lower end. For each pair t, u of thresholds, `x·mul + add` is at least `t << shift` at T[t] and below `u << shift` at
+/// T[u] − 1; eliminating `add` leaves bounds of `mul`.
+fn slopes(row: &[i64], range: Range, shift: u32) -> Option<[i64; 2]> {
+    let (mut least, mut most) = (0, i64::MAX);
+    for (t, &upper) in row.iter().enumerate().filter(|(_, t)| **t <= range.hi) {
+        for (u, &lower) in row.iter().enumerate().filter(|(_, u)| **u > range.lo) {
+            // mul·(T[t] − T[u] + 1) ≥ ((t − u) << shift) + 1
+            let (run, rise) = (upper - lower + 1, ((t as i64 - u as i64) << shift) + 1);
+            match run {
+                1.. => least = least.max(rise.div_euclid(run) + i64::from(rise.rem_euclid(run) > 0)),
+                0 if rise > 0 => return None,
+                0 => {}
+                _ => most = most.min((-rise).div_euclid(-run)),
+            }
+        }
+    }
+    let middle = if most == i64::MAX { least } else { least + (most - least) / 2 };
+    (least <= most).then_some([middle, least])
 }
 
 /// An `add` with which `x·mul + add ≥ t << shift` exactly from threshold `t` on, for every `x` in `range`.
@@ -215,6 +248,25 @@ mod tests {
         Step { bits, dir, thresholds, surrogate }
     }
 
+    #[test]
+    fn a_few_channels_that_are_not_affine_are_searched() {
+        for bits in 2..=8 {
+            let range = Range::new(-300, 400);
+            let mut step = trained(bits, &[0.0213; 19], &[1.017; 19], range);
+            step.dir[7] = -1;
+            for c in [3, 7] {
+                let last = step.thresholds.dim().1 as i32 - 1;
+                let bend = |t: i32| -290 + t * t * 600 / (last * last);
+                (0..=last).for_each(|t| step.thresholds[[c, t as usize]] = bend(t));
+            }
+            match FastStep::new(&step, range).form {
+                Form::Affine(form) => assert_eq!(form.odd.len(), 2, "{bits} bits"),
+                _ => panic!("{bits} bits: two of nineteen"),
+            }
+            agrees(&step, range);
+        }
+    }
+
     fn agrees(step: &Step, range: Range) {
         let fast = FastStep::new(step, range);
         let channels = step.dir.len();
@@ -237,7 +289,7 @@ mod tests {
             let gains = [0.0131, 0.8017, 30.1, -0.0203, 0.0, 0.0011, -0.4013, 0.0071];
             let biases = [1.703, -3.011, 2.031, 4.407, 3.3, 5.903, -7.017, 40.0];
             let step = trained(bits, &gains, &biases, range);
-            assert!(matches!(FastStep::new(&step, range).form, Form::Affine(_)), "{bits} bits");
+            assert!(matches!(&FastStep::new(&step, range).form, Form::Affine(form) if form.odd.is_empty()));
             agrees(&step, range);
         }
     }

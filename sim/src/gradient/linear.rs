@@ -1,7 +1,7 @@
 //! Conv and Dense as real linear maps, forward and transposed: the backward pass, float networks and norms.
 
 use crate::kernel::Kernel;
-use crate::kernel::real::{PackedReal, Real};
+use crate::kernel::real::{PackedReal, Real, product};
 use crate::windows::Windows;
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
@@ -85,7 +85,7 @@ impl<T: Real> RealLinear<T> {
             self.windows.starts(t * TILE..pixels.min((t + 1) * TILE), &mut starts);
             for (group, (runs, weights)) in self.groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
-                T::product(kernel, &framed, &starts, runs, weights, tile, channels);
+                product(kernel, &framed, &starts, runs, weights, tile, channels);
             }
         }
         out

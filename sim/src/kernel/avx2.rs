@@ -1,25 +1,25 @@
-//! Integer micro-kernel for AVX2. Exact: where two products could leave an i16, the levels' top bit goes separately.
+//! Micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the levels' top bit goes
+//! separately. The float one takes one fused multiply-add a tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
+use super::real;
 use std::arch::x86_64::*;
 
-/// Up to 4 leading rows of `tile` against its one panel.
+/// Up to 4 leading rows of `tile` against its one panel: writes their sums and returns how many rows.
 ///
 /// # Safety
 /// The machine has AVX2, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn micro(tile: Tile, wide_pairs: bool) -> (usize, [i32; MAX_SUMS]) {
-    let mut sums = [0; MAX_SUMS];
+pub(super) unsafe fn micro(tile: Tile, wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
     // SAFETY: the caller's promise covers every row.
-    let count = unsafe {
+    unsafe {
         match (tile.rows.len() >= 4, wide_pairs) {
-            (true, false) => rows::<4, false>(tile, &mut sums),
-            (true, true) => rows::<4, true>(tile, &mut sums),
-            (false, false) => rows::<1, false>(tile, &mut sums),
-            (false, true) => rows::<1, true>(tile, &mut sums),
+            (true, false) => rows::<4, false>(tile, sums),
+            (true, true) => rows::<4, true>(tile, sums),
+            (false, false) => rows::<1, false>(tile, sums),
+            (false, true) => rows::<1, true>(tile, sums),
         }
-    };
-    (count, sums)
+    }
 }
 
 /// # Safety
@@ -62,4 +62,46 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MA
         }
     }
     R
+}
+
+/// 6 rows or 1 of `tile` against its panel.
+///
+/// # Safety
+/// The machine has AVX2 and FMA, and every window of `tile` lies within its input.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
+    // SAFETY: the caller's promise covers every row.
+    unsafe {
+        match sums.len() {
+            6 => rows_f32::<6>(tile, sums),
+            _ => rows_f32::<1>(tile, sums),
+        }
+    }
+}
+
+/// # Safety
+/// As [`micro_f32`], with at least `R` rows.
+#[target_feature(enable = "avx2,fma")]
+unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
+    let mut acc = [[_mm256_setzero_ps(); 2]; R];
+    let starts: [*const f32; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+    let mut panel = tile.panel.as_ptr();
+    for &run in tile.runs {
+        for k in 0..tile.run {
+            // SAFETY: the panel holds runs × run × 16 values; windows lie within the input (promised).
+            unsafe {
+                let b = [_mm256_loadu_ps(panel), _mm256_loadu_ps(panel.add(8))];
+                panel = panel.add(LANES);
+                for (acc, start) in acc.iter_mut().zip(starts) {
+                    let a = _mm256_set1_ps(*start.add(run + k));
+                    acc[0] = _mm256_fmadd_ps(a, b[0], acc[0]);
+                    acc[1] = _mm256_fmadd_ps(a, b[1], acc[1]);
+                }
+            }
+        }
+    }
+    for (half, lanes) in acc.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
+        // SAFETY: eight f32 are one register.
+        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), *half) };
+    }
 }

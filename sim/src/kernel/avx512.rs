@@ -1,27 +1,28 @@
-//! Integer micro-kernel for AVX-512 VNNI: `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation.
+//! Micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation; floats take
+//! one fused multiply-add a tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
+use super::real;
 use std::arch::x86_64::*;
 
-/// Up to 12 leading rows of `tile` against its `width` panels (1 or 2).
+/// Up to 12 leading rows of `tile` against its `width` panels (1 or 2): writes their sums and returns how
+/// many rows.
 ///
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn micro(tile: Tile, width: usize) -> (usize, [i32; MAX_SUMS]) {
-    let mut sums = [0; MAX_SUMS];
+pub(super) unsafe fn micro(tile: Tile, width: usize, sums: &mut [i32; MAX_SUMS]) -> usize {
     // SAFETY: the caller's promise covers every row.
-    let count = unsafe {
+    unsafe {
         match (tile.rows.len(), width) {
-            (12.., 2) => rows::<12, 2>(tile, &mut sums),
-            (4.., 2) => rows::<4, 2>(tile, &mut sums),
-            (_, 2) => rows::<1, 2>(tile, &mut sums),
-            (12.., _) => rows::<12, 1>(tile, &mut sums),
-            (4.., _) => rows::<4, 1>(tile, &mut sums),
-            _ => rows::<1, 1>(tile, &mut sums),
+            (12.., 2) => rows::<12, 2>(tile, sums),
+            (4.., 2) => rows::<4, 2>(tile, sums),
+            (_, 2) => rows::<1, 2>(tile, sums),
+            (12.., _) => rows::<12, 1>(tile, sums),
+            (4.., _) => rows::<4, 1>(tile, sums),
+            _ => rows::<1, 1>(tile, sums),
         }
-    };
-    (count, sums)
+    }
 }
 
 /// # Safety
@@ -54,4 +55,44 @@ unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_
         unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *acc) };
     }
     R
+}
+
+/// 12 rows or 1 of `tile` against its panel.
+///
+/// # Safety
+/// The machine has AVX-512 F, and every window of `tile` lies within its input.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
+    // SAFETY: the caller's promise covers every row.
+    unsafe {
+        match sums.len() {
+            12 => rows_f32::<12>(tile, sums),
+            _ => rows_f32::<1>(tile, sums),
+        }
+    }
+}
+
+/// # Safety
+/// As [`micro_f32`], with at least `R` rows.
+#[target_feature(enable = "avx512f")]
+unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
+    let mut acc = [_mm512_setzero_ps(); R];
+    let starts: [*const f32; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+    let mut panel = tile.panel.as_ptr();
+    for &run in tile.runs {
+        for k in 0..tile.run {
+            // SAFETY: the panel holds runs × run × 16 values; windows lie within the input (promised).
+            unsafe {
+                let b = _mm512_loadu_ps(panel);
+                panel = panel.add(LANES);
+                for (acc, start) in acc.iter_mut().zip(starts) {
+                    *acc = _mm512_fmadd_ps(_mm512_set1_ps(*start.add(run + k)), b, *acc);
+                }
+            }
+        }
+    }
+    for (acc, lanes) in acc.iter().zip(sums) {
+        // SAFETY: sixteen f32 are one register.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), *acc) };
+    }
 }

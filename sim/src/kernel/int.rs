@@ -78,6 +78,7 @@ pub(crate) fn product(
     assert!(last + weights.run_bytes() <= input.len(), "a window leaves the feature map");
     assert_eq!(runs.len(), weights.runs);
     let panels = weights.outputs.div_ceil(LANES);
+    let mut sums = [0; MAX_SUMS];
     let mut panel = 0;
     while panel < panels {
         let width = if kernel == Kernel::Avx512 && panel + 2 <= panels { 2 } else { 1 };
@@ -91,7 +92,8 @@ pub(crate) fn product(
         };
         let mut row = 0;
         while row < rows.len() {
-            let (count, sums) = micro(kernel, Tile { rows: &rows[row..], ..tile }, width, weights.wide_pairs);
+            let tile = Tile { rows: &rows[row..], ..tile };
+            let count = micro(kernel, tile, width, weights.wide_pairs, &mut sums);
             let first = panel * LANES;
             let columns = (weights.outputs - first).min(width * LANES);
             for r in 0..count {
@@ -107,35 +109,35 @@ pub(crate) fn product(
 /// Most accumulators of a micro-kernel: 12 rows × 2 panels.
 pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
 
-/// Some leading rows of `tile` against its panels: how many rows, and their sums (row × panel × lane).
+/// Some leading rows of `tile` against its panels: writes their sums (row × panel × lane) and returns how many rows.
 #[inline(always)]
-fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool) -> (usize, [i32; MAX_SUMS]) {
+fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
     match kernel {
         // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx512 => unsafe { super::avx512::micro(tile, _width) },
+        Kernel::Avx512 => unsafe { super::avx512::micro(tile, _width, sums) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Avx2 => unsafe { super::avx2::micro(tile, _wide_pairs) },
-        _ => portable(tile),
+        Kernel::Avx2 => unsafe { super::avx2::micro(tile, _wide_pairs, sums) },
+        _ => portable(tile, sums),
     }
 }
 
 /// One row against one panel.
-fn portable(tile: Tile) -> (usize, [i32; MAX_SUMS]) {
-    let mut sums = [0; MAX_SUMS];
-    let (first, _) = sums.split_at_mut(LANES);
+fn portable(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+    let mut acc = [0; LANES];
     for (s, panel) in tile.panels.chunks_exact(tile.quads * LANES * 4).enumerate() {
         let run = &tile.input[tile.rows[0] + tile.runs[s]..][..tile.quads * 4];
         for (a, b) in run.chunks_exact(4).zip(panel.chunks_exact(LANES * 4)) {
-            for (sum, taps) in first.iter_mut().zip(b.chunks_exact(4)) {
+            for (sum, taps) in acc.iter_mut().zip(b.chunks_exact(4)) {
                 for q in 0..4 {
                     *sum += i32::from(a[q]) * i32::from(taps[q]);
                 }
             }
         }
     }
-    (1, sums)
+    sums[..LANES].copy_from_slice(&acc);
+    1
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 use super::{Kernel, multiversion};
 
 /// Outputs in a panel.
-const LANES: usize = 16;
-/// Rows of a micro-kernel.
-const ROWS: usize = 6;
+pub(super) const LANES: usize = 16;
+/// Most rows of a micro-kernel.
+const MAX_ROWS: usize = 12;
 
 /// Weights in the order in which the kernel reads them: panel × run × tap × 16 outputs, zeros at the edges.
 pub(crate) struct PackedReal<T> {
@@ -15,63 +15,6 @@ pub(crate) struct PackedReal<T> {
     runs: usize,
     run: usize,
 }
-
-/// f32 or f64.
-pub(crate) trait Real: Copy + Default + Send + Sync {
-    /// `self · b + c`, rounded once.
-    fn fused(self, b: Self, c: Self) -> Self;
-
-    /// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
-    ///
-    /// # Panics
-    /// If a window would leave `input`, or a row `out`.
-    fn product(
-        kernel: Kernel,
-        input: &[Self],
-        rows: &[usize],
-        runs: &[usize],
-        weights: &PackedReal<Self>,
-        out: &mut [Self],
-        stride: usize,
-    );
-}
-
-macro_rules! real {
-    ($type:ty, $product:ident) => {
-        impl Real for $type {
-            #[inline(always)]
-            fn fused(self, b: Self, c: Self) -> Self {
-                self.mul_add(b, c)
-            }
-
-            fn product(
-                kernel: Kernel,
-                input: &[Self],
-                rows: &[usize],
-                runs: &[usize],
-                weights: &PackedReal<Self>,
-                out: &mut [Self],
-                stride: usize,
-            ) {
-                $product(kernel, input, rows, runs, weights, out, stride);
-            }
-        }
-
-        multiversion! {
-            fn $product = product(
-                input: &[$type],
-                rows: &[usize],
-                runs: &[usize],
-                weights: &PackedReal<$type>,
-                out: &mut [$type],
-                stride: usize,
-            )
-        }
-    };
-}
-
-real!(f32, product_f32);
-real!(f64, product_f64);
 
 impl<T: Real> PackedReal<T> {
     /// `weight(output, run, k)` for `runs` runs of `run` taps.
@@ -87,8 +30,85 @@ impl<T: Real> PackedReal<T> {
     }
 }
 
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, against one packed panel.
+#[derive(Clone, Copy)]
+pub(crate) struct Tile<'a, T> {
+    pub input: &'a [T],
+    pub rows: &'a [usize],
+    pub runs: &'a [usize],
+    pub run: usize,
+    pub panel: &'a [T],
+}
+
+/// f32 or f64.
+pub(crate) trait Real: Copy + Default + Send + Sync {
+    /// `self · b + c`, rounded once.
+    fn fused(self, b: Self, c: Self) -> Self;
+
+    /// Rows of `kernel`'s micro-kernel.
+    fn rows(kernel: Kernel) -> usize;
+
+    /// The first `sums.len()` rows of `tile` against its panel: 1 row, or [`Real::rows`]. [`product`] checked every window.
+    fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]);
+}
+
+impl Real for f32 {
+    #[inline(always)]
+    fn fused(self, b: Self, c: Self) -> Self {
+        self.mul_add(b, c)
+    }
+
+    fn rows(kernel: Kernel) -> usize {
+        match kernel {
+            Kernel::Portable => 1,
+            Kernel::Avx2 => 6,
+            Kernel::Avx512 => 12,
+        }
+    }
+
+    fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]) {
+        match kernel {
+            // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { super::avx512::micro_f32(tile, sums) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { super::avx2::micro_f32(tile, sums) },
+            _ => plain::<f32, 1>(tile, sums),
+        }
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn fused(self, b: Self, c: Self) -> Self {
+        self.mul_add(b, c)
+    }
+
+    fn rows(_: Kernel) -> usize {
+        2
+    }
+
+    fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]) {
+        plain_f64(kernel, tile, sums);
+    }
+}
+
+multiversion! {
+    fn plain_f64 = either_f64(tile: Tile<f64>, sums: &mut [[f64; LANES]])
+}
+
 #[inline(always)]
-fn product<T: Real>(
+fn either_f64(tile: Tile<f64>, sums: &mut [[f64; LANES]]) {
+    if sums.len() == 2 { plain::<f64, 2>(tile, sums) } else { plain::<f64, 1>(tile, sums) }
+}
+
+/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
+///
+/// # Panics
+/// If a window would leave `input`, or a row `out`.
+pub(crate) fn product<T: Real>(
+    kernel: Kernel,
     input: &[T],
     rows: &[usize],
     runs: &[usize],
@@ -99,20 +119,15 @@ fn product<T: Real>(
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.run <= input.len(), "a window leaves the feature map");
     assert_eq!(runs.len(), weights.runs);
+    let mut sums = [[T::default(); LANES]; MAX_ROWS];
     for (p, panel) in weights.data.chunks_exact(weights.runs * weights.run * LANES).enumerate() {
         let columns = (weights.outputs - p * LANES).min(LANES);
         let mut row = 0;
         while row < rows.len() {
-            let count = if rows.len() - row >= ROWS { ROWS } else { 1 };
-            let sums = match count {
-                ROWS => micro::<T, ROWS>(input, &rows[row..], runs, weights.run, panel),
-                _ => {
-                    let mut sums = [[T::default(); LANES]; ROWS];
-                    sums[0] = micro::<T, 1>(input, &rows[row..], runs, weights.run, panel)[0];
-                    sums
-                }
-            };
-            for (r, lanes) in sums.iter().enumerate().take(count) {
+            let count = if rows.len() - row >= T::rows(kernel) { T::rows(kernel) } else { 1 };
+            let tile = Tile { input, rows: &rows[row..], runs, run: weights.run, panel };
+            T::micro(kernel, tile, &mut sums[..count]);
+            for (r, lanes) in sums[..count].iter().enumerate() {
                 let at = (row + r) * stride + p * LANES;
                 out[at..at + columns].copy_from_slice(&lanes[..columns]);
             }
@@ -121,18 +136,12 @@ fn product<T: Real>(
     }
 }
 
-/// `R` leading rows against one panel.
+/// `R` rows in plain loops, vectorized by the compiler.
 #[inline(always)]
-fn micro<T: Real, const R: usize>(
-    input: &[T],
-    rows: &[usize],
-    runs: &[usize],
-    run: usize,
-    panel: &[T],
-) -> [[T; LANES]; R] {
+fn plain<T: Real, const R: usize>(tile: Tile<T>, sums: &mut [[T; LANES]]) {
     let mut acc = [[T::default(); LANES]; R];
-    for (start, panel) in runs.iter().zip(panel.chunks_exact(run * LANES)) {
-        let windows: [&[T]; R] = std::array::from_fn(|r| &input[rows[r] + start..][..run]);
+    for (start, panel) in tile.runs.iter().zip(tile.panel.chunks_exact(tile.run * LANES)) {
+        let windows: [&[T]; R] = std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.run]);
         for (k, b) in panel.chunks_exact(LANES).enumerate() {
             for (acc, window) in acc.iter_mut().zip(windows) {
                 let a = window[k];
@@ -142,5 +151,5 @@ fn micro<T: Real, const R: usize>(
             }
         }
     }
-    acc
+    sums.copy_from_slice(&acc);
 }
