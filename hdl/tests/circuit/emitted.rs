@@ -1,8 +1,7 @@
 //! The emitted Verilog in the tools: no warning in any of them, words and cycles in Verilator as in the reference and
 //! the plan, the testbench passes.
 
-mod common;
-
+use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::stalls::Stalls;

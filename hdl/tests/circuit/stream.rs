@@ -1,7 +1,6 @@
 //! The edges of the stream: frames whose `tlast` comes early or late, and a plan that does not fit.
 
-mod common;
-
+use crate::common;
 use dq_hdl::design::{Beat, Design};
 use dq_hdl::netlist::{self, Offer};
 use dq_hdl::plan::{Output, Plan};
@@ -104,7 +103,8 @@ fn a_plan_that_does_not_fit_is_refused_by_name() {
     let read = |plan: &serde_json::Value| Plan::from_json(path, &plan.to_string(), &design.network);
     assert_eq!(read(&good).unwrap(), design.plan);
     let folding = design.plan.nodes[0].node.clone();
-    let cases: &[(&dyn Fn(&mut serde_json::Value), &[&str])] = &[
+    type Change<'a> = &'a dyn Fn(&mut serde_json::Value);
+    let cases: &[(Change, &[&str])] = &[
         (&|p| p["nodes"][0]["pe"] = 0.into(), &[&folding, "pe", "found 0"]),
         (&|p| p["nodes"][0]["simd"] = 1009.into(), &[&folding, "simd", "a divisor of", "found 1009"]),
         (&|p| p["nodes"][0]["fifo"] = 1.into(), &[&folding, "fifo", "found 1"]),

@@ -1,7 +1,6 @@
 //! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the plan's.
 
-mod common;
-
+use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::{netlist, stalls::Stalls};
 use dq_net::random::{self, Options};

@@ -1,0 +1,7 @@
+//! Circuits held against the reference's words, the plan's cycles, and the tools.
+
+mod common;
+mod emitted;
+mod netlist;
+mod stream;
+mod vgg;
