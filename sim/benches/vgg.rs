@@ -1,4 +1,4 @@
-//! Images per second of the engine and of its gradient on a CIFAR-sized VGG of 38.6 million multiply-accumulates, 4-bit
+//! Images per second of the engine and of its gradient, and seconds for the norms, on a CIFAR-sized VGG of 38.6 million multiply-accumulates, 4-bit
 //! weights and levels: `cargo bench -p dq-sim`. Prints the median of a few runs, for each kernel, or for those whose names
 //! are given (`cargo bench -p dq-sim -- avx2`).
 
@@ -14,6 +14,9 @@ fn main() {
     let network = vgg();
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
     let threads = rayon::current_num_threads();
+    let start = Instant::now();
+    let norms = dq_sim::norms::layers(&network);
+    println!("norms of {} layers in {:.2} s", norms.len(), start.elapsed().as_secs_f64());
     println!("{:.1} MMAC, {threads} threads, median of {RUNS} runs, images/s", macs as f64 / 1e6);
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |kernel: &Kernel| named.is_empty() || named.iter().any(|name| name == kernel.name());

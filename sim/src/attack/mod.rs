@@ -2,6 +2,7 @@
 //! ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own success.
 
 mod bim;
+mod checks;
 mod fgsm;
 mod pgd;
 mod r_fgsm;

@@ -1,6 +1,8 @@
 //! The driver: runs attacks block by block, clips what they propose to the ball, asks the network under attack, and
 //! writes down what became of every image. Results depend on the seed alone: not on threads, blocks or stops.
 
+pub use super::checks::SuiteError;
+use super::checks::{check, check_earlier};
 use super::{Attack, Start, Task, clip, find};
 use crate::engine::Engine;
 use crate::gradient::GradientSource;
@@ -58,29 +60,6 @@ pub struct Progress<'a> {
     pub runs_done: usize,
     /// Runs of the suite.
     pub runs: usize,
-}
-
-/// Why a suite cannot run.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum SuiteError {
-    /// No attack has this name.
-    #[error("unknown attack `{name}`: expected one of {known}")]
-    UnknownAttack {
-        /// The name asked for.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
-    /// Images, network or substitute do not fit each other.
-    #[error("{what}: expected {expected}, found {found}")]
-    Mismatch {
-        /// Which.
-        what: String,
-        /// What it should be.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
 }
 
 /// A substitute: its name, and where its gradients come from.
@@ -232,78 +211,7 @@ fn attack_block(
     (target.judge(found.view()), zero)
 }
 
-fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteError {
-    SuiteError::Mismatch { what: what.into(), expected: expected.to_string(), found: found.to_string() }
-}
-
-fn check(
-    target: &dyn Judge,
-    substitute: Option<Substitute>,
-    images: &Images,
-    suite: &Suite,
-) -> Result<(), SuiteError> {
-    for name in &suite.attacks {
-        if find(name).is_none() {
-            let known: Vec<&str> = super::ALL.iter().map(|(name, _)| *name).collect();
-            return Err(SuiteError::UnknownAttack { name: name.clone(), known: known.join(", ") });
-        }
-    }
-    let (classes, label) = (images.classes.len(), images.labels.iter().max().copied().unwrap_or(0));
-    if usize::from(label) >= classes && !images.is_empty() {
-        return Err(mismatch("labels of the images", format!("below {classes}"), label));
-    }
-    let [height, width, channels] = images.shape();
-    let shape = dq_net::Shape::new(height, width, channels);
-    let networks = [Some(("the network", target as &dyn GradientSource)), substitute];
-    for (name, network) in networks.into_iter().flatten() {
-        if network.input_shape() != shape {
-            return Err(mismatch(&format!("image shape of {name}"), shape, network.input_shape()));
-        }
-        if network.classes() != classes {
-            return Err(mismatch(&format!("classes of {name}"), classes, network.classes()));
-        }
-    }
-    Ok(())
-}
-
-/// Whether an earlier report is of this very network, these images and this suite.
-fn check_earlier(
-    report: &Report,
-    target: &dyn Judge,
-    images: &Images,
-    suite: &Suite,
-) -> Result<(), SuiteError> {
-    let (model, data) = (target.model(), data(images));
-    let same = [
-        ("format of the earlier report", report::FORMAT.to_owned(), report.format.clone()),
-        ("version of the earlier report", report::VERSION.to_string(), report.version.to_string()),
-        (
-            "suite version of the earlier report",
-            report::SUITE_VERSION.to_string(),
-            report.suite_version.to_string(),
-        ),
-        ("network of the earlier report", format!("{model:?}"), format!("{:?}", report.model)),
-        ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
-        ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),
-        ("start of the earlier report", format!("{:?}", suite.start), format!("{:?}", report.start)),
-    ];
-    for (what, expected, found) in same {
-        if expected != found {
-            return Err(mismatch(what, expected, found));
-        }
-    }
-    let classes = images.classes.len();
-    let sound = report.clean_labels.len() <= images.len()
-        && report.clean_labels.iter().all(|&label| (label as usize) < classes)
-        && report.runs.iter().all(|run| {
-            let letters = run.outcomes.bytes().all(|b| b"-.x".contains(&b));
-            let broken = run.outcomes.bytes().filter(|b| *b == b'x').count();
-            letters && broken == run.broken_labels.len() && run.outcomes.len() <= report.clean_labels.len()
-        });
-    if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one an image", "others")) }
-}
-
-fn data(images: &Images) -> Data {
+pub(super) fn data(images: &Images) -> Data {
     Data { name: images.name.clone(), digest: images.digest(), images: images.len() }
 }
 

@@ -18,7 +18,7 @@ use step::FastStep;
 pub(crate) use tensor::Tensor;
 
 /// Most images that one task carries through the network together.
-const BLOCK: usize = 8;
+const BLOCK: usize = 4;
 /// Memory that the values of one block should stay below.
 const BLOCK_BYTES: usize = 32 << 20;
 

@@ -1,0 +1,102 @@
+//! The suite's door: everything is checked here before the first image is attacked. Never runs anything.
+
+use super::suite::{self, Judge, Substitute, Suite};
+use super::{ALL, find};
+use crate::gradient::GradientSource;
+use crate::report::{self, Report};
+use dq_net::data::Images;
+
+/// Why a suite cannot run.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum SuiteError {
+    /// No attack has this name.
+    #[error("unknown attack `{name}`: expected one of {known}")]
+    UnknownAttack {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+    /// Images, network or substitute do not fit each other.
+    #[error("{what}: expected {expected}, found {found}")]
+    Mismatch {
+        /// Which.
+        what: String,
+        /// What it should be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+}
+
+fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteError {
+    SuiteError::Mismatch { what: what.into(), expected: expected.to_string(), found: found.to_string() }
+}
+
+/// Whether images, network, substitute and suite fit each other.
+pub(super) fn check(
+    target: &dyn Judge,
+    substitute: Option<Substitute>,
+    images: &Images,
+    suite: &Suite,
+) -> Result<(), SuiteError> {
+    for name in &suite.attacks {
+        if find(name).is_none() {
+            let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+            return Err(SuiteError::UnknownAttack { name: name.clone(), known: known.join(", ") });
+        }
+    }
+    let (classes, label) = (images.classes.len(), images.labels.iter().max().copied().unwrap_or(0));
+    if usize::from(label) >= classes && !images.is_empty() {
+        return Err(mismatch("labels of the images", format!("below {classes}"), label));
+    }
+    let [height, width, channels] = images.shape();
+    let shape = dq_net::Shape::new(height, width, channels);
+    let networks = [Some(("the network", target as &dyn GradientSource)), substitute];
+    for (name, network) in networks.into_iter().flatten() {
+        if network.input_shape() != shape {
+            return Err(mismatch(&format!("image shape of {name}"), shape, network.input_shape()));
+        }
+        if network.classes() != classes {
+            return Err(mismatch(&format!("classes of {name}"), classes, network.classes()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an earlier report is of this very network, these images and this suite.
+pub(super) fn check_earlier(
+    report: &Report,
+    target: &dyn Judge,
+    images: &Images,
+    suite: &Suite,
+) -> Result<(), SuiteError> {
+    let (model, data) = (target.model(), suite::data(images));
+    let same = [
+        ("format of the earlier report", report::FORMAT.to_owned(), report.format.clone()),
+        ("version of the earlier report", report::VERSION.to_string(), report.version.to_string()),
+        (
+            "suite version of the earlier report",
+            report::SUITE_VERSION.to_string(),
+            report.suite_version.to_string(),
+        ),
+        ("network of the earlier report", format!("{model:?}"), format!("{:?}", report.model)),
+        ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
+        ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),
+        ("start of the earlier report", format!("{:?}", suite.start), format!("{:?}", report.start)),
+    ];
+    for (what, expected, found) in same {
+        if expected != found {
+            return Err(mismatch(what, expected, found));
+        }
+    }
+    let classes = images.classes.len();
+    let sound = report.clean_labels.len() <= images.len()
+        && report.clean_labels.iter().all(|&label| (label as usize) < classes)
+        && report.runs.iter().all(|run| {
+            let letters = run.outcomes.bytes().all(|b| b"-.x".contains(&b));
+            let broken = run.outcomes.bytes().filter(|b| *b == b'x').count();
+            letters && broken == run.broken_labels.len() && run.outcomes.len() <= report.clean_labels.len()
+        });
+    if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one an image", "others")) }
+}
