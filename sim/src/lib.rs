@@ -1,5 +1,6 @@
 //! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks. Never decides what a
-//! layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in its forward pass.
+//! layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in an integer network's
+//! forward pass.
 //!
 //! - [`Engine`]: [`Engine::scores`], [`Engine::labels`], [`Engine::nodes`] for batches of uint8 images (batch × height ×
 //!   width × channels), equal to [`dq_net::Network::eval`] on every input. It runs on rayon's current pool.
