@@ -52,7 +52,14 @@ pub(super) struct Compiler<'a> {
     array_base: Vec<usize>,
     constants: HashMap<Vec<u64>, usize>,
     pub ops: Vec<Op>,
-    temporaries: Vec<(usize, usize)>,
+    temporaries: Vec<Temporary>,
+}
+
+/// Words that hold intermediate values, of one assign after another.
+struct Temporary {
+    at: usize,
+    words: usize,
+    free: bool,
 }
 
 impl<'a> Compiler<'a> {
@@ -170,18 +177,18 @@ impl<'a> Compiler<'a> {
     /// Temporaries live until the end of their assign; [`Compiler::release`] frees them all.
     pub fn temporary(&mut self, width: usize) -> usize {
         let words = words_for(width);
-        if let Some(slot) = self.temporaries.iter_mut().find(|(at, size)| *size == words && at & FREE != 0) {
-            slot.0 &= !FREE;
-            return slot.0;
+        if let Some(slot) = self.temporaries.iter_mut().find(|slot| slot.free && slot.words == words) {
+            slot.free = false;
+            return slot.at;
         }
         let at = self.state.len();
         self.state.resize(at + words, 0);
-        self.temporaries.push((at, words));
+        self.temporaries.push(Temporary { at, words, free: false });
         at
     }
 
     fn release(&mut self) {
-        self.temporaries.iter_mut().for_each(|slot| slot.0 |= FREE);
+        self.temporaries.iter_mut().for_each(|slot| slot.free = true);
     }
 
     fn comb(&mut self, net: usize) {
@@ -317,6 +324,3 @@ impl<'a> Compiler<'a> {
         )
     }
 }
-
-/// Marks a temporary as free.
-const FREE: usize = 1 << 63;
