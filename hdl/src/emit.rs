@@ -45,6 +45,9 @@ pub fn emit(design: &Design) -> Emission {
     let sources: String =
         files.iter().filter(|f| f.name.ends_with(".v")).map(|f| f.name.clone() + "\n").collect();
     files.extend(testbench::files(design, &banner));
+    for file in files.iter_mut().filter(|file| file.name.ends_with(".mem")) {
+        file.text.insert_str(0, &format!("// {banner}\n"));
+    }
     files.push(File { name: "files.f".into(), text: sources });
     files.push(File { name: "plan.json".into(), text: design.plan.to_json() });
     let timing = design.timing();

@@ -232,6 +232,9 @@ impl Scan {
             let rows = (start + stride).saturating_sub(before);
             inside = row.eq_to(start as u64).mux(lit(rows.min(w.ring) as u64, bits), inside);
         }
+        if w.rows.before == 0 && stride == w.map.height - w.last_row() {
+            return inside;
+        }
         self.row.output.last().mux(at_end, inside)
     }
 

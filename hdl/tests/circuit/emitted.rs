@@ -155,7 +155,8 @@ fn icarus_finds_nothing_to_warn_of_and_runs_the_testbench() {
             command.args(["-g2005", "-Wall", "-s", "tb", "-o", "tb.vvp", "-c", "files.f", "tb.v"]),
             &network.name,
         );
-        let output = Command::new(folder.path().join("tb.vvp")).current_dir(folder.path()).output().unwrap();
+        let vvp = icarus.program.with_file_name("vvp");
+        let output = Command::new(vvp).arg("tb.vvp").current_dir(folder.path()).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("PASS"), "{}", network.name);
     }
 }

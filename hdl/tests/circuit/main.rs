@@ -2,6 +2,7 @@
 
 mod common;
 mod emitted;
+mod golden;
 mod netlist;
 mod stream;
 mod vgg;
