@@ -129,6 +129,12 @@ impl Design {
         beats.chunks(self.input_words()).enumerate().map(offer).collect()
     }
 
+    /// Cycles after which a run that has not given `wanted` beats is stuck: twice those of the plan, and some more.
+    pub(crate) fn cycle_limit(&self, wanted: usize, stalls: &Stalls) -> u64 {
+        let frames = wanted.div_ceil(self.output_beats());
+        2 * timing::cycles(&self.stages, frames, stalls).last().copied().unwrap_or(0) + 100_000
+    }
+
     /// The value in `word`, an output beat.
     pub(crate) fn output_value(&self, word: u64) -> i64 {
         let bits = self.stages.last().expect("a pipeline has stages").output.bits as u32;

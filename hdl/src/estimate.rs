@@ -1,6 +1,7 @@
 //! Resource estimates: a stated model of LUT4s, flip-flops, block RAMs and DSPs for each stage, from the pipeline alone.
-//! A guide for choosing a plan; synthesis has the last word. The weights of the model were fitted to Yosys
-//! (`synth_ecp5`) on emitted stages, see `tests/estimate.rs`.
+//! A guide for choosing a plan; synthesis has the last word. The model counts adders, registers and memories from widths
+//! and depths; its few factors were set by Yosys 0.70 (`synth_ecp5`) on the stages of a 4-bit network, where a carry cell
+//! (CCU2C) counts as 2 LUTs and a LUT RAM (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds it within a factor of two.
 
 use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::Memory;
@@ -32,16 +33,18 @@ pub struct Resources {
     pub lut: u64,
     /// Flip-flops.
     pub ff: u64,
-    /// Block RAMs of 18 kbit.
+    /// Block RAMs of 16 kbit (18 with parity).
     pub bram: u64,
     /// DSP blocks: none, products are LUT logic.
     pub dsp: u64,
 }
 
-/// Bits of a block RAM, and the widest word that one takes.
-const BRAM_BITS: u64 = 18 * 1024;
+/// Words and bits of a block RAM at its widest, and its bits at other shapes.
+const BRAM_WORDS: u64 = 512;
 const BRAM_WIDTH: u64 = 36;
-/// Memories of fewer bits than this are LUT memories where the tools decide.
+const BRAM_BITS: u64 = 16 * 1024;
+/// Memories of at most so many words or bits are LUT memories where the tools decide.
+const AUTO_WORDS: u64 = 64;
 const AUTO_BITS: u64 = 2048;
 
 /// The model applied to `stages`.
@@ -112,14 +115,15 @@ fn memory(width: usize, words: usize, style: Memory) -> Resources {
     let block = match style {
         Memory::Block => true,
         Memory::Distributed => false,
-        Memory::Auto => width * words > AUTO_BITS,
+        Memory::Auto => words > AUTO_WORDS && width * words > AUTO_BITS,
     };
+    if block && words <= BRAM_WORDS {
+        return Resources { bram: width.div_ceil(BRAM_WIDTH), ..Resources::default() };
+    }
     if block {
-        // A block of 18 kbit holds up to 36 bits side by side.
-        let deep = (BRAM_BITS / BRAM_WIDTH).max(1);
-        let bram =
-            if words <= deep { width.div_ceil(BRAM_WIDTH) } else { (width * words).div_ceil(BRAM_BITS) };
-        return Resources { bram, ..Resources::default() };
+        // Stacked blocks share their data lines through multiplexers.
+        let (bram, banks) = ((width * words).div_ceil(BRAM_BITS), words.div_ceil(BRAM_WORDS));
+        return Resources { bram, lut: 3 * width * (banks - 1), ..Resources::default() };
     }
     // 16 x 4 bits of LUT RAM in 4 LUTs and 2 of write logic, and a multiplexer of the banks.
     let banks = words.div_ceil(16);
@@ -167,6 +171,8 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
     lut += (planes - 1) * (width + planes);
     ff += width + planes;
     let acc = stage.output.bits;
+    // Yosys builds the low levels in LUTs that do not absorb the masks.
+    let lut = lut * 8 / 5;
     let logic = Resources::logic(
         pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,

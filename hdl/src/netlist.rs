@@ -4,26 +4,41 @@ use crate::design::{Beat, Design, Outcome};
 use crate::rtl::Sim;
 use crate::stalls::Stalls;
 use ndarray::ArrayView4;
+use std::io;
 use thiserror::Error;
 
-/// The circuit stopped moving.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("netlist: {given} of {wanted} output beats after {cycles} cycles, and none in the last {QUIET}")]
-pub struct Stuck {
-    /// Beats that came.
-    pub given: usize,
-    /// Beats that should have come.
-    pub wanted: usize,
-    /// Cycles run.
-    pub cycles: u64,
+/// Why a run gave no result.
+#[derive(Debug, Error)]
+pub enum NetlistError {
+    /// The circuit stopped moving.
+    #[error("netlist: {given} of {wanted} output beats after {cycles} cycles")]
+    Stuck {
+        /// Beats that came.
+        given: usize,
+        /// Beats that should have come.
+        wanted: usize,
+        /// Cycles run: twice those of the plan, and some more.
+        cycles: u64,
+    },
+    /// The trace could not be written.
+    #[error("writing the trace: {0}")]
+    Trace(#[from] io::Error),
 }
 
-/// Cycles after the last expected beat until a run is given up.
-const QUIET: u64 = 100_000;
-
 /// Runs `frames` (frame × height × width × channels) back to back and gives every output beat.
-pub fn run(design: &Design, frames: ArrayView4<u8>, stalls: &Stalls) -> Result<Outcome, Stuck> {
+pub fn run(design: &Design, frames: ArrayView4<u8>, stalls: &Stalls) -> Result<Outcome, NetlistError> {
     drive(design, &design.offers(frames), frames.dim().0 * design.output_beats(), stalls)
+}
+
+/// As [`run`], with every net of the circuit written to `vcd` (10 ns a cycle).
+pub fn trace(
+    design: &Design,
+    frames: ArrayView4<u8>,
+    stalls: &Stalls,
+    vcd: &mut dyn io::Write,
+) -> Result<Outcome, NetlistError> {
+    let wanted = frames.dim().0 * design.output_beats();
+    simulate(design, &design.offers(frames), wanted, stalls, Some(vcd))
 }
 
 /// A beat offered at the input.
@@ -35,10 +50,29 @@ pub struct Offer {
     pub last: bool,
 }
 
-/// Offers `input` and takes `wanted` beats; the flag is the circuit's `error` at the end.
-pub fn drive(design: &Design, input: &[Offer], wanted: usize, stalls: &Stalls) -> Result<Outcome, Stuck> {
+/// Offers `input` and takes `wanted` beats, whatever the frames they make.
+pub fn drive(
+    design: &Design,
+    input: &[Offer],
+    wanted: usize,
+    stalls: &Stalls,
+) -> Result<Outcome, NetlistError> {
+    simulate(design, input, wanted, stalls, None)
+}
+
+fn simulate(
+    design: &Design,
+    input: &[Offer],
+    wanted: usize,
+    stalls: &Stalls,
+    mut vcd: Option<&mut dyn io::Write>,
+) -> Result<Outcome, NetlistError> {
+    let limit = design.cycle_limit(wanted, stalls);
     let mut sim = Sim::new(&design.top);
     sim.scramble(0x5eed);
+    if vcd.is_some() {
+        sim.trace();
+    }
     sim.reset();
     let [data, valid, ready, last] =
         ["tdata", "tvalid", "tready", "tlast"].map(|port| sim.port(&format!("s_axis_{port}")));
@@ -46,7 +80,7 @@ pub fn drive(design: &Design, input: &[Offer], wanted: usize, stalls: &Stalls) -
         ["tdata", "tvalid", "tready", "tlast"].map(|port| sim.port(&format!("m_axis_{port}")));
     let error = sim.port("error");
     let mut out: Vec<Beat> = Vec::with_capacity(wanted);
-    let (mut next, mut held, mut cycle, mut moved) = (0, false, 0, 0);
+    let (mut next, mut held, mut cycle) = (0, false, 0);
     while out.len() < wanted {
         held = next < input.len() && (held || stalls.source.open(cycle));
         sim.set(valid, held.into());
@@ -59,15 +93,17 @@ pub fn drive(design: &Design, input: &[Offer], wanted: usize, stalls: &Stalls) -
         if open && sim.get(m_valid) == 1 {
             let value = design.output_value(sim.get(m_data));
             out.push(Beat { cycle, value, last: sim.get(m_last) == 1 });
-            moved = cycle;
         }
         if held && sim.get(ready) == 1 {
-            (next, held, moved) = (next + 1, false, cycle);
+            (next, held) = (next + 1, false);
         }
         sim.clock();
         cycle += 1;
-        if cycle - moved > QUIET {
-            return Err(Stuck { given: out.len(), wanted, cycles: cycle });
+        if let Some(vcd) = &mut vcd {
+            vcd.write_all(&sim.take_vcd())?;
+        }
+        if cycle > limit {
+            return Err(NetlistError::Stuck { given: out.len(), wanted, cycles: cycle });
         }
     }
     let error = sim.get(error) == 1;

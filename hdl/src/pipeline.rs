@@ -10,6 +10,7 @@ use crate::plan::{Memory, Output, Plan, limits};
 use crate::stage::dot;
 use dq_net::layer::{Layer, window::Axis};
 use dq_net::{Network, Range, Shape, Wire};
+use std::iter::once;
 
 /// One stage of the chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -438,17 +439,17 @@ const NETS: [&str; 132] = [
     "beat", "before", "best", "better", "bias", "channel", "chunk", "class", "clk", "column", "column_base",
     "count", "credit", "data", "dot", "dot_first", "dot_last", "dot_valid", "drop", "earlier", "early",
     "error", "fetch", "fetch_dot_first", "fetch_dot_last", "fetch_dot_valid", "fetch_spend", "fetch_w",
-    "fetch_x", "fifo", "fifo_d", "fill", "first", "flip_found", "flip_read", "fold", "fold_found",
-    "fold_read", "found", "frame_ends", "free", "give", "go", "group", "head", "held", "held_d", "issue",
-    "joined", "joined_level", "label", "last", "last_tap", "late", "level_found", "level_read", "lines",
-    "m_axis_tdata", "m_axis_tlast", "m_axis_tready", "m_axis_tvalid", "m_data", "m_ready", "m_valid", "moves",
-    "next_totals", "offset", "offset_base", "out", "out_column", "out_row", "padded", "part", "pe", "pe_dot",
-    "pixel", "pixel_end", "pixel_written", "plane_level", "pop", "position", "push", "read", "ready",
-    "released", "replay", "room", "row", "row_base", "row_ends", "row_written", "rows", "rows_more", "rst",
-    "s_axis_tdata", "s_axis_tlast", "s_axis_tready", "s_axis_tvalid", "s_data", "s_ready", "s_valid", "score",
-    "slot", "slot_base", "slot_start", "spend", "tail", "tap", "tap_column", "tap_row", "thresholds", "total",
-    "totals", "totals_d", "unused_ok", "valid", "w", "weights", "write_at", "write_chunk", "write_column",
-    "written", "x", "zero",
+    "fetch_x", "fifo", "fifo_d", "fifo_in", "fifo_out", "fill", "first", "flip_found", "flip_read", "fold",
+    "fold_found", "fold_read", "found", "frame_ends", "free", "give", "go", "group", "held", "held_d",
+    "issue", "joined", "joined_level", "label", "last", "last_tap", "late", "level_found", "level_read",
+    "lines", "m_axis_tdata", "m_axis_tlast", "m_axis_tready", "m_axis_tvalid", "m_data", "m_ready", "m_valid",
+    "moves", "next_totals", "offset", "offset_base", "out", "out_column", "out_row", "padded", "part", "pe",
+    "pe_dot", "pixel", "pixel_end", "pixel_written", "plane_level", "pop", "position", "push", "read",
+    "ready", "released", "replay", "room", "row", "row_base", "row_ends", "row_written", "rows", "rows_more",
+    "rst", "s_axis_tdata", "s_axis_tlast", "s_axis_tready", "s_axis_tvalid", "s_data", "s_ready", "s_valid",
+    "score", "slot", "slot_base", "slot_start", "spend", "tap", "tap_column", "tap_row", "thresholds",
+    "total", "totals", "totals_d", "unused_ok", "valid", "w", "weights", "write_at", "write_chunk",
+    "write_column", "written", "x", "zero",
 ];
 
 /// `name` without digits, `_q` and doubled or final underscores.
@@ -496,7 +497,9 @@ fn names(network: &Network) -> Vec<String> {
                 || SUFFIXES.iter().any(|suffix| used.contains(&format!("{name}{suffix}")))
         };
         if taken(&name, &used) {
-            name = (0..).map(|n| format!("{name}_n{n}")).find(|n| !taken(n, &used)).expect("a free name");
+            let numbered = (2..).map(|n| format!("{name}_node{n}"));
+            name =
+                once(format!("{name}_node")).chain(numbered).find(|n| !taken(n, &used)).expect("a free name");
         }
         used.extend(SUFFIXES.map(|suffix| format!("{name}{suffix}")));
         names.push(name);

@@ -133,7 +133,7 @@ impl Simulator {
         command.current_dir(&self.folder);
         let pattern = |p: &Pattern| [p.seed.to_string(), p.closed.to_string(), p.block.to_string()];
         command.args(pattern(&stalls.source)).args(pattern(&stalls.sink)).arg(wanted.to_string());
-        command.arg(design.input_words().to_string());
+        command.arg(design.input_words().to_string()).arg(design.cycle_limit(wanted, stalls).to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(at(&program, "starting"))?;
         let mut bytes = vec![];

@@ -31,8 +31,8 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
         when(beat & !pop, [set(count, count.inc())]),
         when(!beat & pop, [set(count, count.sub(one, count.width()))]),
     ]);
-    let head = Counter::new(&mut k, "head", depth);
-    let tail = Counter::new(&mut k, "tail", depth);
+    let head = Counter::new(&mut k, "fifo_in", depth);
+    let tail = Counter::new(&mut k, "fifo_out", depth);
     let position = Counter::new(&mut k, "position", beats);
     head.clock(&mut k, beat);
     tail.clock(&mut k, pop);

@@ -54,8 +54,8 @@ impl Outlet {
                 [set(self.count, self.count.sub(one(self.count), self.count.width()))],
             ),
         ]);
-        let write_at = self.pointer(k, "head", &push);
-        let read_at = self.pointer(k, "tail", &pop.expr());
+        let write_at = self.pointer(k, "fifo_in", &push);
+        let read_at = self.pointer(k, "fifo_out", &pop.expr());
         let out = k.ram(
             "fifo",
             data.width(),

@@ -30,8 +30,8 @@ pub fn narrow(stage: &Stage, ratio: usize) -> Module {
         when(beat & !pop, [set(count, count.inc())]),
         when(!beat & pop, [set(count, count.sub(one, count.width()))]),
     ]);
-    let head = Counter::new(&mut k, "head", depth);
-    let tail = Counter::new(&mut k, "tail", depth);
+    let head = Counter::new(&mut k, "fifo_in", depth);
+    let tail = Counter::new(&mut k, "fifo_out", depth);
     head.clock(&mut k, beat);
     tail.clock(&mut k, pop);
     let write = Write { enable: beat.into(), addr: head.value(), data: inlet.data.into() };

@@ -55,10 +55,10 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
 fn note(stage: &Stage, w: &Window) -> String {
     format!(
         "Windows of {} rows x {} columns, stride {} x {}, over a map of {}; {} x {} output pixels.\n\
-         Padding with level 0: {} {} {} {} (top, bottom, left, right). A ring of {} rows is written ahead, over the \
-         end of a frame.\n\
-         Order of beats: output row, column, group ({}), replay ({}), chunk of channels ({}), kernel row, kernel \
-         column, the last fastest; {} lanes of {} bits.\n\
+         Padding with level 0: {} {} {} {} (top, bottom, left, right). A ring of {} rows is written\n\
+         ahead, over the end of a frame.\n\
+         Order of beats: output row, column, group ({}), replay ({}), chunk of channels ({}), kernel row,\n\
+         kernel column, the last fastest; {} lanes of {} bits.\n\
          Latency 3, one beat a cycle.",
         w.rows.kernel,
         w.columns.kernel,

@@ -5,4 +5,5 @@ mod emitted;
 mod golden;
 mod netlist;
 mod stream;
+mod synthesis;
 mod vgg;

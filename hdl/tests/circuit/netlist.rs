@@ -21,3 +21,15 @@ fn words_and_cycles_agree_on_random_networks() {
         assert!(!outcome.error, "seed {seed}: error flag");
     }
 }
+
+#[test]
+fn a_trace_names_the_nodes() {
+    let network = random::network(5, &Options::default());
+    let design = Design::new(&network, &common::plan(&network, 5)).unwrap();
+    let frames = common::frames(&network, 1, 5);
+    let mut vcd = vec![];
+    let outcome = netlist::trace(&design, frames.view(), &Stalls::NONE, &mut vcd).unwrap();
+    assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
+    let vcd = String::from_utf8(vcd).unwrap();
+    assert!(vcd.contains("conv2") && vcd.contains("$enddefinitions"), "{}", &vcd[..500]);
+}
