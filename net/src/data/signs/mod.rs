@@ -90,7 +90,7 @@ fn photograph(variants: &[faces::Face], random: &mut Random) -> Canvas {
     let pose = view::Pose::random(random);
     scene::pole(&mut canvas, &pose, random);
     view::mount(&mut canvas, &variants[random.below(variants.len())], &pose, random);
-    if random.chance(0.3) {
+    if random.chance(0.4) {
         scene::occlude(&mut canvas, &pose, random);
     }
     view::expose(&mut canvas, random);
@@ -107,8 +107,8 @@ mod tests {
         assert_eq!(
             digests,
             [
-                "4b79a23a4c02f03b8e3fa4775f576d067600dc0a9e1db89f08c465b9ccbc03c5",
-                "5495d106ac916b07962316bcec5ed2f5d34a6e4e123a65ec7720bc56b863189e",
+                "0d446a22a8e81a1477566e42bb64ba8244524b9e87c9f79ac61c222e3998e376",
+                "0c72cc3f4b7b7e1efe901466bf7808df8475a0d056adcc96224f93c098b40102",
             ]
         );
     }

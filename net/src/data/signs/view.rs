@@ -16,9 +16,9 @@ pub(super) struct Pose {
 }
 
 impl Pose {
-    /// A sign of 18 to 30 pixels, mostly inside the image, turned by up to 20 degrees and seen from the side.
+    /// A sign of 13 to 28 pixels, mostly inside the image, turned by up to 20 degrees and seen from the side.
     pub fn random(random: &mut Random) -> Self {
-        let radius = random.between(9.0, 15.0);
+        let radius = random.between(6.5, 14.0);
         let play = (SIDE as f64 / 2.0 + 1.5 - radius).max(1.5);
         let middle = SIDE as f64 / 2.0;
         let centre = (middle + play * random.between(-1.0, 1.0), middle + play * random.between(-1.0, 1.0));
@@ -86,10 +86,10 @@ pub(super) fn expose(canvas: &mut Canvas, random: &mut Random) {
     if random.chance(0.12) {
         smear(canvas, random);
     }
-    let gain = random.between(0.5, 1.2);
-    let haze = random.between(0.0, 1.0) * random.between(0.0, 70.0);
+    let gain = random.between(0.4, 1.2);
+    let haze = random.between(0.0, 1.0) * random.between(0.0, 90.0);
     let cast: Rgb = std::array::from_fn(|_| 1.0 + random.bell() * 0.22);
-    let noise = random.between(0.0, 1.0) * random.between(4.0, 34.0);
+    let noise = random.between(0.0, 1.0) * random.between(4.0, 44.0);
     for pixel in canvas.iter_mut() {
         let grain = random.bell() * noise;
         *pixel = std::array::from_fn(|channel| {
