@@ -94,7 +94,7 @@ impl Design {
         cycles.iter().zip(values).enumerate().map(beat).collect()
     }
 
-    fn values(&self, frame: ArrayView3<u8>) -> Vec<i64> {
+    pub(crate) fn values(&self, frame: ArrayView3<u8>) -> Vec<i64> {
         self.values_of_scores(&self.network.eval(frame))
     }
 

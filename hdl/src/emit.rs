@@ -4,7 +4,7 @@ use crate::design::Design;
 use crate::estimate::{self, Estimate};
 use crate::rtl;
 use crate::testbench;
-use crate::timing::Timing;
+use crate::timing::{self, Timing};
 use serde::{Deserialize, Serialize};
 
 pub use crate::rtl::File;
@@ -44,13 +44,13 @@ pub fn emit(design: &Design) -> Emission {
         .unwrap_or_else(|error| unreachable!("names are allotted once: {error}"));
     let sources: String =
         files.iter().filter(|f| f.name.ends_with(".v")).map(|f| f.name.clone() + "\n").collect();
-    files.extend(testbench::files(design, &banner));
+    let (timing, cycles) = timing::measure(&design.stages);
+    files.extend(testbench::files(design, &banner, &cycles));
     for file in files.iter_mut().filter(|file| file.name.ends_with(".mem")) {
         file.text.insert_str(0, &format!("// {banner}\n"));
     }
     files.push(File { name: "files.f".into(), text: sources });
     files.push(File { name: "plan.json".into(), text: design.plan.to_json() });
-    let timing = design.timing();
     let report = Report {
         network,
         clock_mhz: design.plan.clock_mhz,

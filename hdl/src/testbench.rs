@@ -4,8 +4,6 @@
 
 use crate::design::Design;
 use crate::rtl::{File, addr_bits, words};
-use crate::stalls::Stalls;
-use crate::timing;
 use dq_net::random;
 use ndarray::{Array4, Axis};
 use std::fmt::Write;
@@ -13,14 +11,17 @@ use std::fmt::Write;
 /// Frames of a pass.
 const FRAMES: usize = 2;
 
-/// `tb.v` and its vectors.
-pub fn files(design: &Design, banner: &str) -> Vec<File> {
+/// `tb.v` and its vectors; `cycles` of the output beats without stalls, of [`FRAMES`] frames at least.
+pub fn files(design: &Design, banner: &str, cycles: &[u64]) -> Vec<File> {
     let shape = design.network.input_shape();
     let mut frames = Array4::zeros((FRAMES, shape.height, shape.width, shape.channels));
     for (i, mut frame) in frames.axis_iter_mut(Axis(0)).enumerate() {
         frame.assign(&random::image(i as u64 + 1, shape));
     }
-    let expected = design.expected(frames.view(), &Stalls::NONE);
+    let cycles = &cycles[..FRAMES * design.output_beats()];
+    let values = frames.axis_iter(Axis(0)).flat_map(|frame| design.values(frame));
+    let expected = design.beats(values, cycles);
+    let last_cycle = expected.last().expect("frames have beats").cycle;
     let out_bits = design.stages.last().expect("a pipeline has stages").output.width();
     let beat_words = design.input_words();
     let in_bits = 8 * shape.channels;
@@ -30,27 +31,25 @@ pub fn files(design: &Design, banner: &str) -> Vec<File> {
         .map(|beat| words::to_hex(beat, in_bits) + "\n")
         .collect();
     let mask = |value: i64| value as u64 & words::mask(out_bits);
-    let (mut output, mut cycles) = (String::new(), String::new());
+    let (mut output, mut times) = (String::new(), String::new());
     for beat in &expected {
         let _ = writeln!(output, "{:0width$x}", mask(beat.value), width = out_bits.div_ceil(4));
-        let _ = writeln!(cycles, "{:016x}", beat.cycle);
+        let _ = writeln!(times, "{:016x}", beat.cycle);
     }
     let file = |name: &str, text| File { name: name.into(), text };
     vec![
-        file("tb.v", text(design, banner, in_bits, out_bits)),
+        file("tb.v", text(design, banner, last_cycle, in_bits, out_bits)),
         file("tb_input.mem", input),
         file("tb_output.mem", output),
-        file("tb_cycles.mem", cycles),
+        file("tb_cycles.mem", times),
     ]
 }
 
-fn text(design: &Design, banner: &str, in_bits: usize, out_bits: usize) -> String {
+fn text(design: &Design, banner: &str, last_cycle: u64, in_bits: usize, out_bits: usize) -> String {
     let shape = design.network.input_shape();
     let frame_in = shape.height * shape.width;
     let frame_out = design.output_beats();
     let (beats_in, beats_out) = (FRAMES * frame_in, FRAMES * frame_out);
-    let last_cycle =
-        *timing::cycles(&design.stages, FRAMES, &Stalls::NONE).last().expect("frames have beats");
     // A stalled pass takes some times longer; one that takes this many cycles is stuck.
     let limit = 40 * last_cycle + 100_000;
     let (in_at, out_at) = (addr_bits(beats_in), addr_bits(beats_out));

@@ -48,13 +48,17 @@ const MAX_FRAMES: usize = 24;
 
 /// Latency and interval of `stages` without stalls.
 pub fn timing(stages: &[Stage]) -> Timing {
+    measure(stages).0
+}
+
+/// [`timing`], and the cycles of the output beats of the frames it took.
+pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
     let mut run = Run::new(stages, &Stalls::NONE);
-    let (mut ends, mut first) = (vec![], 0);
+    let (mut ends, mut cycles) = (vec![], vec![]);
     while ends.len() < MAX_FRAMES {
-        ends.push(*run.frame().last().expect("a frame has beats"));
-        if ends.len() == 1 {
-            first = run.first_in;
-        }
+        let frame = run.frame();
+        ends.push(*frame.last().expect("a frame has beats"));
+        cycles.extend(frame);
         // Settled when three frames in a row took equally long.
         if let [.., a, b, c, d] = ends[..]
             && b - a == c - b
@@ -75,13 +79,14 @@ pub fn timing(stages: &[Stage]) -> Timing {
         })
         .collect();
     let busiest = stages.iter().rev().max_by_key(|stage| stage.cycles).expect("a pipeline has stages");
-    Timing {
-        latency: ends[0] - first,
+    let timing = Timing {
+        latency: ends[0] - run.first_in,
         interval: ends[ends.len() - 1] - ends[ends.len() - 2],
         ideal_interval: busiest.cycles,
         bottleneck: busiest.stage.clone(),
         stages,
-    }
+    };
+    (timing, cycles)
 }
 
 /// The cycle in which each output beat of `frames` frames moves.
@@ -195,18 +200,28 @@ impl<'a> Run<'a> {
         while out.len() < wanted {
             let mut progress = self.sink(&mut out, wanted);
             for s in (0..self.stages.len()).rev() {
-                let (taking, giving) = self.links.split_at_mut(s + 1);
-                let (input, output) = (&mut taking[s], &mut giving[0]);
-                progress |= match &mut self.states[s] {
-                    State::Map { phase, given } => map(&self.stages[s], input, output, phase, given),
-                    State::Split => split(&self.stages[s], input, output),
-                    State::Window(state) => state.advance(&self.stages[s], input, output),
-                };
+                let mut moved = self.advance(s);
+                progress |= moved;
+                // A window and the stage behind it pass most of all beats between them: as many as they can at once.
+                while moved && matches!(self.states[s], State::Window(_)) && self.advance(s + 1) {
+                    moved = self.advance(s);
+                }
             }
             progress |= self.source();
             assert!(progress, "the pipeline is stuck: a stage waits for itself");
         }
         out
+    }
+
+    /// Advances stage `s` as far as what is known allows.
+    fn advance(&mut self, s: usize) -> bool {
+        let (taking, giving) = self.links.split_at_mut(s + 1);
+        let (input, output) = (&mut taking[s], &mut giving[0]);
+        match &mut self.states[s] {
+            State::Map { phase, given } => map(&self.stages[s], input, output, phase, given),
+            State::Split => split(&self.stages[s], input, output),
+            State::Window(state) => state.advance(&self.stages[s], input, output),
+        }
     }
 
     /// Offers the next beat once the one before it has moved.
@@ -341,18 +356,21 @@ impl Progress {
     fn issue(&mut self, stage: &Stage, input: &Link, output: &mut Link) -> bool {
         let w = self.window;
         let frame_beats = (w.map.height * w.map.width * w.pixel_beats()) as u64;
+        let sizes =
+            [w.output[0], w.output[1], w.groups * w.folds * w.chunks, w.rows.kernel, w.columns.kernel];
         let mut progress = false;
         while let Some(place) = output.moved.place(self.issued, stage.depth as u64) {
             let mut cycle = if self.issued == 0 { place } else { place.max(self.last_issue + 1) };
             let [oy, ox, replay, ky, kx] = self.at;
-            let sizes =
-                [w.output[0], w.output[1], w.groups * w.folds * w.chunks, w.rows.kernel, w.columns.kernel];
-            let last = (0..5).all(|d| self.at[d] + 1 == sizes[d]);
-            let tap = w.rows.tap(oy, ky, w.map.height).zip(w.columns.tap(ox, kx, w.map.width));
-            let needed = match tap {
-                _ if last => Some(frame_beats - 1),
-                Some((y, x)) => Some(((y * w.map.width + x + 1) * w.pixel_beats()) as u64 - 1),
-                None => None,
+            // From the innermost loop outwards, so that most operations end at the first comparison.
+            let pixel_ends = kx + 1 == sizes[4] && ky + 1 == sizes[3] && replay + 1 == sizes[2];
+            let row_ends = pixel_ends && ox + 1 == sizes[1];
+            let last = row_ends && oy + 1 == sizes[0];
+            let needed = if last {
+                Some(frame_beats - 1)
+            } else {
+                let tap = w.rows.tap(oy, ky, w.map.height).zip(w.columns.tap(ox, kx, w.map.width));
+                tap.map(|(y, x)| ((y * w.map.width + x + 1) * w.pixel_beats()) as u64 - 1)
             };
             if let Some(beat) = needed {
                 let Some(written) = input.moved.get(self.frame * frame_beats + beat) else { break };
@@ -361,7 +379,6 @@ impl Progress {
             output.given.push_back(cycle + stage.latency);
             (self.issued, self.last_issue) = (self.issued + 1, cycle);
             progress = true;
-            let row_ends = [ox, replay, ky, kx].iter().zip(&sizes[1..]).all(|(at, size)| at + 1 == *size);
             if last {
                 self.frame += 1;
                 self.released.push_back((self.frame * w.map.height as u64, cycle));
