@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The model of the committed run: small, and trained.
 fn model() -> String {
-    root().join("runs-ci/signs-tiny/model.json").display().to_string()
+    root().join("models/signs-tiny-dq/model.json").display().to_string()
 }
 
 fn recipe(folder: &Path, edit: &str) -> String {
@@ -177,7 +177,7 @@ fn a_full_disk_leaves_nothing_half_written() {
         error
     };
     names(&limited(&format!("emit {model} -o rtl")), &["rtl"]);
-    let run = root().join("runs-ci/signs-tiny");
+    let run = root().join("models/signs-tiny-dq");
     names(&limited(&format!("export {} -o again.json", run.display())), &["again.json"]);
     assert!(entries(folder).is_empty(), "{:?}", entries(folder));
 }

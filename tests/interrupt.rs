@@ -62,7 +62,7 @@ fn training_stops_at_an_epoch_and_goes_on() {
 fn an_attack_stops_and_goes_on_to_the_same_report() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
-    let model = root().join("runs-ci/signs-tiny/model.json").display().to_string();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
     let attack = |out| ["attack", &model, "--data", "signs", "--attack", "pgd", "--eps", "8,16", "-o", out];
     let child = start(folder, &attack("report.json"));
     std::thread::sleep(Duration::from_millis(1500));

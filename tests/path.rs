@@ -3,9 +3,10 @@
 
 use crate::run::{json, ok, root};
 use std::fs;
+use std::path::Path;
 
 fn run() -> String {
-    root().join("runs-ci/signs-tiny").display().to_string()
+    root().join("models/signs-tiny-dq").display().to_string()
 }
 
 fn model() -> String {
@@ -37,16 +38,26 @@ fn the_committed_run_exports_to_the_committed_model() {
     assert_eq!(again, fs::read_to_string(model()).unwrap());
 }
 
+/// A copy of the committed run: exporting at a new bit width adds a calibration to the run's folder.
+fn copy_of_run(folder: &Path) {
+    fs::create_dir(folder.join("run")).unwrap();
+    for entry in fs::read_dir(run()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.join("run").join(entry.file_name())).unwrap();
+    }
+}
+
 #[test]
 fn another_bit_width_of_the_same_run_is_a_verified_network() {
     let Some(_) = dq_hdl::tools::require("verilator") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
+    copy_of_run(folder);
     for bits in ["2,2", "3,5"] {
-        let result = json(folder, &["emit", &run(), "--bits", bits, "-o", "rtl", "--data", "signs"]);
+        let result = json(folder, &["emit", "run", "--bits", bits, "-o", "rtl"]);
         assert!(result["cycles_per_frame"].as_u64().unwrap() > 0, "{result}");
-        ok(folder, &["export", &run(), "--bits", bits, "-o", "model.json", "--data", "signs"]);
-        let result = json(folder, &["verify", "model.json", "--run", &run(), "--rtl", "2"]);
+        ok(folder, &["export", "run", "--bits", bits, "-o", "model.json"]);
+        let result = json(folder, &["verify", "model.json", "--run", "run", "--rtl", "2"]);
         assert_eq!(result["ok"], true, "{result}");
     }
 }
@@ -63,9 +74,10 @@ fn attacks_report_what_the_integer_network_says() {
     json(folder, &[&args[..], &["--threads", "1"]].concat());
     assert_eq!(fs::read_to_string(folder.join("report.json")).unwrap(), first);
     let report: serde_json::Value = serde_json::from_str(&first).unwrap();
-    assert_eq!(report["images"], 200, "{summary}");
+    assert_eq!(report["data"]["images"], 200, "{summary}");
     let sim = json(folder, &["sim", &model(), "--data", "signs", "--count", "200"]);
     assert_eq!(sim["correct"], report["clean"]["correct"]);
+    assert!(report["complete"] == true && report["runs"].as_array().unwrap().len() == 8);
 }
 
 #[test]
