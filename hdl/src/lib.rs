@@ -31,6 +31,7 @@ pub mod design;
 pub mod emit;
 pub mod estimate;
 pub mod fold;
+mod names;
 pub mod netlist;
 pub mod pipeline;
 pub mod plan;

@@ -3,16 +3,16 @@
 
 use super::{Counter, Inlet, outlet::Outlet, rom_words, style};
 use crate::pipeline::Stage;
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};
 use dq_net::Range;
 use dq_net::layer::Step;
 
 /// The step of `step`, whose accumulators lie in `range`; the channels come in `folds` beats.
 pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module {
     let (from, to) = (stage.input, stage.output);
-    let falling = step.dir.contains(&-1);
     let bits = usize::from(step.bits);
-    let search = Search { step, lanes: from.count, folds, bits, falling, range };
+    let falling = step.dir.contains(&-1);
+    let search = Search { stage, step, folds, bits, falling, range };
     let mut k = Kernel::new(&stage.module_name(), &note(stage, step, falling));
     let inlet = Inlet::new(&mut k, from.width());
     let outlet = Outlet::new(&mut k, to.width(), stage.depth);
@@ -20,86 +20,62 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     let fold = Counter::new(&mut k, "fold", folds);
     fold.clock(&mut k, beat);
 
-    let mut valid = beat;
-    let mut fold_now: Option<Sig> = fold.reg;
-    let mut acc: Vec<Expr> = (0..from.count).map(|lane| inlet.data.lane(lane, from.bits)).collect();
-    let mut levels: Vec<Option<Sig>> = vec![None; from.count];
-    let mut flips: Vec<Option<Sig>> = vec![None; from.count];
+    let lane = |l| Lane { acc: inlet.data.lane(l, from.bits), level: None, flip: None };
+    let mut beat_now = Beat { valid: beat, fold: fold.reg, lanes: (0..from.count).map(lane).collect() };
     let rounds = bits.div_ceil(2);
     for round in 0..rounds {
-        let (known, found) = (2 * round, 2.min(bits - 2 * round));
-        // First half: read the thresholds that split what is left.
-        let words = search.read(&mut k, stage, round, valid, fold_now, &levels);
-        let stage_valid = k.reg(&format!("read{round}"), 1, Some(0));
-        k.next(stage_valid, None, valid);
-        let delay = |k: &mut Kernel, name: String, value: Expr| {
-            let reg = k.reg(&format!("{name}_read{round}"), value.width(), None);
-            k.next(reg, None, value);
-            reg
-        };
-        let last = round + 1 == rounds;
-        let fold_read = fold_now.filter(|_| !last).map(|sig| delay(&mut k, "fold".into(), sig.into()));
-        let acc_read: Vec<Sig> =
-            acc.iter().enumerate().map(|(l, a)| delay(&mut k, format!("acc{l}"), a.clone())).collect();
-        let mut level_read = vec![None; from.count];
-        let mut flip_read = vec![None; from.count];
-        for l in 0..from.count {
-            level_read[l] = levels[l].map(|sig| delay(&mut k, format!("level{l}"), sig.into()));
-            flip_read[l] = flips[l].map(|sig| delay(&mut k, format!("flip{l}"), sig.into()));
-        }
-        // Second half: compare.
-        valid = k.reg(&format!("found{round}"), 1, Some(0));
-        k.next(valid, None, stage_valid);
-        fold_now = fold_read.map(|sig| {
-            let reg = k.reg(&format!("fold_found{round}"), sig.width(), None);
-            k.next(reg, None, sig);
-            reg
-        });
-        for l in 0..from.count {
-            let x = if from.signed { acc_read[l].signed() } else { acc_read[l].unsigned() };
-            let above: Vec<Sig> = (0..(1 << found) - 1)
-                .map(|t| {
-                    let threshold = (&words[l]).slice(t * search.threshold_bits(), search.threshold_bits());
-                    let threshold = if from.signed { threshold.signed() } else { threshold };
-                    k.wire(&format!("above{l}_{round}_{t}"), x.clone().ge(threshold))
-                })
-                .collect();
-            let new = match above[..] {
-                [one] => one.expr(),
-                [low, middle, high] => cat([middle.expr(), middle.mux(high, low)]),
-                _ => unreachable!("one or two bits"),
-            };
-            let level = match level_read[l] {
-                Some(before) => cat([before.expr(), new]),
-                None => new,
-            };
-            let reg = k.reg(&format!("level{l}_found{round}"), known + found, None);
-            k.next(reg, None, level);
-            levels[l] = Some(reg);
-            let flip = match (flip_read[l], round) {
-                (Some(sig), _) => Some(sig.expr()),
-                (None, 0) if falling => Some((&words[l]).bit(search.threshold_bits() * ((1 << found) - 1))),
-                _ => None,
-            };
-            flips[l] = flip.map(|flip| {
-                let reg = k.reg(&format!("flip{l}_found{round}"), 1, None);
-                k.next(reg, None, flip);
-                reg
-            });
-            if !last {
-                let reg = k.reg(&format!("acc{l}_found{round}"), from.bits, None);
-                k.next(reg, None, acc_read[l]);
-                acc[l] = reg.into();
-            }
-        }
+        let words = search.read(&mut k, round, &beat_now);
+        // After the last read no ROM needs the fold.
+        beat_now.fold = beat_now.fold.filter(|_| round + 1 < rounds);
+        let reading = beat_now.delayed(&mut k, &format!("read{round}"));
+        beat_now = search.compare(&mut k, round, reading, &words);
     }
-    let result = levels.iter().zip(flips).map(|(level, flip)| {
-        let level = level.expect("at least one round");
-        flip.map_or(level.expr(), |flip| level.xor(flip.repeat(bits)))
+    let result = beat_now.lanes.iter().map(|lane| {
+        let level = lane.level.expect("at least one round").expr();
+        lane.flip.map_or(level.clone(), |flip| level.xor(flip.repeat(bits)))
     });
     let result: Vec<Expr> = result.collect();
-    outlet.finish(&mut k, beat, valid, lanes(result));
+    outlet.finish(&mut k, beat, beat_now.valid, lanes(result));
     k.build()
+}
+
+/// A beat on its way through the pipeline.
+struct Beat {
+    valid: Sig,
+    /// Which channels it holds; none where there is one fold.
+    fold: Option<Sig>,
+    lanes: Vec<Lane>,
+}
+
+struct Lane {
+    acc: Expr,
+    /// The bits of the level that are known.
+    level: Option<Sig>,
+    /// Whether the channel falls, where any does.
+    flip: Option<Sig>,
+}
+
+impl Beat {
+    /// One cycle later.
+    fn delayed(&self, k: &mut Kernel, at: &str) -> Beat {
+        let valid = k.reg(&format!("valid_{at}"), 1, Some(0));
+        k.next(valid, None, self.valid);
+        let fold = self.fold.map(|sig| register(k, &format!("fold_{at}"), sig));
+        let lane = |(l, lane): (usize, &Lane)| Lane {
+            acc: register(k, &format!("acc{l}_{at}"), &lane.acc).into(),
+            level: lane.level.map(|sig| register(k, &format!("level{l}_{at}"), sig)),
+            flip: lane.flip.map(|sig| register(k, &format!("flip{l}_{at}"), sig)),
+        };
+        Beat { valid, fold, lanes: self.lanes.iter().enumerate().map(lane).collect() }
+    }
+}
+
+/// `value`, a cycle later.
+fn register(k: &mut Kernel, name: &str, value: impl Into<Expr>) -> Sig {
+    let value = value.into();
+    let reg = k.reg(name, value.width(), None);
+    k.next(reg, None, value);
+    reg
 }
 
 fn note(stage: &Stage, step: &Step, falling: bool) -> String {
@@ -120,10 +96,10 @@ fn note(stage: &Stage, step: &Step, falling: bool) -> String {
     )
 }
 
-/// What the ROMs hold.
+/// The search: what the ROMs hold and what is compared.
 struct Search<'a> {
+    stage: &'a Stage,
     step: &'a Step,
-    lanes: usize,
     folds: usize,
     bits: usize,
     falling: bool,
@@ -131,6 +107,11 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// Bits of the level that a round finds.
+    fn found(&self, round: usize) -> usize {
+        2.min(self.bits - 2 * round)
+    }
+
     /// Bits of a threshold: "never" lies one above the range.
     fn threshold_bits(&self) -> usize {
         Range::new(self.range.lo, self.range.hi + 1).bits() as usize
@@ -143,58 +124,83 @@ impl Search<'_> {
         if self.step.dir[channel] > 0 { row[t].into() } else { 1 - i64::from(row[row.len() - 1 - t]) }
     }
 
-    /// The thresholds that split the levels starting with `prefix`, lowest first: quarters, or halves for one bit.
-    fn splits(&self, channel: usize, round: usize, prefix: usize) -> Vec<(i64, usize)> {
-        let found = 2.min(self.bits - 2 * round);
+    /// A lane's word of a round: the thresholds that split the levels starting with `prefix`, lowest first (quarters,
+    /// or halves for one bit); in the first round the direction above them, where any channel falls.
+    fn word(&self, channel: usize, round: usize, prefix: usize) -> Vec<(i64, usize)> {
+        let found = self.found(round);
         let left = self.bits - 2 * round - found;
-        (1..1usize << found)
-            .map(|part| {
-                let level = ((prefix << found) + part) << left;
-                (self.threshold(channel, level - 1), self.threshold_bits())
-            })
-            .collect()
+        let split = |part: usize| {
+            let level = ((prefix << found) + part) << left;
+            (self.threshold(channel, level - 1), self.threshold_bits())
+        };
+        let flip = (self.falling && round == 0).then(|| (i64::from(self.step.dir[channel] < 0), 1));
+        (1..1 << found).map(split).chain(flip).collect()
     }
 
-    /// Each lane's word of a round: in the first one ROM for all lanes, then one a lane, addressed by the level so far.
-    fn read(
-        &self,
-        k: &mut Kernel,
-        stage: &Stage,
-        round: usize,
-        valid: Sig,
-        fold: Option<Sig>,
-        levels: &[Option<Sig>],
-    ) -> Vec<Expr> {
-        let name = &stage.name;
-        let flip = usize::from(self.falling && round == 0);
-        let lane_bits = ((1 << 2.min(self.bits - 2 * round)) - 1) * self.threshold_bits() + flip;
-        let lane_word = |channel: usize, prefix: usize| {
-            let mut word = self.splits(channel, round, prefix);
-            if flip == 1 {
-                word.push((i64::from(self.step.dir[channel] < 0), 1));
-            }
-            word
-        };
+    /// Each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one ROM a lane,
+    /// addressed by the level so far.
+    fn read(&self, k: &mut Kernel, round: usize, beat: &Beat) -> Vec<Expr> {
+        let (lanes, name, style) = (beat.lanes.len(), &self.stage.name, style(self.stage.memory));
+        let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
+        let enable: Expr = beat.valid.into();
         if round == 0 {
-            let word = |fold| (0..self.lanes).flat_map(|l| lane_word(fold * self.lanes + l, 0)).collect();
-            let data = rom_words(self.lanes * lane_bits, (0..self.folds).map(word));
-            let addr = fold.map_or(crate::rtl::lit(0, 1), Into::into);
-            let read = Read::Sync { enable: valid.into(), addr };
+            let word = |fold| (0..lanes).flat_map(|l| self.word(fold * lanes + l, 0, 0)).collect();
+            let data = rom_words(lanes * lane_bits, (0..self.folds).map(word));
+            let addr = beat.fold.map_or(lit(0, 1), Into::into);
             let file = format!("{name}_thresholds.mem");
-            let words = k.rom("thresholds", self.lanes * lane_bits, data, style(stage.memory), read, &file);
-            return (0..self.lanes).map(|l| words.lane(l, lane_bits)).collect();
+            let read = Read::Sync { enable, addr };
+            let words = k.rom("thresholds", lanes * lane_bits, data, style, read, &file);
+            return (0..lanes).map(|l| words.lane(l, lane_bits)).collect();
         }
-        (0..self.lanes)
-            .map(|l| {
-                let prefixes = 1usize << (2 * round);
-                let word = |at: usize| lane_word(at / prefixes * self.lanes + l, at % prefixes);
-                let data = rom_words(lane_bits, (0..self.folds * prefixes).map(word));
-                let level = levels[l].expect("a level since the first round");
-                let addr = fold.map_or(level.expr(), |fold| cat([fold, level]));
-                let read = Read::Sync { enable: valid.into(), addr };
-                let rom = format!("thresholds{l}_{round}");
-                k.rom(&rom, lane_bits, data, style(stage.memory), read, &format!("{name}_{rom}.mem")).expr()
-            })
-            .collect()
+        let prefixes = 1usize << (2 * round);
+        let rom = |(l, lane): (usize, &Lane)| {
+            let word = |at: usize| self.word(at / prefixes * lanes + l, round, at % prefixes);
+            let data = rom_words(lane_bits, (0..self.folds * prefixes).map(word));
+            let level = lane.level.expect("a level since the first round");
+            let addr = beat.fold.map_or(level.expr(), |fold| cat([fold, level]));
+            let rom = format!("thresholds{l}_{round}");
+            let read = Read::Sync { enable: enable.clone(), addr };
+            k.rom(&rom, lane_bits, data, style, read, &format!("{name}_{rom}.mem")).expr()
+        };
+        beat.lanes.iter().enumerate().map(rom).collect()
+    }
+
+    /// The next bits of each lane's level, a cycle later.
+    fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr]) -> Beat {
+        let (found, bits, signed) = (self.found(round), self.threshold_bits(), self.stage.input.signed);
+        let view = |value: Expr| if signed { value.signed() } else { value.unsigned() };
+        let last = 2 * round + found == self.bits;
+        let valid = k.reg(&format!("valid_found{round}"), 1, Some(0));
+        k.next(valid, None, beat.valid);
+        let fold = beat.fold.map(|sig| register(k, &format!("fold_found{round}"), sig));
+        let lane = |(l, (lane, word)): (usize, (&Lane, &Expr))| {
+            let above: Vec<Sig> = (0..(1 << found) - 1)
+                .map(|t| {
+                    let reached = view(lane.acc.clone()).ge(view(word.lane(t, bits)));
+                    k.wire(&format!("above{l}_{round}_{t}"), reached)
+                })
+                .collect();
+            let new = match above[..] {
+                [one] => one.expr(),
+                [low, middle, high] => cat([middle.expr(), middle.mux(high, low)]),
+                _ => unreachable!("one or two bits"),
+            };
+            let level = lane.level.map_or(new.clone(), |before| cat([before.expr(), new]));
+            let level = Some(register(k, &format!("level{l}_found{round}"), level));
+            let flip = match round {
+                0 => self.falling.then(|| word.bit(bits * ((1 << found) - 1))),
+                _ => lane.flip.map(Into::into),
+            };
+            let flip = flip.map(|flip| register(k, &format!("flip{l}_found{round}"), flip));
+            // After the last round only the level matters.
+            let acc = if last {
+                lane.acc.clone()
+            } else {
+                register(k, &format!("acc{l}_found{round}"), &lane.acc).into()
+            };
+            Lane { acc, level, flip }
+        };
+        let lanes = beat.lanes.iter().zip(words).enumerate().map(lane).collect();
+        Beat { valid, fold, lanes }
     }
 }
