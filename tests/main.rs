@@ -1,6 +1,7 @@
 //! The command line as its users see it, end to end: one binary, so that it links once.
 
 mod bad_input;
+mod gradient;
 mod interrupt;
 mod path;
 mod run;
