@@ -19,7 +19,10 @@ fn the_engines_gradient_is_autograds() {
     let found = Engine::new(&network).loss_gradient(images.pixels.view(), &images.labels, Loss::CrossEntropy);
 
     for (i, (found, wanted)) in found.losses.iter().zip(&losses).enumerate() {
-        assert!((found - wanted).abs() <= 1e-9 * (1.0 + wanted), "image {i}: loss {found}, autograd's {wanted}");
+        assert!(
+            (found - wanted).abs() <= 1e-9 * (1.0 + wanted),
+            "image {i}: loss {found}, autograd's {wanted}"
+        );
     }
     let (mut alive, mut same_sign) = (0, 0);
     for (i, (found, wanted)) in found.gradient.outer_iter().zip(slopes.outer_iter()).enumerate() {
