@@ -148,3 +148,42 @@ fn cost(resources: Resources) -> u64 {
 fn divisors(n: usize) -> impl Iterator<Item = usize> {
     (1..=n).filter(move |&d| n.is_multiple_of(d))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dq_net::random::{self, Options};
+
+    #[test]
+    fn plans_meet_their_target_or_it_is_refused() {
+        let (mut met, mut refused) = (0, 0);
+        for seed in 0..60 {
+            let network = random::network(seed, &Options::default());
+            for frames_per_second in [1_000, 300_000, 2_000_000] {
+                match for_target(&network, Output::Scores, 100, frames_per_second) {
+                    Ok(plan) => {
+                        met += 1;
+                        let interval = timing::timing(&pipeline::stages(&network, &plan)).interval;
+                        assert!(interval <= 100_000_000 / frames_per_second, "seed {seed}: {interval}");
+                    }
+                    Err(FoldError::TooFast { needed, available, .. }) => {
+                        refused += 1;
+                        assert!(needed > available, "seed {seed}");
+                    }
+                    Err(error) => panic!("seed {seed}: {error}"),
+                }
+            }
+        }
+        assert!(met > 60 && refused > 10, "{met} met, {refused} refused");
+    }
+
+    #[test]
+    fn a_slower_target_never_costs_more() {
+        let network = random::network(14, &Options::default());
+        let lut = |frames_per_second| {
+            let plan = for_target(&network, Output::Scores, 100, frames_per_second).unwrap();
+            estimate::estimate(&pipeline::stages(&network, &plan)).total.lut
+        };
+        assert!(lut(100) <= lut(10_000));
+    }
+}

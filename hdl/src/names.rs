@@ -68,9 +68,9 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
                 || SUFFIXES.iter().any(|suffix| used.contains(&format!("{name}{suffix}")))
         };
         if taken(&name, &used) {
-            let numbered = (2..).map(|n| format!("{name}_node{n}"));
+            let numbered = (2..).map(|n| format!("node{n}_{name}"));
             name =
-                once(format!("{name}_node")).chain(numbered).find(|n| !taken(n, &used)).expect("a free name");
+                once(format!("node_{name}")).chain(numbered).find(|n| !taken(n, &used)).expect("a free name");
         }
         used.extend(SUFFIXES.map(|suffix| format!("{name}{suffix}")));
         names.push(name);

@@ -4,11 +4,11 @@
 use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
-use dq_hdl::stalls::Stalls;
 use dq_hdl::tools::{self, Tool};
 use dq_hdl::verilator::Simulator;
-use dq_net::Network;
+use dq_hdl::{netlist, stalls::Stalls};
 use dq_net::random::{self, Options};
+use dq_net::{Network, Node};
 use std::path::Path;
 use std::process::Command;
 
@@ -158,5 +158,47 @@ fn icarus_finds_nothing_to_warn_of_and_runs_the_testbench() {
         let vvp = icarus.program.with_file_name("vvp");
         let output = Command::new(vvp).arg("tb.vvp").current_dir(folder.path()).output().unwrap();
         assert!(String::from_utf8_lossy(&output.stdout).contains("PASS"), "{}", network.name);
+    }
+}
+
+/// `network` with other node names.
+fn renamed(network: &Network, names: &[&str]) -> Network {
+    let name =
+        |i: usize| names.get(i).map_or_else(|| network.nodes()[i].name.clone(), |name| name.to_string());
+    let nodes = network.nodes().iter().enumerate().map(|(i, node)| Node {
+        name: name(i),
+        layer: node.layer.clone(),
+        inputs: network.sources(i).iter().map(|&s| name(s)).collect(),
+    });
+    Network::new("renamed", nodes.collect()).unwrap()
+}
+
+#[test]
+fn awkward_node_names_break_nothing() {
+    let network = (0..).map(|seed| random::network(seed, &Options::default()));
+    let network = network.clone().find(|n| n.nodes().len() >= 8).unwrap();
+    for names in [
+        ["input", "wire", "top", "clk", "a__b", "a_b", "module"],
+        ["fifo", "tb", "x_", "x1", "dq_fifo", "dut", "error"],
+        ["c", "c_window", "c_mvau", "c_step", "c_m_data", "s_axis_tdata", "logic"],
+        ["new", "c_accumulate", "c", "c_fetch", "c_narrow", "c_node", "always_ff"],
+    ] {
+        let network = renamed(&network, &names);
+        let (design, emission) = design(&network, 3);
+        let mut instances: Vec<_> = design.stages.iter().map(|stage| stage.name.as_str()).collect();
+        instances.sort_unstable();
+        instances.dedup();
+        assert_eq!(instances.len(), design.stages.len(), "{names:?}");
+        let frames = common::frames(&network, 1, 0);
+        let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
+        assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
+        let Some(verilator) = tools::require("verilator") else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        write(&emission, folder.path());
+        let mut command = in_folder(&verilator, folder.path());
+        quiet(
+            command.args(["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"]),
+            &names.join(" "),
+        );
     }
 }

@@ -1,0 +1,108 @@
+//! The line buffer: stores rows in a ring and replays windows, frame after frame without a gap.
+
+mod scan;
+mod store;
+
+use super::{Inlet, outlet::Outlet, style};
+use crate::pipeline::{Stage, Window};
+use crate::rtl::{Kernel, Module, Read, Value, Write, addr_bits, bits_for, lit, set};
+use scan::Scan;
+use store::Store;
+
+/// Windows of `w`.
+pub fn module(stage: &Stage, w: &Window) -> Module {
+    let width = stage.input.width();
+    let mut k = Kernel::new(&stage.module_name(), &note(stage, w));
+    let inlet = Inlet::new(&mut k, width);
+    let outlet = Outlet::new(&mut k, width, stage.depth);
+    let store = Store::new(&mut k, &inlet, w);
+    let scan = Scan::new(&mut k, w);
+
+    // A tap in the padding needs nothing; another one needs its pixel; the last of a frame, the whole frame.
+    let padded = scan.padded(&mut k, w);
+    let below = scan.row.value.lt(store.rows);
+    let in_row = scan.row.value.eq(store.rows) & scan.column.value.lt(store.column);
+    let whole = store.rows.ge(lit((w.rows.before + w.map.height) as u64, store.rows.width()));
+    let written = k.wire("written", padded.into_iter().fold(below | in_row, |any, padded| any | padded));
+    let frame_end = k.wire("at_frame_end", scan.frame_end());
+    let go = k.wire("go", outlet.free & written & (!frame_end | whole));
+    let row_end = k.wire("row_ends", go & scan.row_end());
+    let ends = k.wire("frame_ends", go & frame_end);
+    store.count(&mut k, w, ends, scan.release(w), row_end);
+    let read_at = scan.address(&mut k, w);
+    scan.advance(&mut k, w, go);
+
+    let issue1 = k.reg("issue1", 1, Some(0));
+    k.comment(issue1, "Pipeline: address, read, FIFO.");
+    let issue2 = k.reg("issue2", 1, Some(0));
+    let address1 = k.reg("address1", read_at.width(), None);
+    k.clocked([set(issue1, go), set(address1, read_at)]);
+    k.next(issue2, None, issue1);
+    let words = w.ring * w.map.width * w.pixel_beats();
+    let write = Write { enable: store.beat.into(), addr: store.address.value(), data: inlet.data.into() };
+    let zero = padded.map(|padded| {
+        let zero1 = k.reg("zero1", 1, None);
+        let zero2 = k.reg("zero2", 1, None);
+        k.clocked([set(zero1, padded), set(zero2, zero1)]);
+        (zero1, zero2)
+    });
+    let enable = zero.map_or(issue1.expr(), |(zero1, _)| issue1 & !zero1);
+    let read = Read::Sync { enable, addr: address1.into() };
+    let line = k.ram("lines", width, words, style(stage.memory), write, read);
+    let data = zero.map_or(line.expr(), |(_, zero2)| zero2.mux(lit(0, width), line));
+    outlet.finish(&mut k, go, issue2, data);
+    k.build()
+}
+
+fn note(stage: &Stage, w: &Window) -> String {
+    format!(
+        "Windows of {} rows x {} columns, stride {} x {}, over a map of {}; {} x {} output pixels.\n\
+         Padding with level 0: {} {} {} {} (top, bottom, left, right). A ring of {} rows is written\n\
+         ahead, over the end of a frame.\n\
+         Order of beats: output row, column, group ({}), replay ({}), chunk of channels ({}), kernel row,\n\
+         kernel column, the last fastest; {} lanes of {} bits.\n\
+         Latency 3, one beat a cycle.",
+        w.rows.kernel,
+        w.columns.kernel,
+        w.rows.stride,
+        w.columns.stride,
+        w.map.to_string().replace('×', " x "),
+        w.output[0],
+        w.output[1],
+        w.rows.before,
+        w.rows.after,
+        w.columns.before,
+        w.columns.after,
+        w.ring,
+        w.groups,
+        w.folds,
+        w.chunks,
+        stage.input.count,
+        stage.input.bits,
+    )
+}
+
+/// Bits of a biased row: rows written ahead included.
+fn row_bits(w: &Window) -> usize {
+    let taps = (w.output[0] - 1) * w.rows.stride + w.rows.kernel;
+    bits_for((w.rows.before + w.map.height + w.ring).max(taps) as u64)
+}
+
+/// Bits of the rows held: below zero where a stride skips rows that are not written yet.
+fn held_bits(w: &Window) -> usize {
+    bits_for((w.ring + w.rows.stride) as u64)
+}
+
+fn column_bits(w: &Window) -> usize {
+    let taps = (w.output[1] - 1) * w.columns.stride + w.columns.kernel;
+    bits_for((w.columns.before + w.map.width).max(taps) as u64)
+}
+
+fn address_bits(w: &Window) -> usize {
+    addr_bits(w.ring * w.map.width * w.pixel_beats())
+}
+
+/// `columns` × beats of a pixel, modulo the address.
+fn offset(w: &Window, columns: i64) -> u64 {
+    (columns * w.pixel_beats() as i64).rem_euclid(1 << address_bits(w)) as u64
+}

@@ -1,0 +1,56 @@
+//! The writing side of the line buffer: where the next beat goes, and which rows are there.
+
+use super::{column_bits, held_bits, row_bits};
+use crate::pipeline::Window;
+use crate::rtl::{Expr, Kernel, Sig, Value, lit, set, when};
+use crate::stage::{Counter, Inlet};
+
+/// The writing side.
+pub struct Store {
+    pub beat: Sig,
+    pub address: Counter,
+    /// Rows of the reader's frame that are written, and the column being written; both biased by the padding before.
+    pub rows: Sig,
+    pub column: Sig,
+    row_written: Sig,
+    held: Sig,
+}
+
+impl Store {
+    pub fn new(k: &mut Kernel, inlet: &Inlet, w: &Window) -> Self {
+        let held = k.reg("held", held_bits(w), Some(0));
+        k.comment(held, "Writing: whole rows held, address, chunk, column, rows of the frame being read.");
+        let beat = inlet.take(k, held.ne(lit(w.ring as u64, held.width())));
+        let address = Counter::new(k, "write_at", w.ring * w.map.width * w.pixel_beats());
+        address.clock(k, beat);
+        let chunk = Counter::new(k, "write_chunk", w.pixel_beats());
+        chunk.clock(k, beat);
+        let before = w.columns.before;
+        let column_bits = column_bits(w);
+        let column = k.reg("write_column", column_bits, Some(before as u64));
+        let pixel = k.wire("pixel_written", beat & chunk.last());
+        let column_last = column.eq_to((before + w.map.width - 1) as u64);
+        let row_written = k.wire("row_written", pixel & column_last);
+        k.clocked([
+            when(pixel, [set(column, column.inc())]),
+            when(row_written, [set(column, lit(before as u64, column_bits))]),
+        ]);
+        let rows = k.reg("rows", row_bits(w), Some(w.rows.before as u64));
+        Store { beat, address, rows, column, row_written, held }
+    }
+
+    /// Keeps the counts of rows: `ends` the frame being read, `release` rows at each end of an output row.
+    pub fn count(&self, k: &mut Kernel, w: &Window, ends: Sig, release: Expr, row_end: Sig) {
+        let bits = self.rows.width();
+        let height = lit(w.map.height as u64, bits);
+        let more = k.wire("rows_more", self.rows.add(self.row_written.zext(bits), bits));
+        let less = more.sub(height, bits);
+        k.next(self.rows, None, ends.mux(less, more));
+        // A cycle later, so that a row is never written in the cycle in which its last tap is read.
+        let bits = self.held.width();
+        let released = k.reg("released", bits, Some(0));
+        k.next(released, None, row_end.mux(release, lit(0, bits)));
+        let held = self.held.add(self.row_written.zext(bits), bits);
+        k.next(self.held, None, held.sub(released, bits));
+    }
+}
