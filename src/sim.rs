@@ -7,9 +7,9 @@ use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
 use crate::verify::verilated;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
-use dq_hdl::design::{Beat, Design};
+use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::plan::Output;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::{emit, netlist};
@@ -21,7 +21,7 @@ use dq_sim::report::Tally;
 use ndarray::{Axis, s};
 use rayon::prelude::*;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Classify test images with the integer network
@@ -33,6 +33,7 @@ use std::time::Instant;
 /// Examples:
 ///   dq sim model.json --data signs
 ///   dq sim model.json --data cifar10=data/cifar-10 --engine verilator --count 10
+///   dq sim model.json --data signs --engine netlist --count 1 --vcd waves.vcd
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -50,6 +51,9 @@ pub struct Args {
     /// Stall source and sink at random (netlist and verilator).
     #[arg(long)]
     stalls: bool,
+    /// Write every net of the circuit as waves, with the netlist engine (about 1.6 kB a cycle for a small network).
+    #[arg(long, value_name = "FILE")]
+    vcd: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -64,6 +68,10 @@ enum Which {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    if args.vcd.is_some() && args.engine != Which::Netlist {
+        let message = "--vcd needs --engine netlist, which alone sees every net\n";
+        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
+    }
     let network = dq_net::read_network(&args.model)?;
     let circuit = matches!(args.engine, Which::Netlist | Which::Verilator);
     let count = args.count.or(circuit.then_some(4));
@@ -76,10 +84,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         Which::Netlist | Which::Verilator => {
             let design = Design::new(&network, &plan(&network, &args.plan)?)?;
             let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
-            let found = if args.engine == Which::Netlist {
-                netlist::run(&design, images.pixels.view(), &stalls)?
-            } else {
-                verilated(&emit::emit(&design))?.run(&design, images.pixels.view(), &stalls)?
+            let found = match (args.engine, &args.vcd) {
+                (Which::Netlist, None) => netlist::run(&design, images.pixels.view(), &stalls)?,
+                (Which::Netlist, Some(path)) => trace(&design, &images, &stalls, path)?,
+                _ => verilated(&emit::emit(&design))?.run(&design, images.pixels.view(), &stalls)?,
             };
             anyhow::ensure!(!found.error, "the circuit set its error flag on well-formed frames");
             let last = found.beats.last().map_or(0, |beat| beat.cycle + 1);
@@ -142,6 +150,18 @@ fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Vec<usize>> 
     }
     bar.finish_and_clear();
     Ok(labels)
+}
+
+/// The netlist with its waves in `path`, which is there whole or not at all.
+fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Result<Outcome> {
+    let mut outcome = None;
+    dq_net::atomic::write_with(path, |file| {
+        outcome =
+            Some(netlist::trace(design, images.pixels.view(), stalls, file).map_err(std::io::Error::other)?);
+        Ok(())
+    })
+    .with_context(|| format!("{}: writing the waves", path.display()))?;
+    outcome.context("the simulation gave nothing")
 }
 
 fn labels_of(design: &Design, beats: &[Beat]) -> Vec<usize> {

@@ -77,6 +77,7 @@ fn usage_errors_exit_with_2() {
         &fails(folder, 2, &["attack", &model, "--data", "signs", "-o", "r", "--attack", "fgms"]),
         &["fgms", "fgsm"],
     );
+    names(&fails(folder, 2, &["sim", &model, "--data", "signs", "--vcd", "waves"]), &["--vcd", "netlist"]);
     names(&fails(folder, 2, &["frobnicate"]), &["frobnicate"]);
     assert!(entries(folder).is_empty());
 }

@@ -94,6 +94,20 @@ fn info_tells_layers_ranges_and_norms() {
 }
 
 #[test]
+fn the_netlist_gives_the_engines_labels() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let sim =
+        |args: &[&str]| json(folder, &[&["sim", &model(), "--data", "signs", "--count", "1"], args].concat());
+    let fast = sim(&[]);
+    let netlist = sim(&["--engine", "netlist", "--fps", "400"]);
+    assert_eq!(netlist["correct"], fast["correct"]);
+    assert_eq!(sim(&["--engine", "reference"])["correct"], fast["correct"]);
+    let latency = netlist["timing"]["latency"].as_u64().unwrap();
+    assert_eq!(netlist["cycles"].as_u64().unwrap(), latency + 1, "from cycle 0 to the last beat's");
+}
+
+#[test]
 fn every_command_explains_itself() {
     let scratch = tempfile::tempdir().unwrap();
     let help = ok(scratch.path(), &["--help"]);
