@@ -7,7 +7,7 @@ use crate::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, 
 use crate::network::{Network, Node};
 use crate::pack::PackedInts;
 use crate::provenance::{Proof, Provenance};
-use crate::{atomic, shape::Shape};
+use crate::{atomic, read, shape::Shape};
 use ndarray::{Array2, Array4};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -89,17 +89,13 @@ pub fn read_network(path: &Path) -> Result<Network, FileError> {
 /// Reads a network of either family.
 pub fn read_any(path: &Path) -> Result<AnyNetwork, FileError> {
     let io = |source| FileError::Io { path: path.into(), action: "reading", source };
-    let length = std::fs::metadata(path).map_err(io)?.len();
     let field = |field: &str, expected: String, found: String| FileError::Field {
         path: path.into(),
         field: field.into(),
         expected,
         found,
     };
-    if length > MAX_BYTES {
-        return Err(field("length", format!("at most {MAX_BYTES} bytes"), length.to_string()));
-    }
-    let text = std::fs::read_to_string(path).map_err(io)?;
+    let text = read::text(path, MAX_BYTES).map_err(io)?;
 
     #[derive(Deserialize)]
     struct Head {

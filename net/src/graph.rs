@@ -45,6 +45,19 @@ pub fn resolve<'a>(
     Ok(resolved)
 }
 
+/// Checks a network's own name, which goes into file heads, tables and reports.
+pub fn check_network_name(name: &str) -> Result<(), NetworkError> {
+    let ok = (1..=128).contains(&name.len())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c));
+    let shown: String = name.chars().take(80).collect();
+    let rule = "1 to 128 letters, digits, `-`, `_` or `.`";
+    if ok {
+        Ok(())
+    } else {
+        Err(NetworkError::at("(network)", Fault::new("name", rule, format!("{shown:?}"))))
+    }
+}
+
 /// Names become Verilog identifiers and file names: lower case, so that they differ on every file system.
 fn check_name(name: &str) -> Result<(), Fault> {
     let ok = name.len() <= 64

@@ -13,6 +13,7 @@ mod pack;
 mod provenance;
 pub mod random;
 mod range;
+pub mod read;
 mod shape;
 mod wire;
 

@@ -35,13 +35,15 @@ impl Network {
     /// The only door: checks names, graph, fields, shapes and ranges, and that every accumulator fits. The first node
     /// is the one Input, the last one the Logits.
     pub fn new(name: impl Into<String>, nodes: Vec<Node>) -> Result<Self, NetworkError> {
+        let name = name.into();
+        graph::check_network_name(&name)?;
         let sources = graph::resolve(nodes.iter().map(|n| (n.name.as_str(), n.inputs.as_slice())))?;
         let mut wires: Vec<Wire> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
             let wire = check_node(&nodes, i, &sources[i], &wires);
             wires.push(wire.map_err(|fault| NetworkError::at(&node.name, fault))?);
         }
-        Ok(Self { name: name.into(), provenance: Provenance::default(), proof: None, nodes, sources, wires })
+        Ok(Self { name, provenance: Provenance::default(), proof: None, nodes, sources, wires })
     }
 
     /// Nodes in topological order.

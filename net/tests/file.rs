@@ -183,6 +183,9 @@ fn malformed_fields_are_named() {
         (|v| v["nodes"][0]["layer"]["input"]["shape"]["height"] = json!(0), &["input", "shape"]),
         (|v| drop(v["nodes"].as_array_mut().unwrap().pop()), &["dense", "logits"]),
         (|v| v["nodes"] = json!([]), &["nodes", "0"]),
+        (|v| v["name"] = json!(""), &["(network)", "name"]),
+        (|v| v["name"] = json!("a\n// \u{1b}[2J"), &["(network)", "name", r"a\n"]),
+        (|v| v["name"] = json!("x".repeat(129)), &["(network)", "name", "128"]),
     ];
     for (i, (edit, words)) in cases.iter().enumerate() {
         let message = refused(true, edit);
@@ -229,6 +232,10 @@ fn hostile_files_are_refused_without_a_large_allocation() {
         assert!(read_any(&folder.file(&text)).is_err());
     }
     assert!(read_any(folder.0.path()).is_err(), "a folder");
+    if cfg!(unix) {
+        let message = read_any(std::path::Path::new("/dev/zero")).unwrap_err().to_string();
+        assert!(message.contains("at most"), "{message}");
+    }
     assert!(read_any(&folder.0.path().join("missing.json")).is_err());
     assert!(read_any(&folder.file([0xff, 0xfe, 0x00])).is_err(), "not text");
 }

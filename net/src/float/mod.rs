@@ -90,6 +90,8 @@ pub struct FloatNetwork {
 impl FloatNetwork {
     /// The only door: checks names, graph, fields and shapes.
     pub fn new(name: impl Into<String>, nodes: Vec<FloatNode>) -> Result<Self, NetworkError> {
+        let name = name.into();
+        graph::check_network_name(&name)?;
         let sources = graph::resolve(nodes.iter().map(|n| (n.name.as_str(), n.inputs.as_slice())))?;
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
@@ -110,7 +112,7 @@ impl FloatNetwork {
             let input = sources[i].first().map_or(Shape::new(1, 1, 1), |&s| shapes[s]);
             shapes.push(output(&node.layer, input).map_err(at)?);
         }
-        Ok(Self { name: name.into(), provenance: Provenance::default(), nodes, sources, shapes })
+        Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })
     }
 
     /// Nodes in topological order.

@@ -1,0 +1,43 @@
+//! Reading small text files that others may have written. Never takes a file's word for its size: devices and pipes
+//! claim none.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// The whole text of `path`, of at most `limit` bytes.
+///
+/// # Errors
+/// Of the operating system; or `InvalidData` where the file is longer or not UTF-8.
+pub fn text(path: &Path, limit: u64) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        let reason = format!("expected at most {limit} bytes, found more");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "expected text (UTF-8)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        std::fs::write(&path, "12345").unwrap();
+        assert_eq!(text(&path, 5).unwrap(), "12345");
+        assert!(text(&path, 4).unwrap_err().to_string().contains("at most 4 bytes"));
+        std::fs::write(&path, [0xff, 0x00]).unwrap();
+        assert!(text(&path, 5).unwrap_err().to_string().contains("UTF-8"));
+        assert!(text(folder.path(), 5).is_err());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_without_end_is_given_up() {
+        assert!(text(Path::new("/dev/zero"), 1000).is_err());
+    }
+}
