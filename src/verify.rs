@@ -1,23 +1,21 @@
 //! `dq verify`: float model, integer network, fast engine, netlist and Verilog agree; exit 1 at the first difference.
 
+mod engine;
+mod float;
+mod rtl;
+
+pub use rtl::verilated;
+
 use crate::args::DataArg;
 use crate::data;
 use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
-use anyhow::{Context, Result, bail};
-use dq_hdl::design::{Beat, Design, Outcome};
-use dq_hdl::emit::Emission;
-use dq_hdl::stalls::Stalls;
-use dq_hdl::verilator::Simulator;
-use dq_hdl::{emit, netlist, timing};
+use anyhow::Result;
+use dq_hdl::design::Design;
+use dq_net::Network;
 use dq_net::data::{Images, Split};
-use dq_net::{Network, random};
 use dq_sim::Engine;
-use dq_sim::attack::Start;
-use dq_sim::attack::suite::{Suite, adversaries};
-use ndarray::{Array4, Axis, s};
-use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -66,43 +64,10 @@ pub struct Verified {
     model: String,
     hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    float: Option<Float>,
-    engine: EngineCheck,
+    float: Option<float::Checked>,
+    engine: engine::Checked,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rtl: Option<Rtl>,
-}
-
-#[derive(Debug, Serialize)]
-struct Float {
-    boundaries: u64,
-    probes: u64,
-    images: usize,
-    logits: usize,
-    differences: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct EngineCheck {
-    kernel: String,
-    random_images: usize,
-    images: usize,
-    values: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Rtl {
-    frames: usize,
-    adversarial: usize,
-    netlist_frames: usize,
-    words: usize,
-    cycles: u64,
-    /// Planned cycles from frame to frame.
-    interval: u64,
-    /// Cycles between the last two frames that Verilator gave without stalls.
-    measured_interval: Option<u64>,
-    /// Operations of the slowest stage for a frame.
-    ideal_interval: u64,
-    latency: u64,
+    rtl: Option<rtl::Checked>,
 }
 
 /// Runs the command.
@@ -142,198 +107,11 @@ pub fn verify(
         data::check_fit(images, network.input_shape(), network.classes())?;
     }
     let engine = Engine::new(network);
-    let float = run.map(|run| float(ui, run, network, &engine, images)).transpose()?;
-    let checked = engine_check(ui, &engine, images, frames.count)?;
-    let rtl = design.map(|design| rtl(ui, design, &engine, images, frames)).transpose()?;
+    let float = run.map(|run| float::check(ui, run, network, &engine, images)).transpose()?;
+    let checked = engine::check(ui, &engine, images, frames.count)?;
+    let rtl = design.map(|design| rtl::check(ui, design, &engine, images, frames)).transpose()?;
     let hash = dq_net::content_hash(network);
     Ok(Verified { ok: true, model: network.name.clone(), hash, float, engine: checked, rtl })
-}
-
-#[cfg(feature = "train")]
-fn float(ui: &Ui, run: &Path, network: &Network, engine: &Engine, images: Option<&Images>) -> Result<Float> {
-    ui.note("float: proving every boundary anew from the checkpoint");
-    dq_train::set_threads(ui.threads());
-    let proof = dq_train::reprove(run, network)?;
-    let mut found =
-        Float { boundaries: proof.boundaries, probes: proof.probes, images: 0, logits: 0, differences: 0 };
-    let Some(images) = images else { return Ok(found) };
-    let evaluation = dq_train::evaluation(run, Some(dq_train::bits_of(network)?), None)?;
-    let bar = ui.bar("float = integer", images.len() as u64, "images");
-    for first in (0..images.len()).step_by(100) {
-        ui.check_stop("nothing was written")?;
-        let indices: Vec<usize> = (first..images.len().min(first + 100)).collect();
-        let block = images.select(&indices);
-        let (float, integer) = (evaluation.scores(&block), engine.scores(block.pixels.view()));
-        for ((i, class), score) in float.indexed_iter() {
-            if *score != f64::from(integer[[i, class]]) {
-                let place = format!("test image {}, class {class}", indices[i]);
-                bail!(
-                    "logits, {place}: the float model has {score}, the integer network {}",
-                    integer[[i, class]]
-                );
-            }
-        }
-        found.images += indices.len();
-        found.logits += float.len();
-        bar.inc(indices.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(found)
-}
-
-#[cfg(not(feature = "train"))]
-fn float(_: &Ui, _: &Path, _: &Network, _: &Engine, _: Option<&Images>) -> Result<Float> {
-    bail!("this dq was built without training: --run needs the `train` feature")
-}
-
-/// The emitted Verilog as a program, kept in the user's cache.
-pub fn verilated(emission: &Emission) -> Result<Simulator> {
-    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
-    Ok(Simulator::build(emission, &cache)?)
-}
-
-/// Random images: their seeds are 0, 1, …
-const RANDOM_IMAGES: usize = 32;
-
-fn engine_check(ui: &Ui, engine: &Engine, images: Option<&Images>, count: u64) -> Result<EngineCheck> {
-    let network = engine.network();
-    let mut found = EngineCheck {
-        kernel: format!("{:?}", engine.kernel()),
-        random_images: RANDOM_IMAGES,
-        images: 0,
-        values: 0,
-    };
-    let mut batches: Vec<(&str, Array4<u8>)> = vec![("random image", random_frames(network, RANDOM_IMAGES))];
-    if let Some(images) = images {
-        found.images = images.len().min(count as usize);
-        batches.push(("test image", images.pixels.slice(s![..found.images, .., .., ..]).to_owned()));
-    }
-    let total: usize = batches.iter().map(|(_, b)| b.dim().0).sum();
-    let bar = ui.bar("engine = reference", total as u64, "images");
-    for (what, batch) in &batches {
-        for (b, block) in batch.axis_chunks_iter(Axis(0), 16).enumerate() {
-            ui.check_stop("nothing was written")?;
-            let fast = engine.nodes(block);
-            let slow: Vec<_> = (0..block.dim().0)
-                .into_par_iter()
-                .map(|i| network.eval_nodes(block.index_axis(Axis(0), i)))
-                .collect();
-            for (i, nodes) in slow.iter().enumerate() {
-                for (n, expected) in nodes.iter().enumerate() {
-                    let got = fast[n].index_axis(Axis(0), i);
-                    found.values += expected.len() as u64;
-                    if let Some((at, value)) = expected.indexed_iter().find(|&(at, &value)| got[at] != value)
-                    {
-                        bail!(
-                            "node `{}`, {what} {}, element {at:?}: the reference has {value}, the engine {}",
-                            network.nodes()[n].name,
-                            16 * b + i,
-                            got[at]
-                        );
-                    }
-                }
-            }
-            bar.inc(block.dim().0 as u64);
-        }
-    }
-    bar.finish_and_clear();
-    Ok(found)
-}
-
-fn rtl(ui: &Ui, design: &Design, engine: &Engine, images: Option<&Images>, frames: &Frames) -> Result<Rtl> {
-    let (pixels, adversarial) = rtl_frames(ui, engine, images, frames.rtl);
-    let scores = engine.scores(pixels.view());
-    let values: Vec<i64> =
-        scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec())).collect();
-    let stalls = Stalls::random(ui.seed());
-    let expected = |frames: usize, stalls: &Stalls| {
-        let cycles = timing::cycles(&design.stages, frames, stalls);
-        design.beats(values[..cycles.len()].iter().copied(), &cycles)
-    };
-    let short = frames.netlist.min(frames.rtl);
-    if short > 0 {
-        ui.note(format!("rtl: {short} frames through the netlist"));
-        let found = netlist::run(design, pixels.slice(s![..short, .., .., ..]), &stalls)?;
-        compare("netlist", design, &expected(short, &stalls), &found)?;
-    }
-    ui.check_stop("nothing was written")?;
-    ui.note(format!("rtl: building the Verilog with Verilator, then {} frames", frames.rtl));
-    let simulator = verilated(&emit::emit(design))?;
-    let found = simulator.run(design, pixels.view(), &stalls)?;
-    compare("Verilator", design, &expected(frames.rtl, &stalls), &found)?;
-    // Without stalls too: the interval that the plan promises.
-    let found = simulator.run(design, pixels.view(), &Stalls::NONE)?;
-    compare("Verilator", design, &expected(frames.rtl, &Stalls::NONE), &found)?;
-    let interval = measured_interval(design, &found.beats);
-    let timing = design.timing();
-    Ok(Rtl {
-        frames: frames.rtl,
-        adversarial,
-        netlist_frames: short,
-        words: found.beats.len(),
-        cycles: found.beats.last().map_or(0, |beat| beat.cycle + 1),
-        interval: timing.interval,
-        measured_interval: interval,
-        ideal_interval: timing.ideal_interval,
-        latency: timing.latency,
-    })
-}
-
-/// Frames for the circuit and how many are adversarial: test images and adversaries of them in turn, or random images.
-fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, count: usize) -> (Array4<u8>, usize) {
-    let Some(images) = images else { return (random_frames(engine.network(), count), 0) };
-    let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
-    let mut pixels = images.pixels.select(Axis(0), &clean);
-    let suite = Suite { attacks: vec![], eps: vec![], seed: ui.seed(), start: Start::Signs };
-    let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();
-    if !attacked.is_empty() {
-        let found = adversaries(engine, images, &attacked, "pgd", 8, &suite);
-        pixels.slice_mut(s![1..;2, .., .., ..]).assign(&found);
-    }
-    (pixels, attacked.len())
-}
-
-fn random_frames(network: &Network, count: usize) -> Array4<u8> {
-    let shape = network.input_shape();
-    let mut frames = Array4::zeros((count, shape.height, shape.width, shape.channels));
-    for (seed, mut frame) in frames.outer_iter_mut().enumerate() {
-        frame.assign(&random::image(seed as u64, shape));
-    }
-    frames
-}
-
-/// Cycles between the last beats of the last two frames.
-fn measured_interval(design: &Design, beats: &[Beat]) -> Option<u64> {
-    let before = beats.len().checked_sub(1 + design.output_beats())?;
-    Some(beats.last()?.cycle - beats[before].cycle)
-}
-
-fn compare(what: &str, design: &Design, expected: &[Beat], found: &Outcome) -> Result<()> {
-    let per_frame = design.output_beats();
-    for (i, (e, f)) in expected.iter().zip(&found.beats).enumerate() {
-        if e != f {
-            bail!(
-                "node `{}`, frame {}, output beat {}: the simulator has {} in cycle {} (last: {}), {what} {} in cycle \
-                 {} (last: {})",
-                design.network.nodes().last().map_or("", |n| &n.name),
-                i / per_frame,
-                i % per_frame,
-                e.value,
-                e.cycle,
-                e.last,
-                f.value,
-                f.cycle,
-                f.last
-            );
-        }
-    }
-    if expected.len() != found.beats.len() {
-        bail!("{what} gave {} output beats, expected {}", found.beats.len(), expected.len());
-    }
-    if found.error {
-        bail!("{what} set its error flag on well-formed frames");
-    }
-    Ok(())
 }
 
 impl Verified {

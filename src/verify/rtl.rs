@@ -1,0 +1,134 @@
+//! The circuit against the simulator: netlist and Verilator, words and cycles.
+
+use super::Frames;
+use super::engine::random_frames;
+use crate::ui::Ui;
+use anyhow::{Context, Result, bail};
+use dq_hdl::design::{Beat, Design, Outcome};
+use dq_hdl::emit::Emission;
+use dq_hdl::stalls::Stalls;
+use dq_hdl::verilator::Simulator;
+use dq_hdl::{emit, netlist, timing};
+use dq_net::data::Images;
+use dq_sim::Engine;
+use dq_sim::attack::Start;
+use dq_sim::attack::suite::{Suite, adversaries};
+use ndarray::{Array4, Axis, s};
+use serde::Serialize;
+
+/// What was compared.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    pub frames: usize,
+    pub adversarial: usize,
+    pub netlist_frames: usize,
+    pub words: usize,
+    pub cycles: u64,
+    /// Planned cycles from frame to frame.
+    pub interval: u64,
+    /// Cycles between the last two frames that Verilator gave without stalls.
+    pub measured_interval: Option<u64>,
+    /// Operations of the slowest stage for a frame.
+    pub ideal_interval: u64,
+    pub latency: u64,
+}
+
+/// Runs frames through netlist and Verilator; words and cycles are the engine's and the plan's.
+pub fn check(
+    ui: &Ui,
+    design: &Design,
+    engine: &Engine,
+    images: Option<&Images>,
+    frames: &Frames,
+) -> Result<Checked> {
+    let (pixels, adversarial) = rtl_frames(ui, engine, images, frames.rtl);
+    let scores = engine.scores(pixels.view());
+    let values: Vec<i64> =
+        scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec())).collect();
+    let stalls = Stalls::random(ui.seed());
+    let expected = |frames: usize, stalls: &Stalls| {
+        let cycles = timing::cycles(&design.stages, frames, stalls);
+        design.beats(values[..cycles.len()].iter().copied(), &cycles)
+    };
+    let short = frames.netlist.min(frames.rtl);
+    if short > 0 {
+        ui.note(format!("rtl: {short} frames through the netlist"));
+        let found = netlist::run(design, pixels.slice(s![..short, .., .., ..]), &stalls)?;
+        compare("netlist", design, &expected(short, &stalls), &found)?;
+    }
+    ui.check_stop("nothing was written")?;
+    ui.note(format!("rtl: building the Verilog with Verilator, then {} frames", frames.rtl));
+    let simulator = verilated(&emit::emit(design))?;
+    let found = simulator.run(design, pixels.view(), &stalls)?;
+    compare("Verilator", design, &expected(frames.rtl, &stalls), &found)?;
+    // Without stalls too: the interval that the plan promises.
+    let found = simulator.run(design, pixels.view(), &Stalls::NONE)?;
+    compare("Verilator", design, &expected(frames.rtl, &Stalls::NONE), &found)?;
+    let interval = measured_interval(design, &found.beats);
+    let timing = design.timing();
+    Ok(Checked {
+        frames: frames.rtl,
+        adversarial,
+        netlist_frames: short,
+        words: found.beats.len(),
+        cycles: found.beats.last().map_or(0, |beat| beat.cycle + 1),
+        interval: timing.interval,
+        measured_interval: interval,
+        ideal_interval: timing.ideal_interval,
+        latency: timing.latency,
+    })
+}
+
+/// Frames for the circuit and how many are adversarial: test images and adversaries of them in turn, or random images.
+fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, count: usize) -> (Array4<u8>, usize) {
+    let Some(images) = images else { return (random_frames(engine.network(), count), 0) };
+    let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
+    let mut pixels = images.pixels.select(Axis(0), &clean);
+    let suite = Suite { attacks: vec![], eps: vec![], seed: ui.seed(), start: Start::Signs };
+    let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();
+    if !attacked.is_empty() {
+        let found = adversaries(engine, images, &attacked, "pgd", 8, &suite);
+        pixels.slice_mut(s![1..;2, .., .., ..]).assign(&found);
+    }
+    (pixels, attacked.len())
+}
+
+/// Cycles between the last beats of the last two frames.
+fn measured_interval(design: &Design, beats: &[Beat]) -> Option<u64> {
+    let before = beats.len().checked_sub(1 + design.output_beats())?;
+    Some(beats.last()?.cycle - beats[before].cycle)
+}
+
+fn compare(what: &str, design: &Design, expected: &[Beat], found: &Outcome) -> Result<()> {
+    let per_frame = design.output_beats();
+    for (i, (e, f)) in expected.iter().zip(&found.beats).enumerate() {
+        if e != f {
+            bail!(
+                "node `{}`, frame {}, output beat {}: the simulator has {} in cycle {} (last: {}), {what} {} in cycle \
+                 {} (last: {})",
+                design.network.nodes().last().map_or("", |n| &n.name),
+                i / per_frame,
+                i % per_frame,
+                e.value,
+                e.cycle,
+                e.last,
+                f.value,
+                f.cycle,
+                f.last
+            );
+        }
+    }
+    if expected.len() != found.beats.len() {
+        bail!("{what} gave {} output beats, expected {}", found.beats.len(), expected.len());
+    }
+    if found.error {
+        bail!("{what} set its error flag on well-formed frames");
+    }
+    Ok(())
+}
+
+/// The emitted Verilog as a program, kept in the user's cache.
+pub fn verilated(emission: &Emission) -> Result<Simulator> {
+    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
+    Ok(Simulator::build(emission, &cache)?)
+}
