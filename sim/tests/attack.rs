@@ -208,3 +208,15 @@ fn a_dead_gradient_is_counted_and_doubted() {
     assert_eq!(fgsm.tally, report.clean, "FGSM without a gradient moves nothing");
     assert!(report.doubts.iter().any(|doubt| doubt.rule == "zero-gradient"));
 }
+
+#[test]
+fn what_is_named_twice_runs_once_and_is_complete() {
+    let engine = Engine::new(&stripes_network());
+    let images = stripes(6);
+    let once = run(&engine, &images, &suite(&[2, 8]));
+    let mut doubled = suite(&[2, 8, 2]);
+    doubled.attacks.extend(doubled.attacks.clone());
+    let twice = run(&engine, &images, &doubled);
+    assert!(twice.complete && once.complete);
+    assert_eq!(twice.runs, once.runs);
+}

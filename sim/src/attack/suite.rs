@@ -86,11 +86,13 @@ pub fn run(
         }
         None => blank(target, images, suite),
     };
-    let plan: Vec<(&str, u8)> = suite
-        .attacks
-        .iter()
-        .flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps)))
-        .collect();
+    let mut plan: Vec<(&str, u8)> = Vec::new();
+    for pair in suite.attacks.iter().flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps))) {
+        // One named twice is run once.
+        if !plan.contains(&pair) {
+            plan.push(pair);
+        }
+    }
     let tell = |attack, eps, done, runs_done| {
         progress(Progress { attack, eps, done, images: images.len(), runs_done, runs: plan.len() });
         stop.load(Ordering::Relaxed)
