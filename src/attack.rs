@@ -94,9 +94,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         }
         (false, false) => None,
     };
-    if args.output.is_dir() {
-        bail!("{}: expected a file to write, found a folder", args.output.display());
-    }
+    dq_net::atomic::check(&args.output)
+        .with_context(|| format!("{}: the report's place", args.output.display()))?;
     let name = args.from.as_ref().map(|path| path.display().to_string());
     let substitute = name.as_deref().zip(substitute.as_ref().map(Target::source));
     let report = attack(ui, target.judge(), substitute, &images, &suite, earlier)?;

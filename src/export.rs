@@ -4,7 +4,7 @@ use crate::args::{Bits, DataArg};
 use crate::data;
 use crate::table::thousands;
 use crate::ui::Ui;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use dq_net::data::Split;
 use dq_net::{AnyNetwork, Network};
 use dq_train::BitWidths;
@@ -40,7 +40,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    dq_net::atomic::check(&args.output)
+        .with_context(|| format!("{}: the model's place", args.output.display()))?;
     let network = export(ui, &args.run, args.bits, &args.data)?;
+    ui.check_stop("nothing was written")?;
     match &network {
         AnyNetwork::Integer(network) => {
             dq_net::write_network(network, &args.output)?;

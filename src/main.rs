@@ -19,6 +19,7 @@ mod ui;
 mod verify;
 
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 use ui::{Global, Interrupted, Ui};
 
@@ -78,6 +79,13 @@ fn main() -> ExitCode {
 
 /// Prints `error` with its causes. 130 after Ctrl-C, as shells have it; 1 for everything else (clap gives 2 for usage).
 fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("dq: {error:#}");
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        // Library errors say their cause themselves: it is not said again.
+        if !text.ends_with(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
+    }
+    let _ = writeln!(std::io::stderr(), "dq: {text}");
     if error.is::<Interrupted>() { ExitCode::from(130) } else { ExitCode::FAILURE }
 }

@@ -79,7 +79,8 @@ impl Ui {
     /// A line that says what is going on (stderr).
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.global.quiet {
-            eprintln!("{}", text.as_ref());
+            // Not `eprintln!`, which panics where nobody reads any more.
+            let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
         }
     }
 

@@ -48,10 +48,10 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 100)]
     count: u64,
     /// Frames through Verilator (0: none).
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(..=10_000))]
     rtl: u64,
     /// Frames of those that also go through the netlist simulation.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(..=10_000))]
     netlist: u64,
     #[command(flatten)]
     plan: PlanArgs,

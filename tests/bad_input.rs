@@ -193,3 +193,74 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn an_output_without_a_folder_is_refused_before_the_work() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let (model, run) = (model(), root().join("models/signs-tiny-dq").display().to_string());
+    names(&fails(folder, 1, &["export", &run, "-o", "no/such/model.json"]), &["no/such", "no folder"]);
+    // All attacks on all images: without the early check this test would take minutes.
+    let start = std::time::Instant::now();
+    names(
+        &fails(folder, 1, &["attack", &model, "--data", "signs", "-o", "no/report.json"]),
+        &["no folder no"],
+    );
+    assert!(start.elapsed().as_secs() < 60);
+    assert!(entries(folder).is_empty());
+}
+
+#[test]
+fn what_is_not_there_is_said_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    names(&fails(folder, 1, &["info", "missing.json"]), &["missing.json", "No such file"]);
+    names(&fails(folder, 1, &["export", "missing", "-o", "m.json"]), &["missing/recipe.toml"]);
+    names(&fails(folder, 1, &["emit", &model(), "-o", "rtl", "--plan", "missing.json"]), &["missing.json"]);
+    names(&fails(folder, 2, &["verify", &model(), "--rtl", "99999999999999"]), &["--rtl", "10000"]);
+    if cfg!(unix) {
+        names(&fails(folder, 1, &["info", "/dev/zero"]), &["/dev/zero", "at most"]);
+        names(&fails(folder, 1, &["train", "/dev/zero", "--out", "run"]), &["/dev/zero", "at most"]);
+    }
+    assert!(entries(folder).is_empty());
+}
+
+#[test]
+fn a_radius_named_twice_is_attacked_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    let result = crate::run::json(
+        scratch.path(),
+        &[
+            "attack",
+            &model(),
+            "--data",
+            "signs",
+            "--count",
+            "8",
+            "--attack",
+            "fgsm,fgsm",
+            "--eps",
+            "2,2",
+            "-o",
+            "r",
+        ],
+    );
+    assert_eq!(result["runs"].as_array().unwrap().len(), 1, "{result}");
+}
+
+#[test]
+fn running_text_without_a_reader_is_no_failure() {
+    let scratch = tempfile::tempdir().unwrap();
+    let model = model();
+    let mut command =
+        command(scratch.path(), &["verify", &model, "--rtl", "1", "--netlist", "1", "--count", "1"]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    if dq_hdl::tools::require("verilator").is_none() {
+        return;
+    }
+    let mut child = command.spawn().unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}", output.status);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("verified"));
+}

@@ -78,3 +78,20 @@ fn an_attack_stops_and_goes_on_to_the_same_report() {
     let read = |name| fs::read_to_string(folder.join(name)).unwrap();
     assert_eq!(read("report.json"), read("whole.json"));
 }
+
+#[test]
+fn an_export_that_is_stopped_writes_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    fs::create_dir(folder.join("run")).unwrap();
+    for name in ["recipe.toml", "best.safetensors"] {
+        fs::copy(root().join("models/signs-tiny-dq").join(name), folder.join("run").join(name)).unwrap();
+    }
+    // It must draw the training images and recalibrate, which takes seconds.
+    let child = start(folder, &["export", "run", "-o", "model.json"]);
+    std::thread::sleep(Duration::from_millis(1500));
+    let (code, error) = interrupt(child);
+    assert_eq!(code, Some(130), "{error}");
+    let left: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["run"]);
+}

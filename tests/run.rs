@@ -41,5 +41,10 @@ pub fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "dq {args:?}: {error}");
     assert!(!error.contains("panicked"), "dq {args:?}: {error}");
+    let twice = error.trim_end().rmatch_indices(": ").any(|(at, _)| {
+        let (before, cause) = (&error[..at], error[at..].trim_end());
+        before.ends_with(cause)
+    });
+    assert!(!twice, "dq {args:?} gives the same cause twice: {error}");
     error
 }
