@@ -45,8 +45,14 @@ pub fn save<S: Serialize>(path: &Path, tensors: &Tensors, state: &S) -> Result<(
 
 /// Reads a checkpoint written by [`save`]. Never trusts the file: sizes and types are checked by the format.
 pub fn load<S: DeserializeOwned>(path: &Path) -> Result<(Tensors, S)> {
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.len();
-    ensure!(size <= MAX_BYTES, "{}: {size} bytes is no checkpoint of this program", path.display());
+    let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(size.is_file(), "{}: expected a file", path.display());
+    ensure!(
+        size.len() <= MAX_BYTES,
+        "{}: {} bytes is no checkpoint of this program",
+        path.display(),
+        size.len()
+    );
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let damaged = || format!("{}: not a checkpoint of this program, or damaged", path.display());
     let (_, metadata): (usize, Metadata) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
@@ -163,6 +169,8 @@ mod tests {
             let error = load::<State>(&path).unwrap_err().to_string();
             assert!(error.contains("damaged"), "{length} bytes: {error}");
         }
+        let error = load::<State>(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("expected a file"), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
     }
 }
