@@ -1,6 +1,7 @@
 //! What every list of named nodes must satisfy, whatever its layers: names, and inputs that come before their use.
 
 use crate::error::{Fault, NetworkError};
+use crate::shape::MAX_ELEMENTS;
 use std::collections::HashMap;
 
 /// Nodes a network may have.
@@ -56,6 +57,16 @@ pub fn check_network_name(name: &str) -> Result<(), NetworkError> {
     } else {
         Err(NetworkError::at("(network)", Fault::new("name", rule, format!("{shown:?}"))))
     }
+}
+
+/// Checks that all feature maps together, of so many elements each, fit a machine's memory.
+pub fn check_total(node: &str, elements: impl Iterator<Item = usize>) -> Result<(), NetworkError> {
+    let total: usize = elements.sum();
+    if total <= MAX_ELEMENTS {
+        return Ok(());
+    }
+    let rule = "at most 2^26 elements in all feature maps up to here";
+    Err(NetworkError::at(node, Fault::new("shape", rule, total)))
 }
 
 /// Names become Verilog identifiers and file names: lower case, so that they differ on every file system.

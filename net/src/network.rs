@@ -42,6 +42,7 @@ impl Network {
         for (i, node) in nodes.iter().enumerate() {
             let wire = check_node(&nodes, i, &sources[i], &wires);
             wires.push(wire.map_err(|fault| NetworkError::at(&node.name, fault))?);
+            graph::check_total(&node.name, wires.iter().map(|wire| wire.shape.len()))?;
         }
         Ok(Self { name, provenance: Provenance::default(), proof: None, nodes, sources, wires })
     }

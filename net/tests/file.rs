@@ -220,6 +220,12 @@ fn hostile_files_are_refused_without_a_large_allocation() {
             json!({"height": 1u64 << 31, "width": 1u64 << 31, "channels": 2});
     });
     assert!(message.contains("`input`, shape"), "{message}");
+    let message = refused(true, |v| {
+        // Few bytes of file, many large maps: 2^25 elements each.
+        let shape = json!({"height": 1 << 13, "width": 1 << 11, "channels": 2});
+        v["nodes"][0]["layer"]["input"]["shape"] = shape;
+    });
+    assert!(message.contains("conv1") && message.contains("in all"), "{message}");
     let folder = Folder::new();
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     for text in [

@@ -111,6 +111,7 @@ impl FloatNetwork {
             }
             let input = sources[i].first().map_or(Shape::new(1, 1, 1), |&s| shapes[s]);
             shapes.push(output(&node.layer, input).map_err(at)?);
+            graph::check_total(&node.name, shapes.iter().map(Shape::len))?;
         }
         Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })
     }
