@@ -17,10 +17,11 @@ use std::path::{Path, PathBuf};
 
 /// Attack a network and report what it withstands
 ///
-/// The adversary edits the uint8 image within |x' − x| ≤ eps; whether it succeeds is judged by the integer network's
-/// own label alone. The report holds every example's outcome, all settings, Wilson 95 % intervals, and the doubts that
-/// the figures raise. Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it. Results do not depend on
-/// the number of threads.
+/// The adversary edits the uint8 image within |x' − x| ≤ eps; whether it succeeds is
+/// judged by the integer network's own label alone. The report holds every example's
+/// outcome, all settings, Wilson 95 % intervals, and the doubts that the figures raise.
+/// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it. Results do
+/// not depend on the number of threads.
 ///
 /// Examples:
 ///   dq attack model.json --data signs -o report.json
@@ -71,6 +72,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let target = Target::open(&args.model)?;
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
     let images = first(data::images(&args.data, Split::Test)?, args.count);
+    data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
     let mut attacks: Vec<String> = Vec::new();
     for name in &args.attack {
         let names: Vec<&str> = if name == "paper" { PAPER.to_vec() } else { vec![name] };

@@ -1,7 +1,7 @@
 //! Resolves `--data` to images.
 
 use crate::args::DataArg;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use dq_net::Shape;
 use dq_net::data::{Images, Split, load};
 
@@ -21,7 +21,7 @@ pub fn find(wanted: &str, given: &[DataArg], split: Split) -> Result<Images> {
 
 /// Loads a split of `arg`.
 pub fn images(arg: &DataArg, split: Split) -> Result<Images> {
-    load(&arg.set, arg.dir.as_deref(), split).with_context(|| format!("data set `{}`", arg.set))
+    Ok(load(&arg.set, arg.dir.as_deref(), split)?)
 }
 
 /// Refuses images that the network cannot take.

@@ -23,10 +23,11 @@ use std::time::Instant;
 
 /// Run the whole path on the built-in data set, in minutes
 ///
-/// Trains two 4-bit networks on drawn traffic signs, one vanilla and one with defensive quantization, exports both to
-/// exact integer networks, emits their Verilog, verifies that float model, simulator, netlist and Verilog agree,
-/// attacks both, and prints one table. Everything is kept in the output folder; a second call goes on where the first
-/// was stopped.
+/// Trains two 4-bit networks on drawn traffic signs, one vanilla and one with defensive
+/// quantization, exports both to exact integer networks, emits their Verilog, verifies
+/// that float model, simulator, netlist and Verilog agree, attacks both, and prints one
+/// table. Everything is kept in the output folder; a second call goes on where the
+/// first was stopped.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 
 /// Emit a network as synthesizable Verilog
 ///
-/// Writes a folder: one Verilog file a module, ROM images, a self-checking testbench with vectors, plan.json (which can
-/// be edited and given back) and report.json (cycles, estimates). MODEL is a model.json, or a run, which is then
-/// exported in the same step (--bits for another bit width). The folder is replaced if dq wrote it.
+/// Writes a folder: one Verilog file a module, ROM images, a self-checking testbench
+/// with vectors, plan.json (which can be edited and given back) and report.json
+/// (cycles, estimates). MODEL is a model.json, or a run, which is then exported in the
+/// same step (--bits for another bit width). The folder is replaced if dq wrote it.
 ///
 /// Examples:
 ///   dq emit model.json -o rtl

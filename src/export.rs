@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 
 /// Export a run to its exact integer network (model.json)
 ///
-/// Every threshold is found by bisection over the very float code that the model is evaluated with, and both sides of
-/// every boundary are checked: the integer network and the float evaluation model agree on every input. `--bits`
-/// re-quantizes the run to another bit width: weights from the latent ones, batch normalization recalibrated on
-/// training images, the proof redone. A float or partly float recipe exports as a float network, which no hardware
-/// command accepts.
+/// Every threshold is found by bisection over the very float code that the model is
+/// evaluated with, and both sides of every boundary are checked: the integer network
+/// and the float evaluation model agree on every input. `--bits` re-quantizes the run
+/// to another bit width: weights from the latent ones, batch normalization recalibrated
+/// on training images, the proof redone. A float or partly float recipe exports as a
+/// float network, which no hardware command accepts.
 ///
 /// Examples:
 ///   dq export runs/signs-tiny-w4a4-dq -o model.json

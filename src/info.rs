@@ -12,10 +12,11 @@ use std::path::PathBuf;
 
 /// Show a network: layers, ranges, accumulator bits, MACs, exact Lipschitz norms
 ///
-/// A layer's Lipschitz norm is the largest singular value of the linear map that the circuit computes, from the real
-/// value of its input to that of its pre-activation: weights as quantized, batch normalization, stride and zero padding
-/// included (Lanczos on the operator itself). `defect` is how far the bare matrix is from orthonormal rows, whatever
-/// its scale (0: orthonormal).
+/// A layer's Lipschitz norm is the largest singular value of the linear map that the
+/// circuit computes, from the real value of its input to that of its pre-activation:
+/// weights as quantized, batch normalization, stride and zero padding included (Lanczos
+/// on the operator itself). `defect` is how far the bare matrix is from orthonormal
+/// rows, whatever its scale (0: orthonormal).
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

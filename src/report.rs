@@ -14,8 +14,8 @@ pub fn write(report: &Report, path: &Path) -> Result<()> {
 
 /// Reads a report of this version.
 pub fn read(path: &Path) -> Result<Report> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("{}: reading the report", path.display()))?;
+    let text = dq_net::read::text(path, 1 << 30)
+        .with_context(|| format!("{}: reading the report", path.display()))?;
     let report: Report =
         serde_json::from_str(&text).with_context(|| format!("{}: not an attack report", path.display()))?;
     if report.format != FORMAT || report.version != VERSION {

@@ -26,9 +26,9 @@ use std::time::Instant;
 
 /// Classify test images with the integer network
 ///
-/// All engines give the same scores: `fast` for whole test sets, `reference` (plain loops, the meaning), `netlist` (the
-/// emitted circuit clock by clock, no tools needed) and `verilator` (the emitted Verilog). The last two also tell
-/// cycles.
+/// All engines give the same scores: `fast` for whole test sets, `reference` (plain
+/// loops, the meaning), `netlist` (the emitted circuit clock by clock, no tools needed)
+/// and `verilator` (the emitted Verilog). The last two also tell cycles.
 ///
 /// Examples:
 ///   dq sim model.json --data signs

@@ -11,9 +11,10 @@ use std::path::PathBuf;
 
 /// Train a network from a recipe
 ///
-/// Writes RUN/recipe.toml (every setting), metrics.jsonl (one line an epoch), last.safetensors and best.safetensors
-/// (best by held-out training images; the test set is never looked at). Ctrl-C keeps the last complete epoch;
-/// `--resume` goes on from there.
+/// Writes RUN/recipe.toml (every setting), metrics.jsonl (one line an epoch),
+/// last.safetensors and best.safetensors (best by held-out training images; the test
+/// set is never looked at). Ctrl-C keeps the last complete epoch; `--resume` goes on
+/// from there.
 ///
 /// Examples:
 ///   dq train recipes/signs-tiny-dq.toml

@@ -21,12 +21,16 @@ use std::path::{Path, PathBuf};
 
 /// Prove and check that float model, simulator and Verilog agree
 ///
-/// Up to four checks, each of which stops at its first difference, naming the place and both values:
-///   float   with --run: the float evaluation model equals the integer network on every input (proved at each step
-///           boundary), and on the test images where --data is given
-///   engine  the fast engine equals the reference, every node, on random images and on the first --count test images
-///   rtl     netlist and Verilator give the engine's words for --rtl frames, half of them adversarial where --data is
-///           given, back to back under random stalls on both sides
+/// Up to four checks, each of which stops at its first difference, naming the place and
+/// both values:
+///   float   with --run: the float evaluation model equals the integer network on
+///           every input (proved at each step boundary), and on the test images
+///           where --data is given
+///   engine  the fast engine equals the reference, every node, on random images and
+///           on the first --count test images
+///   rtl     netlist and Verilator give the engine's words for --rtl frames, half of
+///           them adversarial where --data is given, back to back under random
+///           stalls on both sides
 ///   timing  every beat moves in the very cycle that the plan computes
 ///
 /// Examples:

@@ -143,7 +143,7 @@ impl Plan {
 
     /// Reads and checks a plan file.
     pub fn read(path: &Path, network: &Network) -> Result<Plan, PlanFileError> {
-        let text = std::fs::read_to_string(path)
+        let text = dq_net::read::text(path, 1 << 26)
             .map_err(|source| PlanFileError::Io { path: path.into(), source })?;
         Self::from_json(path, &text, network)
     }
