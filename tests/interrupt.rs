@@ -63,7 +63,9 @@ fn an_attack_stops_and_goes_on_to_the_same_report() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
-    let attack = |out| ["attack", &model, "--data", "signs", "--attack", "pgd", "--eps", "8,16", "-o", out];
+    let attack = |out| {
+        ["attack", &model, "--data", "signs", "--count", "800", "--attack", "pgd", "--eps", "8,16", "-o", out]
+    };
     let child = start(folder, &attack("report.json"));
     std::thread::sleep(Duration::from_millis(1500));
     let (code, error) = interrupt(child);

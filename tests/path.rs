@@ -19,7 +19,20 @@ fn float_model_simulator_netlist_and_verilog_agree() {
     let scratch = tempfile::tempdir().unwrap();
     let result = json(
         scratch.path(),
-        &["verify", &model(), "--run", &run(), "--data", "signs", "--count", "200", "--rtl", "8"],
+        &[
+            "verify",
+            &model(),
+            "--run",
+            &run(),
+            "--data",
+            "signs",
+            "--count",
+            "200",
+            "--rtl",
+            "8",
+            "--fps",
+            "400",
+        ],
     );
     assert_eq!(result["ok"], true, "{result}");
     assert!(result["float"]["boundaries"].as_u64().unwrap() > 100, "{result}");
@@ -57,7 +70,10 @@ fn another_bit_width_of_the_same_run_is_a_verified_network() {
         let result = json(folder, &["emit", "run", "--bits", bits, "-o", "rtl"]);
         assert!(result["cycles_per_frame"].as_u64().unwrap() > 0, "{result}");
         ok(folder, &["export", "run", "--bits", bits, "-o", "model.json"]);
-        let result = json(folder, &["verify", "model.json", "--run", "run", "--rtl", "2"]);
+        let result = json(
+            folder,
+            &["verify", "model.json", "--run", "run", "--rtl", "2", "--netlist", "1", "--fps", "400"],
+        );
         assert_eq!(result["ok"], true, "{result}");
     }
 }
