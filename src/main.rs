@@ -4,6 +4,7 @@
 mod args;
 mod attack;
 mod data;
+#[cfg(feature = "train")]
 mod demo;
 mod emit;
 #[cfg(feature = "train")]
