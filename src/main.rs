@@ -22,6 +22,7 @@ mod verify;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use ui::{Global, Interrupted, Ui};
 
 /// Low-bit networks that resist adversarial noise: train them, turn them into exact integer circuits, and attack the
@@ -74,7 +75,11 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&error),
+        Err(error) => {
+            let code = fail(&error);
+            // A tool that Ctrl-C ended too, such as Verilator, fails in words of its own.
+            if ui.stop.load(Ordering::SeqCst) { ExitCode::from(130) } else { code }
+        }
     }
 }
 
