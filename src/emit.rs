@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 ///   dq emit model.json -o rtl
 ///   dq emit model.json --fps 1000 --mhz 100 -o rtl
 ///   dq emit model.json --plan rtl/plan.json -o rtl2
-///   dq emit runs/signs-tiny-w4a4-dq --bits 2,2 -o rtl-w2a2
+///   dq emit runs/signs-tiny-dq --bits 2,2 -o rtl-w2a2
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {

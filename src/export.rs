@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// float network, which no hardware command accepts.
 ///
 /// Examples:
-///   dq export runs/signs-tiny-w4a4-dq -o model.json
+///   dq export runs/signs-tiny-dq -o model.json
 ///   dq export runs/dq --bits 2,2 --data cifar10=data/cifar-10 -o w2a2.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]

@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 ///
 /// Examples:
 ///   dq verify model.json
-///   dq verify model.json --run runs/signs-tiny-w4a4-dq --data signs --rtl 8
+///   dq verify model.json --run runs/signs-tiny-dq --data signs --rtl 8
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
