@@ -27,8 +27,17 @@ use crate::trainer::{BEST, RECIPE};
 struct Calibration {
     /// SHA-256 of the checkpoint it was measured on.
     checkpoint: String,
+    /// Bit widths it was measured at, as `w4a4`.
+    bits: String,
     /// Training images it was measured on.
     images: usize,
+}
+
+impl Calibration {
+    /// Whether it was measured on this checkpoint at these bit widths.
+    fn belongs(&self, checkpoint: &str, bits: &str) -> bool {
+        self.checkpoint == checkpoint && self.bits == bits
+    }
 }
 
 /// Reads the resolved recipe of the run in `run`.
@@ -40,7 +49,8 @@ pub fn run_recipe(run: &Path) -> Result<Recipe> {
 pub fn is_calibrated(run: &Path, bits: Option<BitWidths>) -> Result<bool> {
     let recipe = run_recipe(run)?;
     let path = calibration_path(run, bits.unwrap_or(recipe.bits));
-    Ok(path.exists() && load::<Calibration>(&path)?.1.checkpoint == digest(&run.join(BEST))?)
+    let bits = label(bits.unwrap_or(recipe.bits));
+    Ok(path.exists() && load::<Calibration>(&path)?.1.belongs(&digest(&run.join(BEST))?, &bits))
 }
 
 /// Exports the best checkpoint of the run: the integer network, proved, or the float network where weights or
@@ -131,7 +141,7 @@ impl Trained {
         let mut statistics = Tensors::new();
         if path.exists() {
             let (tensors, calibration): (Tensors, Calibration) = load(&path)?;
-            if calibration.checkpoint == self.digest {
+            if calibration.belongs(&self.digest, &label(self.model.bits)) {
                 statistics.extend(
                     self.model
                         .statistics
@@ -144,7 +154,7 @@ impl Trained {
         if statistics.is_empty() {
             let images = images.with_context(|| {
                 format!(
-                    "{} is missing or of another checkpoint: the training images are needed",
+                    "{} is missing or of another checkpoint or bit width: the training images are needed",
                     path.display()
                 )
             })?;
@@ -162,7 +172,11 @@ impl Trained {
                 batch::split(images.len(), self.recipe.data.holdout, self.recipe.train.seed);
             learned.truncate(IMAGES);
             statistics = calibrate(&self.model, images, &learned)?;
-            let calibration = Calibration { checkpoint: self.digest.clone(), images: learned.len() };
+            let calibration = Calibration {
+                checkpoint: self.digest.clone(),
+                bits: label(self.model.bits),
+                images: learned.len(),
+            };
             save(&path, &statistics, &calibration)?;
         }
         Evaluation::new(&self.model, &statistics, self.state.image)

@@ -73,6 +73,22 @@ fn a_run_without_calibration_asks_for_images() {
     assert!(error.contains("is no run"), "{error}");
 }
 
+#[test]
+fn a_calibration_serves_its_own_bit_width_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(120, [8, 8, 3], 4);
+    fit(&recipe(&[]), &data, folder.path(), false).unwrap();
+    export(folder.path(), None, Some(&data)).unwrap();
+    let two = BitWidths { weights: Bits::Int(2), activations: Bits::Int(2) };
+    let path = |bits: &str| folder.path().join(format!("calibrated-{bits}.safetensors"));
+    std::fs::copy(path("w4a4"), path("w2a2")).unwrap();
+    assert!(!is_calibrated(folder.path(), Some(two)).unwrap());
+    let error = export(folder.path(), Some(two), None).unwrap_err().to_string();
+    assert!(error.contains("bit width"), "{error}");
+    export(folder.path(), Some(two), Some(&data)).unwrap();
+    assert!(is_calibrated(folder.path(), Some(two)).unwrap());
+}
+
 /// Float weights, float activations or both: real logits, to the precision of the file's fp32.
 #[test]
 fn float_and_mixed_recipes_export_as_float_networks() {
