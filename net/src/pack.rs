@@ -32,25 +32,13 @@ impl PackedInts {
 
     /// Unpacks a tensor of `rank` dimensions. Nothing is allocated before size and data agree.
     pub fn unpack(&self, field: &str, rank: usize) -> Result<(Vec<usize>, Vec<i64>), Fault> {
-        if self.shape.len() != rank {
-            return Err(Fault::new(format!("{field}.shape"), format!("{rank} dimensions"), self.shape.len()));
-        }
+        let count = elements(&self.shape, field, rank)?;
         if !(1..=32).contains(&self.bits) {
             return Err(Fault::new(format!("{field}.bits"), "1 to 32", self.bits));
         }
         if self.offset.unsigned_abs() > 1 << 40 {
             return Err(Fault::new(format!("{field}.offset"), "at most 2^40 in magnitude", self.offset));
         }
-        let count =
-            self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS);
-        let Some(count) = count else {
-            let shape = format!("{:?}", self.shape);
-            return Err(Fault::new(
-                format!("{field}.shape"),
-                format!("at most {MAX_ELEMENTS} elements"),
-                shape,
-            ));
-        };
         let bytes = decode(&self.data, (count * usize::from(self.bits)).div_ceil(8), field)?;
         let words = BitSlice::<u8, Lsb0>::from_slice(&bytes);
         if words[count * usize::from(self.bits)..].any() {
@@ -81,19 +69,7 @@ impl PackedFloats {
 
     /// Unpacks a tensor of `rank` dimensions; every element is finite.
     pub fn unpack(&self, field: &str, rank: usize) -> Result<(Vec<usize>, Vec<f32>), Fault> {
-        if self.shape.len() != rank {
-            return Err(Fault::new(format!("{field}.shape"), format!("{rank} dimensions"), self.shape.len()));
-        }
-        let count =
-            self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS);
-        let Some(count) = count else {
-            let shape = format!("{:?}", self.shape);
-            return Err(Fault::new(
-                format!("{field}.shape"),
-                format!("at most {MAX_ELEMENTS} elements"),
-                shape,
-            ));
-        };
+        let count = elements(&self.shape, field, rank)?;
         let bytes = decode(&self.data, 4 * count, field)?;
         let values: Vec<f32> =
             bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
@@ -102,6 +78,18 @@ impl PackedFloats {
             None => Ok((self.shape.clone(), values)),
         }
     }
+}
+
+/// Number of elements of a shape of `rank` dimensions, if it is one that may be allocated.
+fn elements(shape: &[usize], field: &str, rank: usize) -> Result<usize, Fault> {
+    if shape.len() != rank {
+        return Err(Fault::new(format!("{field}.shape"), format!("{rank} dimensions"), shape.len()));
+    }
+    let count = shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).filter(|&n| n <= MAX_ELEMENTS);
+    count.ok_or_else(|| {
+        let rule = format!("at most {MAX_ELEMENTS} elements");
+        Fault::new(format!("{field}.shape"), rule, format!("{shape:?}"))
+    })
 }
 
 /// Base64 text of exactly `length` bytes; the text's length is checked before it is decoded.
