@@ -73,15 +73,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
     let images = first(data::images(&args.data, Split::Test)?, args.count);
     data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
-    let mut attacks: Vec<String> = Vec::new();
-    for name in &args.attack {
-        let names: Vec<&str> = if name == "paper" { PAPER.to_vec() } else { vec![name] };
-        for name in names {
-            if !attacks.iter().any(|known| known == name) {
-                attacks.push(name.to_owned());
-            }
-        }
-    }
+    let named = args.attack.iter().map(String::as_str);
+    let attacks = named.flat_map(|name| if name == "paper" { PAPER.to_vec() } else { vec![name] });
+    let attacks = attacks.map(str::to_owned).collect();
     let start = match args.start {
         StartArg::Signs => Start::Signs,
         StartArg::Uniform => Start::Uniform,
