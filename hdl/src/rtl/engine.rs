@@ -23,7 +23,8 @@ pub(super) struct Array {
     pub stride: usize,
     pub words: usize,
     pub width: usize,
-    pub rom: bool,
+    /// Whether it powers up with contents.
+    pub filled: bool,
 }
 
 /// A compiled netlist and its present state.
@@ -130,7 +131,7 @@ impl Engine {
             self.state[at..at + words].fill_with(|| noise.next());
             words::canonical(&mut self.state[at..at + words], place.width);
         }
-        for array in self.arrays.iter_mut().filter(|array| !array.rom) {
+        for array in self.arrays.iter_mut().filter(|array| !array.filled) {
             for word in array.data.chunks_mut(array.stride) {
                 word.fill_with(|| noise.next());
                 words::canonical(word, array.width);

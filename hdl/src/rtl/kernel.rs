@@ -201,15 +201,7 @@ impl Kernel {
         write: Write,
         read: Read,
     ) -> Sig {
-        assert!(
-            write.data.width == word_bits,
-            "{}.{name}: {} bits written to words of {word_bits}",
-            self.name,
-            write.data.width
-        );
-        assert!(write.enable.width == 1, "{}.{name}: write enable of {} bits", self.name, write.enable.width);
-        self.check_addr(name, &write.addr, words);
-        [&write.enable, &write.addr, &write.data].into_iter().for_each(|value| self.own(value, name));
+        self.check_write(name, word_bits, words, &write);
         self.memory(name, word_bits, words, style, Some(write), read, None)
     }
 
@@ -225,21 +217,26 @@ impl Kernel {
         read: Read,
         file: &str,
     ) -> Sig {
-        let stride = words::words_for(word_bits);
-        assert!(
-            !data.is_empty() && data.len().is_multiple_of(stride),
-            "{}.{name}: {} u64s are no words of {word_bits} bits",
-            self.name,
-            data.len()
-        );
-        assert!(
-            data.chunks(stride).all(|word| word[stride - 1] & !words::top_mask(word_bits) == 0),
-            "{}.{name}: a word does not fit {word_bits} bits",
-            self.name
-        );
-        let count = data.len() / stride;
-        let image = RomImage { file: file.into(), data };
+        let (count, image) = self.image(name, word_bits, data, file);
         self.memory(name, word_bits, count, style, None, read, Some(image))
+    }
+
+    /// A RAM with contents: a [`Kernel::rom`] that can be written as well. Where it lies in LUTs a family may not be
+    /// able to fill it at configuration; in block RAM all can.
+    #[expect(clippy::too_many_arguments, reason = "a ROM and its write port")]
+    pub fn filled_ram(
+        &mut self,
+        name: &str,
+        word_bits: usize,
+        data: Vec<u64>,
+        style: Style,
+        write: Write,
+        read: Read,
+        file: &str,
+    ) -> Sig {
+        let (count, image) = self.image(name, word_bits, data, file);
+        self.check_write(name, word_bits, count, &write);
+        self.memory(name, word_bits, count, style, Some(write), read, Some(image))
     }
 
     /// Declares bits as unread on purpose (the low bits of a rounded product, say); without it, a bit that nothing
@@ -271,6 +268,35 @@ impl Kernel {
         let sig = Sig { kernel: self.tag, id: self.nets.len() as u32, width, signed };
         self.nets.push(NetDecl { name: name.into(), sig, kind, note: String::new() });
         sig
+    }
+
+    /// Checks the contents of a memory; gives its number of words and its image.
+    fn image(&self, name: &str, word_bits: usize, data: Vec<u64>, file: &str) -> (usize, RomImage) {
+        let stride = words::words_for(word_bits);
+        assert!(
+            !data.is_empty() && data.len().is_multiple_of(stride),
+            "{}.{name}: {} u64s are no words of {word_bits} bits",
+            self.name,
+            data.len()
+        );
+        assert!(
+            data.chunks(stride).all(|word| word[stride - 1] & !words::top_mask(word_bits) == 0),
+            "{}.{name}: a word does not fit {word_bits} bits",
+            self.name
+        );
+        (data.len() / stride, RomImage { file: file.into(), data })
+    }
+
+    fn check_write(&self, name: &str, word_bits: usize, words: usize, write: &Write) {
+        assert!(
+            write.data.width == word_bits,
+            "{}.{name}: {} bits written to words of {word_bits}",
+            self.name,
+            write.data.width
+        );
+        assert!(write.enable.width == 1, "{}.{name}: write enable of {} bits", self.name, write.enable.width);
+        self.check_addr(name, &write.addr, words);
+        [&write.enable, &write.addr, &write.data].into_iter().for_each(|value| self.own(value, name));
     }
 
     #[expect(clippy::too_many_arguments, reason = "the one place where both kinds of memory meet")]

@@ -173,7 +173,7 @@ impl Compiler<'_> {
             let (stride, words) = (words_for(place.width), table.len());
             let data = table.concat();
             let array = self.arrays.len() as u32;
-            self.arrays.push(Array { data, stride, words, width: place.width, rom: true });
+            self.arrays.push(Array { data, stride, words, width: place.width, filled: true });
             self.ops.push(Op::Load { to: place.at as u32, array, addr: index_at });
             return;
         }

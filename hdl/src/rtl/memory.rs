@@ -12,11 +12,11 @@ pub(super) struct Memory {
     pub write: Option<Write>,
     pub read: Read,
     pub out: Sig,
-    /// Contents and file of a ROM.
+    /// Contents and file, of a ROM or a filled RAM.
     pub image: Option<RomImage>,
 }
 
-/// The contents of a ROM: `words` words one after another, each of `words_for(word_bits)` `u64`s.
+/// The contents of a memory: `words` words one after another, each of `words_for(word_bits)` `u64`s.
 #[derive(Clone, Debug)]
 pub(super) struct RomImage {
     pub file: String,

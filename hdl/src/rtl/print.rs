@@ -252,7 +252,7 @@ impl Printer<'_> {
 
 /// The attribute that asks for a memory's style, where one is needed.
 fn style(memory: &Memory) -> Option<&'static str> {
-    match (memory.style, memory.image.is_some(), &memory.read) {
+    match (memory.style, memory.write.is_none(), &memory.read) {
         // A combinational read rules block RAM out by itself, and asking for LUT RAM fails where a family has none.
         (Style::Auto, ..) | (_, _, Read::Async { .. }) => None,
         (Style::Block, true, _) => Some("rom_style = \"block\""),

@@ -137,8 +137,8 @@ impl<'a> Compiler<'a> {
                     Some(image) => image.data.clone(),
                     None => vec![0; stride * memory.words],
                 };
-                let rom = memory.image.is_some();
-                self.arrays.push(Array { data, stride, words: memory.words, width: memory.word_bits, rom });
+                let (words, width, filled) = (memory.words, memory.word_bits, memory.image.is_some());
+                self.arrays.push(Array { data, stride, words, width, filled });
             }
         }
     }

@@ -3,7 +3,7 @@
 use dq_hdl::rtl::*;
 use proptest::prelude::*;
 
-/// A RAM with a clocked and one with a combinational read, a ROM, a table, and a counter with reset.
+/// A RAM with a clocked and one with a combinational read, one with contents, a ROM, a table, and a counter with reset.
 fn kernel(word_bits: usize, words: usize, image: &[Vec<u64>]) -> Module {
     let mut k = Kernel::new("store", "Memories side by side.");
     let bits = addr_bits(words);
@@ -15,14 +15,22 @@ fn kernel(word_bits: usize, words: usize, image: &[Vec<u64>]) -> Module {
     let direct = Read::Async { addr: ra.expr() };
     let q = k.ram("late", word_bits, words, Style::Block, write(), clocked.clone());
     let d = k.ram("now", word_bits, words, Style::Distributed, write(), direct.clone());
-    let rom = k.rom("image", word_bits, image.concat(), Style::Auto, clocked, "image.mem");
+    let rom = k.rom("image", word_bits, image.concat(), Style::Auto, clocked.clone(), "image.mem");
+    let filled =
+        k.filled_ram("filled", word_bits, image.concat(), Style::Block, write(), clocked, "image.mem");
     let rom_now = k.rom("image_now", word_bits, image.concat(), Style::Auto, direct, "image.mem");
     let table = k.table("fixed", ra, word_bits, &image[..words - 1]);
     let count = k.reg("count", 7, Some(5));
     k.clocked([when_else(re, [set(count, count.inc())], [when(we, [set(count, count.sub(lit(3, 7), 7))])])]);
-    for (name, value) in
-        [("q", q), ("d", d), ("rom_q", rom), ("rom_d", rom_now), ("tab", table), ("n", count)]
-    {
+    for (name, value) in [
+        ("q", q),
+        ("d", d),
+        ("rom_q", rom),
+        ("rom_d", rom_now),
+        ("fill_q", filled),
+        ("tab", table),
+        ("n", count),
+    ] {
         let out = k.output(name, value.width());
         k.drive(out, value);
     }
@@ -46,11 +54,12 @@ proptest! {
         };
         let image: Vec<Vec<u64>> = (0..words as u64).map(|at| word(seed ^ at)).collect();
         let mut sim = Sim::new(&kernel(word_bits, words, &image));
-        let [we, re, wa, ra, wd, q, d, rom_q, rom_d, tab, n] =
-            ["we", "re", "wa", "ra", "wd", "q", "d", "rom_q", "rom_d", "tab", "n"].map(|name| sim.port(name));
+        let [we, re, wa, ra, wd, q, d, rom_q, rom_d, fill_q, tab, n] =
+            ["we", "re", "wa", "ra", "wd", "q", "d", "rom_q", "rom_d", "fill_q", "tab", "n"].map(|name| sim.port(name));
         sim.reset();
         let zero = word(0);
         let (mut ram, mut q_now, mut rom_now, mut count) = (vec![zero.clone(); words], zero.clone(), zero.clone(), 5u64);
+        let (mut filled, mut fill_now) = (image.clone(), zero.clone());
         for (w, r, wa_, ra_, x) in steps {
             let (to, from) = (wa_ as usize % words, ra_ as usize % words);
             sim.set(we, w as u64);
@@ -60,6 +69,7 @@ proptest! {
             sim.set_words(wd, &word(x));
             prop_assert_eq!(sim.get_words(q), &q_now[..]);
             prop_assert_eq!(sim.get_words(rom_q), &rom_now[..]);
+            prop_assert_eq!(sim.get_words(fill_q), &fill_now[..]);
             prop_assert_eq!(sim.get_words(d), &ram[from][..]);
             prop_assert_eq!(sim.get_words(rom_d), &image[from][..]);
             prop_assert_eq!(sim.get_words(tab), if from < words - 1 { &image[from][..] } else { &zero[..] });
@@ -68,12 +78,14 @@ proptest! {
             if r {
                 q_now = ram[from].clone();
                 rom_now = image[from].clone();
+                fill_now = filled[from].clone();
                 count = (count + 1) % 128;
             } else if w {
                 count = (count + 125) % 128;
             }
             if w {
                 ram[to] = word(x);
+                filled[to] = word(x);
             }
         }
     }
@@ -105,6 +117,8 @@ fn a_style_is_an_attribute_of_clocked_reads_alone() {
     let image: Vec<Vec<u64>> = (0..5).map(|at| vec![at]).collect();
     let text = &emit(&kernel(13, 5, &image), "").unwrap()[0].text;
     assert!(text.contains("  (* ram_style = \"block\" *)\n  reg [12:0] late [0:4];\n"), "{text}");
+    let filled = "  (* ram_style = \"block\" *)\n  reg [12:0] filled [0:4];\n  initial $readmemh(\"image.mem\", filled);\n";
+    assert!(text.contains(filled), "{text}");
     assert!(text.contains("\n\n  reg [12:0] now [0:4];\n"), "{text}");
     let rom = |style| {
         let mut k = Kernel::new("rom", "");

@@ -122,16 +122,24 @@ fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
         0 => Read::Async { addr },
         _ => Read::Sync { enable: small(pool, rng, 1), addr },
     };
-    if rng.below(2) == 0 {
+    let kind = rng.below(3);
+    let mut contents = || {
         let data = (0..words).flat_map(|_| rng.words(word_bits)).collect();
-        let file = format!("{}_{name}.mem", rng.next());
+        (data, format!("{}_{name}.mem", rng.next()))
+    };
+    if kind == 0 {
+        let (data, file) = contents();
         return k.rom(name, word_bits, data, Style::Auto, read, &file);
     }
+    let filling = (kind == 1).then(contents);
     let write = Write {
         enable: small(pool, rng, 1),
         addr: small(pool, rng, bits),
         data: sized(pool, rng, word_bits),
     };
+    if let Some((data, file)) = filling {
+        return k.filled_ram(name, word_bits, data, Style::Auto, write, read, &file);
+    }
     k.ram(name, word_bits, words, Style::Auto, write, read)
 }
 
