@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use dq_hdl::design::Design;
 use dq_hdl::emit::Emission;
 use dq_hdl::fold;
-use dq_hdl::plan::{Output, Plan};
+use dq_hdl::plan::{Control, Output, Plan};
 use dq_net::Network;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub struct Args {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct PlanArgs {
     /// Plan by hand: PE, SIMD, memory and FIFO of every node.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind", "control"])]
     plan: Option<PathBuf>,
     /// Frames a second to plan for (default: 100, or as many as the network can).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -59,6 +59,18 @@ pub struct PlanArgs {
     /// What leaves the circuit (default: scores).
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
+    /// AXI4-Lite control port: counters, or loading of parameters too (default: none).
+    #[arg(long, value_enum, value_name = "WHAT")]
+    control: Option<ControlArg>,
+}
+
+/// What the control port offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ControlArg {
+    /// Counters of frames and of each stage's stalls.
+    Counters,
+    /// Counters, and weights, thresholds and biases that can be loaded.
+    Load,
 }
 
 /// What leaves the circuit.
@@ -142,7 +154,7 @@ pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
         Some(OutputArg::Label) => Output::Label,
         Some(OutputArg::Scores) | None => Output::Scores,
     };
-    let plan = match (args.fps, args.mhz) {
+    let mut plan = match (args.fps, args.mhz) {
         (None, None) => fold::default(network, output)?,
         (fps, mhz) => fold::for_target(
             network,
@@ -151,6 +163,11 @@ pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
             fps.unwrap_or(fold::DEFAULT_FRAMES_PER_SECOND),
         )
         .with_context(|| format!("planning {}", network.name))?,
+    };
+    plan.control = match args.control {
+        None => Control::None,
+        Some(ControlArg::Counters) => Control::Counters,
+        Some(ControlArg::Load) => Control::Load,
     };
     Ok(plan)
 }

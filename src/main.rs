@@ -11,6 +11,7 @@ mod emit;
 mod export;
 mod folder;
 mod info;
+mod load;
 mod report;
 mod sim;
 mod table;
@@ -47,6 +48,7 @@ enum Command {
     Export(export::Args),
     Info(info::Args),
     Emit(emit::Args),
+    Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
     Verify(verify::Args),
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&ui, args),
         Command::Info(args) => info::run(&ui, args),
         Command::Emit(args) => emit::run(&ui, args),
+        Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
         Command::Verify(args) => verify::run(&ui, args),

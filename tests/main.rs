@@ -3,5 +3,6 @@
 mod bad_input;
 mod gradient;
 mod interrupt;
+mod load;
 mod path;
 mod run;

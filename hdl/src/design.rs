@@ -1,11 +1,12 @@
 //! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
 
+use crate::control::Image;
 use crate::netlist::Offer;
 use crate::pipeline::{self, Stage};
-use crate::plan::{Output, Plan, PlanError};
+use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::Module;
 use crate::timing::{self, Timing};
-use crate::{stalls::Stalls, top};
+use crate::{stage, stalls::Stalls, top};
 use dq_net::layer::Logits;
 use dq_net::{Network, Shape};
 use ndarray::{ArrayView3, ArrayView4, Axis};
@@ -49,8 +50,19 @@ impl Design {
     pub fn new(network: &Network, plan: &Plan) -> Result<Design, PlanError> {
         plan.check(network)?;
         let stages = pipeline::stages(network, plan);
-        let top = top::module(network, &stages);
+        let top = top::module(network, plan, &stages);
         Ok(Design { network: network.clone(), plan: plan.clone(), stages, top })
+    }
+
+    /// Whether the circuit has a control port.
+    pub fn has_control(&self) -> bool {
+        self.plan.control != Control::None
+    }
+
+    /// The parameters, as the control port of a circuit of this plan takes them.
+    pub fn image(&self) -> Image {
+        let modules: Vec<Module> = self.stages.iter().map(|s| stage::module(s, &self.network)).collect();
+        Image::new(&self.stages, modules.iter())
     }
 
     /// Latency and interval.

@@ -1,7 +1,9 @@
 //! Emission: the circuit of a design as named texts. Pure: no I/O, no dates, no paths; equal designs give equal bytes.
 
+use crate::control;
 use crate::design::Design;
 use crate::estimate::{self, Estimate};
+use crate::plan::Control;
 use crate::rtl;
 use crate::testbench;
 use crate::timing::{self, Timing};
@@ -32,6 +34,9 @@ pub struct Report {
     pub frames_per_second: u64,
     /// Latency and interval, in cycles.
     pub timing: Timing,
+    /// What the control port, if it can load parameters, says of itself ([`control::identity`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_identity: Option<u32>,
     /// Resources, by the model of [`crate::estimate`].
     pub estimate: Estimate,
 }
@@ -56,6 +61,7 @@ pub fn emit(design: &Design) -> Emission {
         clock_mhz: design.plan.clock_mhz,
         frames_per_second: u64::from(design.plan.clock_mhz) * 1_000_000 / timing.interval,
         timing,
+        control_identity: (design.plan.control == Control::Load).then(|| control::identity(&design.stages)),
         estimate: estimate::estimate(&design.stages),
     };
     let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";

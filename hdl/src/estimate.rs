@@ -84,7 +84,7 @@ pub fn of_stage(stage: &Stage) -> Resources {
         Kind::Widen { ratio } => Resources::logic(8, to.width() - from.width() + addr_bits(*ratio)),
         Kind::Window(window) => of_window(stage, window),
         Kind::Mvau(mvau) => of_mvau(stage, mvau),
-        Kind::Step { folds } => of_step(stage, *folds),
+        Kind::Step { folds, .. } => of_step(stage, *folds),
         Kind::Reduce { .. } => Resources::logic(2 * to.width() + 8, to.width() + 6),
         Kind::GlobalSum { pixels, chunks } => {
             Resources::logic(2 * to.width() + 10, to.width() + addr_bits(*pixels) + addr_bits(*chunks) + 1)

@@ -2,7 +2,9 @@
 
 use crate::estimate::{self, Resources};
 use crate::pipeline;
-use crate::plan::{Limits, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_chain, limits};
+use crate::plan::{
+    Control, Limits, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_chain, limits,
+};
 use crate::timing;
 use dq_net::Network;
 use thiserror::Error;
@@ -88,7 +90,7 @@ pub fn default(network: &Network, output: Output) -> Result<Plan, PlanError> {
 /// The cheapest plan in which no stage works for more than `budget` cycles a frame; `Err` holds the plan in which
 /// those stages that cannot are unfolded.
 fn within(network: &Network, output: Output, clock_mhz: u32, budget: u64) -> Result<Plan, Plan> {
-    let mut plan = Plan { version: PLAN_VERSION, output, clock_mhz, nodes: vec![] };
+    let mut plan = Plan { version: PLAN_VERSION, output, clock_mhz, control: Control::None, nodes: vec![] };
     for i in 0..network.nodes().len() {
         if limits(network, i).is_some() {
             plan.nodes.push(NodePlan {

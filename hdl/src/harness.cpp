@@ -1,7 +1,8 @@
 // Drives top: beats from stdin, beats and their cycles to stdout, under seeded stalls of source and sink.
 // Arguments: source seed, closed, block; sink seed, closed, block; output beats wanted; 64-bit words of an
 // input beat; cycles after which the circuit is stuck.
-// stdin: for each beat its words, then tlast, each as a 64-bit little-endian word.
+// stdin, in 64-bit little-endian words: the number of accesses to the control port, for each write (1) or expect (0),
+// address, data; then for each beat its words, then tlast.
 // stdout: for each beat cycle, word, tlast; at the end the error flag.
 #include "Vtop.h"
 #include "verilated.h"
@@ -9,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -46,6 +48,64 @@ void put(VlWide<N>& port, const uint64_t* words) {
     for (std::size_t i = 0; i < N; i++) port[i] = static_cast<uint32_t>(words[i / 2] >> (32 * (i % 2)));
 }
 
+#ifdef DQ_CONTROL
+// An AXI4-Lite master.
+struct Control {
+    Vtop& top;
+    std::function<void()> clock;
+
+    template <class Valid, class Ready>
+    bool hand_over(Valid& valid, const Ready& ready) {
+        valid = 1;
+        const bool there = wait(ready);
+        clock();
+        valid = 0;
+        return there;
+    }
+
+    template <class Port>
+    bool wait(const Port& port) {
+        for (int i = 0; i < 100; i++) {
+            top.eval();
+            if (port) return true;
+            clock();
+        }
+        fprintf(stderr, "error: the control port does not answer\n");
+        return false;
+    }
+
+    bool play(uint64_t writes, uint64_t address, uint64_t data) {
+        uint64_t found = data, response = 0;
+        if (writes) {
+            top.s_axil_awaddr = address;
+            top.s_axil_wdata = data;
+            top.s_axil_wstrb = 15;
+            if (!hand_over(top.s_axil_wvalid, top.s_axil_wready)) return false;
+            if (!hand_over(top.s_axil_awvalid, top.s_axil_awready)) return false;
+            if (!wait(top.s_axil_bvalid)) return false;
+            response = top.s_axil_bresp;
+            top.s_axil_bready = 1;
+            clock();
+            top.s_axil_bready = 0;
+        } else {
+            top.s_axil_araddr = address;
+            if (!hand_over(top.s_axil_arvalid, top.s_axil_arready)) return false;
+            if (!wait(top.s_axil_rvalid)) return false;
+            found = top.s_axil_rdata;
+            response = top.s_axil_rresp;
+            top.s_axil_rready = 1;
+            clock();
+            top.s_axil_rready = 0;
+        }
+        if (response == 0 && found == data) return true;
+        fprintf(stderr, "error: control port, address 0x%03llx: expected 0x%08llx, found 0x%08llx, response %llu\n",
+                static_cast<unsigned long long>(address), static_cast<unsigned long long>(data),
+                static_cast<unsigned long long>(found), static_cast<unsigned long long>(response));
+        return false;
+    }
+};
+#endif
+
 void write(uint64_t word) { fwrite(&word, sizeof word, 1, stdout); }
 
 }  // namespace
@@ -60,6 +120,11 @@ int main(int argc, char** argv) {
     const uint64_t wanted = strtoull(argv[7], nullptr, 10);
     const std::size_t beat_words = strtoull(argv[8], nullptr, 10) + 1;
     const uint64_t limit = strtoull(argv[9], nullptr, 10);
+    uint64_t accesses = 0;
+    std::vector<uint64_t> access;
+    if (fread(&accesses, sizeof accesses, 1, stdin) != 1) return 2;
+    access.resize(3 * accesses);
+    if (accesses && fread(access.data(), sizeof(uint64_t), access.size(), stdin) != access.size()) return 2;
     std::vector<uint64_t> input;
     uint64_t buffer[512];
     for (std::size_t got; (got = fread(buffer, sizeof *buffer, 512, stdin)) > 0;)
@@ -78,11 +143,22 @@ int main(int argc, char** argv) {
     top->rst = 1;
     top->s_axis_tvalid = 0;
     top->m_axis_tready = 0;
+#ifdef DQ_CONTROL
+    top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
+    top->s_axil_bready = top->s_axil_rready = 0;
+#endif
     for (int i = 0; i < 4; i++) {
         top->eval();
         clock();
     }
     top->rst = 0;
+#ifdef DQ_CONTROL
+    Control control{*top, clock};
+    for (std::size_t i = 0; i < access.size(); i += 3)
+        if (!control.play(access[i], access[i + 1], access[i + 2])) return 3;
+#else
+    if (accesses) return 2;
+#endif
 
     uint64_t given = 0, cycle = 0;
     std::size_t next = 0;

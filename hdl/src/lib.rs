@@ -27,6 +27,7 @@
 //! // The same from Verilator: `verilator::Simulator::build(&emission, cache_folder)?.run(&design, frames, &stalls)?`.
 //! ```
 
+pub mod control;
 pub mod design;
 pub mod emit;
 pub mod estimate;

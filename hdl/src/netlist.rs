@@ -1,5 +1,6 @@
 //! Simulation of the very netlist that is emitted, clock by clock, with no EDA tool.
 
+use crate::control::{Access, Master};
 use crate::design::{Beat, Design, Outcome};
 use crate::rtl::Sim;
 use crate::stalls::Stalls;
@@ -20,6 +21,9 @@ pub enum NetlistError {
         /// Cycles run: twice those of the plan, and some more.
         cycles: u64,
     },
+    /// The control port refused an access, or read something else.
+    #[error("netlist: control port, {0}")]
+    Control(String),
     /// The trace could not be written.
     #[error("writing the trace: {0}")]
     Trace(#[from] io::Error),
@@ -38,7 +42,7 @@ pub fn trace(
     vcd: &mut dyn io::Write,
 ) -> Result<Outcome, NetlistError> {
     let wanted = frames.dim().0 * design.output_beats();
-    simulate(design, &design.offers(frames), wanted, stalls, Some(vcd))
+    simulate(design, &design.offers(frames), wanted, stalls, &[], Some(vcd))
 }
 
 /// A beat offered at the input.
@@ -57,7 +61,18 @@ pub fn drive(
     wanted: usize,
     stalls: &Stalls,
 ) -> Result<Outcome, NetlistError> {
-    simulate(design, input, wanted, stalls, None)
+    simulate(design, input, wanted, stalls, &[], None)
+}
+
+/// As [`run`], after `accesses` through the control port.
+pub fn run_after(
+    design: &Design,
+    accesses: &[Access],
+    frames: ArrayView4<u8>,
+    stalls: &Stalls,
+) -> Result<Outcome, NetlistError> {
+    let wanted = frames.dim().0 * design.output_beats();
+    simulate(design, &design.offers(frames), wanted, stalls, accesses, None)
 }
 
 fn simulate(
@@ -65,6 +80,7 @@ fn simulate(
     input: &[Offer],
     wanted: usize,
     stalls: &Stalls,
+    accesses: &[Access],
     mut vcd: Option<&mut dyn io::Write>,
 ) -> Result<Outcome, NetlistError> {
     let limit = design.cycle_limit(wanted, stalls);
@@ -79,6 +95,9 @@ fn simulate(
     let [m_data, m_valid, m_ready, m_last] =
         ["tdata", "tvalid", "tready", "tlast"].map(|port| sim.port(&format!("m_axis_{port}")));
     let error = sim.port("error");
+    if !accesses.is_empty() {
+        Master::new(&sim).play(&mut sim, accesses).map_err(NetlistError::Control)?;
+    }
     let mut out: Vec<Beat> = Vec::with_capacity(wanted);
     let (mut next, mut held, mut cycle) = (0, false, 0);
     while out.len() < wanted {

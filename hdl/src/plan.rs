@@ -1,6 +1,7 @@
 //! The plan: how much hardware every node gets. Read from `plan.json` or chosen by [`crate::fold`]; checked here
 //! against its network, once; afterwards nothing about it can fail. Never says what a layer computes.
 
+use crate::pipeline::wires;
 use dq_net::layer::Layer;
 use dq_net::{Network, atomic};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub struct Plan {
     pub output: Output,
     /// Clock in MHz that reports assume; nothing in the circuit depends on it.
     pub clock_mhz: u32,
+    /// What the AXI4-Lite control port offers, if there is one.
+    #[serde(default, skip_serializing_if = "Control::is_none")]
+    pub control: Control,
     /// One entry a convolution, dense layer and window pool; for other nodes only where a FIFO is wanted.
     pub nodes: Vec<NodePlan>,
 }
@@ -34,6 +38,20 @@ pub enum Output {
     Scores,
     /// The label, one beat.
     Label,
+}
+
+/// What the control port ([`crate::control`]) offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Control {
+    /// There is no port.
+    #[default]
+    None,
+    /// Counters of frames and of each stage's stalls; the input can be held.
+    Counters,
+    /// Weights, thresholds and biases can be loaded as well: every width is that of the largest parameters of their
+    /// bits, so that any network of the same shape fits.
+    Load,
 }
 
 /// The hardware of one node.
@@ -127,6 +145,12 @@ impl PlanError {
     }
 }
 
+impl Control {
+    fn is_none(&self) -> bool {
+        *self == Control::None
+    }
+}
+
 impl Plan {
     /// The entry of `node`, if it has one.
     pub fn node(&self, node: &str) -> Option<&NodePlan> {
@@ -183,6 +207,9 @@ impl Plan {
             if limits(network, i).is_some() && self.node(&node.name).is_none() {
                 return Err(PlanError::new(&node.name, "node", "an entry in the plan", "none"));
             }
+        }
+        if self.control == Control::Load {
+            wires::check_loadable(network)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! (Icarus, Verilator with `--binary`, Vivado); needs nothing but the emitted folder.
 
 use crate::design::Design;
-use crate::rtl::{File, addr_bits, words};
+use crate::rtl::{Direction, File, Port, addr_bits, words};
 use dq_net::random;
 use ndarray::{Array4, Axis};
 use std::fmt::Write;
@@ -45,6 +45,24 @@ pub fn files(design: &Design, banner: &str, cycles: &[u64]) -> Vec<File> {
     ]
 }
 
+/// The control port, where there is one, left alone: wires, and connections to them.
+fn idle_control(design: &Design) -> (String, String) {
+    let (mut wires, mut connections) = (String::new(), String::new());
+    for port in design.top.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
+        let Port { name, width, direction } = port;
+        let net = match direction {
+            Direction::In => format!("{width}'d0"),
+            Direction::Out => {
+                let range = if width > 1 { format!("[{}:0] ", width - 1) } else { String::new() };
+                let _ = writeln!(wires, "  wire {range}unused_{name};");
+                format!("unused_{name}")
+            }
+        };
+        let _ = writeln!(connections, "    .{name}({net}),");
+    }
+    (wires, connections)
+}
+
 fn text(design: &Design, banner: &str, last_cycle: u64, in_bits: usize, out_bits: usize) -> String {
     let shape = design.network.input_shape();
     let frame_in = shape.height * shape.width;
@@ -53,6 +71,7 @@ fn text(design: &Design, banner: &str, last_cycle: u64, in_bits: usize, out_bits
     // A stalled pass takes some times longer; one that takes this many cycles is stuck.
     let limit = 40 * last_cycle + 100_000;
     let (in_at, out_at) = (addr_bits(beats_in), addr_bits(beats_out));
+    let (control_wires, control) = idle_control(design);
     let (in_tail, out_tail) = (addr_bits(frame_in), addr_bits(frame_out));
     format!(
         r#"// {banner}
@@ -113,7 +132,7 @@ module tb;
   wire m_last;
   wire error;
   wire [{out_top}:0] m_data;
-  wire s_last = in_tail == {in_tail_bits}'d{frame_in_top};
+{control_wires}  wire s_last = in_tail == {in_tail_bits}'d{frame_in_top};
   wire wanted_last = out_tail == {out_tail_bits}'d{frame_out_top};
   wire in_ends = in_at == {in_at_bits}'d{beats_in_top};
   wire out_ends = out_at == {out_at_bits}'d{beats_out_top};
@@ -133,7 +152,7 @@ module tb;
     .m_axis_tvalid(m_valid),
     .m_axis_tready(m_ready),
     .m_axis_tlast(m_last),
-    .error(error)
+{control}    .error(error)
   );
 
   always @(posedge clk) begin

@@ -1,15 +1,21 @@
-//! The top: the stages in a row, AXI4-Stream at both ends. Only instances and wires.
+//! The top: the stages in a row, AXI4-Stream at both ends, and the control port where the plan has one. Only instances
+//! and wires.
 
+use crate::control;
 use crate::pipeline::Stage;
-use crate::rtl::{Group, Module};
-use crate::stage;
+use crate::plan::{Control, Plan};
+use crate::rtl::{Direction, Group, Module};
+use crate::stage::{self, LOAD_PORTS};
 use dq_net::Network;
+
+/// The instance of the control port.
+pub const CONTROL: &str = "control";
 
 /// The circuit of `network` as `stages`.
 ///
 /// Ports: `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel a beat, channel 0 in the low byte), `m_axis_*` (a score or
-/// the label a beat), `error` (a frame came with a wrong `tlast`; until reset).
-pub fn module(network: &Network, stages: &[Stage]) -> Module {
+/// the label a beat), `error` (a frame came with a wrong `tlast`; until reset), and with a control port `s_axil_*`.
+pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let shape = network.input_shape();
     let note = format!(
@@ -32,8 +38,9 @@ pub fn module(network: &Network, stages: &[Stage]) -> Module {
     g.input("m_axis_tready", 1);
     g.output("m_axis_tlast", 1);
     g.output("error", 1);
-    for stage in stages {
-        g.child(&stage.name, &stage::module(stage, network));
+    let modules: Vec<Module> = stages.iter().map(|stage| stage::module(stage, network)).collect();
+    for (stage, module) in stages.iter().zip(&modules) {
+        g.child(&stage.name, module);
     }
     for pair in stages.windows(2) {
         g.stream(&format!("{}.m", pair[0].name), &format!("{}.s", pair[1].name));
@@ -48,5 +55,55 @@ pub fn module(network: &Network, stages: &[Stage]) -> Module {
         g.link(&format!("{}.{port}", last.name), port);
     }
     g.link("m_axis_tready", &format!("{}.m_axis_tready", last.name));
+    if plan.control != Control::None {
+        link_control(&mut g, stages, &modules);
+    }
     g.build()
+}
+
+/// The control port and its wires to all stages.
+fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
+    let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
+    let loads = |module: &&Module| module.port(LOAD_PORTS[0]).is_some();
+    let loadable = modules.iter().filter(loads).count();
+    let port = control::module(control::identity(stages), stages.len(), loadable);
+    for outer in port.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
+        g.add_port(&outer.name, outer.width, outer.direction);
+    }
+    g.child(CONTROL, &port);
+    for outer in port.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
+        let inner = format!("{CONTROL}.{}", outer.name);
+        match outer.direction {
+            Direction::In => g.link(&outer.name, &inner),
+            Direction::Out => g.link(&inner, &outer.name),
+        }
+    }
+    for (from, to) in
+        [("s_axis_tvalid", "in_valid"), ("s_axis_tlast", "in_last"), ("m_axis_tready", "out_ready")]
+    {
+        g.link(from, &format!("{CONTROL}.{to}"));
+    }
+    for (stage, from, to) in [
+        (first, "s_axis_tready", "in_ready"),
+        (first, "error", "error"),
+        (last, "m_axis_tvalid", "out_valid"),
+        (last, "m_axis_tlast", "out_last"),
+    ] {
+        g.link(&format!("{}.{from}", stage.name), &format!("{CONTROL}.{to}"));
+    }
+    g.link(&format!("{CONTROL}.hold"), &format!("{}.hold", first.name));
+    for (i, pair) in stages.windows(2).enumerate() {
+        g.link(&format!("{}.m_valid", pair[0].name), &format!("{CONTROL}.valid{i}"));
+        g.link(&format!("{}.s_ready", pair[1].name), &format!("{CONTROL}.ready{i}"));
+    }
+    let i = stages.len() - 1;
+    g.link(&format!("{}.m_axis_tvalid", last.name), &format!("{CONTROL}.valid{i}"));
+    g.link("m_axis_tready", &format!("{CONTROL}.ready{i}"));
+    let loaded = stages.iter().zip(modules).filter(|(_, module)| module.port(LOAD_PORTS[0]).is_some());
+    for (i, (stage, _)) in loaded.enumerate() {
+        for port in &LOAD_PORTS[..3] {
+            g.link(&format!("{CONTROL}.{port}"), &format!("{}.{port}", stage.name));
+        }
+        g.link(&format!("{CONTROL}.select{i}"), &format!("{}.{}", stage.name, LOAD_PORTS[3]));
+    }
 }

@@ -1,6 +1,7 @@
 //! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout. A built simulator is kept
 //! in a cache folder under the hash of everything it was built from. Never looks at values.
 
+use crate::control::Access;
 use crate::design::{Beat, Design, Outcome};
 use crate::emit::Emission;
 use crate::netlist::Offer;
@@ -91,6 +92,9 @@ impl Simulator {
         }
         write("harness.cpp", HARNESS)?;
         let mut command = tool.command();
+        if emission.files.iter().any(|file| file.name == "dq_control.v") {
+            command.args(["-CFLAGS", "-DDQ_CONTROL"]);
+        }
         command.args(OPTIONS).arg(MAKE_FLAGS).args(["-f", "files.f", "harness.cpp"]).current_dir(work.path());
         let output = command.output().map_err(at(&tool.program, "starting"))?;
         if !output.status.success() {
@@ -119,10 +123,33 @@ impl Simulator {
         self.drive(design, &design.offers(frames), frames.dim().0 * design.output_beats(), stalls)
     }
 
+    /// As [`Simulator::run`], after `accesses` through the control port.
+    pub fn run_after(
+        &self,
+        design: &Design,
+        accesses: &[Access],
+        frames: ArrayView4<u8>,
+        stalls: &Stalls,
+    ) -> Result<Outcome, VerilatorError> {
+        let wanted = frames.dim().0 * design.output_beats();
+        self.simulate(design, accesses, &design.offers(frames), wanted, stalls)
+    }
+
     /// Offers `input` and takes `wanted` beats; as [`crate::netlist::drive`] does.
     pub fn drive(
         &self,
         design: &Design,
+        input: &[Offer],
+        wanted: usize,
+        stalls: &Stalls,
+    ) -> Result<Outcome, VerilatorError> {
+        self.simulate(design, &[], input, wanted, stalls)
+    }
+
+    fn simulate(
+        &self,
+        design: &Design,
+        accesses: &[Access],
         input: &[Offer],
         wanted: usize,
         stalls: &Stalls,
@@ -136,7 +163,14 @@ impl Simulator {
         command.arg(design.input_words().to_string()).arg(design.cycle_limit(wanted, stalls).to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(at(&program, "starting"))?;
-        let mut bytes = vec![];
+        let mut bytes = (accesses.len() as u64).to_le_bytes().to_vec();
+        for access in accesses {
+            let (write, address, data) = match *access {
+                Access::Write { address, data } => (1, address, data),
+                Access::Expect { address, data } => (0, address, data),
+            };
+            bytes.extend([write, address, data].into_iter().flat_map(|word| u64::from(word).to_le_bytes()));
+        }
         for beat in input {
             bytes.extend(beat.data.iter().chain([&u64::from(beat.last)]).flat_map(|word| word.to_le_bytes()));
         }

@@ -1,8 +1,9 @@
 //! Lowering: which stages a node becomes, on which lanes, how deep. The only place that chooses latencies and depths.
 
+use super::wires::wires;
 use super::{Fold, Kind, Lanes, Mvau, Stage, Window};
 use crate::names;
-use crate::plan::{Memory, Output, Plan, limits};
+use crate::plan::{Control, Memory, Output, Plan, limits};
 use crate::stage::dot;
 use dq_net::layer::{Layer, window::Axis};
 use dq_net::{Network, Range, Shape, Wire};
@@ -15,12 +16,13 @@ pub fn stages(network: &Network, plan: &Plan) -> Vec<Stage> {
     plan.check(network).unwrap_or_else(|error| panic!("plan not checked: {error}"));
     let names = names::of_nodes(network);
     let shape = network.input_shape();
+    let wires = wires(network, plan);
     let pixel = Lanes::new(shape.channels, Range::levels(8));
     let mut chain = Chain { stages: vec![], lanes: pixel, spacing: 1 };
     let beats = shape.height * shape.width;
     chain.push(&names[0], 0, Kind::Ingress { beats }, pixel, 1, 1);
     for (i, node) in network.nodes().iter().enumerate().skip(1) {
-        let (from, to) = (network.wire(i - 1), network.wire(i));
+        let (from, to) = (wires[i - 1], wires[i]);
         let name = &names[i];
         let before = chain.stages.len();
         match &node.layer {
@@ -37,7 +39,7 @@ pub fn stages(network: &Network, plan: &Plan) -> Vec<Stage> {
                 let bits = to.range.bits() as usize;
                 let latency = 2 * bits.div_ceil(2) as u64 + 1;
                 let output = Lanes { count: chain.lanes.count, bits, signed: false };
-                chain.push(name, i, Kind::Step { folds }, output, latency, 1);
+                chain.push(name, i, Kind::Step { folds, range: from.range }, output, latency, 1);
             }
             Layer::MaxPool(pool) => {
                 chain.reduce(name, i, from, to, pool.axes(), Fold::Max, entry_simd(network, plan, i));
@@ -54,7 +56,9 @@ pub fn stages(network: &Network, plan: &Plan) -> Vec<Stage> {
             Layer::Logits(logits) => {
                 let classes = logits.bias.len();
                 chain.convert(name, i, 1);
-                chain.push(name, i, Kind::Bias { classes }, Lanes::new(1, to.range), 2, 1);
+                // A bias that can be loaded is read from a memory.
+                let latency = if plan.control == Control::Load { 3 } else { 2 };
+                chain.push(name, i, Kind::Bias { classes }, Lanes::new(1, to.range), latency, 1);
                 let mut beats = classes;
                 if plan.output == Output::Label {
                     let label = Lanes::new(1, Range::new(0, classes as i64 - 1));
@@ -73,6 +77,13 @@ pub fn stages(network: &Network, plan: &Plan) -> Vec<Stage> {
             let last = chain.stages.last_mut().expect("every node has a stage");
             last.depth = entry.fifo.unwrap_or(last.depth);
         }
+    }
+    for stage in &mut chain.stages {
+        stage.controlled = match stage.kind {
+            Kind::Ingress { .. } => plan.control != Control::None,
+            Kind::Mvau(_) | Kind::Step { .. } | Kind::Bias { .. } => plan.control == Control::Load,
+            _ => false,
+        };
     }
     chain.stages
 }
@@ -104,7 +115,18 @@ impl Chain {
         let input = self.lanes;
         self.lanes = output;
         let memory = Memory::Auto;
-        self.stages.push(Stage { name: name.into(), node, kind, input, output, latency, depth, memory });
+        let controlled = false;
+        self.stages.push(Stage {
+            name: name.into(),
+            node,
+            kind,
+            input,
+            output,
+            latency,
+            depth,
+            memory,
+            controlled,
+        });
     }
 
     /// Converts to `count` lanes: directly where one count divides the other, else through their common divisor.

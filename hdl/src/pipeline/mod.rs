@@ -7,6 +7,7 @@
 //! so there is no combinational path through a stage in either direction.
 
 mod lower;
+pub(crate) mod wires;
 
 pub use lower::{stages, whole};
 
@@ -33,6 +34,8 @@ pub struct Stage {
     pub depth: usize,
     /// Where its memories live.
     pub memory: Memory,
+    /// Whether the control port reaches it: parameters that can be loaded, an input that can be held.
+    pub controlled: bool,
 }
 
 /// The lanes of a stream: lane 0 in the low bits.
@@ -72,6 +75,8 @@ pub enum Kind {
     Step {
         /// Beats of a pixel.
         folds: usize,
+        /// What the accumulators may be.
+        range: Range,
     },
     /// Largest or sum of `taps` beats in a row.
     Reduce {

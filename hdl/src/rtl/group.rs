@@ -167,7 +167,8 @@ impl Group {
         }
     }
 
-    fn add_port(&mut self, name: &str, width: usize, direction: Direction) {
+    /// A port of either direction.
+    pub fn add_port(&mut self, name: &str, width: usize, direction: Direction) {
         names::check(name, &self.name);
         assert!(width > 0, "{}.{name}: width 0", self.name);
         assert!(self.own.iter().all(|(port, ..)| port != name), "{}.{name}: declared twice", self.name);

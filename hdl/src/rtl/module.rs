@@ -61,6 +61,17 @@ impl Module {
         }
     }
 
+    /// The RAMs with contents of this module and all below it, in order: bits of a word, and the words.
+    pub fn filled_rams(&self) -> Vec<(usize, &[u64])> {
+        match &*self.0 {
+            Body::Leaf(kernel) => {
+                let filled = kernel.memories.iter().filter(|memory| memory.write.is_some());
+                filled.filter_map(|m| Some((m.word_bits, m.image.as_ref()?.data.as_slice()))).collect()
+            }
+            Body::Group(group) => group.children.iter().flat_map(|(_, child)| child.filled_rams()).collect(),
+        }
+    }
+
     /// The port of this name.
     pub fn port(&self, name: &str) -> Option<Port> {
         self.ports().into_iter().find(|port| port.name == name)

@@ -12,7 +12,8 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
         "AXI4-Stream input: frames of {beats} beats of {width} bits, tlast on the last beat.\n\
          Early tlast: the frame is completed with zero beats. Late tlast: beats are dropped up to and with it.\n\
          Either sets error until reset; the frames that follow are not shifted.\n\
-         Latency 1, one beat a cycle."
+         {}Latency 1, one beat a cycle.",
+        if stage.controlled { "hold keeps beats from moving.\n" } else { "" }
     );
     let mut k = Kernel::new(&stage.module_name(), &note);
     let tdata = k.input("s_axis_tdata", padded);
@@ -32,7 +33,11 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
     k.drive(error, error_q);
     let position = Counter::new(&mut k, "position", beats);
     let last = k.wire("last", position.last());
-    let ready = k.wire("ready", !fill & (drop | outlet.free));
+    let mut open = !fill & (drop | outlet.free);
+    if stage.controlled {
+        open = open & k.input("hold", 1).not();
+    }
+    let ready = k.wire("ready", open);
     k.drive(tready, ready);
     let moves = k.wire("moves", tvalid & ready);
     let beat = k.wire("beat", moves & !drop);

@@ -9,10 +9,13 @@ mod global_sum;
 mod ingress;
 mod mvau;
 mod outlet;
+mod parameters;
 mod reduce;
 mod step;
 mod width;
 mod window;
+
+pub use parameters::LOAD_PORTS;
 
 use crate::pipeline::{Kind, Stage};
 use crate::plan::Memory;
@@ -31,9 +34,7 @@ pub fn module(stage: &Stage, network: &Network) -> Module {
         (Kind::Widen { ratio }, _) => width::widen(stage, *ratio),
         (Kind::Window(window), _) => window::module(stage, window),
         (Kind::Mvau(mvau), _) => mvau::module(stage, mvau, layer, input_wire(network, stage)),
-        (Kind::Step { folds }, Layer::Step(step)) => {
-            step::module(stage, *folds, step, input_wire(network, stage).range)
-        }
+        (Kind::Step { folds, range }, Layer::Step(step)) => step::module(stage, *folds, step, *range),
         (Kind::Reduce { fold, taps }, _) => reduce::module(stage, *fold, *taps),
         (Kind::GlobalSum { pixels, chunks }, _) => global_sum::module(stage, *pixels, *chunks),
         (Kind::Bias { .. }, Layer::Logits(logits)) => bias::module(stage, logits),

@@ -1,6 +1,7 @@
 //! The matrix-vector unit: weights from a ROM, one dot product a PE, accumulators.
 
 use super::dot::{self, Dot};
+use super::parameters::{LOAD_PORTS, Parameters};
 use super::{Counter, Inlet, fit, outlet::Outlet, rom_words, style};
 use crate::pipeline::{Mvau, Stage};
 use crate::rtl::{Group, Kernel, Module, Read, Value, lanes, lit, set};
@@ -21,7 +22,8 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     let mut g = Group::new(&stage.module_name(), &note);
     g.stream_in("s", stage.input.width());
     g.stream_out("m", stage.output.width());
-    g.child("fetch", &fetch(stage, mvau, weights(mvau, layer, input)));
+    let fetch_module = fetch(stage, mvau, weights(mvau, layer, input));
+    g.child("fetch", &fetch_module);
     g.child("accumulate", &accumulate(stage, mvau, dot));
     g.stream("s", "fetch.s");
     g.stream("accumulate.m", "m");
@@ -36,6 +38,12 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         g.link(&format!("fetch.{flag}"), &format!("accumulate.{flag}"));
     }
     g.link("accumulate.room", "fetch.room");
+    if stage.controlled {
+        for port in LOAD_PORTS {
+            g.input(port, fetch_module.port(port).expect("a loader").width);
+            g.link(port, &format!("fetch.{port}"));
+        }
+    }
     g.build()
 }
 
@@ -98,7 +106,9 @@ fn fetch(stage: &Stage, mvau: &Mvau, weights: Vec<u64>) -> Module {
     address.clock(&mut k, beat);
     k.drive(spend, beat & last_tap);
     let read = Read::Sync { enable: beat.into(), addr: address.value() };
-    let words = k.rom("weights", pe * simd * weight_bits, weights, style(stage.memory), read, &file);
+    let mut parameters = Parameters::new(stage.controlled);
+    let style = style(stage.memory);
+    let words = parameters.rom(&mut k, "weights", pe * simd * weight_bits, weights, style, read, &file);
     for (p, port) in w.into_iter().enumerate() {
         k.drive(port, words.lane(p, simd * weight_bits));
     }
@@ -111,6 +121,7 @@ fn fetch(stage: &Stage, mvau: &Mvau, weights: Vec<u64>) -> Module {
     k.drive(valid, valid1);
     k.drive(first, first1);
     k.drive(last, last1);
+    parameters.finish(&mut k);
     k.build()
 }
 

@@ -1,7 +1,7 @@
 //! The quantizer: a pipelined search among the thresholds, two bits of the level a time. Any monotone function, in
 //! either direction, exactly.
 
-use super::{Counter, Inlet, outlet::Outlet, rom_words, style};
+use super::{Counter, Inlet, outlet::Outlet, parameters::Parameters, rom_words, style};
 use crate::pipeline::Stage;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};
 use dq_net::Range;
@@ -11,9 +11,11 @@ use dq_net::layer::Step;
 pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module {
     let (from, to) = (stage.input, stage.output);
     let bits = usize::from(step.bits);
-    let falling = step.dir.contains(&-1);
+    // A function that is loaded may fall.
+    let falling = step.dir.contains(&-1) || stage.controlled;
     let search = Search { stage, step, folds, bits, falling, range };
     let mut k = Kernel::new(&stage.module_name(), &note(stage, step, falling));
+    let mut parameters = Parameters::new(stage.controlled);
     let inlet = Inlet::new(&mut k, from.width());
     let outlet = Outlet::new(&mut k, to.width(), stage.depth);
     let beat = inlet.take(&mut k, outlet.free);
@@ -24,7 +26,7 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     let mut beat_now = Beat { valid: beat, fold: fold.reg, lanes: (0..from.count).map(lane).collect() };
     let rounds = bits.div_ceil(2);
     for round in 0..rounds {
-        let words = search.read(&mut k, round, &beat_now);
+        let words = search.read(&mut k, &mut parameters, round, &beat_now);
         // After the last read no ROM needs the fold.
         beat_now.fold = beat_now.fold.filter(|_| round + 1 < rounds);
         let reading = beat_now.delayed(&mut k, &format!("read{round}"));
@@ -36,6 +38,7 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     });
     let result: Vec<Expr> = result.collect();
     outlet.finish(&mut k, beat, beat_now.valid, lanes(result));
+    parameters.finish(&mut k);
     k.build()
 }
 
@@ -139,7 +142,7 @@ impl Search<'_> {
 
     /// Each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one ROM a lane,
     /// addressed by the level so far.
-    fn read(&self, k: &mut Kernel, round: usize, beat: &Beat) -> Vec<Expr> {
+    fn read(&self, k: &mut Kernel, parameters: &mut Parameters, round: usize, beat: &Beat) -> Vec<Expr> {
         let (lanes, name, style) = (beat.lanes.len(), &self.stage.name, style(self.stage.memory));
         let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
         let enable: Expr = beat.valid.into();
@@ -149,7 +152,7 @@ impl Search<'_> {
             let addr = beat.fold.map_or(lit(0, 1), Into::into);
             let file = format!("{name}_thresholds.mem");
             let read = Read::Sync { enable, addr };
-            let words = k.rom("thresholds", lanes * lane_bits, data, style, read, &file);
+            let words = parameters.rom(k, "thresholds", lanes * lane_bits, data, style, read, &file);
             return (0..lanes).map(|l| words.lane(l, lane_bits)).collect();
         }
         let prefixes = 1usize << (2 * round);
@@ -160,7 +163,8 @@ impl Search<'_> {
             let addr = beat.fold.map_or(level.expr(), |fold| cat([fold, level]));
             let rom = format!("thresholds{l}_{round}");
             let read = Read::Sync { enable: enable.clone(), addr };
-            k.rom(&rom, lane_bits, data, style, read, &format!("{name}_{rom}.mem")).expr()
+            let file = format!("{name}_{rom}.mem");
+            parameters.rom(k, &rom, lane_bits, data, style, read, &file).expr()
         };
         beat.lanes.iter().enumerate().map(rom).collect()
     }

@@ -1,6 +1,6 @@
 //! What the tests share: random plans and frames for random networks.
 
-use dq_hdl::plan::{Memory, NodePlan, Output, PLAN_VERSION, Plan, limits};
+use dq_hdl::plan::{Control, Memory, NodePlan, Output, PLAN_VERSION, Plan, limits};
 use dq_net::{Network, random};
 use ndarray::{Array4, Axis};
 
@@ -24,7 +24,7 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
     });
     let nodes = nodes.collect();
     let output = if seed.is_multiple_of(3) { Output::Label } else { Output::Scores };
-    Plan { version: PLAN_VERSION, output, clock_mhz: 100, nodes }
+    Plan { version: PLAN_VERSION, output, clock_mhz: 100, control: Control::None, nodes }
 }
 
 /// `count` random frames.

@@ -30,18 +30,18 @@ fn design(network: &Network, seed: u64) -> (Design, Emission) {
     (design, emission)
 }
 
-fn write(emission: &Emission, folder: &Path) {
+pub fn write(emission: &Emission, folder: &Path) {
     for file in &emission.files {
         std::fs::write(folder.join(&file.name), &file.text).unwrap();
     }
 }
 
-fn sources(emission: &Emission) -> Vec<&str> {
+pub fn sources(emission: &Emission) -> Vec<&str> {
     emission.files.iter().map(|f| f.name.as_str()).filter(|n| n.ends_with(".v") && *n != "tb.v").collect()
 }
 
 /// Runs a tool that must succeed without saying a word of warning.
-fn quiet(command: &mut Command, what: &str) -> String {
+pub fn quiet(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{what}: {text}");
@@ -49,7 +49,7 @@ fn quiet(command: &mut Command, what: &str) -> String {
     text
 }
 
-fn in_folder(tool: &Tool, folder: &Path) -> Command {
+pub fn in_folder(tool: &Tool, folder: &Path) -> Command {
     let mut command = tool.command();
     command.current_dir(folder);
     command

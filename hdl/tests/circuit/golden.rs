@@ -2,7 +2,7 @@
 
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Memory, NodePlan, Output, PLAN_VERSION, Plan};
+use dq_hdl::plan::{Control, Memory, NodePlan, Output, PLAN_VERSION, Plan};
 use dq_net::layer::{Conv, Dense, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Shape};
 use ndarray::{Array2, Array4};
@@ -51,7 +51,8 @@ fn the_files_of_a_tiny_network() {
     let entry =
         |node: &str, pe, simd| NodePlan { node: node.into(), pe, simd, memory: Memory::Auto, fifo: None };
     let nodes = vec![entry("conv", 2, 2), entry("pool", 1, 2), entry("head", 1, 2)];
-    let plan = Plan { version: PLAN_VERSION, output: Output::Label, clock_mhz: 100, nodes };
+    let plan =
+        Plan { version: PLAN_VERSION, output: Output::Label, clock_mhz: 100, control: Control::None, nodes };
     let emission = emit(&Design::new(&tiny(), &plan).unwrap());
     assert_eq!(emission, emit(&Design::new(&tiny(), &plan).unwrap()), "byte for byte");
     let banner = format!("// dq {}, network {}\n", env!("CARGO_PKG_VERSION"), dq_net::content_hash(&tiny()));

@@ -1,6 +1,7 @@
 //! Circuits held against the reference's words, the plan's cycles, and the tools.
 
 mod common;
+mod control;
 mod emitted;
 mod golden;
 mod netlist;

@@ -1,0 +1,118 @@
+//! Memories of parameters: ROMs or, where the plan lets them be loaded, RAMs with contents behind a loader that takes
+//! words of 32 bits from the control port. The loader fills one memory after the other, in the order in which they were
+//! asked for; each word of a memory comes as whole pieces of 32 bits, the low piece first.
+
+use crate::rtl::{
+    Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, all_of, cat, lit, set, when, words,
+};
+
+/// The ports of a loader.
+pub const LOAD_PORTS: [&str; 4] = ["load_data", "load_valid", "load_start", "load_select"];
+/// Bits of a piece.
+const PIECE: usize = 32;
+
+/// The parameter memories of one kernel.
+pub struct Parameters {
+    loadable: bool,
+    memories: Vec<Memory>,
+}
+
+/// One memory, and its write port until the loader drives it.
+struct Memory {
+    bits: usize,
+    words: usize,
+    enable: Sig,
+    address: Sig,
+    data: Sig,
+}
+
+impl Parameters {
+    /// None yet; `loadable` is the plan's choice.
+    pub fn new(loadable: bool) -> Self {
+        Parameters { loadable, memories: vec![] }
+    }
+
+    /// As [`Kernel::rom`]. A memory that can be loaded has a clocked read.
+    #[expect(clippy::too_many_arguments, reason = "those of a ROM")]
+    pub fn rom(
+        &mut self,
+        k: &mut Kernel,
+        name: &str,
+        bits: usize,
+        data: Vec<u64>,
+        style: Style,
+        read: Read,
+        file: &str,
+    ) -> Sig {
+        if !self.loadable {
+            return k.rom(name, bits, data, style, read, file);
+        }
+        let words = data.len() / words::words_for(bits);
+        let enable = k.later(&format!("{name}_load"), 1, false);
+        let address = k.later(&format!("{name}_load_at"), addr_bits(words), false);
+        let word = k.later(&format!("{name}_load_word"), bits, false);
+        self.memories.push(Memory { bits, words, enable, address, data: word });
+        // What is filled at configuration and written later is block RAM: LUT RAM cannot be filled in every family.
+        let style = if style == Style::Distributed { Style::Auto } else { style };
+        let write = Write { enable: enable.into(), addr: address.into(), data: word.into() };
+        k.filled_ram(name, bits, data, style, write, read, file)
+    }
+
+    /// The loader, with the ports `load_data`, `load_valid`, `load_start` and `load_select`, where there is anything to
+    /// load.
+    pub fn finish(self, k: &mut Kernel) {
+        if self.memories.is_empty() {
+            return;
+        }
+        let pieces = |memory: &Memory| memory.bits.div_ceil(PIECE);
+        let most = |of: &dyn Fn(&Memory) -> usize| self.memories.iter().map(of).max().expect("not empty");
+        let (widest, deepest) = (most(&pieces), most(&|memory| memory.words));
+        let data = k.input("load_data", PIECE);
+        let [valid, start, select] = ["load_valid", "load_start", "load_select"].map(|name| k.input(name, 1));
+        let take = k.wire("load_take", valid & select);
+
+        let memory = k.reg("load_memory", addr_bits(self.memories.len()), Some(0));
+        k.comment(memory, "Loading: memory, word, piece of the word.");
+        let address = k.reg("load_address", addr_bits(deepest), Some(0));
+        let piece = k.reg("load_piece", addr_bits(widest), Some(0));
+        let table = |k: &mut Kernel, name: &str, width: usize, of: &dyn Fn(&Memory) -> usize| {
+            let items = self.memories.iter().map(|memory| lit(of(memory) as u64 - 1, width)).collect();
+            k.select(name, memory, items)
+        };
+        let last_piece = table(k, "load_last_piece", piece.width(), &pieces);
+        let last_address = table(k, "load_last_address", address.width(), &|memory| memory.words);
+        let word_end = k.wire("load_word_end", take & piece.eq(last_piece));
+        let memory_end = k.wire("load_memory_end", word_end & address.eq(last_address));
+        let clear = |reg: Sig| set(reg, lit(0, reg.width()));
+        k.clocked([
+            when(take, [set(piece, piece.inc())]),
+            when(word_end, [clear(piece), set(address, address.inc())]),
+            when(memory_end, [clear(address), set(memory, memory.inc())]),
+            when(start, [clear(piece), clear(address), clear(memory)]),
+        ]);
+
+        // The word so far, the newest piece on top.
+        let joined: Expr = if widest == 1 {
+            data.into()
+        } else {
+            let earlier = k.reg("load_earlier", PIECE * (widest - 1), None);
+            let joined = k.wire("load_joined", cat([data, earlier]));
+            k.next(earlier, Some(take.into()), joined.slice(PIECE, PIECE * (widest - 1)));
+            joined.into()
+        };
+        let word = k.reg("load_word", joined.width(), None);
+        let at = k.reg("load_at", address.width(), None);
+        k.clocked([when(word_end, [set(word, joined), set(at, address)])]);
+        for (i, m) in self.memories.iter().enumerate() {
+            let enable = k.reg(&format!("load_write{i}"), 1, Some(0));
+            k.next(enable, None, all_of([word_end.expr(), memory.eq_to(i as u64)]));
+            k.drive(m.enable, enable);
+            k.drive(m.address, at.slice(0, m.address.width()));
+            let from = word.width() - PIECE * pieces(m);
+            k.drive(m.data, word.slice(from, m.bits));
+        }
+        // A memory narrower or smaller than the largest leaves bits unread.
+        k.unused(word);
+        k.unused(at);
+    }
+}
