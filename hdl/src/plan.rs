@@ -229,13 +229,17 @@ pub fn limits(network: &Network, i: usize) -> Option<Limits> {
         Layer::MaxPool(_) | Layer::SumPool(_) => {
             Some(Limits { outputs: 1, inputs: network.wire(i).shape.channels })
         }
-        Layer::Input(_) | Layer::Step(_) | Layer::GlobalSum(_) | Layer::Logits(_) => None,
+        _ => None,
     }
 }
 
 /// Refuses anything but a chain.
 pub(crate) fn check_chain(network: &Network) -> Result<(), PlanError> {
     for (i, node) in network.nodes().iter().enumerate().skip(1) {
+        if let Layer::Mix(_) | Layer::Rescale(_) | Layer::BitDepth(_) | Layer::Median(_) = node.layer {
+            let found = node.layer.kind().name();
+            return Err(PlanError::new(&node.name, "kind", "a kind that hardware is built for", found));
+        }
         if network.sources(i) != [i - 1] {
             let before = &network.nodes()[i - 1].name;
             return Err(PlanError::new(

@@ -3,7 +3,10 @@
 
 use crate::error::{Fault, FileError, NetworkError};
 use crate::float::{self, FloatNetwork};
-use crate::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, SumPool, Surrogate};
+use crate::layer::{
+    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, SumPool,
+    Surrogate,
+};
 use crate::network::{Network, Node};
 use crate::pack::PackedInts;
 use crate::provenance::{Proof, Provenance};
@@ -15,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Version of the file format that this program writes. It reads this one and all before it.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// `format` of an integer network's file.
 const FORMAT: &str = "dq-network";
 /// Largest file that is read.
@@ -61,6 +64,10 @@ enum LayerDocument {
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     SumPool { window: [usize; 2], stride: [usize; 2] },
     GlobalSum {},
+    Mix { a: i32, b: i32, shift: u8, bits: u8 },
+    Rescale { mul: Vec<i32>, add: Vec<i64>, shift: u8, bits: u8, unit: f64 },
+    BitDepth { bits: u8 },
+    Median {},
     Logits { bias: Vec<i32>, scale: f64 },
 }
 
@@ -215,6 +222,18 @@ fn to_documents(network: &Network) -> Vec<NodeDocument> {
             Layer::MaxPool(l) => LayerDocument::MaxPool { window: l.window, stride: l.stride },
             Layer::SumPool(l) => LayerDocument::SumPool { window: l.window, stride: l.stride },
             Layer::GlobalSum(GlobalSum) => LayerDocument::GlobalSum {},
+            Layer::Mix(Mix { a, b, shift, bits }) => {
+                LayerDocument::Mix { a: *a, b: *b, shift: *shift, bits: *bits }
+            }
+            Layer::Rescale(l) => LayerDocument::Rescale {
+                mul: l.mul.clone(),
+                add: l.add.clone(),
+                shift: l.shift,
+                bits: l.bits,
+                unit: l.unit,
+            },
+            Layer::BitDepth(BitDepth { bits }) => LayerDocument::BitDepth { bits: *bits },
+            Layer::Median(Median) => LayerDocument::Median {},
             Layer::Logits(l) => LayerDocument::Logits { bias: l.bias.clone(), scale: l.scale },
         };
         NodeDocument { name: node.name.clone(), inputs: node.inputs.clone(), layer }
@@ -271,6 +290,12 @@ fn to_layer(document: LayerDocument) -> Result<Layer, Fault> {
         LayerDocument::MaxPool { window, stride } => Layer::MaxPool(MaxPool { window, stride }),
         LayerDocument::SumPool { window, stride } => Layer::SumPool(SumPool { window, stride }),
         LayerDocument::GlobalSum {} => Layer::GlobalSum(GlobalSum),
+        LayerDocument::Mix { a, b, shift, bits } => Layer::Mix(Mix { a, b, shift, bits }),
+        LayerDocument::Rescale { mul, add, shift, bits, unit } => {
+            Layer::Rescale(Rescale { mul, add, shift, bits, unit })
+        }
+        LayerDocument::BitDepth { bits } => Layer::BitDepth(BitDepth { bits }),
+        LayerDocument::Median {} => Layer::Median(Median),
         LayerDocument::Logits { bias, scale } => Layer::Logits(Logits { bias, scale }),
     })
 }

@@ -92,13 +92,15 @@ impl Network {
     }
 
     /// Real value of one unit of node `i`'s output (for people and norms): 1/255 at the input, the step's unit after
-    /// it, divided by the window's size after a sum (which stands for a mean); `None` for accumulators.
+    /// it and after a rescale, that of the first input after a mix, divided by the window's size after a sum (which stands for a mean); `None` for accumulators.
     pub fn unit(&self, i: usize) -> Option<f64> {
         let through = |count: usize| Some(self.unit(self.sources[i][0])? / count as f64);
         match &self.nodes[i].layer {
             Layer::Input(_) => Some(1.0 / 255.0),
             Layer::Step(step) => Some(step.surrogate.unit),
-            Layer::MaxPool(_) => through(1),
+            Layer::Rescale(rescale) => Some(rescale.unit),
+            Layer::BitDepth(depth) => Some(1.0 / f64::from((1i32 << depth.bits) - 1)),
+            Layer::MaxPool(_) | Layer::Mix(_) | Layer::Median(_) => through(1),
             Layer::SumPool(pool) => through(pool.window[0] * pool.window[1]),
             Layer::GlobalSum(_) => {
                 let shape = self.wires[self.sources[i][0]].shape;

@@ -1,6 +1,8 @@
 //! The model file: what is written is read back; everything malformed is refused by name, quickly, without a panic.
 
-use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
+use dq_net::layer::{
+    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Surrogate,
+};
 use dq_net::{
     FloatLayer, FloatNetwork, FloatNode, Network, Node, Shape, content_hash, read_any, read_float,
     read_network, to_json, write_float, write_network,
@@ -75,7 +77,12 @@ impl Folder {
 
 /// The error of reading the network after `edit`, with the checksum made right again when `sign`.
 fn refused(sign: bool, edit: impl FnOnce(&mut Value)) -> String {
-    let mut value: Value = serde_json::from_str(&to_json(&network())).unwrap();
+    refused_of(&network(), sign, edit)
+}
+
+/// As [`refused`], of `network`.
+fn refused_of(network: &Network, sign: bool, edit: impl FnOnce(&mut Value)) -> String {
+    let mut value: Value = serde_json::from_str(&to_json(network)).unwrap();
     edit(&mut value);
     let folder = Folder::new();
     if sign {
@@ -144,7 +151,7 @@ fn malformed_fields_are_named() {
     type Edit = fn(&mut Value);
     let cases: &[(Edit, &[&str])] = &[
         (|v| v["format"] = json!("onnx"), &["format", "dq-network", "onnx"]),
-        (|v| v["version"] = json!(2), &["version", "1 to 1", "2"]),
+        (|v| v["version"] = json!(3), &["version", "1 to 2", "3"]),
         (|v| v["extra"] = json!(1), &["extra"]),
         (
             |v| v["nodes"][1]["layer"]["conv"]["weights"]["bits"] = json!(0),
@@ -293,4 +300,59 @@ fn writing_onto_a_folder_or_into_nothing_fails_cleanly() {
     assert!(write_network(&network(), folder.0.path()).is_err());
     assert!(write_network(&network(), &folder.0.path().join("no/such/model.json")).is_err());
     assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 0);
+}
+
+/// A residual network with its image squeezed: the kinds that `network` lacks.
+fn residual() -> Network {
+    let node = |name: &str, layer, inputs: &[&str]| Node {
+        name: name.into(),
+        layer,
+        inputs: inputs.iter().map(|s| s.to_string()).collect(),
+    };
+    let rescale = |add| Rescale { mul: vec![9, -70_000], add: vec![add, -5], shift: 7, bits: 12, unit: 0.01 };
+    let shape = Shape::new(4, 4, 2);
+    Network::new(
+        "residual",
+        vec![
+            node("input", Layer::Input(Input { shape }), &[]),
+            node("median", Layer::Median(Median), &["input"]),
+            node("depth", Layer::BitDepth(BitDepth { bits: 5 }), &["median"]),
+            node("stream", Layer::Rescale(rescale(1 << 40)), &["depth"]),
+            node("branch", Layer::Rescale(rescale(64)), &["depth"]),
+            node("mix", Layer::Mix(Mix { a: 12, b: 4, shift: 4, bits: 12 }), &["stream", "branch"]),
+            node("sum", Layer::GlobalSum(GlobalSum), &["mix"]),
+            node("logits", Layer::Logits(Logits { bias: vec![0, 1], scale: 0.5 }), &["sum"]),
+        ],
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_residual_network_is_read_back_and_its_faults_are_named() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    let network = residual();
+    write_network(&network, &path).unwrap();
+    assert_eq!(read_network(&path).unwrap(), network);
+    assert_eq!(network.unit(5), Some(0.01));
+    assert_eq!(network.unit(2), Some(1.0 / 31.0));
+    type Edit<'a> = &'a dyn Fn(&mut Value);
+    let cases: &[(Edit, &[&str])] = &[
+        (&|v| v["nodes"][5]["layer"]["mix"]["a"] = json!(11), &["mix", "a, b", "2^shift = 16", "11 and 4"]),
+        (
+            &|v| v["nodes"][5]["inputs"] = json!(["stream", "branch", "branch"]),
+            &["mix", "inputs", "2 of them", "3"],
+        ),
+        (&|v| v["nodes"][5]["layer"]["mix"]["bits"] = json!(1), &["mix", "bits", "2 to 16"]),
+        (&|v| v["nodes"][3]["layer"]["rescale"]["mul"] = json!([1]), &["stream", "add", "1 entries", "2"]),
+        (&|v| v["nodes"][3]["layer"]["rescale"]["mul"][1] = json!(200_000), &["stream", "mul[1]", "200000"]),
+        (&|v| v["nodes"][2]["layer"]["bit_depth"]["bits"] = json!(0), &["depth", "bits", "1 to 8", "0"]),
+        (&|v| v["nodes"][2]["inputs"] = json!(["median", "median"]), &["depth", "inputs", "1 of them"]),
+    ];
+    for (edit, words) in cases {
+        let message = refused_of(&network, true, |v| edit(v));
+        for word in *words {
+            assert!(message.contains(word), "`{word}` missing in: {message}");
+        }
+    }
 }

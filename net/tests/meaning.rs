@@ -1,7 +1,10 @@
 //! The reference meaning of every kind of layer, held against results worked out by hand or by a second, differently
 //! written formula.
 
-use dq_net::layer::{Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Step, SumPool, Surrogate};
+use dq_net::layer::{
+    BitDepth, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale, Step,
+    SumPool, Surrogate,
+};
 use dq_net::{Network, Node, Range, Shape, Wire};
 use ndarray::{Array2, Array3, Array4, ArrayView3, array, s};
 
@@ -165,4 +168,68 @@ fn accumulators_that_do_not_fit_are_refused() {
     // 65,536 · 128 · 255 = 2,139,095,040 > 2^30.
     let error = Network::new("wide", nodes).unwrap_err();
     assert_eq!((error.node.as_str(), error.field.as_str()), ("dense", "range"));
+}
+
+#[test]
+fn a_mix_is_the_rounded_convex_combination() {
+    let mix = Mix { a: 3, b: 1, shift: 2, bits: 8 };
+    // 0.75 x + 0.25 y, to the nearest, halves up.
+    for (x, y, wanted) in
+        [(4, 8, 5), (5, 5, 5), (-4, -8, -5), (1, 1, 1), (0, 2, 1), (0, -2, 0), (127, 127, 127)]
+    {
+        assert_eq!(mix.eval(&[array![[[x]]].view(), array![[[y]]].view()]), array![[[wanted]]], "{x} {y}");
+        let real = (0.75 * f64::from(x) + 0.25 * f64::from(y) + 0.5).floor() as i32;
+        assert_eq!(mix.value(x, y), real);
+    }
+    // It never leaves the hull of its inputs, and clips what its bits do not hold.
+    assert_eq!(mix.range(&[wire(1, 1, 1, -100, 90), wire(1, 1, 1, -20, 60)]).unwrap(), Range::new(-80, 83));
+    assert_eq!(
+        mix.range(&[wire(1, 1, 1, -900, 90), wire(1, 1, 1, -900, 990)]).unwrap(),
+        Range::new(-128, 127)
+    );
+    assert_eq!(Mix { a: 1, b: 0, shift: 0, bits: 16 }.value(-77, 5), -77);
+    assert!(Mix { a: 3, b: 2, ..mix.clone() }.check().is_err());
+    assert!(Mix { a: 5, b: -1, ..mix.clone() }.check().is_err());
+    assert!(
+        Mix { bits: 17, ..mix.clone() }.check().is_err() && Mix { shift: 16, ..mix.clone() }.check().is_err()
+    );
+    assert!(mix.shape(&[Shape::new(1, 2, 3), Shape::new(1, 3, 3)]).is_err());
+}
+
+#[test]
+fn a_rescale_is_its_affine_rounded_down_and_clipped() {
+    let rescale = Rescale { mul: vec![5, -3], add: vec![8, 0], shift: 4, bits: 6, unit: 0.1 };
+    let x = array![[[0, 0], [10, 10], [-10, -10], [1000, 1000]]];
+    // (5 x + 8) / 16 and −3 x / 16.
+    assert_eq!(rescale.eval(&[x.view()]), array![[[0, 0], [3, -2], [-3, 1], [31, -32]]]);
+    let wire = |lo, hi| wire(1, 4, 2, lo, hi);
+    assert_eq!(rescale.range(&[wire(-10, 10)]).unwrap(), Range::new(-3, 3));
+    assert_eq!(rescale.range(&[wire(-1000, 10)]).unwrap(), Range::new(-32, 31));
+    assert!(Rescale { add: vec![8], ..rescale.clone() }.check().is_err());
+    assert!(Rescale { mul: vec![1 << 17, 0], ..rescale.clone() }.check().is_err());
+    assert!(Rescale { add: vec![0, -(1 << 47)], ..rescale.clone() }.check().is_err());
+    assert!(Rescale { unit: 0.0, ..rescale.clone() }.check().is_err());
+    assert!(rescale.shape(&[Shape::new(1, 1, 3)]).is_err());
+}
+
+#[test]
+fn a_bit_depth_rounds_pixels_to_the_nearest_level() {
+    for bits in 1..=8u8 {
+        let most = f64::from((1i32 << bits) - 1);
+        for pixel in 0..=255 {
+            let real = (f64::from(pixel) * most / 255.0).round() as i32;
+            assert_eq!(BitDepth { bits }.level(pixel), real, "{bits} bits, {pixel}");
+        }
+    }
+    assert!(BitDepth { bits: 9 }.check().is_err());
+    assert!(BitDepth { bits: 5 }.range(&[wire(1, 1, 1, 0, 256)]).is_err());
+}
+
+#[test]
+fn a_median_is_the_lower_middle_of_its_neighbours() {
+    let x = array![[[5], [1], [9]], [[2], [8], [3]]];
+    // Windows at the border repeat the nearest pixel.
+    assert_eq!(Median.eval(&[x.view()]), array![[[5], [1], [1]], [[2], [2], [3]]]);
+    assert_eq!(Median::taps(0, 0), [(0, 0); 4]);
+    assert_eq!(Median::choose([7, 2, 7, 2]), 1);
 }

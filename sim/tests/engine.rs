@@ -35,7 +35,7 @@ fn agrees(seed: u64, options: &Options) {
 #[test]
 fn random_networks_agree_on_every_kernel() {
     for seed in 0..400 {
-        agrees(seed, &Options::default());
+        agrees(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
     }
 }
 
@@ -48,6 +48,7 @@ fn every_width_agrees_on_every_kernel() {
                 max_layers: 8,
                 weight_bits: Some(bits),
                 level_bits: Some(9 - bits),
+                residuals: seed % 2 == 1,
                 ..Options::default()
             };
             agrees(seed, &options);

@@ -30,7 +30,23 @@ fn naive(
         let source = network.sources(i)[0];
         let slope = gradients[i].clone();
         let from = network.wire(source).shape;
-        let into = backward(&network.nodes()[i].layer, &values[source], &slope, from, part);
+        let layer = &network.nodes()[i].layer;
+        if let Layer::Mix(mix) = layer {
+            let other = network.sources(i)[1];
+            for (source, share) in [(source, mix.a), (other, mix.b)] {
+                let share = f64::from(share) / f64::from(mix.shift).exp2();
+                for ((at, &s), (&x, &y)) in
+                    slope.indexed_iter().zip(values[network.sources(i)[0]].iter().zip(&values[other]))
+                {
+                    let sum = mix.sum(x, y) >> mix.shift;
+                    if i64::from(mix.value(x, y)) == sum {
+                        gradients[source][at] += s * part(share);
+                    }
+                }
+            }
+            continue;
+        }
+        let into = backward(layer, &values[source], &slope, from, part);
         gradients[source] += &into;
     }
     (total.ln() + most - logits[label], gradients.swap_remove(0))
@@ -99,6 +115,32 @@ fn backward(
         Layer::GlobalSum(_) => {
             into.indexed_iter_mut().for_each(|((_, _, c), to)| *to = slope[[0, 0, c]]);
         }
+        Layer::Mix(_) => unreachable!("it has two inputs"),
+        Layer::Rescale(rescale) => {
+            for ((y, column, c), &s) in slope.indexed_iter() {
+                let value = rescale.sum(c, x[[y, column, c]].into()) >> rescale.shift;
+                if value == i64::from(rescale.value(c, x[[y, column, c]])) {
+                    let slope = f64::from(rescale.mul[c]) / f64::from(rescale.shift).exp2();
+                    into[[y, column, c]] = s * part(slope);
+                }
+            }
+        }
+        Layer::BitDepth(depth) => {
+            let slope_of_one = f64::from((1i32 << depth.bits) - 1) / 255.0;
+            into.assign(&(slope * slope_of_one));
+        }
+        Layer::Median(_) => {
+            for ((y, column, c), &s) in slope.indexed_iter() {
+                let places = [(1, 1), (1, 0), (0, 1), (0, 0)];
+                let places = places.map(|(up, left)| (y.saturating_sub(up), column.saturating_sub(left)));
+                let mut order: Vec<usize> = (0..4).collect();
+                order.sort_by_key(|&i| (x[[places[i].0, places[i].1, c]], i));
+                // The lower middle value, wherever it stands first.
+                let value = x[[places[order[1]].0, places[order[1]].1, c]];
+                let first = places.iter().find(|p| x[[p.0, p.1, c]] == value).unwrap();
+                into[[first.0, first.1, c]] += s;
+            }
+        }
         Layer::Logits(_) => into.assign(slope),
     }
     into
@@ -108,7 +150,8 @@ fn backward(
 fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
     let mut alive = 0;
     for seed in 0..300 {
-        let options = Options { max_channels: if seed % 3 == 0 { 36 } else { 8 }, ..Options::default() };
+        let max_channels = if seed % 3 == 0 { 36 } else { 8 };
+        let options = Options { max_channels, residuals: seed % 2 == 1, ..Options::default() };
         let network = random::network(seed, &options);
         let (height, width, channels) = network.input_shape().dim();
         let mut images = Array4::zeros((10, height, width, channels));

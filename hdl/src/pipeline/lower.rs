@@ -27,6 +27,9 @@ pub fn stages(network: &Network, plan: &Plan) -> Vec<Stage> {
         let before = chain.stages.len();
         match &node.layer {
             Layer::Input(_) => unreachable!("checked: the input is the first node"),
+            Layer::Mix(_) | Layer::Rescale(_) | Layer::BitDepth(_) | Layer::Median(_) => {
+                unreachable!("refused by the plan")
+            }
             Layer::Conv(conv) => {
                 let axes = conv.axes();
                 chain.multiply(name, i, from, to, axes, conv.groups, conv.weight_bits, network, plan);

@@ -5,7 +5,10 @@ mod conv;
 mod dense;
 mod input;
 mod logits;
+mod mix;
 mod pool;
+mod rescale;
+mod squeeze;
 mod step;
 pub mod window;
 
@@ -13,7 +16,10 @@ pub use conv::Conv;
 pub use dense::Dense;
 pub use input::Input;
 pub use logits::Logits;
+pub use mix::Mix;
 pub use pool::{GlobalSum, MaxPool, SumPool};
+pub use rescale::Rescale;
+pub use squeeze::{BitDepth, Median};
 pub use step::{Step, Surrogate};
 
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
@@ -36,6 +42,14 @@ pub enum Layer {
     SumPool(SumPool),
     /// Sum of each channel.
     GlobalSum(GlobalSum),
+    /// Convex combination of two streams.
+    Mix(Mix),
+    /// Affine of each channel into the residual stream.
+    Rescale(Rescale),
+    /// Colour depth of the image.
+    BitDepth(BitDepth),
+    /// Median of neighbouring pixels.
+    Median(Median),
     /// Scores of the classes.
     Logits(Logits),
 }
@@ -73,9 +87,24 @@ impl Layer {
             Layer::MaxPool(k) => k,
             Layer::SumPool(k) => k,
             Layer::GlobalSum(k) => k,
+            Layer::Mix(k) => k,
+            Layer::Rescale(k) => k,
+            Layer::BitDepth(k) => k,
+            Layer::Median(k) => k,
             Layer::Logits(k) => k,
         }
     }
+}
+
+/// `value` clipped to `bits` bits, two's complement.
+fn saturate(value: i64, bits: u8) -> i32 {
+    let half = 1i64 << (bits - 1);
+    value.clamp(-half, half - 1) as i32
+}
+
+/// Checks the bits of a residual stream.
+fn check_stream_bits(bits: u8) -> Result<(), Fault> {
+    if (2..=16).contains(&bits) { Ok(()) } else { Err(Fault::new("bits", "2 to 16", bits)) }
 }
 
 /// Checks that weights of `bits` bits lie within their set: ±1 at 1 bit, two's complement above.

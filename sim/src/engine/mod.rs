@@ -4,11 +4,12 @@
 mod linear;
 pub(crate) mod pool;
 mod step;
+pub(crate) mod stream;
 mod tensor;
 
 use crate::gradient::Backward;
 use crate::kernel::Kernel;
-use dq_net::layer::{Layer, Logits};
+use dq_net::layer::{BitDepth, Layer, Logits, Mix, Rescale};
 use dq_net::{Network, Range, Shape};
 use linear::Linear;
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};
@@ -43,6 +44,10 @@ enum Op {
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     SumPool { window: [usize; 2], stride: [usize; 2] },
     GlobalSum,
+    Mix(Mix),
+    Rescale(Rescale),
+    BitDepth(BitDepth),
+    Median,
     Logits(Vec<i32>),
 }
 
@@ -67,6 +72,7 @@ impl Engine {
         let mut readers = vec![0; count];
         for i in 0..count {
             for &source in network.sources(i) {
+                // Readers come in node order: the last one stays.
                 last_reader[source] = i;
                 readers[source] += 1;
             }
@@ -231,6 +237,21 @@ impl Engine {
                 let window = [input_shape.height, input_shape.width];
                 sum(kept(), input_shape, output.shape, window, [1, 1], output.range)
             }
+            Op::Mix(mix) => {
+                let other = self.network.sources(i)[1];
+                let other = values[other].as_ref().expect("a value is kept until its last reader");
+                Tensor::narrow(stream::mix(mix, kept(), other, count * output.shape.len()), output.range)
+            }
+            Op::Rescale(rescale) => {
+                Tensor::narrow(stream::rescale(rescale, kept(), count * output.shape.len()), output.range)
+            }
+            Op::BitDepth(depth) => {
+                Tensor::Bytes(stream::bit_depth(*depth, kept(), count * output.shape.len()))
+            }
+            Op::Median => {
+                let medians = stream::median(kept(), output.shape, count * output.shape.len());
+                Tensor::narrow(medians, output.range)
+            }
             Op::Logits(bias) => {
                 let classes = bias.len();
                 let scores = (0..count * classes).map(|at| kept().get(at) + bias[at % classes]);
@@ -266,6 +287,10 @@ fn prepare(network: &Network, i: usize) -> Op {
         Layer::MaxPool(pool) => Op::MaxPool { window: pool.window, stride: pool.stride },
         Layer::SumPool(pool) => Op::SumPool { window: pool.window, stride: pool.stride },
         Layer::GlobalSum(_) => Op::GlobalSum,
+        Layer::Mix(mix) => Op::Mix(mix.clone()),
+        Layer::Rescale(rescale) => Op::Rescale(rescale.clone()),
+        Layer::BitDepth(depth) => Op::BitDepth(*depth),
+        Layer::Median(_) => Op::Median,
         Layer::Logits(logits) => Op::Logits(logits.bias.clone()),
     }
 }

@@ -3,9 +3,10 @@
 
 use super::linear::RealLinear;
 use super::{GradientSource, Loss, LossGradient, pool};
+use crate::engine::stream::median_taps;
 use crate::engine::{Engine, Tensor};
 use crate::kernel::Kernel;
-use dq_net::layer::{Layer, Logits, Step};
+use dq_net::layer::{Layer, Logits, Median, Mix, Rescale, Step};
 use dq_net::{Network, Shape};
 use ndarray::{Array2, Array4, ArrayView4, Axis};
 use rayon::prelude::*;
@@ -14,9 +15,27 @@ use rayon::prelude::*;
 pub(crate) enum Backward {
     Input,
     Linear(RealLinear<f32>),
-    Step { gain: Vec<f32>, open: Vec<(i32, i32)> },
-    MaxPool { window: [usize; 2], stride: [usize; 2] },
-    Sum { window: [usize; 2], stride: [usize; 2] },
+    Step {
+        gain: Vec<f32>,
+        open: Vec<(i32, i32)>,
+    },
+    MaxPool {
+        window: [usize; 2],
+        stride: [usize; 2],
+    },
+    Sum {
+        window: [usize; 2],
+        stride: [usize; 2],
+    },
+    /// The slope of each input, where the sum is not clipped.
+    Mix(Mix),
+    Rescale {
+        rescale: Rescale,
+        slope: Vec<f32>,
+    },
+    /// As if the pixel were not rounded (BPDA, Athalye, Carlini, Wagner, ICML 2018): levels a pixel.
+    BitDepth(f32),
+    Median,
     Logits,
 }
 
@@ -40,20 +59,29 @@ impl Backward {
             Layer::MaxPool(pool) => Backward::MaxPool { window: pool.window, stride: pool.stride },
             Layer::SumPool(pool) => Backward::Sum { window: pool.window, stride: pool.stride },
             Layer::GlobalSum(_) => Backward::Sum { window: [input().height, input().width], stride: [1, 1] },
+            Layer::Mix(mix) => Backward::Mix(mix.clone()),
+            Layer::Rescale(rescale) => {
+                let whole = f64::from(rescale.shift).exp2();
+                let slope = rescale.mul.iter().map(|&mul| (f64::from(mul) / whole) as f32).collect();
+                Backward::Rescale { rescale: rescale.clone(), slope }
+            }
+            Layer::BitDepth(depth) => Backward::BitDepth(((1u32 << depth.bits) - 1) as f32 / 255.0),
+            Layer::Median(_) => Backward::Median,
             Layer::Logits(_) => Backward::Logits,
         }
     }
 
-    /// Adds the gradient of `count` images' input to `into`. `values`: the node's input.
+    /// Adds the gradient of `count` images' input `port` to `into`. `inputs`: the node's inputs.
     fn run(
         &self,
         kernel: Kernel,
         slopes: &[f32],
-        values: &Tensor,
+        (inputs, port): (&[&Tensor], usize),
         (from, to): (Shape, Shape),
         count: usize,
         into: &mut [f32],
     ) {
+        let values = inputs[port];
         let images = slopes.chunks_exact(to.len()).zip(into.chunks_exact_mut(from.len()));
         match self {
             Backward::Input => unreachable!("an input reads nothing"),
@@ -79,6 +107,34 @@ impl Backward {
             Backward::Sum { window, stride } => {
                 for (slopes, into) in images {
                     pool::sum(slopes, from, to, *window, *stride, into);
+                }
+            }
+            Backward::Mix(mix) => {
+                let share = [mix.a, mix.b][port] as f32 / (1u32 << mix.shift) as f32;
+                let (lo, hi) = (-(1i64 << (mix.bits - 1)), (1i64 << (mix.bits - 1)) - 1);
+                for (i, (to, &slope)) in into.iter_mut().zip(slopes).enumerate() {
+                    let sum = mix.sum(inputs[0].get(i), inputs[1].get(i)) >> mix.shift;
+                    if (lo..=hi).contains(&sum) {
+                        *to += slope * share;
+                    }
+                }
+            }
+            Backward::Rescale { rescale, slope: factor } => {
+                let (lo, hi) = (-(1i64 << (rescale.bits - 1)), (1i64 << (rescale.bits - 1)) - 1);
+                for (i, (to, &slope)) in into.iter_mut().zip(slopes).enumerate() {
+                    let c = i % factor.len();
+                    if (lo..=hi).contains(&(rescale.sum(c, values.get(i).into()) >> rescale.shift)) {
+                        *to += slope * factor[c];
+                    }
+                }
+            }
+            Backward::BitDepth(levels) => {
+                into.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope * levels);
+            }
+            Backward::Median => {
+                for (i, &slope) in slopes.iter().enumerate() {
+                    let taps = median_taps(i, to);
+                    into[taps[Median::choose(taps.map(|tap| values.get(tap)))]] += slope;
                 }
             }
             Backward::Logits => into.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope),
@@ -133,11 +189,12 @@ impl Engine {
         gradients[last] = slopes;
         for i in (1..=last).rev() {
             let slopes = std::mem::take(&mut gradients[i]);
-            for &source in network.sources(i) {
+            let inputs: Vec<&Tensor> = network.sources(i).iter().map(|&s| &values[s]).collect();
+            for (port, &source) in network.sources(i).iter().enumerate() {
                 let (from, to) = (network.wire(source).shape, network.wire(i).shape);
                 let into = &mut gradients[source];
                 into.resize(count * from.len(), 0.0);
-                self.backward_node(i).run(self.kernel(), &slopes, &values[source], (from, to), count, into);
+                self.backward_node(i).run(self.kernel(), &slopes, (&inputs, port), (from, to), count, into);
             }
         }
         gradients.swap_remove(0)

@@ -29,13 +29,17 @@ pub struct LayerNorm {
     pub defect: Option<f64>,
 }
 
-/// Norms of every Conv and Dense whose result goes to a Step or to the Logits, in node order. `diag(|gain|)·Wq·unit_out /
-/// unit_in` before a Step, `Wq·scale / unit_in` before the Logits.
+/// Norms of every Conv and Dense whose result goes to a Step, a Rescale or the Logits, in node order. `diag(|gain|)·Wq·unit_out
+/// / unit_in` before a Step (a Rescale: `|mul|/2^shift` for the gain), `Wq·scale / unit_in` before the Logits.
 pub fn layers(network: &Network) -> Vec<LayerNorm> {
     let mut found = Vec::new();
     for reader in 0..network.nodes().len() {
         let outer: Box<dyn Fn(usize) -> f64> = match &network.nodes()[reader].layer {
             Layer::Step(step) => Box::new(|c| step.surrogate.gain[c].abs() * step.surrogate.unit),
+            Layer::Rescale(rescale) => {
+                let whole = f64::from(rescale.shift).exp2();
+                Box::new(move |c| f64::from(rescale.mul[c]).abs() / whole * rescale.unit)
+            }
             Layer::Logits(logits) => Box::new(|_| logits.scale),
             _ => continue,
         };

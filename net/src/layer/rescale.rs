@@ -1,0 +1,90 @@
+//! Rescale: an affine of each channel, from accumulators or levels into the fixed-point residual stream.
+
+use super::{Kind, saturate};
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+
+/// `sat((x·mul[c] + add[c]) >> shift)`: the shift rounds down (what rounds to nearest is part of `add`), the result is
+/// clipped to `bits` bits, signed. No sum passes 49 bits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rescale {
+    /// Factor a channel, below 2^[`Rescale::MUL_BITS`] in size.
+    pub mul: Vec<i32>,
+    /// Offset a channel before the shift, below 2^[`Rescale::ADD_BITS`] in size.
+    pub add: Vec<i64>,
+    /// Bits that are shifted out, at most [`Rescale::MAX_SHIFT`].
+    pub shift: u8,
+    /// Bits of the result, two's complement, 2 to 16.
+    pub bits: u8,
+    /// Real value of one unit of the result: for people and norms, never for the meaning.
+    pub unit: f64,
+}
+
+impl Rescale {
+    /// Bits of a factor's size.
+    pub const MUL_BITS: u32 = 17;
+    /// Bits of an offset's size.
+    pub const ADD_BITS: u32 = 47;
+    /// Largest [`Rescale::shift`].
+    pub const MAX_SHIFT: u8 = 31;
+
+    /// The sum of `channel` before the shift.
+    pub fn sum(&self, channel: usize, x: i64) -> i64 {
+        x * i64::from(self.mul[channel]) + self.add[channel]
+    }
+
+    /// The result for one value of `channel`.
+    pub fn value(&self, channel: usize, x: i32) -> i32 {
+        saturate(self.sum(channel, x.into()) >> self.shift, self.bits)
+    }
+}
+
+impl Kind for Rescale {
+    fn name(&self) -> &'static str {
+        "rescale"
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        super::check_stream_bits(self.bits)?;
+        if self.shift > Self::MAX_SHIFT {
+            return Err(Fault::new("shift", format!("0 to {}", Self::MAX_SHIFT), self.shift));
+        }
+        if self.add.len() != self.mul.len() {
+            return Err(Fault::new(
+                "add",
+                format!("{} entries, one a channel", self.mul.len()),
+                self.add.len(),
+            ));
+        }
+        if let Some(c) = self.mul.iter().position(|mul| mul.unsigned_abs() >> Self::MUL_BITS != 0) {
+            return Err(Fault::new(format!("mul[{c}]"), "a size below 2^17", self.mul[c]));
+        }
+        if let Some(c) = self.add.iter().position(|add| add.unsigned_abs() >> Self::ADD_BITS != 0) {
+            return Err(Fault::new(format!("add[{c}]"), "a size below 2^47", self.add[c]));
+        }
+        if !(self.unit.is_finite() && self.unit > 0.0) {
+            return Err(Fault::new("unit", "finite and above 0", self.unit));
+        }
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
+        if inputs[0].channels != self.mul.len() {
+            return Err(Fault::new("mul", format!("{} channels", inputs[0].channels), self.mul.len()));
+        }
+        Ok(inputs[0])
+    }
+
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
+        let Range { lo, hi } = inputs[0].range;
+        let ends = (0..self.mul.len()).flat_map(|c| [self.sum(c, lo), self.sum(c, hi)]);
+        let ends = ends.map(|sum| i64::from(saturate(sum >> self.shift, self.bits)));
+        let (least, most) = ends.fold((i64::MAX, i64::MIN), |(a, b), end| (a.min(end), b.max(end)));
+        Ok(Range::new(least, most))
+    }
+
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
+        let x = inputs[0];
+        Array3::from_shape_fn(x.dim(), |(y, column, c)| self.value(c, x[[y, column, c]]))
+    }
+}
