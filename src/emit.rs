@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Integer network's file, or folder of a run.
+    /// Integer network's file, folder of a run, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
     model: PathBuf,
     /// Bits of weights and activations, for a run.
     #[arg(long, value_name = "W,A")]
@@ -182,7 +182,7 @@ fn open(ui: &Ui, args: &Args) -> Result<Network> {
                 bits.activations
             );
         }
-        return Ok(dq_net::read_network(&args.model)?);
+        return crate::model::open(&args.model, ui.seed());
     }
     #[cfg(feature = "train")]
     return crate::export::export_integer(ui, &args.model, args.bits, &args.data);

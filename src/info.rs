@@ -1,5 +1,6 @@
 //! `dq info`: what a network is made of.
 
+use crate::model;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
 use anyhow::Result;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Network's file.
+    /// Network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
     model: PathBuf,
 }
 
@@ -44,7 +45,7 @@ pub struct NodeInfo {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    match dq_net::read_any(&args.model)? {
+    match model::open_any(&args.model, ui.seed())? {
         AnyNetwork::Integer(network) => integer(ui, &network),
         AnyNetwork::Float(network) => float(ui, &network),
     }

@@ -12,6 +12,7 @@ mod export;
 mod folder;
 mod info;
 mod load;
+mod model;
 mod report;
 mod sim;
 mod table;

@@ -2,11 +2,11 @@
 
 use crate::args::DataArg;
 use crate::attack::{first, percent};
-use crate::data;
 use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
 use crate::verify::verilated;
+use crate::{data, model};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use dq_hdl::design::{Beat, Design, Outcome};
@@ -37,7 +37,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Integer network's file.
+    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
     model: PathBuf,
     /// Data set whose test images are classified, e.g. `signs` or `cifar10=DIR`.
     #[arg(long, value_name = "SET[=DIR]")]
@@ -72,7 +72,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let message = "--vcd needs --engine netlist, which alone sees every net\n";
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
     }
-    let network = dq_net::read_network(&args.model)?;
+    let network = model::open(&args.model, ui.seed())?;
     let circuit = matches!(args.engine, Which::Netlist | Which::Verilator);
     let count = args.count.or(circuit.then_some(4));
     let images = first(data::images(&args.data, Split::Test)?, count);

@@ -15,6 +15,7 @@ pub mod random;
 mod range;
 pub mod read;
 mod shape;
+pub mod topology;
 mod wire;
 
 pub use error::{Fault, FileError, NetworkError};

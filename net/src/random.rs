@@ -323,9 +323,13 @@ impl Walk<'_> {
 }
 
 /// SplitMix64 (Steele et al. 2014).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
     fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -345,6 +349,12 @@ impl Random {
 
     fn one_of<'a, T>(&mut self, items: &'a [T]) -> &'a T {
         &items[self.within(0, items.len() - 1)]
+    }
+
+    /// As training quantizes: ±1 at 1 bit, symmetric above.
+    pub fn trained_weight(&mut self, bits: u8) -> i8 {
+        let most = (1i64 << (bits - 1)) - 1;
+        if bits == 1 { self.weight(1) } else { self.between(-most, most) as i8 }
     }
 
     /// ±1 at 1 bit, two's complement above.

@@ -1,0 +1,210 @@
+//! Builds a topology node after node. Thresholds and scales follow from what is expected of the accumulators (mean and
+//! spread under independent, evenly spread levels), so that no forward pass is needed and levels are spread too.
+
+use crate::layer::window::Axis;
+use crate::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Mix, Rescale, Step, Surrogate};
+use crate::random::Random;
+use crate::{Network, Node, Range, Shape};
+use ndarray::{Array2, Array4, ArrayView1};
+
+/// Bits of the residual stream.
+const STREAM_BITS: u8 = 12;
+/// Standard deviation that a residual stream is scaled to.
+const STREAM_SPREAD: f64 = 400.0;
+/// Standard deviations between the mean and the last threshold.
+const REACH: f64 = 1.5;
+
+/// A network being built.
+pub struct Builder {
+    random: Random,
+    bits: (u8, u8),
+    width: (usize, usize),
+    nodes: Vec<Node>,
+    place: Place,
+}
+
+/// A node's output: where to go on from.
+#[derive(Clone)]
+pub struct Place {
+    node: String,
+    shape: Shape,
+    /// Mean and standard deviation of each channel.
+    expected: Vec<(f64, f64)>,
+    range: Range,
+}
+
+impl Place {
+    /// Channels of the map.
+    pub fn channels(&self) -> usize {
+        self.shape.channels
+    }
+}
+
+impl Builder {
+    /// Weights by `seed`; bits of weights and levels; the fraction of every number of channels.
+    pub fn new(seed: u64, bits: (u8, u8), width: (usize, usize)) -> Self {
+        let shape = Shape::new(1, 1, 1);
+        let place = Place { node: String::new(), shape, expected: vec![], range: Range::levels(8) };
+        Builder { random: Random::new(seed), bits, width, nodes: vec![], place }
+    }
+
+    /// The network.
+    pub fn finish(self, name: String) -> Network {
+        Network::new(name, self.nodes).expect("a sound topology")
+    }
+
+    /// The fraction of `channels`.
+    pub fn scaled(&self, channels: usize) -> usize {
+        (channels * self.width.0 / self.width.1).max(1)
+    }
+
+    /// The next node reads `place`.
+    pub fn go_on_from(&mut self, place: &Place) {
+        self.place = place.clone();
+    }
+
+    /// The image.
+    pub fn input(&mut self, height: usize, width: usize, channels: usize) {
+        let shape = Shape::new(height, width, channels);
+        self.push("input", Layer::Input(Input { shape }), shape, levels(8, channels), Range::levels(8));
+    }
+
+    /// A square convolution, padded by `pad` on each side.
+    pub fn conv(&mut self, name: &str, outputs: usize, kernel: usize, stride: usize, pad: usize) {
+        let from = self.place.shape;
+        let dim = (outputs, kernel, kernel, from.channels);
+        let weights = Array4::from_shape_simple_fn(dim, || self.random.trained_weight(self.bits.0));
+        let expected = weights
+            .outer_iter()
+            .map(|row| self.expected(row.to_shape(row.len()).expect("contiguous").view()))
+            .collect();
+        let axis = Axis { kernel, stride, before: pad, after: pad };
+        let size = |n: usize| axis.output(n, "window").expect("a sound topology");
+        let shape = Shape::new(size(from.height), size(from.width), outputs);
+        let conv = Conv { weights, weight_bits: self.bits.0, stride: [stride; 2], pad: [pad; 4], groups: 1 };
+        self.weighted(name, Layer::Conv(conv), shape, expected);
+    }
+
+    /// A dense layer.
+    pub fn dense(&mut self, name: &str, outputs: usize) {
+        let dim = (outputs, self.place.shape.len());
+        let weights = Array2::from_shape_simple_fn(dim, || self.random.trained_weight(self.bits.0));
+        let expected = weights.outer_iter().map(|row| self.expected(row)).collect();
+        let dense = Dense { weights, weight_bits: self.bits.0 };
+        self.weighted(name, Layer::Dense(dense), Shape::new(1, 1, outputs), expected);
+    }
+
+    /// A step whose thresholds are spread over what its input is expected to be.
+    pub fn step(&mut self, name: &str) -> Place {
+        let Place { shape, range, ref expected, .. } = self.place;
+        let bits = self.bits.1;
+        let count = (1usize << bits) - 1;
+        let spaced = |(mean, spread): (f64, f64), t: usize| {
+            let at = (2.0 * (t as f64 + 0.5) / count as f64 - 1.0) * REACH;
+            (mean + at * spread).round() as i64
+        };
+        let thresholds = Array2::from_shape_fn((shape.channels, count), |(c, t)| spaced(expected[c], t));
+        let dir = vec![1; shape.channels];
+        let thresholds = Step::clip_thresholds(&thresholds, &dir, range);
+        let ends = |end: usize| thresholds.column(end).to_vec();
+        let surrogate = Surrogate {
+            gain: expected.iter().map(|(_, spread)| count as f64 / (2.0 * REACH * spread)).collect(),
+            open_lo: ends(0),
+            open_hi: ends(count - 1),
+            unit: 1.0 / count as f64,
+        };
+        let step = Step { bits, dir, thresholds, surrogate };
+        self.push(name, Layer::Step(step), shape, levels(bits, shape.channels), Range::levels(bits));
+        self.place.clone()
+    }
+
+    /// Into the residual stream: mean 0, one spread for all channels.
+    pub fn rescale(&mut self, name: &str) -> Place {
+        let Place { shape, ref expected, .. } = self.place;
+        let shift = 12u8;
+        let whole = f64::from(shift).exp2();
+        let limit = f64::from((1i32 << Rescale::MUL_BITS) - 1);
+        let mul: Vec<i32> =
+            expected.iter().map(|(_, s)| (STREAM_SPREAD / s * whole).round().min(limit) as i32).collect();
+        let half = i64::from(1i32 << (shift - 1));
+        let add =
+            mul.iter().zip(expected).map(|(&mul, (mean, _))| half - (f64::from(mul) * mean).round() as i64);
+        let rescale =
+            Rescale { add: add.collect(), mul, shift, bits: STREAM_BITS, unit: 1.0 / STREAM_SPREAD };
+        let expected = vec![(0.0, STREAM_SPREAD); shape.channels];
+        self.push(name, Layer::Rescale(rescale), shape, expected, signed(STREAM_BITS));
+        self.place.clone()
+    }
+
+    /// The mean of two streams.
+    pub fn mix(&mut self, name: &str, skip: &Place, branch: &Place) -> Place {
+        let mix = Mix { a: 1, b: 1, shift: 1, bits: STREAM_BITS };
+        let shape = branch.shape;
+        // Two independent streams of one spread.
+        let expected = vec![(0.0, STREAM_SPREAD * 0.7); shape.channels];
+        self.place = Place { node: skip.node.clone(), ..branch.clone() };
+        self.push(name, Layer::Mix(mix), shape, expected, signed(STREAM_BITS));
+        self.nodes.last_mut().expect("just pushed").inputs.push(branch.node.clone());
+        self.place.clone()
+    }
+
+    /// The largest of each 2 × 2.
+    pub fn max_pool(&mut self, name: &str) {
+        let Place { shape, range, ref expected, .. } = self.place;
+        let expected = expected.clone();
+        let shape = Shape::new(shape.height / 2, shape.width / 2, shape.channels);
+        let pool = MaxPool { window: [2, 2], stride: [2, 2] };
+        self.push(name, Layer::MaxPool(pool), shape, expected, range);
+    }
+
+    /// The sum of each channel.
+    pub fn global_sum(&mut self) {
+        let Place { shape, range, ref expected, .. } = self.place;
+        let count = shape.height * shape.width;
+        let expected = expected.iter().map(|(m, s)| (m * count as f64, s * (count as f64).sqrt())).collect();
+        let range = Range::new(range.lo * count as i64, range.hi * count as i64);
+        let shape = Shape::new(1, 1, shape.channels);
+        self.push("sum", Layer::GlobalSum(GlobalSum), shape, expected, range);
+    }
+
+    /// The last dense layer and the scores.
+    pub fn classifier(&mut self, classes: usize) {
+        self.dense("classifier", classes);
+        let expected = self.place.expected.clone();
+        let bias = expected.iter().map(|(mean, _)| -mean.round() as i32).collect();
+        let logits = Logits { bias, scale: 1.0 / 64.0 };
+        self.push("logits", Layer::Logits(logits), Shape::new(1, 1, classes), expected, Range::levels(1));
+    }
+
+    /// What is expected of one accumulator: `row` holds its weights, the channels fastest.
+    fn expected(&self, row: ArrayView1<i8>) -> (f64, f64) {
+        let inputs = &self.place.expected;
+        let (mean, variance) = row.iter().enumerate().fold((0.0, 0.0), |(mean, variance), (i, &w)| {
+            let ((m, s), w) = (inputs[i % inputs.len()], f64::from(w));
+            (mean + w * m, variance + (w * s) * (w * s))
+        });
+        (mean, variance.sqrt().max(0.5))
+    }
+
+    fn weighted(&mut self, name: &str, layer: Layer, shape: Shape, expected: Vec<(f64, f64)>) {
+        let wire = crate::Wire { shape: self.place.shape, range: self.place.range };
+        let range = layer.kind().range(&[wire]).expect("a sound topology");
+        self.push(name, layer, shape, expected, range);
+    }
+
+    fn push(&mut self, name: &str, layer: Layer, shape: Shape, expected: Vec<(f64, f64)>, range: Range) {
+        let inputs = if self.nodes.is_empty() { vec![] } else { vec![self.place.node.clone()] };
+        self.nodes.push(Node { name: name.into(), layer, inputs });
+        self.place = Place { node: name.into(), shape, expected, range };
+    }
+}
+
+/// Levels spread evenly, with some more at both ends.
+fn levels(bits: u8, channels: usize) -> Vec<(f64, f64)> {
+    let most = f64::from((1u32 << bits) - 1);
+    vec![(most / 2.0, most * 0.35); channels]
+}
+
+fn signed(bits: u8) -> Range {
+    Range::new(-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+}
