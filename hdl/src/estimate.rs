@@ -6,6 +6,7 @@
 use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::Memory;
 use crate::rtl::addr_bits;
+use crate::stage::mvau::banks;
 use serde::{Deserialize, Serialize};
 
 /// Resources of a circuit.
@@ -177,8 +178,7 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
     );
-    let word = pe * simd * weight_bits;
-    logic.plus(rom(word, folds * taps, stage.memory))
+    logic.plus(weights(pe * simd * weight_bits, folds * taps, stage.memory))
 }
 
 fn of_step(stage: &Stage, folds: usize) -> Resources {
@@ -200,6 +200,27 @@ fn of_step(stage: &Stage, folds: usize) -> Resources {
         };
         sum.plus(roms)
     })
+}
+
+/// The weights: banks, and a multiplexer of four ways a level with a register behind each.
+fn weights(word: usize, words: usize, style: Memory) -> Resources {
+    let bank_words = banks::bank_words(words, word, style);
+    let (full, rest) = (words / bank_words, words % bank_words);
+    let (mut lut, mut ff) = (0, 0);
+    let mut joined = words.div_ceil(bank_words);
+    while joined > 1 {
+        // Two LUTs and their own multiplexer choose one of four.
+        lut += 2 * word * (joined / banks::WAYS) + word * (joined % banks::WAYS).saturating_sub(1);
+        joined = joined.div_ceil(banks::WAYS);
+        ff += word * joined;
+    }
+    let joins = Resources::logic(lut, ff);
+    if banks::in_blocks(words, word, style) {
+        return Resources { bram: banks::blocks(words, word, style) as u64, ..joins };
+    }
+    let bank = rom(word, bank_words, Memory::Distributed);
+    let last = if rest > 0 { rom(word, rest, Memory::Distributed) } else { Resources::default() };
+    (0..full).fold(joins.plus(last), |sum, _| sum.plus(bank))
 }
 
 /// A ROM: in LUTs 16 words of a bit each, and their multiplexer.

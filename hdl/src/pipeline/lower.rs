@@ -4,7 +4,7 @@ use super::wires::wires;
 use super::{Fold, Kind, Lanes, Mvau, Stage, Window};
 use crate::names;
 use crate::plan::{Control, Memory, Output, Plan, limits};
-use crate::stage::dot;
+use crate::stage::{dot, mvau};
 use dq_net::layer::{Layer, window::Axis};
 use dq_net::{Network, Range, Shape, Wire};
 
@@ -195,7 +195,8 @@ impl Chain {
             level_bits: from.range.bits() as usize,
             weight_bits: weight_bits.into(),
         };
-        let latency = dot::latency(simd, mvau.weight_bits) + 3;
+        let (words, word) = (mvau.folds * mvau.taps, pe * simd * mvau.weight_bits);
+        let latency = dot::latency(simd, mvau.weight_bits) + 3 + mvau::levels(words, word, entry.memory);
         self.push(name, node, Kind::Mvau(mvau), Lanes::new(pe, to.range), latency, mvau.taps);
     }
 

@@ -7,7 +7,7 @@ pub(crate) mod dot;
 mod egress;
 mod global_sum;
 mod ingress;
-mod mvau;
+pub(crate) mod mvau;
 mod outlet;
 mod parameters;
 mod reduce;

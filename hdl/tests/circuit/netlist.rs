@@ -2,8 +2,11 @@
 
 use crate::common;
 use dq_hdl::design::Design;
-use dq_hdl::{netlist, stalls::Stalls};
+use dq_hdl::emit::emit;
+use dq_hdl::plan::{Memory, Output};
+use dq_hdl::{fold, netlist, stalls::Stalls};
 use dq_net::random::{self, Options};
+use dq_net::topology;
 
 #[test]
 fn words_and_cycles_agree_on_random_networks() {
@@ -32,4 +35,19 @@ fn a_trace_names_the_nodes() {
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
     let vcd = String::from_utf8(vcd).unwrap();
     assert!(vcd.contains("conv2") && vcd.contains("$enddefinitions"), "{}", &vcd[..500]);
+}
+
+#[test]
+fn weights_in_several_banks_agree() {
+    let network = topology::build("lenet", 1).unwrap();
+    let mut plan = fold::default(&network, Output::Scores).unwrap();
+    // ROMs of LUTs are cut at 256 words: conv2 has 1152 (5 banks, two levels of multiplexers), conv3 2304.
+    for node in &mut plan.nodes {
+        (node.pe, node.simd, node.memory) = (1, 1, Memory::Distributed);
+    }
+    let design = Design::new(&network, &plan).unwrap();
+    let frames = common::frames(&network, 1, 3);
+    let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
+    assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
+    assert!(emit(&design).files.iter().any(|file| file.name == "conv2_weights4.mem"));
 }

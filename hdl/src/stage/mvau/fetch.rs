@@ -1,0 +1,157 @@
+//! The weights: counts beats and reads a word of weights for each, from a ROM in banks of what a block RAM holds, joined
+//! by a pipelined multiplexer.
+
+use super::banks::{self, WAYS};
+use crate::pipeline::{Mvau, Stage};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, set, words};
+use crate::stage::parameters::Parameters;
+use crate::stage::{Counter, Inlet, rom_words, style};
+use dq_net::Wire;
+use dq_net::layer::Layer;
+
+/// The ROM's words: fold, chunk, kernel row, kernel column; PE 0 and input 0 in the low bits. −1/+1 is 0/1.
+fn weights(mvau: &Mvau, layer: &Layer, input: Wire) -> Vec<u64> {
+    let Mvau { pe, simd, folds, weight_bits, .. } = *mvau;
+    // Kernel rows, columns and channels of one output, and the weight at a place of them.
+    let dense_map = input.shape;
+    let (rows, columns, channels) = match layer {
+        Layer::Conv(conv) => (conv.weights.dim().1, conv.weights.dim().2, conv.weights.dim().3),
+        Layer::Dense(_) => dense_map.dim(),
+        _ => unreachable!("no weights"),
+    };
+    let weight = |output: usize, ky: usize, kx: usize, c: usize| match layer {
+        Layer::Conv(conv) => conv.weights[[output, ky, kx, c]],
+        Layer::Dense(dense) => dense.weights[[output, (ky * columns + kx) * channels + c]],
+        _ => unreachable!("no weights"),
+    };
+    let places = (0..folds).flat_map(|fold| {
+        (0..channels / simd).flat_map(move |chunk| {
+            (0..rows).flat_map(move |ky| (0..columns).map(move |kx| (fold, chunk, ky, kx)))
+        })
+    });
+    let rows = places.map(|(fold, chunk, ky, kx)| {
+        let of_pe = |p: usize| (0..simd).map(move |i| (fold * pe + p, chunk * simd + i));
+        (0..pe)
+            .flat_map(of_pe)
+            .map(|(output, c)| {
+                let value = i64::from(weight(output, ky, kx, c));
+                (if weight_bits == 1 { i64::from(value > 0) } else { value }, weight_bits)
+            })
+            .collect()
+    });
+    rom_words(pe * simd * weight_bits, rows)
+}
+
+/// The kernel: `x` and `w<p>` leave together, with their flags.
+pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module {
+    let Mvau { pe, simd, taps, folds, weight_bits, .. } = *mvau;
+    let name = &stage.name;
+    let (count, word) = (folds * taps, pe * simd * weight_bits);
+    let bank_words = banks::bank_words(count, word, stage.memory);
+    let levels = banks::levels(count, word, stage.memory);
+    let note = format!(
+        "Weights of {name}: {count} words of {pe} PEs x {simd} inputs x {weight_bits} bits, PE 0 and input 0 in the low bits,\n\
+         in banks of {bank_words} words. Word order: fold, chunk of channels, kernel row, kernel column.\n\
+         Latency {}, one beat a cycle.",
+        levels + 1
+    );
+    let mut k = Kernel::new(&format!("{name}_fetch"), &note);
+    let inlet = Inlet::new(&mut k, stage.input.width());
+    let room = k.input("room", 1);
+    let x = k.output("x", stage.input.width());
+    let w: Vec<_> = (0..pe).map(|p| k.output(&format!("w{p}"), simd * weight_bits)).collect();
+    let [spend, valid, first, last] =
+        ["spend", "dot_valid", "dot_first", "dot_last"].map(|name| k.output(name, 1));
+
+    let tap = Counter::new(&mut k, "tap", taps);
+    let address = Counter::new(&mut k, "address", count);
+    let last_tap = k.wire("last_tap", tap.last());
+    let beat = inlet.take(&mut k, !last_tap | room);
+    tap.clock(&mut k, beat);
+    address.clock(&mut k, beat);
+    k.drive(spend, beat & last_tap);
+
+    let data = weights(mvau, layer, input);
+    let mut parameters = Parameters::new(stage.controlled);
+    let mut banks = vec![];
+    for (b, data) in data.chunks(bank_words * words::words_for(word)).enumerate() {
+        let many = count > bank_words;
+        let bank = if many { format!("weights{b}") } else { "weights".into() };
+        let bits = addr_bits(data.len() / words::words_for(word));
+        let addr = if many { address.value().slice(0, bits) } else { address.value() };
+        let read = Read::Sync { enable: beat.into(), addr };
+        let file = format!("{name}_{bank}.mem");
+        banks.push(parameters.rom(&mut k, &bank, word, data.to_vec(), style(stage.memory), read, &file));
+    }
+    let number = (banks.len() > 1).then(|| {
+        let (at, low) = (address.value(), addr_bits(bank_words));
+        let bits = at.width() - low;
+        at.slice(low, bits)
+    });
+    let joined = join(&mut k, banks, number, word);
+    for (p, port) in w.into_iter().enumerate() {
+        k.drive(port, joined.lane(p, simd * weight_bits));
+    }
+
+    let mut x_now = k.reg("x", stage.input.width(), None);
+    k.next(x_now, Some(beat.into()), inlet.data);
+    let mut flags = [k.reg("valid", 1, Some(0)), k.reg("first", 1, None), k.reg("last", 1, None)];
+    k.clocked([set(flags[0], beat), set(flags[1], tap.first()), set(flags[2], last_tap)]);
+    for level in 1..=levels {
+        let later = k.reg(&format!("x_at{level}"), stage.input.width(), None);
+        k.next(later, None, x_now);
+        x_now = later;
+        let names = ["valid", "first", "last"];
+        let next = names.map(|name| k.reg(&format!("{name}_at{level}"), 1, (name == "valid").then_some(0)));
+        k.clocked(next.iter().zip(flags).map(|(&to, from)| set(to, from)).collect::<Vec<_>>());
+        flags = next;
+    }
+    k.drive(x, x_now);
+    for (port, flag) in [valid, first, last].into_iter().zip(flags) {
+        k.drive(port, flag);
+    }
+    parameters.finish(&mut k);
+    k.build()
+}
+
+/// The word of bank `number`, [`WAYS`] banks a level and a register after each.
+fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Option<Expr>, word: usize) -> Sig {
+    let Some(number) = number else { return banks.remove(0) };
+    let way_bits = addr_bits(WAYS);
+    let mut bits = number.width();
+    let mut number = {
+        let held = k.reg("bank", bits, None);
+        k.next(held, None, number);
+        held
+    };
+    let mut level = 0;
+    while banks.len() > 1 {
+        level += 1;
+        let way = number.slice(0, bits.min(way_bits));
+        let chosen: Vec<Expr> = banks
+            .chunks(WAYS)
+            .enumerate()
+            .map(|(g, group)| {
+                let items = group.iter().map(|&bank| bank.into()).collect();
+                let index = way.clone();
+                k.select(&format!("level{level}_{g}_d"), index, items).expr()
+            })
+            .collect();
+        banks = chosen
+            .into_iter()
+            .enumerate()
+            .map(|(g, value)| {
+                let reg = k.reg(&format!("level{level}_{g}"), word, None);
+                k.next(reg, None, value);
+                reg
+            })
+            .collect();
+        if banks.len() > 1 {
+            let rest = number.slice(way_bits, bits - way_bits);
+            bits -= way_bits;
+            number = k.reg(&format!("bank_at{level}"), bits, None);
+            k.next(number, None, rest);
+        }
+    }
+    banks.remove(0)
+}
