@@ -147,6 +147,11 @@ pub fn emit(design: &Design, output: &Path) -> Result<Emission> {
 
 /// The plan that `args` ask for: read and checked, or folded for a frame rate.
 pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
+    plan_at(network, args, fold::DEFAULT_CLOCK_MHZ)
+}
+
+/// As [`plan`], at `clock_mhz` where none is given.
+pub fn plan_at(network: &Network, args: &PlanArgs, clock_mhz: u32) -> Result<Plan> {
     if let Some(path) = &args.plan {
         return Ok(Plan::read(path, network)?);
     }
@@ -155,11 +160,11 @@ pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
         Some(OutputArg::Scores) | None => Output::Scores,
     };
     let mut plan = match (args.fps, args.mhz) {
-        (None, None) => fold::default(network, output)?,
+        (None, None) if clock_mhz == fold::DEFAULT_CLOCK_MHZ => fold::default(network, output)?,
         (fps, mhz) => fold::for_target(
             network,
             output,
-            mhz.unwrap_or(fold::DEFAULT_CLOCK_MHZ),
+            mhz.unwrap_or(clock_mhz),
             fps.unwrap_or(fold::DEFAULT_FRAMES_PER_SECOND),
         )
         .with_context(|| format!("planning {}", network.name))?,

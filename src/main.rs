@@ -3,6 +3,7 @@
 
 mod args;
 mod attack;
+mod build;
 mod data;
 #[cfg(feature = "train")]
 mod demo;
@@ -49,6 +50,7 @@ enum Command {
     Export(export::Args),
     Info(info::Args),
     Emit(emit::Args),
+    Build(build::Args),
     Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&ui, args),
         Command::Info(args) => info::run(&ui, args),
         Command::Emit(args) => emit::run(&ui, args),
+        Command::Build(args) => build::run(&ui, args),
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),

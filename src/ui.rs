@@ -101,6 +101,17 @@ impl Ui {
         if self.stop.load(Ordering::SeqCst) { Err(Interrupted(done.to_owned()).into()) } else { Ok(()) }
     }
 
+    /// A line with what is going on and since when, where no end is known; drawn as a bar is.
+    pub fn spinner(&self, what: &str) -> ProgressBar {
+        let target =
+            if self.global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        let style = ProgressStyle::with_template("{spinner} {msg} · {elapsed}").expect("a fixed template");
+        bar.set_style(style);
+        bar.set_message(what.to_owned());
+        bar
+    }
+
     /// A progress bar over `total` of `unit`; drawn only where stderr is a terminal and not quiet.
     pub fn bar(&self, what: &str, total: u64, unit: &str) -> ProgressBar {
         let target =

@@ -2,7 +2,7 @@
 
 use crate::control::Image;
 use crate::netlist::Offer;
-use crate::pipeline::{self, Stage};
+use crate::pipeline::{self, Lanes, Stage};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::Module;
 use crate::timing::{self, Timing};
@@ -68,6 +68,11 @@ impl Design {
     /// Latency and interval.
     pub fn timing(&self) -> Timing {
         timing::timing(&self.stages)
+    }
+
+    /// The lanes of the output: whole bytes.
+    pub fn output_lanes(&self) -> Lanes {
+        self.stages.last().expect("a pipeline has stages").output
     }
 
     /// Beats of a frame at the output.

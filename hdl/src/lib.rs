@@ -27,10 +27,13 @@
 //! // The same from Verilator: `verilator::Simulator::build(&emission, cache_folder)?.run(&design, frames, &stalls)?`.
 //! ```
 
+pub mod board;
 pub mod control;
 pub mod design;
+pub mod device;
 pub mod emit;
 pub mod estimate;
+pub mod flow;
 pub mod fold;
 mod names;
 pub mod netlist;

@@ -1,5 +1,6 @@
 //! Circuits held against the reference's words, the plan's cycles, and the tools.
 
+mod board;
 mod common;
 mod control;
 mod emitted;

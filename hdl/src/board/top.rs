@@ -1,0 +1,174 @@
+//! The circuit of a board: the network's circuit between packets and UART (`dq_board`, on the run-time layer, simulated
+//! like all else), and around it a wrapper of text with what belongs to the vendor: PLL and reset after configuration.
+
+use super::{Board, Clock, megahertz, packet, protocol::Format, uart};
+use crate::design::Design;
+use crate::rtl::{Direction, Group, Module, lit};
+
+/// Clocks without a byte, in byte times, after which a packet is given up.
+const PATIENCE: u64 = 64;
+/// log2 of the core clocks for which reset is held after configuration: block RAM of an iCE40 may read zeros at first.
+const RESET_BITS: u32 = 16;
+
+/// A board's circuit.
+#[derive(Clone, Debug)]
+pub struct BoardCircuit {
+    /// `dq_board`: ports `clk`, `rst`, `rx`, `tx`, `led`.
+    pub module: Module,
+    /// How its answers look.
+    pub format: Format,
+}
+
+/// The circuit of `design` behind a UART of `clocks_per_bit` clocks a bit.
+pub fn circuit(design: &Design, clocks_per_bit: usize) -> BoardCircuit {
+    let shape = design.network.input_shape();
+    let last = design.output_lanes();
+    let format = Format { values: design.output_beats(), bytes: last.bits / 8, signed: last.signed };
+    let note = "The network's circuit behind a UART; docs/uart.md is the protocol.\n\
+                led[0]: the circuit's sticky error. led[1]: out of reset.";
+    let mut g = Group::new("dq_board", note);
+    g.input("rx", 1);
+    g.output("tx", 1);
+    g.output("error", 1);
+    let patience = PATIENCE * 10 * clocks_per_bit as u64;
+    g.child("uart_rx", &uart::receiver(clocks_per_bit));
+    g.child("packet_in", &packet::receiver(shape.channels, shape.height * shape.width, patience));
+    g.child("core", &design.top);
+    g.child("packet_out", &packet::sender(format.values, format.bytes));
+    g.child("uart_tx", &uart::transmitter(clocks_per_bit));
+    for (from, to) in [
+        ("rx", "uart_rx.rx"),
+        ("uart_rx.data", "packet_in.data"),
+        ("uart_rx.valid", "packet_in.valid"),
+        ("packet_in.m_data", "core.s_axis_tdata"),
+        ("packet_in.m_valid", "core.s_axis_tvalid"),
+        ("packet_in.m_last", "core.s_axis_tlast"),
+        ("core.s_axis_tready", "packet_in.m_ready"),
+        ("packet_in.due_data", "packet_out.due_data"),
+        ("packet_in.due_valid", "packet_out.due_valid"),
+        ("core.error", "packet_out.error"),
+        ("core.error", "error"),
+        ("core.m_axis_tdata", "packet_out.s_data"),
+        ("core.m_axis_tvalid", "packet_out.s_valid"),
+        ("packet_out.s_ready", "core.m_axis_tready"),
+        ("uart_tx.tx", "tx"),
+    ] {
+        g.link(from, to);
+    }
+    g.stream("packet_out.m", "uart_tx.s");
+    g.ignore("uart_rx.broken");
+    g.ignore("core.m_axis_tlast");
+    // A control port has no one to talk to here.
+    for port in design.top.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
+        let end = format!("core.{}", port.name);
+        match port.direction {
+            Direction::In => g.tie(&end, lit(0, port.width)),
+            Direction::Out => g.ignore(&end),
+        }
+    }
+    BoardCircuit { module: g.build(), format }
+}
+
+/// The wrapper `board_top` around `dq_board`.
+pub fn wrapper(board: &Board, clock: &Clock, banner: &str) -> String {
+    let pll = match *clock {
+        Clock::Direct { .. } => "  assign core_clk = clk;\n  assign locked = 1'b1;\n".to_owned(),
+        Clock::Ehxplll { reference, feedback, output, .. } => format!(
+            r#"  EHXPLLL #(
+    .CLKI_DIV({reference}),
+    .CLKFB_DIV({feedback}),
+    .CLKOP_DIV({output}),
+    .CLKOP_CPHASE({phase}),
+    .CLKOP_FPHASE(0),
+    .CLKOP_ENABLE("ENABLED"),
+    .CLKOS_ENABLE("DISABLED"),
+    .CLKOS2_ENABLE("DISABLED"),
+    .CLKOS3_ENABLE("DISABLED"),
+    .FEEDBK_PATH("CLKOP"),
+    .PLLRST_ENA("DISABLED"),
+    .INTFB_WAKE("DISABLED"),
+    .STDBY_ENABLE("DISABLED"),
+    .DPHASE_SOURCE("DISABLED"),
+    .OUTDIVIDER_MUXA("DIVA"),
+    .OUTDIVIDER_MUXB("DIVB"),
+    .OUTDIVIDER_MUXC("DIVC"),
+    .OUTDIVIDER_MUXD("DIVD")
+  ) pll (
+    .CLKI(clk),
+    .CLKFB(core_clk),
+    .CLKOP(core_clk),
+    .LOCK(locked),
+    .RST(1'b0),
+    .STDBY(1'b0),
+    .PHASESEL0(1'b0),
+    .PHASESEL1(1'b0),
+    .PHASEDIR(1'b1),
+    .PHASESTEP(1'b1),
+    .PHASELOADREG(1'b1),
+    .PLLWAKESYNC(1'b0),
+    .ENCLKOP(1'b0)
+  );
+"#,
+            phase = output / 2
+        ),
+        Clock::Pll40 { divr, divf, divq, filter, .. } => format!(
+            r#"  SB_PLL40_PAD #(
+    .FEEDBACK_PATH("SIMPLE"),
+    .DIVR(4'd{divr}),
+    .DIVF(7'd{divf}),
+    .DIVQ(3'd{divq}),
+    .FILTER_RANGE(3'd{filter})
+  ) pll (
+    .PACKAGEPIN(clk),
+    .PLLOUTGLOBAL(core_clk),
+    .LOCK(locked),
+    .RESETB(1'b1),
+    .BYPASS(1'b0)
+  );
+"#
+        ),
+    };
+    format!(
+        r#"// {banner}
+// Board {name}: clock of {pin} MHz, core at {core} MHz; reset is held for 2^{RESET_BITS} clocks after configuration.
+`default_nettype none
+
+module board_top (
+  input wire clk,
+  input wire rx,
+  output wire tx,
+  output wire [1:0] led
+);
+  wire core_clk;
+  wire locked;
+{pll}
+  reg [{top}:0] reset_count = {RESET_BITS}'d0;
+  reg rst = 1'b1;
+  always @(posedge core_clk) begin
+    if (!locked) begin
+      reset_count <= {RESET_BITS}'d0;
+      rst <= 1'b1;
+    end else begin
+      rst <= !(&reset_count);
+      if (!(&reset_count)) reset_count <= reset_count + {RESET_BITS}'d1;
+    end
+  end
+
+  dq_board board (
+    .clk(core_clk),
+    .rst(rst),
+    .rx(rx),
+    .tx(tx),
+    .error(led[0])
+  );
+  assign led[1] = !rst;
+endmodule
+
+`default_nettype wire
+"#,
+        name = board.name,
+        pin = megahertz(board.clock_hz),
+        core = megahertz(clock.hz()),
+        top = RESET_BITS - 1,
+    )
+}
