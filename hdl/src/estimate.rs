@@ -214,6 +214,9 @@ fn weights(word: usize, words: usize, style: Memory) -> Resources {
         joined = joined.div_ceil(banks::WAYS);
         ff += word * joined;
     }
+    if bank_words >= words {
+        ff += word * banks::levels(words, word, style) as usize;
+    }
     let joins = Resources::logic(lut, ff);
     if banks::in_blocks(words, word, style) {
         return Resources { bram: banks::blocks(words, word, style) as u64, ..joins };

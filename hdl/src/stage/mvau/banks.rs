@@ -42,7 +42,8 @@ pub fn blocks(words: usize, bits: usize, memory: Memory) -> usize {
     }
 }
 
-/// Registered levels of the multiplexer behind the banks.
+/// Registers behind the banks: one a level of the multiplexer, and at least one behind block RAM, whose own output is
+/// late.
 pub fn levels(words: usize, bits: usize, memory: Memory) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory));
     let mut levels = 0;
@@ -50,7 +51,7 @@ pub fn levels(words: usize, bits: usize, memory: Memory) -> u64 {
         banks = banks.div_ceil(WAYS);
         levels += 1;
     }
-    levels
+    if in_blocks(words, bits, memory) { levels.max(1) } else { levels }
 }
 
 fn blocks_in_banks(words: usize, bits: usize, depth: usize) -> usize {
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn levels_follow_from_the_banks() {
-        assert_eq!(levels(512, 36, Memory::Block), 0);
+        assert_eq!(levels(512, 36, Memory::Block), 1);
         assert_eq!((bank_words(73_728, 16, Memory::Block), levels(73_728, 16, Memory::Block)), (16_384, 2));
         assert_eq!(
             (bank_words(576, 256, Memory::Distributed), levels(576, 256, Memory::Distributed)),

@@ -88,7 +88,15 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let bits = at.width() - low;
         at.slice(low, bits)
     });
-    let joined = join(&mut k, banks, number, word);
+    let joined = match number {
+        Some(number) => join(&mut k, banks, number, word),
+        None if levels == 1 => {
+            let reg = k.reg("word", word, None);
+            k.next(reg, None, banks[0]);
+            reg
+        }
+        None => banks[0],
+    };
     for (p, port) in w.into_iter().enumerate() {
         k.drive(port, joined.lane(p, simd * weight_bits));
     }
@@ -115,8 +123,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
 }
 
 /// The word of bank `number`, [`WAYS`] banks a level and a register after each.
-fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Option<Expr>, word: usize) -> Sig {
-    let Some(number) = number else { return banks.remove(0) };
+fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Expr, word: usize) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
     let mut number = {
