@@ -99,7 +99,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
                 timing.stage.clone(),
                 thousands(timing.cycles),
                 timing.latency.to_string(),
-                timing.depth.to_string(),
+                timing.depths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
                 thousands(cost.resources.lut),
                 thousands(cost.resources.ff),
                 cost.resources.bram.to_string(),

@@ -19,7 +19,7 @@ pub struct Design {
     pub network: Network,
     /// Its plan, checked.
     pub plan: Plan,
-    /// The stages, in stream order.
+    /// The stages, in topological order: ingress first, egress last.
     pub stages: Vec<Stage>,
     /// The circuit.
     pub top: Module,
@@ -49,7 +49,7 @@ impl Design {
     /// Checks `plan` against `network` and builds the circuit.
     pub fn new(network: &Network, plan: &Plan) -> Result<Design, PlanError> {
         plan.check(network)?;
-        let stages = pipeline::stages(network, plan);
+        let stages = pipeline::stages(network, plan)?;
         let top = top::module(network, plan, &stages);
         Ok(Design { network: network.clone(), plan: plan.clone(), stages, top })
     }

@@ -81,12 +81,27 @@ pub fn of_stage(stage: &Stage) -> Resources {
             Resources::logic(from.width() + 2 * addr_bits(*beats) + 12, addr_bits(*beats) + 3)
         }
         Kind::Egress { beats } => Resources::logic(addr_bits(*beats) + 4, addr_bits(*beats)),
+        Kind::Fork => Resources::logic(4, 0),
         Kind::Narrow { ratio } => Resources::logic(to.width() * ratio.div_ceil(2) + 6, addr_bits(*ratio)),
         Kind::Widen { ratio } => Resources::logic(8, to.width() - from.width() + addr_bits(*ratio)),
         Kind::Window(window) => of_window(stage, window),
         Kind::Mvau(mvau) => of_mvau(stage, mvau),
         Kind::Step { folds, .. } => of_step(stage, *folds),
         Kind::Reduce { .. } => Resources::logic(2 * to.width() + 8, to.width() + 6),
+        Kind::Mix { terms, .. } => of_sums(stage, *terms),
+        Kind::Rescale { folds, terms, .. } => {
+            let sums = of_sums(stage, *terms).plus(Resources::logic(addr_bits(*folds), addr_bits(*folds)));
+            // Factor and addend of a lane: about three times the accumulator's bits.
+            let word = 3 * from.width();
+            if *folds > 1 { sums.plus(rom(word, *folds, stage.memory)) } else { sums }
+        }
+        Kind::BitDepth { bits: 8 } => Resources::default(),
+        Kind::BitDepth { bits } => of_sums(stage, 3).plus(Resources::logic(0, from.count * bits)),
+        Kind::Median { width, chunks, .. } => {
+            let compared = Resources::logic(12 * from.width(), 8 * from.width() + 20);
+            let pair = memory(2 * from.width(), *chunks, Memory::Distributed);
+            compared.plus(memory(from.width(), width * chunks, stage.memory)).plus(pair)
+        }
         Kind::GlobalSum { pixels, chunks } => {
             Resources::logic(2 * to.width() + 10, to.width() + addr_bits(*pixels) + addr_bits(*chunks) + 1)
                 .plus(memory(to.width(), *chunks, Memory::Distributed))
@@ -101,13 +116,15 @@ pub fn of_stage(stage: &Stage) -> Resources {
         Kind::Egress { .. } => from.width(),
         _ => to.width(),
     };
-    core.plus(fifo(held, stage.depth))
+    let fifos = (0..stage.depths.len()).map(|port| fifo(held, stage.depths[port], stage.deep(port)));
+    fifos.fold(core, Resources::plus)
 }
 
-/// The output FIFO: LUT RAM, pointers, counts.
-fn fifo(width: usize, depth: usize) -> Resources {
+/// An output FIFO: memory, pointers, counts.
+fn fifo(width: usize, depth: usize, deep: bool) -> Resources {
     let counters = 4 * addr_bits(depth) + 2;
-    memory(width, depth, Memory::Distributed).plus(Resources::logic(2 * counters + 6, counters))
+    memory(width, depth, if deep { Memory::Block } else { Memory::Distributed })
+        .plus(Resources::logic(2 * counters + 6, counters))
 }
 
 /// A memory of `words` words.
@@ -129,6 +146,13 @@ fn memory(width: usize, words: usize, style: Memory) -> Resources {
     // 16 x 4 bits of LUT RAM in 4 LUTs and 2 of write logic, and a multiplexer of the banks.
     let banks = words.div_ceil(16);
     Resources { lut: width.div_ceil(4) * 6 * banks + width * (banks - 1) / 2, ..Resources::default() }
+}
+
+/// Sums of `terms` shifted terms in each lane: an adder and a register for each, of the widths of both ends.
+fn of_sums(stage: &Stage, terms: usize) -> Resources {
+    let width = stage.input.bits.max(stage.output.bits) + terms.min(16);
+    let lanes = stage.output.count;
+    Resources::logic(lanes * (terms * width + stage.output.bits), lanes * terms * width)
 }
 
 fn of_window(stage: &Stage, w: &Window) -> Resources {

@@ -2,9 +2,7 @@
 
 use crate::estimate::{self, Resources};
 use crate::pipeline;
-use crate::plan::{
-    Control, Limits, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_chain, limits,
-};
+use crate::plan::{Control, Limits, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
 use crate::timing;
 use dq_net::Network;
 use thiserror::Error;
@@ -48,7 +46,6 @@ pub fn for_target(
     clock_mhz: u32,
     frames_per_second: u64,
 ) -> Result<Plan, FoldError> {
-    check_chain(network)?;
     let clock = u64::from(clock_mhz) * 1_000_000;
     let available = clock / frames_per_second.max(1);
     let too_fast = |stage: &str, needed: u64| FoldError::TooFast {
@@ -64,7 +61,7 @@ pub fn for_target(
     loop {
         let found = within(network, output, clock_mhz, budget);
         let (Ok(plan) | Err(plan)) = &found;
-        let timing = timing::timing(&pipeline::stages(network, plan));
+        let timing = timing::timing(&pipeline::stages(network, plan)?);
         match found {
             Ok(plan) if timing.interval <= available => return Ok(plan),
             Ok(_) => {
@@ -99,6 +96,7 @@ fn within(network: &Network, output: Output, clock_mhz: u32, budget: u64) -> Res
                 simd: 1,
                 memory: Memory::Auto,
                 fifo: None,
+                forks: vec![],
             });
         }
     }
@@ -127,7 +125,7 @@ fn fold_node(
     for pe in divisors(limits.outputs) {
         for simd in divisors(limits.inputs) {
             (plan.nodes[entry].pe, plan.nodes[entry].simd) = (pe, simd);
-            let stages = pipeline::stages(network, plan);
+            let stages = pipeline::lower(network, plan);
             let beats = timing::frame_beats(&stages);
             let own = || stages.iter().zip(&beats).filter(|(stage, _)| stage.node == i);
             let cycles = own().map(|(_, &(taken, given))| taken.max(given)).max().expect("a node has stages");
@@ -165,7 +163,7 @@ mod tests {
                 match for_target(&network, Output::Scores, 100, frames_per_second) {
                     Ok(plan) => {
                         met += 1;
-                        let interval = timing::timing(&pipeline::stages(&network, &plan)).interval;
+                        let interval = timing::timing(&pipeline::stages(&network, &plan).unwrap()).interval;
                         assert!(interval <= 100_000_000 / frames_per_second, "seed {seed}: {interval}");
                     }
                     Err(FoldError::TooFast { needed, available, .. }) => {
@@ -184,7 +182,7 @@ mod tests {
         let network = random::network(14, &Options::default());
         let lut = |frames_per_second| {
             let plan = for_target(&network, Output::Scores, 100, frames_per_second).unwrap();
-            estimate::estimate(&pipeline::stages(&network, &plan)).total.lut
+            estimate::estimate(&pipeline::stages(&network, &plan).unwrap()).total.lut
         };
         assert!(lut(100) <= lut(10_000));
     }

@@ -1,6 +1,8 @@
 //! Instance names from node names: what Verilog, its tools and the circuit's own names allow.
 
+use crate::plan;
 use dq_net::Network;
+use std::collections::HashSet;
 use std::iter::once;
 
 /// Names of nets inside the stages, without their numbers, one a line: no instance may have one, or tools warn of hidden
@@ -14,51 +16,54 @@ fn stem(name: &str) -> String {
     parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
 }
 
+#[rustfmt::skip] // lists of words read better filled
+/// What stages append to a node's name, then what modules do.
+const STAGES: [&str; 10] = [
+    "", "_narrow", "_widen", "_x_narrow", "_x_widen", "_y_narrow", "_y_widen", "_window", "_argmax", "_egress",
+];
+#[rustfmt::skip]
+const MODULES: [&str; 11] = [
+    "_mvau", "_fetch", "_accumulate", "_step", "_pool", "_global_sum", "_bias", "_mix", "_rescale", "_bit_depth",
+    "_median",
+];
+/// What the wires of an instance append to its name.
+const WIRES: [&str; 7] = ["", "_m_data", "_m_valid", "_s_ready", "_x_ready", "_y_ready", "_error"];
+
+/// Every name that comes of a node's, which `readers` nodes read.
+fn derived(name: &str, readers: usize) -> impl Iterator<Item = String> {
+    let stages = STAGES.iter().flat_map(|stage| WIRES.iter().map(move |wire| format!("{stage}{wire}")));
+    let forks = (0..readers).flat_map(|port| ["data", "valid"].map(|part| format!("_fork_m{port}_{part}")));
+    let forks = forks.chain(["_fork".into(), "_fork_s_ready".into()]);
+    stages.chain(forks).chain(MODULES.map(String::from)).map(move |suffix| format!("{name}{suffix}"))
+}
+
 /// Instance names: the nodes' own, changed only where Verilog or another name forbids them.
 pub fn of_nodes(network: &Network) -> Vec<String> {
-    // What stages, modules and nets append to a node's name.
-    const SUFFIXES: [&str; 17] = [
-        "",
-        "_narrow",
-        "_widen",
-        "_window",
-        "_mvau",
-        "_fetch",
-        "_accumulate",
-        "_step",
-        "_pool",
-        "_global_sum",
-        "_bias",
-        "_argmax",
-        "_egress",
-        "_m_data",
-        "_m_valid",
-        "_s_ready",
-        "_error",
-    ];
     let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control"];
-    let mut used: Vec<String> = fixed.map(String::from).to_vec();
+    let mut used: HashSet<String> = fixed.map(String::from).into();
     let mut names = vec![];
-    for node in network.nodes() {
+    let readers = plan::readers(network);
+    for (i, node) in network.nodes().iter().enumerate() {
+        let readers = readers[i];
         let mut name = node.name.clone();
         while name.contains("__") {
             name = name.replace("__", "_");
         }
         name = name.trim_end_matches('_').into();
-        let taken = |name: &str, used: &[String]| {
+        let taken = |name: &str, used: &HashSet<String>| {
             !crate::rtl::is_valid_name(name)
                 || NETS.lines().any(|net| net == stem(name))
                 || ["dq_", "s_axis_", "m_axis_", "s_axil_", "control_", "tb_"]
                     .iter()
                     .any(|prefix| name.starts_with(prefix))
-                || SUFFIXES.iter().any(|suffix| used.contains(&format!("{name}{suffix}")))
+                || derived(name, readers).any(|name| used.contains(&name))
         };
         if taken(&name, &used) {
             let numbered = (2..).map(|n| format!("node{n}_{name}"));
             name =
                 once(format!("node_{name}")).chain(numbered).find(|n| !taken(n, &used)).expect("a free name");
         }
-        used.extend(SUFFIXES.map(|suffix| format!("{name}{suffix}")));
+        used.extend(derived(&name, readers));
         names.push(name);
     }
     names

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// Version of the file format.
 pub const PLAN_VERSION: u32 = 1;
 /// Entries a node's FIFO may have.
-pub const MAX_FIFO: usize = 4096;
+pub const MAX_FIFO: usize = 1 << 20;
 
 /// The hardware of a network, as in `plan.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,10 @@ pub struct NodePlan {
     /// Entries of the output FIFO; absent: the fewest that keep full throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fifo: Option<usize>,
+    /// Entries of the FIFO to each reader, in the order of the nodes that read, where there are several; empty: the
+    /// fewest that keep full throughput.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forks: Vec<usize>,
 }
 
 /// Where a memory lives.
@@ -183,15 +187,15 @@ impl Plan {
         serde_json::to_string_pretty(self).expect("plain data") + "\n"
     }
 
-    /// Whether `network` is a chain and every entry fits its node.
+    /// Whether every entry fits its node. Whether the FIFOs it names deadlock, [`crate::pipeline::stages`] says.
     pub fn check(&self, network: &Network) -> Result<(), PlanError> {
-        check_chain(network)?;
         if self.version != PLAN_VERSION {
             return Err(PlanError::new("(plan)", "version", PLAN_VERSION.to_string(), self.version));
         }
         if !(1..=10_000).contains(&self.clock_mhz) {
             return Err(PlanError::new("(plan)", "clock_mhz", "1 to 10000", self.clock_mhz));
         }
+        let readers = readers(network);
         for (i, plan) in self.nodes.iter().enumerate() {
             let name = plan.node.as_str();
             let shown: String = name.chars().take(80).collect();
@@ -201,7 +205,7 @@ impl Plan {
             if self.nodes[..i].iter().any(|earlier| earlier.node == name) {
                 return Err(PlanError::new(name, "node", "one entry", "a second one"));
             }
-            check_entry(network, position, plan)?;
+            check_entry(network, position, readers[position], plan)?;
         }
         for (i, node) in network.nodes().iter().enumerate() {
             if limits(network, i).is_some() && self.node(&node.name).is_none() {
@@ -229,31 +233,25 @@ pub fn limits(network: &Network, i: usize) -> Option<Limits> {
         Layer::MaxPool(_) | Layer::SumPool(_) => {
             Some(Limits { outputs: 1, inputs: network.wire(i).shape.channels })
         }
-        _ => None,
+        Layer::Input(_)
+        | Layer::Step(_)
+        | Layer::Mix(_)
+        | Layer::Rescale(_)
+        | Layer::BitDepth(_)
+        | Layer::Median(_)
+        | Layer::GlobalSum(_)
+        | Layer::Logits(_) => None,
     }
 }
 
-/// Refuses anything but a chain.
-pub(crate) fn check_chain(network: &Network) -> Result<(), PlanError> {
-    for (i, node) in network.nodes().iter().enumerate().skip(1) {
-        if let Layer::Mix(_) | Layer::Rescale(_) | Layer::BitDepth(_) | Layer::Median(_) = node.layer {
-            let found = node.layer.kind().name();
-            return Err(PlanError::new(&node.name, "kind", "a kind that hardware is built for", found));
-        }
-        if network.sources(i) != [i - 1] {
-            let before = &network.nodes()[i - 1].name;
-            return Err(PlanError::new(
-                &node.name,
-                "inputs",
-                format!("`{before}`, the node before it (hardware takes chains only)"),
-                format!("`{}`", node.inputs.join("`, `")),
-            ));
-        }
-    }
-    Ok(())
+/// How many inputs of later nodes read each node.
+pub fn readers(network: &Network) -> Vec<usize> {
+    let mut readers = vec![0; network.nodes().len()];
+    (0..readers.len()).flat_map(|i| network.sources(i)).for_each(|&source| readers[source] += 1);
+    readers
 }
 
-fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Result<(), PlanError> {
+fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> Result<(), PlanError> {
     let kind = network.nodes()[i].layer.kind().name();
     let (pe, simd, unfolded) = match limits(network, i) {
         Some(limits) => (limits.outputs, limits.inputs, false),
@@ -269,7 +267,7 @@ fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Result<(), PlanE
             return Err(PlanError::new(&plan.node, field, expected, value));
         }
     }
-    if unfolded && plan.memory != Memory::Auto && kind != "step" {
+    if unfolded && plan.memory != Memory::Auto && !["step", "rescale", "median"].contains(&kind) {
         let found = format!("{:?}", plan.memory).to_lowercase();
         return Err(PlanError::new(
             &plan.node,
@@ -277,6 +275,17 @@ fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Result<(), PlanE
             format!("auto (a {kind} has no memory to place)"),
             found,
         ));
+    }
+    if !plan.forks.is_empty() && (plan.forks.len() != readers || readers < 2) {
+        let expected = match readers {
+            0 | 1 => format!("none: {readers} readers, no fork"),
+            _ => format!("{readers} FIFOs, one a reader"),
+        };
+        return Err(PlanError::new(&plan.node, "forks", expected, plan.forks.len()));
+    }
+    if let Some(port) = plan.forks.iter().position(|depth| !(2..=MAX_FIFO).contains(depth)) {
+        let expected = format!("2 to {MAX_FIFO} entries");
+        return Err(PlanError::new(&plan.node, &format!("forks[{port}]"), expected, plan.forks[port]));
     }
     match plan.fifo {
         Some(_) if kind == "input" || kind == "logits" => {

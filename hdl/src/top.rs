@@ -1,8 +1,8 @@
-//! The top: the stages in a row, AXI4-Stream at both ends, and the control port where the plan has one. Only instances
+//! The top: the graph of stages, AXI4-Stream at both ends, and the control port where the plan has one. Only instances
 //! and wires.
 
 use crate::control;
-use crate::pipeline::Stage;
+use crate::pipeline::{Source, Stage};
 use crate::plan::{Control, Plan};
 use crate::rtl::{Direction, Group, Module};
 use crate::stage::{self, LOAD_PORTS};
@@ -42,8 +42,8 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     for (stage, module) in stages.iter().zip(&modules) {
         g.child(&stage.name, module);
     }
-    for pair in stages.windows(2) {
-        g.stream(&format!("{}.m", pair[0].name), &format!("{}.s", pair[1].name));
+    for (_, source, sink) in streams(stages) {
+        g.stream(&source, &sink);
     }
     for port in ["s_axis_tdata", "s_axis_tvalid", "s_axis_tlast"] {
         g.link(port, &format!("{}.{port}", first.name));
@@ -59,6 +59,17 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
         link_control(&mut g, stages, &modules);
     }
     g.build()
+}
+
+/// Every stream between two stages: where it comes from, and the names of its ends.
+fn streams(stages: &[Stage]) -> impl Iterator<Item = (Source, String, String)> {
+    stages.iter().flat_map(move |reader| {
+        reader.sources.iter().enumerate().map(move |(port, &from)| {
+            let producer = &stages[from.stage];
+            let source = format!("{}.{}", producer.name, producer.output_port(from.port));
+            (from, source, format!("{}.{}", reader.name, reader.input_port(port)))
+        })
+    })
 }
 
 /// The control port and its wires to all stages.
@@ -92,9 +103,10 @@ fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
         g.link(&format!("{}.{from}", stage.name), &format!("{CONTROL}.{to}"));
     }
     g.link(&format!("{CONTROL}.hold"), &format!("{}.hold", first.name));
-    for (i, pair) in stages.windows(2).enumerate() {
-        g.link(&format!("{}.m_valid", pair[0].name), &format!("{CONTROL}.valid{i}"));
-        g.link(&format!("{}.s_ready", pair[1].name), &format!("{CONTROL}.ready{i}"));
+    // A fork is counted at its first reader.
+    for (Source { stage, .. }, source, sink) in streams(stages).filter(|(from, ..)| from.port == 0) {
+        g.link(&format!("{source}_valid"), &format!("{CONTROL}.valid{stage}"));
+        g.link(&format!("{sink}_ready"), &format!("{CONTROL}.ready{stage}"));
     }
     let i = stages.len() - 1;
     g.link(&format!("{}.m_axis_tvalid", last.name), &format!("{CONTROL}.valid{i}"));

@@ -1,94 +1,145 @@
 //! Lowering: which stages a node becomes, on which lanes, how deep. The only place that chooses latencies and depths.
 
+use super::build::{Build, Stream};
 use super::wires::wires;
-use super::{Fold, Kind, Lanes, Mvau, Stage, Window};
+use super::{Fold, Kind, Lanes, Mvau, Stage};
 use crate::names;
-use crate::plan::{Control, Memory, Output, Plan, limits};
-use crate::stage::{dot, mvau};
+use crate::plan::{Control, Output, Plan, PlanError, limits, readers};
+use crate::stage::{bit_depth, dot, median, mix, mvau, rescale};
+use crate::timing::size;
 use dq_net::layer::{Layer, window::Axis};
 use dq_net::{Network, Range, Shape, Wire};
 
-/// The stages of `network` under `plan`, in stream order: ingress first, egress last.
+/// The stages of `network` under `plan`, in topological order: ingress first, egress last. FIFOs that the plan leaves
+/// open have the fewest places that keep full throughput; an error where those that it names deadlock.
 ///
 /// # Panics
 /// If `plan` was not checked against `network`.
-pub fn stages(network: &Network, plan: &Plan) -> Vec<Stage> {
+pub fn stages(network: &Network, plan: &Plan) -> Result<Vec<Stage>, PlanError> {
+    let mut stages = lower(network, plan);
+    size::size(&mut stages, |node| {
+        let name = &network.nodes()[node].name;
+        (name.clone(), plan.node(name).is_some_and(|entry| !entry.forks.is_empty()))
+    })?;
+    Ok(stages)
+}
+
+/// As [`stages`], but forks whose FIFOs the plan leaves open have as few places as can be, whatever comes of it.
+pub(crate) fn lower(network: &Network, plan: &Plan) -> Vec<Stage> {
     plan.check(network).unwrap_or_else(|error| panic!("plan not checked: {error}"));
     let names = names::of_nodes(network);
-    let shape = network.input_shape();
+    let readers = readers(network);
     let wires = wires(network, plan);
-    let pixel = Lanes::new(shape.channels, Range::levels(8));
-    let mut chain = Chain { stages: vec![], lanes: pixel, spacing: 1 };
-    let beats = shape.height * shape.width;
-    chain.push(&names[0], 0, Kind::Ingress { beats }, pixel, 1, 1);
-    for (i, node) in network.nodes().iter().enumerate().skip(1) {
-        let (from, to) = (wires[i - 1], wires[i]);
-        let name = &names[i];
-        let before = chain.stages.len();
-        match &node.layer {
-            Layer::Input(_) => unreachable!("checked: the input is the first node"),
-            Layer::Mix(_) | Layer::Rescale(_) | Layer::BitDepth(_) | Layer::Median(_) => {
-                unreachable!("refused by the plan")
-            }
-            Layer::Conv(conv) => {
-                let axes = conv.axes();
-                chain.multiply(name, i, from, to, axes, conv.groups, conv.weight_bits, network, plan);
-            }
-            Layer::Dense(dense) => {
-                chain.multiply(name, i, from, to, whole(from.shape), 1, dense.weight_bits, network, plan);
-            }
-            Layer::Step(_) => {
-                let folds = to.shape.channels / chain.lanes.count;
-                let bits = to.range.bits() as usize;
-                let latency = 2 * bits.div_ceil(2) as u64 + 1;
-                let output = Lanes { count: chain.lanes.count, bits, signed: false };
-                chain.push(name, i, Kind::Step { folds, range: from.range }, output, latency, 1);
-            }
-            Layer::MaxPool(pool) => {
-                chain.reduce(name, i, from, to, pool.axes(), Fold::Max, entry_simd(network, plan, i));
-            }
-            Layer::SumPool(pool) => {
-                chain.reduce(name, i, from, to, pool.axes(), Fold::Sum, entry_simd(network, plan, i));
-            }
-            Layer::GlobalSum(_) => {
-                let pixels = from.shape.height * from.shape.width;
-                let chunks = from.shape.channels / chain.lanes.count;
-                let output = Lanes::new(chain.lanes.count, to.range);
-                chain.push(name, i, Kind::GlobalSum { pixels, chunks }, output, 2, 1);
-            }
-            Layer::Logits(logits) => {
-                let classes = logits.bias.len();
-                chain.convert(name, i, 1);
-                // A bias that can be loaded is read from a memory.
-                let latency = if plan.control == Control::Load { 3 } else { 2 };
-                chain.push(name, i, Kind::Bias { classes }, Lanes::new(1, to.range), latency, 1);
-                let mut beats = classes;
-                if plan.output == Output::Label {
-                    let label = Lanes::new(1, Range::new(0, classes as i64 - 1));
-                    chain.push(&format!("{name}_argmax"), i, Kind::ArgMax { classes }, label, 2, classes);
-                    beats = 1;
-                }
-                let lanes = chain.lanes;
-                let bytes = Lanes { bits: lanes.bits.next_multiple_of(8), ..lanes };
-                chain.push(&format!("{name}_egress"), i, Kind::Egress { beats }, bytes, 1, 1);
-            }
+    let mut build = Build::new();
+    for (i, node) in network.nodes().iter().enumerate() {
+        (build.name, build.node) = (names[i].clone(), i);
+        let before = build.stages.len();
+        let stream = node_stages(&mut build, network, plan, &wires, i);
+        let entry = plan.node(&node.name);
+        if let Some(depth) = entry.and_then(|entry| entry.fifo) {
+            build.stages.last_mut().expect("every node has a stage").depths = vec![depth];
         }
-        if let Some(entry) = plan.node(&node.name) {
-            for stage in &mut chain.stages[before..] {
-                stage.memory = entry.memory;
-            }
-            let last = chain.stages.last_mut().expect("every node has a stage");
-            last.depth = entry.fifo.unwrap_or(last.depth);
+        let forks = entry.map_or(&[][..], |entry| &entry.forks);
+        let least = vec![2; readers[i]];
+        build.end(stream, readers[i], if forks.is_empty() { &least } else { forks });
+        for stage in &mut build.stages[before..] {
+            stage.memory = entry.map_or(stage.memory, |entry| entry.memory);
         }
     }
-    for stage in &mut chain.stages {
+    for stage in &mut build.stages {
         stage.controlled = match stage.kind {
             Kind::Ingress { .. } => plan.control != Control::None,
             Kind::Mvau(_) | Kind::Step { .. } | Kind::Bias { .. } => plan.control == Control::Load,
             _ => false,
         };
     }
-    chain.stages
+    build.stages
+}
+
+/// Adds the stages of node `i` and gives its stream.
+fn node_stages(build: &mut Build, network: &Network, plan: &Plan, wires: &[Wire], i: usize) -> Stream {
+    let to = wires[i];
+    let sources = network.sources(i);
+    let inputs: Vec<Stream> = sources.iter().map(|&source| build.read(source)).collect();
+    let from = sources.first().map_or(to, |&source| wires[source]);
+    let entry = |i: usize| plan.node(&network.nodes()[i].name).expect("checked: folding nodes have an entry");
+    match &network.nodes()[i].layer {
+        Layer::Input(input) => {
+            let pixel = Lanes::new(input.shape.channels, Range::levels(8));
+            let beats = input.shape.height * input.shape.width;
+            build.push("", Kind::Ingress { beats }, &[], pixel, 1, 1)
+        }
+        Layer::Conv(conv) => {
+            let (axes, bits) = (conv.axes(), conv.weight_bits);
+            multiply(build, inputs[0], from, to, axes, conv.groups, bits, network, plan)
+        }
+        Layer::Dense(dense) => {
+            let bits = dense.weight_bits;
+            multiply(build, inputs[0], from, to, whole(from.shape), 1, bits, network, plan)
+        }
+        Layer::Step(_) => {
+            let count = inputs[0].lanes.count;
+            let folds = to.shape.channels / count;
+            let bits = to.range.bits() as usize;
+            let latency = 2 * bits.div_ceil(2) as u64 + 1;
+            let output = Lanes { count, bits, signed: false };
+            build.push("", Kind::Step { folds, range: from.range }, &inputs, output, latency, 1)
+        }
+        Layer::MaxPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Max, entry(i).simd),
+        Layer::SumPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Sum, entry(i).simd),
+        Layer::Mix(mix) => {
+            // The wider stream is narrowed: the other one has no more lanes and is fast enough.
+            let count = inputs[0].lanes.count.min(inputs[1].lanes.count);
+            let x = build.convert("_x", inputs[0], count);
+            let y = build.convert("_y", inputs[1], count);
+            let ranges = [from.range, wires[sources[1]].range];
+            let kind = Kind::Mix { other: y.lanes, ranges, terms: mix::terms(mix) };
+            build.push("", kind, &[x, y], Lanes::new(count, to.range), mix::latency(mix), 1)
+        }
+        Layer::Rescale(layer) => {
+            let lanes = inputs[0].lanes;
+            let folds = to.shape.channels / lanes.count;
+            let terms = rescale::terms(layer, lanes, folds);
+            let kind = Kind::Rescale { folds, range: from.range, terms };
+            let latency = rescale::latency(terms, folds);
+            build.push("", kind, &inputs, Lanes::new(lanes.count, to.range), latency, 1)
+        }
+        Layer::BitDepth(layer) => {
+            let bits = layer.bits.into();
+            let output = Lanes::new(inputs[0].lanes.count, to.range);
+            build.push("", Kind::BitDepth { bits }, &inputs, output, bit_depth::latency(bits), 1)
+        }
+        Layer::Median(_) => {
+            let lanes = inputs[0].lanes;
+            let Shape { height, width, channels } = to.shape;
+            let kind = Kind::Median { height, width, chunks: channels / lanes.count };
+            build.push("", kind, &inputs, lanes, median::LATENCY, 1)
+        }
+        Layer::GlobalSum(_) => {
+            let count = inputs[0].lanes.count;
+            let pixels = from.shape.height * from.shape.width;
+            let chunks = from.shape.channels / count;
+            let output = Lanes::new(count, to.range);
+            build.push("", Kind::GlobalSum { pixels, chunks }, &inputs, output, 2, 1)
+        }
+        Layer::Logits(logits) => {
+            let classes = logits.bias.len();
+            let stream = build.convert("", inputs[0], 1);
+            let scores = Lanes::new(1, to.range);
+            // A bias that can be loaded is read from a memory.
+            let latency = if plan.control == Control::Load { 3 } else { 2 };
+            let mut stream = build.push("", Kind::Bias { classes }, &[stream], scores, latency, 1);
+            let mut beats = classes;
+            if plan.output == Output::Label {
+                let label = Lanes::new(1, Range::new(0, classes as i64 - 1));
+                stream = build.push("_argmax", Kind::ArgMax { classes }, &[stream], label, 2, classes);
+                beats = 1;
+            }
+            let lanes = stream.lanes;
+            let bytes = Lanes { bits: lanes.bits.next_multiple_of(8), ..lanes };
+            build.push("_egress", Kind::Egress { beats }, &[stream], bytes, 1, 1)
+        }
+    }
 }
 
 /// The whole map as one window: how a dense layer reads.
@@ -97,125 +148,46 @@ pub fn whole(shape: Shape) -> (Axis, Axis) {
     (axis(shape.height), axis(shape.width))
 }
 
-fn entry_simd(network: &Network, plan: &Plan, i: usize) -> usize {
-    plan.node(&network.nodes()[i].name).expect("checked: folding nodes have an entry").simd
+#[expect(clippy::too_many_arguments, reason = "convolution and dense layer meet here")]
+fn multiply(
+    build: &mut Build,
+    stream: Stream,
+    from: Wire,
+    to: Wire,
+    axes: (Axis, Axis),
+    groups: usize,
+    weight_bits: u8,
+    network: &Network,
+    plan: &Plan,
+) -> Stream {
+    let node = build.node;
+    let entry = plan.node(&network.nodes()[node].name).expect("checked: folding nodes have an entry");
+    let (pe, simd) = (entry.pe, entry.simd);
+    let folds = limits(network, node).expect("a folding node").outputs / pe;
+    let (stream, window) = build.window(stream, from.shape, to.shape, axes, groups, folds, simd);
+    let mvau = Mvau {
+        pe,
+        simd,
+        taps: window.chunks * window.taps(),
+        folds: groups * folds,
+        level_bits: from.range.bits() as usize,
+        weight_bits: weight_bits.into(),
+    };
+    let (words, word) = (mvau.folds * mvau.taps, pe * simd * mvau.weight_bits);
+    let latency = dot::latency(simd, mvau.weight_bits) + 3 + mvau::levels(words, word, entry.memory);
+    build.push("", Kind::Mvau(mvau), &[stream], Lanes::new(pe, to.range), latency, mvau.taps)
 }
 
-/// The chain so far, and what leaves it.
-struct Chain {
-    stages: Vec<Stage>,
-    lanes: Lanes,
-    /// Cycles between beats at full rate, at least.
-    spacing: usize,
-}
-
-impl Chain {
-    /// Adds a stage that gives a beat every `beats` input beats at most.
-    fn push(&mut self, name: &str, node: usize, kind: Kind, output: Lanes, latency: u64, beats: usize) {
-        let split = matches!(kind, Kind::Narrow { .. } | Kind::Egress { .. } | Kind::Window(_));
-        self.spacing = if split { 1 } else { self.spacing * beats };
-        let depth = (latency as usize + 1).div_ceil(self.spacing).max(2);
-        let input = self.lanes;
-        self.lanes = output;
-        let memory = Memory::Auto;
-        let controlled = false;
-        self.stages.push(Stage {
-            name: name.into(),
-            node,
-            kind,
-            input,
-            output,
-            latency,
-            depth,
-            memory,
-            controlled,
-        });
-    }
-
-    /// Converts to `count` lanes: directly where one count divides the other, else through their common divisor.
-    fn convert(&mut self, name: &str, node: usize, count: usize) {
-        let common = gcd(self.lanes.count, count);
-        if common < self.lanes.count {
-            let (ratio, lanes) = (self.lanes.count / common, Lanes { count: common, ..self.lanes });
-            self.push(&format!("{name}_narrow"), node, Kind::Narrow { ratio }, lanes, 1, 1);
-        }
-        if common < count {
-            let (ratio, lanes) = (count / common, Lanes { count, ..self.lanes });
-            self.push(&format!("{name}_widen"), node, Kind::Widen { ratio }, lanes, 1, ratio);
-        }
-    }
-
-    /// The window in front of a multiply-accumulate or a pool, on `simd` lanes.
-    #[expect(clippy::too_many_arguments, reason = "the fields of a window, each from its own source")]
-    fn window(
-        &mut self,
-        name: &str,
-        node: usize,
-        map: Shape,
-        to: Shape,
-        axes: (Axis, Axis),
-        groups: usize,
-        folds: usize,
-        simd: usize,
-    ) -> Window {
-        self.convert(name, node, simd);
-        let (rows, columns) = axes;
-        let output = [to.height, to.width];
-        let chunks = map.channels / groups / simd;
-        let mut window = Window { map, rows, columns, output, groups, folds, chunks, ring: 0 };
-        // The rows in use and those that arrive meanwhile, so that a frame's end does not wait for the next one.
-        window.ring =
-            rows.kernel.min(map.height) + rows.stride.min(map.height).max(window.jump().max(0) as usize);
-        self.push(&format!("{name}_window"), node, Kind::Window(window), self.lanes, 3, 1);
-        window
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "convolution and dense layer meet here")]
-    fn multiply(
-        &mut self,
-        name: &str,
-        node: usize,
-        from: Wire,
-        to: Wire,
-        axes: (Axis, Axis),
-        groups: usize,
-        weight_bits: u8,
-        network: &Network,
-        plan: &Plan,
-    ) {
-        let entry = plan.node(&network.nodes()[node].name).expect("checked: folding nodes have an entry");
-        let (pe, simd) = (entry.pe, entry.simd);
-        let folds = limits(network, node).expect("a folding node").outputs / pe;
-        let window = self.window(name, node, from.shape, to.shape, axes, groups, folds, simd);
-        let mvau = Mvau {
-            pe,
-            simd,
-            taps: window.chunks * window.taps(),
-            folds: groups * folds,
-            level_bits: from.range.bits() as usize,
-            weight_bits: weight_bits.into(),
-        };
-        let (words, word) = (mvau.folds * mvau.taps, pe * simd * mvau.weight_bits);
-        let latency = dot::latency(simd, mvau.weight_bits) + 3 + mvau::levels(words, word, entry.memory);
-        self.push(name, node, Kind::Mvau(mvau), Lanes::new(pe, to.range), latency, mvau.taps);
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "two kinds of pool meet here")]
-    fn reduce(
-        &mut self,
-        name: &str,
-        node: usize,
-        from: Wire,
-        to: Wire,
-        axes: (Axis, Axis),
-        fold: Fold,
-        simd: usize,
-    ) {
-        let taps = self.window(name, node, from.shape, to.shape, axes, 1, 1, simd).taps();
-        self.push(name, node, Kind::Reduce { fold, taps }, Lanes::new(simd, to.range), 2, taps);
-    }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
+fn reduce(
+    build: &mut Build,
+    stream: Stream,
+    from: Wire,
+    to: Wire,
+    axes: (Axis, Axis),
+    fold: Fold,
+    simd: usize,
+) -> Stream {
+    let (stream, window) = build.window(stream, from.shape, to.shape, axes, 1, 1, simd);
+    let taps = window.taps();
+    build.push("", Kind::Reduce { fold, taps }, &[stream], Lanes::new(simd, to.range), 2, taps)
 }

@@ -1,21 +1,36 @@
-//! The pipeline: a network and its plan as one chain of stages, plain data. Timing, netlist, Verilog and estimates all
+//! The pipeline: a network and its plan as a graph of stages, plain data. Timing, netlist, Verilog and estimates all
 //! read this one list, so they cannot disagree about lanes, latencies or depths. Holds no weights.
 //!
-//! **How a stage moves.** Every stage does one operation a cycle at most. An operation issues when its input is there
-//! and, if it produces a beat, a place in the output FIFO of `depth` beats is free; the beat can leave `latency`
-//! cycles after its operation issued. Between the two nothing stalls, and every condition depends on registers alone,
-//! so there is no combinational path through a stage in either direction.
+//! **The graph.** The list is in topological order: the ingress first, the egress last. Each stage names where its
+//! inputs come from ([`Stage::sources`]); every output is read once, and a node that several nodes read ends in a
+//! [`Kind::Fork`].
+//!
+//! **How a stage moves.** Every stage does one operation a cycle at most. An operation issues when its inputs are
+//! there and, if it produces a beat, a place is free in the FIFO of each output; the beat can leave `latency` cycles
+//! after its operation issued, one more where the FIFO is block RAM. Between the two nothing stalls, and every
+//! condition depends on registers alone, so there is no combinational path through a stage in either direction.
 
+mod build;
 mod lower;
 pub(crate) mod wires;
 
+pub(crate) use lower::lower;
 pub use lower::{stages, whole};
 
 use crate::plan::Memory;
 use dq_net::layer::window::Axis;
 use dq_net::{Range, Shape};
 
-/// One stage of the chain.
+/// An output of a stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The stage, by its place in the list.
+    pub stage: usize,
+    /// Which of its outputs: 0 but for a [`Kind::Fork`].
+    pub port: usize,
+}
+
+/// One stage of the graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Instance name: the node's own for the stage that computes it.
@@ -24,14 +39,17 @@ pub struct Stage {
     pub node: usize,
     /// What it does.
     pub kind: Kind,
-    /// Beats it takes.
+    /// What enters each input: nothing at the ingress, two streams at a [`Kind::Mix`], else one.
+    pub sources: Vec<Source>,
+    /// Beats it takes (a [`Kind::Mix`] at its first input).
     pub input: Lanes,
-    /// Beats it gives.
+    /// Beats it gives, at each output.
     pub output: Lanes,
-    /// Cycles from the issue of an operation to the first in which its beat can leave.
+    /// Cycles from the issue of an operation until its beat can leave a FIFO of LUT RAM.
     pub latency: u64,
-    /// Beats its FIFO holds, those in flight included (at a [`Kind::Narrow`] or [`Kind::Egress`]: input beats).
-    pub depth: usize,
+    /// Beats that the FIFO of each output holds, those in flight included (at a [`Kind::Narrow`] or [`Kind::Egress`]:
+    /// input beats). One output each, but for a [`Kind::Fork`].
+    pub depths: Vec<usize>,
     /// Where its memories live.
     pub memory: Memory,
     /// Whether the control port reaches it: parameters that can be loaded, an input that can be held.
@@ -67,6 +85,8 @@ pub enum Kind {
         /// Input beats an output beat.
         ratio: usize,
     },
+    /// Each beat to every reader.
+    Fork,
     /// Line buffer and windows.
     Window(Window),
     /// Matrix-vector multiply-accumulate.
@@ -77,6 +97,38 @@ pub enum Kind {
         folds: usize,
         /// What the accumulators may be.
         range: Range,
+    },
+    /// The convex combination of two streams.
+    Mix {
+        /// Lanes of the second one.
+        other: Lanes,
+        /// What the values of each may be.
+        ranges: [Range; 2],
+        /// Terms of the sum of a lane.
+        terms: usize,
+    },
+    /// An affine function a channel; the channels come in `folds` beats.
+    Rescale {
+        /// Beats of a pixel.
+        folds: usize,
+        /// What the values may be.
+        range: Range,
+        /// Terms of the sum of a lane, at most.
+        terms: usize,
+    },
+    /// Pixels to levels of `bits` bits.
+    BitDepth {
+        /// Bits of a level.
+        bits: usize,
+    },
+    /// Median of 2 × 2 pixels.
+    Median {
+        /// Rows of a map.
+        height: usize,
+        /// Pixels of a row.
+        width: usize,
+        /// Beats of a pixel.
+        chunks: usize,
     },
     /// Largest or sum of `taps` beats in a row.
     Reduce {
@@ -160,7 +212,7 @@ pub struct Mvau {
 /// How a stage's operations map input beats to output beats; all that timing needs to know of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// An operation an input beat; of every `period` operations the last `tail` produce a beat.
+    /// An operation a beat of every input; of every `period` operations the last `tail` produce a beat, at every output.
     Map {
         /// Operations of a round.
         period: usize,
@@ -219,7 +271,62 @@ impl Window {
     }
 }
 
+/// FIFOs of more words and more bits than these are block RAM where the tools decide.
+const DEEP_WORDS: usize = 64;
+const DEEP_BITS: usize = 2048;
+/// FIFOs of fewer words are never block RAM.
+const BLOCK_WORDS: usize = 16;
+
+/// Whether a FIFO of `depth` words is block RAM with a registered output.
+pub(crate) fn is_deep(width: usize, depth: usize, memory: Memory) -> bool {
+    match memory {
+        Memory::Auto => depth > DEEP_WORDS && width * depth > DEEP_BITS,
+        Memory::Block => depth >= BLOCK_WORDS,
+        Memory::Distributed => false,
+    }
+}
+
 impl Stage {
+    /// Beats that the FIFO of its first, mostly only, output holds.
+    pub fn depth(&self) -> usize {
+        self.depths[0]
+    }
+
+    /// Whether the FIFO of output `port` is block RAM, which gives a beat one cycle later.
+    pub fn deep(&self, port: usize) -> bool {
+        let own = matches!(self.kind, Kind::Narrow { .. } | Kind::Egress { .. });
+        !own && is_deep(self.output.width(), self.depths[port], self.memory)
+    }
+
+    /// Cycles from the issue of an operation to the first in which its beat can leave output `port`.
+    pub fn latency_to(&self, port: usize) -> u64 {
+        self.latency + u64::from(self.deep(port))
+    }
+
+    /// Beats it takes at input `port`.
+    pub fn input_lanes(&self, port: usize) -> Lanes {
+        match self.kind {
+            Kind::Mix { other, .. } if port == 1 => other,
+            _ => self.input,
+        }
+    }
+
+    /// Name of the stream at input `port`.
+    pub fn input_port(&self, port: usize) -> &'static str {
+        match self.kind {
+            Kind::Mix { .. } => ["x", "y"][port],
+            _ => "s",
+        }
+    }
+
+    /// Name of the stream at output `port`.
+    pub fn output_port(&self, port: usize) -> String {
+        match self.kind {
+            Kind::Fork => format!("m{port}"),
+            _ => "m".into(),
+        }
+    }
+
     /// Name of its module where that is its own and not shared by all stages of the same shape. Never the name of a net.
     pub fn module_name(&self) -> String {
         let name = &self.name;
@@ -229,21 +336,37 @@ impl Stage {
             Kind::Reduce { .. } => format!("{name}_pool"),
             Kind::GlobalSum { .. } => format!("{name}_global_sum"),
             Kind::Bias { .. } => format!("{name}_bias"),
+            Kind::Mix { .. } => format!("{name}_mix"),
+            Kind::Rescale { .. } => format!("{name}_rescale"),
+            Kind::BitDepth { .. } => format!("{name}_bit_depth"),
+            Kind::Median { .. } => format!("{name}_median"),
+            Kind::Fork => {
+                let depths = (0..self.depths.len()).map(|port| {
+                    let deep = if self.deep(port) { "b" } else { "" };
+                    format!("_{}{deep}", self.depths[port])
+                });
+                format!("dq_fork_{}_d{}", self.input.width(), depths.collect::<String>())
+            }
             // These have it in the instance's name.
             Kind::Window(_) | Kind::ArgMax { .. } => name.clone(),
             Kind::Ingress { .. } => "dq_ingress".into(),
             Kind::Egress { .. } => "dq_egress".into(),
-            Kind::Narrow { ratio } => format!("dq_narrow_{}x{ratio}_d{}", self.output.width(), self.depth),
-            Kind::Widen { ratio } => format!("dq_widen_{}x{ratio}_d{}", self.input.width(), self.depth),
+            Kind::Narrow { ratio } => format!("dq_narrow_{}x{ratio}_d{}", self.output.width(), self.depth()),
+            Kind::Widen { ratio } => format!("dq_widen_{}x{ratio}_d{}", self.input.width(), self.depth()),
         }
     }
 
     /// How its operations map beats.
     pub fn schedule(&self) -> Schedule {
         match &self.kind {
-            Kind::Ingress { .. } | Kind::Step { .. } | Kind::Bias { .. } => {
-                Schedule::Map { period: 1, tail: 1 }
-            }
+            Kind::Ingress { .. }
+            | Kind::Fork
+            | Kind::Step { .. }
+            | Kind::Mix { .. }
+            | Kind::Rescale { .. }
+            | Kind::BitDepth { .. }
+            | Kind::Median { .. }
+            | Kind::Bias { .. } => Schedule::Map { period: 1, tail: 1 },
             Kind::Widen { ratio } => Schedule::Map { period: *ratio, tail: 1 },
             Kind::Mvau(mvau) => Schedule::Map { period: mvau.taps, tail: 1 },
             Kind::Reduce { taps, .. } => Schedule::Map { period: *taps, tail: 1 },

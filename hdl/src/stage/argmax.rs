@@ -12,7 +12,7 @@ pub fn module(stage: &Stage, classes: usize) -> Module {
     );
     let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, stage.input.bits);
-    let outlet = Outlet::new(&mut k, stage.output.bits, stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     let class = Counter::new(&mut k, "class", classes);
     let last = k.wire("last", class.last());
     let beat = inlet.take(&mut k, !last | outlet.free);

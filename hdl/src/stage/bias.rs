@@ -19,7 +19,7 @@ pub fn module(stage: &Stage, logits: &Logits) -> Module {
     );
     let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, from.bits);
-    let outlet = Outlet::new(&mut k, to.bits, stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     let taken = inlet.take(&mut k, outlet.free);
     let class = Counter::new(&mut k, "class", classes);
     class.clock(&mut k, taken);

@@ -6,7 +6,7 @@ use crate::rtl::{Kernel, Module, Read, Style, Value, Write, bits_for, lit, set, 
 
 /// Frames of `beats` beats.
 pub fn module(stage: &Stage, beats: usize) -> Module {
-    let (lanes, padded, depth) = (stage.input, stage.output.bits, stage.depth);
+    let (lanes, padded, depth) = (stage.input, stage.output.bits, stage.depth());
     assert!(lanes.count == 1, "one value a beat");
     let sign = if lanes.signed { "sign" } else { "zero" };
     let note = format!(

@@ -14,7 +14,7 @@ pub fn module(stage: &Stage, pixels: usize, chunks: usize) -> Module {
     );
     let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, from.width());
-    let outlet = Outlet::new(&mut k, to.width(), stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     let chunk = Counter::new(&mut k, "chunk", chunks);
     let pixel = Counter::new(&mut k, "pixel", pixels);
     let last = k.wire("last", pixel.last());

@@ -21,7 +21,7 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
     let tready = k.output("s_axis_tready", 1);
     let tlast = k.input("s_axis_tlast", 1);
     let error = k.output("error", 1);
-    let outlet = Outlet::new(&mut k, width, stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     if padded > width {
         k.unused(tdata.slice(width, padded - width));
     }

@@ -3,15 +3,21 @@
 
 mod argmax;
 mod bias;
+pub(crate) mod bit_depth;
 pub(crate) mod dot;
 mod egress;
+mod fork;
 mod global_sum;
 mod ingress;
+pub(crate) mod median;
+pub(crate) mod mix;
 pub(crate) mod mvau;
 mod outlet;
 mod parameters;
 mod reduce;
+pub(crate) mod rescale;
 mod step;
+mod sum;
 mod width;
 mod window;
 
@@ -30,16 +36,25 @@ pub fn module(stage: &Stage, network: &Network) -> Module {
     match (&stage.kind, layer) {
         (Kind::Ingress { beats }, _) => ingress::module(stage, *beats),
         (Kind::Egress { beats }, _) => egress::module(stage, *beats),
+        (Kind::Fork, _) => fork::module(stage),
         (Kind::Narrow { ratio }, _) => width::narrow(stage, *ratio),
         (Kind::Widen { ratio }, _) => width::widen(stage, *ratio),
         (Kind::Window(window), _) => window::module(stage, window),
         (Kind::Mvau(mvau), _) => mvau::module(stage, mvau, layer, input_wire(network, stage)),
         (Kind::Step { folds, range }, Layer::Step(step)) => step::module(stage, *folds, step, *range),
         (Kind::Reduce { fold, taps }, _) => reduce::module(stage, *fold, *taps),
+        (Kind::Mix { ranges, .. }, Layer::Mix(mix)) => mix::module(stage, mix, *ranges),
+        (Kind::Rescale { folds, range, .. }, Layer::Rescale(rescale)) => {
+            rescale::module(stage, *folds, rescale, *range)
+        }
+        (Kind::BitDepth { bits }, _) => bit_depth::module(stage, *bits),
+        (Kind::Median { height, width, chunks }, _) => median::module(stage, *height, *width, *chunks),
         (Kind::GlobalSum { pixels, chunks }, _) => global_sum::module(stage, *pixels, *chunks),
         (Kind::Bias { .. }, Layer::Logits(logits)) => bias::module(stage, logits),
         (Kind::ArgMax { classes }, _) => argmax::module(stage, *classes),
-        (Kind::Step { .. } | Kind::Bias { .. }, _) => unreachable!("a stage of another layer"),
+        (Kind::Step { .. } | Kind::Bias { .. } | Kind::Mix { .. } | Kind::Rescale { .. }, _) => {
+            unreachable!("a stage of another layer")
+        }
     }
 }
 
@@ -56,7 +71,13 @@ struct Inlet {
 
 impl Inlet {
     fn new(k: &mut Kernel, width: usize) -> Self {
-        Inlet { data: k.input("s_data", width), valid: k.input("s_valid", 1), ready: k.output("s_ready", 1) }
+        Self::named(k, "s", width)
+    }
+
+    fn named(k: &mut Kernel, name: &str, width: usize) -> Self {
+        let data = k.input(&format!("{name}_data"), width);
+        let valid = k.input(&format!("{name}_valid"), 1);
+        Inlet { data, valid, ready: k.output(&format!("{name}_ready"), 1) }
     }
 
     /// Takes a beat wherever `ready` (of registers alone) is high; gives the wire `beat`: one moves now.
@@ -65,6 +86,24 @@ impl Inlet {
         k.drive(self.ready, ready);
         k.wire("beat", self.valid & ready)
     }
+}
+
+/// Takes a beat of `x` and one of `y` at once, wherever both are there and `ready` (of registers alone) is high; gives
+/// the wire `beat`. That the ready of one follows the valid of the other is no path through the stage: both come from
+/// registers of the stages before.
+fn take_both(k: &mut Kernel, x: &Inlet, y: &Inlet, ready: Sig) -> Sig {
+    k.drive(x.ready, y.valid & ready);
+    k.drive(y.ready, x.valid & ready);
+    k.wire("beat", x.valid & y.valid & ready)
+}
+
+/// `flag`, `cycles` cycles later, low after reset.
+fn delayed(k: &mut Kernel, name: &str, flag: Sig, cycles: usize) -> Sig {
+    (1..=cycles).fold(flag, |before, cycle| {
+        let reg = k.reg(&format!("{name}{cycle}"), 1, Some(0));
+        k.next(reg, None, before);
+        reg
+    })
 }
 
 /// A counter over `count` states that needs no register where there is only one.

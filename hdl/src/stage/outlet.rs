@@ -1,33 +1,49 @@
-//! The output FIFO that ends every stage, and the credits that keep the pipeline before it from overflowing.
+//! The output FIFO that ends every stage, and the credits that keep the pipeline before it from overflowing. A deep
+//! one is block RAM with a register behind it, and gives its beats a cycle later.
 
+use crate::pipeline::Stage;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
-/// An output FIFO being built: `m_data`, `m_valid`, `m_ready`.
+/// An output FIFO being built: `m_data`, `m_valid`, `m_ready`, or `m0_data`, ... where there are several.
 pub struct Outlet {
+    /// What the names of its nets end in.
+    suffix: String,
     data: Sig,
     ready: Sig,
     valid: Sig,
+    /// High while the memory holds a beat.
+    held: Sig,
     credit: Sig,
     count: Sig,
     depth: usize,
+    deep: bool,
     /// High while a place is free that no beat in flight has been promised.
     pub free: Sig,
 }
 
 impl Outlet {
-    /// Declares the outgoing stream of `width` bits and its FIFO of `depth` beats.
-    pub fn new(k: &mut Kernel, width: usize, depth: usize) -> Self {
-        let data = k.output("m_data", width);
-        let m_valid = k.output("m_valid", 1);
-        let ready = k.input("m_ready", 1);
+    /// Declares the outgoing stream of `stage` and its FIFO.
+    pub fn new(k: &mut Kernel, stage: &Stage) -> Self {
+        Self::port(k, stage, 0)
+    }
+
+    /// Declares the outgoing stream of output `port` of `stage`, and its FIFO.
+    pub fn port(k: &mut Kernel, stage: &Stage, port: usize) -> Self {
+        let (name, depth) = (stage.output_port(port), stage.depths[port]);
+        let suffix = name["m".len()..].to_string();
+        let data = k.output(&format!("{name}_data"), stage.output.width());
+        let m_valid = k.output(&format!("{name}_valid"), 1);
+        let ready = k.input(&format!("{name}_ready"), 1);
         let bits = bits_for(depth as u64);
-        let credit = k.reg("credit", bits, Some(depth as u64));
+        let credit = k.reg(&format!("credit{suffix}"), bits, Some(depth as u64));
         k.comment(credit, "Output FIFO: places not promised, and beats held.");
-        let count = k.reg("count", bits, Some(0));
-        let free = k.wire("free", credit.any());
-        let valid = k.wire("valid", count.any());
+        let count = k.reg(&format!("count{suffix}"), bits, Some(0));
+        let free = k.wire(&format!("free{suffix}"), credit.any());
+        let held = k.wire(&format!("valid{suffix}"), count.any());
+        let deep = stage.deep(port);
+        let valid = if deep { k.reg(&format!("shown{suffix}"), 1, Some(0)) } else { held };
         k.drive(m_valid, valid);
-        Outlet { data, ready, valid, credit, count, depth, free }
+        Outlet { suffix, data, ready, valid, held, credit, count, depth, deep, free }
     }
 
     /// Ends the stage: `spend` promises a place when an operation issues, `push` brings its beat `data` later.
@@ -39,7 +55,16 @@ impl Outlet {
         data: impl Into<Expr>,
     ) {
         let (spend, push, data) = (spend.into(), push.into(), data.into());
-        let pop = k.wire("pop", self.valid & self.ready);
+        let valid = self.valid;
+        let pop = k.wire(&self.name("pop"), valid & self.ready);
+        // Out of the memory: with the beat, or into the register behind it, where that is free.
+        let read = if self.deep {
+            let read = k.wire(&self.name("read"), self.held & (!valid | self.ready));
+            k.next(valid, None, read | (valid & !self.ready));
+            read
+        } else {
+            pop
+        };
         let same = spend.clone().not() & pop;
         let less = spend & !pop;
         let one = |sig: Sig| lit(1, sig.width());
@@ -48,27 +73,27 @@ impl Outlet {
             when(same, [set(self.credit, self.credit.inc())]),
         ]);
         k.clocked([
-            when(push.clone() & !pop, [set(self.count, self.count.inc())]),
+            when(push.clone() & !read, [set(self.count, self.count.inc())]),
             when(
-                push.clone().not() & pop,
+                push.clone().not() & read,
                 [set(self.count, self.count.sub(one(self.count), self.count.width()))],
             ),
         ]);
         let write_at = self.pointer(k, "fifo_in", &push);
-        let read_at = self.pointer(k, "fifo_out", &pop.expr());
-        let out = k.ram(
-            "fifo",
-            data.width(),
-            self.depth,
-            Style::Auto,
-            Write { enable: push, addr: write_at.into(), data },
-            Read::Async { addr: read_at.into() },
-        );
+        let read_at = self.pointer(k, "fifo_out", &read.expr());
+        let (style, addr) = (if self.deep { Style::Block } else { Style::Auto }, read_at.into());
+        let port = if self.deep { Read::Sync { enable: read.into(), addr } } else { Read::Async { addr } };
+        let write = Write { enable: push, addr: write_at.into(), data };
+        let out = k.ram(&self.name("fifo"), write.data.width(), self.depth, style, write, port);
         k.drive(self.data, out);
     }
 
+    fn name(&self, net: &str) -> String {
+        format!("{net}{}", self.suffix)
+    }
+
     fn pointer(&self, k: &mut Kernel, name: &str, advance: &Expr) -> Sig {
-        let at = k.reg(name, addr_bits(self.depth), Some(0));
+        let at = k.reg(&self.name(name), addr_bits(self.depth), Some(0));
         let next = if self.depth.is_power_of_two() {
             at.inc()
         } else {

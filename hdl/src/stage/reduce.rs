@@ -18,7 +18,7 @@ pub fn module(stage: &Stage, fold: Fold, taps: usize) -> Module {
     );
     let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, from.width());
-    let outlet = Outlet::new(&mut k, to.width(), stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     let tap = Counter::new(&mut k, "tap", taps);
     let last = k.wire("last", tap.last());
     let beat = inlet.take(&mut k, !last | outlet.free);

@@ -9,7 +9,7 @@ use dq_net::layer::Step;
 
 /// The step of `step`, whose accumulators lie in `range`; the channels come in `folds` beats.
 pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module {
-    let (from, to) = (stage.input, stage.output);
+    let from = stage.input;
     let bits = usize::from(step.bits);
     // A function that is loaded may fall.
     let falling = step.dir.contains(&-1) || stage.controlled;
@@ -17,7 +17,7 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     let mut k = Kernel::new(&stage.module_name(), &note(stage, step, falling));
     let mut parameters = Parameters::new(stage.controlled);
     let inlet = Inlet::new(&mut k, from.width());
-    let outlet = Outlet::new(&mut k, to.width(), stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     let beat = inlet.take(&mut k, outlet.free);
     let fold = Counter::new(&mut k, "fold", folds);
     fold.clock(&mut k, beat);

@@ -6,7 +6,7 @@ use crate::rtl::{Expr, Kernel, Module, Read, Style, Value, Write, bits_for, cat,
 
 /// Each beat as `ratio` narrower ones, the low lanes first. Two input beats are held, so it gives a beat every cycle.
 pub fn narrow(stage: &Stage, ratio: usize) -> Module {
-    let (wide, width, depth) = (stage.input.width(), stage.output.width(), stage.depth);
+    let (wide, width, depth) = (stage.input.width(), stage.output.width(), stage.depth());
     let note = format!(
         "Gives each beat of {wide} bits as {ratio} beats of {width} bits, low bits first.\n\
          Latency 1, one output beat a cycle; holds {depth} input beats."
@@ -45,14 +45,14 @@ pub fn narrow(stage: &Stage, ratio: usize) -> Module {
 
 /// `ratio` beats as one, the first in the low lanes.
 pub fn widen(stage: &Stage, ratio: usize) -> Module {
-    let (width, wide, depth) = (stage.input.width(), stage.output.width(), stage.depth);
+    let (width, wide) = (stage.input.width(), stage.output.width());
     let note = format!(
         "Joins {ratio} beats of {width} bits to one of {wide} bits, the first in the low bits.\n\
          Latency 1 from the last of them, one input beat a cycle."
     );
     let mut k = Kernel::new(&stage.module_name(), &note);
     let inlet = Inlet::new(&mut k, width);
-    let outlet = Outlet::new(&mut k, wide, depth);
+    let outlet = Outlet::new(&mut k, stage);
     let part = Counter::new(&mut k, "part", ratio);
     let last = k.wire("last", part.last());
     let beat = inlet.take(&mut k, !last | outlet.free);

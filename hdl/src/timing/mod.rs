@@ -8,9 +8,19 @@
 //! - a window's operation needs its tap written (`H_in[tap] + 1`), and a row of its line buffer is written again no
 //!   earlier than 2 cycles after the operation that released it.
 //!
+//! A stage with several inputs takes a beat of each at once, one with several outputs gives each a beat at once, so
+//! that their conditions join in the same maximum. FIFOs that are too shallow can make a fork and a mix wait for each
+//! other: the recurrence stops, and that is a [`Deadlock`].
+//!
 //! Cycle 0 and stalls are those of [`crate::stalls`].
 
+mod deadlock;
+mod link;
 mod run;
+pub(crate) mod size;
+mod window;
+
+pub use deadlock::Deadlock;
 
 use crate::pipeline::{Kind, Schedule, Stage};
 use crate::stalls::Stalls;
@@ -41,24 +51,33 @@ pub struct StageTiming {
     pub cycles: u64,
     /// Cycles from the issue of an operation to its beat.
     pub latency: u64,
-    /// Beats its FIFO holds.
-    pub depth: usize,
+    /// Beats the FIFO of each output holds.
+    pub depths: Vec<usize>,
 }
 
 /// Frames after which the interval is taken as it is, should it not have settled before.
 const MAX_FRAMES: usize = 24;
 
 /// Latency and interval of `stages` without stalls.
+///
+/// # Panics
+/// If `stages` deadlock, which [`crate::pipeline::stages`] refuses.
 pub fn timing(stages: &[Stage]) -> Timing {
     measure(stages).0
 }
 
-/// [`timing`], and the cycles of the output beats of the frames it took.
-pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
+/// The interval of `stages` without stalls.
+pub(crate) fn interval(stages: &[Stage]) -> Result<u64, Deadlock> {
+    let (_, ends, _) = settle(stages)?;
+    Ok(ends[ends.len() - 1] - ends[ends.len() - 2])
+}
+
+/// Runs frames until they settle: the cycle of the first input beat, of the last beat of each frame, of every beat.
+fn settle(stages: &[Stage]) -> Result<(u64, Vec<u64>, Vec<u64>), Deadlock> {
     let mut run = Run::new(stages, &Stalls::NONE);
     let (mut ends, mut cycles) = (vec![], vec![]);
     while ends.len() < MAX_FRAMES {
-        let frame = run.frame();
+        let frame = run.frame()?;
         ends.push(*frame.last().expect("a frame has beats"));
         cycles.extend(frame);
         // Settled when three frames in a row took equally long.
@@ -69,6 +88,12 @@ pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
             break;
         }
     }
+    Ok((run.first_in, ends, cycles))
+}
+
+/// [`timing`], and the cycles of the output beats of the frames it took.
+pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
+    let (first_in, ends, cycles) = settle(stages).unwrap_or_else(|deadlock| panic!("{deadlock}"));
     let beats = frame_beats(stages);
     let stages: Vec<StageTiming> = stages
         .iter()
@@ -77,12 +102,12 @@ pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
             stage: stage.name.clone(),
             cycles: taken.max(given),
             latency: stage.latency,
-            depth: stage.depth,
+            depths: stage.depths.clone(),
         })
         .collect();
     let busiest = stages.iter().rev().max_by_key(|stage| stage.cycles).expect("a pipeline has stages");
     let timing = Timing {
-        latency: ends[0] - run.first_in,
+        latency: ends[0] - first_in,
         interval: ends[ends.len() - 1] - ends[ends.len() - 2],
         ideal_interval: busiest.cycles,
         bottleneck: busiest.stage.clone(),
@@ -92,25 +117,29 @@ pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
 }
 
 /// The cycle in which each output beat of `frames` frames moves.
+///
+/// # Panics
+/// If `stages` deadlock, which [`crate::pipeline::stages`] refuses.
 pub fn cycles(stages: &[Stage], frames: usize, stalls: &Stalls) -> Vec<u64> {
     let mut run = Run::new(stages, stalls);
-    (0..frames).flat_map(|_| run.frame()).collect()
+    (0..frames).flat_map(|_| run.frame().unwrap_or_else(|deadlock| panic!("{deadlock}"))).collect()
 }
 
-/// Beats that each stage takes and gives for one frame.
+/// Beats that each stage takes (at each input) and gives (at each output) for one frame.
 pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
-    let Kind::Ingress { beats } = stages[0].kind else { panic!("the first stage is the ingress") };
-    let mut beats = beats as u64;
-    stages
-        .iter()
-        .map(|stage| {
-            let taken = beats;
-            beats = match stage.schedule() {
-                Schedule::Map { period, tail } => taken / period as u64 * tail as u64,
-                Schedule::Split { ratio } => taken * ratio as u64,
-                Schedule::Window(window) => window.operations(),
-            };
-            (taken, beats)
-        })
-        .collect()
+    let mut beats: Vec<(u64, u64)> = vec![];
+    for stage in stages {
+        let taken = match (&stage.kind, &stage.sources[..]) {
+            (Kind::Ingress { beats }, _) => *beats as u64,
+            (_, [from, ..]) => beats[from.stage].1,
+            _ => unreachable!("only the ingress reads no stage"),
+        };
+        let given = match stage.schedule() {
+            Schedule::Map { period, tail } => taken / period as u64 * tail as u64,
+            Schedule::Split { ratio } => taken * ratio as u64,
+            Schedule::Window(window) => window.operations(),
+        };
+        beats.push((taken, given));
+    }
+    beats
 }

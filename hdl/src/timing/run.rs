@@ -1,132 +1,181 @@
-//! The recurrence of [`super`], evaluated beat by beat: each link remembers when its last beats moved, as far back as a
-//! FIFO or a line buffer can ask.
+//! The recurrence of [`super`], evaluated: whenever a beat moves, the stages at both ends of its link advance as far as
+//! they can, those nearer to the end of the pipeline first.
 
-use super::frame_beats;
-use crate::pipeline::{Schedule, Stage, Window};
+use super::link::Link;
+use super::window::Progress;
+use super::{Deadlock, deadlock, frame_beats};
+use crate::pipeline::{Schedule, Stage};
 use crate::stalls::Stalls;
-use std::collections::VecDeque;
 
 /// A running evaluation, frame by frame.
 pub struct Run<'a> {
     stages: &'a [Stage],
     stalls: Stalls,
-    /// `links[l]` enters stage l; the last one leaves the circuit.
-    links: Vec<Link>,
-    states: Vec<State>,
-    beats: Vec<(u64, u64)>,
+    /// Link 0 enters the circuit, the last one leaves it.
+    pub(super) links: Vec<Link>,
+    pub(super) nodes: Vec<Node>,
+    /// Stages that may be able to advance: a bit each.
+    ready: Vec<u64>,
+    /// Whether windows advance by whole folds.
+    cruise: bool,
+    /// Beats of a frame that enter and leave the circuit.
+    beats: (u64, u64),
     /// Input beats still to be offered.
     due: u64,
     /// The cycle in which the very first beat moved.
     pub first_in: u64,
 }
 
-/// One link: beats given and not yet moved, and when the last ones moved.
-struct Link {
-    given: VecDeque<u64>,
-    moved: History,
-}
-
-/// The last cycles of a link.
-struct History {
-    ring: Vec<u64>,
-    count: u64,
-    last: u64,
+/// A stage: its links, its neighbours, its progress.
+pub(super) struct Node {
+    pub inputs: Vec<usize>,
+    pub outputs: Vec<usize>,
+    /// Stages to look at again when it has advanced.
+    neighbours: Vec<usize>,
+    state: State,
 }
 
 /// Progress of one stage.
 enum State {
-    Map { phase: usize, given: u64 },
-    Split,
+    Map(Map),
+    Split { ratio: u64 },
     Window(Box<Progress>),
 }
 
-/// Progress of a window.
-struct Progress {
-    window: Window,
-    /// Position of the next operation: output row, column, group × fold × chunk, kernel row, kernel column.
-    at: [usize; 5],
-    frame: u64,
-    issued: u64,
-    last_issue: u64,
-    /// Rows released in all, and the cycle of the operation that did it.
-    released: VecDeque<(u64, u64)>,
+/// Progress of a stage with an operation an input beat.
+pub struct Map {
+    pub period: usize,
+    pub tail: usize,
+    pub phase: usize,
 }
 
 impl<'a> Run<'a> {
     pub fn new(stages: &'a [Stage], stalls: &Stalls) -> Self {
-        let states: Vec<State> = stages
-            .iter()
-            .map(|stage| match stage.schedule() {
-                Schedule::Map { .. } => State::Map { phase: 0, given: 0 },
-                Schedule::Split { .. } => State::Split,
-                Schedule::Window(window) => State::Window(Box::new(Progress {
-                    window,
-                    at: [0; 5],
-                    frame: 0,
-                    issued: 0,
-                    last_issue: 0,
-                    released: VecDeque::from([(0, 0)]),
-                })),
-            })
-            .collect();
-        let keep = |link: usize| {
-            let behind = link.checked_sub(1).map_or(1, |producer| match stages[producer].schedule() {
-                Schedule::Split { ratio } => stages[producer].depth * ratio,
-                _ => stages[producer].depth,
-            });
-            let ahead = stages.get(link).map_or(1, |consumer| match consumer.schedule() {
-                Schedule::Window(w) => (w.ring + 1) * w.map.width * w.pixel_beats(),
-                _ => 1,
-            });
-            (behind + ahead + 1).next_power_of_two()
-        };
-        let link =
-            |l| Link { given: VecDeque::new(), moved: History { ring: vec![0; keep(l)], count: 0, last: 0 } };
-        let links = (0..=stages.len()).map(link).collect();
-        Run { stages, stalls: *stalls, links, states, beats: frame_beats(stages), due: 0, first_in: 0 }
+        let mut links = vec![Link::new(0, 0, 1)];
+        let mut first_link = vec![];
+        for stage in stages {
+            first_link.push(links.len());
+            for port in 0..stage.depths.len() {
+                let at_once = match stage.schedule() {
+                    Schedule::Split { ratio } => ratio,
+                    _ => 1,
+                };
+                links.push(Link::new(stage.depths[port] * at_once, stage.latency_to(port), at_once));
+            }
+        }
+        let mut nodes: Vec<Node> = vec![];
+        for (s, stage) in stages.iter().enumerate() {
+            let inputs: Vec<usize> = match &stage.sources[..] {
+                [] => vec![0],
+                sources => sources.iter().map(|from| first_link[from.stage] + from.port).collect(),
+            };
+            if let Schedule::Window(w) = stage.schedule() {
+                links[inputs[0]].keep((w.ring + 1) * w.map.width * w.pixel_beats());
+            }
+            for from in &stage.sources {
+                nodes[from.stage].neighbours.push(s);
+            }
+            let outputs = (first_link[s]..first_link[s] + stage.depths.len()).collect();
+            let neighbours = stage.sources.iter().map(|from| from.stage).collect();
+            nodes.push(Node { inputs, outputs, neighbours, state: State::new(stage.schedule()) });
+        }
+        let ready = vec![0; nodes.len().div_ceil(64)];
+        let beats = frame_beats(stages);
+        let beats = (beats[0].0, beats.last().expect("a pipeline has stages").1);
+        Run { stages, stalls: *stalls, links, nodes, ready, cruise: true, beats, due: 0, first_in: 0 }
     }
 
     /// Offers one more frame and gives the cycles of its output beats.
-    pub fn frame(&mut self) -> Vec<u64> {
-        self.due += self.beats[0].0;
-        let wanted = self.beats.last().expect("a pipeline has stages").1 as usize;
+    pub fn frame(&mut self) -> Result<Vec<u64>, Deadlock> {
+        let last = self.nodes.len() - 1;
+        self.due += self.beats.0;
+        let wanted = self.beats.1 as usize;
         let mut out = Vec::with_capacity(wanted);
+        self.source();
+        self.sink(&mut out, wanted);
+        self.wake(0);
+        self.wake(last);
         while out.len() < wanted {
-            let mut progress = self.sink(&mut out, wanted);
-            for s in (0..self.stages.len()).rev() {
-                let mut moved = self.advance(s);
-                progress |= moved;
-                // A window and the stage behind it pass most of all beats between them: as many as they can at once.
-                while moved && matches!(self.states[s], State::Window(_)) && self.advance(s + 1) {
-                    moved = self.advance(s);
-                }
+            let Some(s) = self.next() else { return Err(deadlock::find(self.stages, self)) };
+            if !self.advance(s) {
+                continue;
             }
-            progress |= self.source();
-            assert!(progress, "the pipeline is stuck: a stage waits for itself");
+            if s == last && self.sink(&mut out, wanted) {
+                self.wake(last);
+            }
+            if s == 0 && self.source() {
+                self.wake(0);
+            }
         }
-        out
+        Ok(out)
     }
 
-    /// Advances stage `s` as far as what is known allows.
-    fn advance(&mut self, s: usize) -> bool {
-        let (taking, giving) = self.links.split_at_mut(s + 1);
-        let (input, output) = (&mut taking[s], &mut giving[0]);
-        match &mut self.states[s] {
-            State::Map { phase, given } => map(&self.stages[s], input, output, phase, given),
-            State::Split => split(&self.stages[s], input, output),
-            State::Window(state) => state.advance(&self.stages[s], input, output),
+    fn wake(&mut self, s: usize) {
+        self.ready[s / 64] |= 1 << (s % 64);
+    }
+
+    /// The last stage that may be able to advance.
+    fn next(&mut self) -> Option<usize> {
+        let (word, bits) = self.ready.iter_mut().enumerate().rev().find(|(_, bits)| **bits != 0)?;
+        let bit = 63 - bits.leading_zeros() as usize;
+        *bits ^= 1 << bit;
+        Some(64 * word + bit)
+    }
+
+    /// Advances stage `s`, and a window with the stage behind it, as far as what is known allows.
+    fn advance(&mut self, mut s: usize) -> bool {
+        if let Some(before) = s.checked_sub(1)
+            && matches!(self.nodes[before].state, State::Window(_))
+        {
+            s = before;
         }
+        let progress = if let State::Window(_) = self.nodes[s].state {
+            let [window, behind] = self.nodes.get_disjoint_mut([s, s + 1]).expect("two stages");
+            let at = [window.inputs[0], window.outputs[0], behind.outputs[0]];
+            let [input, between, output] = self.links.get_disjoint_mut(at).expect("three links");
+            let (State::Window(state), State::Map(map)) = (&mut window.state, &mut behind.state) else {
+                unreachable!("a map reads the windows")
+            };
+            state.advance(map, input, between, output, self.cruise)
+        } else {
+            let Node { inputs, outputs, state, .. } = &mut self.nodes[s];
+            match (state, &inputs[..], &outputs[..]) {
+                (State::Map(_), [_, _, ..], _) | (State::Map(_), _, [_, _, ..]) => {
+                    join(&mut self.links, inputs, outputs)
+                }
+                (state, &[input], &[output]) => {
+                    let [input, output] = self.links.get_disjoint_mut([input, output]).expect("two links");
+                    match state {
+                        State::Map(map) => map.advance(input, output),
+                        State::Split { ratio } => split(input, output, *ratio),
+                        State::Window(_) => unreachable!("advanced above"),
+                    }
+                }
+                _ => unreachable!("a stage has links"),
+            }
+        };
+        if progress {
+            for i in 0..self.nodes[s].neighbours.len() {
+                self.wake(self.nodes[s].neighbours[i]);
+            }
+            if let State::Window(_) = self.nodes[s].state {
+                for i in 0..self.nodes[s + 1].neighbours.len() {
+                    self.wake(self.nodes[s + 1].neighbours[i]);
+                }
+            }
+        }
+        progress
     }
 
     /// Offers the next beat once the one before it has moved.
     fn source(&mut self) -> bool {
         let link = &mut self.links[0];
-        if self.due == 0 || !link.given.is_empty() {
+        if self.due == 0 || link.front().is_some() {
             return false;
         }
-        let cycle = self.stalls.source.first_open(link.moved.earliest(0));
-        link.given.push_back(cycle);
-        if link.moved.count == 0 {
+        let cycle = self.stalls.source.first_open(link.next);
+        link.give(cycle);
+        if link.given == 1 {
             self.first_in = cycle; // an idle ingress takes it at once
         }
         self.due -= 1;
@@ -137,9 +186,9 @@ impl<'a> Run<'a> {
         let link = self.links.last_mut().expect("a pipeline has links");
         let before = out.len();
         while out.len() < wanted
-            && let Some(&given) = link.given.front()
+            && let Some(cycle) = link.front()
         {
-            let cycle = self.stalls.sink.first_open(link.moved.earliest(given));
+            let cycle = self.stalls.sink.first_open(cycle);
             link.take(cycle);
             out.push(cycle);
         }
@@ -147,150 +196,56 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Link {
-    /// The beat in front moves in `cycle`.
-    fn take(&mut self, cycle: u64) {
-        self.given.pop_front();
-        let History { ring, count, last } = &mut self.moved;
-        let mask = ring.len() as u64 - 1;
-        ring[(*count & mask) as usize] = cycle;
-        *count += 1;
-        *last = cycle;
-    }
-}
-
-impl History {
-    /// No earlier than `cycle`, and after the beat before.
-    fn earliest(&self, cycle: u64) -> u64 {
-        if self.count == 0 { cycle } else { cycle.max(self.last + 1) }
-    }
-
-    /// The cycle of beat `index`, if it has moved.
-    fn get(&self, index: u64) -> Option<u64> {
-        assert!(index + self.ring.len() as u64 >= self.count, "a cycle that was forgotten");
-        (index < self.count).then(|| self.ring[(index & (self.ring.len() as u64 - 1)) as usize])
-    }
-
-    /// The first cycle in which the place of beat `index − depth` can be used again; none if not known yet.
-    fn place(&self, index: u64, depth: u64) -> Option<u64> {
-        if index < depth { Some(0) } else { self.get(index - depth).map(|cycle| cycle + 1) }
-    }
-}
-
-fn map(stage: &Stage, input: &mut Link, output: &mut Link, phase: &mut usize, count: &mut u64) -> bool {
-    let Schedule::Map { period, tail } = stage.schedule() else { unreachable!("a map") };
-    let mut progress = false;
-    while let Some(&given) = input.given.front() {
-        let produces = *phase >= period - tail;
-        let mut cycle = input.moved.earliest(given);
-        if produces {
-            let Some(place) = output.moved.place(*count, stage.depth as u64) else { break };
-            cycle = cycle.max(place);
+impl State {
+    fn new(schedule: Schedule) -> Self {
+        match schedule {
+            Schedule::Map { period, tail } => State::Map(Map { period, tail, phase: 0 }),
+            Schedule::Split { ratio } => State::Split { ratio: ratio as u64 },
+            Schedule::Window(window) => State::Window(Box::new(Progress::new(window))),
         }
-        input.take(cycle);
-        *phase = if *phase + 1 == period { 0 } else { *phase + 1 };
-        if produces {
-            output.given.push_back(cycle + stage.latency);
-            *count += 1;
-        }
-        progress = true;
     }
-    progress
 }
 
-fn split(stage: &Stage, input: &mut Link, output: &mut Link) -> bool {
-    let Schedule::Split { ratio } = stage.schedule() else { unreachable!("a split") };
-    let (ratio, depth) = (ratio as u64, stage.depth as u64);
-    let mut progress = false;
-    while let Some(&given) = input.given.front() {
-        // An input beat's place is free once the last of its parts has left.
-        let last_part = (input.moved.count + 1) * ratio - 1;
-        let Some(place) = output.moved.place(last_part, depth * ratio) else { break };
-        let cycle = input.moved.earliest(given).max(place);
-        input.take(cycle);
-        for _ in 0..ratio {
-            output.given.push_back(cycle + stage.latency);
-        }
-        progress = true;
-    }
-    progress
-}
-
-impl Progress {
-    fn advance(&mut self, stage: &Stage, input: &mut Link, output: &mut Link) -> bool {
-        let taken = self.take(input);
-        let issued = self.issue(stage, input, output);
-        taken || issued
-    }
-
-    /// Takes input beats into rows that are free.
-    fn take(&mut self, input: &mut Link) -> bool {
-        let row_beats = (self.window.map.width * self.window.pixel_beats()) as u64;
-        let mut progress = false;
-        while let Some(&given) = input.given.front() {
-            let (row, column) = (input.moved.count / row_beats, input.moved.count % row_beats);
-            let mut cycle = input.moved.earliest(given);
-            if column == 0 && row >= self.window.ring as u64 {
-                let needed = row + 1 - self.window.ring as u64;
-                while self.released.len() > 1 && self.released[0].0 < needed {
-                    self.released.pop_front();
-                }
-                if self.released[0].0 < needed {
-                    break;
-                }
-                cycle = cycle.max(self.released[0].1 + 2);
+impl Map {
+    /// Takes beats and gives what they produce.
+    pub fn advance(&mut self, input: &mut Link, output: &mut Link) -> bool {
+        let before = input.moved;
+        while let Some(mut cycle) = input.front() {
+            let produces = self.phase >= self.period - self.tail;
+            if produces {
+                let Some(place) = output.places(1) else { break };
+                cycle = cycle.max(place);
             }
             input.take(cycle);
-            progress = true;
+            self.phase = if self.phase + 1 == self.period { 0 } else { self.phase + 1 };
+            if produces {
+                output.give(cycle);
+            }
         }
-        progress
+        input.moved > before
     }
+}
 
-    /// Issues operations whose tap is written.
-    fn issue(&mut self, stage: &Stage, input: &Link, output: &mut Link) -> bool {
-        let w = self.window;
-        let frame_beats = (w.map.height * w.map.width * w.pixel_beats()) as u64;
-        let sizes =
-            [w.output[0], w.output[1], w.groups * w.folds * w.chunks, w.rows.kernel, w.columns.kernel];
-        let mut progress = false;
-        while let Some(place) = output.moved.place(self.issued, stage.depth as u64) {
-            let mut cycle = if self.issued == 0 { place } else { place.max(self.last_issue + 1) };
-            let [oy, ox, replay, ky, kx] = self.at;
-            // From the innermost loop outwards, so that most operations end at the first comparison.
-            let pixel_ends = kx + 1 == sizes[4] && ky + 1 == sizes[3] && replay + 1 == sizes[2];
-            let row_ends = pixel_ends && ox + 1 == sizes[1];
-            let last = row_ends && oy + 1 == sizes[0];
-            let needed = if last {
-                Some(frame_beats - 1)
-            } else {
-                let tap = w.rows.tap(oy, ky, w.map.height).zip(w.columns.tap(ox, kx, w.map.width));
-                tap.map(|(y, x)| ((y * w.map.width + x + 1) * w.pixel_beats()) as u64 - 1)
-            };
-            if let Some(beat) = needed {
-                let Some(written) = input.moved.get(self.frame * frame_beats + beat) else { break };
-                cycle = cycle.max(written + 1);
-            }
-            output.given.push_back(cycle + stage.latency);
-            (self.issued, self.last_issue) = (self.issued + 1, cycle);
-            progress = true;
-            if last {
-                self.frame += 1;
-                self.released.push_back((self.frame * w.map.height as u64, cycle));
-                self.at = [0; 5];
-                continue;
-            }
-            if row_ends {
-                let row = ((oy + 1) * w.rows.stride).saturating_sub(w.rows.before) as u64;
-                self.released.push_back((self.frame * w.map.height as u64 + row, cycle));
-            }
-            for d in (0..5).rev() {
-                self.at[d] += 1;
-                if self.at[d] < sizes[d] {
-                    break;
-                }
-                self.at[d] = 0;
-            }
-        }
-        progress
+/// A map of one operation a beat over several links: every input moves at once, every output gets a beat.
+fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize]) -> bool {
+    let mut progress = false;
+    loop {
+        let given = inputs.iter().map(|&l| links[l].front());
+        let cycles = given.chain(outputs.iter().map(|&l| links[l].places(1)));
+        let Some(cycle) = cycles.reduce(|a, b| Some(a?.max(b?))).flatten() else { return progress };
+        inputs.iter().for_each(|&l| links[l].take(cycle));
+        outputs.iter().for_each(|&l| links[l].give(cycle));
+        progress = true;
     }
+}
+
+/// Gives each beat as `ratio`. Its place is free again once the last of its parts has left.
+fn split(input: &mut Link, output: &mut Link, ratio: u64) -> bool {
+    let before = input.moved;
+    while let (Some(cycle), Some(place)) = (input.front(), output.places(ratio)) {
+        let cycle = cycle.max(place);
+        input.take(cycle);
+        (0..ratio).for_each(|_| output.give(cycle));
+    }
+    input.moved > before
 }

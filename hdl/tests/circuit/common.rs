@@ -20,7 +20,7 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
         let (pe, simd) = (one_of(limits.outputs), one_of(limits.inputs));
         let fifo = (one_of(6) == 3).then_some(2 + one_of(12));
         let memory = [Memory::Auto, Memory::Block, Memory::Distributed][one_of(4) % 3];
-        Some(NodePlan { node: network.nodes()[i].name.clone(), pe, simd, memory, fifo })
+        Some(NodePlan { node: network.nodes()[i].name.clone(), pe, simd, memory, fifo, forks: vec![] })
     });
     let nodes = nodes.collect();
     let output = if seed.is_multiple_of(3) { Output::Label } else { Output::Scores };

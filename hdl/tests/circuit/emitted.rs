@@ -12,16 +12,21 @@ use dq_net::{Network, Node};
 use std::path::Path;
 use std::process::Command;
 
-/// Networks that together have every bit width and odd channel counts.
+/// Networks that together have every bit width and odd channel counts; chains and graphs.
 fn networks() -> Vec<Network> {
     let widths = [1, 2, 3, 4, 8];
-    let options =
-        |bits| Options { weight_bits: Some(bits), level_bits: Some(bits), max_side: 6, ..Options::default() };
-    let wide = Options { max_channels: 13, max_side: 4, ..Options::default() };
-    let narrow = widths
-        .iter()
-        .flat_map(|&bits| (0..2).map(move |i| random::network(u64::from(bits) * 100 + i, &options(bits))));
-    narrow.chain((7..10).map(|seed| random::network(seed, &wide))).collect()
+    let options = |bits, residuals| Options {
+        weight_bits: Some(bits),
+        level_bits: Some(bits),
+        max_side: 6,
+        residuals,
+        ..Options::default()
+    };
+    let wide = |residuals| Options { max_channels: 13, max_side: 4, residuals, ..Options::default() };
+    let narrow = widths.iter().flat_map(|&bits| {
+        (0..2).map(move |i| random::network(u64::from(bits) * 100 + i, &options(bits, i == 1)))
+    });
+    narrow.chain((7..10).map(|seed| random::network(seed, &wide(seed % 2 == 0)))).collect()
 }
 
 fn design(network: &Network, seed: u64) -> (Design, Emission) {
@@ -69,6 +74,33 @@ fn verilator_gives_the_same_words_and_cycles() {
             assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}, {stalls:?}");
             assert!(!outcome.error);
         }
+    }
+}
+
+/// Random networks, plans and stalls through netlist and Verilator. The long suite, some minutes:
+/// `DQ_CASES=300 cargo test --release -p dq-hdl --test circuit both_simulators`; DQ_SEED is the first seed.
+#[test]
+fn random_networks_agree_in_both_simulators() {
+    let Some(_) = tools::require("verilator") else { return };
+    let number =
+        |name: &str, default| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(default);
+    let (from, count): (u64, u64) = (number("DQ_SEED", 1000), number("DQ_CASES", 16));
+    let cache = tempfile::tempdir().unwrap();
+    for seed in from..from + count {
+        let options = Options { max_side: 6, residuals: seed % 2 == 0, ..Options::default() };
+        let network = random::network(seed, &options);
+        let (design, emission) = design(&network, seed);
+        let stalls = Stalls::random(seed);
+        let frames = common::frames(&network, 4, seed);
+        let expected = design.expected(frames.view(), &stalls);
+        let outcome = netlist::run(&design, frames.view(), &stalls).unwrap();
+        assert_eq!(outcome.beats, expected, "netlist, seed {seed}");
+        let folder = cache.path().join(seed.to_string());
+        let outcome =
+            Simulator::build(&emission, &folder).unwrap().run(&design, frames.view(), &stalls).unwrap();
+        assert_eq!(outcome.beats, expected, "Verilator, seed {seed}");
+        assert!(!outcome.error, "seed {seed}");
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }
 

@@ -48,8 +48,14 @@ fn tiny() -> Network {
 
 #[test]
 fn the_files_of_a_tiny_network() {
-    let entry =
-        |node: &str, pe, simd| NodePlan { node: node.into(), pe, simd, memory: Memory::Auto, fifo: None };
+    let entry = |node: &str, pe, simd| NodePlan {
+        node: node.into(),
+        pe,
+        simd,
+        memory: Memory::Auto,
+        fifo: None,
+        forks: vec![],
+    };
     let nodes = vec![entry("conv", 2, 2), entry("pool", 1, 2), entry("head", 1, 2)];
     let plan =
         Plan { version: PLAN_VERSION, output: Output::Label, clock_mhz: 100, control: Control::None, nodes };

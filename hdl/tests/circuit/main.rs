@@ -5,6 +5,7 @@ mod common;
 mod control;
 mod emitted;
 mod golden;
+mod graph;
 mod netlist;
 mod stream;
 mod synthesis;

@@ -19,7 +19,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot) -> Module {
     let flags = ["spend", "dot_valid", "dot_first", "dot_last"].map(|name| k.input(name, 1));
     let [spend, valid, first, last] = flags;
     let room = k.output("room", 1);
-    let outlet = Outlet::new(&mut k, stage.output.width(), stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     k.drive(room, outlet.free);
     let mut now = [valid, first, last];
     for d in 1..=delay {

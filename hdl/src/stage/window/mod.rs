@@ -14,7 +14,7 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
     let width = stage.input.width();
     let mut k = Kernel::new(&stage.module_name(), &note(stage, w));
     let inlet = Inlet::new(&mut k, width);
-    let outlet = Outlet::new(&mut k, width, stage.depth);
+    let outlet = Outlet::new(&mut k, stage);
     let store = Store::new(&mut k, &inlet, w);
     let scan = Scan::new(&mut k, w);
 

@@ -1,0 +1,110 @@
+//! The 2 x 2 median, lower of the two middle values: a line buffer of one row, and the column before.
+
+use super::{Counter, Inlet, delayed, outlet::Outlet};
+use crate::pipeline::Stage;
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Style, Value, Write, lanes};
+
+/// Cycles from a beat to its own.
+pub const LATENCY: u64 = 5;
+
+/// The median over maps of `width` pixels a row and `height` rows, a pixel in `chunks` beats.
+pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Module {
+    let lanes_in = stage.input;
+    let note = format!(
+        "Median of 2 x 2 pixels, the lower of the two middle values: rows y - 1, y and columns x - 1, x, the border\n\
+         replicated; maps of {height} rows x {width} columns, a pixel in {chunks} beats of {} lanes of {} bits.\n\
+         Latency {LATENCY}, one beat a cycle.",
+        lanes_in.count, lanes_in.bits
+    );
+    let mut k = Kernel::new(&stage.module_name(), &note);
+    let inlet = Inlet::new(&mut k, lanes_in.width());
+    let outlet = Outlet::new(&mut k, stage);
+    let beat = inlet.take(&mut k, outlet.free);
+    let [row, column, chunk] = [("row", height), ("column", width), ("chunk", chunks)]
+        .map(|(name, count)| Counter::new(&mut k, name, count));
+    chunk.clock(&mut k, beat);
+    // What a map of one row or column has no use for is not there.
+    if height * width > 1 {
+        let pixel_end = k.wire("pixel_end", beat & chunk.last());
+        column.clock(&mut k, pixel_end);
+        if height > 1 {
+            let row_ends = k.wire("row_ends", pixel_end & column.last());
+            row.clock(&mut k, row_ends);
+        }
+    }
+
+    // The pixel above comes from the line buffer a cycle later; the pixel itself is written behind it, so that no word
+    // is read and written in one cycle.
+    let here = register(&mut k, "here", inlet.data.expr());
+    let first_row = register(&mut k, "first_row", row.first());
+    let first_column = register(&mut k, "first_column", column.first());
+    let valid = delayed(&mut k, "valid_read", beat, 1);
+    let words = width * chunks;
+    let line = if words == 1 {
+        let line = k.reg("line", lanes_in.width(), None);
+        k.next(line, Some(valid.into()), here);
+        line
+    } else {
+        let place = Counter::new(&mut k, "place", words);
+        place.clock(&mut k, beat);
+        let written = register(&mut k, "write_at", place.value());
+        let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
+        let read = Read::Sync { enable: beat.into(), addr: place.value() };
+        k.ram("lines", lanes_in.width(), words, super::style(stage.memory), write, read)
+    };
+    let above = k.wire("above", first_row.mux(here, line));
+
+    // The column's two pixels in order, lane by lane: low, then high.
+    let mut sorted = vec![];
+    for lane in 0..lanes_in.count {
+        let (a, b) = (here.lane(lane, lanes_in.bits), above.lane(lane, lanes_in.bits));
+        sorted.extend(order(&mut k, &format!("pair{lane}"), a, b));
+    }
+    let pair = register(&mut k, "pair", lanes(sorted));
+    let first_column = register(&mut k, "first_column_paired", first_column.expr());
+    let valid = delayed(&mut k, "valid_paired", valid, 1);
+    let before = if chunks == 1 {
+        let before = k.reg("before", pair.width(), None);
+        k.next(before, Some(valid.into()), pair);
+        before.expr()
+    } else {
+        let at = Counter::new(&mut k, "pair_at", chunks);
+        at.clock(&mut k, valid);
+        let write = Write { enable: valid.into(), addr: at.value(), data: pair.into() };
+        let read = Read::Async { addr: at.value() };
+        k.ram("befores", pair.width(), chunks, Style::Auto, write, read).expr()
+    };
+    let left = k.wire("left", first_column.mux(pair, before));
+
+    // Second smallest of two ordered pairs: the least of the larger low one and of both high ones.
+    let mut candidates: Vec<Expr> = vec![];
+    for lane in 0..lanes_in.count {
+        let value = |of: Sig, i: usize| of.lane(2 * lane + i, lanes_in.bits);
+        let low = order(&mut k, &format!("low{lane}"), value(pair, 0), value(left, 0));
+        let high = order(&mut k, &format!("high{lane}"), value(pair, 1), value(left, 1));
+        candidates.extend([low[1].clone(), high[0].clone()]);
+    }
+    let candidates = register(&mut k, "candidates", lanes(candidates));
+    let medians: Vec<Expr> = (0..lanes_in.count)
+        .map(|lane| {
+            let value = |i: usize| candidates.lane(2 * lane + i, lanes_in.bits);
+            order(&mut k, &format!("middle{lane}"), value(0), value(1))[0].clone()
+        })
+        .collect();
+    let medians = register(&mut k, "medians", lanes(medians));
+    let push = delayed(&mut k, "push", valid, 2);
+    outlet.finish(&mut k, beat, push, medians);
+    k.build()
+}
+
+fn register(k: &mut Kernel, name: &str, value: Expr) -> Sig {
+    let reg = k.reg(name, value.width(), None);
+    k.next(reg, None, value);
+    reg
+}
+
+/// The smaller and the larger of two unsigned values.
+fn order(k: &mut Kernel, name: &str, a: Expr, b: Expr) -> [Expr; 2] {
+    let swap = k.wire(name, (&a).gt(&b));
+    [swap.mux(&b, &a), swap.mux(&a, &b)]
+}

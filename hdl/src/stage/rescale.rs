@@ -1,0 +1,160 @@
+//! An affine function a channel, of an accumulator into the residual stream. Where a lane has one channel, its factor is
+//! a constant and the product a sum of few terms; else factor and addend come from a ROM, and the product is a sum of
+//! partial products.
+
+use super::sum::{self, Term};
+use super::{Counter, Inlet, delayed, outlet::Outlet, rom_words, style};
+use crate::pipeline::{Lanes, Stage};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, lanes};
+use dq_net::Range;
+use dq_net::layer::Rescale;
+
+/// Terms of the sum of a lane of `from`, at most; the channels come in `folds` beats.
+pub fn terms(rescale: &Rescale, from: Lanes, folds: usize) -> usize {
+    match folds {
+        1 => {
+            let terms = |(&mul, &add)| constant_terms(mul, add);
+            rescale.mul.iter().zip(&rescale.add).map(terms).max().expect("a channel")
+        }
+        _ => Product::new(rescale, from).rows + 1,
+    }
+}
+
+/// Cycles from a beat to its own, for sums of `terms` terms: a register more behind the ROM.
+pub fn latency(terms: usize, folds: usize) -> u64 {
+    sum::levels(terms) as u64 + 1 + u64::from(folds > 1)
+}
+
+/// Terms of a channel's sum. The addend is one where it is not 0, or where no digit of the factor is positive.
+fn constant_terms(mul: i32, add: i64) -> usize {
+    sum::digits(mul.into()).len() + usize::from(add != 0 || mul <= 0)
+}
+
+/// The rescaling of values within `range`; the channels come in `folds` beats.
+pub fn module(stage: &Stage, folds: usize, rescale: &Rescale, range: Range) -> Module {
+    let levels = sum::levels(terms(rescale, stage.input, folds));
+    let (from, to) = (stage.input, stage.output);
+    let note = format!(
+        "Rescale: clip((x mul[c] + add[c]) >> {}) to {} bits, signed; {} lanes of {} bits in, {} out;\n\
+         the channels come in {folds} beats. Latency {}, one beat a cycle.",
+        rescale.shift, rescale.bits, from.count, from.bits, to.bits, stage.latency
+    );
+    let mut k = Kernel::new(&stage.module_name(), &note);
+    let inlet = Inlet::new(&mut k, from.width());
+    let outlet = Outlet::new(&mut k, stage);
+    let beat = inlet.take(&mut k, outlet.free);
+    let (results, push) = if folds == 1 {
+        let lane = |lane| constant(&mut k, lane, rescale, inlet.data.lane(lane, from.bits), range, levels);
+        let totals: Vec<(Sig, Range)> = (0..from.count).map(lane).collect();
+        (totals, delayed(&mut k, "push", beat, levels))
+    } else {
+        let product = Product::new(rescale, from);
+        let fold = Counter::new(&mut k, "fold", folds);
+        fold.clock(&mut k, beat);
+        let totals = product.sums(&mut k, stage, rescale, inlet.data, range, beat, fold.value());
+        (totals, delayed(&mut k, "push", beat, levels + 1))
+    };
+    let clip =
+        |(total, exact)| sum::clip(&mut k, total, exact, rescale.shift.into(), rescale.bits.into(), to.bits);
+    let results: Vec<Expr> = results.into_iter().map(clip).collect();
+    outlet.finish(&mut k, beat, push, lanes(results));
+    k.build()
+}
+
+/// A lane of one channel: its sum, and the range in which it lies.
+fn constant(
+    k: &mut Kernel,
+    lane: usize,
+    rescale: &Rescale,
+    x: Expr,
+    range: Range,
+    levels: usize,
+) -> (Sig, Range) {
+    let (mul, add) = (rescale.mul[lane], rescale.add[lane]);
+    if mul == 0 {
+        k.unused(&x);
+    }
+    let mut terms = Term::product(x, range, mul.into());
+    if terms.len() < constant_terms(mul, add) {
+        terms.push(Term::constant(add));
+    }
+    let exact = exact(range, mul, add);
+    (sum::sum(k, &format!("lane{lane}"), terms, levels, exact), exact)
+}
+
+fn exact(range: Range, mul: i32, add: i64) -> Range {
+    let ends = [range.lo, range.hi].map(|x| x * i64::from(mul) + add);
+    Range::new(ends[0].min(ends[1]), ends[0].max(ends[1]))
+}
+
+/// The product of a value and a factor from a ROM: one is taken apart into bits, each a partial product of the other.
+struct Product {
+    mul: Range,
+    add: Range,
+    /// Whether the factor is taken apart, else the value.
+    by_factor: bool,
+    /// Bits of what is taken apart.
+    rows: usize,
+}
+
+impl Product {
+    fn new(rescale: &Rescale, from: Lanes) -> Self {
+        let hull = |values: &mut dyn Iterator<Item = i64>| {
+            values.map(|v| Range::new(v, v)).reduce(Range::hull).expect("a channel")
+        };
+        let mul = hull(&mut rescale.mul.iter().map(|&mul| mul.into()));
+        let add = hull(&mut rescale.add.iter().copied());
+        let by_factor = mul.bits() as usize <= from.bits;
+        Product { mul, add, by_factor, rows: from.bits.min(mul.bits() as usize) }
+    }
+
+    /// Each lane's sum, and the range in which it lies.
+    #[expect(clippy::too_many_arguments, reason = "the beat, its channel and what they mean")]
+    fn sums(
+        &self,
+        k: &mut Kernel,
+        stage: &Stage,
+        rescale: &Rescale,
+        x: Sig,
+        range: Range,
+        beat: Sig,
+        fold: Expr,
+    ) -> Vec<(Sig, Range)> {
+        let (from, name) = (stage.input, &stage.name);
+        let (mul_bits, add_bits) = (self.mul.bits() as usize, self.add.bits() as usize);
+        let lane_bits = mul_bits + add_bits;
+        let word = |beat: usize| {
+            let channels = beat * from.count..(beat + 1) * from.count;
+            let fields = |c: usize| [(rescale.mul[c].into(), mul_bits), (rescale.add[c], add_bits)];
+            channels.flat_map(fields).collect()
+        };
+        let data = rom_words(from.count * lane_bits, (0..rescale.mul.len() / from.count).map(word));
+        let read = Read::Sync { enable: beat.into(), addr: fold };
+        let style = style(stage.memory);
+        let file = format!("{name}_factors.mem");
+        let factors = k.rom("factors", from.count * lane_bits, data, style, read, &file);
+        let value = k.reg("value", x.width(), None);
+        k.next(value, Some(beat.into()), x);
+        let channels = rescale.mul.iter().zip(&rescale.add);
+        let exact =
+            channels.map(|(&mul, &add)| exact(range, mul, add)).reduce(Range::hull).expect("a channel");
+        let sums = (0..from.count).map(|lane| {
+            let word = factors.lane(lane, lane_bits);
+            let (mul, x) = (word.clone().slice(0, mul_bits), value.lane(lane, from.bits));
+            let (bits, kept) =
+                if self.by_factor { ((mul, self.mul), (x, range)) } else { ((x, range), (mul, self.mul)) };
+            let mut terms: Vec<Term> = (0..self.rows)
+                .map(|row| {
+                    let part = (&kept.0).and((&bits.0).bit(row).repeat(kept.0.width()));
+                    let value = k.wire(&format!("part{lane}_{row}"), part).expr();
+                    let negative = bits.1.signed() && row + 1 == self.rows;
+                    Term { value, range: kept.1.hull(Range::new(0, 0)), shift: row, negative }
+                })
+                .collect();
+            let addend = word.slice(mul_bits, add_bits);
+            terms.push(Term { value: addend, range: self.add, shift: 0, negative: false });
+            (sum::sum(k, &format!("lane{lane}"), terms, sum::levels(self.rows + 1), exact), exact)
+        });
+        sums.collect()
+    }
+}

@@ -1,0 +1,202 @@
+//! A window and the stage behind it, which pass most of all beats between them. Beat by beat where one of them waits;
+//! in one step over all operations of a fold that follow each other cycle by cycle, which changes nothing else.
+
+use super::link::Link;
+use super::run::Map;
+use crate::pipeline::Window;
+use std::collections::VecDeque;
+
+/// Progress of a window.
+pub struct Progress {
+    window: Window,
+    /// Operations of an output pixel, and taps of a window.
+    operations: u64,
+    taps: u64,
+    /// Position of the next operation: output row, column, operation of the pixel, tap.
+    row: usize,
+    column: usize,
+    operation: u64,
+    tap: u64,
+    frame: u64,
+    last_issue: u64,
+    /// Rows released in all, and the cycle of the operation that did it.
+    released: VecDeque<(u64, u64)>,
+}
+
+impl Progress {
+    pub fn new(window: Window) -> Self {
+        let operations = (window.groups * window.folds * window.chunks * window.taps()) as u64;
+        Progress {
+            window,
+            operations,
+            taps: window.taps() as u64,
+            row: 0,
+            column: 0,
+            operation: 0,
+            tap: 0,
+            frame: 0,
+            last_issue: 0,
+            released: VecDeque::from([(0, 0)]),
+        }
+    }
+
+    /// Advances the window and the stage behind it as far as what is known allows; beat by beat only, unless `cruise`.
+    pub fn advance(
+        &mut self,
+        map: &mut Map,
+        input: &mut Link,
+        between: &mut Link,
+        output: &mut Link,
+        cruise: bool,
+    ) -> bool {
+        let mut progress = false;
+        loop {
+            let mut moved = self.take(input);
+            moved |= cruise && self.cruise(map, input, between, output);
+            moved |= self.issue(input, between);
+            moved |= map.advance(between, output);
+            if !moved {
+                return progress;
+            }
+            progress = true;
+        }
+    }
+
+    /// Takes input beats into rows that are free.
+    fn take(&mut self, input: &mut Link) -> bool {
+        let row_beats = (self.window.map.width * self.window.pixel_beats()) as u64;
+        let before = input.moved;
+        while let Some(mut cycle) = input.front() {
+            let row = input.moved / row_beats;
+            if row >= self.window.ring as u64 && input.moved.is_multiple_of(row_beats) {
+                let needed = row + 1 - self.window.ring as u64;
+                while self.released.len() > 1 && self.released[0].0 < needed {
+                    self.released.pop_front();
+                }
+                if self.released[0].0 < needed {
+                    break;
+                }
+                cycle = cycle.max(self.released[0].1 + 2);
+            }
+            input.take(cycle);
+        }
+        input.moved > before
+    }
+
+    /// Issues operations whose tap is written.
+    fn issue(&mut self, input: &Link, output: &mut Link) -> bool {
+        let w = self.window;
+        let before = output.given;
+        while let Some(place) = output.places(1) {
+            let mut cycle = if output.given == 0 { place } else { place.max(self.last_issue + 1) };
+            let (ky, kx) = (self.tap as usize / w.columns.kernel, self.tap as usize % w.columns.kernel);
+            let needed = if self.is_last() {
+                Some(w.map.height * w.map.width)
+            } else {
+                let tap =
+                    w.rows.tap(self.row, ky, w.map.height).zip(w.columns.tap(self.column, kx, w.map.width));
+                tap.map(|(y, x)| y * w.map.width + x + 1)
+            };
+            if let Some(pixels) = needed {
+                let Some(written) = self.written(input, pixels) else { break };
+                cycle = cycle.max(written + 1);
+            }
+            output.give(cycle);
+            self.step(1, cycle);
+        }
+        output.given > before
+    }
+
+    /// Issues and passes on operations that follow each other cycle by cycle, as long as nothing waits.
+    ///
+    /// With the last moves between the two a cycle apart, as many as the FIFO has places, and the last one at least
+    /// `latency` and less than `depth` cycles after its operation, the next operation finds its place and its beat
+    /// finds the one before gone, so that both come a cycle after the last ones; and so on.
+    fn cruise(&mut self, map: &mut Map, input: &Link, between: &mut Link, output: &mut Link) -> bool {
+        let depth = between.depth;
+        if between.given != between.moved || between.moved < depth || map.tail != 1 {
+            return false;
+        }
+        let (mut issue, mut moved) = (self.last_issue, between.next - 1);
+        let steady = between.when(between.moved - depth) == Some(moved + 1 - depth);
+        if !steady || !(between.latency..depth).contains(&(moved - issue)) {
+            return false;
+        }
+        let mut beats = 0;
+        loop {
+            // Behind the first window of a pixel all its taps are written.
+            if self.operation < self.taps && self.newest(input).is_none_or(|written| written > issue) {
+                break;
+            }
+            // To the end of the fold; its last operation needs a place, that of a frame the whole frame.
+            let rest = (map.period - map.phase) as u64;
+            let frame_ends = self.operation + rest == self.operations
+                && self.column + 1 == self.window.output[1]
+                && self.row + 1 == self.window.output[0];
+            let ends = !frame_ends && output.places(1).is_some_and(|place| place <= moved + rest);
+            let run = if ends { rest } else { rest - 1 };
+            (issue, moved, beats) = (issue + run, moved + run, beats + run);
+            self.step(run, issue);
+            map.phase += run as usize;
+            if !ends {
+                break;
+            }
+            map.phase = 0;
+            output.give(moved);
+        }
+        if beats > 0 {
+            between.pass(beats, moved);
+        }
+        beats > 0
+    }
+
+    /// When the first `pixels` pixels of the frame were all written, if they are.
+    fn written(&self, input: &Link, pixels: usize) -> Option<u64> {
+        let w = &self.window;
+        let frame = self.frame * (w.map.height * w.map.width) as u64;
+        input.when((frame + pixels as u64) * w.pixel_beats() as u64 - 1)
+    }
+
+    /// When the last tap of the present window was written, if it is.
+    fn newest(&self, input: &Link) -> Option<u64> {
+        let w = &self.window;
+        let last = |axis: dq_net::layer::window::Axis, at: usize, size: usize| {
+            (at * axis.stride + axis.kernel - 1 - axis.before).min(size - 1)
+        };
+        let (y, x) = (last(w.rows, self.row, w.map.height), last(w.columns, self.column, w.map.width));
+        self.written(input, y * w.map.width + x + 1)
+    }
+
+    /// Whether the next operation is the last one of a frame.
+    fn is_last(&self) -> bool {
+        self.operation + 1 == self.operations
+            && self.column + 1 == self.window.output[1]
+            && self.row + 1 == self.window.output[0]
+    }
+
+    /// Past `count` operations of one pixel, the last one issued in `cycle`.
+    fn step(&mut self, count: u64, cycle: u64) {
+        self.last_issue = cycle;
+        self.operation += count;
+        self.tap = (self.tap + count) % self.taps;
+        if self.operation < self.operations {
+            return;
+        }
+        let w = &self.window;
+        self.operation = 0;
+        self.column += 1;
+        if self.column < w.output[1] {
+            return;
+        }
+        self.column = 0;
+        self.row += 1;
+        let ended = if self.row == w.output[0] {
+            self.row = 0;
+            self.frame += 1;
+            0
+        } else {
+            (self.row * w.rows.stride).saturating_sub(w.rows.before)
+        };
+        self.released.push_back((self.frame * w.map.height as u64 + ended as u64, cycle));
+    }
+}
