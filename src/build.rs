@@ -1,6 +1,6 @@
 //! `dq build`: a board's bitstream, and the record of how it was made.
 
-use crate::emit::{PlanArgs, plan_at};
+use crate::emit::PlanArgs;
 use crate::model;
 use crate::table::{table, thousands};
 use crate::ui::{Interrupted, Ui};
@@ -50,7 +50,7 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let board = Board::find(&args.board)?;
     let network = model::open(&args.model, ui.seed())?;
-    let plan = plan_at(&network, &args.plan, u32::try_from(board.clock_hz / 1_000_000)?)?;
+    let plan = args.plan.plan(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
     let options = Options { core_hz: u64::from(plan.clock_mhz) * 1_000_000, seeds: args.seeds };
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));

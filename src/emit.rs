@@ -6,9 +6,12 @@ use crate::table::{table, thousands};
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use dq_hdl::board::Board;
 use dq_hdl::design::Design;
-use dq_hdl::emit::Emission;
-use dq_hdl::fold;
+use dq_hdl::device::{Budget, DEVICES, Device};
+use dq_hdl::emit::{Emission, Report};
+use dq_hdl::fold::{self, Target};
+use dq_hdl::pipeline::Kind;
 use dq_hdl::plan::{Control, Output, Plan};
 use dq_net::Network;
 use serde_json::json;
@@ -25,6 +28,7 @@ use std::path::{Path, PathBuf};
 ///   dq emit model.json -o rtl
 ///   dq emit model.json --fps 1000 --mhz 100 -o rtl
 ///   dq emit model.json --plan rtl/plan.json -o rtl2
+///   dq emit model.json --board ulx3s --fps 500 -o rtl
 ///   dq emit runs/signs-tiny-dq --bits 2,2 -o rtl-w2a2
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -37,6 +41,9 @@ pub struct Args {
     /// Training set's folder, where the run must be recalibrated; `signs` is built in.
     #[arg(long, value_name = "SET=DIR")]
     data: Vec<DataArg>,
+    /// Board whose device bounds the plan: `ulx3s`, `icebreaker`, or a folder with a board.toml.
+    #[arg(long, value_name = "BOARD", conflicts_with_all = ["device", "plan"])]
+    board: Option<String>,
     #[command(flatten)]
     plan: PlanArgs,
     /// The folder.
@@ -48,14 +55,26 @@ pub struct Args {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct PlanArgs {
     /// Plan by hand: PE, SIMD, memory and FIFO of every node.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind", "control"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps"])]
     plan: Option<PathBuf>,
-    /// Frames a second to plan for (default: 100, or as many as the network can).
+    /// Frames a second to plan for (default: 100, or as many as the network can; with a budget: as many as fit).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     fps: Option<u64>,
     /// Clock that --fps assumes (default: 100).
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     mhz: Option<u32>,
+    /// Device that bounds the plan, such as ecp5-85f, ice40-up5k, xc7z020.
+    #[arg(long, value_name = "DEVICE", value_parser = parse_device)]
+    device: Option<&'static Device>,
+    /// LUTs that the plan may use.
+    #[arg(long, value_name = "N")]
+    luts: Option<u64>,
+    /// Block RAMs that the plan may use.
+    #[arg(long, value_name = "N")]
+    brams: Option<u64>,
+    /// DSP blocks that the plan may use.
+    #[arg(long, value_name = "N")]
+    dsps: Option<u64>,
     /// What leaves the circuit (default: scores).
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
@@ -85,32 +104,17 @@ pub enum OutputArg {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = open(ui, args)?;
-    let design = Design::new(&network, &plan(&network, &args.plan)?)?;
+    let device = device_of(args.board.as_deref())?;
+    let plan = args.plan.plan(&network, device, fold::DEFAULT_CLOCK_MHZ)?;
+    let design = Design::new(&network, &plan)?;
     ui.check_stop("nothing was written")?;
     let emission = emit(&design, &args.output)?;
     let report = &emission.report;
-    let stages: Vec<Vec<String>> = report
-        .timing
-        .stages
-        .iter()
-        .zip(&report.estimate.stages)
-        .map(|(timing, cost)| {
-            vec![
-                timing.stage.clone(),
-                thousands(timing.cycles),
-                timing.latency.to_string(),
-                timing.depths.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
-                thousands(cost.resources.lut),
-                thousands(cost.resources.ff),
-                cost.resources.bram.to_string(),
-            ]
-        })
-        .collect();
     let total = &report.estimate.total;
     let text = format!(
         "{}\n{}: {} cycles a frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
          estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
-        table(&["stage", "cycles", "latency", "FIFO", "LUT4", "FF", "BRAM"], &stages),
+        stage_table(&design, report),
         network.name,
         thousands(report.timing.interval),
         thousands(report.timing.ideal_interval),
@@ -136,6 +140,34 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     )
 }
 
+/// The stages as a table: folding, cycles, FIFO depths, resources.
+pub fn stage_table(design: &Design, report: &Report) -> String {
+    let rows: Vec<Vec<String>> = design
+        .stages
+        .iter()
+        .zip(report.timing.stages.iter().zip(&report.estimate.stages))
+        .map(|(stage, (timing, cost))| {
+            let folding = match &stage.kind {
+                Kind::Mvau(mvau) => format!("PE {} x SIMD {}", mvau.pe, mvau.simd),
+                _ => format!("{} x {} bits", stage.output.count, stage.output.bits),
+            };
+            let depths: Vec<String> = timing.depths.iter().map(ToString::to_string).collect();
+            vec![
+                timing.stage.clone(),
+                folding,
+                thousands(timing.cycles),
+                timing.latency.to_string(),
+                depths.join("/"),
+                thousands(cost.resources.lut),
+                thousands(cost.resources.ff),
+                cost.resources.bram.to_string(),
+                cost.resources.dsp.to_string(),
+            ]
+        })
+        .collect();
+    table(&["stage", "folding", "cycles", "latency", "FIFO", "LUT", "FF", "BRAM", "DSP"], &rows)
+}
+
 /// Emits `design` into folder `output`, whole or not at all.
 pub fn emit(design: &Design, output: &Path) -> Result<Emission> {
     let emission = dq_hdl::emit::emit(design);
@@ -145,36 +177,71 @@ pub fn emit(design: &Design, output: &Path) -> Result<Emission> {
     Ok(emission)
 }
 
-/// The plan that `args` ask for: read and checked, or folded for a frame rate.
+/// The plan that `args` ask for, on no board: read and checked, or folded for a frame rate.
 pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
-    plan_at(network, args, fold::DEFAULT_CLOCK_MHZ)
+    args.plan(network, None, fold::DEFAULT_CLOCK_MHZ)
 }
 
-/// As [`plan`], at `clock_mhz` where none is given.
-pub fn plan_at(network: &Network, args: &PlanArgs, clock_mhz: u32) -> Result<Plan> {
-    if let Some(path) = &args.plan {
-        return Ok(Plan::read(path, network)?);
+impl PlanArgs {
+    /// The plan that these ask for: read and checked, or folded for a frame rate and a budget; for `device`, unless they
+    /// name one themselves, at `clock_mhz`, unless they name a clock.
+    pub fn plan(&self, network: &Network, device: Option<&'static Device>, clock_mhz: u32) -> Result<Plan> {
+        if let Some(path) = &self.plan {
+            return Ok(Plan::read(path, network)?);
+        }
+        let planning = || format!("planning {}", network.name);
+        let mut plan = match self.target(device, clock_mhz) {
+            Some(target) => fold::plan(network, &target).with_context(planning)?,
+            None => fold::default(network, self.output())?,
+        };
+        plan.control = match self.control {
+            None => Control::None,
+            Some(ControlArg::Counters) => Control::Counters,
+            Some(ControlArg::Load) => Control::Load,
+        };
+        Ok(plan)
     }
-    let output = match args.output_kind {
-        Some(OutputArg::Label) => Output::Label,
-        Some(OutputArg::Scores) | None => Output::Scores,
-    };
-    let mut plan = match (args.fps, args.mhz) {
-        (None, None) if clock_mhz == fold::DEFAULT_CLOCK_MHZ => fold::default(network, output)?,
-        (fps, mhz) => fold::for_target(
-            network,
-            output,
-            mhz.unwrap_or(clock_mhz),
-            fps.unwrap_or(fold::DEFAULT_FRAMES_PER_SECOND),
-        )
-        .with_context(|| format!("planning {}", network.name))?,
-    };
-    plan.control = match args.control {
-        None => Control::None,
-        Some(ControlArg::Counters) => Control::Counters,
-        Some(ControlArg::Load) => Control::Load,
-    };
-    Ok(plan)
+
+    /// What the plan may use.
+    pub fn budget(&self, device: Option<&'static Device>) -> Budget {
+        let all = self.device.or(device).map_or(Budget::NONE, Device::budget);
+        Budget {
+            lut: self.luts.unwrap_or(all.lut),
+            ff: all.ff,
+            bram: self.brams.unwrap_or(all.bram),
+            dsp: self.dsps.unwrap_or(all.dsp),
+        }
+    }
+
+    /// The target; none where nothing is asked for.
+    fn target(&self, device: Option<&'static Device>, clock_mhz: u32) -> Option<Target> {
+        let (device, budget) = (self.device.or(device), self.budget(device));
+        let bounded = budget != Budget::NONE;
+        if !bounded && self.fps.is_none() && self.mhz.is_none() {
+            return None;
+        }
+        let frames_per_second =
+            if bounded { self.fps } else { Some(self.fps.unwrap_or(fold::DEFAULT_FRAMES_PER_SECOND)) };
+        let clock_mhz = self.mhz.unwrap_or(clock_mhz);
+        Some(Target { output: self.output(), clock_mhz, frames_per_second, device, budget })
+    }
+
+    fn output(&self) -> Output {
+        match self.output_kind {
+            Some(OutputArg::Label) => Output::Label,
+            Some(OutputArg::Scores) | None => Output::Scores,
+        }
+    }
+}
+
+/// The device of the board called `name`.
+pub fn device_of(name: Option<&str>) -> Result<Option<&'static Device>> {
+    Ok(name.map(Board::find).transpose()?.map(|board| board.device))
+}
+
+fn parse_device(text: &str) -> Result<&'static Device, String> {
+    let known = || DEVICES.iter().map(|device| device.name).collect::<Vec<_>>().join(", ");
+    Device::find(text).ok_or_else(|| format!("expected one of {}", known()))
 }
 
 fn open(ui: &Ui, args: &Args) -> Result<Network> {

@@ -14,6 +14,7 @@ mod folder;
 mod info;
 mod load;
 mod model;
+mod plan;
 mod report;
 mod sim;
 mod table;
@@ -49,6 +50,7 @@ enum Command {
     #[cfg(feature = "train")]
     Export(export::Args),
     Info(info::Args),
+    Plan(plan::Args),
     Emit(emit::Args),
     Build(build::Args),
     Load(load::Args),
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "train")]
         Command::Export(args) => export::run(&ui, args),
         Command::Info(args) => info::run(&ui, args),
+        Command::Plan(args) => plan::run(&ui, args),
         Command::Emit(args) => emit::run(&ui, args),
         Command::Build(args) => build::run(&ui, args),
         Command::Load(args) => load::run(&ui, args),

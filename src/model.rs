@@ -22,5 +22,5 @@ pub fn open_any(path: &Path, seed: u64) -> Result<AnyNetwork> {
 }
 
 fn topology_of(path: &Path) -> Option<&str> {
-    path.to_str().filter(|text| topology::is_named(text) && !path.exists())
+    path.to_str().filter(|text| topology::is_named(text) && !path.is_file())
 }

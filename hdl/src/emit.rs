@@ -5,6 +5,7 @@ use crate::design::Design;
 use crate::estimate::{self, Estimate};
 use crate::plan::Control;
 use crate::rtl;
+use crate::stalls::Stalls;
 use crate::testbench;
 use crate::timing::{self, Timing};
 use serde::{Deserialize, Serialize};
@@ -49,22 +50,28 @@ pub fn emit(design: &Design) -> Emission {
         .unwrap_or_else(|error| unreachable!("names are allotted once: {error}"));
     let sources: String =
         files.iter().filter(|f| f.name.ends_with(".v")).map(|f| f.name.clone() + "\n").collect();
-    let (timing, cycles) = timing::measure(&design.stages);
+    let cycles = timing::cycles(&design.stages, testbench::FRAMES, &Stalls::NONE);
     files.extend(testbench::files(design, &banner, &cycles));
     for file in files.iter_mut().filter(|file| file.name.ends_with(".mem")) {
         file.text.insert_str(0, &format!("// {banner}\n"));
     }
     files.push(File { name: "files.f".into(), text: sources });
     files.push(File { name: "plan.json".into(), text: design.plan.to_json() });
-    let report = Report {
-        network,
+    let report = report(design);
+    let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
+    files.push(File { name: "report.json".into(), text });
+    Emission { top: "top", files, report }
+}
+
+/// The key figures of `design` alone.
+pub fn report(design: &Design) -> Report {
+    let timing = timing::timing(&design.stages);
+    Report {
+        network: dq_net::content_hash(&design.network),
         clock_mhz: design.plan.clock_mhz,
         frames_per_second: u64::from(design.plan.clock_mhz) * 1_000_000 / timing.interval,
         timing,
         control_identity: (design.plan.control == Control::Load).then(|| control::identity(&design.stages)),
         estimate: estimate::estimate(&design.stages),
-    };
-    let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
-    files.push(File { name: "report.json".into(), text });
-    Emission { top: "top", files, report }
+    }
 }

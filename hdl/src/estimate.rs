@@ -3,6 +3,7 @@
 //! and depths; its few factors were set by Yosys 0.70 (`synth_ecp5`) on the stages of a 4-bit network, where a carry cell
 //! (CCU2C) counts as 2 LUTs and a LUT RAM (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds it within a factor of two.
 
+use crate::device::Family;
 use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::Memory;
 use crate::rtl::addr_bits;
@@ -40,14 +41,6 @@ pub struct Resources {
     pub dsp: u64,
 }
 
-/// Words and bits of a block RAM at its widest, and its bits at other shapes.
-const BRAM_WORDS: u64 = 512;
-const BRAM_WIDTH: u64 = 36;
-const BRAM_BITS: u64 = 16 * 1024;
-/// Memories of at most so many words or bits are LUT memories where the tools decide.
-const AUTO_WORDS: u64 = 64;
-const AUTO_BITS: u64 = 2048;
-
 /// The model applied to `stages`.
 pub fn estimate(stages: &[Stage]) -> Estimate {
     let stages: Vec<StageEstimate> = stages
@@ -59,7 +52,8 @@ pub fn estimate(stages: &[Stage]) -> Estimate {
 }
 
 impl Resources {
-    fn plus(self, other: Self) -> Self {
+    /// Both together.
+    pub fn plus(self, other: Self) -> Self {
         Resources {
             lut: self.lut + other.lut,
             ff: self.ff + other.ff,
@@ -93,18 +87,18 @@ pub fn of_stage(stage: &Stage) -> Resources {
             let sums = of_sums(stage, *terms).plus(Resources::logic(addr_bits(*folds), addr_bits(*folds)));
             // Factor and addend of a lane: about three times the accumulator's bits.
             let word = 3 * from.width();
-            if *folds > 1 { sums.plus(rom(word, *folds, stage.memory)) } else { sums }
+            if *folds > 1 { sums.plus(rom(word, *folds, stage.memory, stage.family)) } else { sums }
         }
         Kind::BitDepth { bits: 8 } => Resources::default(),
         Kind::BitDepth { bits } => of_sums(stage, 3).plus(Resources::logic(0, from.count * bits)),
         Kind::Median { width, chunks, .. } => {
             let compared = Resources::logic(12 * from.width(), 8 * from.width() + 20);
-            let pair = memory(2 * from.width(), *chunks, Memory::Distributed);
-            compared.plus(memory(from.width(), width * chunks, stage.memory)).plus(pair)
+            let pair = memory(2 * from.width(), *chunks, Memory::Distributed, stage.family);
+            compared.plus(memory(from.width(), width * chunks, stage.memory, stage.family)).plus(pair)
         }
         Kind::GlobalSum { pixels, chunks } => {
             Resources::logic(2 * to.width() + 10, to.width() + addr_bits(*pixels) + addr_bits(*chunks) + 1)
-                .plus(memory(to.width(), *chunks, Memory::Distributed))
+                .plus(memory(to.width(), *chunks, Memory::Distributed, stage.family))
         }
         Kind::Bias { classes } => Resources::logic(2 * to.bits + 6, to.bits + addr_bits(*classes) + 1),
         Kind::ArgMax { classes } => {
@@ -116,36 +110,47 @@ pub fn of_stage(stage: &Stage) -> Resources {
         Kind::Egress { .. } => from.width(),
         _ => to.width(),
     };
-    let fifos = (0..stage.depths.len()).map(|port| fifo(held, stage.depths[port], stage.deep(port)));
+    // A LUT of six inputs holds more logic than one of four.
+    let core = match stage.family {
+        Family::Xc7 => Resources { lut: core.lut * 3 / 4, ..core },
+        Family::Ecp5 | Family::Ice40 => core,
+    };
+    let fifos =
+        (0..stage.depths.len()).map(|port| fifo(held, stage.depths[port], stage.deep(port), stage.family));
     fifos.fold(core, Resources::plus)
 }
 
 /// An output FIFO: memory, pointers, counts.
-fn fifo(width: usize, depth: usize, deep: bool) -> Resources {
+fn fifo(width: usize, depth: usize, deep: bool, family: Family) -> Resources {
     let counters = 4 * addr_bits(depth) + 2;
-    memory(width, depth, if deep { Memory::Block } else { Memory::Distributed })
+    memory(width, depth, if deep { Memory::Block } else { Memory::Distributed }, family)
         .plus(Resources::logic(2 * counters + 6, counters))
 }
 
-/// A memory of `words` words.
-fn memory(width: usize, words: usize, style: Memory) -> Resources {
-    let (width, words) = (width as u64, words as u64);
-    let block = match style {
-        Memory::Block => true,
-        Memory::Distributed => false,
-        Memory::Auto => words > AUTO_WORDS && width * words > AUTO_BITS,
-    };
-    if block && words <= BRAM_WORDS {
-        return Resources { bram: width.div_ceil(BRAM_WIDTH), ..Resources::default() };
+/// A RAM of `words` words.
+fn memory(width: usize, words: usize, style: Memory, family: Family) -> Resources {
+    if banks::in_blocks(words, width, style) {
+        // Blocks stacked beyond the deepest shape share their data lines through multiplexers.
+        let shapes = family.shapes();
+        let blocks = |&(depth, bits): &(usize, usize)| (words.div_ceil(depth) * width.div_ceil(bits), depth);
+        let (bram, depth) = shapes.iter().map(blocks).min().expect("there are shapes");
+        let stacked = words.div_ceil(depth) - 1;
+        return Resources { bram: bram as u64, lut: (width * stacked) as u64, ..Resources::default() };
     }
-    if block {
-        // Stacked blocks share their data lines through multiplexers.
-        let (bram, banks) = ((width * words).div_ceil(BRAM_BITS), words.div_ceil(BRAM_WORDS));
-        return Resources { bram, lut: 3 * width * (banks - 1), ..Resources::default() };
+    match family {
+        // 16 x 4 bits of LUT RAM in 4 LUTs and 2 of write logic, and a multiplexer of the banks.
+        Family::Ecp5 => {
+            let banks = words.div_ceil(16);
+            Resources::logic(width.div_ceil(4) * 6 * banks + width * (banks - 1) / 2, 0)
+        }
+        // 64 x 3 bits in 4 LUTs.
+        Family::Xc7 => {
+            let banks = words.div_ceil(64);
+            Resources::logic(width.div_ceil(3) * 4 * banks + width * (banks - 1) / 3, 0)
+        }
+        // Flip-flops, and a multiplexer of them.
+        Family::Ice40 => Resources::logic(width * (words - words / 3) + words, width * words),
     }
-    // 16 x 4 bits of LUT RAM in 4 LUTs and 2 of write logic, and a multiplexer of the banks.
-    let banks = words.div_ceil(16);
-    Resources { lut: width.div_ceil(4) * 6 * banks + width * (banks - 1) / 2, ..Resources::default() }
 }
 
 /// Sums of `terms` shifted terms in each lane: an adder and a register for each, of the widths of both ends.
@@ -176,7 +181,7 @@ fn of_window(stage: &Stage, w: &Window) -> Resources {
     .sum();
     let lut = 12 * position + 9 * address + 3 * loops + stage.output.width() + 40;
     let ff = 3 * position + 4 * address + loops + 20;
-    Resources::logic(lut, ff).plus(memory(stage.output.width(), words, stage.memory))
+    Resources::logic(lut, ff).plus(memory(stage.output.width(), words, stage.memory, stage.family))
 }
 
 fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
@@ -202,7 +207,7 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
     );
-    logic.plus(weights(pe * simd * weight_bits, folds * taps, stage.memory))
+    logic.plus(weights(pe * simd * weight_bits, folds * taps, stage.memory, stage.family))
 }
 
 fn of_step(stage: &Stage, folds: usize) -> Resources {
@@ -217,9 +222,9 @@ fn of_step(stage: &Stage, folds: usize) -> Resources {
         let word = ((1 << 2.min(bits - 2 * round)) - 1) * (acc + 1);
         let words = folds << (2 * round);
         let roms = if round == 0 {
-            rom(lanes * word, words, stage.memory)
+            rom(lanes * word, words, stage.memory, stage.family)
         } else {
-            let one = rom(word, words, stage.memory);
+            let one = rom(word, words, stage.memory, stage.family);
             Resources { lut: one.lut * lanes as u64, bram: one.bram * lanes as u64, ..one }
         };
         sum.plus(roms)
@@ -227,8 +232,8 @@ fn of_step(stage: &Stage, folds: usize) -> Resources {
 }
 
 /// The weights: banks, and a multiplexer of four ways a level with a register behind each.
-fn weights(word: usize, words: usize, style: Memory) -> Resources {
-    let bank_words = banks::bank_words(words, word, style);
+fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resources {
+    let bank_words = banks::bank_words(words, word, style, family);
     let (full, rest) = (words / bank_words, words % bank_words);
     let (mut lut, mut ff) = (0, 0);
     let mut joined = words.div_ceil(bank_words);
@@ -239,22 +244,22 @@ fn weights(word: usize, words: usize, style: Memory) -> Resources {
         ff += word * joined;
     }
     if bank_words >= words {
-        ff += word * banks::levels(words, word, style) as usize;
+        ff += word * banks::levels(words, word, style, family) as usize;
     }
     let joins = Resources::logic(lut, ff);
     if banks::in_blocks(words, word, style) {
-        return Resources { bram: banks::blocks(words, word, style) as u64, ..joins };
+        return Resources { bram: banks::blocks(words, word, style, family) as u64, ..joins };
     }
-    let bank = rom(word, bank_words, Memory::Distributed);
-    let last = if rest > 0 { rom(word, rest, Memory::Distributed) } else { Resources::default() };
+    let bank = rom(word, bank_words, Memory::Distributed, family);
+    let last = if rest > 0 { rom(word, rest, Memory::Distributed, family) } else { Resources::default() };
     (0..full).fold(joins.plus(last), |sum, _| sum.plus(bank))
 }
 
-/// A ROM: in LUTs 16 words of a bit each, and their multiplexer.
-fn rom(width: usize, words: usize, style: Memory) -> Resources {
-    let inside = memory(width, words, style);
-    if inside.bram > 0 {
-        return inside;
+/// A ROM: in LUTs as many words of a bit each as a LUT has, and their multiplexer.
+fn rom(width: usize, words: usize, style: Memory, family: Family) -> Resources {
+    if banks::in_blocks(words, width, style) {
+        return memory(width, words, Memory::Block, family);
     }
-    Resources::logic(width * (words.div_ceil(16) + words.div_ceil(16) / 3), width)
+    let held = words.div_ceil(if family == Family::Xc7 { 64 } else { 16 });
+    Resources::logic(width * (held + held / 3), width)
 }

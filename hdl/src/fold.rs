@@ -1,16 +1,40 @@
-//! Folding: the cheapest plan that meets a target. Chooses PE and SIMD only; FIFO depths follow from the timing.
+//! Folding: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories live; FIFO depths
+//! follow from the timing. Each node's choices are costed once, alone; a price of a block RAM in LUTs (a Lagrange
+//! multiplier) joins them to one plan, and moves until the plan fits its budget.
 
+use crate::device::{Budget, Device};
 use crate::estimate::{self, Resources};
-use crate::pipeline;
-use crate::plan::{Control, Limits, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
+use crate::pipeline::{self, Kind};
+use crate::plan::{Control, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
 use crate::timing;
-use dq_net::Network;
+use dq_net::{Layer, Network};
 use thiserror::Error;
 
 /// Clock of a plan when none is given, in MHz.
 pub const DEFAULT_CLOCK_MHZ: u32 = 100;
 /// Frames a second of a plan when none are given, or fewer where the network cannot reach them.
 pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
+/// What a block RAM costs in LUTs where neither is short.
+const PRICE: u64 = 200;
+/// Above any price at which choices still change.
+const DEAREST: u64 = 1 << 14;
+/// Share of a device's LUTs, in percent, that a plan as fast as can be fills: fuller ones route badly.
+const FILL: u64 = 75;
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// What leaves the circuit.
+    pub output: Output,
+    /// Clock in MHz.
+    pub clock_mhz: u32,
+    /// Frames a second at least; none: as many as the budget allows.
+    pub frames_per_second: Option<u64>,
+    /// The device.
+    pub device: Option<&'static Device>,
+    /// What may be used.
+    pub budget: Budget,
+}
 
 /// Why there is no plan for a target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -37,112 +61,320 @@ pub enum FoldError {
         /// What could be had.
         possible: u64,
     },
+    /// The circuit is larger than its budget.
+    #[error(
+        "{needed} {resource} needed of {available} ({} too many): most of them in stage `{stage}`, {of_stage}{hint}",
+        needed - available
+    )]
+    TooLarge {
+        /// What there is too little of.
+        resource: &'static str,
+        /// Needed, by the estimate.
+        needed: u64,
+        /// There.
+        available: u64,
+        /// The stage that takes most of it.
+        stage: String,
+        /// How much it takes.
+        of_stage: u64,
+        /// What would fit, if anything does.
+        hint: String,
+    },
 }
 
-/// The cheapest plan for at least `frames_per_second` at `clock_mhz`.
+/// One way to build a node.
+#[derive(Clone, Debug)]
+struct Choice {
+    entry: NodePlan,
+    cycles: u64,
+    resources: Resources,
+}
+
+/// The choices of every node that folds.
+struct Choices<'a> {
+    network: &'a Network,
+    target: &'a Target,
+    nodes: Vec<Vec<Choice>>,
+}
+
+impl Target {
+    /// As many resources as it takes, on no device in particular.
+    pub fn unbounded(output: Output, clock_mhz: u32, frames_per_second: u64) -> Self {
+        let frames_per_second = Some(frames_per_second);
+        Target { output, clock_mhz, frames_per_second, device: None, budget: Budget::NONE }
+    }
+
+    fn clock(&self) -> u64 {
+        u64::from(self.clock_mhz) * 1_000_000
+    }
+}
+
+/// The cheapest plan for at least `frames_per_second` at `clock_mhz`, whatever it takes.
 pub fn for_target(
     network: &Network,
     output: Output,
     clock_mhz: u32,
     frames_per_second: u64,
 ) -> Result<Plan, FoldError> {
-    let clock = u64::from(clock_mhz) * 1_000_000;
-    let available = clock / frames_per_second.max(1);
-    let too_fast = |stage: &str, needed: u64| FoldError::TooFast {
-        stage: stage.into(),
-        needed,
-        available,
-        frames_per_second,
-        clock_mhz,
-        possible: clock / needed,
-    };
-    // Where waiting makes the interval longer than the busiest stage's work, the work is cut until it fits.
-    let mut budget = available;
-    loop {
-        let found = within(network, output, clock_mhz, budget);
-        let (Ok(plan) | Err(plan)) = &found;
-        let timing = timing::timing(&pipeline::stages(network, plan)?);
-        match found {
-            Ok(plan) if timing.interval <= available => return Ok(plan),
-            Ok(_) => {
-                let scaled = u128::from(budget) * u128::from(available) / u128::from(timing.interval);
-                budget = (scaled as u64).min(timing.ideal_interval - 1);
-            }
-            Err(_) => return Err(too_fast(&timing.bottleneck, timing.interval)),
-        }
-    }
+    plan(network, &Target::unbounded(output, clock_mhz, frames_per_second))
 }
 
 /// A plan for [`DEFAULT_FRAMES_PER_SECOND`], or as fast as the network can be.
-pub fn default(network: &Network, output: Output) -> Result<Plan, PlanError> {
+pub fn default(network: &Network, output: Output) -> Result<Plan, FoldError> {
     match for_target(network, output, DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND) {
-        Ok(plan) => Ok(plan),
-        Err(FoldError::Network(error)) => Err(error),
-        Err(FoldError::TooFast { .. }) => {
-            Ok(within(network, output, DEFAULT_CLOCK_MHZ, 0).unwrap_or_else(|plan| plan))
+        Err(FoldError::TooFast { possible, .. }) => {
+            for_target(network, output, DEFAULT_CLOCK_MHZ, possible.max(1))
         }
+        found => found,
     }
 }
 
-/// The cheapest plan in which no stage works for more than `budget` cycles a frame; `Err` holds the plan in which
-/// those stages that cannot are unfolded.
-fn within(network: &Network, output: Output, clock_mhz: u32, budget: u64) -> Result<Plan, Plan> {
-    let mut plan = Plan { version: PLAN_VERSION, output, clock_mhz, control: Control::None, nodes: vec![] };
-    for i in 0..network.nodes().len() {
-        if limits(network, i).is_some() {
-            plan.nodes.push(NodePlan {
-                node: network.nodes()[i].name.clone(),
-                pe: 1,
-                simd: 1,
-                memory: Memory::Auto,
-                fifo: None,
-                forks: vec![],
-            });
-        }
+/// The cheapest plan for `target`, or the fastest where it names no speed.
+pub fn plan(network: &Network, target: &Target) -> Result<Plan, FoldError> {
+    let choices = Choices::new(network, target);
+    match target.frames_per_second {
+        Some(frames) => choices.at_speed(frames),
+        None => choices.fastest().map_err(|found| choices.too_large(found.1)),
     }
-    let mut met = true;
-    let mut entry = 0;
-    for i in 0..network.nodes().len() {
-        let Some(limits) = limits(network, i) else { continue };
-        met &= fold_node(network, &mut plan, entry, i, limits, budget);
-        entry += 1;
-    }
-    if met { Ok(plan) } else { Err(plan) }
 }
 
-/// Sets the cheapest folding of node `i` within `budget`; false if there is none, and then the fastest.
-fn fold_node(
-    network: &Network,
-    plan: &mut Plan,
-    entry: usize,
-    i: usize,
-    limits: Limits,
-    budget: u64,
-) -> bool {
-    // Least first: over the budget or not, then cost or cycles.
-    let mut least = (true, u64::MAX, u64::MAX);
-    let mut best = (1, 1);
-    for pe in divisors(limits.outputs) {
-        for simd in divisors(limits.inputs) {
-            (plan.nodes[entry].pe, plan.nodes[entry].simd) = (pe, simd);
-            let stages = pipeline::lower(network, plan);
-            let beats = timing::frame_beats(&stages);
-            let own = || stages.iter().zip(&beats).filter(|(stage, _)| stage.node == i);
-            let cycles = own().map(|(_, &(taken, given))| taken.max(given)).max().expect("a node has stages");
-            let cost = own().map(|(stage, _)| cost(estimate::of_stage(stage))).sum();
-            let key = if cycles <= budget { (false, cost, cycles) } else { (true, cycles, cost) };
-            if key < least {
-                (least, best) = (key, (pe, simd));
+impl<'a> Choices<'a> {
+    fn new(network: &'a Network, target: &'a Target) -> Self {
+        let empty = Plan {
+            version: PLAN_VERSION,
+            output: target.output,
+            clock_mhz: target.clock_mhz,
+            device: target.device.map(|device| device.name.into()),
+            control: Control::None,
+            nodes: vec![],
+        };
+        let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
+        let nodes = folding.map(|i| choices(network, &empty, i)).collect();
+        Choices { network, target, nodes }
+    }
+
+    /// The plan of the cheapest choices within `cycles`, at `price` LUTs a block RAM; where a node has none, its fastest.
+    fn choose(&self, cycles: u64, price: u64) -> Plan {
+        let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram;
+        let best = |choices: &Vec<Choice>| {
+            let key = |choice: &&Choice| {
+                let (cost, slow) = (cost(choice.resources), choice.cycles > cycles);
+                if slow { (true, choice.cycles, cost) } else { (false, cost, choice.cycles) }
+            };
+            choices.iter().min_by_key(key).expect("a node has choices").entry.clone()
+        };
+        let mut plan = Plan {
+            version: PLAN_VERSION,
+            output: self.target.output,
+            clock_mhz: self.target.clock_mhz,
+            device: self.target.device.map(|device| device.name.into()),
+            control: Control::None,
+            nodes: self.nodes.iter().map(best).collect(),
+        };
+        self.place_tables(&mut plan, &cost);
+        plan
+    }
+
+    /// Where the tables of steps and rescales live, which depends on the lanes that the others give them.
+    fn place_tables(&self, plan: &mut Plan, cost: &dyn Fn(Resources) -> u64) {
+        for stage in pipeline::lower(self.network, plan) {
+            if !matches!(stage.kind, Kind::Step { .. } | Kind::Rescale { .. }) {
+                continue;
+            }
+            let at = |memory| {
+                let mut placed = stage.clone();
+                placed.memory = memory;
+                (cost(estimate::of_stage(&placed)), memory)
+            };
+            let (blocks, luts) = (at(Memory::Block), at(Memory::Distributed));
+            let memory = if luts.0 <= blocks.0 { luts.1 } else { blocks.1 };
+            let node = self.network.nodes()[stage.node].name.clone();
+            plan.nodes.push(NodePlan { memory, ..entry(&node) });
+        }
+    }
+
+    /// Resources of `plan`, FIFOs behind forks aside.
+    fn resources(&self, plan: &Plan) -> estimate::Estimate {
+        estimate::estimate(&pipeline::lower(self.network, plan))
+    }
+
+    /// The cheapest plan of at most `cycles` a stage that fits `budget`; else what overflows, with the plan at fault.
+    fn fit(&self, cycles: u64, budget: &Budget) -> Result<Plan, Box<(Plan, Overflow)>> {
+        let at = |price| {
+            let plan = self.choose(cycles, price);
+            let used = self.resources(&plan);
+            (plan, used)
+        };
+        let (plan, used) = at(PRICE);
+        if budget.overflow(used.total).is_none() {
+            return Ok(plan);
+        }
+        // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs suffice is the
+        // best for the LUTs.
+        let (mut low, mut high) = (0, DEAREST);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if at(middle).1.total.bram <= budget.bram { high = middle } else { low = middle + 1 }
+        }
+        let (plan, used) = at(high);
+        match budget.overflow(used.total) {
+            None => Ok(plan),
+            Some((resource, needed, available)) => {
+                Err(Box::new((plan, Overflow { resource, needed, available, used })))
             }
         }
     }
-    (plan.nodes[entry].pe, plan.nodes[entry].simd) = best;
-    !least.0
+
+    fn at_speed(&self, frames_per_second: u64) -> Result<Plan, FoldError> {
+        let (clock, budget) = (self.target.clock(), self.target.budget);
+        let available = clock / frames_per_second.max(1);
+        // Where waiting makes the interval longer than the busiest stage's work, the work is cut until it fits.
+        let mut cycles = available;
+        loop {
+            let slowest = self.slowest(cycles);
+            let plan = match self.fit(cycles, &budget) {
+                Ok(plan) => plan,
+                // What is too slow anyway is said first.
+                Err(found) if slowest > available => found.0,
+                Err(found) => return Err(self.too_large(found.1)),
+            };
+            let stages = pipeline::stages(self.network, &plan)?;
+            let timing = timing::timing(&stages);
+            if timing.interval <= available {
+                return Ok(self.with_forks(plan, &stages));
+            }
+            if slowest > cycles {
+                return Err(FoldError::TooFast {
+                    stage: timing.bottleneck,
+                    needed: timing.interval,
+                    available,
+                    frames_per_second,
+                    clock_mhz: self.target.clock_mhz,
+                    possible: clock / timing.interval,
+                });
+            }
+            let scaled = u128::from(cycles) * u128::from(available) / u128::from(timing.interval);
+            cycles = (scaled as u64).min(timing.ideal_interval - 1);
+        }
+    }
+
+    /// `plan` with the FIFOs that were found behind forks, so that nobody need look for them again.
+    fn with_forks(&self, mut plan: Plan, stages: &[pipeline::Stage]) -> Plan {
+        for stage in stages.iter().filter(|stage| stage.depths.len() > 1) {
+            let node = &self.network.nodes()[stage.node].name;
+            let at = plan.nodes.iter().position(|plan| plan.node == *node).unwrap_or_else(|| {
+                plan.nodes.push(entry(node));
+                plan.nodes.len() - 1
+            });
+            plan.nodes[at].forks = stage.depths.clone();
+        }
+        plan
+    }
+
+    /// The most frames a second that the budget allows, by bisection over the cycles of a frame.
+    fn fastest(&self) -> Result<Plan, Box<(Plan, Overflow)>> {
+        let budget = match self.target.device {
+            Some(_) => Budget { lut: self.target.budget.lut / 100 * FILL, ..self.target.budget },
+            None => self.target.budget,
+        };
+        let (mut low, mut high) = (self.slowest(0), self.most_cycles());
+        let mut best = self.fit(high, &budget)?;
+        // To within 1 %.
+        while high - low > low / 100 {
+            let middle = low + (high - low) / 2;
+            match self.fit(middle, &budget) {
+                Ok(plan) => (best, high) = (plan, middle),
+                Err(_) => low = middle + 1,
+            }
+        }
+        Ok(best)
+    }
+
+    /// Cycles of the slowest node at its cheapest within `cycles`, or its fastest.
+    fn slowest(&self, cycles: u64) -> u64 {
+        let least = |choices: &Vec<Choice>| {
+            let within = choices.iter().map(|choice| choice.cycles).filter(|&c| c <= cycles).max();
+            within.unwrap_or_else(|| choices.iter().map(|c| c.cycles).min().expect("a node has choices"))
+        };
+        self.nodes.iter().map(least).max().unwrap_or(1)
+    }
+
+    fn most_cycles(&self) -> u64 {
+        self.nodes.iter().flatten().map(|choice| choice.cycles).max().unwrap_or(1)
+    }
+
+    fn too_large(&self, overflow: Overflow) -> FoldError {
+        let Overflow { resource, needed, available, used } = overflow;
+        let of = |r: &Resources| match resource {
+            "LUTs" => r.lut,
+            "flip-flops" => r.ff,
+            "block RAMs" => r.bram,
+            _ => r.dsp,
+        };
+        let most = used.stages.iter().max_by_key(|stage| of(&stage.resources)).expect("a circuit has stages");
+        let hint = match self.target.frames_per_second {
+            Some(_) => match self.fastest() {
+                Ok(plan) => {
+                    let interval = pipeline::stages(self.network, &plan).map(|s| timing::timing(&s).interval);
+                    interval.map_or(String::new(), |i| {
+                        format!("; {} frames/s would fit", self.target.clock() / i)
+                    })
+                }
+                Err(_) => "; no speed fits".into(),
+            },
+            None => String::new(),
+        };
+        let (stage, of_stage) = (most.stage.clone(), of(&most.resources));
+        FoldError::TooLarge { resource, needed, available, stage, of_stage, hint }
+    }
 }
 
-/// What resources are worth against each other, in LUTs.
-fn cost(resources: Resources) -> u64 {
-    resources.lut + resources.ff / 2 + 200 * resources.bram
+/// What a plan uses beyond its budget.
+struct Overflow {
+    resource: &'static str,
+    needed: u64,
+    available: u64,
+    used: estimate::Estimate,
+}
+
+fn entry(node: &str) -> NodePlan {
+    let memory = Memory::Auto;
+    NodePlan { node: node.into(), pe: 1, simd: 1, memory, lines: memory, fifo: None, forks: vec![] }
+}
+
+/// All ways to build node `i`, alone: those that another one beats in everything are left out.
+fn choices(network: &Network, empty: &Plan, i: usize) -> Vec<Choice> {
+    let limits = limits(network, i).expect("a node that folds");
+    let has_weights = matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_));
+    let places = [Memory::Block, Memory::Distributed];
+    let weights = if has_weights { &places[..] } else { &[Memory::Auto] };
+    let mut found: Vec<Choice> = vec![];
+    for pe in divisors(limits.outputs) {
+        for simd in divisors(limits.inputs) {
+            for (&memory, lines) in weights.iter().flat_map(|memory| places.map(|lines| (memory, lines))) {
+                let entry = NodePlan { pe, simd, memory, lines, ..entry(&network.nodes()[i].name) };
+                let stages = pipeline::alone(network, empty, i, &entry);
+                let cycles = stages.iter().map(|stage| match &stage.kind {
+                    Kind::Window(w) => {
+                        let taken = w.map.height * w.map.width * w.pixel_beats();
+                        w.operations().max(taken as u64)
+                    }
+                    _ => 0,
+                });
+                let cycles = cycles.max().expect("a node has stages");
+                let resources =
+                    stages.iter().map(estimate::of_stage).fold(Resources::default(), Resources::plus);
+                found.push(Choice { entry, cycles, resources });
+            }
+        }
+    }
+    let beats = |a: &Choice, b: &Choice| {
+        let key = |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram];
+        let (a, b) = (key(a), key(b));
+        a != b && a.iter().zip(&b).all(|(a, b)| a <= b)
+    };
+    let kept = found.iter().filter(|choice| !found.iter().any(|other| beats(other, choice)));
+    kept.cloned().collect()
 }
 
 fn divisors(n: usize) -> impl Iterator<Item = usize> {
@@ -185,5 +417,37 @@ mod tests {
             estimate::estimate(&pipeline::stages(&network, &plan).unwrap()).total.lut
         };
         assert!(lut(100) <= lut(10_000));
+    }
+
+    #[test]
+    fn a_budget_is_kept_or_what_overflows_is_named() {
+        let network = dq_net::topology::build("cnn10:w2a2", 1).unwrap();
+        let device = Device::find("ecp5-25f").unwrap();
+        let mut target = Target {
+            output: Output::Scores,
+            clock_mhz: 100,
+            frames_per_second: None,
+            device: Some(device),
+            budget: device.budget(),
+        };
+        let fastest = plan(&network, &target).unwrap();
+        let used = |plan: &Plan| estimate::estimate(&pipeline::stages(&network, plan).unwrap()).total;
+        assert_eq!(target.budget.overflow(used(&fastest)), None, "{:?}", used(&fastest));
+        let frames =
+            |plan: &Plan| 100_000_000 / timing::timing(&pipeline::stages(&network, plan).unwrap()).interval;
+        // A slower one takes less, a faster one does not fit.
+        target.frames_per_second = Some(frames(&fastest) / 8);
+        let slower = plan(&network, &target).unwrap();
+        assert!(used(&slower).lut < used(&fastest).lut && frames(&slower) >= frames(&fastest) / 8);
+        target.frames_per_second = Some(frames(&fastest));
+        target.budget.lut = used(&fastest).lut * 7 / 10;
+        let error = plan(&network, &target).unwrap_err().to_string();
+        assert!(error.contains("LUTs needed of") && error.contains("would fit"), "{error}");
+        target.budget = device.budget();
+        // Without block RAM the weights go to LUTs.
+        target.frames_per_second = Some(200);
+        target.budget.bram = 0;
+        let plan = plan(&network, &target).unwrap();
+        assert_eq!(used(&plan).bram, 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The plan: how much hardware every node gets. Read from `plan.json` or chosen by [`crate::fold`]; checked here
 //! against its network, once; afterwards nothing about it can fail. Never says what a layer computes.
 
+use crate::device::{DEVICES, Device, Family};
 use crate::pipeline::wires;
 use dq_net::layer::Layer;
 use dq_net::{Network, atomic};
@@ -23,6 +24,9 @@ pub struct Plan {
     pub output: Output,
     /// Clock in MHz that reports assume; nothing in the circuit depends on it.
     pub clock_mhz: u32,
+    /// The device ([`crate::device::DEVICES`]) that it is made for: memories are cut to its blocks. None: as an ECP5's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// What the AXI4-Lite control port offers, if there is one.
     #[serde(default, skip_serializing_if = "Control::is_none")]
     pub control: Control,
@@ -66,9 +70,12 @@ pub struct NodePlan {
     /// Inputs each PE takes a cycle. Divides the input channels of a group; for a pool, the channels.
     #[serde(default = "one")]
     pub simd: usize,
-    /// Where weights and line buffer live.
+    /// Where weights, thresholds and factors live.
     #[serde(default)]
     pub memory: Memory,
+    /// Where the line buffer lives.
+    #[serde(default, skip_serializing_if = "Memory::is_auto")]
+    pub lines: Memory,
     /// Entries of the output FIFO; absent: the fewest that keep full throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fifo: Option<usize>,
@@ -149,6 +156,12 @@ impl PlanError {
     }
 }
 
+impl Memory {
+    fn is_auto(&self) -> bool {
+        *self == Memory::Auto
+    }
+}
+
 impl Control {
     fn is_none(&self) -> bool {
         *self == Control::None
@@ -156,6 +169,11 @@ impl Control {
 }
 
 impl Plan {
+    /// The family of its device.
+    pub fn family(&self) -> Family {
+        self.device.as_deref().and_then(Device::find).map_or(Family::default(), |device| device.family)
+    }
+
     /// The entry of `node`, if it has one.
     pub fn node(&self, node: &str) -> Option<&NodePlan> {
         self.nodes.iter().find(|plan| plan.node == node)
@@ -194,6 +212,11 @@ impl Plan {
         }
         if !(1..=10_000).contains(&self.clock_mhz) {
             return Err(PlanError::new("(plan)", "clock_mhz", "1 to 10000", self.clock_mhz));
+        }
+        if let Some(name) = self.device.as_deref().filter(|name| Device::find(name).is_none()) {
+            let known: Vec<&str> = DEVICES.iter().map(|device| device.name).collect();
+            let shown: String = name.chars().take(80).collect();
+            return Err(PlanError::new("(plan)", "device", format!("one of {}", known.join(", ")), shown));
         }
         let readers = readers(network);
         for (i, plan) in self.nodes.iter().enumerate() {
@@ -286,6 +309,15 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
     if let Some(port) = plan.forks.iter().position(|depth| !(2..=MAX_FIFO).contains(depth)) {
         let expected = format!("2 to {MAX_FIFO} entries");
         return Err(PlanError::new(&plan.node, &format!("forks[{port}]"), expected, plan.forks[port]));
+    }
+    if !["conv", "dense", "max_pool", "sum_pool"].contains(&kind) && plan.lines != Memory::Auto {
+        let found = format!("{:?}", plan.lines).to_lowercase();
+        return Err(PlanError::new(
+            &plan.node,
+            "lines",
+            format!("auto (a {kind} has no line buffer)"),
+            found,
+        ));
     }
     match plan.fifo {
         Some(_) if kind == "input" || kind == "logits" => {

@@ -9,7 +9,7 @@ use ndarray::{Array4, Axis};
 use std::fmt::Write;
 
 /// Frames of a pass.
-const FRAMES: usize = 2;
+pub const FRAMES: usize = 2;
 
 /// `tb.v` and its vectors; `cycles` of the output beats without stalls, of [`FRAMES`] frames at least.
 pub fn files(design: &Design, banner: &str, cycles: &[u64]) -> Vec<File> {

@@ -1,6 +1,7 @@
 //! The graph being built: adds stages, converts lanes, gives every reader of a node a stream of its own.
 
 use super::{Kind, Lanes, Source, Stage, Window};
+use crate::device::Family;
 use crate::plan::Memory;
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
@@ -21,13 +22,20 @@ pub struct Build {
     /// The node that is being built: its name and place.
     pub name: String,
     pub node: usize,
+    /// What it is built for.
+    pub family: Family,
     /// For each node done, its stream for each reader to come.
     open: Vec<VecDeque<Stream>>,
 }
 
 impl Build {
-    pub fn new() -> Self {
-        Build { stages: vec![], name: String::new(), node: 0, open: vec![] }
+    pub fn new(family: Family) -> Self {
+        Build { stages: vec![], name: String::new(), node: 0, family, open: vec![] }
+    }
+
+    /// A stream of `lanes` from nowhere, for a node that is looked at alone.
+    pub fn feed(lanes: Lanes) -> Stream {
+        Stream { source: Source { stage: 0, port: 0 }, lanes, spacing: 1 }
     }
 
     /// The stream of node `source` for its next reader.
@@ -73,6 +81,7 @@ impl Build {
             latency,
             depths: vec![depth],
             memory: Memory::Auto,
+            family: self.family,
             controlled: false,
         });
         Stream { source: Source { stage, port: 0 }, lanes: output, spacing }

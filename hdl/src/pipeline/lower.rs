@@ -4,7 +4,7 @@ use super::build::{Build, Stream};
 use super::wires::wires;
 use super::{Fold, Kind, Lanes, Mvau, Stage};
 use crate::names;
-use crate::plan::{Control, Output, Plan, PlanError, limits, readers};
+use crate::plan::{Control, NodePlan, Output, Plan, PlanError, limits, readers};
 use crate::stage::{bit_depth, dot, median, mix, mvau, rescale};
 use crate::timing::size;
 use dq_net::layer::{Layer, window::Axis};
@@ -30,11 +30,12 @@ pub(crate) fn lower(network: &Network, plan: &Plan) -> Vec<Stage> {
     let names = names::of_nodes(network);
     let readers = readers(network);
     let wires = wires(network, plan);
-    let mut build = Build::new();
+    let mut build = Build::new(plan.family());
     for (i, node) in network.nodes().iter().enumerate() {
         (build.name, build.node) = (names[i].clone(), i);
         let before = build.stages.len();
-        let stream = node_stages(&mut build, network, plan, &wires, i);
+        let inputs: Vec<Stream> = network.sources(i).iter().map(|&source| build.read(source)).collect();
+        let stream = node_stages(&mut build, network, plan, &wires, i, &inputs);
         let entry = plan.node(&node.name);
         if let Some(depth) = entry.and_then(|entry| entry.fifo) {
             build.stages.last_mut().expect("every node has a stage").depths = vec![depth];
@@ -43,7 +44,9 @@ pub(crate) fn lower(network: &Network, plan: &Plan) -> Vec<Stage> {
         let least = vec![2; readers[i]];
         build.end(stream, readers[i], if forks.is_empty() { &least } else { forks });
         for stage in &mut build.stages[before..] {
-            stage.memory = entry.map_or(stage.memory, |entry| entry.memory);
+            if let Some(entry) = entry {
+                place(stage, entry);
+            }
         }
     }
     for stage in &mut build.stages {
@@ -56,11 +59,37 @@ pub(crate) fn lower(network: &Network, plan: &Plan) -> Vec<Stage> {
     build.stages
 }
 
-/// Adds the stages of node `i` and gives its stream.
-fn node_stages(build: &mut Build, network: &Network, plan: &Plan, wires: &[Wire], i: usize) -> Stream {
+/// The stages of node `i`, which folds as `entry` says, alone: fed with the lanes that it takes. `plan` needs no entries.
+pub(crate) fn alone(network: &Network, plan: &Plan, i: usize, entry: &NodePlan) -> Vec<Stage> {
+    let wires: Vec<Wire> = (0..=i).map(|i| network.wire(i)).collect();
+    let mut build = Build::new(plan.family());
+    (build.name, build.node) = (entry.node.clone(), i);
+    let feed = Build::feed(Lanes::new(entry.simd, wires[network.sources(i)[0]].range));
+    let plan = Plan { nodes: vec![entry.clone()], ..plan.clone() };
+    node_stages(&mut build, network, &plan, &wires, i, &[feed]);
+    for stage in &mut build.stages {
+        place(stage, entry);
+    }
+    build.stages
+}
+
+/// Where the memories of a stage live.
+fn place(stage: &mut Stage, entry: &NodePlan) {
+    let lines = matches!(stage.kind, Kind::Window(_));
+    stage.memory = if lines { entry.lines } else { entry.memory };
+}
+
+/// Adds the stages of node `i`, which reads `inputs`, and gives its stream.
+fn node_stages(
+    build: &mut Build,
+    network: &Network,
+    plan: &Plan,
+    wires: &[Wire],
+    i: usize,
+    inputs: &[Stream],
+) -> Stream {
     let to = wires[i];
     let sources = network.sources(i);
-    let inputs: Vec<Stream> = sources.iter().map(|&source| build.read(source)).collect();
     let from = sources.first().map_or(to, |&source| wires[source]);
     let entry = |i: usize| plan.node(&network.nodes()[i].name).expect("checked: folding nodes have an entry");
     match &network.nodes()[i].layer {
@@ -83,7 +112,7 @@ fn node_stages(build: &mut Build, network: &Network, plan: &Plan, wires: &[Wire]
             let bits = to.range.bits() as usize;
             let latency = 2 * bits.div_ceil(2) as u64 + 1;
             let output = Lanes { count, bits, signed: false };
-            build.push("", Kind::Step { folds, range: from.range }, &inputs, output, latency, 1)
+            build.push("", Kind::Step { folds, range: from.range }, inputs, output, latency, 1)
         }
         Layer::MaxPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Max, entry(i).simd),
         Layer::SumPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Sum, entry(i).simd),
@@ -102,25 +131,25 @@ fn node_stages(build: &mut Build, network: &Network, plan: &Plan, wires: &[Wire]
             let terms = rescale::terms(layer, lanes, folds);
             let kind = Kind::Rescale { folds, range: from.range, terms };
             let latency = rescale::latency(terms, folds);
-            build.push("", kind, &inputs, Lanes::new(lanes.count, to.range), latency, 1)
+            build.push("", kind, inputs, Lanes::new(lanes.count, to.range), latency, 1)
         }
         Layer::BitDepth(layer) => {
             let bits = layer.bits.into();
             let output = Lanes::new(inputs[0].lanes.count, to.range);
-            build.push("", Kind::BitDepth { bits }, &inputs, output, bit_depth::latency(bits), 1)
+            build.push("", Kind::BitDepth { bits }, inputs, output, bit_depth::latency(bits), 1)
         }
         Layer::Median(_) => {
             let lanes = inputs[0].lanes;
             let Shape { height, width, channels } = to.shape;
             let kind = Kind::Median { height, width, chunks: channels / lanes.count };
-            build.push("", kind, &inputs, lanes, median::LATENCY, 1)
+            build.push("", kind, inputs, lanes, median::LATENCY, 1)
         }
         Layer::GlobalSum(_) => {
             let count = inputs[0].lanes.count;
             let pixels = from.shape.height * from.shape.width;
             let chunks = from.shape.channels / count;
             let output = Lanes::new(count, to.range);
-            build.push("", Kind::GlobalSum { pixels, chunks }, &inputs, output, 2, 1)
+            build.push("", Kind::GlobalSum { pixels, chunks }, inputs, output, 2, 1)
         }
         Layer::Logits(logits) => {
             let classes = logits.bias.len();
@@ -174,7 +203,8 @@ fn multiply(
         weight_bits: weight_bits.into(),
     };
     let (words, word) = (mvau.folds * mvau.taps, pe * simd * mvau.weight_bits);
-    let latency = dot::latency(simd, mvau.weight_bits) + 3 + mvau::levels(words, word, entry.memory);
+    let latency =
+        dot::latency(simd, mvau.weight_bits) + 3 + mvau::levels(words, word, entry.memory, build.family);
     build.push("", Kind::Mvau(mvau), &[stream], Lanes::new(pe, to.range), latency, mvau.taps)
 }
 

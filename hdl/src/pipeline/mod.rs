@@ -14,9 +14,10 @@ mod build;
 mod lower;
 pub(crate) mod wires;
 
-pub(crate) use lower::lower;
+pub(crate) use lower::{alone, lower};
 pub use lower::{stages, whole};
 
+use crate::device::Family;
 use crate::plan::Memory;
 use dq_net::layer::window::Axis;
 use dq_net::{Range, Shape};
@@ -52,6 +53,8 @@ pub struct Stage {
     pub depths: Vec<usize>,
     /// Where its memories live.
     pub memory: Memory,
+    /// What it is built for: shapes of memories follow.
+    pub family: Family,
     /// Whether the control port reaches it: parameters that can be loaded, an input that can be held.
     pub controlled: bool,
 }

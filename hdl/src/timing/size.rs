@@ -1,8 +1,12 @@
 //! Sizes of the FIFOs behind forks, from exact timing: the fewest places at which the interval is that of FIFOs
 //! without end. No FIFO of the result could have one place less.
+//!
+//! The search looks at each residual alone: the stages between a fork and the mix in which all its streams meet again,
+//! fed and emptied without a wait. What is too slow there is too slow in the whole, where more waits; and that the whole
+//! is fast enough with what was found is checked at the end. Where it is not, the search is made on the whole.
 
 use super::{Deadlock, interval};
-use crate::pipeline::{Kind, Stage};
+use crate::pipeline::{Kind, Source, Stage};
 use crate::plan::{MAX_FIFO, PlanError};
 use crate::timing::frame_beats;
 
@@ -24,27 +28,84 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
     }
     let best =
         interval(stages).map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].node).0))?;
+    let ample: Vec<Vec<usize>> = open.iter().map(|&s| stages[s].depths.clone()).collect();
     for &s in &open {
-        for port in 0..stages[s].depths.len() {
-            least(stages, s, port, best);
+        match residual(stages, s, beats[s].0) {
+            Some((mut part, fork)) => {
+                (0..stages[s].depths.len()).for_each(|port| least(&mut part, fork, port, 2, best));
+                stages[s].depths = part.swap_remove(fork).depths;
+            }
+            None => stages[s].depths.fill(2),
+        }
+    }
+    if interval(stages).is_ok_and(|interval| interval <= best) {
+        return Ok(());
+    }
+    // No less will do; for some it must be more, where one residual waits for another.
+    let least_alone: Vec<Vec<usize>> = open.iter().map(|&s| stages[s].depths.clone()).collect();
+    open.iter().zip(ample).for_each(|(&s, depths)| stages[s].depths = depths);
+    for (&s, from) in open.iter().zip(least_alone) {
+        for (port, from) in from.into_iter().enumerate() {
+            least(stages, s, port, from, best);
         }
     }
     Ok(())
 }
 
-/// Sets the FIFO of output `port` of stage `s` to the fewest places that keep the interval `best`.
-fn least(stages: &mut [Stage], s: usize, port: usize, best: u64) {
+/// The stages from fork `s`, which takes `beats` beats a frame, to the mix in which all its streams meet, behind an
+/// ingress of their own, and the fork's place among them; none where no such mix is there or others read in between.
+fn residual(stages: &[Stage], s: usize, beats: u64) -> Option<(Vec<Stage>, usize)> {
+    let mixes = (s + 1..stages.len()).filter(|&m| matches!(stages[m].kind, Kind::Mix { .. }));
+    let inside = mixes.into_iter().find_map(|last| between(stages, s, last))?;
+    let place = |stage: usize| inside.iter().position(|&other| other == stage).map(|at| at + 1);
+    let ingress = Stage {
+        kind: Kind::Ingress { beats: beats as usize },
+        sources: vec![],
+        output: stages[s].input,
+        latency: 1,
+        depths: vec![2],
+        ..stages[s].clone()
+    };
+    let mut part = vec![ingress];
+    for &stage in &inside {
+        let mut copy = stages[stage].clone();
+        for source in &mut copy.sources {
+            let from = if stage == s { 0 } else { place(source.stage)? };
+            *source = Source { stage: from, ..*source };
+        }
+        part.push(copy);
+    }
+    Some((part, 1))
+}
+
+/// The stages on the ways from `first` to `last`, both included; none where a way leads elsewhere.
+fn between(stages: &[Stage], first: usize, last: usize) -> Option<Vec<usize>> {
+    let reads = |stage: usize, from: usize| stages[stage].sources.iter().any(|source| source.stage == from);
+    let mut inside = vec![first];
+    for stage in first + 1..=last {
+        if inside.iter().any(|&from| from != last && reads(stage, from)) {
+            inside.push(stage);
+        }
+    }
+    let closed = inside.iter().filter(|&&stage| stage != last).all(|&stage| {
+        let mut readers = (stage + 1..stages.len()).filter(|&reader| reads(reader, stage));
+        readers.all(|reader| inside.contains(&reader))
+    });
+    (closed && inside.last() == Some(&last)).then_some(inside)
+}
+
+/// Sets the FIFO of output `port` of stage `s` to the fewest places, `from` at least, that keep the interval `best`.
+fn least(stages: &mut [Stage], s: usize, port: usize, from: usize, best: u64) {
     let ample = stages[s].depths[port];
     let mut enough = |depth: usize| {
         stages[s].depths[port] = depth;
         interval(stages).is_ok_and(|interval| interval <= best)
     };
-    // From below in steps that double, so that many small FIFOs cost little; then between the last two steps.
-    let (mut low, mut high) = (1, 2);
+    // Upwards in steps that double, so that many small FIFOs cost little; then between the last two steps.
+    let (mut low, mut high, mut step) = (from - 1, from.min(ample), 2);
     while high < ample && !enough(high) {
-        (low, high) = (high, 2 * high);
+        (low, high, step) = (high, (high + step).min(ample), 2 * step);
     }
-    high = high.min(ample);
     while high - low > 1 {
         let middle = low + (high - low) / 2;
         if enough(middle) { high = middle } else { low = middle }

@@ -20,11 +20,19 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
         let (pe, simd) = (one_of(limits.outputs), one_of(limits.inputs));
         let fifo = (one_of(6) == 3).then_some(2 + one_of(12));
         let memory = [Memory::Auto, Memory::Block, Memory::Distributed][one_of(4) % 3];
-        Some(NodePlan { node: network.nodes()[i].name.clone(), pe, simd, memory, fifo, forks: vec![] })
+        Some(NodePlan {
+            node: network.nodes()[i].name.clone(),
+            pe,
+            simd,
+            memory,
+            lines: memory,
+            fifo,
+            forks: vec![],
+        })
     });
     let nodes = nodes.collect();
     let output = if seed.is_multiple_of(3) { Output::Label } else { Output::Scores };
-    Plan { version: PLAN_VERSION, output, clock_mhz: 100, control: Control::None, nodes }
+    Plan { version: PLAN_VERSION, output, clock_mhz: 100, device: None, control: Control::None, nodes }
 }
 
 /// `count` random frames.

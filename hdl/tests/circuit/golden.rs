@@ -53,12 +53,19 @@ fn the_files_of_a_tiny_network() {
         pe,
         simd,
         memory: Memory::Auto,
+        lines: Memory::Auto,
         fifo: None,
         forks: vec![],
     };
     let nodes = vec![entry("conv", 2, 2), entry("pool", 1, 2), entry("head", 1, 2)];
-    let plan =
-        Plan { version: PLAN_VERSION, output: Output::Label, clock_mhz: 100, control: Control::None, nodes };
+    let plan = Plan {
+        version: PLAN_VERSION,
+        output: Output::Label,
+        clock_mhz: 100,
+        device: None,
+        control: Control::None,
+        nodes,
+    };
     let emission = emit(&Design::new(&tiny(), &plan).unwrap());
     assert_eq!(emission, emit(&Design::new(&tiny(), &plan).unwrap()), "byte for byte");
     let banner = format!("// dq {}, network {}\n", env!("CARGO_PKG_VERSION"), dq_net::content_hash(&tiny()));

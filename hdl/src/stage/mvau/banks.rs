@@ -1,12 +1,11 @@
 //! How a ROM of weights is cut into banks: by what a block RAM holds at its depths, so that the fewest blocks are used
 //! and no bank needs a multiplexer of its own.
 
+use crate::device::Family;
 use crate::plan::Memory;
 
 /// Banks that one level of the multiplexer joins.
 pub const WAYS: usize = 4;
-/// Depths of a block RAM of 16 kbit, and its bits at each.
-const SHAPES: [(usize, usize); 6] = [(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)];
 /// Words of a bank of LUTs: deeper ones are cut, so that their own multiplexers stay shallow.
 const LUT_WORDS: usize = 256;
 /// ROMs of at most so many words or bits lie in LUTs where the tools decide.
@@ -23,20 +22,22 @@ pub fn in_blocks(words: usize, bits: usize, memory: Memory) -> bool {
 }
 
 /// Words of a bank, the last one aside; a power of two where there is more than one.
-pub fn bank_words(words: usize, bits: usize, memory: Memory) -> usize {
+pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if !in_blocks(words, bits, memory) {
         return if words <= 2 * LUT_WORDS { words } else { LUT_WORDS };
     }
     // The fewest blocks, then the fewest banks.
-    let depth = |&(depth, _): &(usize, usize)| (blocks_in_banks(words, bits, depth), words.div_ceil(depth));
-    let (depth, _) = *SHAPES.iter().min_by_key(|shape| depth(shape)).expect("there are shapes");
+    let shapes = family.shapes();
+    let cost =
+        |&(depth, _): &(usize, usize)| (blocks_in_banks(words, bits, depth, shapes), words.div_ceil(depth));
+    let (depth, _) = *shapes.iter().min_by_key(|shape| cost(shape)).expect("there are shapes");
     depth.min(words)
 }
 
 /// Blocks of a ROM.
-pub fn blocks(words: usize, bits: usize, memory: Memory) -> usize {
+pub fn blocks(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if in_blocks(words, bits, memory) {
-        blocks_in_banks(words, bits, bank_words(words, bits, memory))
+        blocks_in_banks(words, bits, bank_words(words, bits, memory, family), family.shapes())
     } else {
         0
     }
@@ -44,8 +45,8 @@ pub fn blocks(words: usize, bits: usize, memory: Memory) -> usize {
 
 /// Registers behind the banks: one a level of the multiplexer, and at least one behind block RAM, whose own output is
 /// late.
-pub fn levels(words: usize, bits: usize, memory: Memory) -> u64 {
-    let mut banks = words.div_ceil(bank_words(words, bits, memory));
+pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
+    let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
     let mut levels = 0;
     while banks > 1 {
         banks = banks.div_ceil(WAYS);
@@ -54,16 +55,18 @@ pub fn levels(words: usize, bits: usize, memory: Memory) -> u64 {
     if in_blocks(words, bits, memory) { levels.max(1) } else { levels }
 }
 
-fn blocks_in_banks(words: usize, bits: usize, depth: usize) -> usize {
+fn blocks_in_banks(words: usize, bits: usize, depth: usize, shapes: &[(usize, usize)]) -> usize {
     let rest = words % depth;
-    words / depth * blocks_of_bank(depth, bits) + if rest > 0 { blocks_of_bank(rest, bits) } else { 0 }
+    let last = if rest > 0 { blocks_of_bank(rest, bits, shapes) } else { 0 };
+    words / depth * blocks_of_bank(depth, bits, shapes) + last
 }
 
 /// Blocks of one bank: side by side, at the widest shape that is deep enough; one above the other beyond the deepest.
-fn blocks_of_bank(words: usize, bits: usize) -> usize {
+fn blocks_of_bank(words: usize, bits: usize, shapes: &[(usize, usize)]) -> usize {
     let fits =
-        SHAPES.iter().filter(|(depth, _)| *depth >= words).map(|(_, width)| bits.div_ceil(*width)).min();
-    fits.unwrap_or(words.div_ceil(SHAPES[5].0) * bits)
+        shapes.iter().filter(|(depth, _)| *depth >= words).map(|(_, width)| bits.div_ceil(*width)).min();
+    let (deepest, width) = shapes[shapes.len() - 1];
+    fits.unwrap_or(words.div_ceil(deepest) * bits.div_ceil(width))
 }
 
 #[cfg(test)]
@@ -83,18 +86,33 @@ mod tests {
             (1_152, 256, 23),
             (300, 7, 1),
         ] {
-            assert_eq!(blocks(words, bits, Memory::Block), wanted, "{words} x {bits}");
+            assert_eq!(blocks(words, bits, Memory::Block, Family::Ecp5), wanted, "{words} x {bits}");
         }
     }
 
     #[test]
+    fn families_have_blocks_of_their_own() {
+        assert_eq!(blocks(1_152, 2, Memory::Block, Family::Ice40), 1);
+        assert_eq!(blocks(73_728, 16, Memory::Block, Family::Xc7), 36);
+    }
+
+    #[test]
     fn levels_follow_from_the_banks() {
-        assert_eq!(levels(512, 36, Memory::Block), 1);
-        assert_eq!((bank_words(73_728, 16, Memory::Block), levels(73_728, 16, Memory::Block)), (16_384, 2));
+        assert_eq!(levels(512, 36, Memory::Block, Family::Ecp5), 1);
         assert_eq!(
-            (bank_words(576, 256, Memory::Distributed), levels(576, 256, Memory::Distributed)),
+            (
+                bank_words(73_728, 16, Memory::Block, Family::Ecp5),
+                levels(73_728, 16, Memory::Block, Family::Ecp5)
+            ),
+            (16_384, 2)
+        );
+        assert_eq!(
+            (
+                bank_words(576, 256, Memory::Distributed, Family::Ecp5),
+                levels(576, 256, Memory::Distributed, Family::Ecp5)
+            ),
             (256, 1)
         );
-        assert_eq!(levels(144, 512, Memory::Distributed), 0);
+        assert_eq!(levels(144, 512, Memory::Distributed, Family::Ecp5), 0);
     }
 }

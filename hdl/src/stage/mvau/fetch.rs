@@ -47,8 +47,8 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     let Mvau { pe, simd, taps, folds, weight_bits, .. } = *mvau;
     let name = &stage.name;
     let (count, word) = (folds * taps, pe * simd * weight_bits);
-    let bank_words = banks::bank_words(count, word, stage.memory);
-    let levels = banks::levels(count, word, stage.memory);
+    let bank_words = banks::bank_words(count, word, stage.memory, stage.family);
+    let levels = banks::levels(count, word, stage.memory, stage.family);
     let note = format!(
         "Weights of {name}: {count} words of {pe} PEs x {simd} inputs x {weight_bits} bits, PE 0 and input 0 in the low bits,\n\
          in banks of {bank_words} words. Word order: fold, chunk of channels, kernel row, kernel column.\n\
