@@ -30,8 +30,8 @@ pub struct Engine {
     nodes: Vec<Op>,
     /// The Step that takes a layer's accumulators tile by tile, where it is their only reader.
     fused: Vec<bool>,
-    /// The last node that reads each node.
-    last_reader: Vec<usize>,
+    /// The last node that needs each node's value: as its reader, or as the Step of a fused reader.
+    needed_until: Vec<usize>,
     block: usize,
     /// Packed on the first call that asks for a gradient.
     backward: OnceLock<Vec<Backward>>,
@@ -77,7 +77,7 @@ impl Engine {
                 readers[source] += 1;
             }
         }
-        let fused = (0..count)
+        let fused: Vec<bool> = (0..count)
             .map(|i| {
                 let has_weights = matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_));
                 has_weights
@@ -85,10 +85,25 @@ impl Engine {
                     && matches!(network.nodes()[last_reader[i]].layer, Layer::Step(_))
             })
             .collect();
+        let mut needed_until: Vec<usize> = (0..count).collect();
+        for i in 0..count {
+            let run_at = if fused[i] { last_reader[i] } else { i };
+            for &source in network.sources(i) {
+                needed_until[source] = needed_until[source].max(run_at);
+            }
+        }
         let bytes: usize = (0..count).map(|i| network.wire(i).shape.len() * 4).sum();
         let block = (BLOCK_BYTES / bytes).clamp(1, BLOCK);
         let nodes = (0..count).map(|i| prepare(network, i)).collect();
-        Self { network: network.clone(), kernel, nodes, fused, last_reader, block, backward: OnceLock::new() }
+        Self {
+            network: network.clone(),
+            kernel,
+            nodes,
+            fused,
+            needed_until,
+            block,
+            backward: OnceLock::new(),
+        }
     }
 
     /// The network it runs.
@@ -177,17 +192,11 @@ impl Engine {
             let value = if fused { None } else { Some(self.node(i, images, &values, count)) };
             values.push(value);
             if !keep {
-                let read: Vec<usize> = (0..i).filter(|&j| self.last_read(j) <= i).collect();
+                let read: Vec<usize> = (0..i).filter(|&j| self.needed_until[j] <= i).collect();
                 read.into_iter().for_each(|j| values[j] = None);
             }
         }
         values
-    }
-
-    /// The last node that reads node `j`'s value, or the input of the fused layer `j`.
-    fn last_read(&self, j: usize) -> usize {
-        let reader = self.last_reader[j];
-        if self.fused[reader] { self.last_reader[reader] } else { reader }
     }
 
     fn node(&self, i: usize, images: ArrayView4<u8>, values: &[Option<Tensor>], count: usize) -> Tensor {
