@@ -85,7 +85,9 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
     let macs: u64 = nodes.iter().map(|node| node.macs).sum();
     let weights: usize = nodes.iter().map(|node| node.weights).sum();
     let accumulator = nodes.iter().filter(|n| n.weight_bits.is_some()).map(|n| n.bits).max().unwrap_or(0);
-    let product = nodes.iter().filter_map(|n| n.lipschitz).product::<f64>();
+    // Streams and residuals have gains of their own, so that the layers' norms bound nothing there.
+    let streams = network.nodes().iter().any(|node| matches!(node.layer, Layer::Mix(_) | Layer::Rescale(_)));
+    let product = (!streams).then(|| nodes.iter().filter_map(|n| n.lipschitz).product::<f64>());
     let rows: Vec<Vec<String>> = nodes
         .iter()
         .map(|n| {
@@ -107,8 +109,7 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         .collect();
     let provenance = &network.provenance;
     let mut text = format!(
-        "{} · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most {accumulator} bits\n\
-         product of the layers' norms (an upper bound for the float map, not a certificate): {product:.3}\n",
+        "{} · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most {accumulator} bits\n",
         network.name,
         table(
             &["node", "kind", "shape", "range", "bits", "weights", "w bits", "MACs", "Lipschitz", "defect"],
@@ -117,6 +118,11 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         thousands(macs),
         thousands(weights as u64),
     );
+    if let Some(product) = product {
+        text.push_str(&format!(
+            "product of the layers' norms (an upper bound for the float map, not a certificate): {product:.3}\n"
+        ));
+    }
     if !provenance.data_set.is_empty() {
         let metrics: Vec<String> = provenance.metrics.iter().map(|(name, v)| format!("{name} {v}")).collect();
         text.push_str(&format!("trained on {} ({})\n", provenance.data_set, metrics.join(", ")));

@@ -1,15 +1,16 @@
 //! What a MODEL argument names: a model's file or, where there is none of that name, a built-in topology with random
 //! weights.
 
-use anyhow::Result;
-use dq_net::{AnyNetwork, Network, topology};
+use anyhow::{Result, anyhow};
+use dq_net::{AnyNetwork, FileError, Network, topology};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The integer network that `path` names; a topology's weights follow `seed`.
 pub fn open(path: &Path, seed: u64) -> Result<Network> {
     match topology_of(path) {
         Some(text) => Ok(topology::build(text, seed)?),
-        None => Ok(dq_net::read_network(path)?),
+        None => dq_net::read_network(path).map_err(explain),
     }
 }
 
@@ -17,10 +18,25 @@ pub fn open(path: &Path, seed: u64) -> Result<Network> {
 pub fn open_any(path: &Path, seed: u64) -> Result<AnyNetwork> {
     match topology_of(path) {
         Some(text) => Ok(AnyNetwork::Integer(topology::build(text, seed)?)),
-        None => Ok(dq_net::read_any(path)?),
+        None => dq_net::read_any(path).map_err(explain),
     }
 }
 
 fn topology_of(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| topology::is_named(text) && !path.is_file())
+}
+
+/// A missing file with a bare name may be a topology misspelt: says which there are.
+fn explain(error: FileError) -> anyhow::Error {
+    match &error {
+        FileError::Io { path, source, .. }
+            if source.kind() == ErrorKind::NotFound
+                && path.extension().is_none()
+                && path.components().count() == 1 =>
+        {
+            let known: Vec<&str> = topology::ALL.iter().map(|topology| topology.name).collect();
+            anyhow!("{error}; nor is it a built-in topology ({})", known.join(", "))
+        }
+        _ => error.into(),
+    }
 }

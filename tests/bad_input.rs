@@ -215,6 +215,8 @@ fn what_is_not_there_is_said_once() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     names(&fails(folder, 1, &["info", "missing.json"]), &["missing.json", "No such file"]);
+    names(&fails(folder, 1, &["info", "cvn"]), &["cvn", "No such file", "topology (cnn10, ", "wrn-16-4"]);
+    names(&fails(folder, 1, &["info", "cnv:w9a2"]), &["cnv:w9a2", "bits", "`wWaA`"]);
     names(&fails(folder, 1, &["export", "missing", "-o", "m.json"]), &["missing/recipe.toml"]);
     names(&fails(folder, 1, &["emit", &model(), "-o", "rtl", "--plan", "missing.json"]), &["missing.json"]);
     names(&fails(folder, 2, &["verify", &model(), "--rtl", "99999999999999"]), &["--rtl", "10000"]);

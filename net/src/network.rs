@@ -92,7 +92,8 @@ impl Network {
     }
 
     /// Real value of one unit of node `i`'s output (for people and norms): 1/255 at the input, the step's unit after
-    /// it and after a rescale, that of the first input after a mix, divided by the window's size after a sum (which stands for a mean); `None` for accumulators.
+    /// it and after a rescale, that of the first input after a mix, divided by the window's size after a sum (which
+    /// stands for a mean); `None` for accumulators.
     pub fn unit(&self, i: usize) -> Option<f64> {
         let through = |count: usize| Some(self.unit(self.sources[i][0])? / count as f64);
         match &self.nodes[i].layer {

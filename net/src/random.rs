@@ -1,6 +1,6 @@
 //! Small random valid networks, by seed: the cases on which every engine is tested against the reference. They cover
-//! all kinds of layer, all bit widths, odd shapes, groups, strides, paddings, residuals and both directions. Never trained, so
-//! their labels mean nothing.
+//! all kinds of layer, all bit widths, odd shapes, groups, strides, paddings, residuals and both directions. Never
+//! trained, so their labels mean nothing.
 
 use crate::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, SumPool,

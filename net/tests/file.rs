@@ -114,6 +114,18 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
+fn version_1_is_still_read() {
+    let folder = Folder::new();
+    let mut value: Value = serde_json::from_str(&to_json(&network())).unwrap();
+    value["version"] = json!(1);
+    // The error for a wrong checksum names the right one.
+    let message = read_network(&folder.file(value.to_string())).unwrap_err().to_string();
+    let right = message.split("expected ").nth(1).and_then(|m| m.split(' ').next()).unwrap();
+    value["checksum"] = right.into();
+    assert_eq!(read_network(&folder.file(value.to_string())).unwrap(), network());
+}
+
+#[test]
 fn the_hash_is_of_what_it_computes() {
     let mut renamed = network();
     renamed.name = "other".into();

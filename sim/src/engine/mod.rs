@@ -9,13 +9,14 @@ mod tensor;
 
 use crate::gradient::Backward;
 use crate::kernel::Kernel;
-use dq_net::layer::{BitDepth, Layer, Logits, Mix, Rescale};
+use dq_net::layer::{BitDepth, Layer, Logits};
 use dq_net::{Network, Range, Shape};
 use linear::Linear;
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 use step::FastStep;
+use stream::{FastMix, FastRescale};
 pub(crate) use tensor::Tensor;
 
 /// Most images that one task carries through the network together.
@@ -28,9 +29,9 @@ pub struct Engine {
     network: Network,
     kernel: Kernel,
     nodes: Vec<Op>,
-    /// The Step that takes a layer's accumulators tile by tile, where it is their only reader.
+    /// Layers whose accumulators a Step or a Rescale takes tile by tile, where it is their only reader.
     fused: Vec<bool>,
-    /// The last node that needs each node's value: as its reader, or as the Step of a fused reader.
+    /// The last node that needs each node's value: as its reader, or as the reader of a fused one.
     needed_until: Vec<usize>,
     block: usize,
     /// Packed on the first call that asks for a gradient.
@@ -44,8 +45,8 @@ enum Op {
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     SumPool { window: [usize; 2], stride: [usize; 2] },
     GlobalSum,
-    Mix(Mix),
-    Rescale(Rescale),
+    Mix(FastMix),
+    Rescale(FastRescale),
     BitDepth(BitDepth),
     Median,
     Logits(Vec<i32>),
@@ -82,7 +83,7 @@ impl Engine {
                 let has_weights = matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_));
                 has_weights
                     && readers[i] == 1
-                    && matches!(network.nodes()[last_reader[i]].layer, Layer::Step(_))
+                    && matches!(network.nodes()[last_reader[i]].layer, Layer::Step(_) | Layer::Rescale(_))
             })
             .collect();
         let mut needed_until: Vec<usize> = (0..count).collect();
@@ -218,22 +219,17 @@ impl Engine {
             }
             Op::Step(step) => {
                 let mut levels = vec![0; count * output.shape.len()];
-                match (input, &self.nodes[source]) {
-                    (None, Op::Linear(linear)) => {
-                        let before = self.network.sources(source)[0];
-                        let input = values[before].as_ref().expect("kept for the fused layer");
-                        linear.run(self.kernel, input, count, |first, tile| {
-                            let levels = &mut levels[first * linear.channels()..][..tile.len()];
-                            step.run(self.kernel, tile, levels);
-                        });
-                    }
-                    (Some(Tensor::Words(sums)), _) => step.run(self.kernel, sums, &mut levels),
-                    _ => {
-                        let sums: Vec<i32> = (0..levels.len()).map(|at| kept().get(at)).collect();
-                        step.run(self.kernel, &sums, &mut levels);
-                    }
-                }
+                self.accumulators(source, values, count, |first, sums| {
+                    step.run(self.kernel, sums, &mut levels[first..][..sums.len()]);
+                });
                 Tensor::Bytes(levels)
+            }
+            Op::Rescale(rescale) => {
+                let mut stream = vec![0; count * output.shape.len()];
+                self.accumulators(source, values, count, |first, sums| {
+                    rescale.run(self.kernel, sums, &mut stream[first..][..sums.len()]);
+                });
+                Tensor::narrow(stream, output.range)
             }
             Op::MaxPool { window, stride } => match kept() {
                 Tensor::Bytes(v) => Tensor::Bytes(pool::max(v, input_shape, output.shape, *window, *stride)),
@@ -247,25 +243,42 @@ impl Engine {
                 sum(kept(), input_shape, output.shape, window, [1, 1], output.range)
             }
             Op::Mix(mix) => {
-                let other = self.network.sources(i)[1];
-                let other = values[other].as_ref().expect("a value is kept until its last reader");
-                Tensor::narrow(stream::mix(mix, kept(), other, count * output.shape.len()), output.range)
-            }
-            Op::Rescale(rescale) => {
-                Tensor::narrow(stream::rescale(rescale, kept(), count * output.shape.len()), output.range)
+                let other = values[self.network.sources(i)[1]].as_ref();
+                let other = other.expect("a value is kept until its last reader");
+                Tensor::narrow(mix.run(self.kernel, kept(), other), output.range)
             }
             Op::BitDepth(depth) => {
                 Tensor::Bytes(stream::bit_depth(*depth, kept(), count * output.shape.len()))
             }
-            Op::Median => {
-                let medians = stream::median(kept(), output.shape, count * output.shape.len());
-                Tensor::narrow(medians, output.range)
-            }
+            Op::Median => match kept() {
+                Tensor::Bytes(v) => Tensor::Bytes(stream::median(v, output.shape)),
+                Tensor::Words(v) => Tensor::Words(stream::median(v, output.shape)),
+            },
             Op::Logits(bias) => {
                 let classes = bias.len();
                 let scores = (0..count * classes).map(|at| kept().get(at) + bias[at % classes]);
                 Tensor::Words(scores.collect())
             }
+        }
+    }
+
+    /// Hands node `source`'s values to `sink(first element, values)`: tile by tile as they are computed where the node
+    /// is fused, else all that are kept.
+    fn accumulators(
+        &self,
+        source: usize,
+        values: &[Option<Tensor>],
+        count: usize,
+        mut sink: impl FnMut(usize, &[i32]),
+    ) {
+        match (&values[source], &self.nodes[source]) {
+            (Some(kept), _) => sink(0, &kept.words()),
+            (None, Op::Linear(linear)) => {
+                let before = values[self.network.sources(source)[0]].as_ref();
+                let before = before.expect("kept for the fused layer");
+                linear.run(self.kernel, before, count, |first, tile| sink(first * linear.channels(), tile));
+            }
+            (None, _) => unreachable!("a value is kept until its last reader"),
         }
     }
 }
@@ -296,8 +309,11 @@ fn prepare(network: &Network, i: usize) -> Op {
         Layer::MaxPool(pool) => Op::MaxPool { window: pool.window, stride: pool.stride },
         Layer::SumPool(pool) => Op::SumPool { window: pool.window, stride: pool.stride },
         Layer::GlobalSum(_) => Op::GlobalSum,
-        Layer::Mix(mix) => Op::Mix(mix.clone()),
-        Layer::Rescale(rescale) => Op::Rescale(rescale.clone()),
+        Layer::Mix(mix) => {
+            let [x, y] = [0, 1].map(|port| network.wire(network.sources(i)[port]).range);
+            Op::Mix(FastMix::new(mix, x, y))
+        }
+        Layer::Rescale(rescale) => Op::Rescale(FastRescale::new(rescale, input().range)),
         Layer::BitDepth(depth) => Op::BitDepth(*depth),
         Layer::Median(_) => Op::Median,
         Layer::Logits(logits) => Op::Logits(logits.bias.clone()),

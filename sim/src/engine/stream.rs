@@ -1,25 +1,100 @@
 //! Mix, Rescale, BitDepth and Median over blocks of images.
 
 use super::Tensor;
-use dq_net::Shape;
+use crate::kernel::{Kernel, multiversion};
 use dq_net::layer::{BitDepth, Median, Mix, Rescale};
+use dq_net::{Range, Shape};
 
-/// Each pair of values, combined.
-pub(super) fn mix(mix: &Mix, x: &Tensor, y: &Tensor, len: usize) -> Vec<i32> {
-    match (x, y) {
-        (Tensor::Words(x), Tensor::Words(y)) => x.iter().zip(y).map(|(&x, &y)| mix.value(x, y)).collect(),
-        _ => (0..len).map(|at| mix.value(x.get(at), y.get(at))).collect(),
+/// A Mix ready to run.
+pub(super) struct FastMix {
+    mix: Mix,
+    /// No sum of its inputs' ranges leaves an `i32`.
+    narrow: bool,
+}
+
+impl FastMix {
+    /// For inputs within `x` and `y`.
+    pub fn new(mix: &Mix, x: Range, y: Range) -> Self {
+        let sum = |x: i64, y: i64| i64::from(mix.a) * x + i64::from(mix.b) * y + mix.half();
+        Self { mix: mix.clone(), narrow: fits(sum(x.lo, y.lo)) && fits(sum(x.hi, y.hi)) }
+    }
+
+    /// Each pair of values, combined.
+    pub fn run(&self, kernel: Kernel, x: &Tensor, y: &Tensor) -> Vec<i32> {
+        let (x, y) = (x.words(), y.words());
+        if !self.narrow {
+            return x.iter().zip(y.iter()).map(|(&x, &y)| self.mix.value(x, y)).collect();
+        }
+        let mut out = vec![0; x.len()];
+        run_mix(kernel, &self.mix, &x, &y, &mut out);
+        out
     }
 }
 
-/// Each value through its channel's affine.
-pub(super) fn rescale(rescale: &Rescale, x: &Tensor, len: usize) -> Vec<i32> {
-    let channels = rescale.mul.len();
-    let mut out = Vec::with_capacity(len);
-    for pixel in 0..len / channels {
-        out.extend((0..channels).map(|c| rescale.value(c, x.get(pixel * channels + c))));
+multiversion! {
+    fn run_mix = mix_narrow(mix: &Mix, x: &[i32], y: &[i32], out: &mut [i32])
+}
+
+#[inline(always)]
+fn mix_narrow(mix: &Mix, x: &[i32], y: &[i32], out: &mut [i32]) {
+    let (a, b, half) = (mix.a, mix.b, mix.half() as i32);
+    let (shift, top) = (u32::from(mix.shift), 1i32 << (mix.bits - 1));
+    for ((to, &x), &y) in out.iter_mut().zip(x).zip(y) {
+        // The sum as a whole fits, each product alone may not.
+        let sum = a.wrapping_mul(x).wrapping_add(b.wrapping_mul(y)).wrapping_add(half);
+        *to = (sum >> shift).max(-top).min(top - 1);
     }
-    out
+}
+
+/// A Rescale ready to run.
+pub(super) struct FastRescale {
+    rescale: Rescale,
+    /// `add` where no sum of its input's range leaves an `i32`.
+    narrow: Option<Vec<i32>>,
+}
+
+impl FastRescale {
+    /// For values within `input`.
+    pub fn new(rescale: &Rescale, input: Range) -> Self {
+        let sums = (0..rescale.mul.len())
+            .flat_map(|c| [rescale.sum(c, 0), rescale.sum(c, input.lo), rescale.sum(c, input.hi)]);
+        let narrow = sums.into_iter().all(fits).then(|| rescale.add.iter().map(|&add| add as i32).collect());
+        Self { rescale: rescale.clone(), narrow }
+    }
+
+    /// Each value of `acc` through its channel's affine.
+    pub fn run(&self, kernel: Kernel, acc: &[i32], out: &mut [i32]) {
+        match &self.narrow {
+            Some(add) => run_rescale(kernel, &self.rescale, add, acc, out),
+            None => {
+                for (c, (to, &acc)) in (0..self.rescale.mul.len()).cycle().zip(out.iter_mut().zip(acc)) {
+                    *to = self.rescale.value(c, acc);
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    fn run_rescale = rescale_narrow(rescale: &Rescale, add: &[i32], acc: &[i32], out: &mut [i32])
+}
+
+#[inline(always)]
+fn rescale_narrow(rescale: &Rescale, add: &[i32], acc: &[i32], out: &mut [i32]) {
+    let channels = rescale.mul.len();
+    let (mul, add) = (&rescale.mul[..channels], &add[..channels]);
+    let (shift, top) = (u32::from(rescale.shift), 1i32 << (rescale.bits - 1));
+    for (acc, out) in acc.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
+        for c in 0..channels {
+            // As above: the sum fits, the product alone may not.
+            let sum = acc[c].wrapping_mul(mul[c]).wrapping_add(add[c]);
+            out[c] = (sum >> shift).max(-top).min(top - 1);
+        }
+    }
+}
+
+fn fits(sum: i64) -> bool {
+    i32::try_from(sum).is_ok()
 }
 
 /// Each pixel through the table of its levels.
@@ -28,13 +103,21 @@ pub(super) fn bit_depth(depth: BitDepth, x: &Tensor, len: usize) -> Vec<u8> {
     (0..len).map(|at| table[x.get(at) as usize]).collect()
 }
 
-/// The median of each pixel's neighbours.
-pub(super) fn median(x: &Tensor, shape: Shape, len: usize) -> Vec<i32> {
-    let mut out = Vec::with_capacity(len);
-    for at in 0..len {
-        let taps = median_taps(at, shape);
-        let values = taps.map(|tap| x.get(tap));
-        out.push(values[Median::choose(values)]);
+/// The median of each element's neighbours.
+pub(super) fn median<T: Copy + Ord>(x: &[T], shape: Shape) -> Vec<T> {
+    let (row, channels) = (shape.width * shape.channels, shape.channels);
+    let mut out = Vec::with_capacity(x.len());
+    for image in x.chunks_exact(shape.len()) {
+        for y in 0..shape.height {
+            let [above, here] = [y.saturating_sub(1), y].map(|y| &image[y * row..][..row]);
+            // In the first column the nearest pixel stands for the one outside.
+            let first = (0..channels).map(|c| (above[c], above[c], here[c], here[c]));
+            let rest =
+                (channels..row).map(|at| (above[at - channels], above[at], here[at - channels], here[at]));
+            out.extend(
+                first.chain(rest).map(|(a, b, c, d)| a.min(b).max(c.min(d)).min(a.max(b).min(c.max(d)))),
+            );
+        }
     }
     out
 }

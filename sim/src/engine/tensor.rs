@@ -2,6 +2,7 @@
 
 use dq_net::{Range, Shape};
 use ndarray::Array4;
+use std::borrow::Cow;
 
 /// Batch × height × width × channels, row-major.
 pub(crate) enum Tensor {
@@ -31,6 +32,14 @@ impl Tensor {
         match self {
             Tensor::Bytes(values) => values[i].into(),
             Tensor::Words(values) => values[i],
+        }
+    }
+
+    /// All values as words.
+    pub fn words(&self) -> Cow<'_, [i32]> {
+        match self {
+            Tensor::Bytes(values) => values.iter().map(|&v| v.into()).collect(),
+            Tensor::Words(values) => Cow::Borrowed(values),
         }
     }
 

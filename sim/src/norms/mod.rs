@@ -29,8 +29,9 @@ pub struct LayerNorm {
     pub defect: Option<f64>,
 }
 
-/// Norms of every Conv and Dense whose result goes to a Step, a Rescale or the Logits, in node order. `diag(|gain|)·Wq·unit_out
-/// / unit_in` before a Step (a Rescale: `|mul|/2^shift` for the gain), `Wq·scale / unit_in` before the Logits.
+/// Norms of every Conv and Dense whose result goes to a Step, a Rescale or the Logits, in node order.
+/// `diag(|gain|)·Wq·unit_out / unit_in` before a Step (a Rescale: `|mul| / 2^shift` for the gain), `Wq·scale / unit_in`
+/// before the Logits.
 pub fn layers(network: &Network) -> Vec<LayerNorm> {
     let mut found = Vec::new();
     for reader in 0..network.nodes().len() {
@@ -121,6 +122,9 @@ mod tests {
                 let real = |((_, _, c), &acc): ((usize, usize, usize), &i32)| {
                     let outer = match &network.nodes()[reader].layer {
                         Layer::Step(step) => step.surrogate.gain[c] * step.surrogate.unit,
+                        Layer::Rescale(rescale) => {
+                            f64::from(rescale.mul[c]) / f64::from(rescale.shift).exp2() * rescale.unit
+                        }
                         Layer::Logits(logits) => logits.scale,
                         _ => unreachable!(),
                     };
@@ -148,13 +152,16 @@ mod tests {
     #[test]
     fn norms_are_those_of_the_explicit_matrix() {
         let mut checked = 0;
-        for seed in 0..40 {
-            let options = Options { max_side: 6, max_channels: 5, ..Options::default() };
+        let mut rescaled = 0;
+        for seed in 0..60 {
+            let options =
+                Options { max_side: 6, max_channels: 5, residuals: seed % 3 == 2, ..Options::default() };
             let network = random::network(seed, &options);
             let found = layers(&network);
             for layer in &found {
                 let i = network.position(&layer.node).unwrap();
                 let reader = (0..network.nodes().len()).find(|&r| network.sources(r).contains(&i)).unwrap();
+                rescaled += usize::from(matches!(network.nodes()[reader].layer, Layer::Rescale(_)));
                 let wanted = dense_norm(&network, i, reader);
                 assert!(layer.error <= TOLERANCE, "seed {seed}, {layer:?}");
                 let close = (layer.norm - wanted).abs() <= 3e-6 * wanted;
@@ -162,7 +169,7 @@ mod tests {
                 checked += 1;
             }
         }
-        assert!(checked > 40, "{checked}");
+        assert!(checked > 40 && rescaled > 10, "{checked}, {rescaled} before a rescale");
     }
 
     #[test]
