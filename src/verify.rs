@@ -7,10 +7,10 @@ mod rtl;
 pub use rtl::verilated;
 
 use crate::args::DataArg;
-use crate::data;
 use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
+use crate::{data, model};
 use anyhow::Result;
 use dq_hdl::design::Design;
 use dq_net::Network;
@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Integer network's file.
+    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
     model: PathBuf,
     /// The run it was exported from: proves float = integer anew from its checkpoint.
     #[arg(long, value_name = "RUN")]
@@ -76,7 +76,7 @@ pub struct Verified {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let network = dq_net::read_network(&args.model)?;
+    let network = model::open(&args.model, ui.seed())?;
     let images = args.data.as_ref().map(|d| data::images(d, Split::Test)).transpose()?;
     #[cfg(feature = "train")]
     let run = args.run.as_deref();

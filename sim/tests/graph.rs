@@ -71,6 +71,24 @@ fn small_topologies_agree_on_every_kernel() {
     }
 }
 
+/// Thresholds follow from what is expected of accumulators, without a forward pass: this is the pass.
+#[test]
+fn the_levels_of_topologies_are_spread() {
+    for name in topology::ALL.iter().map(|topology| topology.name).chain(["cnv:w1a1", "wrn-16-4:w2a2"]) {
+        let network = topology::build(name, 1).unwrap();
+        let outputs = Engine::new(&network).nodes(images(&network, 3).view());
+        for (node, levels) in network.nodes().iter().zip(&outputs) {
+            let Layer::Step(step) = &node.layer else { continue };
+            let share =
+                |level: i32| levels.iter().filter(|&&v| v == level).count() as f64 / levels.len() as f64;
+            let shares = (0..1 << step.bits).map(share).filter(|&p| p > 0.0);
+            let entropy: f64 = shares.map(|p| -p * p.log2()).sum();
+            let most = f64::from(step.bits);
+            assert!(entropy > 0.65 * most, "{name}, {}: {entropy:.2} of {most} bits", node.name);
+        }
+    }
+}
+
 /// A mix of a node with itself passes both shares back to it: the gradient of the network without that mix.
 #[test]
 fn both_inputs_of_a_mix_add_to_the_gradient_of_one_node() {

@@ -129,3 +129,62 @@ pub(crate) fn median_taps(at: usize, shape: Shape) -> [usize; 4] {
     let taps = Median::taps(pixel / shape.width, pixel % shape.width);
     taps.map(|(y, x)| image * shape.len() + (y * shape.width + x) * shape.channels + c)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` values of `range`, its ends among them.
+    fn values(range: Range, count: usize) -> Vec<i32> {
+        let span = (range.hi - range.lo + 1) as u64;
+        let value = |i: usize| match i {
+            0 => range.lo,
+            1 => range.hi,
+            _ => range.lo + ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % span) as i64,
+        };
+        (0..count).map(|i| value(i) as i32).collect()
+    }
+
+    #[test]
+    fn mixes_are_exact_whether_their_sums_fit_a_word_or_not() {
+        let full = Range::new(-(1 << 30), 1 << 30);
+        let stream = Range::new(-(1 << 15), (1 << 15) - 1);
+        for (x, y, narrow) in [(stream, stream, Some(true)), (full, full, Some(false)), (full, stream, None)]
+        {
+            for (a, bits) in [(0, 16), (1, 12), (20_000, 16), (32_767, 2), (32_768, 9)] {
+                let mix = Mix { a, b: 32_768 - a, shift: 15, bits };
+                let fast = FastMix::new(&mix, x, y);
+                assert!(narrow.is_none_or(|narrow| fast.narrow == narrow), "{mix:?}");
+                let (x, y) = (values(x, 301), values(y, 301));
+                let wanted: Vec<i32> = x.iter().zip(&y).map(|(&x, &y)| mix.value(x, y)).collect();
+                let (x, y) = (Tensor::Words(x), Tensor::Words(y));
+                for kernel in Kernel::available() {
+                    assert_eq!(fast.run(kernel, &x, &y), wanted, "{mix:?}, {kernel:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rescales_are_exact_whether_their_sums_fit_a_word_or_not() {
+        let edge = (1 << 17) - 1;
+        for (mul, add, bits, narrow) in [
+            (vec![1000, -1500, 7], vec![1 << 20, 0, -99], 12, true),
+            (vec![edge, -edge, 1], vec![(1 << 47) - 1, 5, -(1 << 47) + 1], 16, false),
+            (vec![edge, -edge, 1], vec![0, 0, 0], 9, false),
+            (vec![1, 1, 1], vec![0, i64::from(i32::MAX), 0], 9, false),
+        ] {
+            let rescale = Rescale { mul, add, shift: 11, bits, unit: 1.0 };
+            let input = Range::new(-300_000, 400_000);
+            let fast = FastRescale::new(&rescale, input);
+            assert_eq!(fast.narrow.is_some(), narrow, "{rescale:?}");
+            let acc = values(input, 300);
+            let wanted: Vec<i32> = acc.iter().enumerate().map(|(i, &v)| rescale.value(i % 3, v)).collect();
+            for kernel in Kernel::available() {
+                let mut found = vec![0; acc.len()];
+                fast.run(kernel, &acc, &mut found);
+                assert_eq!(found, wanted, "{rescale:?}, {kernel:?}");
+            }
+        }
+    }
+}
