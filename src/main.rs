@@ -15,6 +15,7 @@ mod info;
 mod load;
 mod model;
 mod plan;
+mod prove;
 mod report;
 mod sim;
 mod table;
@@ -57,6 +58,7 @@ enum Command {
     Sim(sim::Args),
     Attack(attack::Args),
     Verify(verify::Args),
+    Prove(prove::Args),
     #[cfg(feature = "train")]
     Demo(demo::Args),
 }
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
+        Command::Prove(args) => prove::run(&ui, args),
         Command::Verify(args) => verify::run(&ui, args),
         #[cfg(feature = "train")]
         Command::Demo(args) => demo::run(&ui, args),

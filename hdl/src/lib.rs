@@ -35,6 +35,7 @@ pub mod emit;
 pub mod estimate;
 pub mod flow;
 pub mod fold;
+pub mod formal;
 mod names;
 pub mod netlist;
 pub mod pipeline;

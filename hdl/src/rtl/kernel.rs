@@ -21,6 +21,7 @@ pub struct Kernel {
     pub(super) blocks: Vec<Vec<Stmt>>,
     pub(super) memories: Vec<Memory>,
     pub(super) unused: Vec<Expr>,
+    pub(super) contract: Vec<Contract>,
     /// Names in use, of nets and memories.
     names: HashSet<String>,
     tag: u32,
@@ -52,6 +53,13 @@ pub(super) enum NetKind {
     MemRead(usize),
 }
 
+/// What a module promises, for proofs.
+#[derive(Clone, Debug)]
+pub(super) enum Contract {
+    Wire(String, Expr),
+    Text(String),
+}
+
 /// The wire that takes what nothing reads.
 pub(super) const UNUSED: &str = "unused_ok";
 
@@ -69,6 +77,7 @@ impl Kernel {
             blocks: vec![],
             memories: vec![],
             unused: vec![],
+            contract: vec![],
             names: HashSet::new(),
             tag,
         };
@@ -245,6 +254,18 @@ impl Kernel {
         let value = value.into();
         self.own(&value, "unused");
         self.unused.push(value);
+    }
+
+    /// A wire of the contract: printed under `FORMAL` alone, simulated nowhere.
+    pub fn contract_wire(&mut self, name: &str, value: impl Into<Expr>) {
+        let value = value.into();
+        self.own(&value, name);
+        self.contract.push(Contract::Wire(name.into(), value));
+    }
+
+    /// Lines of the contract: Verilog for yosys-smtbmc, printed under `FORMAL` alone. Nets are named as in the module.
+    pub fn contract(&mut self, text: &str) {
+        self.contract.push(Contract::Text(text.into()));
     }
 
     /// A comment above the net's declaration.

@@ -3,7 +3,7 @@
 
 use super::check;
 use super::expr::{Expr, Sig};
-use super::kernel::{Kernel, NetKind, UNUSED};
+use super::kernel::{Contract, Kernel, NetKind, UNUSED};
 use super::memory::{Memory, Read, Style};
 use super::module::Direction;
 use super::print_expr::literal;
@@ -23,6 +23,7 @@ pub(super) fn kernel(kernel: &Kernel) -> String {
     printer.logic(&mut out);
     printer.unused(&mut out);
     printer.processes(&mut out);
+    printer.contract(&mut out);
     out += "\nendmodule\n";
     out
 }
@@ -139,6 +140,23 @@ impl Printer<'_> {
         let zero = vec![0; words::words_for(sig.width)];
         *out += &format!("      default: {name} = {};\n", literal(&zero, sig.width, sig.signed));
         *out += "    endcase\n  end\n";
+    }
+
+    /// The contract, for proofs alone.
+    fn contract(&self, out: &mut String) {
+        if self.kernel.contract.is_empty() {
+            return;
+        }
+        *out += "\n`ifdef FORMAL\n";
+        for item in &self.kernel.contract {
+            match item {
+                Contract::Wire(name, value) => {
+                    push_wrapped(out, &format!("  wire {}{name} = {};", range(value.width), self.top(value)));
+                }
+                Contract::Text(text) => text.lines().for_each(|line| *out += &format!("  {line}\n")),
+            }
+        }
+        *out += "`endif\n";
     }
 
     /// Verilator takes a net whose name holds `unused` as read; the AND with 0 costs nothing.

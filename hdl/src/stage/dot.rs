@@ -1,7 +1,7 @@
 //! The dot product of a vector of levels and a vector of weights: bit planes of the weights, added in a pipelined tree.
 //! No `*`, which tools map to a DSP block even where it is 2 bits wide. Shared by every node of the same widths.
 
-use super::fit;
+use super::{contract, fit};
 use crate::rtl::{Expr, Kernel, Module, Sig, Value};
 use dq_net::Range;
 
@@ -79,6 +79,7 @@ impl Dot {
         let result = fit(total.value, total.range.signed(), bits);
         assert!(registers as u64 == latency, "{name}: {registers} registers deep, not {latency}");
         k.drive(dot, result);
+        k.contract(&contract::dot(simd, level_bits, weight_bits, bits, latency as usize));
         k.build()
     }
 }

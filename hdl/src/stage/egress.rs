@@ -1,6 +1,6 @@
 //! The AXI4-Stream output: a FIFO, lanes extended to whole bytes, `tlast` at the end of a frame.
 
-use super::{Counter, Inlet};
+use super::{Counter, Inlet, contract};
 use crate::pipeline::Stage;
 use crate::rtl::{Kernel, Module, Read, Style, Value, Write, bits_for, lit, set, when};
 
@@ -42,5 +42,7 @@ pub fn module(stage: &Stage, beats: usize) -> Module {
     k.drive(tdata, if lanes.signed { held.sext(padded).unsigned() } else { held.zext(padded) });
     k.drive(tvalid, valid);
     k.drive(tlast, position.last());
+    let offered = ["m_axis_tdata", "m_axis_tlast"];
+    k.contract(&contract::ring(depth, "m_axis_tready", "m_axis_tvalid", &offered));
     k.build()
 }

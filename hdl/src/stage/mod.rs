@@ -4,8 +4,10 @@
 mod argmax;
 mod bias;
 pub(crate) mod bit_depth;
+mod contract;
 pub(crate) mod dot;
 mod egress;
+pub(crate) mod flat;
 mod fork;
 mod global_sum;
 mod ingress;

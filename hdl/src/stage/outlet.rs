@@ -1,6 +1,7 @@
 //! The output FIFO that ends every stage, and the credits that keep the pipeline before it from overflowing. A deep
 //! one is block RAM with a register behind it, and gives its beats a cycle later.
 
+use super::contract;
 use crate::pipeline::Stage;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
@@ -16,6 +17,8 @@ pub struct Outlet {
     credit: Sig,
     count: Sig,
     depth: usize,
+    /// Cycles from the promise of a place to its beat.
+    delay: usize,
     deep: bool,
     /// High while a place is free that no beat in flight has been promised.
     pub free: Sig,
@@ -43,7 +46,8 @@ impl Outlet {
         let deep = stage.deep(port);
         let valid = if deep { k.reg(&format!("shown{suffix}"), 1, Some(0)) } else { held };
         k.drive(m_valid, valid);
-        Outlet { suffix, data, ready, valid, held, credit, count, depth, deep, free }
+        let delay = stage.latency as usize - 1;
+        Outlet { suffix, data, ready, valid, held, credit, count, depth, delay, deep, free }
     }
 
     /// Ends the stage: `spend` promises a place when an operation issues, `push` brings its beat `data` later.
@@ -66,7 +70,7 @@ impl Outlet {
             pop
         };
         let same = spend.clone().not() & pop;
-        let less = spend & !pop;
+        let less = spend.clone() & !pop;
         let one = |sig: Sig| lit(1, sig.width());
         k.clocked([
             when(less, [set(self.credit, self.credit.sub(one(self.credit), self.credit.width()))]),
@@ -84,8 +88,12 @@ impl Outlet {
         let (style, addr) = (if self.deep { Style::Block } else { Style::Auto }, read_at.into());
         let port = if self.deep { Read::Sync { enable: read.into(), addr } } else { Read::Async { addr } };
         let write = Write { enable: push, addr: write_at.into(), data };
-        let out = k.ram(&self.name("fifo"), write.data.width(), self.depth, style, write, port);
+        let out = k.ram(&self.name("fifo"), write.data.width(), self.depth, style, write.clone(), port);
         k.drive(self.data, out);
+        k.contract_wire(&self.name("f_spend"), spend);
+        k.contract_wire(&self.name("f_push"), write.enable);
+        k.contract_wire(&self.name("f_data"), write.data);
+        k.contract(&contract::outlet(&self.suffix, self.depth, self.delay, self.deep));
     }
 
     fn name(&self, net: &str) -> String {

@@ -1,7 +1,7 @@
 //! The quantizer: a pipelined search among the thresholds, two bits of the level a time. Any monotone function, in
 //! either direction, exactly.
 
-use super::{Counter, Inlet, outlet::Outlet, parameters::Parameters, rom_words, style};
+use super::{Counter, Inlet, contract, outlet::Outlet, parameters::Parameters, rom_words, style};
 use crate::pipeline::Stage;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};
 use dq_net::Range;
@@ -38,6 +38,14 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     });
     let result: Vec<Expr> = result.collect();
     outlet.finish(&mut k, beat, beat_now.valid, lanes(result));
+    if !stage.controlled {
+        let thresholds = |channel: usize| {
+            (step.dir[channel], step.thresholds.row(channel).iter().map(|&t| t.into()).collect())
+        };
+        let (delay, bounds) = (stage.latency as usize - 1, (range.lo, range.hi));
+        let input = (from.bits, from.signed);
+        k.contract(&contract::step(from.count, folds, bits, delay, "f_push", input, bounds, thresholds));
+    }
     parameters.finish(&mut k);
     k.build()
 }

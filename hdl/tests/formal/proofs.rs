@@ -1,0 +1,72 @@
+//! Each stage of small networks keeps its contract: proved by induction, sums against flat dot products unrolled.
+
+use dq_hdl::design::Design;
+use dq_hdl::emit::emit;
+use dq_hdl::formal::{self, Prover, Verdict};
+use dq_hdl::plan::Output;
+use dq_hdl::{fold, tools};
+use dq_net::random::{self, Options};
+use dq_net::{Network, topology};
+
+/// Whether all tools are there.
+pub fn ready() -> bool {
+    ["yosys", "yosys-smtbmc", "z3"].into_iter().all(|tool| tools::require(tool).is_some())
+}
+
+/// Small networks of few bits, as the solver likes them.
+pub fn small(residuals: bool) -> Options {
+    let bits = Some(2);
+    Options { max_side: 4, max_channels: 4, max_layers: 3, weight_bits: bits, level_bits: bits, residuals }
+}
+
+fn prove(network: &Network, output: Output) {
+    let plan = fold::default(network, output).unwrap();
+    let design = Design::new(network, &plan).unwrap();
+    let emission = emit(&design);
+    let folder = tempfile::tempdir().unwrap();
+    let prover = Prover::new(&emission, folder.path()).unwrap();
+    for task in formal::tasks(&design, &emission) {
+        let verdict = prover.prove(&task).unwrap();
+        let good = match verdict {
+            Verdict::Proved { .. } => task.induction,
+            Verdict::Bounded { .. } => !task.induction,
+            Verdict::Failed { .. } | Verdict::Undecided { .. } => false,
+        };
+        assert!(good, "{}: `{}`, {}: {verdict:?}", network.name, task.module, task.property);
+    }
+}
+
+#[test]
+fn a_chain_keeps_its_contracts() {
+    if ready() {
+        prove(&topology::build("lenet@1/4", 1).unwrap(), Output::Label);
+    }
+}
+
+#[test]
+fn a_residual_keeps_its_contracts() {
+    if !ready() {
+        return;
+    }
+    // Small, with a median, a fork, a mix and a rescale.
+    let options = small(true);
+    let kinds = |network: &Network, kind: &str| network.nodes().iter().any(|n| n.layer.kind().name() == kind);
+    let mut found = (0..).map(|seed| random::network(seed, &options));
+    let network = found.find(|n| ["mix", "rescale", "median", "max_pool"].iter().all(|kind| kinds(n, kind)));
+    prove(&network.unwrap(), Output::Scores);
+}
+
+/// The long suite, some minutes: `cargo test --release -p dq-hdl --test formal -- --ignored`.
+#[test]
+#[ignore = "takes minutes"]
+fn random_networks_keep_their_contracts() {
+    if !ready() {
+        return;
+    }
+    for seed in 0..24 {
+        prove(
+            &random::network(seed, &small(seed % 2 == 1)),
+            if seed % 3 == 0 { Output::Label } else { Output::Scores },
+        );
+    }
+}
