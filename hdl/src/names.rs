@@ -53,7 +53,7 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
         let taken = |name: &str, used: &HashSet<String>| {
             !crate::rtl::is_valid_name(name)
                 || NETS.lines().any(|net| net == stem(name))
-                || ["dq_", "s_axis_", "m_axis_", "s_axil_", "control_", "tb_"]
+                || ["dq_", "s_axis_", "m_axis_", "s_axil_", "control_", "tb_", "f_"]
                     .iter()
                     .any(|prefix| name.starts_with(prefix))
                 || derived(name, readers).any(|name| used.contains(&name))
@@ -98,7 +98,8 @@ mod tests {
                         ["wire ", "reg ", "input ", "output "].iter().any(|kind| line.starts_with(kind));
                     let end = line.find([';', '=', ',']).unwrap_or(line.len());
                     let name = line[..end].trim_end().rsplit(' ').find(|word| !word.starts_with('['));
-                    if let (true, Some(name)) = (declares, name) {
+                    // Those of contracts begin with `f_`, and no node's name may.
+                    if let (true, Some(name)) = (declares && !line.contains(" f_"), name) {
                         found.insert(stem(name));
                     }
                 }

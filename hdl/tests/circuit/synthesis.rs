@@ -3,8 +3,13 @@
 use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::{estimate, tools};
+use dq_hdl::plan::{Memory, Output};
+use dq_hdl::{estimate, fold, tools};
+use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
+use dq_net::{Layer, Network, Node, Shape};
+use ndarray::{Array2, Array4};
+use std::path::Path;
 
 /// A cell's count in the output of Yosys's `stat`.
 fn cells(text: &str, cell: &str) -> u64 {
@@ -53,5 +58,183 @@ fn estimates_are_within_a_factor_of_two() {
             );
         }
         assert_eq!(found.dsp, 0);
+    }
+}
+
+/// Convolution of 32 channels to 8, 1 × 1, of so many bits, with its step.
+fn unit(weight_bits: u8, level_bits: u8) -> Network {
+    let mut state = 7u64;
+    let mut draw = |lo: i64, hi: i64| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        lo + ((state >> 33) as i64).rem_euclid(hi - lo + 1)
+    };
+    let half = 1i64 << (weight_bits - 1);
+    let mut weight = || if weight_bits == 1 { 2 * draw(0, 1) - 1 } else { draw(-half, half - 1) } as i8;
+    let (inputs, outputs) = (32, 64);
+    let squeeze = Layer::BitDepth(BitDepth { bits: level_bits });
+    let weights = Array4::from_shape_simple_fn((outputs, 3, 3, inputs), &mut weight);
+    let conv = Conv { weights, weight_bits, stride: [1, 1], pad: [1; 4], groups: 1 };
+    let count = (1usize << level_bits) - 1;
+    let spread = 40 * half;
+    let mut thresholds = Array2::from_shape_simple_fn((outputs, count), || draw(-spread, spread) as i32);
+    for mut row in thresholds.rows_mut() {
+        let mut sorted = row.to_vec();
+        sorted.sort_unstable();
+        row.iter_mut().zip(sorted).for_each(|(to, from)| *to = from);
+    }
+    let gain = vec![0.1; outputs];
+    let surrogate = Surrogate { gain, open_lo: vec![0; outputs], open_hi: vec![9; outputs], unit: 0.4 };
+    let step = Step { bits: level_bits, dir: vec![1; outputs], thresholds, surrogate };
+    let dense = Dense { weights: Array2::from_shape_simple_fn((2, outputs), || 1), weight_bits: 2 };
+    let layers = [
+        ("input", Layer::Input(Input { shape: Shape::new(8, 8, inputs) })),
+        ("squeeze", squeeze),
+        ("conv", Layer::Conv(conv)),
+        ("step", Layer::Step(step)),
+        ("sum", Layer::GlobalSum(GlobalSum)),
+        ("dense", Layer::Dense(dense)),
+        ("logits", Layer::Logits(Logits { bias: vec![0; 2], scale: 1.0 })),
+    ];
+    let mut nodes: Vec<Node> = vec![];
+    for (name, layer) in layers {
+        let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
+        nodes.push(Node { name: name.into(), layer, inputs });
+    }
+    Network::new("unit", nodes).unwrap()
+}
+
+/// `network` as `unit` with its convolution at PE 8 and SIMD 32, in a folder.
+fn emitted_unit(weight_bits: u8, level_bits: u8) -> (Design, tempfile::TempDir) {
+    let network = unit(weight_bits, level_bits);
+    let mut plan = fold::default(&network, Output::Label).unwrap();
+    for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {
+        (node.pe, node.simd, node.memory) = (8, 32, Memory::Block);
+    }
+    let design = Design::new(&network, &plan).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for file in &emit(&design).files {
+        std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
+    }
+    (design, folder)
+}
+
+fn synthesize(folder: &Path, script: &str) -> String {
+    let yosys = tools::find("yosys").unwrap();
+    let output = yosys.command().args(["-q", "-p", script]).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(folder.join("stat.txt")).unwrap()
+}
+
+/// LUTs a multiply-accumulate on an AMD 7-series device, weights from ports:
+/// `cargo test -p dq-hdl --test circuit luts_a_mac -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures"]
+fn luts_a_mac() {
+    let Some(_) = tools::require("yosys") else { return };
+    eprintln!(
+        "PE 8 x SIMD 32, xc7, no DSP; LUT1 to LUT6 count one each, CARRY4 and MUXF none; accumulator counted"
+    );
+    for bits in [1, 2, 3, 4u8] {
+        let (design, folder) = emitted_unit(bits, bits);
+        let dot = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let of_unit = name.starts_with(&format!("dq_dot_s32_x{bits}_w{bits}_r"));
+            of_unit.then(|| name.trim_end_matches(".v").to_owned())
+        });
+        let dot = dot.into_iter().next().unwrap();
+        let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
+        let acc = design.stages.iter().find(|stage| stage.name == "conv").unwrap().output.bits;
+        let (x, w) = (32 * usize::from(bits), 32 * usize::from(bits));
+        let mut top = format!(
+            "module unit (input wire clk, input wire first, input wire [{}:0] x, input wire [{}:0] w, output wire [{}:0] y);\n",
+            x - 1,
+            8 * w - 1,
+            8 * acc - 1
+        );
+        for p in 0..8 {
+            top += &format!(
+                "  wire signed [{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(1'b0), .x(x), .w(w[{hi}:{lo}]), .dot(d{p}));\n  \
+                 reg signed [{a}:0] acc{p};\n  always @(posedge clk) acc{p} <= (first ? 0 : acc{p}) + d{p};\n  \
+                 assign y[{yhi}:{ylo}] = acc{p};\n",
+                r = result - 1,
+                hi = (p + 1) * w - 1,
+                lo = p * w,
+                a = acc - 1,
+                yhi = (p + 1) * acc - 1,
+                ylo = p * acc
+            );
+        }
+        top += "endmodule\n";
+        std::fs::write(folder.path().join("unit.v"), top).unwrap();
+        let script = format!(
+            "read_verilog unit.v {dot}.v; synth_xilinx -family xc7 -nodsp -flatten -noiopad -top unit; tee -o stat.txt stat; \
+             tee -o levels.txt ltp -noff"
+        );
+        let text = synthesize(folder.path(), &script);
+        let luts: u64 = (1..=6).map(|n| cells(&text, &format!("LUT{n}"))).sum();
+        let ff = cells(&text, "FDRE") + cells(&text, "FDSE");
+        let levels = std::fs::read_to_string(folder.path().join("levels.txt")).unwrap();
+        let levels = levels.lines().find(|line| line.contains("length=")).unwrap_or("").trim().to_owned();
+        eprintln!(
+            "{bits} x {bits} bits, accumulators of {acc}: {luts} LUTs = {:.2} a MAC, {ff} FF; {levels}",
+            luts as f64 / 256.0
+        );
+    }
+}
+
+/// A whole W2A2 matrix-vector unit with its thresholds on an ECP5, placed and routed:
+/// `cargo test -p dq-hdl --test circuit w2a2_unit -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures"]
+fn w2a2_unit_on_an_ecp5() {
+    let (Some(_), Some(router)) = (tools::require("yosys"), tools::require("nextpnr-ecp5")) else { return };
+    let (_, folder) = emitted_unit(2, 2);
+    let wrapper = "module unit (input wire clk, input wire rst, input wire s_valid, input wire [3:0] sel, output wire s_ready,\n  \
+        output reg m_valid, input wire m_ready, output reg [15:0] m_data);\n  reg [63:0] x; reg v;\n  \
+        always @(posedge clk) begin x <= {x[59:0], sel}; v <= s_valid; end\n  wire [ACC:0] a; wire av, ar; wire [15:0] d; wire dv;\n  \
+        conv_mvau conv (.clk(clk), .rst(rst), .s_data(x), .s_valid(v), .s_ready(s_ready), .m_data(a), .m_valid(av), .m_ready(ar));\n  \
+        step_step step (.clk(clk), .rst(rst), .s_data(a), .s_valid(av), .s_ready(ar), .m_data(d), .m_valid(dv), .m_ready(m_ready));\n  \
+        always @(posedge clk) begin m_data <= d; m_valid <= dv; end\nendmodule\n";
+    let acc = std::fs::read_to_string(folder.path().join("conv_mvau.v")).unwrap();
+    let width: usize = acc
+        .lines()
+        .find(|line| line.contains(" m_data") && line.contains("output"))
+        .and_then(|line| line.split('[').nth(1)?.split(':').next()?.parse().ok())
+        .unwrap();
+    std::fs::write(folder.path().join("unit.v"), wrapper.replace("ACC", &width.to_string())).unwrap();
+    let dots = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        (name.starts_with("dq_dot_s32_") && name.ends_with(".v")).then_some(name)
+    });
+    let dots: Vec<String> = dots.collect();
+    let script = format!(
+        "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v {}; synth_ecp5 -top unit -json unit.json; \
+         tee -o stat.txt stat",
+        dots.join(" ")
+    );
+    let text = synthesize(folder.path(), &script);
+    let (lut, carry, ram) = (cells(&text, "LUT4"), cells(&text, "CCU2C"), cells(&text, "TRELLIS_DPR16X4"));
+    eprintln!(
+        "LUT4 {lut} + 2 x {carry} CCU2C + 6 x {ram} DPR16X4 = {}, {} FF, {} DP16KD, {} DSPs",
+        lut + 2 * carry + 6 * ram,
+        cells(&text, "TRELLIS_FF"),
+        cells(&text, "DP16KD"),
+        cells(&text, "MULT18X18D")
+    );
+    let place =
+        ["--85k", "--package", "CABGA381", "--speed", "6", "--json", "unit.json", "--freq", "125", "-q"];
+    let more = ["--timing-allow-fail", "--lpf-allow-unconstrained", "--report", "route.json", "--seed", "1"];
+    let output = router.command().args(place).args(more).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = std::fs::read_to_string(folder.path().join("route.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    for (clock, fmax) in report["fmax"].as_object().unwrap() {
+        eprintln!("{clock}: {} MHz", fmax["achieved"]);
+    }
+    for step in report["critical_paths"][0]["path"].as_array().into_iter().flatten() {
+        eprintln!(
+            "  {} -> {}: {} ns ({})",
+            step["from"]["cell"], step["to"]["cell"], step["delay"], step["type"]
+        );
     }
 }
