@@ -46,6 +46,9 @@ pub struct Args {
     board: Option<String>,
     #[command(flatten)]
     plan: PlanArgs,
+    /// Scripts for Vivado as well: package_ip.tcl (AXI4-Stream IP), ooc.tcl, constraints.xdc. Not run here.
+    #[arg(long, value_name = "PART", num_args = 0..=1, default_missing_value = "xc7z020clg400-1")]
+    vivado: Option<String>,
     /// The folder.
     #[arg(short, long = "output", value_name = "DIR")]
     output: PathBuf,
@@ -108,7 +111,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let plan = args.plan.plan(&network, device, fold::DEFAULT_CLOCK_MHZ)?;
     let design = Design::new(&network, &plan)?;
     ui.check_stop("nothing was written")?;
-    let emission = emit(&design, &args.output)?;
+    let emission = emit(&design, &args.output, args.vivado.as_deref())?;
     let report = &emission.report;
     let total = &report.estimate.total;
     let text = format!(
@@ -169,8 +172,15 @@ pub fn stage_table(design: &Design, report: &Report) -> String {
 }
 
 /// Emits `design` into folder `output`, whole or not at all.
-pub fn emit(design: &Design, output: &Path) -> Result<Emission> {
-    let emission = dq_hdl::emit::emit(design);
+pub fn emit(design: &Design, output: &Path, vivado: Option<&str>) -> Result<Emission> {
+    let mut emission = dq_hdl::emit::emit(design);
+    if let Some(part) = vivado {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if part.is_empty() || !part.chars().all(plain) {
+            bail!("--vivado: expected a part such as xc7z020clg400-1, found `{part}`");
+        }
+        emission.files.extend(dq_hdl::vivado::files(design, &emission, part));
+    }
     let files: Vec<(String, Vec<u8>)> =
         emission.files.iter().map(|file| (file.name.clone(), file.text.clone().into_bytes())).collect();
     folder::publish(output, &files)?;

@@ -11,6 +11,7 @@ mod emit;
 #[cfg(feature = "train")]
 mod export;
 mod folder;
+mod host;
 mod info;
 mod load;
 mod model;
@@ -54,6 +55,7 @@ enum Command {
     Plan(plan::Args),
     Emit(emit::Args),
     Build(build::Args),
+    Host(host::Args),
     Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
@@ -78,6 +80,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&ui, args),
         Command::Emit(args) => emit::run(&ui, args),
         Command::Build(args) => build::run(&ui, args),
+        Command::Host(args) => host::run(&ui, args),
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),

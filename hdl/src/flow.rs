@@ -76,6 +76,17 @@ pub enum FlowError {
         /// MHz.
         pin: String,
     },
+    /// The line brings pixels faster than the circuit takes them.
+    #[error(
+        "the circuit takes {circuit} frames/s, the UART brings {uart}: pixels would be lost; plan for at least {uart} \
+         frames/s, or lower the board's baud"
+    )]
+    TooSlow {
+        /// Frames a second of the circuit.
+        circuit: u64,
+        /// Frames a second of the line.
+        uart: u64,
+    },
     /// Someone asked to stop.
     #[error("stopped while {0} ran")]
     Stopped(&'static str),
@@ -189,6 +200,12 @@ pub fn clocks_per_bit(board: &Board, clock: &Clock) -> usize {
     ((clock.hz() + board.baud / 2) / board.baud).max(2) as usize
 }
 
+/// Frames a second that the UART can carry: mark, number, pixels, CRC, ten bits a byte.
+fn uart_frames(board: &Board, clock: &Clock, design: &Design) -> u64 {
+    let bits = 10 * (design.network.input_shape().len() as u64 + 5);
+    clock.hz() / clocks_per_bit(board, clock) as u64 / bits
+}
+
 /// The core clock for `options`.
 pub fn clock(board: &Board, options: &Options) -> Result<Clock, FlowError> {
     Clock::of(board.device.family, board.clock_hz, options.core_hz).ok_or_else(|| FlowError::Clock {
@@ -207,6 +224,10 @@ pub fn build(
     watch: Watch,
 ) -> Result<Built, FlowError> {
     let clock = clock(board, options)?;
+    let (circuit, uart) = (clock.hz() / design.timing().interval, uart_frames(board, &clock, design));
+    if circuit <= uart {
+        return Err(FlowError::TooSlow { circuit, uart: uart + 1 });
+    }
     let files = sources(board, &clock, design);
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -261,7 +282,6 @@ pub fn build(
 
     let timing = design.timing();
     let clocks = clocks_per_bit(board, &clock);
-    let frame_bits = 10 * (design.network.input_shape().len() as u64 + 5);
     let clock_khz = clock.hz() / 1_000;
     let record = Record {
         network: design.network.name.clone(),
@@ -278,7 +298,7 @@ pub fn build(
         utilization: placed.utilization,
         cycles_per_frame: timing.interval,
         frames_per_second: clock.hz() / timing.interval,
-        uart_frames_per_second: clock.hz() / clocks as u64 / frame_bits,
+        uart_frames_per_second: uart_frames(board, &clock, design),
         clocks_per_bit: clocks,
         plan: design.plan.clone(),
     };

@@ -48,3 +48,4 @@ pub mod timing;
 pub mod tools;
 mod top;
 pub mod verilator;
+pub mod vivado;

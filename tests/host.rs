@@ -1,0 +1,178 @@
+//! `dq host` on a pseudo-terminal: behind it the board's circuit in the netlist, bit by bit on its UART pins, or a board
+//! that answers late, damaged or wrong.
+
+use crate::run::{dq, fails, json, root};
+use dq_hdl::board::{self, protocol};
+use dq_hdl::design::Design;
+use dq_hdl::flow::Record;
+use dq_hdl::fold;
+use dq_hdl::plan::Output;
+use dq_hdl::rtl::Sim;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Clocks a bit.
+const CLOCKS: usize = 4;
+
+/// A pseudo-terminal: the board's end, and the name of the host's.
+fn terminal() -> (File, String) {
+    // SAFETY: plain calls; the descriptor is owned by the file from here on.
+    unsafe {
+        let fd = libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY);
+        assert!(fd >= 0 && libc::grantpt(fd) == 0 && libc::unlockpt(fd) == 0);
+        let mut name = [0; 128];
+        assert!(libc::ptsname_r(fd, name.as_mut_ptr(), name.len()) == 0);
+        let name = std::ffi::CStr::from_ptr(name.as_ptr()).to_str().unwrap().to_owned();
+        libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK);
+        (File::from_raw_fd(fd), name)
+    }
+}
+
+/// A small network's design on the built-in images, its model and its record in `folder`.
+fn design(folder: &Path) -> Design {
+    let model = root().join("models/signs-tiny-dq/model.json");
+    let network = dq_net::read_network(&model).unwrap();
+    // Fast enough for a line of so few clocks a bit.
+    let plan = fold::for_target(&network, Output::Scores, 100, 2_000).unwrap();
+    let design = Design::new(&network, &plan).unwrap();
+    std::fs::copy(&model, folder.join("model.json")).unwrap();
+    let record = Record {
+        network: network.name.clone(),
+        hash: dq_net::content_hash(&network),
+        dq: "test".into(),
+        board: "none".into(),
+        device: "none".into(),
+        tools: Default::default(),
+        seed: 1,
+        clock_khz: 1,
+        fmax_khz: 1,
+        timing_met: true,
+        critical_path: None,
+        utilization: Default::default(),
+        cycles_per_frame: 1,
+        frames_per_second: 1,
+        uart_frames_per_second: 1,
+        clocks_per_bit: CLOCKS,
+        plan: design.plan.clone(),
+    };
+    std::fs::write(folder.join("record.json"), serde_json::to_string(&record).unwrap()).unwrap();
+    design
+}
+
+/// The circuit behind the terminal, until `stop`.
+fn circuit(design: &Design, mut terminal: File, stop: Arc<AtomicBool>) {
+    let mut sim = Sim::new(&board::circuit(design, CLOCKS).module);
+    let (rx, tx) = (sim.port("rx"), sim.port("tx"));
+    sim.set(rx, 1);
+    sim.reset();
+    let (mut levels, mut to_send): (Vec<bool>, std::collections::VecDeque<bool>) = Default::default();
+    let mut bytes = [0; 64];
+    while !stop.load(Ordering::SeqCst) {
+        if to_send.is_empty()
+            && let Ok(count) = terminal.read(&mut bytes)
+        {
+            for &byte in &bytes[..count] {
+                let bits = (0..8).map(|i| byte >> i & 1 == 1);
+                let levels = [false].into_iter().chain(bits).chain([true]);
+                to_send.extend(levels.flat_map(|level| std::iter::repeat_n(level, CLOCKS)));
+            }
+        }
+        sim.set(rx, to_send.pop_front().unwrap_or(true).into());
+        sim.clock();
+        let level = sim.get(tx) == 1;
+        if !levels.is_empty() || !level {
+            levels.push(level);
+        }
+        if levels.len() == 10 * CLOCKS {
+            let bit = |i: usize| levels[(i + 1) * CLOCKS + CLOCKS / 2];
+            let byte = (0..8).fold(0, |byte, i| byte | u8::from(bit(i)) << i);
+            terminal.write_all(&[byte]).unwrap();
+            levels.clear();
+        }
+    }
+}
+
+fn arguments<'a>(port: &'a str, count: &'a str) -> Vec<&'a str> {
+    let fixed = ["host", "model.json", "--record", "record.json", "--data", "signs", "--patience"];
+    [&fixed[..], &["60", "--count", count, "--port", port]].concat()
+}
+
+#[test]
+fn the_circuit_answers_as_the_simulator() {
+    let scratch = tempfile::tempdir().unwrap();
+    let design = design(scratch.path());
+    let (terminal, port) = terminal();
+    // The host's end is kept open, so that the line does not hang up between runs.
+    let _keep = std::fs::OpenOptions::new().read(true).write(true).open(&port).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let board = {
+        let (design, stop) = (design.clone(), Arc::clone(&stop));
+        std::thread::spawn(move || circuit(&design, terminal, stop))
+    };
+    let said = json(scratch.path(), &arguments(&port, "2"));
+    stop.store(true, Ordering::SeqCst);
+    board.join().unwrap();
+    assert_eq!((said["images"].as_u64(), said["mismatches"].as_u64()), (Some(2), Some(0)));
+}
+
+#[test]
+fn answers_that_are_late_damaged_or_wrong_end_the_run() {
+    let scratch = tempfile::tempdir().unwrap();
+    let design = design(scratch.path());
+    let lanes = design.output_lanes();
+    let values = vec![0u8; design.output_beats() * lanes.bits / 8];
+    let answer = |number: u8, status: u8| {
+        let mut packet = protocol::ANSWER_MARK.to_vec();
+        packet.extend([number, status]);
+        packet.extend(&values);
+        let crc = protocol::crc(&packet[2..]);
+        packet.extend(crc.to_be_bytes());
+        packet
+    };
+    let mut damaged = answer(0, 0);
+    damaged[5] ^= 1;
+    for (reply, word) in [
+        (vec![], "no answer in 1 s: 0 of"),
+        (answer(0, 0)[..7].to_vec(), "no answer in 1 s: 7 of"),
+        (damaged, "CRC expected"),
+        (answer(9, 0), "found one to packet 9"),
+        (answer(0, 1), "CRC was wrong when it came"),
+        (answer(0, 4), "not ready for a pixel"),
+        (answer(0, 0), "the simulator gives"),
+    ] {
+        let (mut terminal, port) = terminal();
+        let _keep = std::fs::OpenOptions::new().read(true).write(true).open(&port).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let board = {
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || {
+                let (mut seen, mut bytes) = (0, [0; 4096]);
+                let mut reply = Some(reply);
+                while !stop.load(Ordering::SeqCst) {
+                    seen += terminal.read(&mut bytes).unwrap_or(0);
+                    if seen > 100
+                        && let Some(reply) = reply.take()
+                    {
+                        terminal.write_all(&reply).unwrap();
+                    }
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                assert!(terminal.as_raw_fd() >= 0);
+            })
+        };
+        let mut args = arguments(&port, "1");
+        let at = args.iter().position(|arg| *arg == "60").unwrap();
+        args[at] = "1";
+        let error = fails(scratch.path(), 1, &args);
+        stop.store(true, Ordering::SeqCst);
+        board.join().unwrap();
+        assert!(error.contains(word) && error.contains("image 0"), "{word}: {error}");
+    }
+    let nowhere = dq(scratch.path(), &arguments("/dev/nowhere", "1"));
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("/dev/nowhere: opening the port"));
+}
