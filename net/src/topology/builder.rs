@@ -4,7 +4,7 @@
 use crate::layer::window::Axis;
 use crate::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Mix, Rescale, Step, Surrogate};
 use crate::random::Random;
-use crate::{Network, Node, Range, Shape};
+use crate::{Network, NetworkError, Node, Range, Shape};
 use ndarray::{Array2, Array4, ArrayView1};
 
 /// Bits of the residual stream.
@@ -49,8 +49,11 @@ impl Builder {
     }
 
     /// The network.
-    pub fn finish(self, name: String) -> Network {
-        Network::new(name, self.nodes).expect("a sound topology")
+    ///
+    /// # Errors
+    /// Where so many channels of so many bits make accumulators or maps too large.
+    pub fn finish(self, name: String) -> Result<Network, NetworkError> {
+        Network::new(name, self.nodes)
     }
 
     /// The fraction of `channels`.

@@ -69,7 +69,7 @@ pub fn build(text: &str, seed: u64) -> Result<Network, TopologyError> {
         name: shown.clone(),
         field,
         expected: expected.into(),
-        found: found.chars().take(80).collect(),
+        found: found.chars().take(120).collect(),
     };
     let (head, bits) = match text.split_once(':') {
         Some((head, bits)) => (head, Some(bits)),
@@ -102,7 +102,8 @@ pub fn build(text: &str, seed: u64) -> Result<Network, TopologyError> {
     };
     let mut builder = Builder::new(seed, bits, width);
     (topology.build)(&mut builder);
-    Ok(builder.finish(text.replace([':', '@', '/', '-'], "_")))
+    let network = builder.finish(text.replace([':', '@', '/', '-'], "_"));
+    network.map_err(|e| error("width", "a width and bits whose network is sound", &e.to_string()))
 }
 
 fn cnn10(b: &mut Builder) {
@@ -235,6 +236,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn accumulators_that_grow_too_wide_are_an_error() {
+        let mut builder = Builder::new(1, (8, 8), (1, 1));
+        builder.input(16, 16, 4096);
+        builder.global_sum();
+        builder.classifier(10);
+        let error = builder.finish("wide".into()).unwrap_err();
+        assert_eq!((error.node.as_str(), error.field.as_str()), ("classifier", "range"));
     }
 
     #[test]
