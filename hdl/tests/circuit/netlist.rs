@@ -34,6 +34,8 @@ fn a_trace_names_the_nodes() {
     let mut vcd = vec![];
     let outcome = netlist::trace(&design, frames.view(), &Stalls::NONE, &mut vcd).unwrap();
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
+    // With a trace rust-hdl drives the circuit, without one its engine runs alone.
+    assert_eq!(outcome, netlist::run(&design, frames.view(), &Stalls::NONE).unwrap());
     let vcd = String::from_utf8(vcd).unwrap();
     assert!(vcd.contains("conv2") && vcd.contains("$enddefinitions"), "{}", &vcd[..500]);
 }
