@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod gradient;
+mod hardware;
 mod host;
 mod interrupt;
 mod load;

