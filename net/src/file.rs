@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Version of the file format that this program writes. It reads this one and all before it.
+/// Newest version of the file format. This program reads it and all before it.
 pub const FORMAT_VERSION: u32 = 2;
 /// `format` of an integer network's file.
 const FORMAT: &str = "dq-network";
@@ -143,7 +143,7 @@ pub fn write_network(network: &Network, path: &Path) -> Result<(), FileError> {
 pub fn to_json(network: &Network) -> String {
     let mut document = Document {
         format: FORMAT.into(),
-        version: FORMAT_VERSION,
+        version: version_of(network),
         name: network.name.clone(),
         provenance: network.provenance.clone(),
         proof: network.proof.clone(),
@@ -154,6 +154,14 @@ pub fn to_json(network: &Network) -> String {
     let mut text = serde_json::to_string_pretty(&document).expect("plain data");
     text.push('\n');
     text
+}
+
+/// The oldest version that has the network's kinds, so that older programs read what they can.
+fn version_of(network: &Network) -> u32 {
+    let new = |node: &Node| {
+        matches!(node.layer, Layer::Mix(_) | Layer::Rescale(_) | Layer::BitDepth(_) | Layer::Median(_))
+    };
+    if network.nodes().iter().any(new) { FORMAT_VERSION } else { 1 }
 }
 
 /// SHA-256 (hex) of what the network computes: its nodes, without name, provenance and proof.
