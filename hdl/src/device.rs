@@ -72,6 +72,11 @@ impl Family {
         }
     }
 
+    /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
+    pub fn has_late_block_ram(self) -> bool {
+        self != Family::Ice40
+    }
+
     /// Whether LUTs can be written as small RAMs.
     pub fn has_lut_ram(self) -> bool {
         self != Family::Ice40

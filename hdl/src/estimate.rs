@@ -237,6 +237,9 @@ fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resource
     let (full, rest) = (words / bank_words, words % bank_words);
     let (mut lut, mut ff) = (0, 0);
     let mut joined = words.div_ceil(bank_words);
+    if joined > 1 && banks::is_late(words, word, style, family) {
+        ff += word * joined;
+    }
     while joined > 1 {
         // Two LUTs and their own multiplexer choose one of four.
         lut += 2 * word * (joined / banks::WAYS) + word * (joined % banks::WAYS).saturating_sub(1);

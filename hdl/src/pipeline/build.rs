@@ -3,6 +3,7 @@
 use super::{Kind, Lanes, Source, Stage, Window};
 use crate::device::Family;
 use crate::plan::Memory;
+use crate::stage::window;
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use std::collections::VecDeque;
@@ -101,7 +102,7 @@ impl Build {
         stream
     }
 
-    /// The window in front of a multiply-accumulate or a pool, on `simd` lanes.
+    /// The window in front of a multiply-accumulate or a pool, on `simd` lanes; its line buffer lives in `memory`.
     #[expect(clippy::too_many_arguments, reason = "the fields of a window, each from its own source")]
     pub fn window(
         &mut self,
@@ -112,6 +113,7 @@ impl Build {
         groups: usize,
         folds: usize,
         simd: usize,
+        memory: Memory,
     ) -> (Stream, Window) {
         let stream = self.convert("", stream, simd);
         let (rows, columns) = axes;
@@ -122,7 +124,8 @@ impl Build {
         window.ring =
             rows.kernel.min(map.height) + rows.stride.min(map.height).max(window.jump().max(0) as usize);
         let lanes = stream.lanes;
-        (self.push("_window", Kind::Window(window), &[stream], lanes, 3, 1), window)
+        let latency = window::latency(&window, lanes.width(), memory, self.family);
+        (self.push("_window", Kind::Window(window), &[stream], lanes, latency, 1), window)
     }
 }
 

@@ -4,8 +4,8 @@ use super::build::{Build, Stream};
 use super::wires::wires;
 use super::{Fold, Kind, Lanes, Mvau, Stage};
 use crate::names;
-use crate::plan::{Control, NodePlan, Output, Plan, PlanError, limits, readers};
-use crate::stage::{bit_depth, dot, median, mix, mvau, rescale};
+use crate::plan::{Control, Memory, NodePlan, Output, Plan, PlanError, limits, readers};
+use crate::stage::{bit_depth, dot, median, mix, mvau, rescale, step};
 use crate::timing::size;
 use dq_net::layer::{Layer, window::Axis};
 use dq_net::{Network, Range, Shape, Wire};
@@ -106,16 +106,19 @@ fn node_stages(
             let bits = dense.weight_bits;
             multiply(build, inputs[0], from, to, whole(from.shape), 1, bits, network, plan)
         }
-        Layer::Step(_) => {
+        Layer::Step(step) => {
             let count = inputs[0].lanes.count;
             let folds = to.shape.channels / count;
             let bits = to.range.bits() as usize;
-            let latency = 2 * bits.div_ceil(2) as u64 + 1;
+            let memory = plan.node(&build.name).map_or(Memory::Auto, |entry| entry.memory);
+            let loaded = plan.control == Control::Load;
+            let latency =
+                step::Search::new(step, from.range, count, folds, loaded, memory, build.family).latency();
             let output = Lanes { count, bits, signed: false };
             build.push("", Kind::Step { folds, range: from.range }, inputs, output, latency, 1)
         }
-        Layer::MaxPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Max, entry(i).simd),
-        Layer::SumPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Sum, entry(i).simd),
+        Layer::MaxPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Max, entry(i)),
+        Layer::SumPool(pool) => reduce(build, inputs[0], from, to, pool.axes(), Fold::Sum, entry(i)),
         Layer::Mix(mix) => {
             // The wider stream is narrowed: the other one has no more lanes and is fast enough.
             let count = inputs[0].lanes.count.min(inputs[1].lanes.count);
@@ -193,7 +196,7 @@ fn multiply(
     let entry = plan.node(&network.nodes()[node].name).expect("checked: folding nodes have an entry");
     let (pe, simd) = (entry.pe, entry.simd);
     let folds = limits(network, node).expect("a folding node").outputs / pe;
-    let (stream, window) = build.window(stream, from.shape, to.shape, axes, groups, folds, simd);
+    let (stream, window) = build.window(stream, from.shape, to.shape, axes, groups, folds, simd, entry.lines);
     let mvau = Mvau {
         pe,
         simd,
@@ -215,9 +218,10 @@ fn reduce(
     to: Wire,
     axes: (Axis, Axis),
     fold: Fold,
-    simd: usize,
+    entry: &NodePlan,
 ) -> Stream {
-    let (stream, window) = build.window(stream, from.shape, to.shape, axes, 1, 1, simd);
+    let simd = entry.simd;
+    let (stream, window) = build.window(stream, from.shape, to.shape, axes, 1, 1, simd, entry.lines);
     let taps = window.taps();
     build.push("", Kind::Reduce { fold, taps }, &[stream], Lanes::new(simd, to.range), 2, taps)
 }

@@ -18,10 +18,10 @@ mod outlet;
 mod parameters;
 mod reduce;
 pub(crate) mod rescale;
-mod step;
+pub(crate) mod step;
 mod sum;
 mod width;
-mod window;
+pub(crate) mod window;
 
 pub use parameters::LOAD_PORTS;
 

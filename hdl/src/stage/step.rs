@@ -1,8 +1,11 @@
 //! The quantizer: a pipelined search among the thresholds, two bits of the level a time. Any monotone function, in
 //! either direction, exactly.
 
+use super::mvau::banks;
 use super::{Counter, Inlet, contract, outlet::Outlet, parameters::Parameters, rom_words, style};
+use crate::device::Family;
 use crate::pipeline::Stage;
+use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};
 use dq_net::Range;
 use dq_net::layer::Step;
@@ -11,10 +14,8 @@ use dq_net::layer::Step;
 pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module {
     let from = stage.input;
     let bits = usize::from(step.bits);
-    // A function that is loaded may fall.
-    let falling = step.dir.contains(&-1) || stage.controlled;
-    let search = Search { stage, step, folds, bits, falling, range };
-    let mut k = Kernel::new(&stage.module_name(), &note(stage, step, falling));
+    let search = Search::new(step, range, from.count, folds, stage.controlled, stage.memory, stage.family);
+    let mut k = Kernel::new(&stage.module_name(), &note(stage, step, search.falling));
     let mut parameters = Parameters::new(stage.controlled);
     let inlet = Inlet::new(&mut k, from.width());
     let outlet = Outlet::new(&mut k, stage);
@@ -26,11 +27,17 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
     let mut beat_now = Beat { valid: beat, fold: fold.reg, lanes: (0..from.count).map(lane).collect() };
     let rounds = bits.div_ceil(2);
     for round in 0..rounds {
-        let words = search.read(&mut k, &mut parameters, round, &beat_now);
+        let mut words = search.read(&mut k, &mut parameters, round, &beat_now, stage);
         // After the last read no ROM needs the fold.
         beat_now.fold = beat_now.fold.filter(|_| round + 1 < rounds);
-        let reading = beat_now.delayed(&mut k, &format!("read{round}"));
-        beat_now = search.compare(&mut k, round, reading, &words);
+        beat_now = beat_now.delayed(&mut k, &format!("read{round}"));
+        if search.is_late(round) {
+            beat_now = beat_now.delayed(&mut k, &format!("late{round}"));
+            let held =
+                words.iter().enumerate().map(|(l, word)| register(&mut k, &format!("word{l}_{round}"), word));
+            words = held.map(Into::into).collect();
+        }
+        beat_now = search.compare(&mut k, round, beat_now, &words, from.signed);
     }
     let result = beat_now.lanes.iter().map(|lane| {
         let level = lane.level.expect("at least one round").expr();
@@ -108,16 +115,48 @@ fn note(stage: &Stage, step: &Step, falling: bool) -> String {
 }
 
 /// The search: what the ROMs hold and what is compared.
-struct Search<'a> {
-    stage: &'a Stage,
+pub struct Search<'a> {
     step: &'a Step,
+    range: Range,
+    lanes: usize,
     folds: usize,
     bits: usize,
     falling: bool,
-    range: Range,
+    memory: Memory,
+    family: Family,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    /// Of `step` on accumulators in `range`, `lanes` at once in `folds` beats; its ROMs, which may be `loaded`, live in
+    /// `memory`.
+    pub fn new(
+        step: &'a Step,
+        range: Range,
+        lanes: usize,
+        folds: usize,
+        loaded: bool,
+        memory: Memory,
+        family: Family,
+    ) -> Self {
+        // A function that is loaded may fall.
+        let falling = step.dir.contains(&-1) || loaded;
+        Search { step, range, lanes, folds, bits: step.bits.into(), falling, memory, family }
+    }
+
+    /// Cycles from a beat in to its beat out: a read and a comparison a round, and the FIFO.
+    pub fn latency(&self) -> u64 {
+        let rounds = self.bits.div_ceil(2);
+        let late = (0..rounds).filter(|&round| self.is_late(round)).count();
+        (2 * rounds + late + 1) as u64
+    }
+
+    /// Whether the words of a round come out of block RAM whose output goes to a register first.
+    fn is_late(&self, round: usize) -> bool {
+        let roms_of = if round == 0 { self.lanes } else { 1 };
+        let bits = roms_of * self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum::<usize>();
+        banks::is_late(self.folds << (2 * round), bits, self.memory, self.family)
+    }
+
     /// Bits of the level that a round finds.
     fn found(&self, round: usize) -> usize {
         2.min(self.bits - 2 * round)
@@ -150,8 +189,15 @@ impl Search<'_> {
 
     /// Each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one ROM a lane,
     /// addressed by the level so far.
-    fn read(&self, k: &mut Kernel, parameters: &mut Parameters, round: usize, beat: &Beat) -> Vec<Expr> {
-        let (lanes, name, style) = (beat.lanes.len(), &self.stage.name, style(self.stage.memory));
+    fn read(
+        &self,
+        k: &mut Kernel,
+        parameters: &mut Parameters,
+        round: usize,
+        beat: &Beat,
+        stage: &Stage,
+    ) -> Vec<Expr> {
+        let (lanes, name, style) = (beat.lanes.len(), &stage.name, style(self.memory));
         let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
         let enable: Expr = beat.valid.into();
         if round == 0 {
@@ -178,8 +224,8 @@ impl Search<'_> {
     }
 
     /// The next bits of each lane's level, a cycle later.
-    fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr]) -> Beat {
-        let (found, bits, signed) = (self.found(round), self.threshold_bits(), self.stage.input.signed);
+    fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr], signed: bool) -> Beat {
+        let (found, bits) = (self.found(round), self.threshold_bits());
         let view = |value: Expr| if signed { value.signed() } else { value.unsigned() };
         let last = 2 * round + found == self.bits;
         let valid = k.reg(&format!("valid_found{round}"), 1, Some(0));

@@ -43,11 +43,15 @@ pub fn blocks(words: usize, bits: usize, memory: Memory, family: Family) -> usiz
     }
 }
 
-/// Registers behind the banks: one a level of the multiplexer, and at least one behind block RAM, whose own output is
-/// late.
+/// Whether a memory's word goes to a register before anything else.
+pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
+    family.has_late_block_ram() && in_blocks(words, bits, memory)
+}
+
+/// Registers behind the banks: one a level of the multiplexer, and one behind late block RAM.
 pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
-    let mut levels = 0;
+    let mut levels = u64::from(is_late(words, bits, memory, family));
     while banks > 1 {
         banks = banks.div_ceil(WAYS);
         levels += 1;
@@ -104,7 +108,7 @@ mod tests {
                 bank_words(73_728, 16, Memory::Block, Family::Ecp5),
                 levels(73_728, 16, Memory::Block, Family::Ecp5)
             ),
-            (16_384, 2)
+            (16_384, 3)
         );
         assert_eq!(
             (

@@ -3,7 +3,7 @@
 
 use super::banks::{self, WAYS};
 use crate::pipeline::{Mvau, Stage};
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, set, words};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lit, set, words};
 use crate::stage::parameters::Parameters;
 use crate::stage::{Counter, Inlet, rom_words, style};
 use dq_net::Wire;
@@ -79,7 +79,8 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let bank = if many { format!("weights{b}") } else { "weights".into() };
         let bits = addr_bits(data.len() / words::words_for(word));
         let addr = if many { address.value().slice(0, bits) } else { address.value() };
-        let read = Read::Sync { enable: beat.into(), addr };
+        // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
+        let read = Read::Sync { enable: lit(1, 1), addr };
         let file = format!("{name}_{bank}.mem");
         banks.push(parameters.rom(&mut k, &bank, word, data.to_vec(), style(stage.memory), read, &file));
     }
@@ -88,8 +89,9 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let bits = at.width() - low;
         at.slice(low, bits)
     });
+    let late = banks::is_late(count, word, stage.memory, stage.family);
     let joined = match number {
-        Some(number) => join(&mut k, banks, number, word),
+        Some(number) => join(&mut k, banks, number, word, late),
         None if levels == 1 => {
             let reg = k.reg("word", word, None);
             k.next(reg, None, banks[0]);
@@ -122,15 +124,21 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     k.build()
 }
 
-/// The word of bank `number`, [`WAYS`] banks a level and a register after each.
-fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Expr, word: usize) -> Sig {
+/// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before.
+fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Expr, word: usize, late: bool) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
-    let mut number = {
-        let held = k.reg("bank", bits, None);
-        k.next(held, None, number);
-        held
+    let mut register = |name: &str, value: Expr| {
+        let reg = k.reg(name, value.width(), None);
+        k.next(reg, None, value);
+        reg
     };
+    let mut number = register("bank", number);
+    if late {
+        number = register("bank_held", number.into());
+        let held = |(b, bank): (usize, Sig)| register(&format!("held{b}"), bank.into());
+        banks = banks.into_iter().enumerate().map(held).collect();
+    }
     let mut level = 0;
     while banks.len() > 1 {
         level += 1;

@@ -3,11 +3,27 @@
 mod scan;
 mod store;
 
+use super::mvau::banks;
 use super::{Inlet, outlet::Outlet, style};
+use crate::device::Family;
 use crate::pipeline::{Stage, Window};
-use crate::rtl::{Kernel, Module, Read, Value, Write, addr_bits, bits_for, lit, set};
+use crate::plan::Memory;
+use crate::rtl::{Kernel, Module, Read, Sig, Value, Write, addr_bits, bits_for, lit, set};
 use scan::Scan;
 use store::Store;
+
+/// Cycles from the issue of a tap to its beat, where the line buffer's output needs no register.
+const LATENCY: u64 = 3;
+
+/// Latency of `w` on beats of so many bits.
+pub fn latency(w: &Window, width: usize, lines: Memory, family: Family) -> u64 {
+    LATENCY + u64::from(banks::is_late(words(w), width, lines, family))
+}
+
+/// Words of the line buffer.
+fn words(w: &Window) -> usize {
+    w.ring * w.map.width * w.pixel_beats()
+}
 
 /// Windows of `w`.
 pub fn module(stage: &Stage, w: &Window) -> Module {
@@ -38,7 +54,6 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
     let address1 = k.reg("address1", read_at.width(), None);
     k.clocked([set(issue1, go), set(address1, read_at)]);
     k.next(issue2, None, issue1);
-    let words = w.ring * w.map.width * w.pixel_beats();
     let write = Write { enable: store.beat.into(), addr: store.address.value(), data: inlet.data.into() };
     let zero = padded.map(|padded| {
         let zero1 = k.reg("zero1", 1, None);
@@ -48,9 +63,21 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
     });
     let enable = zero.map_or(issue1.expr(), |(zero1, _)| issue1 & !zero1);
     let read = Read::Sync { enable, addr: address1.into() };
-    let line = k.ram("lines", width, words, style(stage.memory), write, read);
-    let data = zero.map_or(line.expr(), |(_, zero2)| zero2.mux(lit(0, width), line));
-    outlet.finish(&mut k, go, issue2, data);
+    let line = k.ram("lines", width, words(w), style(stage.memory), write, read);
+    let (mut line, mut push, mut zero) = (line, issue2, zero.map(|(_, zero2)| zero2));
+    if stage.latency == LATENCY + 1 {
+        // Behind block RAM, whose output is late.
+        let mut held = |name: &str, from: Sig, reset: Option<u64>| {
+            let reg = k.reg(name, from.width(), reset);
+            k.next(reg, None, from);
+            reg
+        };
+        push = held("issue3", push, Some(0));
+        line = held("line", line, None);
+        zero = zero.map(|zero| held("zero3", zero, None));
+    }
+    let data = zero.map_or(line.expr(), |zero| zero.mux(lit(0, width), line));
+    outlet.finish(&mut k, go, push, data);
     k.build()
 }
 
@@ -61,7 +88,7 @@ fn note(stage: &Stage, w: &Window) -> String {
          ahead, over the end of a frame.\n\
          Order of beats: output row, column, group ({}), replay ({}), chunk of channels ({}), kernel row,\n\
          kernel column, the last fastest; {} lanes of {} bits.\n\
-         Latency 3, one beat a cycle.",
+         Latency {}, one beat a cycle.",
         w.rows.kernel,
         w.columns.kernel,
         w.rows.stride,
@@ -79,6 +106,7 @@ fn note(stage: &Stage, w: &Window) -> String {
         w.chunks,
         stage.input.count,
         stage.input.bits,
+        stage.latency,
     )
 }
 
@@ -99,7 +127,7 @@ fn column_bits(w: &Window) -> usize {
 }
 
 fn address_bits(w: &Window) -> usize {
-    addr_bits(w.ring * w.map.width * w.pixel_beats())
+    addr_bits(words(w))
 }
 
 /// `columns` × beats of a pixel, modulo the address.

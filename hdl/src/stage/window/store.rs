@@ -21,7 +21,7 @@ impl Store {
         let held = k.reg("held", held_bits(w), Some(0));
         k.comment(held, "Writing: whole rows held, address, chunk, column, rows of the frame being read.");
         let beat = inlet.take(k, held.ne(lit(w.ring as u64, held.width())));
-        let address = Counter::new(k, "write_at", w.ring * w.map.width * w.pixel_beats());
+        let address = Counter::new(k, "write_at", super::words(w));
         address.clock(k, beat);
         let chunk = Counter::new(k, "write_chunk", w.pixel_beats());
         chunk.clock(k, beat);
