@@ -14,7 +14,7 @@ use thiserror::Error;
 pub const DEFAULT_CLOCK_MHZ: u32 = 100;
 /// Frames a second of a plan when none are given, or fewer where the network cannot reach them.
 pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
-/// What a block RAM costs in LUTs where neither is short.
+/// What a block RAM costs in LUTs where nothing says how many there are of either.
 const PRICE: u64 = 200;
 /// Above any price at which choices still change.
 const DEAREST: u64 = 1 << 14;
@@ -205,7 +205,12 @@ impl<'a> Choices<'a> {
             let used = self.resources(&plan);
             (plan, used)
         };
-        let (plan, used) = at(PRICE);
+        // A block RAM is worth its share of the device.
+        let price = match (budget.lut, budget.bram) {
+            (u64::MAX, _) | (_, 0 | u64::MAX) => PRICE,
+            (lut, bram) => (lut / bram).min(DEAREST),
+        };
+        let (plan, used) = at(price);
         if budget.overflow(used.total).is_none() {
             return Ok(plan);
         }

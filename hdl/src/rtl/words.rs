@@ -62,6 +62,15 @@ pub fn slice_into(out: &mut [u64], value: &[u64], offset: usize, out_width: usiz
     }
 }
 
+/// From words of `width` bits, one after another, `out_width` bits of each from bit `offset` on.
+pub fn columns(data: &[u64], width: usize, offset: usize, out_width: usize) -> Vec<u64> {
+    let mut out = vec![0; words_for(out_width) * (data.len() / words_for(width))];
+    for (to, word) in out.chunks_mut(words_for(out_width)).zip(data.chunks(words_for(width))) {
+        slice_into(to, word, offset, out_width);
+    }
+    out
+}
+
 /// ORs `value` of `width` bits into `out` at bit `offset`; the place must be zero.
 pub fn or_at(out: &mut [u64], offset: usize, value: &[u64], width: usize) {
     let shift = offset % 64;

@@ -43,6 +43,17 @@ pub fn blocks(words: usize, bits: usize, memory: Memory, family: Family) -> usiz
     }
 }
 
+/// Bits of the ROMs that a bank of `words` words of `bits` bits is made of side by side, each one block RAM: left to
+/// themselves, tools take blocks of a wider shape and a multiplexer behind them.
+pub fn slice_bits(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
+    let shapes = family.shapes();
+    let shape = shapes.iter().position(|&(depth, _)| depth >= words);
+    match shape {
+        Some(shape) if shape > 0 && in_blocks(words, bits, memory) => bits.min(shapes[shape].1),
+        _ => bits,
+    }
+}
+
 /// Whether a memory's word goes to a register before anything else.
 pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
     family.has_late_block_ram() && in_blocks(words, bits, memory)

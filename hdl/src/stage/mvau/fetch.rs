@@ -3,7 +3,7 @@
 
 use super::banks::{self, WAYS};
 use crate::pipeline::{Mvau, Stage};
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lit, set, words};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lanes, lit, set, words};
 use crate::stage::parameters::Parameters;
 use crate::stage::{Counter, Inlet, rom_words, style};
 use dq_net::Wire;
@@ -81,8 +81,24 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let addr = if many { address.value().slice(0, bits) } else { address.value() };
         // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
         let read = Read::Sync { enable: lit(1, 1), addr };
-        let file = format!("{name}_{bank}.mem");
-        banks.push(parameters.rom(&mut k, &bank, word, data.to_vec(), style(stage.memory), read, &file));
+        let slice = match stage.controlled {
+            true => word,
+            false => banks::slice_bits(data.len() / words::words_for(word), word, stage.memory, stage.family),
+        };
+        let mut rom = |bank: &str, bits, data| {
+            let file = format!("{name}_{bank}.mem");
+            parameters.rom(&mut k, bank, bits, data, style(stage.memory), read.clone(), &file)
+        };
+        banks.push(if slice == word {
+            rom(&bank, word, data.to_vec())
+        } else {
+            let slices = (0..word).step_by(slice).enumerate().map(|(s, at)| {
+                let bits = slice.min(word - at);
+                rom(&format!("{bank}_{s}"), bits, words::columns(data, word, at, bits))
+            });
+            let slices: Vec<Sig> = slices.collect();
+            k.wire(&format!("{bank}_word"), lanes(slices))
+        });
     }
     let number = (banks.len() > 1).then(|| {
         let (at, low) = (address.value(), addr_bits(bank_words));
