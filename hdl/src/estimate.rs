@@ -5,7 +5,7 @@
 
 use crate::device::Family;
 use crate::pipeline::{Kind, Mvau, Stage, Window};
-use crate::plan::Memory;
+use crate::plan::{Mac, Memory};
 use crate::rtl::addr_bits;
 use crate::stage::mvau::banks;
 use serde::{Deserialize, Serialize};
@@ -185,7 +185,27 @@ fn of_window(stage: &Stage, w: &Window) -> Resources {
 }
 
 fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
-    let Mvau { pe, simd, taps, folds, level_bits, weight_bits } = *mvau;
+    let Mvau { pe, simd, taps, folds, weight_bits, mac, .. } = *mvau;
+    let (lut, ff) = match mac {
+        Mac::Auto | Mac::Pairs => of_pairs(mvau),
+        Mac::Chains => of_chains(mvau, stage.family),
+        Mac::Xnor => of_xnor(mvau, stage.family),
+    };
+    let acc = stage.output.bits;
+    let logic = Resources::logic(
+        pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
+        pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
+    );
+    let starts = match mac {
+        Mac::Xnor if folds > 1 => rom(pe * acc, folds, stage.memory, stage.family),
+        _ => Resources::default(),
+    };
+    logic.plus(weights(pe * simd * weight_bits, folds * taps, stage.memory, stage.family)).plus(starts)
+}
+
+/// LUTs and flip-flops of a dot product by pairs.
+fn of_pairs(mvau: &Mvau) -> (usize, usize) {
+    let Mvau { simd, level_bits, weight_bits, .. } = *mvau;
     let planes = weight_bits.max(2);
     // Each plane: a tree of simd − 1 adders of growing width; then the planes are joined at full width.
     let (mut lut, mut ff, mut count, mut width, mut level) = (0, 0, simd, level_bits, 0);
@@ -200,14 +220,34 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
     }
     lut += (planes - 1) * (width + planes);
     ff += width + planes;
-    let acc = stage.output.bits;
     // Yosys builds the low levels in LUTs that do not absorb the masks.
-    let lut = lut * 8 / 5;
-    let logic = Resources::logic(
-        pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
-        pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
-    );
-    logic.plus(weights(pe * simd * weight_bits, folds * taps, stage.memory, stage.family))
+    (lut * 8 / 5, ff)
+}
+
+/// Of one in carry chains: a LUT of six inputs for each bit of each addition; three of four inputs.
+fn of_chains(mvau: &Mvau, family: Family) -> (usize, usize) {
+    let Mvau { simd, level_bits, weight_bits, .. } = *mvau;
+    let chains = simd / 4;
+    let chain: usize = (0..2 * weight_bits).map(|q| level_bits + 1 + q.div_ceil(2).min(3)).sum();
+    let result = level_bits + weight_bits + 3;
+    let tree = (chains - 1) * (result + 1);
+    let sums = 2 * chains * (level_bits + 1) / 8;
+    let lut = match family {
+        // The core's LUTs are scaled from four inputs to six where they are summed up.
+        Family::Xc7 => (chains * chain + tree + sums) * 4 / 3,
+        Family::Ecp5 | Family::Ice40 => 3 * chains * chain + tree + sums,
+    };
+    (lut, chains * (chain + result + 2 * weight_bits) + tree)
+}
+
+/// Of one that counts equal bits.
+fn of_xnor(mvau: &Mvau, family: Family) -> (usize, usize) {
+    let planes = mvau.simd * mvau.level_bits;
+    let lut = match family {
+        Family::Xc7 => planes * 5 / 3,
+        Family::Ecp5 | Family::Ice40 => planes * 18 / 5,
+    };
+    (lut + 8, planes * 2)
 }
 
 fn of_step(stage: &Stage, folds: usize) -> Resources {

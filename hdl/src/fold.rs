@@ -5,7 +5,7 @@
 use crate::device::{Budget, Device};
 use crate::estimate::{self, Resources};
 use crate::pipeline::{self, Kind};
-use crate::plan::{Control, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
+use crate::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
 use crate::timing;
 use dq_net::{Layer, Network};
 use thiserror::Error;
@@ -343,8 +343,8 @@ struct Overflow {
 }
 
 fn entry(node: &str) -> NodePlan {
-    let memory = Memory::Auto;
-    NodePlan { node: node.into(), pe: 1, simd: 1, memory, lines: memory, fifo: None, forks: vec![] }
+    let (memory, mac) = (Memory::Auto, Mac::Auto);
+    NodePlan { node: node.into(), pe: 1, simd: 1, memory, mac, lines: memory, fifo: None, forks: vec![] }
 }
 
 /// All ways to build node `i`, alone: those that another one beats in everything are left out.

@@ -73,6 +73,9 @@ pub struct NodePlan {
     /// Where weights, thresholds and factors live.
     #[serde(default)]
     pub memory: Memory,
+    /// How the products of a convolution or dense layer are built.
+    #[serde(default, skip_serializing_if = "Mac::is_auto")]
+    pub mac: Mac,
     /// Where the line buffer lives.
     #[serde(default, skip_serializing_if = "Memory::is_auto")]
     pub lines: Memory,
@@ -96,6 +99,21 @@ pub enum Memory {
     Block,
     /// LUT RAM and LUT ROM.
     Distributed,
+}
+
+/// How a dot product is built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mac {
+    /// The smallest for its bits and device.
+    #[default]
+    Auto,
+    /// Bit planes of the weights choose among sums of pairs of levels; an adder tree a plane.
+    Pairs,
+    /// The same choice inside carry chains: weights of two bits and more, SIMD a multiple of 4.
+    Chains,
+    /// Equal bits are counted: weights −1/+1, not with parameters that can be loaded.
+    Xnor,
 }
 
 /// Why a network cannot be built, or a plan does not fit it.
@@ -153,6 +171,21 @@ pub struct Limits {
 impl PlanError {
     pub(crate) fn new(node: &str, field: &str, expected: impl Into<String>, found: impl ToString) -> Self {
         Self { node: node.into(), field: field.into(), expected: expected.into(), found: found.to_string() }
+    }
+}
+
+impl Mac {
+    fn is_auto(&self) -> bool {
+        *self == Mac::Auto
+    }
+
+    /// Whether `simd` products with weights of so many bits can be built so.
+    pub fn fits(self, simd: usize, weight_bits: usize) -> bool {
+        match self {
+            Mac::Auto | Mac::Pairs => true,
+            Mac::Chains => weight_bits >= 2 && simd.is_multiple_of(4),
+            Mac::Xnor => weight_bits == 1,
+        }
     }
 }
 
@@ -237,6 +270,10 @@ impl Plan {
         }
         if self.control == Control::Load {
             wires::check_loadable(network)?;
+            if let Some(node) = self.nodes.iter().find(|node| node.mac == Mac::Xnor) {
+                let expected = "another form: weights that can be loaded are not recoded";
+                return Err(PlanError::new(&node.node, "mac", expected, "xnor"));
+            }
         }
         Ok(())
     }
@@ -298,6 +335,19 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
             format!("auto (a {kind} has no memory to place)"),
             found,
         ));
+    }
+    let weight_bits = match &network.nodes()[i].layer {
+        Layer::Conv(conv) => Some(usize::from(conv.weight_bits)),
+        Layer::Dense(dense) => Some(usize::from(dense.weight_bits)),
+        _ => None,
+    };
+    if plan.mac != Mac::Auto && !weight_bits.is_some_and(|bits| plan.mac.fits(plan.simd, bits)) {
+        let expected = match (plan.mac, weight_bits) {
+            (_, None) => format!("auto (a {kind} has no products)"),
+            (Mac::Xnor, Some(_)) => "another form (xnor is for weights of 1 bit)".into(),
+            (_, Some(_)) => "another form (chains are for weights of 2 bits or more, simd a multiple of 4)".into(),
+        };
+        return Err(PlanError::new(&plan.node, "mac", expected, format!("{:?}", plan.mac).to_lowercase()));
     }
     if !plan.forks.is_empty() && (plan.forks.len() != readers || readers < 2) {
         let expected = match readers {

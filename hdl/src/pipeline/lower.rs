@@ -196,6 +196,7 @@ fn multiply(
     let entry = plan.node(&network.nodes()[node].name).expect("checked: folding nodes have an entry");
     let (pe, simd) = (entry.pe, entry.simd);
     let folds = limits(network, node).expect("a folding node").outputs / pe;
+    let loaded = plan.control == Control::Load;
     let (stream, window) = build.window(stream, from.shape, to.shape, axes, groups, folds, simd, entry.lines);
     let mvau = Mvau {
         pe,
@@ -204,10 +205,11 @@ fn multiply(
         folds: groups * folds,
         level_bits: from.range.bits() as usize,
         weight_bits: weight_bits.into(),
+        mac: dot::choose(entry.mac, build.family, simd, from.range.bits() as usize, weight_bits.into(), loaded),
     };
     let (words, word) = (mvau.folds * mvau.taps, pe * simd * mvau.weight_bits);
-    let latency =
-        dot::latency(simd, mvau.weight_bits) + 3 + mvau::levels(words, word, entry.memory, build.family);
+    let dot = mvau::dot(&mvau, to.range.bits() as usize);
+    let latency = dot.latency() + 3 + mvau::levels(words, word, entry.memory, build.family);
     build.push("", Kind::Mvau(mvau), &[stream], Lanes::new(pe, to.range), latency, mvau.taps)
 }
 

@@ -18,7 +18,7 @@ pub(crate) use lower::{alone, lower};
 pub use lower::{stages, whole};
 
 use crate::device::Family;
-use crate::plan::Memory;
+use crate::plan::{Mac, Memory};
 use dq_net::layer::window::Axis;
 use dq_net::{Range, Shape};
 
@@ -210,6 +210,8 @@ pub struct Mvau {
     pub level_bits: usize,
     /// Bits of a weight.
     pub weight_bits: usize,
+    /// How products are built; never [`Mac::Auto`].
+    pub mac: Mac,
 }
 
 /// How a stage's operations map input beats to output beats; all that timing needs to know of it.

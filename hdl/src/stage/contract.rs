@@ -1,6 +1,8 @@
 //! What stages promise of their streams, as Verilog under `FORMAL` beside the logic that keeps it. Proved by induction
 //! ([`crate::formal`]); what is asserted beside the promise itself makes the induction close.
 
+use super::dot::Dot;
+use crate::plan::Mac;
 use crate::rtl::{addr_bits, bits_for};
 
 /// Of an output FIFO: every beat that was promised a place comes `delay` cycles later and finds it; beats leave as they
@@ -245,19 +247,33 @@ pub fn step(
 }
 
 /// Of a dot product: `delay` cycles later it is the sum of products, modulo 2^`bits`. A weight of one bit is −1 or +1.
-pub fn dot(simd: usize, level_bits: usize, weight_bits: usize, bits: usize, delay: usize) -> String {
+pub fn dot(dot: &Dot, delay: usize) -> String {
+    let Dot { mac, simd, level_bits, weight_bits, .. } = *dot;
+    let bits = dot.result_bits();
     let (mut text, x) = history("x", "x", simd * level_bits, delay);
     let (more, w) = history("w", "w", simd * weight_bits, delay);
     text += &more;
     text += "// What was before the first clock is not known.\nreg [31:0] f_age = 0;\n";
     text += "always @(posedge clk) if (f_age != 32'hffffffff) f_age <= f_age + 1;\n";
     let wide = level_bits + weight_bits + 2 + simd.ilog2() as usize + 1;
-    let wide = wide.max(bits);
+    let wide = wide.max(bits + 1);
     let term = |i: usize| {
         let (x_top, x_low) = ((i + 1) * level_bits - 1, i * level_bits);
         let level = format!("$signed({{{}'d0, {x}[{x_top}:{x_low}]}})", wide - level_bits);
         let (w_top, w_low) = ((i + 1) * weight_bits - 1, i * weight_bits);
         match weight_bits {
+            1 if mac == Mac::Xnor => {
+                // The first of three is held as the parity of all.
+                let first = w_low / 3 * 3;
+                let held = (first..simd.min(first + 3)).map(|i| format!("{w}[{i}]"));
+                let held = if w_low == first {
+                    held.collect::<Vec<_>>().join(" ^ ")
+                } else {
+                    format!("{w}[{w_low}]")
+                };
+                let excess = dot.excess_of_minus();
+                format!("(({held}) ? {level} : ({wide}'sd{excess} - {level}))")
+            }
             1 => format!("({w}[{w_low}] ? {level} : -{level})"),
             _ => {
                 let fill = format!("{{{}{{{w}[{w_top}]}}}}", wide - weight_bits);
@@ -266,7 +282,8 @@ pub fn dot(simd: usize, level_bits: usize, weight_bits: usize, bits: usize, dela
         }
     };
     let sum = (0..simd).map(term).collect::<Vec<_>>().join("\n    + ");
-    text += &format!("wire signed [{}:0] f_dot = {sum};\n", wide - 1);
+    let excess = dot.excess();
+    text += &format!("wire signed [{}:0] f_dot = {sum}\n    + {wide}'sd{excess};\n", wide - 1);
     text += &format!(
         "always @(posedge clk) if (f_age > {delay}) {} assert (dot == f_dot[{}:0]);\n",
         label("", "dot_is_its_definition"),

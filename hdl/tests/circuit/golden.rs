@@ -2,7 +2,7 @@
 
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Control, Memory, NodePlan, Output, PLAN_VERSION, Plan};
+use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan};
 use dq_net::layer::{Conv, Dense, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Shape};
 use ndarray::{Array2, Array4};
@@ -53,6 +53,7 @@ fn the_files_of_a_tiny_network() {
         pe,
         simd,
         memory: Memory::Auto,
+        mac: Mac::Auto,
         lines: Memory::Auto,
         fifo: None,
         forks: vec![],

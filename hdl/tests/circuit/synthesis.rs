@@ -154,7 +154,7 @@ fn luts_a_mac() {
         for p in 0..8 {
             top += &format!(
                 "  wire signed [{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(1'b0), .x(x), .w(w[{hi}:{lo}]), .dot(d{p}));\n  \
-                 reg signed [{a}:0] acc{p};\n  always @(posedge clk) acc{p} <= (first ? 0 : acc{p}) + d{p};\n  \
+                 reg signed [{a}:0] acc{p};\n  always @(posedge clk) acc{p} <= d{p} + (first ? 0 : acc{p});\n  \
                  assign y[{yhi}:{ylo}] = acc{p};\n",
                 r = result - 1,
                 hi = (p + 1) * w - 1,

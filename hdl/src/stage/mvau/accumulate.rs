@@ -1,14 +1,52 @@
 //! The accumulators: add up the dot products of a fold and give the sums.
 
 use crate::pipeline::{Mvau, Stage};
-use crate::rtl::{Kernel, Module, Value, lanes, lit, set};
-use crate::stage::dot::{self, Dot};
-use crate::stage::{fit, outlet::Outlet};
+use crate::rtl::{Expr, Kernel, Module, Read, Value, lanes, set};
+use crate::stage::dot::Dot;
+use crate::stage::{Counter, fit, literal, outlet::Outlet, rom_words, style};
+use dq_net::layer::Layer;
+use ndarray::Axis;
+
+/// Where the accumulator of each PE begins: below zero by what the dot products of a fold have in excess.
+fn starts(k: &mut Kernel, stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer, fold_end: Expr) -> Vec<Expr> {
+    let Mvau { pe, taps, folds, .. } = *mvau;
+    let bits = stage.output.bits;
+    let excess = dot.excess() * taps as i64;
+    if dot.excess_of_minus() == 0 {
+        return vec![literal(-excess, bits); pe];
+    }
+    let start = |output: usize| -excess - dot.excess_of_minus() * minuses(layer, output);
+    if folds == 1 {
+        return (0..pe).map(|p| literal(start(p), bits)).collect();
+    }
+    // Read a cycle ahead, with the number of the fold to come.
+    let fold = Counter::new(k, "fold", folds);
+    let now = fold.reg.expect("several folds");
+    let end = k.wire("fold_ends", fold_end);
+    let next = k.wire("fold_next", end.mux(fold.last().mux(literal(0, now.width()), now.inc()), now));
+    k.next(now, None, next);
+    let word = |fold: usize| (0..pe).map(|p| (start(fold * pe + p), bits)).collect();
+    let data = rom_words(pe * bits, (0..folds).map(word));
+    let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
+    let file = format!("{}_starts.mem", stage.name);
+    let starts = k.rom("starts", pe * bits, data, style(stage.memory), read, &file);
+    (0..pe).map(|p| starts.lane(p, bits)).collect()
+}
+
+/// Weights −1 of an output.
+fn minuses(layer: &Layer, output: usize) -> i64 {
+    let count = match layer {
+        Layer::Conv(conv) => conv.weights.index_axis(Axis(0), output).iter().filter(|&&w| w < 0).count(),
+        Layer::Dense(dense) => dense.weights.row(output).iter().filter(|&&w| w < 0).count(),
+        _ => unreachable!("no weights"),
+    };
+    count as i64
+}
 
 /// Adds up the dot products of a fold and gives the sums.
-pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot) -> Module {
+pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer) -> Module {
     let (bits, dot_bits) = (stage.output.bits, dot.result_bits());
-    let delay = dot::latency(dot.simd, dot.weight_bits) as usize;
+    let delay = dot.latency() as usize;
     let note = format!(
         "Accumulators of {}: {} lanes of {bits} bits, from the first to the last beat of a fold; output FIFO.\n\
          The flags come {delay} cycles before their dot products.",
@@ -29,11 +67,13 @@ pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot) -> Module {
         now = next;
     }
     let [valid, first, last] = now;
+    let starts = starts(&mut k, stage, mvau, dot, layer, valid & last);
     let mut accumulators = vec![];
     for (p, &sum) in sums.iter().enumerate() {
         let acc = k.reg(&format!("acc{p}"), bits, None);
-        let before = k.wire(&format!("before{p}"), first.mux(lit(0, bits), acc));
-        k.next(acc, Some(valid.into()), before.add(fit(sum, true, bits), bits));
+        let before = k.wire(&format!("before{p}"), first.mux(starts[p].clone(), acc));
+        // The sum first: tools then take the choice of what was before into the adder's own LUTs.
+        k.next(acc, Some(valid.into()), fit(sum, dot.range().signed(), bits).add(before, bits));
         accumulators.push(acc);
     }
     let push = k.reg("push", 1, Some(0));

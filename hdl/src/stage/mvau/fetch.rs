@@ -30,14 +30,14 @@ fn weights(mvau: &Mvau, layer: &Layer, input: Wire) -> Vec<u64> {
         })
     });
     let rows = places.map(|(fold, chunk, ky, kx)| {
-        let of_pe = |p: usize| (0..simd).map(move |i| (fold * pe + p, chunk * simd + i));
-        (0..pe)
-            .flat_map(of_pe)
-            .map(|(output, c)| {
-                let value = i64::from(weight(output, ky, kx, c));
-                (if weight_bits == 1 { i64::from(value > 0) } else { value }, weight_bits)
-            })
-            .collect()
+        let of_pe = |p: usize| {
+            let value = |i: usize| i64::from(weight(fold * pe + p, ky, kx, chunk * simd + i));
+            let bits = |value: i64| if weight_bits == 1 { i64::from(value > 0) } else { value };
+            let mut values: Vec<i64> = (0..simd).map(value).map(bits).collect();
+            super::dot(mvau, 0).recode(&mut values);
+            values
+        };
+        (0..pe).flat_map(of_pe).map(|value| (value, weight_bits)).collect()
     });
     rom_words(pe * simd * weight_bits, rows)
 }

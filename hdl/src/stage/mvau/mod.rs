@@ -13,10 +13,16 @@ use crate::rtl::{Group, Module};
 use dq_net::Wire;
 use dq_net::layer::Layer;
 
+/// The dot product of one PE, for accumulators of `bits`.
+pub fn dot(mvau: &Mvau, bits: usize) -> Dot {
+    let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
+    Dot { mac, simd, level_bits, weight_bits, bits }
+}
+
 /// The unit of `layer`, a convolution or a dense layer that reads `input`.
 pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module {
-    let Mvau { pe, simd, taps, folds, level_bits, weight_bits } = *mvau;
-    let dot = Dot { simd, level_bits, weight_bits, bits: stage.output.bits };
+    let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = *mvau;
+    let dot = dot(mvau, stage.output.bits);
     let note = format!(
         "Multiply-accumulate: {pe} PEs x {simd} inputs; {folds} folds of outputs, {taps} beats each.\n\
          Weights of {weight_bits} bits, levels of {level_bits}, exact accumulators of {} bits.\n\
@@ -29,7 +35,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     g.stream_out("m", stage.output.width());
     let fetch_module = fetch::module(stage, mvau, layer, input);
     g.child("fetch", &fetch_module);
-    g.child("accumulate", &accumulate::module(stage, mvau, dot));
+    g.child("accumulate", &accumulate::module(stage, mvau, dot, layer));
     g.stream("s", "fetch.s");
     g.stream("accumulate.m", "m");
     let dot = dot.module();

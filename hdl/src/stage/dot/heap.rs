@@ -1,0 +1,145 @@
+//! A heap of bits of different weights, compressed to one number: six bits of a weight are counted in three LUTs of six
+//! inputs, eleven in those and a carry chain whose LUTs count five; what is left is added in rows. A register a step.
+//!
+//! The steps depend on the heights of the columns alone, so the same code builds the circuit and counts its registers.
+
+/// Bits that three LUTs count.
+const SIX: usize = 6;
+/// Bits that a chain counts at most, and the fewest worth one.
+const ELEVEN: usize = 11;
+const NINE: usize = 9;
+
+/// What can be done with bits.
+pub trait Builder {
+    /// A bit.
+    type Bit: Clone;
+    /// Each group of bits, a cycle later.
+    fn register(&mut self, groups: Vec<Vec<Self::Bit>>) -> Vec<Vec<Self::Bit>>;
+    /// How many of up to six bits are set: as many bits as it takes, lowest first.
+    fn count(&mut self, bits: &[Self::Bit]) -> Vec<Self::Bit>;
+    /// The sum of two numbers in `width` bits.
+    fn add(&mut self, a: &[Option<Self::Bit>], b: &[Option<Self::Bit>], width: usize) -> Vec<Self::Bit>;
+}
+
+/// A count of six bits of a column, and up to five more bits to add to it.
+struct Chain<B> {
+    column: usize,
+    six: Vec<B>,
+    more: Vec<B>,
+}
+
+/// The number that `columns` add up to (bits of one weight each, the lowest first), as bits, and its registers.
+pub fn compress<B: Builder>(b: &mut B, columns: Vec<Vec<B::Bit>>) -> (Vec<Option<B::Bit>>, u64) {
+    let (mut columns, mut chains) = (columns, vec![]);
+    let mut registers = 0;
+    loop {
+        (columns, chains) = register(b, columns, chains);
+        registers += 1;
+        let tallest = columns.iter().map(Vec::len).max().unwrap_or(0);
+        let mut next = vec![vec![]; columns.len()];
+        if tallest >= SIX || !chains.is_empty() {
+            chains = count(b, columns, std::mem::take(&mut chains), &mut next);
+        } else if tallest > 1 {
+            rows(b, &columns, tallest, &mut next);
+        } else {
+            return (columns.into_iter().map(|mut column| column.pop()).collect(), registers);
+        }
+        columns = next;
+    }
+}
+
+type Columns<B> = Vec<Vec<<B as Builder>::Bit>>;
+type Chains<B> = Vec<Chain<<B as Builder>::Bit>>;
+
+/// All of it, a cycle later.
+fn register<B: Builder>(b: &mut B, columns: Columns<B>, chains: Chains<B>) -> (Columns<B>, Chains<B>) {
+    let count = columns.len();
+    let places: Vec<usize> = chains.iter().map(|chain| chain.column).collect();
+    let groups = columns.into_iter().chain(chains.into_iter().flat_map(|chain| [chain.six, chain.more]));
+    let mut groups = b.register(groups.collect()).into_iter();
+    let columns = groups.by_ref().take(count).collect();
+    let mut part = || groups.next().expect("two groups a chain");
+    let chains = places.into_iter().map(|column| Chain { column, six: part(), more: part() }).collect();
+    (columns, chains)
+}
+
+/// Finishes `chains`, counts what is tall in `columns`, and gives the chains that this begins.
+fn count<B: Builder>(b: &mut B, columns: Columns<B>, chains: Chains<B>, next: &mut Columns<B>) -> Chains<B> {
+    for Chain { column, six, more } in chains {
+        let width = bits_of(SIX + more.len());
+        let (six, five) = (some(six), some(b.count(&more)));
+        put(next, column, b.add(&six, &five, width));
+    }
+    let mut begun = vec![];
+    for (column, bits) in columns.into_iter().enumerate() {
+        let mut rest = &bits[..];
+        while rest.len() >= SIX {
+            let six = b.count(&rest[..SIX]);
+            rest = &rest[SIX..];
+            if rest.len() >= NINE - SIX {
+                let (more, left) = rest.split_at(rest.len().min(ELEVEN - SIX));
+                begun.push(Chain { column, six, more: more.to_vec() });
+                rest = left;
+            } else {
+                put(next, column, six);
+            }
+        }
+        next[column].extend_from_slice(rest);
+    }
+    begun
+}
+
+/// Adds rows of bits, two and two.
+fn rows<B: Builder>(b: &mut B, columns: &Columns<B>, height: usize, next: &mut Columns<B>) {
+    let row = |r: usize| columns.iter().map(|column| column.get(r).cloned()).collect::<Vec<_>>();
+    for r in (0..height).step_by(2) {
+        let (low, high) = (row(r), row(r + 1));
+        // Below the second row's first bit nothing is added.
+        let first = high.iter().position(Option::is_some).unwrap_or(low.len());
+        for (column, bit) in low.iter().enumerate().take(first) {
+            next[column].extend(bit.clone());
+        }
+        if let Some(last) = low.iter().rposition(Option::is_some).filter(|&last| last >= first) {
+            let sum = b.add(&low[first..=last], &high[first..=last], last - first + 2);
+            put(next, first, sum);
+        }
+    }
+}
+
+/// A number's bits into the columns from `column` on.
+fn put<T: Clone>(columns: &mut Vec<Vec<T>>, column: usize, bits: Vec<T>) {
+    for (i, bit) in bits.into_iter().enumerate() {
+        if columns.len() <= column + i {
+            columns.push(vec![]);
+        }
+        columns[column + i].push(bit);
+    }
+}
+
+fn some<T>(bits: Vec<T>) -> Vec<Option<T>> {
+    bits.into_iter().map(Some).collect()
+}
+
+/// Bits of a count of up to `most`.
+pub fn bits_of(most: usize) -> usize {
+    (usize::BITS - most.leading_zeros()) as usize
+}
+
+/// Counts registers.
+pub struct Dry;
+
+impl Builder for Dry {
+    type Bit = ();
+
+    fn register(&mut self, groups: Vec<Vec<()>>) -> Vec<Vec<()>> {
+        groups
+    }
+
+    fn count(&mut self, bits: &[()]) -> Vec<()> {
+        vec![(); bits_of(bits.len())]
+    }
+
+    fn add(&mut self, _: &[Option<()>], _: &[Option<()>], width: usize) -> Vec<()> {
+        vec![(); width]
+    }
+}

@@ -1,0 +1,126 @@
+//! Bit planes of the weights, added in a tree.
+//!
+//! Levels are taken in pairs: sum and difference of each pair are computed once and registered (synthesis merges those of
+//! all PEs, which see the same levels), and two weight bits choose among them. That is one LUT of six inputs a bit, where
+//! masking both levels and adding them is two.
+
+use super::Dot;
+use super::tree::{Term, Tree};
+use crate::rtl::{Expr, Kernel, Sig, Value, lit};
+use dq_net::Range;
+
+/// Levels of the adder tree between two registers.
+const LEVELS: usize = 2;
+
+/// Cycles from the vectors to the result.
+pub fn latency(simd: usize, weight_bits: usize) -> u64 {
+    let log2 = |n: usize| n.next_power_of_two().trailing_zeros() as usize;
+    match (simd, weight_bits) {
+        (1, bits) => log2(bits.max(2)).div_ceil(LEVELS) as u64,
+        // Sums of pairs, then a tree of half as many values; −1/+1 has one plane.
+        (_, bits) => 1 + (log2(simd.div_ceil(2)) + log2(bits)).div_ceil(LEVELS) as u64,
+    }
+}
+
+/// The result and how many registers deep it is.
+pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
+    let planes = match (dot.simd, dot.weight_bits) {
+        (1, 1) => signs(dot, x, w),
+        (1, _) => products(dot, x, w),
+        _ => pairs(dot, k, x, w),
+    };
+    let first = usize::from(dot.simd > 1);
+    let mut tree = Tree { k, bits: dot.result_bits(), level: 0, step: LEVELS };
+    let planes = tree.add_planes(planes);
+    let total = tree.join(planes);
+    (total, (first + tree.level / LEVELS) as u64)
+}
+
+/// Weights −1/+1: x or its complement, and one more for each complement.
+fn signs(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
+    let high = (1i64 << dot.level_bits) - 1;
+    let value = |i: usize| {
+        let flip = w.bit(i).not();
+        let level = x.lane(i, dot.level_bits).zext(dot.level_bits + 1);
+        level.xor(flip.repeat(dot.level_bits + 1)).signed()
+    };
+    let values =
+        (0..dot.simd).map(|i| Term { value: value(i), range: Range::new(-high - 1, high) }).collect();
+    let ones = (0..dot.simd).map(|i| Term { value: w.bit(i).not(), range: Range::new(0, 1) }).collect();
+    vec![values, ones]
+}
+
+/// Plane b: the levels whose weight has bit b.
+fn products(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
+    let range = Range::levels(dot.level_bits as u8);
+    let value = |i: usize, plane: usize| {
+        x.lane(i, dot.level_bits).and(w.bit(i * dot.weight_bits + plane).repeat(dot.level_bits))
+    };
+    let plane = |b| (0..dot.simd).map(|i| Term { value: value(i, b), range }).collect();
+    (0..dot.weight_bits).map(plane).collect()
+}
+
+/// Each plane: for each pair of levels what two bits of weights choose of 0, both levels and their sum; where weights are
+/// −1/+1, of sum and difference and their negatives. A cycle later.
+fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
+    let (bits, most) = (dot.level_bits, (1i64 << dot.level_bits) - 1);
+    let register = |k: &mut Kernel, name: String, value: Expr| {
+        let reg = k.reg(&name, value.width(), None);
+        k.next(reg, None, value);
+        reg
+    };
+    let w = register(k, "w_held".into(), w.expr());
+    let mut planes = vec![vec![]; dot.weight_bits];
+    for first in (0..dot.simd).step_by(2) {
+        let (a, second) = (x.lane(first, bits), (first + 1 < dot.simd).then(|| x.lane(first + 1, bits)));
+        let weight = |i: usize, plane: usize| w.bit(i * dot.weight_bits + plane);
+        if dot.weight_bits == 1 {
+            let wide = bits + 2;
+            let zero = lit(0, wide);
+            let (a, b) = (a.zext(wide), second.clone().map_or(zero.clone(), |b| b.zext(wide)));
+            let parts = [("sum", a.clone().add(b.clone(), wide)), ("difference", a.sub(b, wide))];
+            let [(sum, minus_sum), (difference, minus_difference)] = parts.map(|(name, value)| {
+                let value = k.wire(&format!("{name}{first}"), value);
+                let negative = zero.clone().sub(value, wide);
+                (
+                    register(k, format!("{name}{first}"), value.expr()),
+                    register(k, format!("minus_{name}{first}"), negative),
+                )
+            });
+            let value = match second {
+                Some(_) => {
+                    let (one, other) = (weight(first, 0), weight(first + 1, 0));
+                    one.mux(other.clone().mux(sum, difference), other.mux(minus_difference, minus_sum))
+                }
+                None => {
+                    k.unused(difference);
+                    k.unused(minus_difference);
+                    weight(first, 0).mux(sum, minus_sum)
+                }
+            };
+            let value = k.wire(&format!("pair{first}"), value);
+            planes[0].push(Term { value: value.into(), range: Range::new(-2 * most, 2 * most) });
+            continue;
+        }
+        let one = register(k, format!("x{first}"), a.clone());
+        let other = second.map(|b| {
+            let sum = a.add(b.clone(), bits + 1);
+            let other = register(k, format!("x{}", first + 1), b);
+            (other, register(k, format!("sum{first}"), sum))
+        });
+        for (b, plane) in planes.iter_mut().enumerate() {
+            let wide = |value: Sig| value.zext(bits + 1);
+            let value = match other {
+                Some((other, sum)) => {
+                    let (left, right) = (weight(first, b), weight(first + 1, b));
+                    let with = left.clone().mux(sum, wide(other));
+                    right.mux(with, left.mux(wide(one), lit(0, bits + 1)))
+                }
+                None => wide(one).and(weight(first, b).repeat(bits + 1)),
+            };
+            let value = k.wire(&format!("pair{first}_plane{b}"), value);
+            plane.push(Term { value: value.into(), range: Range::new(0, 2 * most) });
+        }
+    }
+    planes
+}

@@ -1,0 +1,131 @@
+//! A pipelined adder tree.
+
+use crate::rtl::{Expr, Kernel, Value};
+use crate::stage::fit;
+use dq_net::Range;
+
+/// A value of the tree, with what it may hold.
+#[derive(Clone, Debug)]
+pub struct Term {
+    pub value: Expr,
+    pub range: Range,
+}
+
+/// Adds terms, level by level, with registers between.
+pub struct Tree<'a> {
+    pub k: &'a mut Kernel,
+    /// Bits that matter.
+    pub bits: usize,
+    /// Levels so far.
+    pub level: usize,
+    /// Levels between two registers.
+    pub step: usize,
+}
+
+impl Tree<'_> {
+    /// Each plane to one term, all in step.
+    pub fn add_planes(&mut self, mut planes: Vec<Vec<Term>>) -> Vec<Term> {
+        while planes[0].len() > 1 {
+            self.level += 1;
+            if planes.len() == 1 && planes[0].len() == 2 {
+                // The sum: nothing is joined to it.
+                self.level = self.level.next_multiple_of(self.step);
+            }
+            for (p, plane) in planes.iter_mut().enumerate() {
+                let pairs = std::mem::take(plane);
+                *plane = pairs
+                    .chunks(2)
+                    .enumerate()
+                    .map(|(i, pair)| {
+                        let name = format!("plane{p}_level{}_{i}", self.level);
+                        match pair {
+                            [a, b] => self.add(&name, a, b, 0, false),
+                            [a] => self.keep(&name, a),
+                            _ => unreachable!("pairs"),
+                        }
+                    })
+                    .collect();
+            }
+        }
+        planes.into_iter().map(|mut plane| plane.remove(0)).collect()
+    }
+
+    /// The planes, weighted, to one term; registered at the end.
+    pub fn join(&mut self, planes: Vec<Term>) -> Term {
+        // −1/+1: both planes have weight 1. Else plane b has weight 2^b, and the last one is negative.
+        let signs = planes[0].range.signed();
+        let mut terms: Vec<(Term, bool)> = planes.into_iter().map(|term| (term, false)).collect();
+        if !signs {
+            terms.last_mut().expect("at least two planes").1 = true;
+        }
+        let mut weight = usize::from(!signs);
+        while terms.len() > 1 {
+            self.level += 1;
+            let last = terms.len() == 2;
+            if last {
+                self.level = self.level.next_multiple_of(self.step);
+            }
+            let joined = terms.chunks(2).enumerate().map(|(i, pair)| {
+                let name = format!("joined_level{}_{i}", self.level);
+                match pair {
+                    // A sum that contains the negative plane is signed already.
+                    [a, b] => (self.add(&name, &a.0, &b.0, weight, b.1), false),
+                    [a] => (self.keep(&name, &a.0), a.1),
+                    _ => unreachable!("pairs"),
+                }
+            });
+            terms = joined.collect();
+            weight *= 2;
+        }
+        terms.remove(0).0
+    }
+
+    /// `a + b·2^shift`, or `a − b·2^shift`.
+    fn add(&mut self, name: &str, a: &Term, b: &Term, shift: usize, negative: bool) -> Term {
+        let (low, high) = (b.range.lo << shift, b.range.hi << shift);
+        let (low, high) = if negative { (-high, -low) } else { (low, high) };
+        let range = Range::new(a.range.lo + low, a.range.hi + high);
+        let width = (range.bits() as usize).min(self.bits);
+        let left = self.low(a, width);
+        let value = match width.saturating_sub(shift) {
+            0 => {
+                self.k.unused(&b.value);
+                left
+            }
+            kept => {
+                let right = self.low(b, kept).shl(shift, width);
+                if negative { left.sub(right, width) } else { left.add(right, width) }
+            }
+        };
+        self.name(name, value, range)
+    }
+
+    /// `width` bits of a term; those above do not matter modulo 2^bits.
+    fn low(&mut self, term: &Term, width: usize) -> Expr {
+        let have = term.value.width();
+        if have > width {
+            self.k.unused((&term.value).slice(width, have - width));
+        }
+        fit(&term.value, term.range.signed(), width)
+    }
+
+    fn keep(&mut self, name: &str, a: &Term) -> Term {
+        if self.level.is_multiple_of(self.step) {
+            self.name(name, a.value.clone(), a.range)
+        } else {
+            a.clone()
+        }
+    }
+
+    /// A wire, or a register at every `step`th level.
+    fn name(&mut self, name: &str, value: Expr, range: Range) -> Term {
+        let value = if self.level.is_multiple_of(self.step) {
+            let register = self.k.reg(name, value.width(), None);
+            self.k.next(register, None, value.unsigned());
+            register.expr()
+        } else {
+            self.k.wire(name, value.unsigned()).expr()
+        };
+        Term { value, range }
+    }
+}

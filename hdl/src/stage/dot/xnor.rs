@@ -1,0 +1,180 @@
+//! Weights −1/+1: w·x counts the bits of x that equal w, less the number of weights −1, which is known beforehand and
+//! left to the accumulators ([`Dot::excess_of_minus`]). Three elements are six inputs: one LUT gives the high bit of
+//! their count. The low bit is the parity of the levels and of the weights: the first is shared by all PEs, the second
+//! is what the memory holds in place of the first of the three weights ([`recode`]), so that low bits are again bits to
+//! be compared and counted, three in two LUTs.
+
+use super::Dot;
+use super::heap::{self, Builder, Dry, bits_of};
+use super::tree::Term;
+use crate::rtl::{Expr, Kernel, Sig, Value, lanes, lit};
+
+/// Elements of a group.
+const GROUP: usize = 3;
+
+/// The bits of −1/+1 weights, element by element, as the memory holds them.
+pub fn recode(weights: &mut [i64]) {
+    for group in weights.chunks_mut(GROUP) {
+        group[0] = group.iter().fold(0, |parity, bit| parity ^ bit);
+    }
+}
+
+/// Cycles from the vectors to the result.
+pub fn latency(dot: &Dot) -> u64 {
+    let groups = dot.simd.div_ceil(GROUP);
+    let low = |i: usize| groups.min(GROUP * (i + 1)) - GROUP * i;
+    let mut columns = vec![vec![]; dot.level_bits + 1];
+    for plane in 0..dot.level_bits {
+        columns[plane + 1].extend((0..groups).filter(|&g| elements(dot, g) > 1).map(|_| ()));
+        for i in 0..groups.div_ceil(GROUP) {
+            for (at, bit) in Dry.count(&vec![(); low(i)]).into_iter().enumerate() {
+                columns[plane + at].push(bit);
+            }
+        }
+    }
+    1 + heap::compress(&mut Dry, columns).1
+}
+
+/// Elements of group `g`.
+fn elements(dot: &Dot, g: usize) -> usize {
+    (dot.simd - GROUP * g).min(GROUP)
+}
+
+/// The result and how many registers deep it is.
+pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
+    let groups = dot.simd.div_ceil(GROUP);
+    let parities = lanes((0..groups).map(|g| w.bit(GROUP * g)));
+    let parities = {
+        let reg = k.reg("parity", groups, None);
+        k.next(reg, None, parities);
+        reg
+    };
+    let mut circuit = Circuit { k, step: 0, sums: 0 };
+    let mut columns: Vec<Vec<Expr>> = vec![vec![]; dot.level_bits + 1];
+    for plane in 0..dot.level_bits {
+        let level = |i: usize| x.bit(i * dot.level_bits + plane);
+        let k = &mut *circuit.k;
+        let (mut levels, mut high) = (vec![], vec![]);
+        for g in 0..groups {
+            let first = GROUP * g;
+            let members: Vec<usize> = (first..first + elements(dot, g)).collect();
+            levels.push(members.iter().map(|&i| level(i)).reduce(Expr::xor).expect("an element"));
+            let weights = members.iter().map(|&i| w.bit(i)).reduce(Expr::xor).expect("an element");
+            let equal = |i: usize| {
+                let weight = if i == first { weights.clone() } else { w.bit(i) };
+                level(i).xor(weight).not()
+            };
+            match members[..] {
+                [_] => {}
+                [a, b] => high.push(equal(a).and(equal(b))),
+                [a, b, c] => {
+                    let [a, b, c] = [a, b, c].map(equal);
+                    high.push(a.clone().and(b.clone()).or(c.and(a.or(b))));
+                }
+                _ => unreachable!("up to three elements"),
+            }
+        }
+        let mut register = |name: String, value: Expr| {
+            let reg = k.reg(&name, value.width(), None);
+            k.next(reg, None, value);
+            reg
+        };
+        let levels = register(format!("levels{plane}"), lanes(levels));
+        if !high.is_empty() {
+            let high = register(format!("high{plane}"), lanes(high));
+            columns[plane + 1].extend((0..high.width()).map(|g| high.bit(g)));
+        }
+        // The low bit of a group's count: an odd number of complements is one.
+        let low = |g: usize| {
+            let parity = levels.bit(g).xor(parities.bit(g));
+            if elements(dot, g) % 2 == 1 { parity.not() } else { parity }
+        };
+        for first in (0..groups).step_by(GROUP) {
+            let low: Vec<Expr> = (first..groups.min(first + GROUP)).map(low).collect();
+            for (at, bit) in circuit.count(&low).into_iter().enumerate() {
+                columns[plane + at].push(bit);
+            }
+        }
+    }
+    let (bits, registers) = heap::compress(&mut circuit, columns);
+    let need = (dot.range().bits() as usize).min(bits.len());
+    // Above the range nothing is ever set.
+    bits[need..].iter().flatten().for_each(|bit| circuit.k.unused(bit.clone()));
+    let bits = bits.into_iter().take(need).map(|bit| bit.unwrap_or(lit(0, 1)));
+    let value = circuit.k.wire("total", lanes(bits));
+    (Term { value: value.into(), range: dot.range() }, 1 + registers)
+}
+
+/// The heap as a circuit.
+struct Circuit<'a> {
+    k: &'a mut Kernel,
+    step: usize,
+    sums: usize,
+}
+
+impl Circuit<'_> {
+    fn wire(&mut self, value: Expr) -> Sig {
+        self.sums += 1;
+        self.k.wire(&format!("sum{}", self.sums), value)
+    }
+}
+
+impl Builder for Circuit<'_> {
+    type Bit = Expr;
+
+    fn register(&mut self, groups: Vec<Vec<Expr>>) -> Vec<Vec<Expr>> {
+        self.step += 1;
+        let register = |(g, group): (usize, Vec<Expr>)| {
+            if group.is_empty() {
+                return vec![];
+            }
+            let reg = self.k.reg(&format!("heap{}_{g}", self.step), group.len(), None);
+            self.k.next(reg, None, lanes(group));
+            (0..reg.width()).map(|i| reg.bit(i)).collect()
+        };
+        groups.into_iter().enumerate().map(register).collect()
+    }
+
+    fn count(&mut self, bits: &[Expr]) -> Vec<Expr> {
+        let full = |a: &Expr, b: &Expr, c: &Expr| {
+            let sum = a.clone().xor(b.clone()).xor(c.clone());
+            let carry = a.clone().and(b.clone()).or(c.clone().and(a.clone().or(b.clone())));
+            (sum, carry)
+        };
+        match bits {
+            [a] => vec![a.clone()],
+            [a, b] => vec![a.clone().xor(b.clone()), a.clone().and(b.clone())],
+            [a, b, c] => {
+                let (sum, carry) = full(a, b, c);
+                vec![sum, carry]
+            }
+            [a, b, c, rest @ ..] => {
+                let (sum, carry) = full(a, b, c);
+                let (sum, carry) = (self.wire(sum), self.wire(carry));
+                let other: Vec<Sig> = self.count(rest).into_iter().map(|bit| self.wire(bit)).collect();
+                let low = sum ^ other[0];
+                let both = self.wire(sum & other[0]).expr();
+                let (middle, high) = match other.get(1) {
+                    Some(&two) => full(&carry.into(), &two.into(), &both),
+                    None => (carry ^ both.clone(), carry & both),
+                };
+                vec![low, middle, high]
+            }
+            [] => vec![],
+        }
+        .into_iter()
+        .take(bits_of(bits.len()))
+        .collect()
+    }
+
+    fn add(&mut self, a: &[Option<Expr>], b: &[Option<Expr>], width: usize) -> Vec<Expr> {
+        let number = |bits: &[Option<Expr>]| {
+            let bits = bits.iter().map(|bit| bit.clone().unwrap_or(lit(0, 1)));
+            lanes(bits.collect::<Vec<_>>())
+        };
+        let [a, b] = [a, b].map(number);
+        let [a, b] = [a, b].map(|bits| self.wire(bits));
+        let sum = self.wire(a.add(b, width));
+        (0..width).map(|i| sum.bit(i)).collect()
+    }
+}
