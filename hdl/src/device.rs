@@ -72,6 +72,20 @@ impl Family {
         }
     }
 
+    /// LUTs that a block RAM is worth: their shares of a device.
+    pub fn block_price(self) -> usize {
+        match self {
+            Family::Ecp5 => 400,
+            Family::Ice40 => 176,
+            Family::Xc7 => 470,
+        }
+    }
+
+    /// Words of one bit that a LUT holds.
+    pub fn lut_words(self) -> usize {
+        if self == Family::Xc7 { 64 } else { 16 }
+    }
+
     /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
     pub fn has_late_block_ram(self) -> bool {
         self != Family::Ice40

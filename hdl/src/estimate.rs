@@ -291,7 +291,11 @@ fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resource
     }
     let joins = Resources::logic(lut, ff);
     if banks::in_blocks(words, word, style) {
-        return Resources { bram: banks::blocks(words, word, style, family) as u64, ..joins };
+        let blocks = Resources { bram: banks::blocks(words, word, style, family) as u64, ..joins };
+        return match banks::rest_in_luts(words, word, style, family) {
+            true => blocks.plus(rom(word, rest, Memory::Distributed, family)),
+            false => blocks,
+        };
     }
     let bank = rom(word, bank_words, Memory::Distributed, family);
     let last = if rest > 0 { rom(word, rest, Memory::Distributed, family) } else { Resources::default() };
@@ -303,6 +307,6 @@ fn rom(width: usize, words: usize, style: Memory, family: Family) -> Resources {
     if banks::in_blocks(words, width, style) {
         return memory(width, words, Memory::Block, family);
     }
-    let held = words.div_ceil(if family == Family::Xc7 { 64 } else { 16 });
+    let held = words.div_ceil(family.lut_words());
     Resources::logic(width * (held + held / 3), width)
 }

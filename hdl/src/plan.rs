@@ -345,7 +345,9 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
         let expected = match (plan.mac, weight_bits) {
             (_, None) => format!("auto (a {kind} has no products)"),
             (Mac::Xnor, Some(_)) => "another form (xnor is for weights of 1 bit)".into(),
-            (_, Some(_)) => "another form (chains are for weights of 2 bits or more, simd a multiple of 4)".into(),
+            (_, Some(_)) => {
+                "another form (chains are for weights of 2 bits or more, simd a multiple of 4)".into()
+            }
         };
         return Err(PlanError::new(&plan.node, "mac", expected, format!("{:?}", plan.mac).to_lowercase()));
     }

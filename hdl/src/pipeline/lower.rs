@@ -205,7 +205,14 @@ fn multiply(
         folds: groups * folds,
         level_bits: from.range.bits() as usize,
         weight_bits: weight_bits.into(),
-        mac: dot::choose(entry.mac, build.family, simd, from.range.bits() as usize, weight_bits.into(), loaded),
+        mac: dot::choose(
+            entry.mac,
+            build.family,
+            simd,
+            from.range.bits() as usize,
+            weight_bits.into(),
+            loaded,
+        ),
     };
     let (words, word) = (mvau.folds * mvau.taps, pe * simd * mvau.weight_bits);
     let dot = mvau::dot(&mvau, to.range.bits() as usize);

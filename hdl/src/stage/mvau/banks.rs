@@ -26,18 +26,25 @@ pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> 
     if !in_blocks(words, bits, memory) {
         return if words <= 2 * LUT_WORDS { words } else { LUT_WORDS };
     }
-    // The fewest blocks, then the fewest banks.
-    let shapes = family.shapes();
-    let cost =
-        |&(depth, _): &(usize, usize)| (blocks_in_banks(words, bits, depth, shapes), words.div_ceil(depth));
-    let (depth, _) = *shapes.iter().min_by_key(|shape| cost(shape)).expect("there are shapes");
-    depth.min(words)
+    // The least area, then the fewest banks.
+    let cost = |&&(depth, _): &&(usize, usize)| {
+        let (blocks, luts) = in_banks(words, bits, depth, family);
+        (blocks * family.block_price() + luts, words.div_ceil(depth))
+    };
+    let (depth, _) = family.shapes().iter().min_by_key(cost).expect("there are shapes");
+    (*depth).min(words)
+}
+
+/// Whether the last bank, of fewer words than the others, lies in LUTs because it would waste its blocks.
+pub fn rest_in_luts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
+    in_blocks(words, bits, memory)
+        && in_banks(words, bits, bank_words(words, bits, memory, family), family).1 > 0
 }
 
 /// Blocks of a ROM.
 pub fn blocks(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if in_blocks(words, bits, memory) {
-        blocks_in_banks(words, bits, bank_words(words, bits, memory, family), family.shapes())
+        in_banks(words, bits, bank_words(words, bits, memory, family), family).0
     } else {
         0
     }
@@ -70,10 +77,17 @@ pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 
     if in_blocks(words, bits, memory) { levels.max(1) } else { levels }
 }
 
-fn blocks_in_banks(words: usize, bits: usize, depth: usize, shapes: &[(usize, usize)]) -> usize {
-    let rest = words % depth;
-    let last = if rest > 0 { blocks_of_bank(rest, bits, shapes) } else { 0 };
-    words / depth * blocks_of_bank(depth, bits, shapes) + last
+/// Blocks, and LUTs of a last bank that is cheaper in LUTs.
+fn in_banks(words: usize, bits: usize, depth: usize, family: Family) -> (usize, usize) {
+    let (full, rest) = (words / depth, words % depth);
+    let blocks = full * blocks_of_bank(depth, bits, family.shapes());
+    if rest == 0 {
+        return (blocks, 0);
+    }
+    let held = rest.div_ceil(family.lut_words());
+    let (luts, last) = (bits * (held + held / 3), blocks_of_bank(rest, bits, family.shapes()));
+    let cheaper = full > 0 && luts < last * family.block_price();
+    if cheaper { (blocks, luts) } else { (blocks + last, 0) }
 }
 
 /// Blocks of one bank: side by side, at the widest shape that is deep enough; one above the other beyond the deepest.
@@ -90,15 +104,15 @@ mod tests {
 
     #[test]
     fn the_fewest_blocks_are_used() {
-        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth.
+        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth (the rest in LUTs).
         for (words, bits, wanted) in [
             (73_728, 16, 72),
             (9_216, 64, 36),
             (65_536, 4, 16),
             (65_536, 8, 32),
             (512, 36, 1),
-            (513, 36, 2),
-            (1_152, 256, 23),
+            (513, 36, 1),
+            (1_152, 256, 15),
             (300, 7, 1),
         ] {
             assert_eq!(blocks(words, bits, Memory::Block, Family::Ecp5), wanted, "{words} x {bits}");

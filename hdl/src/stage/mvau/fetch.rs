@@ -3,6 +3,7 @@
 
 use super::banks::{self, WAYS};
 use crate::pipeline::{Mvau, Stage};
+use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lanes, lit, set, words};
 use crate::stage::parameters::Parameters;
 use crate::stage::{Counter, Inlet, rom_words, style};
@@ -81,13 +82,18 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let addr = if many { address.value().slice(0, bits) } else { address.value() };
         // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
         let read = Read::Sync { enable: lit(1, 1), addr };
+        let held = data.len() / words::words_for(word);
+        let memory = match banks::rest_in_luts(count, word, stage.memory, stage.family) {
+            true if held < bank_words => Memory::Distributed,
+            _ => stage.memory,
+        };
         let slice = match stage.controlled {
             true => word,
-            false => banks::slice_bits(data.len() / words::words_for(word), word, stage.memory, stage.family),
+            false => banks::slice_bits(held, word, memory, stage.family),
         };
         let mut rom = |bank: &str, bits, data| {
             let file = format!("{name}_{bank}.mem");
-            parameters.rom(&mut k, bank, bits, data, style(stage.memory), read.clone(), &file)
+            parameters.rom(&mut k, bank, bits, data, style(memory), read.clone(), &file)
         };
         banks.push(if slice == word {
             rom(&bank, word, data.to_vec())
