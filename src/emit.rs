@@ -12,7 +12,7 @@ use dq_hdl::device::{Budget, DEVICES, Device};
 use dq_hdl::emit::{Emission, Report};
 use dq_hdl::fold::{self, Target};
 use dq_hdl::pipeline::Kind;
-use dq_hdl::plan::{Control, Output, Plan};
+use dq_hdl::plan::{Control, Mac, Output, Plan};
 use dq_net::Network;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub struct Args {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct PlanArgs {
     /// Plan by hand: PE, SIMD, memory and FIFO of every node.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps", "mac"])]
     plan: Option<PathBuf>,
     /// Frames a second to plan for (default: 100, or as many as the network can; with a budget: as many as fit).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -78,6 +78,9 @@ pub struct PlanArgs {
     /// DSP blocks that the plan may use.
     #[arg(long, value_name = "N")]
     dsps: Option<u64>,
+    /// How products are built, wherever a node can have them so (default: the smallest for bits and device).
+    #[arg(long, value_enum, value_name = "FORM")]
+    mac: Option<MacArg>,
     /// What leaves the circuit (default: scores).
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
@@ -93,6 +96,17 @@ pub enum ControlArg {
     Counters,
     /// Counters, and weights, thresholds and biases that can be loaded.
     Load,
+}
+
+/// How products are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MacArg {
+    /// Bit planes of the weights choose among sums of pairs of levels; an adder tree a plane.
+    Pairs,
+    /// The same choice inside carry chains (weights of 2 bits or more, SIMD a multiple of 4).
+    Chains,
+    /// Equal bits are counted (weights of 1 bit, not with --control load).
+    Xnor,
 }
 
 /// What leaves the circuit.
@@ -151,7 +165,10 @@ pub fn stage_table(design: &Design, report: &Report) -> String {
         .zip(report.timing.stages.iter().zip(&report.estimate.stages))
         .map(|(stage, (timing, cost))| {
             let folding = match &stage.kind {
-                Kind::Mvau(mvau) => format!("PE {} x SIMD {}", mvau.pe, mvau.simd),
+                Kind::Mvau(mvau) => {
+                    let form = format!("{:?}", mvau.mac).to_lowercase();
+                    format!("PE {} x SIMD {}, {form}", mvau.pe, mvau.simd)
+                }
                 _ => format!("{} x {} bits", stage.output.count, stage.output.bits),
             };
             let depths: Vec<String> = timing.depths.iter().map(ToString::to_string).collect();
@@ -227,13 +244,19 @@ impl PlanArgs {
     fn target(&self, device: Option<&'static Device>, clock_mhz: u32) -> Option<Target> {
         let (device, budget) = (self.device.or(device), self.budget(device));
         let bounded = budget != Budget::NONE;
-        if !bounded && self.fps.is_none() && self.mhz.is_none() {
+        if !bounded && self.fps.is_none() && self.mhz.is_none() && self.mac.is_none() {
             return None;
         }
         let frames_per_second =
             if bounded { self.fps } else { Some(self.fps.unwrap_or(fold::DEFAULT_FRAMES_PER_SECOND)) };
         let clock_mhz = self.mhz.unwrap_or(clock_mhz);
-        Some(Target { output: self.output(), clock_mhz, frames_per_second, device, budget })
+        let mac = match self.mac {
+            None => Mac::Auto,
+            Some(MacArg::Pairs) => Mac::Pairs,
+            Some(MacArg::Chains) => Mac::Chains,
+            Some(MacArg::Xnor) => Mac::Xnor,
+        };
+        Some(Target { output: self.output(), clock_mhz, frames_per_second, device, budget, mac })
     }
 
     fn output(&self) -> Output {

@@ -7,7 +7,7 @@ use crate::estimate::{self, Resources};
 use crate::pipeline::{self, Kind};
 use crate::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
 use crate::timing;
-use dq_net::{Layer, Network};
+use dq_net::Network;
 use thiserror::Error;
 
 /// Clock of a plan when none is given, in MHz.
@@ -34,6 +34,8 @@ pub struct Target {
     pub device: Option<&'static Device>,
     /// What may be used.
     pub budget: Budget,
+    /// How products are built, wherever a node can have them so.
+    pub mac: Mac,
 }
 
 /// Why there is no plan for a target.
@@ -101,7 +103,7 @@ impl Target {
     /// As many resources as it takes, on no device in particular.
     pub fn unbounded(output: Output, clock_mhz: u32, frames_per_second: u64) -> Self {
         let frames_per_second = Some(frames_per_second);
-        Target { output, clock_mhz, frames_per_second, device: None, budget: Budget::NONE }
+        Target { output, clock_mhz, frames_per_second, device: None, budget: Budget::NONE, mac: Mac::Auto }
     }
 
     fn clock(&self) -> u64 {
@@ -149,7 +151,7 @@ impl<'a> Choices<'a> {
             nodes: vec![],
         };
         let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
-        let nodes = folding.map(|i| choices(network, &empty, i)).collect();
+        let nodes = folding.map(|i| choices(network, &empty, i, target.mac)).collect();
         Choices { network, target, nodes }
     }
 
@@ -348,16 +350,18 @@ fn entry(node: &str) -> NodePlan {
 }
 
 /// All ways to build node `i`, alone: those that another one beats in everything are left out.
-fn choices(network: &Network, empty: &Plan, i: usize) -> Vec<Choice> {
+fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac) -> Vec<Choice> {
     let limits = limits(network, i).expect("a node that folds");
-    let has_weights = matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_));
+    let weight_bits = network.nodes()[i].layer.weight_bits();
     let places = [Memory::Block, Memory::Distributed];
-    let weights = if has_weights { &places[..] } else { &[Memory::Auto] };
+    let weights = if weight_bits.is_some() { &places[..] } else { &[Memory::Auto] };
     let mut found: Vec<Choice> = vec![];
     for pe in divisors(limits.outputs) {
         for simd in divisors(limits.inputs) {
             for (&memory, lines) in weights.iter().flat_map(|memory| places.map(|lines| (memory, lines))) {
-                let entry = NodePlan { pe, simd, memory, lines, ..entry(&network.nodes()[i].name) };
+                let fits = weight_bits.is_some_and(|bits| mac.fits(simd, bits.into()));
+                let mac = if fits { mac } else { Mac::Auto };
+                let entry = NodePlan { pe, simd, memory, mac, lines, ..entry(&network.nodes()[i].name) };
                 let stages = pipeline::alone(network, empty, i, &entry);
                 let cycles = stages.iter().map(|stage| match &stage.kind {
                     Kind::Window(w) => {
@@ -434,6 +438,7 @@ mod tests {
             frames_per_second: None,
             device: Some(device),
             budget: device.budget(),
+            mac: Mac::Auto,
         };
         let fastest = plan(&network, &target).unwrap();
         let used = |plan: &Plan| estimate::estimate(&pipeline::stages(&network, plan).unwrap()).total;

@@ -336,12 +336,8 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
             found,
         ));
     }
-    let weight_bits = match &network.nodes()[i].layer {
-        Layer::Conv(conv) => Some(usize::from(conv.weight_bits)),
-        Layer::Dense(dense) => Some(usize::from(dense.weight_bits)),
-        _ => None,
-    };
-    if plan.mac != Mac::Auto && !weight_bits.is_some_and(|bits| plan.mac.fits(plan.simd, bits)) {
+    let weight_bits = network.nodes()[i].layer.weight_bits();
+    if plan.mac != Mac::Auto && !weight_bits.is_some_and(|bits| plan.mac.fits(plan.simd, bits.into())) {
         let expected = match (plan.mac, weight_bits) {
             (_, None) => format!("auto (a {kind} has no products)"),
             (Mac::Xnor, Some(_)) => "another form (xnor is for weights of 1 bit)".into(),

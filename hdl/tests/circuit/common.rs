@@ -1,7 +1,7 @@
 //! What the tests share: random plans and frames for random networks.
 
 use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, limits};
-use dq_net::{Layer, Network, random};
+use dq_net::{Network, random};
 use ndarray::{Array4, Axis};
 
 /// A random plan that fits `network`.
@@ -21,7 +21,8 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
         let fifo = (one_of(6) == 3).then_some(2 + one_of(12));
         let memory = [Memory::Auto, Memory::Block, Memory::Distributed][one_of(4) % 3];
         let macs = [Mac::Auto, Mac::Pairs, Mac::Chains, Mac::Xnor].into_iter().filter(|mac| {
-            weight_bits(&network.nodes()[i].layer).map_or(*mac == Mac::Auto, |bits| mac.fits(simd, bits))
+            let bits = network.nodes()[i].layer.weight_bits();
+            bits.map_or(*mac == Mac::Auto, |bits| mac.fits(simd, bits.into()))
         });
         let macs: Vec<Mac> = macs.collect();
         Some(NodePlan {
@@ -38,15 +39,6 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
     let nodes = nodes.collect();
     let output = if seed.is_multiple_of(3) { Output::Label } else { Output::Scores };
     Plan { version: PLAN_VERSION, output, clock_mhz: 100, device: None, control: Control::None, nodes }
-}
-
-/// Bits of the weights of `layer`, where it has any.
-fn weight_bits(layer: &Layer) -> Option<usize> {
-    match layer {
-        Layer::Conv(conv) => Some(conv.weight_bits.into()),
-        Layer::Dense(dense) => Some(dense.weight_bits.into()),
-        _ => None,
-    }
 }
 
 /// `count` random frames.

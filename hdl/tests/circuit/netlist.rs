@@ -1,9 +1,10 @@
 //! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the plan's.
 
 use crate::common;
+use crate::synthesis::unit;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Memory, Output};
+use dq_hdl::plan::{Mac, Memory, Output};
 use dq_hdl::{fold, netlist, stalls::Stalls};
 use dq_net::random::{self, Options};
 use dq_net::topology;
@@ -53,4 +54,29 @@ fn weights_in_several_banks_agree() {
     let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
     assert!(emit(&design).files.iter().any(|file| file.name == "conv2_weights4.mem"));
+}
+
+#[test]
+fn every_form_of_product_and_every_kind_of_bank_agree() {
+    // 576 words: a full bank of block RAM, and 64 words that are cheaper in LUTs, in leaves of 16 words where LUTs have four
+    // inputs.
+    let mut leaves = 0;
+    for (bits, mac) in [(1, Mac::Xnor), (1, Mac::Pairs), (2, Mac::Chains), (3, Mac::Pairs), (4, Mac::Chains)]
+    {
+        for device in ["ecp5-85f", "xc7z020", "ice40-hx8k"] {
+            let network = unit(bits, bits);
+            let mut plan = fold::default(&network, Output::Scores).unwrap();
+            plan.device = Some(device.into());
+            for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {
+                (node.pe, node.simd, node.memory, node.mac) = (2, 16, Memory::Block, mac);
+            }
+            let design = Design::new(&network, &plan).unwrap();
+            let frames = common::frames(&network, 2, 3);
+            let outcome = netlist::run(&design, frames.view(), &Stalls::random(1)).unwrap();
+            let wanted = design.expected(frames.view(), &Stalls::random(1));
+            assert_eq!(outcome.beats, wanted, "{bits} bits, {mac:?}, {device}");
+            leaves += usize::from(emit(&design).files.iter().any(|file| file.name == "conv_weights1_3.mem"));
+        }
+    }
+    assert!(leaves > 1, "{leaves} circuits with leaves");
 }

@@ -3,7 +3,8 @@
 use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Memory, Output};
+use dq_hdl::pipeline::Kind;
+use dq_hdl::plan::{Mac, Memory, Output};
 use dq_hdl::{estimate, fold, tools};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
@@ -62,7 +63,7 @@ fn estimates_are_within_a_factor_of_two() {
 }
 
 /// Convolution of 32 channels to 8, 1 × 1, of so many bits, with its step.
-fn unit(weight_bits: u8, level_bits: u8) -> Network {
+pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
     let mut state = 7u64;
     let mut draw = |lo: i64, hi: i64| {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -104,11 +105,11 @@ fn unit(weight_bits: u8, level_bits: u8) -> Network {
 }
 
 /// `network` as `unit` with its convolution at PE 8 and SIMD 32, in a folder.
-fn emitted_unit(weight_bits: u8, level_bits: u8) -> (Design, tempfile::TempDir) {
+fn emitted_unit(weight_bits: u8, level_bits: u8, mac: Mac) -> (Design, tempfile::TempDir) {
     let network = unit(weight_bits, level_bits);
     let mut plan = fold::default(&network, Output::Label).unwrap();
     for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {
-        (node.pe, node.simd, node.memory) = (8, 32, Memory::Block);
+        (node.pe, node.simd, node.memory, node.mac) = (8, 32, Memory::Block, mac);
     }
     let design = Design::new(&network, &plan).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -125,61 +126,96 @@ fn synthesize(folder: &Path, script: &str) -> String {
     std::fs::read_to_string(folder.join("stat.txt")).unwrap()
 }
 
-/// LUTs a multiply-accumulate on an AMD 7-series device, weights from ports:
+/// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits can have:
 /// `cargo test -p dq-hdl --test circuit luts_a_mac -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn luts_a_mac() {
-    let Some(_) = tools::require("yosys") else { return };
+    if tools::require("yosys").is_none() {
+        return;
+    }
     eprintln!(
-        "PE 8 x SIMD 32, xc7, no DSP; LUT1 to LUT6 count one each, CARRY4 and MUXF none; accumulator counted"
+        "PE 8 x SIMD 32, no DSP, accumulators counted; xc7: LUT1 to LUT6 and SRL16E one each, CARRY4 and MUXF none; \
+         ecp5: LUT4 one, CCU2C two"
     );
+    let commands = [
+        ("xc7", "synth_xilinx -family xc7 -nodsp -flatten -noiopad -top unit"),
+        ("ecp5", "synth_ecp5 -nodsp -top unit"),
+    ];
     for bits in [1, 2, 3, 4u8] {
-        let (design, folder) = emitted_unit(bits, bits);
-        let dot = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            let of_unit = name.starts_with(&format!("dq_dot_s32_x{bits}_w{bits}_r"));
-            of_unit.then(|| name.trim_end_matches(".v").to_owned())
-        });
-        let dot = dot.into_iter().next().unwrap();
-        let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
-        let acc = design.stages.iter().find(|stage| stage.name == "conv").unwrap().output.bits;
-        let (x, w) = (32 * usize::from(bits), 32 * usize::from(bits));
-        let mut top = format!(
-            "module unit (input wire clk, input wire first, input wire [{}:0] x, input wire [{}:0] w, output wire [{}:0] y);\n",
-            x - 1,
-            8 * w - 1,
-            8 * acc - 1
-        );
-        for p in 0..8 {
-            top += &format!(
-                "  wire signed [{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(1'b0), .x(x), .w(w[{hi}:{lo}]), .dot(d{p}));\n  \
-                 reg signed [{a}:0] acc{p};\n  always @(posedge clk) acc{p} <= d{p} + (first ? 0 : acc{p});\n  \
-                 assign y[{yhi}:{ylo}] = acc{p};\n",
-                r = result - 1,
-                hi = (p + 1) * w - 1,
-                lo = p * w,
-                a = acc - 1,
-                yhi = (p + 1) * acc - 1,
-                ylo = p * acc
-            );
+        for mac in [Mac::Pairs, Mac::Chains, Mac::Xnor] {
+            if !mac.fits(32, bits.into()) {
+                continue;
+            }
+            let (design, folder) = emitted_unit(bits, bits, mac);
+            let acc = bare_unit(&design, folder.path(), bits.into());
+            for (family, synth) in commands {
+                let script = format!(
+                    "read_verilog unit.v dq_*.v; {synth}; tee -o stat.txt stat; tee -o levels.txt ltp -noff"
+                );
+                let text =
+                    synthesize(folder.path(), &script.replace("dq_*.v", &dots(folder.path()).join(" ")));
+                let luts: u64 = (1..=6).map(|n| cells(&text, &format!("LUT{n}"))).sum();
+                let luts = luts + cells(&text, "SRL16E") + 2 * cells(&text, "CCU2C");
+                let ff = ["FDRE", "FDSE", "TRELLIS_FF"].map(|cell| cells(&text, cell)).iter().sum::<u64>();
+                let levels = std::fs::read_to_string(folder.path().join("levels.txt")).unwrap();
+                let longest = levels.lines().find_map(|line| line.split("length=").nth(1)).unwrap_or("?)");
+                eprintln!(
+                    "{family} {bits} x {bits} bits, {mac:?}, accumulators of {acc}: {luts} LUTs = {:.2} a MAC, {ff} FF, \
+                     longest path {} cells (each carry bit one)",
+                    luts as f64 / 256.0,
+                    longest.trim_end_matches([')', ':'])
+                );
+            }
         }
-        top += "endmodule\n";
-        std::fs::write(folder.path().join("unit.v"), top).unwrap();
-        let script = format!(
-            "read_verilog unit.v {dot}.v; synth_xilinx -family xc7 -nodsp -flatten -noiopad -top unit; tee -o stat.txt stat; \
-             tee -o levels.txt ltp -noff"
-        );
-        let text = synthesize(folder.path(), &script);
-        let luts: u64 = (1..=6).map(|n| cells(&text, &format!("LUT{n}"))).sum();
-        let ff = cells(&text, "FDRE") + cells(&text, "FDSE");
-        let levels = std::fs::read_to_string(folder.path().join("levels.txt")).unwrap();
-        let levels = levels.lines().find(|line| line.contains("length=")).unwrap_or("").trim().to_owned();
-        eprintln!(
-            "{bits} x {bits} bits, accumulators of {acc}: {luts} LUTs = {:.2} a MAC, {ff} FF; {levels}",
-            luts as f64 / 256.0
+    }
+}
+
+/// The dot products of the unit.
+fn dots(folder: &Path) -> Vec<String> {
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("dq_") && name.contains("_s32_") && name.ends_with(".v")).collect()
+}
+
+/// `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Gives the accumulators' bits.
+fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
+    let stage = design.stages.iter().find(|stage| stage.name == "conv").unwrap();
+    let Kind::Mvau(mvau) = stage.kind else { panic!("a matrix-vector unit") };
+    let dot = dots(folder).remove(0).trim_end_matches(".v").to_owned();
+    let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
+    let (acc, words) = (stage.output.bits, 32 * bits);
+    // What a sum begins with: nothing, a constant, or a word of a memory.
+    let start = |p: usize| match mvau.mac {
+        Mac::Xnor => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
+        _ => format!("{acc}'d{}", 1234 % (1 << acc)),
+    };
+    let signed = if mvau.mac == Mac::Pairs { "signed " } else { "" };
+    let mut top = format!(
+        "module unit (input wire clk, input wire rst, input wire first, input wire [{}:0] start, input wire [{}:0] x,\n  \
+         input wire [{}:0] w, output wire [{}:0] y);\n",
+        8 * acc - 1,
+        words - 1,
+        8 * words - 1,
+        8 * acc - 1
+    );
+    for p in 0..8 {
+        top += &format!(
+            "  wire {signed}[{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(rst), .x(x), .w(w[{hi}:{lo}]), .dot(d{p}));\n  \
+             wire {signed}[{a}:0] wide{p} = d{p};\n  reg [{a}:0] acc{p};\n  \
+             always @(posedge clk) acc{p} <= wide{p} - ~(first ? {start} : acc{p});\n  assign y[{yhi}:{ylo}] = acc{p};\n",
+            r = result - 1,
+            hi = (p + 1) * words - 1,
+            lo = p * words,
+            a = acc - 1,
+            start = start(p),
+            yhi = (p + 1) * acc - 1,
+            ylo = p * acc
         );
     }
+    top += "endmodule\n";
+    std::fs::write(folder.join("unit.v"), top).unwrap();
+    acc
 }
 
 /// A whole W2A2 matrix-vector unit with its thresholds on an ECP5, placed and routed:
@@ -188,7 +224,7 @@ fn luts_a_mac() {
 #[ignore = "prints figures"]
 fn w2a2_unit_on_an_ecp5() {
     let (Some(_), Some(router)) = (tools::require("yosys"), tools::require("nextpnr-ecp5")) else { return };
-    let (_, folder) = emitted_unit(2, 2);
+    let (_, folder) = emitted_unit(2, 2, Mac::Auto);
     let wrapper = "module unit (input wire clk, input wire rst, input wire s_valid, input wire [3:0] sel, output wire s_ready,\n  \
         output reg m_valid, input wire m_ready, output reg [15:0] m_data);\n  reg [63:0] x; reg v;\n  \
         always @(posedge clk) begin x <= {x[59:0], sel}; v <= s_valid; end\n  wire [ACC:0] a; wire av, ar; wire [15:0] d; wire dv;\n  \
@@ -202,15 +238,10 @@ fn w2a2_unit_on_an_ecp5() {
         .and_then(|line| line.split('[').nth(1)?.split(':').next()?.parse().ok())
         .unwrap();
     std::fs::write(folder.path().join("unit.v"), wrapper.replace("ACC", &width.to_string())).unwrap();
-    let dots = std::fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        (name.starts_with("dq_dot_s32_") && name.ends_with(".v")).then_some(name)
-    });
-    let dots: Vec<String> = dots.collect();
     let script = format!(
         "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v {}; synth_ecp5 -top unit -json unit.json; \
          tee -o stat.txt stat",
-        dots.join(" ")
+        dots(folder.path()).join(" ")
     );
     let text = synthesize(folder.path(), &script);
     let (lut, carry, ram) = (cells(&text, "LUT4"), cells(&text, "CCU2C"), cells(&text, "TRELLIS_DPR16X4"));

@@ -77,6 +77,15 @@ pub trait Kind {
 }
 
 impl Layer {
+    /// Bits of its weights, where it has any.
+    pub fn weight_bits(&self) -> Option<u8> {
+        match self {
+            Layer::Conv(conv) => Some(conv.weight_bits),
+            Layer::Dense(dense) => Some(dense.weight_bits),
+            _ => None,
+        }
+    }
+
     /// The kind behind the enum.
     pub fn kind(&self) -> &dyn Kind {
         match self {

@@ -134,12 +134,15 @@ fn register(k: &mut Kernel, name: &str, value: Expr) -> Sig {
     reg
 }
 
-/// `value` in stages 0 to `last`.
+/// `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT a bit on them where flip-flops are
+/// plenty.
 fn delayed(k: &mut Kernel, name: &str, value: Expr, last: usize) -> Vec<Sig> {
     let mut all: Vec<Sig> = vec![];
     for at in 0..=last {
         let from = all.last().map_or(value.clone(), |&sig| sig.into());
-        all.push(register(k, &format!("{name}_at{at}"), from));
+        let reg = k.reg(&format!("{name}_at{at}"), value.width(), (last >= 2).then_some(0));
+        k.next(reg, None, from);
+        all.push(reg);
     }
     all
 }

@@ -69,7 +69,7 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
                 [a, b] => high.push(equal(a).and(equal(b))),
                 [a, b, c] => {
                     let [a, b, c] = [a, b, c].map(equal);
-                    high.push(a.clone().and(b.clone()).or(c.and(a.or(b))));
+                    high.push(a.clone().and(b.clone()).or(c.and(a.xor(b))));
                 }
                 _ => unreachable!("up to three elements"),
             }
@@ -128,7 +128,8 @@ impl Builder for Circuit<'_> {
             if group.is_empty() {
                 return vec![];
             }
-            let reg = self.k.reg(&format!("heap{}_{g}", self.step), group.len(), None);
+            // With a reset, or tools would spend a LUT on each bit that waits.
+            let reg = self.k.reg(&format!("heap{}_{g}", self.step), group.len(), Some(0));
             self.k.next(reg, None, lanes(group));
             (0..reg.width()).map(|i| reg.bit(i)).collect()
         };
@@ -138,7 +139,7 @@ impl Builder for Circuit<'_> {
     fn count(&mut self, bits: &[Expr]) -> Vec<Expr> {
         let full = |a: &Expr, b: &Expr, c: &Expr| {
             let sum = a.clone().xor(b.clone()).xor(c.clone());
-            let carry = a.clone().and(b.clone()).or(c.clone().and(a.clone().or(b.clone())));
+            let carry = a.clone().and(b.clone()).or(c.clone().and(a.clone().xor(b.clone())));
             (sum, carry)
         };
         match bits {

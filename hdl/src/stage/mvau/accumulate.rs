@@ -11,7 +11,8 @@ use ndarray::Axis;
 fn starts(k: &mut Kernel, stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer, fold_end: Expr) -> Vec<Expr> {
     let Mvau { pe, taps, folds, .. } = *mvau;
     let bits = stage.output.bits;
-    let excess = dot.excess() * taps as i64;
+    // And one more for each addition.
+    let excess = (dot.excess() + 1) * taps as i64;
     if dot.excess_of_minus() == 0 {
         return vec![literal(-excess, bits); pe];
     }
@@ -72,8 +73,10 @@ pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer) -> Module {
     for (p, &sum) in sums.iter().enumerate() {
         let acc = k.reg(&format!("acc{p}"), bits, None);
         let before = k.wire(&format!("before{p}"), first.mux(starts[p].clone(), acc));
-        // The sum first: tools then take the choice of what was before into the adder's own LUTs.
-        k.next(acc, Some(valid.into()), fit(sum, dot.range().signed(), bits).add(before, bits));
+        // One more than the sum, as the subtraction of a complement: tools then make what was before, which is chosen,
+        // in the LUTs beside the carry.
+        let next = fit(sum, dot.range().signed(), bits).sub(before.not(), bits);
+        k.next(acc, Some(valid.into()), next);
         accumulators.push(acc);
     }
     let push = k.reg("push", 1, Some(0));

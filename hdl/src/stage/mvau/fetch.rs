@@ -72,6 +72,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     address.clock(&mut k, beat);
     k.drive(spend, beat & last_tap);
 
+    let late = banks::is_late(count, word, stage.memory, stage.family);
     let data = weights(mvau, layer, input);
     let mut parameters = Parameters::new(stage.controlled);
     let mut banks = vec![];
@@ -91,16 +92,33 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
             true => word,
             false => banks::slice_bits(held, word, memory, stage.family),
         };
-        let mut rom = |bank: &str, bits, data| {
+        let mut rom = |k: &mut Kernel, bank: &str, bits, data| {
             let file = format!("{name}_{bank}.mem");
-            parameters.rom(&mut k, bank, bits, data, style(memory), read.clone(), &file)
+            parameters.rom(k, bank, bits, data, style(memory), read.clone(), &file)
         };
-        banks.push(if slice == word {
-            rom(&bank, word, data.to_vec())
+        let leaf = stage.family.lut_words();
+        let late_leaves = !stage.controlled && memory != stage.memory && late && held > leaf;
+        banks.push(if late_leaves {
+            // LUTs have the first of the two cycles, their multiplexer the second.
+            let (at, low) = (address.value(), addr_bits(leaf));
+            let number = at.slice(low, bits - low);
+            let number_held = k.reg(&format!("{bank}_leaf"), bits - low, None);
+            k.next(number_held, None, number);
+            let leaves = data.chunks(leaf * words::words_for(word)).enumerate().map(|(l, data)| {
+                let addr = addr_bits(data.len() / words::words_for(word));
+                let read = Read::Sync { enable: lit(1, 1), addr: address.value().slice(0, addr) };
+                let name_of = format!("{bank}_{l}");
+                let file = format!("{name}_{name_of}.mem");
+                k.rom(&name_of, word, data.to_vec(), style(memory), read, &file).expr()
+            });
+            let leaves = leaves.collect();
+            k.select(&format!("{bank}_word"), number_held, leaves)
+        } else if slice == word {
+            rom(&mut k, &bank, word, data.to_vec())
         } else {
             let slices = (0..word).step_by(slice).enumerate().map(|(s, at)| {
                 let bits = slice.min(word - at);
-                rom(&format!("{bank}_{s}"), bits, words::columns(data, word, at, bits))
+                rom(&mut k, &format!("{bank}_{s}"), bits, words::columns(data, word, at, bits))
             });
             let slices: Vec<Sig> = slices.collect();
             k.wire(&format!("{bank}_word"), lanes(slices))
@@ -111,7 +129,6 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let bits = at.width() - low;
         at.slice(low, bits)
     });
-    let late = banks::is_late(count, word, stage.memory, stage.family);
     let joined = match number {
         Some(number) => join(&mut k, banks, number, word, late),
         None if levels == 1 => {
