@@ -66,10 +66,11 @@ pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> boo
     family.has_late_block_ram() && in_blocks(words, bits, memory)
 }
 
-/// Registers behind the banks: one a level of the multiplexer, and one behind late block RAM.
+/// Registers around the banks: one a level of the multiplexer behind them, and where block RAM is late one between and one
+/// before, for the address.
 pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
-    let mut levels = u64::from(is_late(words, bits, memory, family));
+    let mut levels = 2 * u64::from(is_late(words, bits, memory, family));
     while banks > 1 {
         banks = banks.div_ceil(WAYS);
         levels += 1;
@@ -127,13 +128,14 @@ mod tests {
 
     #[test]
     fn levels_follow_from_the_banks() {
-        assert_eq!(levels(512, 36, Memory::Block, Family::Ecp5), 1);
+        assert_eq!(levels(512, 36, Memory::Block, Family::Ecp5), 2);
+        assert_eq!(levels(256, 16, Memory::Block, Family::Ice40), 1);
         assert_eq!(
             (
                 bank_words(73_728, 16, Memory::Block, Family::Ecp5),
                 levels(73_728, 16, Memory::Block, Family::Ecp5)
             ),
-            (16_384, 3)
+            (16_384, 4)
         );
         assert_eq!(
             (

@@ -73,6 +73,14 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     k.drive(spend, beat & last_tap);
 
     let late = banks::is_late(count, word, stage.memory, stage.family);
+    // Many blocks are far apart: the counter stays together, a register of its own reaches for them.
+    let address = if late {
+        let held = k.reg("read_at", addr_bits(count), None);
+        k.next(held, None, address.value());
+        held.expr()
+    } else {
+        address.value()
+    };
     let data = weights(mvau, layer, input);
     let mut parameters = Parameters::new(stage.controlled);
     let mut banks = vec![];
@@ -80,7 +88,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let many = count > bank_words;
         let bank = if many { format!("weights{b}") } else { "weights".into() };
         let bits = addr_bits(data.len() / words::words_for(word));
-        let addr = if many { address.value().slice(0, bits) } else { address.value() };
+        let addr = if many { (&address).slice(0, bits) } else { address.clone() };
         // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
         let read = Read::Sync { enable: lit(1, 1), addr };
         let held = data.len() / words::words_for(word);
@@ -100,13 +108,13 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let late_leaves = !stage.controlled && memory != stage.memory && late && held > leaf;
         banks.push(if late_leaves {
             // LUTs have the first of the two cycles, their multiplexer the second.
-            let (at, low) = (address.value(), addr_bits(leaf));
+            let (at, low) = (&address, addr_bits(leaf));
             let number = at.slice(low, bits - low);
             let number_held = k.reg(&format!("{bank}_leaf"), bits - low, None);
             k.next(number_held, None, number);
             let leaves = data.chunks(leaf * words::words_for(word)).enumerate().map(|(l, data)| {
                 let addr = addr_bits(data.len() / words::words_for(word));
-                let read = Read::Sync { enable: lit(1, 1), addr: address.value().slice(0, addr) };
+                let read = Read::Sync { enable: lit(1, 1), addr: (&address).slice(0, addr) };
                 let name_of = format!("{bank}_{l}");
                 let file = format!("{name}_{name_of}.mem");
                 k.rom(&name_of, word, data.to_vec(), style(memory), read, &file).expr()
@@ -125,13 +133,13 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         });
     }
     let number = (banks.len() > 1).then(|| {
-        let (at, low) = (address.value(), addr_bits(bank_words));
+        let (at, low) = (address.clone(), addr_bits(bank_words));
         let bits = at.width() - low;
         at.slice(low, bits)
     });
     let joined = match number {
         Some(number) => join(&mut k, banks, number, word, late),
-        None if levels == 1 => {
+        None if late || levels == 1 => {
             let reg = k.reg("word", word, None);
             k.next(reg, None, banks[0]);
             reg
