@@ -103,7 +103,7 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let design = Design::new(&network, &plan(&network, &PlanArgs::default())?)?;
     let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None)?;
     ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
-    let frames = Frames { count: 100, rtl: 4, netlist: 1 };
+    let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false };
     let verified = verify(ui, &network, Some(&run), Some(test), &frames, Some(&design))?;
     ui.note(verified.text());
     let engine = Engine::new(&network);

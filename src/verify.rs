@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 /// Prove and check that float model, simulator and Verilog agree
 ///
-/// Up to four checks, each of which stops at its first difference, naming the place and
+/// Up to five checks, each of which stops at its first difference, naming the place and
 /// both values:
 ///   float   with --run: the float evaluation model equals the integer network on
 ///           every input (proved at each step boundary), and on the test images
@@ -32,9 +32,12 @@ use std::path::{Path, PathBuf};
 ///           them adversarial where --data is given, back to back under random
 ///           stalls on both sides
 ///   timing  every beat moves in the very cycle that the plan computes
+///   gates   with --gates: what Yosys makes of the Verilog for the plan's device, each cell
+///           its vendor's model, gives the same words in the same cycles
 ///
 /// Examples:
 ///   dq verify model.json
+///   dq verify lenet@1/4 --device ice40-up5k --gates
 ///   dq verify model.json --run runs/signs-tiny-dq --data signs --rtl 8
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -57,6 +60,9 @@ pub struct Args {
     /// Frames of those that also go through the netlist simulation.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=10_000))]
     netlist: u64,
+    /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5 or iCE40 as --device says.
+    #[arg(long)]
+    gates: bool,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -82,7 +88,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let run = args.run.as_deref();
     #[cfg(not(feature = "train"))]
     let run = None;
-    let frames = Frames { count: args.count, rtl: args.rtl as usize, netlist: args.netlist as usize };
+    let frames = Frames {
+        count: args.count,
+        rtl: args.rtl as usize,
+        netlist: args.netlist as usize,
+        gates: args.gates,
+    };
     let design = if args.rtl > 0 { Some(Design::new(&network, &plan(&network, &args.plan)?)?) } else { None };
     let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
     ui.result(&verified, verified.text())
@@ -96,6 +107,8 @@ pub struct Frames {
     pub rtl: usize,
     /// Frames of those through the netlist too.
     pub netlist: usize,
+    /// Whether they go through the synthesized cells too.
+    pub gates: bool,
 }
 
 /// All checks; the first difference is an error.
@@ -156,6 +169,11 @@ impl Verified {
                 thousands(rtl.latency),
                 thousands(rtl.interval)
             ));
+            if let Some(cells) = &rtl.cells {
+                let cells: Vec<String> =
+                    cells.iter().map(|(kind, count)| format!("{} {kind}", thousands(*count))).collect();
+                text.push_str(&format!("gates    synthesized cells = simulator: {}\n", cells.join(", ")));
+            }
         }
         text + "verified"
     }

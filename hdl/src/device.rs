@@ -72,12 +72,12 @@ impl Family {
         }
     }
 
-    /// LUTs that a block RAM is worth: their shares of a device.
+    /// LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
     pub fn block_price(self) -> usize {
         match self {
-            Family::Ecp5 => 400,
-            Family::Ice40 => 176,
-            Family::Xc7 => 470,
+            Family::Ecp5 => 300,
+            Family::Ice40 => 132,
+            Family::Xc7 => 350,
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Emission {
     pub files: Vec<File>,
     /// What `report.json` holds.
     pub report: Report,
+    /// Whether it has a control port.
+    pub control: bool,
 }
 
 /// The key figures of a circuit.
@@ -60,7 +62,7 @@ pub fn emit(design: &Design) -> Emission {
     let report = report(design);
     let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
     files.push(File { name: "report.json".into(), text });
-    Emission { top: "top", files, report }
+    Emission { top: "top", files, report, control: design.plan.control != Control::None }
 }
 
 /// The key figures of `design` alone.

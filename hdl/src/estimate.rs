@@ -271,6 +271,16 @@ fn of_step(stage: &Stage, folds: usize) -> Resources {
     })
 }
 
+/// LUTs among those of `stage` that hold its weights, where they are a ROM in LUTs.
+pub fn rom_luts(stage: &Stage) -> u64 {
+    let Kind::Mvau(Mvau { pe, simd, taps, folds, weight_bits, .. }) = stage.kind else { return 0 };
+    let (word, words) = (pe * simd * weight_bits, folds * taps);
+    if banks::in_blocks(words, word, stage.memory) {
+        return 0;
+    }
+    (word * words.div_ceil(stage.family.lut_words())) as u64
+}
+
 /// The weights: banks, and a multiplexer of four ways a level with a register behind each.
 fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resources {
     let bank_words = banks::bank_words(words, word, style, family);

@@ -241,11 +241,11 @@ pub fn build(
 
     let verilog: Vec<&str> =
         files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".v")).collect();
-    let synth = match board.device.family {
-        Family::Ice40 => "synth_ice40 -device u -abc9",
-        _ => "synth_ecp5",
-    };
-    let script = format!("read_verilog {}; {synth} -top board_top -json top.json", verilog.join(" "));
+    let script = format!(
+        "read_verilog {}; {} -top board_top -json top.json",
+        verilog.join(" "),
+        synthesis(board.device.family)
+    );
     let yosys = tools::find("yosys")?;
     run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
 
@@ -303,6 +303,15 @@ pub fn build(
         plan: design.plan.clone(),
     };
     Ok(Built { bitstream, record })
+}
+
+/// The command of Yosys that synthesizes for `family`, which takes the top module and files to write.
+pub(crate) fn synthesis(family: Family) -> &'static str {
+    match family {
+        Family::Ecp5 => "synth_ecp5",
+        Family::Ice40 => "synth_ice40 -device u -abc9",
+        Family::Xc7 => "synth_xilinx -family xc7",
+    }
 }
 
 /// What place and route says.
@@ -394,7 +403,13 @@ fn read_report(path: &Path) -> Result<Placed, FlowError> {
 }
 
 /// Runs a tool to its end in `folder`. What it prints is added to `log`.
-fn run(tool: &Tool, args: &[&str], folder: &Path, log: &str, watch: Watch) -> Result<(), FlowError> {
+pub(crate) fn run(
+    tool: &Tool,
+    args: &[&str],
+    folder: &Path,
+    log: &str,
+    watch: Watch,
+) -> Result<(), FlowError> {
     let printed = folder.join(format!("{}.out", tool.name));
     let file = fs::File::create(&printed).map_err(at(&printed, "creating"))?;
     let errors = file.try_clone().map_err(at(&printed, "opening"))?;
@@ -435,7 +450,7 @@ fn version(tool: &Tool) -> String {
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
 }
 
-fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> FlowError {
+pub(crate) fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> FlowError {
     let path = path.to_path_buf();
     move |source| FlowError::Io { path, action, source }
 }

@@ -18,7 +18,8 @@ pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
 const PRICE: u64 = 200;
 /// Above any price at which choices still change.
 const DEAREST: u64 = 1 << 14;
-/// Share of a device's LUTs, in percent, that a plan as fast as can be fills: fuller ones route badly.
+/// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller ones route
+/// badly.
 const FILL: u64 = 75;
 
 /// What a plan is for.
@@ -90,6 +91,8 @@ struct Choice {
     entry: NodePlan,
     cycles: u64,
     resources: Resources,
+    /// LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of them do not route.
+    rom: u64,
 }
 
 /// The choices of every node that folds.
@@ -160,7 +163,7 @@ impl<'a> Choices<'a> {
         let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram;
         let best = |choices: &Vec<Choice>| {
             let key = |choice: &&Choice| {
-                let (cost, slow) = (cost(choice.resources), choice.cycles > cycles);
+                let (cost, slow) = (cost(choice.resources) + choice.rom, choice.cycles > cycles);
                 if slow { (true, choice.cycles, cost) } else { (false, cost, choice.cycles) }
             };
             choices.iter().min_by_key(key).expect("a node has choices").entry.clone()
@@ -207,10 +210,10 @@ impl<'a> Choices<'a> {
             let used = self.resources(&plan);
             (plan, used)
         };
-        // A block RAM is worth its share of the device.
+        // A block RAM is worth its share of the LUTs that can be filled.
         let price = match (budget.lut, budget.bram) {
             (u64::MAX, _) | (_, 0 | u64::MAX) => PRICE,
-            (lut, bram) => (lut / bram).min(DEAREST),
+            (lut, bram) => (lut / 100 * FILL / bram).min(DEAREST),
         };
         let (plan, used) = at(price);
         if budget.overflow(used.total).is_none() {
@@ -373,7 +376,8 @@ fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac) -> Vec<Choice> {
                 let cycles = cycles.max().expect("a node has stages");
                 let resources =
                     stages.iter().map(estimate::of_stage).fold(Resources::default(), Resources::plus);
-                found.push(Choice { entry, cycles, resources });
+                let rom = stages.iter().map(estimate::rom_luts).sum();
+                found.push(Choice { entry, cycles, resources, rom });
             }
         }
     }

@@ -36,6 +36,7 @@ pub mod estimate;
 pub mod flow;
 pub mod fold;
 pub mod formal;
+pub mod gates;
 mod names;
 pub mod netlist;
 pub mod pipeline;

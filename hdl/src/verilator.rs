@@ -92,7 +92,7 @@ impl Simulator {
         }
         write("harness.cpp", HARNESS)?;
         let mut command = tool.command();
-        if emission.files.iter().any(|file| file.name == "dq_control.v") {
+        if emission.control {
             command.args(["-CFLAGS", "-DDQ_CONTROL"]);
         }
         command.args(OPTIONS).arg(MAKE_FLAGS).args(["-f", "files.f", "harness.cpp"]).current_dir(work.path());
@@ -217,6 +217,7 @@ fn key(emission: &Emission, tool: &Tool) -> String {
         add(&file.text);
     }
     add(HARNESS);
+    add(if emission.control { "control" } else { "" });
     OPTIONS.iter().for_each(|option| add(option));
     add(MAKE_FLAGS);
     add(&tool.program.to_string_lossy());

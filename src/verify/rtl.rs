@@ -2,19 +2,22 @@
 
 use super::Frames;
 use super::engine::random_frames;
-use crate::ui::Ui;
+use crate::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
 use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::emit::Emission;
+use dq_hdl::flow::FlowError;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{emit, netlist, timing};
+use dq_hdl::{emit, gates, netlist, timing};
 use dq_net::data::Images;
 use dq_sim::Engine;
 use dq_sim::attack::Start;
 use dq_sim::attack::suite::{Suite, adversaries};
-use ndarray::{Array4, Axis, s};
+use ndarray::{Array4, ArrayView4, Axis, s};
 use serde::Serialize;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 /// What was compared.
 #[derive(Debug, Serialize)]
@@ -31,6 +34,9 @@ pub struct Checked {
     /// Operations of the slowest stage for a frame.
     pub ideal_interval: u64,
     pub latency: u64,
+    /// How many of each cell went through the frames at gate level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cells: Option<BTreeMap<String, u64>>,
 }
 
 /// Runs frames through netlist and Verilator; words and cycles are the engine's and the plan's.
@@ -65,6 +71,7 @@ pub fn check(
     let found = simulator.run(design, pixels.view(), &Stalls::NONE)?;
     compare("Verilator", design, &expected(frames.rtl, &Stalls::NONE), &found)?;
     let interval = measured_interval(design, &found.beats);
+    let cells = frames.gates.then(|| through_gates(ui, design, pixels.view(), &values)).transpose()?;
     let timing = design.timing();
     Ok(Checked {
         frames: frames.rtl,
@@ -76,7 +83,43 @@ pub fn check(
         measured_interval: interval,
         ideal_interval: timing.ideal_interval,
         latency: timing.latency,
+        cells,
     })
+}
+
+/// Runs `pixels` through the synthesized circuit under random stalls; gives its cells.
+fn through_gates(
+    ui: &Ui,
+    design: &Design,
+    pixels: ArrayView4<u8>,
+    values: &[i64],
+) -> Result<BTreeMap<String, u64>> {
+    ui.check_stop("nothing was written")?;
+    let folder = tempfile::tempdir().context("making a temporary folder")?;
+    let bar = ui.spinner("gates");
+    let synthesized = gates::synthesize(design, folder.path(), &|what| {
+        bar.set_message(what.to_owned());
+        bar.tick();
+        ui.stop.load(Ordering::SeqCst)
+    });
+    bar.finish_and_clear();
+    let gates = match synthesized {
+        // The log that the error names is kept.
+        Err(error @ gates::GatesError::Flow(FlowError::Failed { .. })) => {
+            let _ = folder.keep();
+            return Err(error.into());
+        }
+        Err(gates::GatesError::Flow(FlowError::Stopped(tool))) => {
+            return Err(Interrupted(format!("while {tool} ran; nothing was written")).into());
+        }
+        synthesized => synthesized?,
+    };
+    ui.note(format!("gates: building {} cells with Verilator", gates.cells.values().sum::<u64>()));
+    let stalls = Stalls::random(ui.seed() + 1);
+    let cycles = timing::cycles(&design.stages, pixels.dim().0, &stalls);
+    let found = verilated(&gates.emission)?.run(design, pixels, &stalls)?;
+    compare("the synthesized circuit", design, &design.beats(values.iter().copied(), &cycles), &found)?;
+    Ok(gates.cells)
 }
 
 /// Frames for the circuit and how many are adversarial: test images and adversaries of them in turn, or random images.

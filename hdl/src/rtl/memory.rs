@@ -32,6 +32,8 @@ pub enum Style {
     Block,
     /// LUTs. A RAM with a synchronous read so asks for LUT RAM, which some families (iCE40) lack.
     Distributed,
+    /// Flip-flops; RAMs only.
+    Registers,
 }
 
 /// The read port of a memory. The address has exactly [`addr_bits`] of its words.

@@ -278,6 +278,7 @@ fn style(memory: &Memory) -> Option<&'static str> {
         // Yosys takes `rom_style = "distributed"` for writable LUT RAM, and finds none for a ROM.
         (Style::Distributed, true, _) => Some("syn_romstyle = \"logic\""),
         (Style::Distributed, false, _) => Some("ram_style = \"distributed\""),
+        (Style::Registers, ..) => Some("ram_style = \"registers\""),
     }
 }
 

@@ -50,7 +50,7 @@ pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Modu
         let written = register(&mut k, "write_at", place.value());
         let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
         let read = Read::Sync { enable: beat.into(), addr: place.value() };
-        k.ram("lines", lanes_in.width(), words, super::style(stage.memory), write, read)
+        k.ram("lines", lanes_in.width(), words, super::ram_style(stage.memory, stage.family), write, read)
     };
     let above = k.wire("above", first_row.mux(here, line));
 

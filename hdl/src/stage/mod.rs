@@ -25,6 +25,7 @@ pub(crate) mod window;
 
 pub use parameters::LOAD_PORTS;
 
+use crate::device::Family;
 use crate::pipeline::{Kind, Stage};
 use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Sig, Style, Value, addr_bits, lit, set, when};
@@ -178,6 +179,14 @@ fn style(memory: Memory) -> Style {
         Memory::Auto => Style::Auto,
         Memory::Block => Style::Block,
         Memory::Distributed => Style::Distributed,
+    }
+}
+
+/// Of a memory that is written: LUT RAM where `family` has it.
+fn ram_style(memory: Memory, family: Family) -> Style {
+    match style(memory) {
+        Style::Distributed if !family.has_lut_ram() => Style::Registers,
+        style => style,
     }
 }
 

@@ -4,6 +4,7 @@ mod board;
 mod common;
 mod control;
 mod emitted;
+mod gates;
 mod golden;
 mod graph;
 mod netlist;

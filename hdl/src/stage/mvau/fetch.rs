@@ -83,19 +83,28 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     };
     let data = weights(mvau, layer, input);
     let mut parameters = Parameters::new(stage.controlled);
-    let mut banks = vec![];
+    let (mut banks, mut lagging) = (vec![], None);
     for (b, data) in data.chunks(bank_words * words::words_for(word)).enumerate() {
         let many = count > bank_words;
         let bank = if many { format!("weights{b}") } else { "weights".into() };
         let bits = addr_bits(data.len() / words::words_for(word));
-        let addr = if many { (&address).slice(0, bits) } else { address.clone() };
-        // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
-        let read = Read::Sync { enable: lit(1, 1), addr };
         let held = data.len() / words::words_for(word);
         let memory = match banks::rest_in_luts(count, word, stage.memory, stage.family) {
             true if held < bank_words => Memory::Distributed,
             _ => stage.memory,
         };
+        let addr = if many { (&address).slice(0, bits) } else { address.clone() };
+        // LUTs need no register behind them, so theirs is before: one more for the address, close to them.
+        let addr = if late && memory != stage.memory {
+            lagging = Some(b);
+            let held = k.reg(&format!("{bank}_at"), bits, None);
+            k.next(held, None, addr);
+            held.expr()
+        } else {
+            addr
+        };
+        // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
+        let read = Read::Sync { enable: lit(1, 1), addr };
         let slice = match stage.controlled {
             true => word,
             false => banks::slice_bits(held, word, memory, stage.family),
@@ -104,24 +113,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
             let file = format!("{name}_{bank}.mem");
             parameters.rom(k, bank, bits, data, style(memory), read.clone(), &file)
         };
-        let leaf = stage.family.lut_words();
-        let late_leaves = !stage.controlled && memory != stage.memory && late && held > leaf;
-        banks.push(if late_leaves {
-            // LUTs have the first of the two cycles, their multiplexer the second.
-            let (at, low) = (&address, addr_bits(leaf));
-            let number = at.slice(low, bits - low);
-            let number_held = k.reg(&format!("{bank}_leaf"), bits - low, None);
-            k.next(number_held, None, number);
-            let leaves = data.chunks(leaf * words::words_for(word)).enumerate().map(|(l, data)| {
-                let addr = addr_bits(data.len() / words::words_for(word));
-                let read = Read::Sync { enable: lit(1, 1), addr: (&address).slice(0, addr) };
-                let name_of = format!("{bank}_{l}");
-                let file = format!("{name}_{name_of}.mem");
-                k.rom(&name_of, word, data.to_vec(), style(memory), read, &file).expr()
-            });
-            let leaves = leaves.collect();
-            k.select(&format!("{bank}_word"), number_held, leaves)
-        } else if slice == word {
+        banks.push(if slice == word {
             rom(&mut k, &bank, word, data.to_vec())
         } else {
             let slices = (0..word).step_by(slice).enumerate().map(|(s, at)| {
@@ -138,7 +130,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         at.slice(low, bits)
     });
     let joined = match number {
-        Some(number) => join(&mut k, banks, number, word, late),
+        Some(number) => join(&mut k, banks, number, word, (late, lagging)),
         None if late || levels == 1 => {
             let reg = k.reg("word", word, None);
             k.next(reg, None, banks[0]);
@@ -171,8 +163,15 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     k.build()
 }
 
-/// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before.
-fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Expr, word: usize, late: bool) -> Sig {
+/// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before, but for
+/// the one that is `lagging` already.
+fn join(
+    k: &mut Kernel,
+    mut banks: Vec<Sig>,
+    number: Expr,
+    word: usize,
+    (late, lagging): (bool, Option<usize>),
+) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
     let mut register = |name: &str, value: Expr| {
@@ -183,7 +182,10 @@ fn join(k: &mut Kernel, mut banks: Vec<Sig>, number: Expr, word: usize, late: bo
     let mut number = register("bank", number);
     if late {
         number = register("bank_held", number.into());
-        let held = |(b, bank): (usize, Sig)| register(&format!("held{b}"), bank.into());
+        let held = |(b, bank): (usize, Sig)| match Some(b) == lagging {
+            true => bank,
+            false => register(&format!("held{b}"), bank.into()),
+        };
         banks = banks.into_iter().enumerate().map(held).collect();
     }
     let mut level = 0;

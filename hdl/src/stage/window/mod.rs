@@ -4,7 +4,7 @@ mod scan;
 mod store;
 
 use super::mvau::banks;
-use super::{Inlet, outlet::Outlet, style};
+use super::{Inlet, outlet::Outlet, ram_style};
 use crate::device::Family;
 use crate::pipeline::{Stage, Window};
 use crate::plan::Memory;
@@ -63,7 +63,7 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
     });
     let enable = zero.map_or(issue1.expr(), |(zero1, _)| issue1 & !zero1);
     let read = Read::Sync { enable, addr: address1.into() };
-    let line = k.ram("lines", width, words(w), style(stage.memory), write, read);
+    let line = k.ram("lines", width, words(w), ram_style(stage.memory, stage.family), write, read);
     let (mut line, mut push, mut zero) = (line, issue2, zero.map(|(_, zero2)| zero2));
     if stage.latency == LATENCY + 1 {
         // Behind block RAM, whose output is late.

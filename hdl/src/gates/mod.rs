@@ -1,0 +1,80 @@
+//! Gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by its vendor's model, so that
+//! Verilator runs what place and route would get. LUTs, carries and flip-flops have Yosys' own models, block RAMs those
+//! beside this file.
+
+use crate::design::Design;
+use crate::device::{Device, Family};
+use crate::emit::{self, Emission, File};
+use crate::flow::{self, FlowError, Watch};
+use crate::tools;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use thiserror::Error;
+
+/// Why there are no gates.
+#[derive(Debug, Error)]
+pub enum GatesError {
+    /// No models of the family's cells.
+    #[error("the plan's device is {0}: gates can be simulated for ecp5 and ice40 devices")]
+    Family(String),
+    /// Synthesis failed.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+}
+
+/// A circuit of a device's cells.
+#[derive(Clone, Debug)]
+pub struct Gates {
+    /// To be simulated as the circuit that it was made from.
+    pub emission: Emission,
+    /// How many of each cell, by the vendor's name.
+    pub cells: BTreeMap<String, u64>,
+}
+
+/// Synthesizes `design` for its plan's device (an ECP5 where it names none) in `folder`, which must be there and empty.
+pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates, GatesError> {
+    let device = design.plan.device.as_deref();
+    let family = device.and_then(Device::find).map_or(Family::default(), |device| device.family);
+    let (models, cells, memory) = match family {
+        Family::Ecp5 => ("+/lattice/cells_sim_ecp5.v", "t:* t:DP16KD %d", include_str!("ecp5.v")),
+        Family::Ice40 => ("+/ice40/cells_sim.v", "t:SB_LUT4 t:SB_CARRY t:SB_DFF*", include_str!("ice40.v")),
+        Family::Xc7 => return Err(GatesError::Family(device.unwrap_or_default().into())),
+    };
+    let mut emission = emit::emit(design);
+    for file in &emission.files {
+        let path = folder.join(&file.name);
+        fs::write(&path, &file.text).map_err(flow::at(&path, "writing"))?;
+    }
+    let sources: Vec<&str> = emission.files.iter().map(|f| f.name.as_str()).collect();
+    let verilog: Vec<&str> =
+        sources.iter().copied().filter(|name| name.ends_with(".v") && !name.starts_with("tb")).collect();
+    let script = format!(
+        "read_verilog {}; {} -top {}; tee -q -o cells.json stat -json; techmap -autoproc -map {models} {cells}; \
+         opt_clean; write_verilog -noattr gates.v",
+        verilog.join(" "),
+        flow::synthesis(family),
+        emission.top
+    );
+    let yosys = tools::find("yosys").map_err(FlowError::from)?;
+    flow::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).map_err(flow::at(&path, "reading"))
+    };
+    let counted: Value = serde_json::from_str(&read("cells.json")?).unwrap_or_default();
+    let counted = counted["design"]["num_cells_by_type"].as_object();
+    let counted = counted.ok_or_else(|| FlowError::Report {
+        path: folder.join("cells.json"),
+        expected: "`num_cells_by_type` of the design",
+    })?;
+    let cells = counted.iter().filter(|(kind, _)| !kind.starts_with('$'));
+    let cells = cells.filter_map(|(kind, count)| Some((kind.clone(), count.as_u64()?))).collect();
+    emission.files = vec![
+        File { name: "gates.v".into(), text: read("gates.v")? },
+        File { name: "cells.v".into(), text: memory.into() },
+        File { name: "files.f".into(), text: "-Wno-fatal\ngates.v\ncells.v\n".into() },
+    ];
+    Ok(Gates { emission, cells })
+}
