@@ -6,7 +6,7 @@
 
 use super::Dot;
 use super::tree::{Term, Tree};
-use crate::rtl::{Expr, Kernel, Sig, Value, lit};
+use crate::rtl::{Expr, Kernel, Sig, Value, lanes, lit};
 use dq_net::Range;
 
 /// Levels of the adder tree between two registers.
@@ -106,15 +106,21 @@ fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
         let other = second.map(|b| {
             let sum = a.add(b.clone(), bits + 1);
             let other = register(k, format!("x{}", first + 1), b);
-            (other, register(k, format!("sum{first}"), sum))
+            let sum = register(k, format!("sum{first}"), sum);
+            k.unused(sum.bit(0));
+            (other, sum)
         });
         for (b, plane) in planes.iter_mut().enumerate() {
             let wide = |value: Sig| value.zext(bits + 1);
             let value = match other {
                 Some((other, sum)) => {
                     let (left, right) = (weight(first, b), weight(first + 1, b));
-                    let with = left.clone().mux(sum, wide(other));
-                    right.mux(with, left.mux(wide(one), lit(0, bits + 1)))
+                    // A sum's lowest bit needs no sum.
+                    let low = left.clone().and(one.bit(0)).xor(right.clone().and(other.bit(0)));
+                    let high = |value: Expr| value.slice(1, bits);
+                    let with = left.clone().mux(high(sum.expr()), high(wide(other)));
+                    let high = right.mux(with, left.mux(high(wide(one)), lit(0, bits)));
+                    lanes([low, high])
                 }
                 None => wide(one).and(weight(first, b).repeat(bits + 1)),
             };

@@ -1,8 +1,12 @@
 //! A pipelined adder tree.
 
-use crate::rtl::{Expr, Kernel, Value};
+use crate::rtl::{Expr, Kernel, Value, lanes};
 use crate::stage::fit;
 use dq_net::Range;
+
+/// Bits of sums that go two to an addition: Yosys gives additions of fewer than five bits no carry chain on ECP5, and
+/// their LUTs are twice as many.
+const NARROW: usize = 4;
 
 /// A value of the tree, with what it may hold.
 #[derive(Clone, Debug)]
@@ -32,19 +36,28 @@ impl Tree<'_> {
                 self.level = self.level.next_multiple_of(self.step);
             }
             for (p, plane) in planes.iter_mut().enumerate() {
-                let pairs = std::mem::take(plane);
-                *plane = pairs
-                    .chunks(2)
-                    .enumerate()
-                    .map(|(i, pair)| {
-                        let name = format!("plane{p}_level{}_{i}", self.level);
-                        match pair {
-                            [a, b] => self.add(&name, a, b, 0, false),
-                            [a] => self.keep(&name, a),
-                            _ => unreachable!("pairs"),
+                let terms = std::mem::take(plane);
+                let level = self.level;
+                let name = |i: usize| format!("plane{p}_level{level}_{i}");
+                for (i, four) in terms.chunks(4).enumerate() {
+                    let names = [name(2 * i), name(2 * i + 1)];
+                    match four {
+                        [a, b, c, d] => match self.narrow(a, b).zip(self.narrow(c, d)) {
+                            Some((e, f)) => plane.extend(self.add_both(&names, [(a, b, e), (c, d, f)])),
+                            None => {
+                                plane.push(self.add(&names[0], a, b, 0, false));
+                                plane.push(self.add(&names[1], c, d, 0, false));
+                            }
+                        },
+                        [a, b, c] => {
+                            plane.push(self.add(&names[0], a, b, 0, false));
+                            plane.push(self.keep(&names[1], c));
                         }
-                    })
-                    .collect();
+                        [a, b] => plane.push(self.add(&names[0], a, b, 0, false)),
+                        [a] => plane.push(self.keep(&names[0], a)),
+                        _ => unreachable!("at most four"),
+                    }
+                }
             }
         }
         planes.into_iter().map(|mut plane| plane.remove(0)).collect()
@@ -78,6 +91,29 @@ impl Tree<'_> {
             weight *= 2;
         }
         terms.remove(0).0
+    }
+
+    /// The range of `a + b` where it is unsigned and of at most [`NARROW`] bits, none of them cut off.
+    fn narrow(&self, a: &Term, b: &Term) -> Option<Range> {
+        let range = Range::new(a.range.lo + b.range.lo, a.range.hi + b.range.hi);
+        let bits = range.bits() as usize;
+        let unsigned = !a.range.signed() && !b.range.signed();
+        (unsigned && bits <= NARROW && bits <= self.bits).then_some(range)
+    }
+
+    /// Two sums of unsigned terms with one addition: neither overflows its half.
+    fn add_both(&mut self, names: &[String; 2], sums: [(&Term, &Term, Range); 2]) -> [Term; 2] {
+        let width = sums.iter().map(|sum| sum.2.bits() as usize).max().expect("two");
+        let [left, right] =
+            [0, 1].map(|side| lanes(sums.each_ref().map(|(a, b, _)| fit(&[a, b][side].value, false, width))));
+        let both = self.k.wire(&format!("{}_both", names[0]), left.add(right, 2 * width));
+        [0, 1].map(|i| {
+            let bits = sums[i].2.bits() as usize;
+            if bits < width {
+                self.k.unused(both.slice(i * width + bits, width - bits));
+            }
+            self.name(&names[i], both.slice(i * width, bits), sums[i].2)
+        })
     }
 
     /// `a + b·2^shift`, or `a − b·2^shift`.

@@ -104,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fewest_blocks_are_used() {
-        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth (the rest in LUTs).
+    fn the_cheapest_banks_are_used() {
+        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth (a rest of few words in LUTs, of many not).
         for (words, bits, wanted) in [
             (73_728, 16, 72),
             (9_216, 64, 36),
@@ -113,7 +113,8 @@ mod tests {
             (65_536, 8, 32),
             (512, 36, 1),
             (513, 36, 1),
-            (1_152, 256, 15),
+            (1_088, 256, 15),
+            (1_152, 256, 23),
             (300, 7, 1),
         ] {
             assert_eq!(blocks(words, bits, Memory::Block, Family::Ecp5), wanted, "{words} x {bits}");
