@@ -106,19 +106,19 @@ fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
         let other = second.map(|b| {
             let sum = a.add(b.clone(), bits + 1);
             let other = register(k, format!("x{}", first + 1), b);
-            let sum = register(k, format!("sum{first}"), sum);
+            let sum = k.wire(&format!("sum{first}"), sum);
+            // The lowest bit needs no sum.
             k.unused(sum.bit(0));
-            (other, sum)
+            (other, register(k, format!("sum{first}_high"), sum.slice(1, bits)))
         });
         for (b, plane) in planes.iter_mut().enumerate() {
             let wide = |value: Sig| value.zext(bits + 1);
             let value = match other {
-                Some((other, sum)) => {
+                Some((other, sum_high)) => {
                     let (left, right) = (weight(first, b), weight(first + 1, b));
-                    // A sum's lowest bit needs no sum.
                     let low = left.clone().and(one.bit(0)).xor(right.clone().and(other.bit(0)));
                     let high = |value: Expr| value.slice(1, bits);
-                    let with = left.clone().mux(high(sum.expr()), high(wide(other)));
+                    let with = left.clone().mux(sum_high, high(wide(other)));
                     let high = right.mux(with, left.mux(high(wide(one)), lit(0, bits)));
                     lanes([low, high])
                 }
