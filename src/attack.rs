@@ -1,5 +1,6 @@
 //! `dq attack`: the attack suite on the exact integer network.
 
+use crate::adversaries::{self, Adversaries};
 use crate::args::DataArg;
 use crate::table::table;
 use crate::ui::{Interrupted, Ui};
@@ -8,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use dq_net::AnyNetwork;
 use dq_net::data::{Images, Split};
-use dq_sim::attack::suite::{self, Judge, Progress, Suite};
-use dq_sim::attack::{ALL, PAPER, Start};
+use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Suite, Watch};
+use dq_sim::attack::{ALL, AUTO, PAPER, Start};
 use dq_sim::report::{Report, Tally};
 use dq_sim::{Engine, FloatEngine, GradientSource};
 use serde_json::json;
@@ -38,7 +39,8 @@ pub struct Args {
     /// First N test images (default: all).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Attacks: `paper` (random, fgsm, r-fgsm, pgd) or names, comma-separated.
+    /// Attacks, comma-separated: names, `paper` (random, fgsm, r-fgsm, pgd), `auto` (AutoAttack's standard set: apgd-ce,
+    /// apgd-t, fab-t, square; in sequence).
     #[arg(long, value_delimiter = ',', default_value = "paper", value_parser = attack_name)]
     attack: Vec<String>,
     /// Radii in units of a uint8 pixel.
@@ -47,6 +49,19 @@ pub struct Args {
     /// Where PGD starts.
     #[arg(long, value_enum, default_value_t = StartArg::Signs)]
     start: StartArg,
+    /// Each attack gets every image, under `auto` too (default there: only what the attacks before left standing).
+    #[arg(long)]
+    each: bool,
+    /// Write every adversary as it was judged: arrays `images`, `indices`, `labels`, `eps`, `attacks` (npz).
+    #[arg(long, value_name = "NPZ", conflicts_with = "resume")]
+    save: Option<PathBuf>,
+    /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be misclassified (exit
+    /// code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps, without `indices` the first images.
+    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output"], required_unless_present = "output")]
+    replay: Option<PathBuf>,
+    /// Fail (exit code 1) where the figures raise a doubt.
+    #[arg(long)]
+    strict: bool,
     /// Take gradients from this substitute instead (black box).
     #[arg(long, value_name = "MODEL")]
     from: Option<PathBuf>,
@@ -55,7 +70,7 @@ pub struct Args {
     resume: bool,
     /// The report's file.
     #[arg(short, long = "output", value_name = "REPORT")]
-    output: PathBuf,
+    output: Option<PathBuf>,
 }
 
 /// Where PGD starts.
@@ -70,18 +85,27 @@ pub enum StartArg {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let target = Target::open(&args.model)?;
+    if let Some(path) = &args.replay {
+        return replay(ui, args, &target, path);
+    }
+    let output = args.output.as_deref().expect("required without --replay");
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
     let images = first(data::images(&args.data, Split::Test)?, args.count);
     data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
     let named = args.attack.iter().map(String::as_str);
-    let attacks = named.flat_map(|name| if name == "paper" { PAPER.to_vec() } else { vec![name] });
+    let attacks = named.flat_map(|name| match name {
+        "paper" => PAPER.to_vec(),
+        "auto" => AUTO.to_vec(),
+        name => vec![name],
+    });
     let attacks = attacks.map(str::to_owned).collect();
+    let sequential = !args.each && args.attack.iter().any(|name| name == "auto");
     let start = match args.start {
         StartArg::Signs => Start::Signs,
         StartArg::Uniform => Start::Uniform,
     };
-    let suite = Suite { attacks, eps: args.eps.clone(), seed: ui.seed(), start };
-    let partial = partial_path(&args.output);
+    let suite = Suite { attacks, eps: args.eps.clone(), seed: ui.seed(), start, sequential };
+    let partial = partial_path(output);
     let earlier = match (args.resume, partial.exists()) {
         (true, true) => Some(report::read(&partial)?),
         (true, false) => bail!("--resume: there is no {}", partial.display()),
@@ -90,20 +114,63 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         }
         (false, false) => None,
     };
-    dq_net::atomic::check(&args.output)
-        .with_context(|| format!("{}: the report's place", args.output.display()))?;
+    for path in [Some(output), args.save.as_deref()].into_iter().flatten() {
+        dq_net::atomic::check(path)
+            .with_context(|| format!("{}: the place of what is written", path.display()))?;
+    }
     let name = args.from.as_ref().map(|path| path.display().to_string());
     let substitute = name.as_deref().zip(substitute.as_ref().map(Target::source));
-    let report = attack(ui, target.judge(), substitute, &images, &suite, earlier)?;
+    let mut kept = Adversaries::default();
+    let runs: Vec<(&str, u8)> = suite
+        .attacks
+        .iter()
+        .flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps)))
+        .collect();
+    let mut keep = |found: Adversary| {
+        let run = runs.iter().position(|run| *run == (found.attack, found.eps)).expect("a run of the suite");
+        kept.push(found, images.labels[found.index], run);
+    };
+    let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
+    let report = attack(ui, target.judge(), substitute, &images, &suite, earlier, watch)?;
     if !report.complete {
         report::write(&report, &partial)?;
         return Err(Interrupted(format!("kept in {}; --resume goes on", partial.display())).into());
     }
-    report::write(&report, &args.output)?;
+    if let Some(path) = &args.save {
+        kept.write(path, images.shape())?;
+    }
+    report::write(&report, output)?;
     if partial.exists() {
         std::fs::remove_file(&partial).with_context(|| format!("{}: removing", partial.display()))?;
     }
-    ui.result(&summary(&report, &args.output), text(&report, &args.output))
+    ui.result(&summary(&report, output), text(&report, output))?;
+    match report.doubts.len() {
+        doubts if doubts > 0 && args.strict => {
+            bail!("--strict: {doubts} doubts, {} the first", report.doubts[0].rule)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Judges the adversaries in `path`.
+fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
+    let images = first(data::images(&args.data, Split::Test)?, args.count);
+    data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    let found = adversaries::Read::open(path, &images, args.eps[0])?;
+    let judged = found.judge(target.judge(), &images);
+    let text = format!(
+        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than their radius",
+        path.display(),
+        judged.adversaries,
+        judged.broken,
+        judged.resisted,
+        judged.outside
+    );
+    ui.result(&judged, text)?;
+    match judged.first_failed {
+        Some(n) => bail!("{}: adversary {n} is not one: it resists or is outside its radius", path.display()),
+        None => Ok(()),
+    }
 }
 
 /// Runs `suite` with a progress bar; a stopped run comes back with `complete: false`.
@@ -114,6 +181,7 @@ pub fn attack(
     images: &Images,
     suite: &Suite,
     earlier: Option<Report>,
+    keep: Option<&mut dyn FnMut(Adversary)>,
 ) -> Result<Report> {
     let bar = ui.bar("attacking", 0, "images");
     let progress = |p: Progress| {
@@ -126,7 +194,10 @@ pub fn attack(
             format!("{} eps {}", p.attack, p.eps)
         });
     };
-    let report = suite::run(target, substitute, images, suite, earlier, &progress, &ui.stop)?;
+    let mut drop = |_: Adversary| ();
+    let keep = keep.unwrap_or(&mut drop);
+    let watch = Watch { progress: &progress, keep, stop: &ui.stop };
+    let report = suite::run(target, substitute, images, suite, earlier, watch)?;
     bar.finish_and_clear();
     Ok(report)
 }
@@ -175,7 +246,7 @@ impl Target {
 }
 
 fn attack_name(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = ["paper"].into_iter().chain(ALL.iter().map(|(name, _)| *name)).collect();
+    let known: Vec<&str> = ["paper", "auto"].into_iter().chain(ALL.iter().map(|(name, _)| *name)).collect();
     if known.contains(&text) {
         Ok(text.to_owned())
     } else {
@@ -196,7 +267,7 @@ fn summary(report: &Report, output: &Path) -> serde_json::Value {
     };
     json!({
         "report": output, "model": report.model, "data": report.data, "clean": report.clean,
-        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "doubts": report.doubts,
+        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst, "doubts": report.doubts,
     })
 }
 
@@ -208,16 +279,19 @@ fn text(report: &Report, output: &Path) -> String {
     head.extend(eps.iter().map(|e| format!("eps {e}")));
     let mut rows = Vec::new();
     for run in &report.runs {
-        let name = match &run.source {
-            Some(source) => format!("{} from {source}", run.attack),
-            None => run.attack.clone(),
-        };
+        let name = run.title();
         if rows.iter().all(|row: &Vec<String>| row[0] != name) {
             rows.push([vec![name.clone()], vec![String::new(); eps.len()]].concat());
         }
         let row = rows.iter_mut().find(|row| row[0] == name).expect("just added");
         let column = eps.iter().position(|e| *e == run.eps).expect("collected");
         row[1 + column] = percent(&run.tally);
+    }
+    if report.runs.len() > eps.len() {
+        let of =
+            |e: &u8| report.worst.iter().find(|worst| worst.eps == *e).map(|worst| percent(&worst.tally));
+        let worst = eps.iter().map(|e| of(e).unwrap_or_default());
+        rows.push(["worst for each image".to_owned()].into_iter().chain(worst).collect());
     }
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     let mut text = format!(
@@ -230,6 +304,11 @@ fn text(report: &Report, output: &Path) -> String {
         table(&head, &rows)
     );
     text.push_str("\nIn brackets: Wilson 95 % intervals. No accuracy here is a proof of robustness.\n");
+    if report.sequential {
+        text.push_str(
+            "In sequence: each attack got only what those above it left standing at the same eps.\n",
+        );
+    }
     for doubt in &report.doubts {
         text.push_str(&format!("DOUBT {}: {}\n", doubt.rule, doubt.text));
     }

@@ -103,13 +103,14 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let design = Design::new(&network, &plan(&network, &PlanArgs::default())?)?;
     let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None)?;
     ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
-    let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false };
+    let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
     let verified = verify(ui, &network, Some(&run), Some(test), &frames, Some(&design))?;
     ui.note(verified.text());
     let engine = Engine::new(&network);
     let attacks = PAPER.iter().map(|name| (*name).to_owned()).collect();
-    let suite = Suite { attacks, eps: vec![2, 8, 16], seed: ui.seed(), start: Start::Signs };
-    let attacks = attack(ui, &engine, None, test, &suite, None)?;
+    let suite =
+        Suite { attacks, eps: vec![2, 8, 16], seed: ui.seed(), start: Start::Signs, sequential: false };
+    let attacks = attack(ui, &engine, None, test, &suite, None, None)?;
     if !attacks.complete {
         let kept = format!("runs and models are kept in {}; the same command goes on", output.display());
         return Err(Interrupted(kept).into());

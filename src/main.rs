@@ -1,6 +1,7 @@
 //! `dq`: the command line. One file a command, each of which resolves its arguments, calls a library and prints; no
 //! arithmetic of networks lives here.
 
+mod adversaries;
 mod args;
 mod attack;
 mod build;

@@ -10,12 +10,13 @@ use crate::args::DataArg;
 use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
-use crate::{data, model};
+use crate::{adversaries, data, model};
 use anyhow::Result;
 use dq_hdl::design::Design;
 use dq_net::Network;
 use dq_net::data::{Images, Split};
 use dq_sim::Engine;
+use ndarray::Array4;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -60,6 +61,9 @@ pub struct Args {
     /// Frames of those that also go through the netlist simulation.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=10_000))]
     netlist: u64,
+    /// Adversaries (npz, as `dq attack --save` writes) that the frames of --rtl are taken from, evenly.
+    #[arg(long, value_name = "NPZ", requires = "data")]
+    replay: Option<PathBuf>,
     /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5 or iCE40 as --device says.
     #[arg(long)]
     gates: bool,
@@ -93,8 +97,14 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         rtl: args.rtl as usize,
         netlist: args.netlist as usize,
         gates: args.gates,
+        stored: None,
     };
     let design = if args.rtl > 0 { Some(Design::new(&network, &plan(&network, &args.plan)?)?) } else { None };
+    let stored = match (&args.replay, &images) {
+        (Some(path), Some(images)) => Some(adversaries::Read::open(path, images, 0)?.images),
+        _ => None,
+    };
+    let frames = Frames { stored, ..frames };
     let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
     ui.result(&verified, verified.text())
 }
@@ -107,6 +117,8 @@ pub struct Frames {
     pub rtl: usize,
     /// Frames of those through the netlist too.
     pub netlist: usize,
+    /// Adversaries that they are taken from: N × H × W × C.
+    pub stored: Option<Array4<u8>>,
     /// Whether they go through the synthesized cells too.
     pub gates: bool,
 }

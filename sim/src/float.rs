@@ -192,15 +192,20 @@ impl GradientSource for FloatEngine {
             .zip(labels.par_chunks(BLOCK))
             .zip(found.losses.par_chunks_mut(BLOCK))
             .zip(gradients.zip(logits))
-            .for_each(|(((images, labels), losses), (mut gradient, mut logits))| {
+            .enumerate()
+            .for_each(|(b, (((images, labels), losses), (mut gradient, mut logits)))| {
                 let values = self.execute(images);
                 let last = values.last().expect("checked: not empty");
                 logits.iter_mut().zip(last).for_each(|(to, z)| *to = f64::from(*z));
-                let slopes = loss.of_batch(logits.view(), labels, losses, 1.0);
+                let slopes = loss.of_batch(b * BLOCK, logits.view(), labels, losses, 1.0);
                 let found = self.backward(&values, slopes, labels.len());
                 gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope / 255.0);
             });
         found
+    }
+
+    fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64> {
+        self.logits(images).mapv(f64::from)
     }
 }
 

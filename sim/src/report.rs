@@ -3,12 +3,12 @@
 use crate::attack::Start;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `format` of a report.
 pub const FORMAT: &str = "dq-attack-report";
 /// Version of the report's layout.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Version of the suite: it rises when an attack's results change.
 pub const SUITE_VERSION: u32 = 1;
 /// What the adversary may do: printed in every report.
@@ -42,10 +42,14 @@ pub struct Report {
     pub clean_labels: Vec<u32>,
     /// Images whose two largest scores tie without attack.
     pub clean_ties: usize,
+    /// Whether an attack left out what an earlier one had broken at the same radius.
+    pub sequential: bool,
     /// Accuracy without attack.
     pub clean: Tally,
     /// One entry an attack and radius, in the order in which they ran.
     pub runs: Vec<Run>,
+    /// What withstood every attack of a radius, over the runs that are whole: the headline.
+    pub worst: Vec<Worst>,
     /// Reasons to distrust the figures.
     pub doubts: Vec<Doubt>,
     /// Whether every run went through every image.
@@ -90,6 +94,18 @@ pub struct Tally {
     pub interval: [f64; 2],
 }
 
+/// All attacks at one radius together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worst {
+    /// Radius, in units of a uint8 pixel.
+    pub eps: u8,
+    /// Accuracy under the attack that is worst for each image.
+    pub tally: Tally,
+    /// Images by the first run that broke them, as `attack` or `attack from source`.
+    pub broken_by: BTreeMap<String, usize>,
+}
+
 /// One attack at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,10 +118,13 @@ pub struct Run {
     pub source: Option<String>,
     /// Every hyper-parameter.
     pub settings: BTreeMap<String, Value>,
-    /// One letter an image, in order: `-` misclassified without attack, `.` resisted, `x` broken.
+    /// One letter an image, in order: `-` misclassified without attack, `.` resisted, `x` broken, `=` broken by an earlier
+    /// attack of a sequential suite and left out.
     pub outcomes: String,
     /// The wrong label of each broken image, in order.
     pub broken_labels: Vec<u32>,
+    /// How often each attacked image, or a change of it, was evaluated until it was broken or given up, in order.
+    pub queries: Vec<u32>,
     /// Adversaries whose two largest scores tie.
     pub ties: usize,
     /// Attacked images whose gradient was zero (or not a number) in every element at some step.
@@ -118,8 +137,8 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doubt {
-    /// `zero-gradient`, `random-beats-gradient`, `single-step-beats-iterated`, `transfer-beats-white-box`,
-    /// `not-monotone`.
+    /// `zero-gradient`, `random-beats-gradient`, `black-box-beats-white-box`, `transfer-beats-white-box`,
+    /// `single-step-beats-iterated`, `more-steps-help`, `not-monotone`, `whole-range-survived`.
     pub rule: String,
     /// What was seen.
     pub text: String,
@@ -153,16 +172,44 @@ pub fn wilson(correct: usize, total: usize) -> [f64; 2] {
 /// Share of the images by which an attack that ought to be weaker may win before it is a doubt (AutoAttack's 0.2 points).
 const TOLERANCE: f64 = 0.002;
 
+/// Share of the images that restarts and more steps may break beyond a run that has converged.
+const CONVERGED: f64 = 0.005;
+
+/// What withstood every whole run of each radius.
+pub fn worst(runs: &[Run], images: usize) -> Vec<Worst> {
+    let runs: Vec<&Run> = runs.iter().filter(|run| run.outcomes.len() == images).collect();
+    let radii: BTreeSet<u8> = runs.iter().map(|run| run.eps).collect();
+    let of_radius = |eps: u8| {
+        let runs: Vec<&&Run> = runs.iter().filter(|run| run.eps == eps).collect();
+        let (mut broken_by, mut correct) = (BTreeMap::new(), 0);
+        for i in 0..images {
+            match runs.iter().find(|run| broken(run, i)) {
+                Some(run) => *broken_by.entry(run.title()).or_insert(0) += 1,
+                None => correct += usize::from(runs[0].outcomes.as_bytes()[i] != b'-'),
+            }
+        }
+        Worst { eps, tally: Tally::new(correct, images), broken_by }
+    };
+    radii.into_iter().map(of_radius).collect()
+}
+
+impl Run {
+    /// `pgd`, or `pgd from substitute.json`.
+    pub fn title(&self) -> String {
+        match &self.source {
+            None => self.attack.clone(),
+            Some(source) => format!("{} from {source}", self.attack),
+        }
+    }
+}
+
 /// What in `runs` contradicts the order that sound attacks show (complete runs only).
 pub fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {
     let mut found = Vec::new();
     let runs: Vec<&Run> = runs.iter().filter(|run| run.outcomes.len() == images).collect();
     let allowed = TOLERANCE * images as f64;
     let mut doubt = |rule: &str, text: String| found.push(Doubt { rule: rule.into(), text });
-    let place = |run: &Run| match &run.source {
-        None => format!("{} at eps {}", run.attack, run.eps),
-        Some(source) => format!("{} at eps {} from {source}", run.attack, run.eps),
-    };
+    let place = |run: &Run| format!("{} at eps {}", run.title(), run.eps);
     let gradient = |run: &Run| crate::attack::find(&run.attack).is_some_and(|attack| attack.gradient);
     let steps = |run: &Run| crate::attack::find(&run.attack).map_or(0, |attack| (attack.steps)(run.eps));
     let white = |run: &Run| gradient(run) && run.source.is_none();
@@ -182,12 +229,34 @@ pub fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {
                 .filter(|&i| broken(run, i) && whites.iter().all(|white| !broken(white, i)))
                 .count();
             if missed as f64 > allowed {
-                let rule = if gradient(run) { "transfer-beats-white-box" } else { "random-beats-gradient" };
+                let rule = match run.attack.as_str() {
+                    _ if gradient(run) => "transfer-beats-white-box",
+                    "random" | "draws" => "random-beats-gradient",
+                    _ => "black-box-beats-white-box",
+                };
                 let text = format!(
                     "{} broke {missed} of {images} images that no white-box attack broke",
                     place(run)
                 );
                 doubt(rule, text);
+            }
+        }
+        // A ball that holds every image holds an adversary of each.
+        if white(run) && run.eps == 255 && run.tally.correct as f64 > allowed {
+            doubt(
+                "whole-range-survived",
+                format!("{} left {} images standing", place(run), run.tally.correct),
+            );
+        }
+        // G2: the restarted run tells whether the short one had converged.
+        let short = runs.iter().find(|s| s.attack == "pgd" && s.eps == run.eps && s.source == run.source);
+        if let (true, Some(short)) = (run.attack == "pgd-r", short) {
+            let fewer = (0..images).filter(|&i| broken(run, i) && !broken(short, i)).count();
+            if fewer as f64 > CONVERGED * images as f64 {
+                doubt(
+                    "more-steps-help",
+                    format!("{} broke {fewer} images that {} left standing", place(run), place(short)),
+                );
             }
         }
         // G2 and G3: more steps, or a larger ball, must not leave more images standing.
@@ -253,6 +322,7 @@ mod tests {
             settings: BTreeMap::new(),
             outcomes: outcomes.into(),
             broken_labels: vec![0; outcomes.bytes().filter(|b| *b == b'x').count()],
+            queries: vec![1; outcomes.bytes().filter(|b| b".x".contains(b)).count()],
             ties: 0,
             zero_gradients: 0,
             tally: Tally::new(correct, outcomes.len()),
@@ -284,8 +354,34 @@ mod tests {
             "not-monotone",
         ];
         assert_eq!(rules, wanted);
+        let more = [
+            run("pgd", 8, None, "-xx....."),
+            run("pgd-r", 8, None, "-xxx...."),
+            run("square", 8, None, "-....x.."),
+            run("pgd", 255, None, "-xx....."),
+        ];
+        let rules: Vec<String> = doubts(&more, 8).into_iter().map(|d| d.rule).collect();
+        let wanted = ["more-steps-help", "black-box-beats-white-box", "whole-range-survived"];
+        assert_eq!(rules, wanted);
         let mut blind = run("pgd", 8, None, "-xx.xx..");
         blind.zero_gradients = 3;
         assert_eq!(doubts(&[blind], 8)[0].rule, "zero-gradient");
+    }
+
+    #[test]
+    fn the_headline_is_the_worst_attack_for_each_image() {
+        let runs = [
+            run("fgsm", 8, None, "-x......"),
+            run("pgd", 8, None, "-xx....."),
+            run("pgd", 8, Some("vgg"), "-..x...."),
+            run("square", 8, None, "-==.x..."),
+            run("pgd", 4, None, "-x......"),
+            run("pgd", 16, None, "-x"),
+        ];
+        let found = worst(&runs, 8);
+        assert_eq!(found.iter().map(|w| (w.eps, w.tally.correct)).collect::<Vec<_>>(), [(4, 6), (8, 3)]);
+        let by: Vec<(&str, usize)> =
+            found[1].broken_by.iter().map(|(run, count)| (run.as_str(), *count)).collect();
+        assert_eq!(by, [("fgsm", 1), ("pgd", 1), ("pgd from vgg", 1), ("square", 1)]);
     }
 }

@@ -98,7 +98,7 @@ fn gradients_are_the_slopes_of_the_reference() {
         let labels = [0u8, 3, 4];
         let found = engine.loss_gradient(images.view(), &labels, Loss::CrossEntropy);
         let loss = |image: ndarray::ArrayView3<u8>, label: u8| {
-            Loss::CrossEntropy.of(&network.eval(image), label.into()).0
+            Loss::CrossEntropy.of(0, &network.eval(image), label.into()).0
         };
         let (mut close, mut smooth, mut all) = (0, 0, 0);
         for (b, image) in images.outer_iter().enumerate() {

@@ -47,7 +47,7 @@ pub fn check(
     images: Option<&Images>,
     frames: &Frames,
 ) -> Result<Checked> {
-    let (pixels, adversarial) = rtl_frames(ui, engine, images, frames.rtl);
+    let (pixels, adversarial) = rtl_frames(ui, engine, images, frames);
     let scores = engine.scores(pixels.view());
     let values: Vec<i64> =
         scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec())).collect();
@@ -122,12 +122,18 @@ fn through_gates(
     Ok(gates.cells)
 }
 
-/// Frames for the circuit and how many are adversarial: test images and adversaries of them in turn, or random images.
-fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, count: usize) -> (Array4<u8>, usize) {
+/// Frames for the circuit and how many are adversarial: stored adversaries, or test images and adversaries of them in turn, or random images.
+fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames) -> (Array4<u8>, usize) {
+    let count = frames.rtl;
+    if let Some(stored) = frames.stored.as_ref().filter(|stored| !stored.is_empty()) {
+        let chosen: Vec<usize> = (0..count).map(|i| i * stored.dim().0 / count).collect();
+        return (stored.select(Axis(0), &chosen), count);
+    }
     let Some(images) = images else { return (random_frames(engine.network(), count), 0) };
     let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
     let mut pixels = images.pixels.select(Axis(0), &clean);
-    let suite = Suite { attacks: vec![], eps: vec![], seed: ui.seed(), start: Start::Signs };
+    let suite =
+        Suite { attacks: vec![], eps: vec![], seed: ui.seed(), start: Start::Signs, sequential: false };
     let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();
     if !attacked.is_empty() {
         let found = adversaries(engine, images, &attacked, "pgd", 8, &suite);

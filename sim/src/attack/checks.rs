@@ -84,6 +84,7 @@ pub(super) fn check_earlier(
         ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
         ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),
         ("start of the earlier report", format!("{:?}", suite.start), format!("{:?}", report.start)),
+        ("`sequential` of the earlier report", suite.sequential.to_string(), report.sequential.to_string()),
     ];
     for (what, expected, found) in same {
         if expected != found {
@@ -94,9 +95,13 @@ pub(super) fn check_earlier(
     let sound = report.clean_labels.len() <= images.len()
         && report.clean_labels.iter().all(|&label| (label as usize) < classes)
         && report.runs.iter().all(|run| {
-            let letters = run.outcomes.bytes().all(|b| b"-.x".contains(&b));
-            let broken = run.outcomes.bytes().filter(|b| *b == b'x').count();
-            letters && broken == run.broken_labels.len() && run.outcomes.len() <= report.clean_labels.len()
+            let letters = run.outcomes.bytes().all(|b| b"-.x=".contains(&b));
+            let count = |letter: u8| run.outcomes.bytes().filter(|b| *b == letter).count();
+            let (standing, broken) = (count(b'.'), count(b'x'));
+            letters
+                && broken == run.broken_labels.len()
+                && standing + broken == run.queries.len()
+                && run.outcomes.len() <= report.clean_labels.len()
         });
     if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one an image", "others")) }
 }

@@ -1,12 +1,19 @@
 //! Attacks on the uint8 lattice: one file and one row of [`ALL`] an attack. An attack only proposes images; the driver
 //! ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own success.
 
+mod apgd;
 mod bim;
 mod checks;
+mod draws;
+mod fab;
 mod fgsm;
+mod momentum;
 mod pgd;
 mod r_fgsm;
 mod random;
+mod restarts;
+mod search;
+mod square;
 pub mod suite;
 
 use crate::gradient::{GradientSource, Loss};
@@ -22,10 +29,21 @@ pub const ALL: &[(&str, Attack)] = &[
     ("r-fgsm", r_fgsm::ATTACK),
     ("bim", bim::ATTACK),
     ("pgd", pgd::ATTACK),
+    ("mi", momentum::ATTACK),
+    ("pgd-r", restarts::ATTACK),
+    ("apgd-ce", apgd::CROSS_ENTROPY),
+    ("apgd-t", apgd::TARGETED),
+    ("fab-t", fab::ATTACK),
+    ("square", square::ATTACK),
+    ("square-20k", square::LONG),
+    ("draws", draws::ATTACK),
 ];
 
 /// The attacks of the paper's tables.
 pub const PAPER: &[&str] = &["random", "fgsm", "r-fgsm", "pgd"];
+
+/// The standard set of AutoAttack (Croce, Hein, ICML 2020), in its order.
+pub const AUTO: &[&str] = &["apgd-ce", "apgd-t", "fab-t", "square"];
 
 /// The attack called `name`.
 pub fn find(name: &str) -> Option<Attack> {
@@ -68,8 +86,12 @@ pub struct Task<'a> {
     pub indices: &'a [usize],
     /// Radius of the ball |X' − X| ≤ ε, in units of a uint8 pixel.
     pub eps: u8,
+    /// The network under attack, for attacks that only look at its scores.
+    pub target: &'a dyn GradientSource,
     /// The white-box network, or a substitute.
     pub source: &'a dyn GradientSource,
+    /// Whether gradients are the target's own: then an image is done when the source is wrong of it.
+    pub white: bool,
     /// Where PGD starts.
     pub start: Start,
     /// Seed of the suite.
@@ -84,12 +106,19 @@ pub struct Candidates {
     pub images: Array4<u8>,
     /// Whether an image's gradient was zero, or not a number, in every element at some step.
     pub zero_gradient: Vec<bool>,
+    /// How often the attack had each image, or a change of it, evaluated.
+    pub queries: Vec<u32>,
 }
 
 impl Task<'_> {
     /// The images themselves.
     fn start(&self) -> Candidates {
-        Candidates { images: self.images.to_owned(), zero_gradient: vec![false; self.labels.len()] }
+        let count = self.labels.len();
+        Candidates {
+            images: self.images.to_owned(),
+            zero_gradient: vec![false; count],
+            queries: vec![0; count],
+        }
     }
 
     /// Random numbers of image `i` of the task: a function of seed, attack, ε and the image's index alone.
@@ -121,14 +150,19 @@ impl Task<'_> {
         let gradient =
             self.source.loss_gradient(found.images.view(), self.labels, Loss::CrossEntropy).gradient;
         for (flag, gradient) in found.zero_gradient.iter_mut().zip(gradient.outer_iter()) {
-            *flag |= gradient.iter().all(|g| *g == 0.0 || g.is_nan());
+            *flag |= is_zero(gradient.iter());
         }
+        found.queries.iter_mut().for_each(|queries| *queries += 1);
         Zip::from(&mut found.images).and(&gradient).for_each(|pixel, &slope| {
-            let sign = i32::from(slope > 0.0) - i32::from(slope < 0.0);
-            *pixel = shifted(*pixel, sign * i32::from(step));
+            *pixel = shifted(*pixel, sign(slope) * i32::from(step));
         });
         clip(&mut found.images, self.images, self.eps);
     }
+}
+
+/// Whether a gradient tells nothing.
+fn is_zero<'a>(mut gradient: impl Iterator<Item = &'a f32>) -> bool {
+    gradient.all(|g| *g == 0.0 || g.is_nan())
 }
 
 /// Clips `images` to |X' − X| ≤ ε; the uint8 range holds by type.
@@ -141,6 +175,11 @@ pub fn clip(images: &mut Array4<u8>, originals: ArrayView4<u8>, eps: u8) {
 /// The paper's number of iterations, ⌊min(ε + 4, 1.25·ε)⌋: 2 at ε = 2, 10 at 8, 20 at 16.
 fn iterations(eps: u8) -> usize {
     (usize::from(eps) + 4).min(usize::from(eps) * 5 / 4)
+}
+
+/// −1, 0 or 1; 0 where it is not a number.
+fn sign(slope: f32) -> i32 {
+    i32::from(slope > 0.0) - i32::from(slope < 0.0)
 }
 
 /// A pixel moved by `by`, within 0..=255.

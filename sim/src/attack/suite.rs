@@ -3,12 +3,12 @@
 
 pub use super::checks::SuiteError;
 use super::checks::{check, check_earlier};
-use super::{Attack, Start, Task, clip, find};
+use super::{Attack, Candidates, Start, Task, clip, find};
 use crate::engine::Engine;
 use crate::gradient::GradientSource;
 use crate::report::{self, Data, Model, Report, Run, Tally};
 use dq_net::data::Images;
-use ndarray::{Array4, ArrayView4, Axis};
+use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Images attacked between two looks at the stop flag.
@@ -43,6 +43,8 @@ pub struct Suite {
     pub seed: u64,
     /// Where PGD starts.
     pub start: Start,
+    /// Whether an attack leaves out what an earlier one of the suite broke at the same radius.
+    pub sequential: bool,
 }
 
 /// How far a suite is.
@@ -65,6 +67,29 @@ pub struct Progress<'a> {
 /// A substitute: its name, and where its gradients come from.
 pub type Substitute<'a> = (&'a str, &'a dyn GradientSource);
 
+/// An image that broke the network.
+#[derive(Clone, Copy, Debug)]
+pub struct Adversary<'a> {
+    /// The attack that found it.
+    pub attack: &'a str,
+    /// Its radius.
+    pub eps: u8,
+    /// Position of the original in the data set.
+    pub index: usize,
+    /// Height × width × channels.
+    pub image: ArrayView3<'a, u8>,
+}
+
+/// Who looks on.
+pub struct Watch<'a> {
+    /// Told how far it is.
+    pub progress: &'a dyn Fn(Progress),
+    /// Shown each adversary as it is judged.
+    pub keep: &'a mut dyn FnMut(Adversary),
+    /// Set to stop.
+    pub stop: &'a AtomicBool,
+}
+
 /// Runs `suite` on `images` against `target`, with gradients of `substitute` or, where there is none, of the target.
 ///
 /// `earlier` is a report of the same suite that was stopped: what it holds is kept. Set `stop` and the report comes back
@@ -75,9 +100,9 @@ pub fn run(
     images: &Images,
     suite: &Suite,
     earlier: Option<Report>,
-    progress: &dyn Fn(Progress),
-    stop: &AtomicBool,
+    watch: Watch,
 ) -> Result<Report, SuiteError> {
+    let Watch { progress, keep, stop } = watch;
     check(target, substitute, images, suite)?;
     let mut report = match earlier {
         Some(report) => {
@@ -126,28 +151,43 @@ pub fn run(
                 report.runs.len() - 1
             }
         };
+        let before: Vec<Run> = match suite.sequential {
+            true => report.runs[..position].iter().filter(|run| run.eps == eps).cloned().collect(),
+            false => vec![],
+        };
+        let broken_before = |i: usize| before.iter().any(|run| run.outcomes.as_bytes()[i] == b'x');
         let run = &mut report.runs[position];
         while run.outcomes.len() < images.len() && !stopped {
             let first = run.outcomes.len();
             let block: Vec<usize> = (first..images.len().min(first + BLOCK)).collect();
-            let attacked: Vec<usize> =
-                block.iter().copied().filter(|&i| right(i, report.clean_labels[i])).collect();
-            let gradients = source.map_or(target as &dyn GradientSource, |(_, source)| source);
-            let (verdicts, zero) = attack_block(target, gradients, images, &attacked, name, eps, suite);
-            run.zero_gradients += zero;
-            let mut verdicts = verdicts.into_iter();
+            let attacked: Vec<usize> = block
+                .iter()
+                .copied()
+                .filter(|&i| right(i, report.clean_labels[i]) && !broken_before(i))
+                .collect();
+            let sources = (target as &dyn GradientSource, source.map(|(_, source)| source));
+            let found = propose(sources, images, &attacked, name, eps, suite);
+            run.zero_gradients += found.zero_gradient.iter().filter(|zero| **zero).count();
+            run.queries.extend(&found.queries);
+            let verdicts = if attacked.is_empty() { vec![] } else { target.judge(found.images.view()) };
+            let mut verdicts = verdicts.into_iter().zip(found.images.outer_iter());
             for i in block {
                 if !right(i, report.clean_labels[i]) {
                     run.outcomes.push('-');
                     continue;
                 }
-                let verdict = verdicts.next().expect("one an attacked image");
+                if broken_before(i) {
+                    run.outcomes.push('=');
+                    continue;
+                }
+                let (verdict, image) = verdicts.next().expect("one an attacked image");
                 run.ties += usize::from(verdict.tie);
                 if right(i, verdict.label as u32) {
                     run.outcomes.push('.');
                 } else {
                     run.outcomes.push('x');
                     run.broken_labels.push(verdict.label as u32);
+                    keep(Adversary { attack: name, eps, index: i, image });
                 }
             }
             stopped = tell(name, eps, run.outcomes.len(), n);
@@ -159,6 +199,7 @@ pub fn run(
     report.complete = report.clean_labels.len() == images.len()
         && report.runs.len() >= plan.len()
         && report.runs.iter().all(whole);
+    report.worst = report::worst(&report.runs, images.len());
     report.doubts = report::doubts(&report.runs, images.len());
     Ok(report)
 }
@@ -175,42 +216,39 @@ pub fn adversaries(
     eps: u8,
     suite: &Suite,
 ) -> Array4<u8> {
-    propose(source, images, indices, name, eps, suite).0
+    propose((source, None), images, indices, name, eps, suite).images
 }
 
-/// Clipped adversaries, and how many had a zero gradient.
+/// Clipped adversaries of the target, the first of `sources`, by the gradients of the second or its own.
 fn propose(
-    source: &dyn GradientSource,
+    (target, substitute): (&dyn GradientSource, Option<&dyn GradientSource>),
     images: &Images,
     indices: &[usize],
     name: &str,
     eps: u8,
     suite: &Suite,
-) -> (Array4<u8>, usize) {
+) -> Candidates {
     let attack = find(name).unwrap_or_else(|| panic!("no attack is called `{name}`"));
     let originals = images.pixels.select(Axis(0), indices);
     let labels: Vec<u8> = indices.iter().map(|&i| images.labels[i]).collect();
-    let (start, seed) = (suite.start, suite.seed);
-    let task = Task { images: originals.view(), labels: &labels, indices, eps, source, start, seed, name };
+    let task = Task {
+        images: originals.view(),
+        labels: &labels,
+        indices,
+        eps,
+        target,
+        source: substitute.unwrap_or(target),
+        white: substitute.is_none(),
+        start: suite.start,
+        seed: suite.seed,
+        name,
+    };
+    if indices.is_empty() {
+        return task.start();
+    }
     let mut found = (attack.run)(&task);
     clip(&mut found.images, originals.view(), eps);
-    (found.images, found.zero_gradient.iter().filter(|zero| **zero).count())
-}
-
-fn attack_block(
-    target: &dyn Judge,
-    source: &dyn GradientSource,
-    images: &Images,
-    indices: &[usize],
-    name: &str,
-    eps: u8,
-    suite: &Suite,
-) -> (Vec<Verdict>, usize) {
-    if indices.is_empty() {
-        return (Vec::new(), 0);
-    }
-    let (found, zero) = propose(source, images, indices, name, eps, suite);
-    (target.judge(found.view()), zero)
+    found
 }
 
 pub(super) fn data(images: &Images) -> Data {
@@ -227,10 +265,12 @@ fn blank(target: &dyn Judge, images: &Images, suite: &Suite) -> Report {
         data: data(images),
         seed: suite.seed,
         start: suite.start,
+        sequential: suite.sequential,
         clean_labels: Vec::new(),
         clean_ties: 0,
         clean: Tally::default(),
         runs: Vec::new(),
+        worst: Vec::new(),
         doubts: Vec::new(),
         complete: false,
     }
@@ -244,6 +284,7 @@ fn fresh(name: &str, attack: Attack, eps: u8, source: Option<Substitute>, start:
         settings: (attack.settings)(eps, start).into_iter().collect(),
         outcomes: String::new(),
         broken_labels: Vec::new(),
+        queries: Vec::new(),
         ties: 0,
         zero_gradients: 0,
         tally: Tally::default(),

@@ -166,17 +166,23 @@ impl GradientSource for Engine {
             .zip(labels.par_chunks(block))
             .zip(found.losses.par_chunks_mut(block))
             .zip(gradients.zip(logits))
-            .for_each(|(((images, labels), losses), (mut gradient, mut logits))| {
+            .enumerate()
+            .for_each(|(b, (((images, labels), losses), (mut gradient, mut logits)))| {
                 let values = self.execute(images, true);
                 let values: Vec<Tensor> = values.into_iter().map(|v| v.expect("all are kept")).collect();
                 let Logits { scale, .. } = self.network().logits();
                 let scores = values.last().expect("checked: not empty");
                 logits.iter_mut().enumerate().for_each(|(i, z)| *z = f64::from(scores.get(i)) * scale);
-                let slopes = loss.of_batch(logits.view(), labels, losses, *scale);
+                let slopes = loss.of_batch(b * block, logits.view(), labels, losses, *scale);
                 let found = self.backward(&values, slopes, labels.len());
                 gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
             });
         found
+    }
+
+    fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64> {
+        let scale = self.network().logits().scale;
+        self.scores(images).mapv(|score| f64::from(score) * scale)
     }
 }
 

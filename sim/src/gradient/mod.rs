@@ -8,14 +8,19 @@ pub(crate) use integer::Backward;
 
 use dq_net::Shape;
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4};
-use serde::{Deserialize, Serialize};
 
-/// What an attack raises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
+/// What an attack raises. Slices hold a class for each image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss<'a> {
     /// Softmax cross entropy of the real logits (natural logarithm), as in training.
     CrossEntropy,
+    /// The largest other logit less the label's: positive where the image is misclassified.
+    Margin,
+    /// Targeted difference of logits ratio, (z_t − z_y) / (z_π1 − (z_π3 + z_π4) / 2) (Croce, Hein, ICML 2020). With fewer
+    /// than four classes the last ones stand in; a denominator of zero counts as one.
+    TargetedDlr(&'a [u8]),
+    /// z_t − z_y.
+    Difference(&'a [u8]),
 }
 
 /// Losses of a batch, and their gradients.
@@ -42,32 +47,76 @@ pub trait GradientSource: Sync {
     /// # Panics
     /// If the shapes do not fit, or a label is not a class.
     fn loss_gradient(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> LossGradient;
+
+    /// Real logits of each image (batch × classes), as [`LossGradient::logits`].
+    ///
+    /// # Panics
+    /// If the images' shape does not fit.
+    fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64>;
 }
 
-impl Loss {
-    /// Loss of one image, and its gradient with respect to each logit.
-    pub fn of(self, logits: &[f64], label: usize) -> (f64, Vec<f64>) {
+impl Loss<'_> {
+    /// Loss of image `i` with these logits, and its gradient with respect to each logit.
+    pub fn of(self, i: usize, logits: &[f64], label: usize) -> (f64, Vec<f64>) {
         match self {
             Loss::CrossEntropy => cross_entropy(logits, label),
+            Loss::Margin => difference(logits, runner_up(logits, label), label),
+            Loss::TargetedDlr(targets) => targeted_dlr(logits, targets[i].into(), label),
+            Loss::Difference(targets) => difference(logits, targets[i].into(), label),
         }
     }
 
     /// Losses of a batch of logits (batch × classes), and their slopes times `scale`, row after row.
+    /// `first` is the batch's first image among those that the loss knows.
     pub(crate) fn of_batch(
         self,
+        first: usize,
         logits: ArrayView2<f64>,
         labels: &[u8],
         losses: &mut [f64],
         scale: f64,
     ) -> Vec<f32> {
         let mut slopes = Vec::with_capacity(logits.len());
-        for ((row, &label), loss) in logits.rows().into_iter().zip(labels).zip(losses) {
-            let (value, slope) = self.of(&row.to_vec(), label.into());
+        for (i, ((row, &label), loss)) in logits.rows().into_iter().zip(labels).zip(losses).enumerate() {
+            let (value, slope) = self.of(first + i, &row.to_vec(), label.into());
             *loss = value;
             slopes.extend(slope.iter().map(|slope| (slope * scale) as f32));
         }
         slopes
     }
+}
+
+/// The class with the largest logit but for `label`, the lowest index on ties.
+pub(crate) fn runner_up(logits: &[f64], label: usize) -> usize {
+    let others = (0..logits.len()).filter(|&class| class != label);
+    others.reduce(|best, class| if logits[class] > logits[best] { class } else { best }).unwrap_or(label)
+}
+
+/// `z_t − z_y`.
+fn difference(logits: &[f64], target: usize, label: usize) -> (f64, Vec<f64>) {
+    let mut slopes = vec![0.0; logits.len()];
+    slopes[target] += 1.0;
+    slopes[label] -= 1.0;
+    (logits[target] - logits[label], slopes)
+}
+
+fn targeted_dlr(logits: &[f64], target: usize, label: usize) -> (f64, Vec<f64>) {
+    let (above, mut slopes) = difference(logits, target, label);
+    if logits.len() < 3 {
+        return (above, slopes);
+    }
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    let below = [order[2], order[3.min(order.len() - 1)]];
+    let denominator = logits[order[0]] - (logits[below[0]] + logits[below[1]]) / 2.0;
+    if denominator == 0.0 {
+        return (above, slopes);
+    }
+    let ratio = above / denominator;
+    slopes[order[0]] -= ratio;
+    below.iter().for_each(|&class| slopes[class] += ratio / 2.0);
+    slopes.iter_mut().for_each(|slope| *slope /= denominator);
+    (ratio, slopes)
 }
 
 /// `ln Σ exp(z_j − z_y)`. The label's slope is the negated sum of the others', not p_y − 1, so that it does not cancel
@@ -101,5 +150,28 @@ mod tests {
         let (loss, slopes) = cross_entropy(&[60.0, 0.0, -5.0], 0);
         assert!(loss > 0.0 && loss < 1e-25);
         assert!(slopes[0] < 0.0 && slopes[0] > -1e-25 && slopes[1] > 0.0);
+    }
+
+    /// Each slope is the difference quotient; ties and few classes give numbers.
+    #[test]
+    fn losses_have_the_slopes_of_their_values() {
+        for logits in [vec![1.0, 2.5, 0.5, -1.0, 0.25], vec![3.0, 1.0, 2.0], vec![0.5, -0.5]] {
+            let last = logits.len() as u8 - 1;
+            let targets = [last];
+            for loss in
+                [Loss::CrossEntropy, Loss::Margin, Loss::TargetedDlr(&targets), Loss::Difference(&targets)]
+            {
+                let (value, slopes) = loss.of(0, &logits, 0);
+                for class in 0..logits.len() {
+                    let mut moved = logits.clone();
+                    moved[class] += 1e-6;
+                    let quotient = (loss.of(0, &moved, 0).0 - value) / 1e-6;
+                    assert!((quotient - slopes[class]).abs() < 1e-5, "{loss:?} {logits:?} class {class}");
+                }
+            }
+        }
+        let (value, slopes) = Loss::TargetedDlr(&[3]).of(0, &[2.0; 4], 0);
+        assert!(value == 0.0 && slopes == [-1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(Loss::Margin.of(0, &[4.0, 1.0, 7.0], 0).0, 3.0);
     }
 }

@@ -1,0 +1,205 @@
+//! APGD (Croce, Hein, ICML 2020): PGD with momentum, whose step starts at 2ε and halves where the loss stops rising, from the
+//! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
+
+use super::search::{Search, drop_broken};
+use super::{Attack, Candidates, Task, rule, sign};
+use crate::gradient::Loss;
+use crate::random::Random;
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
+use serde_json::Value;
+
+/// Steps of one climb.
+const STEPS: usize = 100;
+/// Share of steps that must raise the loss for the step to stay.
+const RHO: f64 = 0.75;
+/// Share of the new step against the last one's direction.
+const MOMENTUM: f32 = 0.75;
+/// Targets of the targeted form: the classes with the largest logits but for the label.
+const TARGETS: usize = 9;
+
+/// Untargeted, with cross entropy.
+pub(super) const CROSS_ENTROPY: Attack = Attack {
+    about: "100 steps of APGD on the cross entropy",
+    gradient: true,
+    steps: |_| STEPS,
+    run: |task| {
+        let mut search = Search::new(task);
+        climb(&mut search, "apgd", None);
+        search.finish()
+    },
+    settings: |eps, _| settings(eps, "cross_entropy", 1),
+};
+
+/// Targeted, with the difference of logits ratio, at the nine likeliest other classes in turn.
+pub(super) const TARGETED: Attack = Attack {
+    about: "100 steps of APGD on the targeted DLR, for each of 9 targets",
+    gradient: true,
+    steps: |_| STEPS * TARGETS,
+    run: targeted,
+    settings: |eps, _| settings(eps, "targeted_dlr", TARGETS),
+};
+
+fn settings(eps: u8, loss: &str, targets: usize) -> Vec<(String, Value)> {
+    vec![
+        rule("start", "image + uniform direction, scaled to eps"),
+        rule("first_step", 2 * u32::from(eps)),
+        rule("iterations", STEPS),
+        rule("rho", RHO),
+        rule("momentum", MOMENTUM),
+        rule("restarts", 1),
+        rule("targets", targets),
+        rule("loss", loss),
+    ]
+}
+
+fn targeted(task: &Task) -> Candidates {
+    let logits = task.source.real_logits(task.images);
+    let ranked: Vec<Vec<u8>> = logits
+        .rows()
+        .into_iter()
+        .zip(task.labels)
+        .map(|(row, &label)| others(&row.to_vec(), label))
+        .collect();
+    let mut search = Search::new(task);
+    for rank in 0..TARGETS.min(task.source.classes() - 1) {
+        let targets: Vec<u8> = ranked.iter().map(|ranked| ranked[rank]).collect();
+        // The losses of two targets do not compare; what is kept is the last one's where none breaks the image.
+        search.forget_losses();
+        climb(&mut search, &format!("apgd {rank}"), Some(&targets));
+    }
+    search.finish()
+}
+
+/// The classes but `label`, the largest logit first.
+pub(super) fn others(logits: &[f64], label: u8) -> Vec<u8> {
+    let mut classes: Vec<u8> = (0..logits.len() as u8).filter(|&class| class != label).collect();
+    classes.sort_by(|&a, &b| logits[usize::from(b)].total_cmp(&logits[usize::from(a)]));
+    classes
+}
+
+/// One image's climb.
+struct Climb {
+    at: Array3<f32>,
+    before: Array3<f32>,
+    gradient: Array3<f32>,
+    step: f32,
+    best: Array3<f32>,
+    best_gradient: Array3<f32>,
+    best_loss: f64,
+    /// The loss after each step.
+    losses: Vec<f64>,
+    /// Steps since the last look, and after how many the next one comes.
+    since: usize,
+    until: usize,
+    reduced: bool,
+    best_at_look: f64,
+}
+
+/// One climb of every image that stands, on the cross entropy or towards each image of the task's target.
+fn climb(search: &mut Search, name: &str, targets: Option<&[u8]>) {
+    let task = search.task;
+    let eps = f32::from(task.eps);
+    let mut climbs: Vec<Climb> = vec![];
+    for &i in &search.standing {
+        let mut random = Random::keyed(task.seed, name, task.eps, task.indices[i] as u64);
+        climbs.push(Climb::new(task.images.index_axis(Axis(0), i), eps, &mut random));
+    }
+    for n in 0..=STEPS {
+        if climbs.is_empty() {
+            return;
+        }
+        let images = lattice(&climbs, task.source.input_shape().dim());
+        let towards: Vec<u8> =
+            targets.map_or(vec![], |targets| search.standing.iter().map(|&i| targets[i]).collect());
+        let loss = if targets.is_some() { Loss::TargetedDlr(&towards) } else { Loss::CrossEntropy };
+        let (found, broken) = search.ascend(&images, loss);
+        let gradients = found.gradient.outer_iter().zip(&found.losses);
+        for (climb, (gradient, &loss)) in climbs.iter_mut().zip(gradients) {
+            climb.look(gradient, loss, n);
+        }
+        drop_broken(&mut climbs, &broken);
+        if n < STEPS {
+            for (climb, &i) in climbs.iter_mut().zip(&search.standing) {
+                climb.move_on(task.images.index_axis(Axis(0), i), eps, n);
+            }
+        }
+    }
+}
+
+/// The lattice points next to the iterates.
+fn lattice(climbs: &[Climb], (height, width, channels): (usize, usize, usize)) -> Array4<u8> {
+    let mut images = Array4::zeros((climbs.len(), height, width, channels));
+    for (mut image, climb) in images.outer_iter_mut().zip(climbs) {
+        image.zip_mut_with(&climb.at, |to, from| *to = from.round() as u8);
+    }
+    images
+}
+
+impl Climb {
+    fn new(image: ArrayView3<u8>, eps: f32, random: &mut Random) -> Self {
+        let mut noise = image.mapv(|_| random.within(-(1 << 20), 1 << 20) as f32);
+        let most = noise.iter().fold(1.0f32, |most, v| most.max(v.abs()));
+        Zip::from(&mut noise)
+            .and(&image)
+            .for_each(|v, &pixel| *v = (f32::from(pixel) + eps * *v / most).clamp(0.0, 255.0));
+        let zero = Array3::zeros(noise.raw_dim());
+        Climb {
+            before: noise.clone(),
+            best: noise.clone(),
+            at: noise,
+            gradient: zero.clone(),
+            step: 2.0 * eps,
+            best_gradient: zero,
+            best_loss: f64::NEG_INFINITY,
+            losses: vec![],
+            since: 0,
+            until: STEPS * 22 / 100,
+            reduced: true,
+            best_at_look: f64::NEG_INFINITY,
+        }
+    }
+
+    /// Takes in loss and gradient where it stands after step `n` (0: at the start), and halves the step where it is time.
+    fn look(&mut self, gradient: ArrayView3<f32>, loss: f64, n: usize) {
+        self.gradient.assign(&gradient);
+        if loss > self.best_loss {
+            (self.best, self.best_gradient, self.best_loss) = (self.at.clone(), self.gradient.clone(), loss);
+        }
+        self.losses.push(loss);
+        if n == 0 {
+            self.best_at_look = loss;
+            return;
+        }
+        self.since += 1;
+        if self.since < self.until {
+            return;
+        }
+        let recent = &self.losses[self.losses.len() - 1 - self.until..];
+        let raised = recent.windows(2).filter(|pair| pair[1] > pair[0]).count();
+        let oscillates = raised as f64 <= RHO * self.until as f64;
+        let stuck = !self.reduced && self.best_at_look >= self.best_loss;
+        (self.reduced, self.best_at_look) = (oscillates || stuck, self.best_loss);
+        if self.reduced {
+            self.step /= 2.0;
+            (self.at, self.gradient) = (self.best.clone(), self.best_gradient.clone());
+        }
+        self.until = (self.until - STEPS * 3 / 100).max(STEPS * 6 / 100);
+        self.since = 0;
+    }
+
+    /// Step `n`, from 0 on.
+    fn move_on(&mut self, image: ArrayView3<u8>, eps: f32, n: usize) {
+        let share = if n > 0 { MOMENTUM } else { 1.0 };
+        let step = self.step;
+        Zip::from(&mut self.at).and(&mut self.before).and(&self.gradient).and(&image).for_each(
+            |at, before, &slope, &pixel| {
+                let pixel = f32::from(pixel);
+                let (low, high) = ((pixel - eps).max(0.0), (pixel + eps).min(255.0));
+                let drift = *at - *before;
+                let to = (*at + step * sign(slope) as f32).clamp(low, high);
+                let to = (*at + (to - *at) * share + drift * (1.0 - share)).clamp(low, high);
+                (*before, *at) = (*at, to);
+            },
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! Ten thousand random draws: what noise alone finds. Asks for labels only, so what it breaks and gradients do not is a sign
+//! of masking.
+
+use super::search::Search;
+use super::{Attack, Candidates, Task, rule, shifted};
+
+const DRAWS: usize = 10_000;
+
+/// Its row.
+pub(super) const ATTACK: Attack = Attack {
+    about: "10,000 draws of uniform noise in −ε..=ε",
+    gradient: false,
+    steps: |_| 0,
+    run,
+    settings: |_, _| {
+        vec![rule("draws", DRAWS), rule("noise", "integers uniform in -eps..=eps, each element on its own")]
+    },
+};
+
+fn run(task: &Task) -> Candidates {
+    let mut search = Search::new(task);
+    let eps = i32::from(task.eps);
+    let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
+    for _ in 0..DRAWS {
+        if search.standing.is_empty() {
+            break;
+        }
+        let mut images = search.originals();
+        for (mut image, &i) in images.outer_iter_mut().zip(&search.standing) {
+            image.mapv_inplace(|pixel| shifted(pixel, random[i].within(-eps, eps)));
+        }
+        search.margins(&images);
+    }
+    search.finish()
+}

@@ -1,0 +1,173 @@
+//! FAB-T (Croce, Hein, ICML 2020), L∞: looks for the nearest adversary of each target class, by projections on the linearized
+//! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, outward. An
+//! adversary farther than ε is no success.
+
+use super::apgd::others;
+use super::search::Search;
+use super::{Attack, Candidates, Task, rule, sign};
+use crate::gradient::Loss;
+use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
+
+const STEPS: usize = 100;
+const TARGETS: usize = 9;
+/// How far beyond the boundary a step goes.
+const OVERSHOOT: f32 = 1.05;
+/// Largest share of the projection of the image itself.
+const MOST_BACK: f32 = 0.1;
+/// Where a search goes on from, between image and adversary.
+const BACKWARD: f32 = 0.9;
+
+/// Its row.
+pub(super) const ATTACK: Attack = Attack {
+    about: "100 steps of FAB towards the boundary of each of 9 targets",
+    gradient: true,
+    steps: |_| STEPS * TARGETS,
+    run,
+    settings: |_, _| {
+        vec![
+            rule("start", "image"),
+            rule("iterations", STEPS),
+            rule("targets", TARGETS),
+            rule("eta", OVERSHOOT),
+            rule("alpha_max", MOST_BACK),
+            rule("beta", BACKWARD),
+            rule("restarts", 1),
+        ]
+    },
+};
+
+fn run(task: &Task) -> Candidates {
+    let logits = task.source.real_logits(task.images);
+    let ranked: Vec<Vec<u8>> = logits
+        .rows()
+        .into_iter()
+        .zip(task.labels)
+        .map(|(row, &label)| others(&row.to_vec(), label))
+        .collect();
+    let mut search = Search::new(task);
+    for rank in 0..TARGETS.min(task.source.classes() - 1) {
+        let mut at: Vec<Option<Array3<f32>>> = vec![None; task.labels.len()];
+        search.forget_losses();
+        for _ in 0..STEPS {
+            if search.standing.is_empty() {
+                return search.finish();
+            }
+            step(&mut search, &ranked, rank, &mut at);
+        }
+    }
+    search.finish()
+}
+
+/// One step of every image that stands towards its `rank`th class. `at` is where each is, none at the image itself.
+fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<Array3<f32>>]) {
+    let task = search.task;
+    let eps = f32::from(task.eps);
+    let standing = search.standing.clone();
+    let original = |i: usize| task.images.index_axis(Axis(0), i);
+    let real = |i: usize| original(i).mapv(f32::from);
+    let places: Vec<Array3<f32>> =
+        standing.iter().map(|&i| at[i].take().unwrap_or_else(|| real(i))).collect();
+    let dim = task.source.input_shape().dim();
+    let mut images = Array4::zeros((places.len(), dim.0, dim.1, dim.2));
+    for ((mut image, place), &i) in images.outer_iter_mut().zip(&places).zip(&standing) {
+        Zip::from(&mut image)
+            .and(place)
+            .and(original(i))
+            .for_each(|to, &place, &from| *to = outward(place, from));
+    }
+    let targets: Vec<u8> = standing.iter().map(|&i| ranked[i][rank]).collect();
+    let far: Vec<f32> =
+        images.outer_iter().zip(&standing).map(|(image, &i)| distance(image, original(i))).collect();
+    let outside: Vec<bool> = far.iter().map(|&far| far > eps).collect();
+    let (found, _) = search.ascend_beyond(&images, Loss::Difference(&targets), &outside);
+    for (at_index, (&i, place)) in standing.iter().zip(places).enumerate() {
+        let image = images.index_axis(Axis(0), at_index);
+        let gradient = found.gradient.index_axis(Axis(0), at_index);
+        let value = found.losses[at_index] as f32;
+        let wrong = super::search::label(found.logits.row(at_index)) != usize::from(task.labels[i]);
+        let start = real(i);
+        let mut next = place;
+        if wrong {
+            Zip::from(&mut next).and(&start).for_each(|to, &from| *to = from + BACKWARD * (*to - from));
+        } else {
+            // The boundary is where value + gradient · (x − image) = 0.
+            let base = image.mapv(f32::from);
+            let gap = |point: &Array3<f32>| {
+                value
+                    + Zip::from(point).and(&base).and(gradient).fold(0.0f32, |sum, p, b, g| sum + g * (p - b))
+            };
+            let here = project(&next, gradient, -gap(&next));
+            let from_start = project(&start, gradient, -gap(&start));
+            let (near, far) = (norm(&here), norm(&from_start));
+            let share = if near + far > 0.0 { (near / (near + far)).min(MOST_BACK) } else { 0.0 };
+            Zip::from(&mut next).and(&here).and(&start).and(&from_start).for_each(|to, &d, &from, &e| {
+                let one = *to + OVERSHOOT * d;
+                let other = from + OVERSHOOT * e;
+                *to = (one * (1.0 - share) + other * share).clamp(0.0, 255.0);
+            });
+        }
+        at[i] = Some(next);
+    }
+}
+
+/// The lattice point next to `place`, away from `from`: rounded inward, short steps would never cross a boundary.
+fn outward(place: f32, from: u8) -> u8 {
+    // Within a thousandth it is the lattice point itself.
+    if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
+}
+
+/// The largest difference of two images.
+fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> f32 {
+    f32::from(Zip::from(a).and(b).fold(0, |most: u8, &a, &b| most.max(a.abs_diff(b))))
+}
+
+fn norm(step: &Array3<f32>) -> f32 {
+    step.iter().fold(0.0, |most, v| most.max(v.abs()))
+}
+
+/// The step of least L∞ norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as much as the box
+/// allows: each element goes the same way, or to its wall.
+fn project(point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f32) -> Array3<f32> {
+    let towards = if wanted >= 0.0 { 1.0f32 } else { -1.0 };
+    let moved = |by: f32| {
+        let mut step = Array3::zeros(point.raw_dim());
+        Zip::from(&mut step).and(point).and(gradient).for_each(|step: &mut f32, &x, &g| {
+            let sign = towards * sign(g) as f32;
+            *step = (x + sign * by).clamp(0.0, 255.0) - x;
+        });
+        step
+    };
+    let change = |by: f32| {
+        Zip::from(point).and(gradient).fold(0.0f32, |sum, &x, &g| {
+            let sign = towards * sign(g) as f32;
+            sum + g * ((x + sign * by).clamp(0.0, 255.0) - x)
+        }) * towards
+    };
+    let (mut low, mut high) = (0.0f32, 255.0f32);
+    if change(high) <= wanted.abs() {
+        return moved(high);
+    }
+    for _ in 0..24 {
+        let middle = (low + high) / 2.0;
+        if change(middle) < wanted.abs() { low = middle } else { high = middle }
+    }
+    moved(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projections_reach_the_boundary_with_the_least_norm() {
+        let point = Array3::from_shape_vec((1, 1, 3), vec![100.0, 250.0, 3.0]).unwrap();
+        let gradient = Array3::from_shape_vec((1, 1, 3), vec![1.0, 2.0, -1.0]).unwrap();
+        // All move by t: t + 2·min(t, 5) + min(t, 3) = 28 where t = 15.
+        let step = project(&point, gradient.view(), 28.0);
+        let wanted = [15.0, 5.0, -3.0];
+        assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
+        // More than the box has: all of it.
+        let step = project(&point, gradient.view(), -1e9);
+        assert_eq!(step.into_raw_vec_and_offset().0, [-100.0, -250.0, 252.0]);
+    }
+}

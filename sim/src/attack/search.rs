@@ -1,0 +1,117 @@
+//! What the attacks that search have in common: which images still stand, the best adversary of each, and how often it was
+//! evaluated. Never decides where to look.
+
+use super::{Candidates, Task, is_zero};
+use crate::gradient::{Loss, LossGradient};
+use ndarray::{Array2, Array4, ArrayView1, Axis};
+
+/// The state of a search over the images of a task.
+pub(super) struct Search<'s, 't> {
+    pub task: &'s Task<'t>,
+    /// The images of the task that stand, in order.
+    pub standing: Vec<usize>,
+    found: Candidates,
+    /// The loss that the kept image of each had.
+    best: Vec<f64>,
+}
+
+impl<'s, 't> Search<'s, 't> {
+    pub fn new(task: &'s Task<'t>) -> Self {
+        let count = task.labels.len();
+        let standing = (0..count).collect();
+        Search { task, standing, found: task.start(), best: vec![f64::NEG_INFINITY; count] }
+    }
+
+    /// Loss and gradient at `images`, one for each image that stands; `loss` knows those alone. Keeps what raised the loss,
+    /// and where gradients are the target's own what is misclassified, which stands no more: says which of `images` those are.
+    pub fn ascend(&mut self, images: &Array4<u8>, loss: Loss) -> (LossGradient, Vec<bool>) {
+        self.ascend_beyond(images, loss, &vec![false; images.dim().0])
+    }
+
+    /// The margin of each of `images`, one for each image that stands, by the network under attack; as [`Search::ascend`].
+    pub fn margins(&mut self, images: &Array4<u8>) -> (Vec<f64>, Vec<bool>) {
+        let logits = self.task.target.real_logits(images.view());
+        let labels = self.labels();
+        let margin =
+            |(row, &label): (ArrayView1<f64>, &u8)| Loss::Margin.of(0, &row.to_vec(), label.into()).0;
+        let margins: Vec<f64> = logits.rows().into_iter().zip(&labels).map(margin).collect();
+        let broken = self.keep(images, &logits, &margins, &vec![false; images.dim().0]);
+        (margins, broken)
+    }
+
+    /// As [`Search::ascend`] for an attack that leaves the ball: those `outside` are evaluated and not kept.
+    pub fn ascend_beyond(
+        &mut self,
+        images: &Array4<u8>,
+        loss: Loss,
+        outside: &[bool],
+    ) -> (LossGradient, Vec<bool>) {
+        let labels = self.labels();
+        let slopes = self.task.source.loss_gradient(images.view(), &labels, loss);
+        for (&i, gradient) in self.standing.iter().zip(slopes.gradient.outer_iter()) {
+            self.found.zero_gradient[i] |= is_zero(gradient.iter());
+        }
+        let broken = self.keep(images, &slopes.logits, &slopes.losses, outside);
+        (slopes, broken)
+    }
+
+    /// Labels of the images that stand.
+    pub fn labels(&self) -> Vec<u8> {
+        self.standing.iter().map(|&i| self.task.labels[i]).collect()
+    }
+
+    /// The originals of the images that stand.
+    pub fn originals(&self) -> Array4<u8> {
+        self.task.images.select(Axis(0), &self.standing)
+    }
+
+    /// Forgets what the kept images' losses were: those of another loss do not compare.
+    pub fn forget_losses(&mut self) {
+        self.best.fill(f64::NEG_INFINITY);
+    }
+
+    /// What was found.
+    pub fn finish(self) -> Candidates {
+        self.found
+    }
+
+    /// Keeps the better of `images`, those apart that lie `outside` the ball.
+    fn keep(
+        &mut self,
+        images: &Array4<u8>,
+        logits: &Array2<f64>,
+        losses: &[f64],
+        outside: &[bool],
+    ) -> Vec<bool> {
+        let mut all = vec![];
+        for (at, &i) in self.standing.iter().enumerate() {
+            self.found.queries[i] += 1;
+            if outside[at] {
+                all.push(false);
+                continue;
+            }
+            let label = label(logits.row(at));
+            // A substitute that is wrong says nothing of the target: there the largest loss is taken.
+            let broken = self.task.white && label != usize::from(self.task.labels[i]);
+            if broken || losses[at] > self.best[i] {
+                self.best[i] = losses[at];
+                self.found.images.index_axis_mut(Axis(0), i).assign(&images.index_axis(Axis(0), at));
+            }
+            all.push(broken);
+        }
+        let mut broken = all.iter();
+        self.standing.retain(|_| !broken.next().expect("one for each"));
+        all
+    }
+}
+
+/// The label of a row of logits: the lowest of the largest, as the networks' own.
+pub(super) fn label(logits: ArrayView1<f64>) -> usize {
+    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
+}
+
+/// Leaves in `states` those that `broken` does not name.
+pub(super) fn drop_broken<T>(states: &mut Vec<T>, broken: &[bool]) {
+    let mut broken = broken.iter();
+    states.retain(|_| !broken.next().expect("one for each"));
+}

@@ -1,0 +1,125 @@
+//! Square attack (Andriushchenko et al., ECCV 2020), L∞: a random search over squares of ±ε that asks the network under attack
+//! for its scores alone, so masked gradients do not hide from it.
+
+use super::search::{Search, drop_broken};
+use super::{Attack, Candidates, Task, rule};
+use crate::random::Random;
+use ndarray::{Array3, Array4, ArrayView3, Axis};
+use serde_json::Value;
+
+/// Share of the pixels that the first squares change.
+const FIRST_SHARE: f64 = 0.8;
+
+/// With 5,000 queries, as AutoAttack.
+pub(super) const ATTACK: Attack = Attack {
+    about: "5,000 queries of random squares, scores alone",
+    gradient: false,
+    steps: |_| 0,
+    run: |task| run(task, 5_000),
+    settings: |_, _| settings(5_000),
+};
+
+/// With 20,000 queries.
+pub(super) const LONG: Attack = Attack {
+    about: "20,000 queries of random squares, scores alone",
+    gradient: false,
+    steps: |_| 0,
+    run: |task| run(task, 20_000),
+    settings: |_, _| settings(20_000),
+};
+
+fn settings(queries: usize) -> Vec<(String, Value)> {
+    vec![
+        rule("queries", queries),
+        rule("first_share", FIRST_SHARE),
+        rule("start", "vertical stripes of +eps or -eps"),
+        rule("loss", "margin"),
+    ]
+}
+
+/// One image's search.
+struct Square {
+    image: Array3<u8>,
+    margin: f64,
+    random: Random,
+}
+
+fn run(task: &Task, queries: usize) -> Candidates {
+    let mut search = Search::new(task);
+    let shape = task.target.input_shape().dim();
+    let mut squares: Vec<Square> = (0..task.labels.len())
+        .map(|i| {
+            let mut random = task.random(i);
+            let image = stripes(task.images.index_axis(Axis(0), i), task.eps, &mut random);
+            Square { image, margin: f64::NEG_INFINITY, random }
+        })
+        .collect();
+    for query in 0..queries {
+        if squares.is_empty() {
+            break;
+        }
+        let mut proposals = Array4::zeros((squares.len(), shape.0, shape.1, shape.2));
+        let standing = search.standing.iter().zip(&mut squares);
+        for (mut proposal, (&i, square)) in proposals.outer_iter_mut().zip(standing) {
+            proposal.assign(&square.image);
+            if query > 0 {
+                let side = side(query, queries, shape);
+                let original = task.images.index_axis(Axis(0), i);
+                let (y, x) = (
+                    square.random.within(0, (shape.0 - side) as i32) as usize,
+                    square.random.within(0, (shape.1 - side) as i32) as usize,
+                );
+                for c in 0..shape.2 {
+                    let up = square.random.word() >> 63 == 0;
+                    for at in (y..y + side).flat_map(|y| (x..x + side).map(move |x| [y, x, c])) {
+                        // Two ε from anywhere in the ball is its edge.
+                        proposal[at] = edge(original[at], task.eps, up);
+                    }
+                }
+            }
+        }
+        let (margins, broken) = search.margins(&proposals);
+        for (square, (margin, proposal)) in squares.iter_mut().zip(margins.iter().zip(proposals.outer_iter()))
+        {
+            if *margin > square.margin {
+                square.margin = *margin;
+                square.image.assign(&proposal);
+            }
+        }
+        drop_broken(&mut squares, &broken);
+    }
+    search.finish()
+}
+
+fn edge(pixel: u8, eps: u8, up: bool) -> u8 {
+    if up { pixel.saturating_add(eps) } else { pixel.saturating_sub(eps) }
+}
+
+fn stripes(image: ArrayView3<u8>, eps: u8, random: &mut Random) -> Array3<u8> {
+    let (_, width, channels) = image.dim();
+    let up: Vec<bool> = (0..width * channels).map(|_| random.word() >> 63 == 0).collect();
+    Array3::from_shape_fn(image.dim(), |(y, x, c)| edge(image[[y, x, c]], eps, up[x * channels + c]))
+}
+
+/// The side of the square that query `n` of `queries` changes: its share halves on the paper's schedule, which is for 10,000.
+fn side(n: usize, queries: usize, (height, width, _): (usize, usize, usize)) -> usize {
+    let at = n * 10_000 / queries;
+    let halvings =
+        [10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000].iter().filter(|&&end| at > end).count();
+    let share = FIRST_SHARE / f64::from(1u32 << halvings);
+    ((share * (height * width) as f64).sqrt().round() as usize).clamp(1, height.min(width))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_shrink_on_the_papers_schedule() {
+        let shape = (32, 32, 3);
+        let sides: Vec<usize> =
+            [0, 6, 26, 101, 251, 501, 1_001, 2_001, 3_001, 4_001].map(|n| side(n, 5_000, shape)).to_vec();
+        assert_eq!(sides, [29, 20, 14, 10, 7, 5, 4, 3, 2, 1]);
+        assert_eq!(side(0, 100, (2, 5, 1)), 2);
+    }
+}

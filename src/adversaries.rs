@@ -1,0 +1,218 @@
+//! Adversaries in a file: uint8 images that any tool can read (npz), with what they are adversaries of. Foreign ones are
+//! judged as one's own: in the ball, and by the integer network's label.
+
+use anyhow::{Context, Result, bail};
+use dq_net::data::Images;
+use dq_sim::attack::suite::{Adversary, Judge};
+use ndarray::{Array1, Array4, ArrayView3, Axis, Dimension};
+use ndarray_npy::{NpzReader, NpzWriter, ReadableElement};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Cursor;
+use std::path::Path;
+
+/// Adversaries, in the order in which they were found.
+#[derive(Debug, Default)]
+pub struct Adversaries {
+    pixels: Vec<u8>,
+    indices: Vec<u64>,
+    labels: Vec<u8>,
+    eps: Vec<u8>,
+    run: Vec<u32>,
+}
+
+/// Adversaries as they were read.
+#[derive(Debug)]
+pub struct Read {
+    /// Adversary × height × width × channels.
+    pub images: Array4<u8>,
+    /// Position of each one's original in the test set.
+    pub indices: Vec<usize>,
+    /// Radius of each.
+    pub eps: Vec<u8>,
+}
+
+/// What became of adversaries from a file.
+#[derive(Debug, Serialize)]
+pub struct Judged {
+    /// How many there are.
+    pub adversaries: usize,
+    /// Those that are farther from their originals than their radius.
+    pub outside: usize,
+    /// Those within it that the network labels wrong.
+    pub broken: usize,
+    /// Those within it whose original was labelled right, and that are labelled right.
+    pub resisted: usize,
+    /// The first that is outside or resists, by its place in the file.
+    pub first_failed: Option<usize>,
+}
+
+impl Adversaries {
+    /// Adds one that run number `run` of the report found.
+    pub fn push(&mut self, found: Adversary, label: u8, run: usize) {
+        self.pixels.extend(found.image.iter());
+        self.indices.push(found.index as u64);
+        self.labels.push(label);
+        self.eps.push(found.eps);
+        self.run.push(run as u32);
+    }
+
+    /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`, and `runs`, the
+    /// places in the report's list.
+    pub fn write(self, path: &Path, shape: [usize; 3]) -> Result<()> {
+        let context = || format!("{}: writing the adversaries", path.display());
+        let mut npz = NpzWriter::new_compressed(Cursor::new(vec![]));
+        let images = Array4::from_shape_vec((self.indices.len(), shape[0], shape[1], shape[2]), self.pixels);
+        npz.add_array("images", &images.expect("a whole image each")).with_context(context)?;
+        npz.add_array("indices", &Array1::from(self.indices)).with_context(context)?;
+        npz.add_array("labels", &Array1::from(self.labels)).with_context(context)?;
+        npz.add_array("eps", &Array1::from(self.eps)).with_context(context)?;
+        npz.add_array("runs", &Array1::from(self.run)).with_context(context)?;
+        let bytes = npz.finish().with_context(context)?.into_inner();
+        dq_net::atomic::write(path, &bytes).with_context(context)
+    }
+}
+
+impl Read {
+    /// Reads `path`, whose adversaries are of `images`. Arrays that others may leave out: `indices` (then the first images in
+    /// order), `eps` (then `eps` for all).
+    pub fn open(path: &Path, images: &Images, eps: u8) -> Result<Read> {
+        let file = File::open(path).with_context(|| format!("{}: opening", path.display()))?;
+        let mut npz =
+            NpzReader::new(file).with_context(|| format!("{}: expected an npz file", path.display()))?;
+        let names = npz.names().with_context(|| format!("{}: reading its table", path.display()))?;
+        let has = |name: &str| names.iter().any(|found| found.trim_end_matches(".npy") == name);
+        if !has("images") {
+            bail!(
+                "{}: expected an array `images` (uint8, N × H × W × C), found {}",
+                path.display(),
+                names.join(", ")
+            );
+        }
+        let found: Array4<u8> = array(&mut npz, path, "images", "uint8, N × H × W × C")?;
+        let count = found.dim().0;
+        let shape: [usize; 3] = found.shape()[1..].try_into().expect("four axes");
+        if shape != images.shape() {
+            bail!("{}: `images`: expected {:?} a piece, found {shape:?}", path.display(), images.shape());
+        }
+        let indices: Vec<usize> = if has("indices") {
+            let found: Array1<u64> = array(&mut npz, path, "indices", "uint64, N")?;
+            found.iter().map(|&i| i as usize).collect()
+        } else {
+            (0..count).collect()
+        };
+        let eps = if has("eps") {
+            array::<u8, _>(&mut npz, path, "eps", "uint8, N")?.to_vec()
+        } else {
+            vec![eps; count]
+        };
+        for (name, length) in [("indices", indices.len()), ("eps", eps.len())] {
+            if length != count {
+                bail!(
+                    "{}: `{name}`: expected {count} elements as `images` has, found {length}",
+                    path.display()
+                );
+            }
+        }
+        if let Some(far) = indices.iter().find(|&&i| i >= images.len()) {
+            bail!(
+                "{}: `indices`: expected below {} (the images of the test set), found {far}",
+                path.display(),
+                images.len()
+            );
+        }
+        Ok(Read { images: found, indices, eps })
+    }
+
+    /// What `target` says of them.
+    pub fn judge(&self, target: &dyn Judge, images: &Images) -> Judged {
+        let originals = images.pixels.select(Axis(0), &self.indices);
+        let (clean, found) = (target.judge(originals.view()), target.judge(self.images.view()));
+        let mut judged = Judged {
+            adversaries: self.indices.len(),
+            outside: 0,
+            broken: 0,
+            resisted: 0,
+            first_failed: None,
+        };
+        for (n, &index) in self.indices.iter().enumerate() {
+            let label = usize::from(images.labels[index]);
+            let image = |from: &Array4<u8>| from.index_axis(Axis(0), n).to_owned();
+            let outside = distance(image(&self.images).view(), image(&originals).view()) > self.eps[n];
+            let resisted = !outside && found[n].label == label;
+            judged.outside += usize::from(outside);
+            judged.broken += usize::from(!outside && found[n].label != label);
+            judged.resisted += usize::from(resisted && clean[n].label == label);
+            if (outside || resisted) && judged.first_failed.is_none() {
+                judged.first_failed = Some(n);
+            }
+        }
+        judged
+    }
+}
+
+fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> u8 {
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+}
+
+fn array<T: ReadableElement, D: Dimension>(
+    npz: &mut NpzReader<File>,
+    path: &Path,
+    name: &str,
+    expected: &str,
+) -> Result<ndarray::Array<T, D>> {
+    npz.by_name(name).with_context(|| format!("{}: `{name}`: expected {expected}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dq_net::random::{self, Options};
+    use dq_sim::Engine;
+
+    fn images(network: &dq_net::Network, count: usize) -> Images {
+        let (height, width, channels) = network.input_shape().dim();
+        let pixels = Array4::from_shape_fn((count, height, width, channels), |(n, y, x, c)| {
+            (n * 31 + y * 7 + x + c) as u8
+        });
+        let labels: Vec<u8> =
+            Engine::new(network).labels(pixels.view()).iter().map(|&label| label as u8).collect();
+        let classes = (0..network.classes()).map(|class| class.to_string()).collect();
+        Images { name: "test".into(), pixels, labels, classes }
+    }
+
+    #[test]
+    fn adversaries_are_read_as_they_were_written_and_judged_anew() {
+        let network = random::network(3, &Options::default());
+        let images = images(&network, 4);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("adv.npz");
+        let mut kept = Adversaries::default();
+        let moved = images.pixels.mapv(|pixel| pixel.saturating_add(3));
+        for (index, image) in moved.outer_iter().enumerate() {
+            let eps = if index == 2 { 2 } else { 3 };
+            kept.push(Adversary { attack: "x", eps, index, image }, images.labels[index], 0);
+        }
+        kept.write(&path, images.shape()).unwrap();
+        let read = Read::open(&path, &images, 0).unwrap();
+        assert_eq!(
+            (&read.images, &read.indices[..], &read.eps[..]),
+            (&moved, &[0, 1, 2, 3][..], &[3, 3, 2, 3][..])
+        );
+        let engine = Engine::new(&network);
+        let judged = read.judge(&engine, &images);
+        let found = engine.labels(moved.view());
+        let wrong = found.iter().zip(&images.labels).enumerate();
+        let wrong = wrong.filter(|(n, (a, b))| *n != 2 && **a != usize::from(**b)).count();
+        assert_eq!(
+            (judged.adversaries, judged.outside, judged.broken, judged.resisted),
+            (4, 1, wrong, 3 - wrong)
+        );
+        // What does not fit is named.
+        let error = Read::open(&path, &images.take(2), 0).unwrap_err().to_string();
+        assert!(error.contains("`indices`: expected below 2"), "{error}");
+        std::fs::write(&path, b"PK no").unwrap();
+        let error = Read::open(&path, &images, 0).unwrap_err().to_string();
+        assert!(error.contains("expected an npz file"), "{error}");
+    }
+}
