@@ -148,8 +148,7 @@ impl FloatEngine {
                 }
                 Op::MaxPool { window, stride } => {
                     for (image, (slopes, into)) in images.enumerate() {
-                        let value = |at: usize| x[image * from.len() + at];
-                        pool::max(value, slopes, from, to, *window, *stride, into);
+                        pool::max(&x[image * from.len()..], slopes, from, to, *window, *stride, into);
                     }
                 }
                 Op::GlobalMean => {

@@ -5,7 +5,7 @@ use super::linear::RealLinear;
 use super::{GradientSource, Loss, LossGradient, pool};
 use crate::engine::stream::median_taps;
 use crate::engine::{Engine, Tensor};
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, multiversion};
 use dq_net::layer::{Layer, Logits, Median, Mix, Rescale, Step};
 use dq_net::{Network, Shape};
 use ndarray::{Array2, Array4, ArrayView4, Axis};
@@ -17,7 +17,8 @@ pub(crate) enum Backward {
     Linear(RealLinear<f32>),
     Step {
         gain: Vec<f32>,
-        open: Vec<(i32, i32)>,
+        open_lo: Vec<i32>,
+        open_hi: Vec<i32>,
     },
     MaxPool {
         window: [usize; 2],
@@ -54,7 +55,8 @@ impl Backward {
             Layer::Dense(dense) => Backward::Linear(RealLinear::dense(dense.weights.mapv(f32::from).t())),
             Layer::Step(Step { surrogate, .. }) => Backward::Step {
                 gain: surrogate.gain.iter().map(|&g| g as f32).collect(),
-                open: surrogate.open_lo.iter().copied().zip(surrogate.open_hi.iter().copied()).collect(),
+                open_lo: surrogate.open_lo.clone(),
+                open_hi: surrogate.open_hi.clone(),
             },
             Layer::MaxPool(pool) => Backward::MaxPool { window: pool.window, stride: pool.stride },
             Layer::SumPool(pool) => Backward::Sum { window: pool.window, stride: pool.stride },
@@ -89,19 +91,20 @@ impl Backward {
                 let found = linear.run(kernel, slopes, count);
                 into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
             }
-            Backward::Step { gain, open } => {
-                for (i, (to, &slope)) in into.iter_mut().zip(slopes).enumerate() {
-                    let c = i % gain.len();
-                    let (lo, hi) = open[c];
-                    if (lo..=hi).contains(&values.get(i)) {
-                        *to += slope * gain[c];
-                    }
-                }
+            Backward::Step { gain, open_lo, open_hi } => {
+                pass_open(kernel, &values.words(), slopes, gain, open_lo, open_hi, into);
             }
             Backward::MaxPool { window, stride } => {
                 for (image, (slopes, into)) in images.enumerate() {
-                    let value = |i: usize| values.get(image * from.len() + i);
-                    pool::max(value, slopes, from, to, *window, *stride, into);
+                    let first = image * from.len();
+                    match values {
+                        Tensor::Bytes(values) => {
+                            pool::max(&values[first..], slopes, from, to, *window, *stride, into);
+                        }
+                        Tensor::Words(values) => {
+                            pool::max(&values[first..], slopes, from, to, *window, *stride, into);
+                        }
+                    }
                 }
             }
             Backward::Sum { window, stride } => {
@@ -138,6 +141,31 @@ impl Backward {
                 }
             }
             Backward::Logits => into.iter_mut().zip(slopes).for_each(|(to, slope)| *to += slope),
+        }
+    }
+}
+
+multiversion! {
+    /// Adds to `into` the slopes of the elements whose values lie within their channel's interval, times its gain.
+    fn pass_open = pass_open_body(
+        values: &[i32],
+        slopes: &[f32],
+        gain: &[f32],
+        lo: &[i32],
+        hi: &[i32],
+        into: &mut [f32],
+    )
+}
+
+#[inline(always)]
+fn pass_open_body(values: &[i32], slopes: &[f32], gain: &[f32], lo: &[i32], hi: &[i32], into: &mut [f32]) {
+    let channels = gain.len();
+    let (lo, hi) = (&lo[..channels], &hi[..channels]);
+    let pixels = values.chunks_exact(channels).zip(slopes.chunks_exact(channels));
+    for (into, (values, slopes)) in into.chunks_exact_mut(channels).zip(pixels) {
+        for c in 0..channels {
+            let open = lo[c] <= values[c] && values[c] <= hi[c];
+            into[c] += if open { slopes[c] * gain[c] } else { 0.0 };
         }
     }
 }

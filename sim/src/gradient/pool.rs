@@ -2,9 +2,9 @@
 
 use dq_net::Shape;
 
-/// Gradient of a MaxPool's input. `value(i)`: input element `i`.
-pub(crate) fn max<T: PartialOrd>(
-    value: impl Fn(usize) -> T,
+/// Gradient of a MaxPool's input, whose elements are `values`.
+pub(crate) fn max<T: Copy + PartialOrd>(
+    values: &[T],
     slopes: &[f32],
     input: Shape,
     output: Shape,
@@ -12,11 +12,25 @@ pub(crate) fn max<T: PartialOrd>(
     stride: [usize; 2],
     into: &mut [f32],
 ) {
-    for (i, &slope) in slopes.iter().enumerate() {
-        let mut taps = taps(i, input, output, window, stride);
+    let channels = output.channels;
+    let mut best = vec![values[0]; channels];
+    let mut at = vec![0u32; channels];
+    for (pixel, slopes) in slopes.chunks_exact(channels).enumerate() {
+        let mut taps = taps(pixel * channels, input, output, window, stride);
         let first = taps.next().expect("checked: a window is not empty");
-        let best = taps.fold(first, |best, tap| if value(tap) > value(best) { tap } else { best });
-        into[best] += slope;
+        best.copy_from_slice(&values[first..first + channels]);
+        at.fill(first as u32);
+        for tap in taps {
+            let values = &values[tap..tap + channels];
+            for ((best, at), &value) in best.iter_mut().zip(&mut at).zip(values) {
+                let more = value > *best;
+                *best = if more { value } else { *best };
+                *at = if more { tap as u32 } else { *at };
+            }
+        }
+        for (c, (&at, slope)) in at.iter().zip(slopes).enumerate() {
+            into[at as usize + c] += slope;
+        }
     }
 }
 

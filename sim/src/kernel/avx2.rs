@@ -27,6 +27,7 @@ pub(super) unsafe fn micro(tile: Tile, wide_pairs: bool, sums: &mut [i32; MAX_SU
 #[target_feature(enable = "avx2")]
 unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
     let mut acc = [[_mm256_setzero_si256(); 2]; R];
+    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
     let (ones, low7) = (_mm256_set1_epi16(1), _mm256_set1_epi8(127));
     let mut panel = tile.panels.as_ptr();
     for &run in tile.runs {
@@ -35,10 +36,11 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MA
             unsafe {
                 let b = [_mm256_loadu_si256(panel.cast()), _mm256_loadu_si256(panel.add(32).cast())];
                 panel = panel.add(LANES * 4);
-                for (r, acc) in acc.iter_mut().enumerate() {
-                    let at = tile.input.as_ptr().add(tile.rows[r] + run + quad * 4);
+                for r in 0..R {
+                    let at = starts[r].add(run + quad * 4);
                     let a = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                    for (acc, b) in acc.iter_mut().zip(b) {
+                    for p in 0..2 {
+                        let (acc, b) = (&mut acc[r][p], b[p]);
                         if WIDE {
                             // a = (a & 127) + 128·top: both halves' pair sums stay within an i16.
                             let low = _mm256_maddubs_epi16(_mm256_and_si256(a, low7), b);
@@ -55,7 +57,9 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MA
             }
         }
     }
-    for (acc, row) in acc.iter().zip(sums.chunks_exact_mut(LANES)) {
+    // A copy: what is walked through lies in memory, and the sums are to stay in registers until here.
+    let done = acc;
+    for (acc, row) in done.iter().zip(sums.chunks_exact_mut(LANES)) {
         for (half, lanes) in acc.iter().zip(row.chunks_exact_mut(8)) {
             // SAFETY: eight i32 are one register.
             unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), *half) };
@@ -92,15 +96,16 @@ unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANE
             unsafe {
                 let b = [_mm256_loadu_ps(panel), _mm256_loadu_ps(panel.add(8))];
                 panel = panel.add(LANES);
-                for (acc, start) in acc.iter_mut().zip(starts) {
-                    let a = _mm256_set1_ps(*start.add(run + k));
-                    acc[0] = _mm256_fmadd_ps(a, b[0], acc[0]);
-                    acc[1] = _mm256_fmadd_ps(a, b[1], acc[1]);
+                for r in 0..R {
+                    let a = _mm256_set1_ps(*starts[r].add(run + k));
+                    acc[r][0] = _mm256_fmadd_ps(a, b[0], acc[r][0]);
+                    acc[r][1] = _mm256_fmadd_ps(a, b[1], acc[r][1]);
                 }
             }
         }
     }
-    for (half, lanes) in acc.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
+    let done = acc;
+    for (half, lanes) in done.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
         // SAFETY: eight f32 are one register.
         unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), *half) };
     }

@@ -40,17 +40,19 @@ unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_
                 let b: [__m512i; P] =
                     std::array::from_fn(|p| _mm512_loadu_si512(panel.add(p * length).cast()));
                 panel = panel.add(LANES * 4);
-                for (r, acc) in acc.iter_mut().enumerate() {
+                for r in 0..R {
                     let at = starts[r].add(run + quad * 4);
                     let a = _mm512_set1_epi32(at.cast::<i32>().read_unaligned());
-                    for (acc, b) in acc.iter_mut().zip(b) {
-                        *acc = _mm512_dpbusd_epi32(*acc, a, b);
+                    for p in 0..P {
+                        acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], a, b[p]);
                     }
                 }
             }
         }
     }
-    for (acc, lanes) in acc.iter().flatten().zip(sums.chunks_exact_mut(LANES)) {
+    // A copy: what is walked through lies in memory, and the sums are to stay in registers until here.
+    let done = acc;
+    for (acc, lanes) in done.iter().flatten().zip(sums.chunks_exact_mut(LANES)) {
         // SAFETY: sixteen i32 are one register.
         unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *acc) };
     }
@@ -85,13 +87,14 @@ unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANE
             unsafe {
                 let b = _mm512_loadu_ps(panel);
                 panel = panel.add(LANES);
-                for (acc, start) in acc.iter_mut().zip(starts) {
-                    *acc = _mm512_fmadd_ps(_mm512_set1_ps(*start.add(run + k)), b, *acc);
+                for r in 0..R {
+                    acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(*starts[r].add(run + k)), b, acc[r]);
                 }
             }
         }
     }
-    for (acc, lanes) in acc.iter().zip(sums) {
+    let done = acc;
+    for (acc, lanes) in done.iter().zip(sums) {
         // SAFETY: sixteen f32 are one register.
         unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), *acc) };
     }
