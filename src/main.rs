@@ -4,6 +4,7 @@
 mod adversaries;
 mod args;
 mod attack;
+mod bench;
 mod build;
 mod data;
 #[cfg(feature = "train")]
@@ -60,6 +61,7 @@ enum Command {
     Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
+    Bench(bench::Args),
     Verify(verify::Args),
     Prove(prove::Args),
     #[cfg(feature = "train")]
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
+        Command::Bench(args) => bench::run(&ui, args),
         Command::Prove(args) => prove::run(&ui, args),
         Command::Verify(args) => verify::run(&ui, args),
         #[cfg(feature = "train")]

@@ -165,6 +165,35 @@ fn is_zero<'a>(mut gradient: impl Iterator<Item = &'a f32>) -> bool {
     gradient.all(|g| *g == 0.0 || g.is_nan())
 }
 
+/// Square with as many queries as are asked for, on images that are numbered from 0; see [`ALL`] for the usual numbers.
+///
+/// # Panics
+/// If the shapes do not fit, or a label is not a class.
+pub fn square(
+    target: &dyn GradientSource,
+    images: ArrayView4<u8>,
+    labels: &[u8],
+    eps: u8,
+    seed: u64,
+    queries: usize,
+) -> Candidates {
+    let indices: Vec<usize> = (0..labels.len()).collect();
+    let (start, name) = (Start::default(), "square");
+    let task = Task {
+        images,
+        labels,
+        indices: &indices,
+        eps,
+        target,
+        source: target,
+        white: true,
+        start,
+        seed,
+        name,
+    };
+    square::run(&task, queries)
+}
+
 /// Clips `images` to |X' − X| ≤ ε; the uint8 range holds by type.
 pub fn clip(images: &mut Array4<u8>, originals: ArrayView4<u8>, eps: u8) {
     Zip::from(images).and(&originals).for_each(|to, &from| {

@@ -44,7 +44,7 @@ struct Square {
     random: Random,
 }
 
-fn run(task: &Task, queries: usize) -> Candidates {
+pub(super) fn run(task: &Task, queries: usize) -> Candidates {
     let mut search = Search::new(task);
     let shape = task.target.input_shape().dim();
     let mut squares: Vec<Square> = (0..task.labels.len())
