@@ -53,6 +53,39 @@ impl Frame {
     }
 }
 
+/// Which of the input's pixels a phase of a transposed convolution gives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Phase {
+    /// Row and column of its first pixel; the next ones are a stride apart.
+    pub first: [usize; 2],
+    /// Row and column of its first tap in the kernel; the next ones are a stride apart.
+    pub remainder: [usize; 2],
+}
+
+/// One axis of a phase: inputs `first + n·stride` get gradients through taps `remainder + j·stride`.
+struct Line {
+    remainder: usize,
+    first: usize,
+    count: usize,
+    taps: usize,
+    /// Zeros before the first gradient.
+    border: usize,
+}
+
+impl Line {
+    fn new(axis: Axis, remainder: usize, length: usize, outputs: usize) -> Option<Line> {
+        let Axis { kernel, stride, before, .. } = axis;
+        let taps = kernel.checked_sub(remainder).filter(|&left| left > 0)?.div_ceil(stride);
+        // Input y = q·stride + remainder − before gets gradients q − taps + 1 ..= q.
+        let q = before.saturating_sub(remainder).div_ceil(stride);
+        let first = q * stride + remainder - before;
+        let count = length.checked_sub(first).filter(|&left| left > 0)?.div_ceil(stride);
+        let border = (taps - 1).checked_sub(q)?;
+        let whole = border + outputs < count + taps;
+        whole.then_some(Line { remainder, first, count, taps, border })
+    }
+}
+
 /// The windows of one layer: rows × runs of consecutive elements.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
@@ -103,6 +136,31 @@ impl Windows {
         Self::over(frame, input, [rows.kernel, columns.kernel], [1, 1], groups)
     }
 
+    /// The same by the phases of the stride, which leave out the zeros between gradients: one for each remainder of the input's
+    /// position. None where a phase has no tap, or would read only a part of the gradients.
+    pub fn phases(input: Shape, output: Shape, axes: (Axis, Axis)) -> Option<Vec<(Windows, Phase)>> {
+        let (rows, columns) = axes;
+        let lines = |axis: Axis, length: usize, outputs: usize| -> Option<Vec<Line>> {
+            (0..axis.stride).map(|remainder| Line::new(axis, remainder, length, outputs)).collect()
+        };
+        let down = lines(rows, input.height, output.height)?;
+        let across = lines(columns, input.width, output.width)?;
+        let phase = |y: &Line, x: &Line| {
+            let frame = Frame {
+                source: output,
+                height: y.count + y.taps - 1,
+                width: x.count + x.taps - 1,
+                top: y.border,
+                left: x.border,
+                step: [1, 1],
+            };
+            let shape = Shape::new(y.count, x.count, input.channels);
+            let phase = Phase { first: [y.first, x.first], remainder: [y.remainder, x.remainder] };
+            (Self::over(frame, shape, [y.taps, x.taps], [1, 1], 1), phase)
+        };
+        Some(down.iter().flat_map(|y| across.iter().map(move |x| phase(y, x))).collect())
+    }
+
     fn over(frame: Frame, output: Shape, kernel: [usize; 2], stride: [usize; 2], groups: usize) -> Self {
         let channels = frame.source.channels;
         let row = frame.width * channels;
@@ -113,6 +171,11 @@ impl Windows {
             (taps.collect(), channels / groups)
         };
         Self { frame, output, groups, runs, run, stride }
+    }
+
+    /// Rows and columns of the kernel of an ungrouped layer.
+    pub fn kernel(&self) -> (usize, usize) {
+        (self.runs.len(), self.run / self.frame.source.channels)
     }
 
     /// Runs of a window of `group`.

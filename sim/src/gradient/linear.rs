@@ -2,7 +2,7 @@
 
 use crate::kernel::Kernel;
 use crate::kernel::real::{PackedReal, Real, product};
-use crate::windows::Windows;
+use crate::windows::{Phase, Windows};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use ndarray::{ArrayView2, ArrayView4};
@@ -12,8 +12,17 @@ const TILE: usize = 48;
 
 /// A linear map over windows: forward, or the transpose of one.
 pub(crate) struct RealLinear<T> {
+    parts: Vec<Part<T>>,
+    output: Shape,
+}
+
+/// All of the output, or a phase of it.
+struct Part<T> {
     windows: Windows,
     groups: Vec<(Vec<usize>, PackedReal<T>)>,
+    /// Row and column of its first pixel in the output, and how far apart the next ones are.
+    first: [usize; 2],
+    apart: [usize; 2],
 }
 
 impl<T: Real> RealLinear<T> {
@@ -27,7 +36,7 @@ impl<T: Real> RealLinear<T> {
     ) -> Self {
         let windows = Windows::conv(input, output, axes, groups);
         let per_group = windows.group_outputs();
-        Self::pack(windows, axes, |group, o, y, x, c| weights[[group * per_group + o, y, x, c]])
+        Self::whole(windows, axes, |group, o, y, x, c| weights[[group * per_group + o, y, x, c]])
     }
 
     /// The transpose of that convolution.
@@ -38,10 +47,23 @@ impl<T: Real> RealLinear<T> {
         axes: (Axis, Axis),
         groups: usize,
     ) -> Self {
+        let strides = [axes.0.stride, axes.1.stride];
+        let phases =
+            if groups == 1 && strides != [1, 1] { Windows::phases(input, output, axes) } else { None };
+        if let Some(phases) = phases {
+            let part = |(windows, phase): (Windows, Phase)| {
+                let (rows, columns) = windows.kernel();
+                let last = [rows - 1, columns - 1];
+                let tap = |axis: usize, at: usize| phase.remainder[axis] + (last[axis] - at) * strides[axis];
+                let groups = pack(&windows, columns, |_, c, y, x, o| weights[[o, tap(0, y), tap(1, x), c]]);
+                Part { windows, groups, first: phase.first, apart: strides }
+            };
+            return Self { parts: phases.into_iter().map(part).collect(), output: input };
+        }
         let windows = Windows::transposed(input, output, axes, groups);
         let (rows, columns) = (axes.0.kernel - 1, axes.1.kernel - 1);
         let per_group = output.channels / groups;
-        Self::pack(windows, axes, |group, c, y, x, o| {
+        Self::whole(windows, axes, |group, c, y, x, o| {
             weights[[group * per_group + o, rows - y, columns - x, c]]
         })
     }
@@ -51,43 +73,113 @@ impl<T: Real> RealLinear<T> {
         let (outputs, elements) = weights.dim();
         let windows = Windows::dense(Shape::new(1, 1, elements), outputs);
         let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
-        Self::pack(windows, (unit, unit), |_, o, _, _, i| weights[[o, i]])
+        Self::whole(windows, (unit, unit), |_, o, _, _, i| weights[[o, i]])
     }
 
-    fn pack(
+    fn whole(
         windows: Windows,
         axes: (Axis, Axis),
         weight: impl Fn(usize, usize, usize, usize, usize) -> T,
     ) -> Self {
-        let groups = (0..windows.groups)
-            .map(|group| {
-                let weight = |o: usize, s: usize, k: usize| {
-                    let (y, x, c) = windows.tap(s, k, axes.1.kernel);
-                    weight(group, o, y, x, c)
-                };
-                let packed =
-                    PackedReal::new(windows.group_outputs(), windows.run_count(), windows.run, weight);
-                (windows.group_runs(group), packed)
-            })
-            .collect();
-        Self { windows, groups }
+        let (output, groups) = (windows.output, pack(&windows, axes.1.kernel, weight));
+        Self { parts: vec![Part { windows, groups, first: [0, 0], apart: [1, 1] }], output }
     }
 
     /// Applies the map to `count` images.
     pub fn run(&self, kernel: Kernel, input: &[T], count: usize) -> Vec<T> {
+        let mut out = vec![T::default(); self.output.len() * count];
+        for part in &self.parts {
+            part.run(kernel, input, count, self.output, &mut out);
+        }
+        out
+    }
+}
+
+impl<T: Real> Part<T> {
+    fn run(&self, kernel: Kernel, input: &[T], count: usize, output: Shape, out: &mut [T]) {
         let mut framed = self.windows.frame.buffer(count);
         self.windows.frame.place(input, &mut framed, |v| v);
-        let channels = self.windows.output.channels;
+        let channels = output.channels;
         let pixels = self.windows.pixels() * count;
-        let mut out = vec![T::default(); pixels * channels];
         let mut starts = Vec::with_capacity(TILE);
-        for (t, tile) in out.chunks_mut(TILE * channels).enumerate() {
-            self.windows.starts(t * TILE..pixels.min((t + 1) * TILE), &mut starts);
+        let mut compute = |first: usize, tile: &mut [T]| {
+            self.windows.starts(first..first + tile.len() / channels, &mut starts);
             for (group, (runs, weights)) in self.groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
                 product(kernel, &framed, &starts, runs, weights, tile, channels);
             }
+        };
+        if self.apart == [1, 1] {
+            out.chunks_mut(TILE * channels).enumerate().for_each(|(t, tile)| compute(t * TILE, tile));
+            return;
         }
-        out
+        let mut tile = vec![T::default(); TILE * channels];
+        for first in (0..pixels).step_by(TILE) {
+            let rows = TILE.min(pixels - first);
+            compute(first, &mut tile[..rows * channels]);
+            for (row, sums) in tile[..rows * channels].chunks_exact(channels).enumerate() {
+                let to = self.place(first + row, output) * channels;
+                out[to..to + channels].copy_from_slice(sums);
+            }
+        }
+    }
+
+    /// The output's pixel that pixel `at` of this part is, both counted through all images.
+    fn place(&self, at: usize, output: Shape) -> usize {
+        let (pixels, width) = (self.windows.pixels(), self.windows.output.width);
+        let (image, y, x) = (at / pixels, at % pixels / width, at % width);
+        let (y, x) = (self.first[0] + y * self.apart[0], self.first[1] + x * self.apart[1]);
+        (image * output.height + y) * output.width + x
+    }
+}
+
+/// Weights of each group; `columns`: of the kernel.
+fn pack<T: Real>(
+    windows: &Windows,
+    columns: usize,
+    weight: impl Fn(usize, usize, usize, usize, usize) -> T,
+) -> Vec<(Vec<usize>, PackedReal<T>)> {
+    let group = |group: usize| {
+        let weight = |o: usize, s: usize, k: usize| {
+            let (y, x, c) = windows.tap(s, k, columns);
+            weight(group, o, y, x, c)
+        };
+        let packed = PackedReal::new(windows.group_outputs(), windows.run_count(), windows.run, weight);
+        (windows.group_runs(group), packed)
+    };
+    (0..windows.groups).map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array4;
+
+    /// ⟨A·x, u⟩ = ⟨x, Aᵀ·u⟩, in integers that f64 holds exactly, for every stride and padding of a few kernels.
+    #[test]
+    fn the_transpose_is_the_transpose_whatever_the_stride() {
+        let mut by_phases = 0;
+        let number = |i: usize| ((i * 7_919 + 13) % 23) as f64 - 11.0;
+        for (kernel, stride, before, after, side) in (1..5)
+            .flat_map(|kernel| (1..4).map(move |stride| (kernel, stride)))
+            .flat_map(|(k, s)| [(0, 0), (k / 2, k / 2), (0, k - 1)].map(|(b, a)| (k, s, b, a)))
+            .flat_map(|(k, s, b, a)| [7, 8].map(|side| (k, s, b, a, side)))
+        {
+            let axis = Axis { kernel, stride, before, after };
+            let outputs = axis.output(side, "test").unwrap();
+            let (input, output) = (Shape::new(side, side, 3), Shape::new(outputs, outputs, 5));
+            let weights = Array4::from_shape_fn((5, kernel, kernel, 3), |(o, y, x, c)| {
+                number(o + y * 5 + x * 31 + c * 97)
+            });
+            let forward = RealLinear::<f64>::conv(weights.view(), input, output, (axis, axis), 1);
+            let back = RealLinear::<f64>::conv_transposed(weights.view(), input, output, (axis, axis), 1);
+            by_phases += usize::from(back.parts.len() > 1);
+            let x: Vec<f64> = (0..2 * input.len()).map(number).collect();
+            let u: Vec<f64> = (0..2 * output.len()).map(|i| number(i + 5)).collect();
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let (ax, atu) = (forward.run(Kernel::Portable, &x, 2), back.run(Kernel::Portable, &u, 2));
+            assert_eq!(dot(&ax, &u), dot(&x, &atu), "{axis:?} on {side}");
+        }
+        assert!(by_phases > 10, "{by_phases} by phases");
     }
 }

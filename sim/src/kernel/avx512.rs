@@ -59,7 +59,7 @@ unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_
     R
 }
 
-/// 12 rows or 1 of `tile` against its panel.
+/// 12 rows, 4 or 1 of `tile` against its panel.
 ///
 /// # Safety
 /// The machine has AVX-512 F, and every window of `tile` lies within its input.
@@ -69,6 +69,7 @@ pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, sums: &mut [[f32; LANES]])
     unsafe {
         match sums.len() {
             12 => rows_f32::<12>(tile, sums),
+            4 => rows_f32::<4>(tile, sums),
             _ => rows_f32::<1>(tile, sums),
         }
     }

@@ -45,10 +45,10 @@ pub(crate) trait Real: Copy + Default + Send + Sync {
     /// `self · b + c`, rounded once.
     fn fused(self, b: Self, c: Self) -> Self;
 
-    /// Rows of `kernel`'s micro-kernel.
-    fn rows(kernel: Kernel) -> usize;
+    /// Rows of `kernel`'s micro-kernels, the most first, 1 the last.
+    fn rows(kernel: Kernel) -> &'static [usize];
 
-    /// The first `sums.len()` rows of `tile` against its panel: 1 row, or [`Real::rows`]. [`product`] checked every window.
+    /// The first `sums.len()` rows of `tile` against its panel: one of [`Real::rows`]. [`product`] checked every window.
     fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]);
 }
 
@@ -58,11 +58,11 @@ impl Real for f32 {
         self.mul_add(b, c)
     }
 
-    fn rows(kernel: Kernel) -> usize {
+    fn rows(kernel: Kernel) -> &'static [usize] {
         match kernel {
-            Kernel::Portable => 1,
-            Kernel::Avx2 => 6,
-            Kernel::Avx512 => 12,
+            Kernel::Portable => &[1],
+            Kernel::Avx2 => &[6, 1],
+            Kernel::Avx512 => &[12, 4, 1],
         }
     }
 
@@ -85,8 +85,8 @@ impl Real for f64 {
         self.mul_add(b, c)
     }
 
-    fn rows(_: Kernel) -> usize {
-        2
+    fn rows(_: Kernel) -> &'static [usize] {
+        &[2, 1]
     }
 
     fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]) {
@@ -124,7 +124,8 @@ pub(crate) fn product<T: Real>(
         let columns = (weights.outputs - p * LANES).min(LANES);
         let mut row = 0;
         while row < rows.len() {
-            let count = if rows.len() - row >= T::rows(kernel) { T::rows(kernel) } else { 1 };
+            let fits = T::rows(kernel).iter().find(|&&count| rows.len() - row >= count);
+            let count = *fits.expect("one row always fits");
             let tile = Tile { input, rows: &rows[row..], runs, run: weights.run, panel };
             T::micro(kernel, tile, &mut sums[..count]);
             for (r, lanes) in sums[..count].iter().enumerate() {
