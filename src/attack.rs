@@ -11,7 +11,7 @@ use dq_net::AnyNetwork;
 use dq_net::data::{Images, Split};
 use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Suite, Watch};
 use dq_sim::attack::{ALL, AUTO, PAPER, Start};
-use dq_sim::report::{Report, Tally};
+use dq_sim::report::{Report, Shard, Tally};
 use dq_sim::{Engine, FloatEngine, GradientSource};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -59,6 +59,10 @@ pub struct Args {
     /// code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps, without `indices` the first images.
     #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output"], required_unless_present = "output")]
     replay: Option<PathBuf>,
+    /// Attack every Nth image alone, from the Ith on (1 to N): a share of the work, for another process or machine. `dq merge`
+    /// makes the report of all shards, byte for byte that of one process.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
     /// Fail (exit code 1) where the figures raise a doubt.
     #[arg(long)]
     strict: bool,
@@ -104,7 +108,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         StartArg::Signs => Start::Signs,
         StartArg::Uniform => Start::Uniform,
     };
-    let suite = Suite { attacks, eps: args.eps.clone(), seed: ui.seed(), start, sequential };
+    let suite =
+        Suite { attacks, eps: args.eps.clone(), seed: ui.seed(), start, sequential, shard: args.shard };
     let partial = partial_path(output);
     let earlier = match (args.resume, partial.exists()) {
         (true, true) => Some(report::read(&partial)?),
@@ -260,7 +265,8 @@ fn partial_path(output: &Path) -> PathBuf {
     output.with_file_name(name)
 }
 
-fn summary(report: &Report, output: &Path) -> serde_json::Value {
+/// What `--json` prints of a report.
+pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
     let run = |run: &dq_sim::report::Run| {
         json!({"attack": run.attack, "eps": run.eps, "source": run.source, "accuracy": run.tally.accuracy,
                "interval": run.tally.interval, "zero_gradients": run.zero_gradients})
@@ -271,7 +277,8 @@ fn summary(report: &Report, output: &Path) -> serde_json::Value {
     })
 }
 
-fn text(report: &Report, output: &Path) -> String {
+/// A report for people.
+pub fn text(report: &Report, output: &Path) -> String {
     let mut eps: Vec<u8> = report.runs.iter().map(|run| run.eps).collect();
     eps.sort_unstable();
     eps.dedup();

@@ -108,8 +108,14 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     ui.note(verified.text());
     let engine = Engine::new(&network);
     let attacks = PAPER.iter().map(|name| (*name).to_owned()).collect();
-    let suite =
-        Suite { attacks, eps: vec![2, 8, 16], seed: ui.seed(), start: Start::Signs, sequential: false };
+    let suite = Suite {
+        attacks,
+        eps: vec![2, 8, 16],
+        seed: ui.seed(),
+        start: Start::Signs,
+        sequential: false,
+        shard: None,
+    };
     let attacks = attack(ui, &engine, None, test, &suite, None, None)?;
     if !attacks.complete {
         let kept = format!("runs and models are kept in {}; the same command goes on", output.display());

@@ -16,6 +16,7 @@ mod folder;
 mod host;
 mod info;
 mod load;
+mod merge;
 mod model;
 mod plan;
 mod prove;
@@ -61,6 +62,7 @@ enum Command {
     Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
+    Merge(merge::Args),
     Bench(bench::Args),
     Verify(verify::Args),
     Prove(prove::Args),
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
+        Command::Merge(args) => merge::run(&ui, args),
         Command::Bench(args) => bench::run(&ui, args),
         Command::Prove(args) => prove::run(&ui, args),
         Command::Verify(args) => verify::run(&ui, args),

@@ -15,6 +15,7 @@ mod engine;
 mod float;
 mod gradient;
 mod kernel;
+pub mod merge;
 pub mod norms;
 mod random;
 pub mod report;

@@ -38,6 +38,9 @@ pub struct Report {
     pub seed: u64,
     /// Where PGD starts.
     pub start: Start,
+    /// The part of the images that this report is of; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// The network's labels without attack, in the images' order.
     pub clean_labels: Vec<u32>,
     /// Images whose two largest scores tie without attack.
@@ -54,6 +57,36 @@ pub struct Report {
     pub doubts: Vec<Doubt>,
     /// Whether every run went through every image.
     pub complete: bool,
+}
+
+/// Every `count`th image, from the `index`th on; counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    /// Which, from 1 to `count`.
+    pub index: usize,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Shard {
+    /// The images' places among `images`.
+    pub fn positions(self, images: usize) -> impl Iterator<Item = usize> {
+        (self.index - 1..images).step_by(self.count)
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    /// `2/8`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((index, count)) if 1 <= index && index <= count => Ok(Shard { index, count }),
+            _ => Err(format!("expected I/N with 1 <= I <= N (e.g. 2/8), found `{text}`")),
+        }
+    }
 }
 
 /// A network under attack.

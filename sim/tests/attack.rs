@@ -7,7 +7,8 @@ use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};
 use dq_sim::attack::suite::{self, Suite, SuiteError};
 use dq_sim::attack::{self, Start};
-use dq_sim::report::Report;
+use dq_sim::merge::{MergeError, merge};
+use dq_sim::report::{Report, Shard};
 use dq_sim::{Engine, GradientSource};
 use ndarray::{Array2, Array4};
 use std::cell::Cell;
@@ -62,7 +63,7 @@ const LONG: [&str; 3] = ["square", "square-20k", "draws"];
 fn suite(eps: &[u8]) -> Suite {
     let attacks = attack::ALL.iter().map(|(name, _)| (*name).to_owned());
     let attacks = attacks.filter(|name| !LONG.contains(&name.as_str())).collect();
-    Suite { attacks, eps: eps.to_vec(), seed: 7, start: Start::Signs, sequential: false }
+    Suite { attacks, eps: eps.to_vec(), seed: 7, start: Start::Signs, sequential: false, shard: None }
 }
 
 fn watch<'a>(
@@ -324,4 +325,43 @@ fn what_is_named_twice_runs_once_and_is_complete() {
     let twice = run(&engine, &images, &doubled);
     assert!(twice.complete && once.complete);
     assert_eq!(twice.runs, once.runs);
+}
+
+#[test]
+fn shards_merge_to_the_report_of_one_process() {
+    let engine = Engine::new(&stripes_network());
+    let images = stripes(50);
+    for sequential in [false, true] {
+        let suite = Suite { sequential, ..suite(&[4, 8]) };
+        let whole = run(&engine, &images, &suite);
+        let shards = |count: usize| {
+            let shard = |index| {
+                run(&engine, &images, &Suite { shard: Some(Shard { index, count }), ..suite.clone() })
+            };
+            (1..=count).map(shard).collect::<Vec<_>>()
+        };
+        for count in [1, 3, 7] {
+            let mut shards = shards(count);
+            shards.reverse();
+            let merged = merge(shards).unwrap();
+            assert_eq!(
+                serde_json::to_string(&merged).unwrap(),
+                serde_json::to_string(&whole).unwrap(),
+                "{count}"
+            );
+        }
+        assert_eq!(merge(vec![whole.clone()]), Err(MergeError::Whole(0)));
+        let three = shards(3);
+        let missing = merge(three[..2].to_vec()).unwrap_err();
+        assert_eq!(missing, MergeError::Shards { index: 3, count: 3, times: 0 });
+        let mut other = three.clone();
+        other[1].seed = 8;
+        assert!(merge(other).unwrap_err().to_string().contains("seed: expected 7"));
+        let mut short = three.clone();
+        short[1].clean_labels.pop();
+        assert!(matches!(merge(short), Err(MergeError::Length { report: 1, .. })));
+        let mut stopped = three;
+        stopped[2].complete = false;
+        assert_eq!(merge(stopped), Err(MergeError::Stopped(2)));
+    }
 }

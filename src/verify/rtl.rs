@@ -132,8 +132,14 @@ fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames
     let Some(images) = images else { return (random_frames(engine.network(), count), 0) };
     let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
     let mut pixels = images.pixels.select(Axis(0), &clean);
-    let suite =
-        Suite { attacks: vec![], eps: vec![], seed: ui.seed(), start: Start::Signs, sequential: false };
+    let suite = Suite {
+        attacks: vec![],
+        eps: vec![],
+        seed: ui.seed(),
+        start: Start::Signs,
+        sequential: false,
+        shard: None,
+    };
     let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();
     if !attacked.is_empty() {
         let found = adversaries(engine, images, &attacked, "pgd", 8, &suite);

@@ -84,6 +84,7 @@ pub(super) fn check_earlier(
         ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
         ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),
         ("start of the earlier report", format!("{:?}", suite.start), format!("{:?}", report.start)),
+        ("shard of the earlier report", format!("{:?}", suite.shard), format!("{:?}", report.shard)),
         ("`sequential` of the earlier report", suite.sequential.to_string(), report.sequential.to_string()),
     ];
     for (what, expected, found) in same {
@@ -92,7 +93,8 @@ pub(super) fn check_earlier(
         }
     }
     let classes = images.classes.len();
-    let sound = report.clean_labels.len() <= images.len()
+    let attacked = suite.shard.map_or(images.len(), |shard| shard.positions(images.len()).count());
+    let sound = report.clean_labels.len() <= attacked
         && report.clean_labels.iter().all(|&label| (label as usize) < classes)
         && report.runs.iter().all(|run| {
             let letters = run.outcomes.bytes().all(|b| b"-.x=".contains(&b));

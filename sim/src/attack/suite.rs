@@ -6,7 +6,7 @@ use super::checks::{check, check_earlier};
 use super::{Attack, Candidates, Start, Task, clip, find};
 use crate::engine::Engine;
 use crate::gradient::GradientSource;
-use crate::report::{self, Data, Model, Report, Run, Tally};
+use crate::report::{self, Data, Model, Report, Run, Shard, Tally};
 use dq_net::data::Images;
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +45,8 @@ pub struct Suite {
     pub start: Start,
     /// Whether an attack leaves out what an earlier one of the suite broke at the same radius.
     pub sequential: bool,
+    /// The part of the images that is attacked here; none: all.
+    pub shard: Option<Shard>,
 }
 
 /// How far a suite is.
@@ -118,22 +120,26 @@ pub fn run(
             plan.push(pair);
         }
     }
+    let positions: Vec<usize> = match suite.shard {
+        Some(shard) => shard.positions(images.len()).collect(),
+        None => (0..images.len()).collect(),
+    };
     let tell = |attack, eps, done, runs_done| {
-        progress(Progress { attack, eps, done, images: images.len(), runs_done, runs: plan.len() });
+        progress(Progress { attack, eps, done, images: positions.len(), runs_done, runs: plan.len() });
         stop.load(Ordering::Relaxed)
     };
     let mut stopped = false;
-    while report.clean_labels.len() < images.len() && !stopped {
+    while report.clean_labels.len() < positions.len() && !stopped {
         let first = report.clean_labels.len();
-        let block = first..images.len().min(first + 4 * BLOCK);
-        let pixels = images.pixels.slice_axis(Axis(0), block.into());
-        for verdict in target.judge(pixels) {
+        let block = first..positions.len().min(first + 4 * BLOCK);
+        let pixels = images.pixels.select(Axis(0), &positions[block]);
+        for verdict in target.judge(pixels.view()) {
             report.clean_labels.push(verdict.label as u32);
             report.clean_ties += usize::from(verdict.tie);
         }
         stopped = tell("", 0, report.clean_labels.len(), 0);
     }
-    let right = |i: usize, label: u32| label == u32::from(images.labels[i]);
+    let right = |i: usize, label: u32| label == u32::from(images.labels[positions[i]]);
     let correct = report.clean_labels.iter().enumerate().filter(|(i, label)| right(*i, **label)).count();
     report.clean = Tally::new(correct, report.clean_labels.len());
     for (n, &(name, eps)) in plan.iter().enumerate() {
@@ -157,13 +163,14 @@ pub fn run(
         };
         let broken_before = |i: usize| before.iter().any(|run| run.outcomes.as_bytes()[i] == b'x');
         let run = &mut report.runs[position];
-        while run.outcomes.len() < images.len() && !stopped {
+        while run.outcomes.len() < positions.len() && !stopped {
             let first = run.outcomes.len();
-            let block: Vec<usize> = (first..images.len().min(first + BLOCK)).collect();
+            let block: Vec<usize> = (first..positions.len().min(first + BLOCK)).collect();
             let attacked: Vec<usize> = block
                 .iter()
                 .copied()
                 .filter(|&i| right(i, report.clean_labels[i]) && !broken_before(i))
+                .map(|i| positions[i])
                 .collect();
             let sources = (target as &dyn GradientSource, source.map(|(_, source)| source));
             let found = propose(sources, images, &attacked, name, eps, suite);
@@ -187,7 +194,7 @@ pub fn run(
                 } else {
                     run.outcomes.push('x');
                     run.broken_labels.push(verdict.label as u32);
-                    keep(Adversary { attack: name, eps, index: i, image });
+                    keep(Adversary { attack: name, eps, index: positions[i], image });
                 }
             }
             stopped = tell(name, eps, run.outcomes.len(), n);
@@ -195,12 +202,12 @@ pub fn run(
         let standing = run.outcomes.bytes().filter(|b| *b == b'.').count();
         run.tally = Tally::new(standing, run.outcomes.len());
     }
-    let whole = |outcomes: &Run| outcomes.outcomes.len() == images.len();
-    report.complete = report.clean_labels.len() == images.len()
+    let whole = |outcomes: &Run| outcomes.outcomes.len() == positions.len();
+    report.complete = report.clean_labels.len() == positions.len()
         && report.runs.len() >= plan.len()
         && report.runs.iter().all(whole);
-    report.worst = report::worst(&report.runs, images.len());
-    report.doubts = report::doubts(&report.runs, images.len());
+    report.worst = report::worst(&report.runs, positions.len());
+    report.doubts = report::doubts(&report.runs, positions.len());
     Ok(report)
 }
 
@@ -266,6 +273,7 @@ fn blank(target: &dyn Judge, images: &Images, suite: &Suite) -> Report {
         seed: suite.seed,
         start: suite.start,
         sequential: suite.sequential,
+        shard: suite.shard,
         clean_labels: Vec::new(),
         clean_ties: 0,
         clean: Tally::default(),

@@ -1,0 +1,43 @@
+//! `dq merge`: the reports of all shards of an attack as one.
+
+use crate::ui::Ui;
+use crate::{attack, report};
+use anyhow::{Context, Result, anyhow};
+use dq_sim::merge::{MergeError, merge};
+use std::path::PathBuf;
+
+/// Merge the reports of all shards of an attack
+///
+/// What `dq attack --shard I/N` wrote for each I becomes the report that one process
+/// would have written, byte for byte. The order of the files does not matter; shards
+/// of different networks, data, seeds or attacks, missing and doubled ones are refused.
+/// docs/shards.md has a Slurm array and a Kubernetes indexed Job.
+///
+/// Examples:
+///   dq merge shard-*.json -o report.json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Reports of the shards.
+    #[arg(required = true)]
+    reports: Vec<PathBuf>,
+    /// The merged report's file.
+    #[arg(short, long = "output", value_name = "REPORT")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let reports = args.reports.iter().map(|path| report::read(path)).collect::<Result<Vec<_>>>()?;
+    let merged = merge(reports).map_err(|error| match &error {
+        MergeError::Whole(n)
+        | MergeError::Stopped(n)
+        | MergeError::Other { report: n, .. }
+        | MergeError::Length { report: n, .. } => anyhow!("{}: {error}", args.reports[*n].display()),
+        MergeError::Empty | MergeError::Shards { .. } => error.into(),
+    })?;
+    dq_net::atomic::check(&args.output)
+        .with_context(|| format!("{}: the report's place", args.output.display()))?;
+    report::write(&merged, &args.output)?;
+    ui.result(&attack::summary(&merged, &args.output), attack::text(&merged, &args.output))
+}
