@@ -52,7 +52,7 @@ pub struct Args {
     /// Each attack gets every image, under `auto` too (default there: only what the attacks before left standing).
     #[arg(long)]
     each: bool,
-    /// Write every adversary as it was judged: arrays `images`, `indices`, `labels`, `eps`, `attacks` (npz).
+    /// Write every adversary as it was judged: arrays `images`, `indices`, `labels`, `eps`, `runs` (npz).
     #[arg(long, value_name = "NPZ", conflicts_with = "resume")]
     save: Option<PathBuf>,
     /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be misclassified (exit

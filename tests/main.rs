@@ -1,5 +1,6 @@
 //! The command line as its users see it, end to end: one binary, so that it links once.
 
+mod attack;
 mod bad_input;
 mod gradient;
 mod hardware;

@@ -1,0 +1,103 @@
+//! Attacks as users run them: adversaries kept and judged again, shards merged, doubts that fail, speed measured.
+
+use crate::run::{fails, json, ok, root};
+use std::fs;
+
+#[test]
+fn adversaries_are_kept_replayed_and_foreign_ones_judged() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let attack = ["attack", &model, "--data", "signs", "--count", "24"];
+    let with = |more: &[&'static str]| [&attack[..], more].concat();
+    let found = json(
+        folder,
+        &with(&["--attack", "fgsm,pgd", "--eps", "8", "--save", "adv.npz", "-o", "report.json"]),
+    );
+    let broken: u64 = found["runs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|run| {
+            let standing = run["accuracy"].as_f64().unwrap() * 24.0;
+            found["clean"]["correct"].as_u64().unwrap() - standing.round() as u64
+        })
+        .sum();
+    assert!(broken > 10, "{found}");
+    let judged = json(folder, &with(&["--replay", "adv.npz"]));
+    assert_eq!((judged["broken"].as_u64(), judged["outside"].as_u64()), (Some(broken), Some(0)), "{judged}");
+    // Through the Verilog too, where there is a Verilator.
+    if dq_hdl::tools::require("verilator").is_some() {
+        let verified = json(
+            folder,
+            &["verify", &model, "--data", "signs", "--count", "4", "--rtl", "2", "--replay", "adv.npz"],
+        );
+        assert_eq!(verified["rtl"]["adversarial"], 2);
+    }
+    // Another network is not broken by all of them, and what is no npz is named.
+    let other = root().join("models/cifar10-vgg-small-w4a4-dq.json").display().to_string();
+    let error = fails(folder, 1, &["attack", &other, "--data", "signs", "--replay", "adv.npz"]);
+    assert!(error.contains("is not one: it resists"), "{error}");
+    fs::write(folder.join("no.npz"), "text").unwrap();
+    let error = fails(folder, 1, &with(&["--replay", "no.npz"]));
+    assert!(error.contains("no.npz: expected an npz file"), "{error}");
+    fails(folder, 2, &with(&["--replay", "adv.npz", "-o", "report.json"]));
+    fails(folder, 2, &attack);
+}
+
+#[test]
+fn shards_run_as_processes_merge_byte_for_byte() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let run = |more: &[&str]| {
+        let attack =
+            ["attack", &model, "--data", "signs", "--count", "21", "--attack", "pgd,apgd-ce", "--eps", "2"];
+        ok(folder, &[&attack[..], more].concat());
+    };
+    run(&["-o", "whole.json"]);
+    run(&["--shard", "1/2", "-o", "one.json"]);
+    run(&["--shard", "2/2", "-o", "two.json", "--threads", "1"]);
+    ok(folder, &["merge", "two.json", "one.json", "-o", "merged.json"]);
+    assert_eq!(fs::read(folder.join("merged.json")).unwrap(), fs::read(folder.join("whole.json")).unwrap());
+    let error = fails(folder, 1, &["merge", "one.json", "-o", "merged.json"]);
+    assert!(error.contains("shard 2 of 2"), "{error}");
+    let error = fails(folder, 1, &["merge", "one.json", "whole.json", "-o", "merged.json"]);
+    assert!(error.contains("whole.json: expected a shard"), "{error}");
+    let error = fails(folder, 2, &["attack", &model, "--data", "signs", "--shard", "3/2", "-o", "x.json"]);
+    assert!(error.contains("expected I/N"), "{error}");
+}
+
+#[test]
+fn a_doubt_fails_a_strict_run_and_speed_is_told() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    // Two steps of the paper's PGD at radius 2 have not converged.
+    let attack = [
+        "attack",
+        &model,
+        "--data",
+        "signs",
+        "--count",
+        "150",
+        "--attack",
+        "pgd,pgd-r",
+        "--eps",
+        "2",
+        "--strict",
+    ];
+    let error = fails(folder, 1, &[&attack[..], &["-o", "report.json"]].concat());
+    assert!(error.contains("more-steps-help"), "{error}");
+    assert!(folder.join("report.json").is_file(), "the report is written all the same");
+    let speed = json(folder, &["bench", "lenet@1/4", "--threads", "1"]);
+    for what in
+        ["forward", "forward_core", "fgsm", "fgsm_core", "pgd20", "pgd20_core", "square", "square_core"]
+    {
+        assert!(speed[what].as_f64().unwrap() > 0.0, "{what}");
+    }
+    let error = fails(folder, 1, &["bench", "lenet@1/4", "--kernel", "sse"]);
+    assert!(error.contains("this machine has portable"), "{error}");
+    let error = fails(folder, 1, &["bench", &model, "--wbits", "3"]);
+    assert!(error.contains("built-in topology alone"), "{error}");
+}
