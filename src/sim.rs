@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::plan::Output;
 use dq_hdl::stalls::Stalls;
+use dq_hdl::verilator::{Simulator, Waves};
 use dq_hdl::{emit, netlist};
 use dq_net::Network;
 use dq_net::data::{Images, Split};
@@ -34,6 +35,7 @@ use std::time::Instant;
 ///   dq sim model.json --data signs
 ///   dq sim model.json --data cifar10=data/cifar-10 --engine verilator --count 10
 ///   dq sim model.json --data signs --engine netlist --count 1 --vcd waves.vcd
+///   dq sim model.json --data signs --engine verilator --count 1 --fst waves.fst
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -51,9 +53,12 @@ pub struct Args {
     /// Stall source and sink at random (netlist and verilator).
     #[arg(long)]
     stalls: bool,
-    /// Write every net of the circuit as waves, with the netlist engine (about 1.6 kB a cycle for a small network).
-    #[arg(long, value_name = "FILE")]
+    /// Write every net of the circuit as waves, with the netlist engine or verilator (about 1.6 kB a cycle for a small network).
+    #[arg(long, value_name = "FILE", conflicts_with = "fst")]
     vcd: Option<PathBuf>,
+    /// Write every net as waves in GTKWave's compressed format, with verilator (needs zlib's and lz4's headers).
+    #[arg(long, value_name = "FILE")]
+    fst: Option<PathBuf>,
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -68,8 +73,12 @@ enum Which {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    if args.vcd.is_some() && args.engine != Which::Netlist {
-        let message = "--vcd needs --engine netlist, which alone sees every net\n";
+    let message = match (args.engine, &args.vcd, &args.fst) {
+        (Which::Fast | Which::Reference, Some(_), _) => "--vcd needs --engine netlist or verilator\n",
+        (Which::Fast | Which::Reference | Which::Netlist, _, Some(_)) => "--fst needs --engine verilator\n",
+        _ => "",
+    };
+    if !message.is_empty() {
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
     }
     let network = model::open(&args.model, ui.seed())?;
@@ -87,7 +96,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             let found = match (args.engine, &args.vcd) {
                 (Which::Netlist, None) => netlist::run(&design, images.pixels.view(), &stalls)?,
                 (Which::Netlist, Some(path)) => trace(&design, &images, &stalls, path)?,
-                _ => verilated(&emit::emit(&design))?.run(&design, images.pixels.view(), &stalls)?,
+                (_, Some(path)) => waves(&design, &images, &stalls, Waves::Vcd, path)?,
+                _ => match &args.fst {
+                    Some(path) => waves(&design, &images, &stalls, Waves::Fst, path)?,
+                    None => verilated(&emit::emit(&design))?.run(&design, images.pixels.view(), &stalls)?,
+                },
             };
             anyhow::ensure!(!found.error, "the circuit set its error flag on well-formed frames");
             let last = found.beats.last().map_or(0, |beat| beat.cycle + 1);
@@ -162,6 +175,17 @@ fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Resu
     })
     .with_context(|| format!("{}: writing the waves", path.display()))?;
     outcome.context("the simulation gave nothing")
+}
+
+/// Verilator with its waves in `path`, which is there whole or not at all.
+fn waves(design: &Design, images: &Images, stalls: &Stalls, format: Waves, path: &Path) -> Result<Outcome> {
+    let context = || format!("{}: writing the waves", path.display());
+    let file = dq_net::atomic::temporary_beside(path).with_context(context)?;
+    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
+    let simulator = Simulator::traced(&emit::emit(design), &cache, format, file.path())?;
+    let outcome = simulator.run(design, images.pixels.view(), stalls)?;
+    file.persist(path).with_context(context)?;
+    Ok(outcome)
 }
 
 fn labels_of(design: &Design, beats: &[Beat]) -> Vec<usize> {

@@ -3,9 +3,17 @@
 // input beat; cycles after which the circuit is stuck.
 // stdin, in 64-bit little-endian words: the number of accesses to the control port, for each write (1) or expect (0),
 // address, data; then for each beat its words, then tlast.
+// DQ_WAVES, where it was built for them: the waves' file, in which the clock rises at even times.
 // stdout: for each beat cycle, word, tlast; at the end the error flag.
 #include "Vtop.h"
 #include "verilated.h"
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+using Waves = VerilatedFstC;
+#elif VM_TRACE
+#include "verilated_vcd_c.h"
+using Waves = VerilatedVcdC;
+#endif
 
 #include <cstdint>
 #include <cstdio>
@@ -133,10 +141,33 @@ int main(int argc, char** argv) {
     const std::unique_ptr<VerilatedContext> context{new VerilatedContext};
     context->randReset(2);
     context->randSeed(1);
+#if VM_TRACE
+    context->traceEverOn(true);
+#endif
     const std::unique_ptr<Vtop> top{new Vtop{context.get()}};
+#if VM_TRACE
+    const char* path = getenv("DQ_WAVES");
+    Waves waves;
+    if (path) {
+        top->trace(&waves, 99);
+        waves.open(path);
+        if (!waves.isOpen()) {
+            fprintf(stderr, "error: %s: opening the waves\n", path);
+            return 3;
+        }
+    }
+    uint64_t time = 0;
+    const auto dump = [&] {
+        if (path) waves.dump(time++);
+    };
+#else
+    const auto dump = [] {};
+#endif
     const auto clock = [&] {
+        dump();
         top->clk = 1;
         top->eval();
+        dump();
         top->clk = 0;
     };
     top->clk = 0;
@@ -194,5 +225,8 @@ int main(int argc, char** argv) {
     top->eval();
     write(top->error);
     top->final();
+#if VM_TRACE
+    if (path) waves.close();
+#endif
     return fflush(stdout) == 0 ? 0 : 4;
 }

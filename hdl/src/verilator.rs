@@ -65,19 +65,46 @@ pub enum VerilatorError {
     },
 }
 
+/// Formats of waves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waves {
+    /// Value change dump, IEEE 1364.
+    Vcd,
+    /// GTKWave's compressed format; building it needs zlib's and lz4's headers.
+    Fst,
+}
+
 /// A built simulator.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     folder: PathBuf,
+    waves: Option<PathBuf>,
 }
 
 impl Simulator {
     /// Builds the simulator of `emission` in a folder of its own below `cache`, or takes the one that is there.
     pub fn build(emission: &Emission, cache: &Path) -> Result<Simulator, VerilatorError> {
+        Self::with(emission, cache, None)
+    }
+
+    /// As [`Simulator::build`]; every run writes every net as waves to `path`.
+    pub fn traced(
+        emission: &Emission,
+        cache: &Path,
+        waves: Waves,
+        path: &Path,
+    ) -> Result<Simulator, VerilatorError> {
+        let path = std::path::absolute(path).map_err(at(path, "finding"))?;
+        Ok(Simulator { waves: Some(path), ..Self::with(emission, cache, Some(waves))? })
+    }
+
+    fn with(emission: &Emission, cache: &Path, waves: Option<Waves>) -> Result<Simulator, VerilatorError> {
         let tool = tools::find("verilator")?;
-        let folder = cache.join(format!("dq-sim-{}", key(emission, &tool)));
+        let trace = waves.map(|waves| if waves == Waves::Fst { "--trace-fst" } else { "--trace-vcd" });
+        let folder = cache.join(format!("dq-sim-{}", key(emission, &tool, trace)));
+        let built = || Simulator { folder: folder.clone(), waves: None };
         if folder.join("obj_dir/Vtop").is_file() {
-            return Ok(Simulator { folder });
+            return Ok(built());
         }
         std::fs::create_dir_all(cache).map_err(at(cache, "creating"))?;
         // Built beside its place and renamed, so that a broken build is never found again.
@@ -95,18 +122,23 @@ impl Simulator {
         if emission.control {
             command.args(["-CFLAGS", "-DDQ_CONTROL"]);
         }
-        command.args(OPTIONS).arg(MAKE_FLAGS).args(["-f", "files.f", "harness.cpp"]).current_dir(work.path());
+        command
+            .args(trace)
+            .args(OPTIONS)
+            .arg(MAKE_FLAGS)
+            .args(["-f", "files.f", "harness.cpp"])
+            .current_dir(work.path());
         let output = command.output().map_err(at(&tool.program, "starting"))?;
         if !output.status.success() {
             return Err(VerilatorError::Build(tail(&output)));
         }
         let work = work.keep();
         match std::fs::rename(&work, &folder) {
-            Ok(()) => Ok(Simulator { folder }),
+            Ok(()) => Ok(built()),
             // Another process was faster.
             Err(_) if folder.join("obj_dir/Vtop").is_file() => {
                 std::fs::remove_dir_all(&work).map_err(at(&work, "removing"))?;
-                Ok(Simulator { folder })
+                Ok(built())
             }
             Err(source) => Err(at(&folder, "renaming the build to")(source)),
         }
@@ -158,6 +190,9 @@ impl Simulator {
         // ROM images are read relative to the working folder.
         let mut command = Command::new(program.canonicalize().map_err(at(&program, "finding"))?);
         command.current_dir(&self.folder);
+        if let Some(path) = &self.waves {
+            command.env("DQ_WAVES", path);
+        }
         let pattern = |p: &Pattern| [p.seed.to_string(), p.closed.to_string(), p.block.to_string()];
         command.args(pattern(&stalls.source)).args(pattern(&stalls.sink)).arg(wanted.to_string());
         command.arg(design.input_words().to_string()).arg(design.cycle_limit(wanted, stalls).to_string());
@@ -206,7 +241,7 @@ fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
     emission.files.iter().filter(|file| !file.name.starts_with("tb") && !file.name.ends_with(".json"))
 }
 
-fn key(emission: &Emission, tool: &Tool) -> String {
+fn key(emission: &Emission, tool: &Tool, trace: Option<&str>) -> String {
     let mut hash = Sha256::new();
     let mut add = |text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
@@ -220,6 +255,7 @@ fn key(emission: &Emission, tool: &Tool) -> String {
     add(if emission.control { "control" } else { "" });
     OPTIONS.iter().for_each(|option| add(option));
     add(MAKE_FLAGS);
+    add(trace.unwrap_or_default());
     add(&tool.program.to_string_lossy());
     hash.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }

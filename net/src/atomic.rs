@@ -34,8 +34,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, |w| w.write_all(bytes))
 }
 
-/// A new file in `path`'s folder, removed when dropped.
-fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+/// A new file in `path`'s folder, removed when dropped; for programs that write by themselves. Persist it to `path`.
+pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = match path.parent() {
         Some(p) if !p.as_os_str().is_empty() => p,
         _ => Path::new("."),

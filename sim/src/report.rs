@@ -255,11 +255,12 @@ pub fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {
             );
             doubt("zero-gradient", text);
         }
-        // G1, per example: what a blind or transferred attack breaks and no white-box attack does.
+        // G1, per example: what a blind or transferred attack breaks and white-box attacks tried in vain.
         let whites: Vec<&&Run> = runs.iter().filter(|w| white(w) && w.eps == run.eps).collect();
         if !white(run) && !whites.is_empty() {
             let missed = (0..images)
                 .filter(|&i| broken(run, i) && whites.iter().all(|white| !broken(white, i)))
+                .filter(|&i| whites.iter().any(|white| white.outcomes.as_bytes()[i] == b'.'))
                 .count();
             if missed as f64 > allowed {
                 let rule = match run.attack.as_str() {
@@ -396,6 +397,14 @@ mod tests {
         let rules: Vec<String> = doubts(&more, 8).into_iter().map(|d| d.rule).collect();
         let wanted = ["more-steps-help", "black-box-beats-white-box", "whole-range-survived"];
         assert_eq!(rules, wanted);
+        // In a sequence the white box was never asked about what came before it.
+        let sequence = [
+            run("random", 8, None, "-x......"),
+            run("pgd", 8, None, "-=xx...."),
+            run("square", 8, None, "-===xxx."),
+        ];
+        let rules: Vec<String> = doubts(&sequence, 8).into_iter().map(|d| d.rule).collect();
+        assert_eq!(rules, ["black-box-beats-white-box"]);
         let mut blind = run("pgd", 8, None, "-xx.xx..");
         blind.zero_gradients = 3;
         assert_eq!(doubts(&[blind], 8)[0].rule, "zero-gradient");

@@ -5,7 +5,7 @@ use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::tools::{self, Tool};
-use dq_hdl::verilator::Simulator;
+use dq_hdl::verilator::{Simulator, Waves};
 use dq_hdl::{netlist, stalls::Stalls};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node};
@@ -75,6 +75,30 @@ fn verilator_gives_the_same_words_and_cycles() {
             assert!(!outcome.error);
         }
     }
+}
+
+#[test]
+fn verilators_waves_name_the_nodes() {
+    let Some(_) = tools::require("verilator") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let network = random::network(5, &Options::default());
+    let (design, emission) = design(&network, 5);
+    let path = folder.path().join("waves.vcd");
+    let simulator = Simulator::traced(&emission, folder.path(), Waves::Vcd, &path).unwrap();
+    let frames = common::frames(&network, 1, 5);
+    let outcome = simulator.run(&design, frames.view(), &Stalls::NONE).unwrap();
+    assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
+    let waves = std::fs::read_to_string(&path).unwrap();
+    let named = |net: &str| waves.lines().any(|line| line.contains("$var") && line.contains(net));
+    assert!(named("conv2_m_valid") && named("m_axis_tdata"), "{}", &waves[..2000]);
+    // A change of the clock twice a cycle, to the last one.
+    let last = waves.lines().rev().find_map(|line| line.strip_prefix('#')).unwrap().parse::<u64>().unwrap();
+    assert!(last > 2 * outcome.beats.last().unwrap().cycle, "{last}");
+    // Where it cannot be written there is an error, not a run without waves.
+    let nowhere = folder.path().join("none/waves.vcd");
+    let simulator = Simulator::traced(&emission, folder.path(), Waves::Vcd, &nowhere).unwrap();
+    let error = simulator.run(&design, frames.view(), &Stalls::NONE).unwrap_err().to_string();
+    assert!(error.contains("opening the waves"), "{error}");
 }
 
 /// Random networks, plans and stalls through netlist and Verilator. The long suite, some minutes:
