@@ -3,8 +3,9 @@
 
 use anyhow::{Context, Result, bail};
 use dq_net::data::Images;
+use dq_sim::attack::distance;
 use dq_sim::attack::suite::{Adversary, Judge};
-use ndarray::{Array1, Array4, ArrayView3, Axis, Dimension};
+use ndarray::{Array1, Array4, Axis, Dimension};
 use ndarray_npy::{NpzReader, NpzWriter, ReadableElement};
 use serde::Serialize;
 use std::fs::File;
@@ -137,8 +138,8 @@ impl Read {
         };
         for (n, &index) in self.indices.iter().enumerate() {
             let label = usize::from(images.labels[index]);
-            let image = |from: &Array4<u8>| from.index_axis(Axis(0), n).to_owned();
-            let outside = distance(image(&self.images).view(), image(&originals).view()) > self.eps[n];
+            let (image, original) = (self.images.index_axis(Axis(0), n), originals.index_axis(Axis(0), n));
+            let outside = distance(image, original) > self.eps[n];
             let resisted = !outside && found[n].label == label;
             judged.outside += usize::from(outside);
             judged.broken += usize::from(!outside && found[n].label != label);
@@ -149,10 +150,6 @@ impl Read {
         }
         judged
     }
-}
-
-fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> u8 {
-    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
 fn array<T: ReadableElement, D: Dimension>(

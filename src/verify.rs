@@ -92,19 +92,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let run = args.run.as_deref();
     #[cfg(not(feature = "train"))]
     let run = None;
-    let frames = Frames {
-        count: args.count,
-        rtl: args.rtl as usize,
-        netlist: args.netlist as usize,
-        gates: args.gates,
-        stored: None,
-    };
     let design = if args.rtl > 0 { Some(Design::new(&network, &plan(&network, &args.plan)?)?) } else { None };
     let stored = match (&args.replay, &images) {
         (Some(path), Some(images)) => Some(adversaries::Read::open(path, images, 0)?.images),
         _ => None,
     };
-    let frames = Frames { stored, ..frames };
+    let (rtl, netlist) = (args.rtl as usize, args.netlist as usize);
+    let frames = Frames { count: args.count, rtl, netlist, stored, gates: args.gates };
     let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
     ui.result(&verified, verified.text())
 }

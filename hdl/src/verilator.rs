@@ -236,8 +236,8 @@ impl Simulator {
     }
 }
 
-/// What the simulator is built from.
-fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
+/// What a circuit is built from: Verilog, ROM images, their list.
+pub(crate) fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
     emission.files.iter().filter(|file| !file.name.starts_with("tb") && !file.name.ends_with(".json"))
 }
 

@@ -4,7 +4,7 @@
 use crate::attack::suite::{Judge, Verdict};
 use crate::engine::pool as forward;
 use crate::gradient::linear::RealLinear;
-use crate::gradient::{GradientSource, Loss, LossGradient, pool};
+use crate::gradient::{GradientSource, Loss, LossGradient, arg_max, pool};
 use crate::kernel::Kernel;
 use crate::report::Model;
 use dq_net::layer::window::Axis;
@@ -211,8 +211,7 @@ impl GradientSource for FloatEngine {
 impl Judge for FloatEngine {
     fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
         let verdict = |row: ndarray::ArrayView1<f32>| {
-            let best = |best: usize, i: usize| if row[i] > row[best] { i } else { best };
-            let label = (1..row.len()).fold(0, best);
+            let label = arg_max(row);
             Verdict { label, tie: row.iter().filter(|z| **z == row[label]).count() > 1 }
         };
         self.logits(images).rows().into_iter().map(verdict).collect()

@@ -7,6 +7,7 @@ use crate::device::{Device, Family};
 use crate::emit::{self, Emission, File};
 use crate::flow::{self, FlowError, Watch};
 use crate::tools;
+use crate::verilator;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,13 +44,12 @@ pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates,
         Family::Xc7 => return Err(GatesError::Family(device.unwrap_or_default().into())),
     };
     let mut emission = emit::emit(design);
-    for file in &emission.files {
+    for file in verilator::sources(&emission) {
         let path = folder.join(&file.name);
         fs::write(&path, &file.text).map_err(flow::at(&path, "writing"))?;
     }
-    let sources: Vec<&str> = emission.files.iter().map(|f| f.name.as_str()).collect();
-    let verilog: Vec<&str> =
-        sources.iter().copied().filter(|name| name.ends_with(".v") && !name.starts_with("tb")).collect();
+    let names = verilator::sources(&emission).map(|file| file.name.as_str());
+    let verilog: Vec<&str> = names.filter(|name| name.ends_with(".v")).collect();
     let script = format!(
         "read_verilog {}; {} -top {}; tee -q -o cells.json stat -json; techmap -autoproc -map {models} {cells}; \
          opt_clean; write_verilog -noattr gates.v",

@@ -1,7 +1,7 @@
 //! APGD (Croce, Hein, ICML 2020): PGD with momentum, whose step starts at 2ε and halves where the loss stops rising, from the
 //! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
 
-use super::search::{Search, drop_broken};
+use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::{Attack, Candidates, Task, rule, sign};
 use crate::gradient::Loss;
 use crate::random::Random;
@@ -14,8 +14,6 @@ const STEPS: usize = 100;
 const RHO: f64 = 0.75;
 /// Share of the new step against the last one's direction.
 const MOMENTUM: f32 = 0.75;
-/// Targets of the targeted form: the classes with the largest logits but for the label.
-const TARGETS: usize = 9;
 
 /// Untargeted, with cross entropy.
 pub(super) const CROSS_ENTROPY: Attack = Attack {
@@ -53,13 +51,7 @@ fn settings(eps: u8, loss: &str, targets: usize) -> Vec<(String, Value)> {
 }
 
 fn targeted(task: &Task) -> Candidates {
-    let logits = task.source.real_logits(task.images);
-    let ranked: Vec<Vec<u8>> = logits
-        .rows()
-        .into_iter()
-        .zip(task.labels)
-        .map(|(row, &label)| others(&row.to_vec(), label))
-        .collect();
+    let ranked = ranked_targets(task);
     let mut search = Search::new(task);
     for rank in 0..TARGETS.min(task.source.classes() - 1) {
         let targets: Vec<u8> = ranked.iter().map(|ranked| ranked[rank]).collect();
@@ -68,13 +60,6 @@ fn targeted(task: &Task) -> Candidates {
         climb(&mut search, &format!("apgd {rank}"), Some(&targets));
     }
     search.finish()
-}
-
-/// The classes but `label`, the largest logit first.
-pub(super) fn others(logits: &[f64], label: u8) -> Vec<u8> {
-    let mut classes: Vec<u8> = (0..logits.len() as u8).filter(|&class| class != label).collect();
-    classes.sort_by(|&a, &b| logits[usize::from(b)].total_cmp(&logits[usize::from(a)]));
-    classes
 }
 
 /// One image's climb.

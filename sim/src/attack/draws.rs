@@ -2,7 +2,7 @@
 //! of masking.
 
 use super::search::Search;
-use super::{Attack, Candidates, Task, rule, shifted};
+use super::{Attack, Candidates, Task, rule};
 
 const DRAWS: usize = 10_000;
 
@@ -19,16 +19,12 @@ pub(super) const ATTACK: Attack = Attack {
 
 fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
-    let eps = i32::from(task.eps);
     let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
     for _ in 0..DRAWS {
         if search.standing.is_empty() {
             break;
         }
-        let mut images = search.originals();
-        for (mut image, &i) in images.outer_iter_mut().zip(&search.standing) {
-            image.mapv_inplace(|pixel| shifted(pixel, random[i].within(-eps, eps)));
-        }
+        let images = search.noisy(&mut random);
         search.margins(&images);
     }
     search.finish()

@@ -2,14 +2,12 @@
 //! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, outward. An
 //! adversary farther than ε is no success.
 
-use super::apgd::others;
-use super::search::Search;
-use super::{Attack, Candidates, Task, rule, sign};
-use crate::gradient::Loss;
+use super::search::{Search, TARGETS, ranked_targets};
+use super::{Attack, Candidates, Task, distance, rule, sign};
+use crate::gradient::{Loss, arg_max};
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 
 const STEPS: usize = 100;
-const TARGETS: usize = 9;
 /// How far beyond the boundary a step goes.
 const OVERSHOOT: f32 = 1.05;
 /// Largest share of the projection of the image itself.
@@ -37,13 +35,7 @@ pub(super) const ATTACK: Attack = Attack {
 };
 
 fn run(task: &Task) -> Candidates {
-    let logits = task.source.real_logits(task.images);
-    let ranked: Vec<Vec<u8>> = logits
-        .rows()
-        .into_iter()
-        .zip(task.labels)
-        .map(|(row, &label)| others(&row.to_vec(), label))
-        .collect();
+    let ranked = ranked_targets(task);
     let mut search = Search::new(task);
     for rank in 0..TARGETS.min(task.source.classes() - 1) {
         let mut at: Vec<Option<Array3<f32>>> = vec![None; task.labels.len()];
@@ -61,7 +53,6 @@ fn run(task: &Task) -> Candidates {
 /// One step of every image that stands towards its `rank`th class. `at` is where each is, none at the image itself.
 fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<Array3<f32>>]) {
     let task = search.task;
-    let eps = f32::from(task.eps);
     let standing = search.standing.clone();
     let original = |i: usize| task.images.index_axis(Axis(0), i);
     let real = |i: usize| original(i).mapv(f32::from);
@@ -76,15 +67,14 @@ fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<A
             .for_each(|to, &place, &from| *to = outward(place, from));
     }
     let targets: Vec<u8> = standing.iter().map(|&i| ranked[i][rank]).collect();
-    let far: Vec<f32> =
-        images.outer_iter().zip(&standing).map(|(image, &i)| distance(image, original(i))).collect();
-    let outside: Vec<bool> = far.iter().map(|&far| far > eps).collect();
+    let apart = images.outer_iter().zip(&standing).map(|(image, &i)| distance(image, original(i)));
+    let outside: Vec<bool> = apart.map(|far| far > task.eps).collect();
     let (found, _) = search.ascend_beyond(&images, Loss::Difference(&targets), &outside);
     for (at_index, (&i, place)) in standing.iter().zip(places).enumerate() {
         let image = images.index_axis(Axis(0), at_index);
         let gradient = found.gradient.index_axis(Axis(0), at_index);
         let value = found.losses[at_index] as f32;
-        let wrong = super::search::label(found.logits.row(at_index)) != usize::from(task.labels[i]);
+        let wrong = arg_max(found.logits.row(at_index)) != usize::from(task.labels[i]);
         let start = real(i);
         let mut next = place;
         if wrong {
@@ -114,11 +104,6 @@ fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<A
 fn outward(place: f32, from: u8) -> u8 {
     // Within a thousandth it is the lattice point itself.
     if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
-}
-
-/// The largest difference of two images.
-fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> f32 {
-    f32::from(Zip::from(a).and(b).fold(0, |most: u8, &a, &b| most.max(a.abs_diff(b))))
 }
 
 fn norm(step: &Array3<f32>) -> f32 {

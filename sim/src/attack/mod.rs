@@ -18,7 +18,7 @@ pub mod suite;
 
 use crate::gradient::{GradientSource, Loss};
 use crate::random::Random;
-use ndarray::{Array4, ArrayView4, Zip};
+use ndarray::{Array4, ArrayView3, ArrayView4, ArrayViewMut3, Zip};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -138,10 +138,8 @@ impl Task<'_> {
 
     /// Adds integers uniform in the ball.
     fn random_uniform(&self, found: &mut Candidates) {
-        let eps = i32::from(self.eps);
-        for (i, mut image) in found.images.outer_iter_mut().enumerate() {
-            let mut random = self.random(i);
-            image.mapv_inplace(|v| shifted(v, random.within(-eps, eps)));
+        for (i, image) in found.images.outer_iter_mut().enumerate() {
+            add_uniform(image, self.eps, &mut self.random(i));
         }
     }
 
@@ -158,6 +156,17 @@ impl Task<'_> {
         });
         clip(&mut found.images, self.images, self.eps);
     }
+}
+
+/// Adds integers uniform in −ε..=ε.
+fn add_uniform(mut image: ArrayViewMut3<u8>, eps: u8, random: &mut Random) {
+    let eps = i32::from(eps);
+    image.mapv_inplace(|pixel| shifted(pixel, random.within(-eps, eps)));
+}
+
+/// The largest difference of two images, in units of a uint8 pixel.
+pub fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> u8 {
+    a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
 /// Whether a gradient tells nothing.

@@ -31,16 +31,13 @@ fn step(eps: u8) -> u8 {
 
 fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
-    let (eps, by) = (i32::from(task.eps), i32::from(step(task.eps)));
+    let by = i32::from(step(task.eps));
     let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
     for _ in 0..RESTARTS {
         if search.standing.is_empty() {
             break;
         }
-        let mut images = search.originals();
-        for (mut image, &i) in images.outer_iter_mut().zip(&search.standing) {
-            image.mapv_inplace(|pixel| shifted(pixel, random[i].within(-eps, eps)));
-        }
+        let mut images = search.noisy(&mut random);
         for n in 0..=STEPS {
             let (slopes, broken) = search.ascend(&images, Loss::CrossEntropy);
             let left: Vec<usize> = (0..broken.len()).filter(|&at| !broken[at]).collect();

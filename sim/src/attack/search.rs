@@ -1,8 +1,9 @@
 //! What the attacks that search have in common: which images still stand, the best adversary of each, and how often it was
 //! evaluated. Never decides where to look.
 
-use super::{Candidates, Task, is_zero};
-use crate::gradient::{Loss, LossGradient};
+use super::{Candidates, Task, add_uniform, is_zero};
+use crate::gradient::{Loss, LossGradient, arg_max};
+use crate::random::Random;
 use ndarray::{Array2, Array4, ArrayView1, Axis};
 
 /// The state of a search over the images of a task.
@@ -65,6 +66,15 @@ impl<'s, 't> Search<'s, 't> {
         self.task.images.select(Axis(0), &self.standing)
     }
 
+    /// The originals of the images that stand, each with noise uniform in the ball from its own of the task's `random`.
+    pub fn noisy(&self, random: &mut [Random]) -> Array4<u8> {
+        let mut images = self.originals();
+        for (image, &i) in images.outer_iter_mut().zip(&self.standing) {
+            add_uniform(image, self.task.eps, &mut random[i]);
+        }
+        images
+    }
+
     /// Forgets what the kept images' losses were: those of another loss do not compare.
     pub fn forget_losses(&mut self) {
         self.best.fill(f64::NEG_INFINITY);
@@ -90,7 +100,7 @@ impl<'s, 't> Search<'s, 't> {
                 all.push(false);
                 continue;
             }
-            let label = label(logits.row(at));
+            let label = arg_max(logits.row(at));
             // A substitute that is wrong says nothing of the target: there the largest loss is taken.
             let broken = self.task.white && label != usize::from(self.task.labels[i]);
             if broken || losses[at] > self.best[i] {
@@ -99,15 +109,23 @@ impl<'s, 't> Search<'s, 't> {
             }
             all.push(broken);
         }
-        let mut broken = all.iter();
-        self.standing.retain(|_| !broken.next().expect("one for each"));
+        drop_broken(&mut self.standing, &all);
         all
     }
 }
 
-/// The label of a row of logits: the lowest of the largest, as the networks' own.
-pub(super) fn label(logits: ArrayView1<f64>) -> usize {
-    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
+/// Most classes that a targeted attack goes for.
+pub(super) const TARGETS: usize = 9;
+
+/// The classes of each image of `task` but its label, the largest logit first.
+pub(super) fn ranked_targets(task: &Task) -> Vec<Vec<u8>> {
+    let ranked = |(logits, &label): (ArrayView1<f64>, &u8)| {
+        let mut classes: Vec<u8> = (0..logits.len() as u8).filter(|&class| class != label).collect();
+        classes.sort_by(|&a, &b| logits[usize::from(b)].total_cmp(&logits[usize::from(a)]));
+        classes
+    };
+    let logits = task.source.real_logits(task.images);
+    logits.rows().into_iter().zip(task.labels).map(ranked).collect()
 }
 
 /// Leaves in `states` those that `broken` does not name.

@@ -157,11 +157,11 @@ pub fn run(
                 report.runs.len() - 1
             }
         };
-        let before: Vec<Run> = match suite.sequential {
-            true => report.runs[..position].iter().filter(|run| run.eps == eps).cloned().collect(),
-            false => vec![],
-        };
-        let broken_before = |i: usize| before.iter().any(|run| run.outcomes.as_bytes()[i] == b'x');
+        let before = report.runs[..position].iter().filter(|run| suite.sequential && run.eps == eps);
+        let mut broken_before = vec![false; positions.len()];
+        for run in before {
+            broken_before.iter_mut().zip(run.outcomes.bytes()).for_each(|(broken, b)| *broken |= b == b'x');
+        }
         let run = &mut report.runs[position];
         while run.outcomes.len() < positions.len() && !stopped {
             let first = run.outcomes.len();
@@ -169,7 +169,7 @@ pub fn run(
             let attacked: Vec<usize> = block
                 .iter()
                 .copied()
-                .filter(|&i| right(i, report.clean_labels[i]) && !broken_before(i))
+                .filter(|&i| right(i, report.clean_labels[i]) && !broken_before[i])
                 .map(|i| positions[i])
                 .collect();
             let sources = (target as &dyn GradientSource, source.map(|(_, source)| source));
@@ -183,7 +183,7 @@ pub fn run(
                     run.outcomes.push('-');
                     continue;
                 }
-                if broken_before(i) {
+                if broken_before[i] {
                     run.outcomes.push('=');
                     continue;
                 }

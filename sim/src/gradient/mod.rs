@@ -7,7 +7,7 @@ pub(crate) mod pool;
 pub(crate) use integer::Backward;
 
 use dq_net::Shape;
-use ndarray::{Array2, Array4, ArrayView2, ArrayView4};
+use ndarray::{Array2, Array4, ArrayView1, ArrayView2, ArrayView4};
 
 /// What an attack raises. Slices hold a class for each image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,11 @@ impl Loss<'_> {
         }
         slopes
     }
+}
+
+/// The label of a row of logits: the lowest of the largest.
+pub(crate) fn arg_max<T: PartialOrd>(logits: ArrayView1<T>) -> usize {
+    (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best })
 }
 
 /// The class with the largest logit but for `label`, the lowest index on ties.
