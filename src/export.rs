@@ -68,10 +68,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
 /// Exports the run, loading training images only where it has not been calibrated at this bit width.
 pub fn export(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg]) -> Result<AnyNetwork> {
     dq_train::set_threads(ui.threads());
-    let bits = bits.map(|b| BitWidths {
-        weights: dq_train::Bits::Int(b.weights.into()),
-        activations: dq_train::Bits::Int(b.activations.into()),
-    });
+    let int = |bits: u8| dq_train::Bits::Int(bits.into());
+    let bits = bits.map(|b| BitWidths::uniform(int(b.weights), int(b.activations)));
+    let bits = bits.as_ref();
     let recipe = dq_train::run_recipe(run)?;
     let images = if dq_train::is_calibrated(run, bits)? {
         None

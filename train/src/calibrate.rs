@@ -7,14 +7,13 @@ use dq_net::data::Images;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::batch;
-use crate::evaluate::{CHUNK, EvalNode, EvalOp, Evaluation};
+use crate::evaluate::{CHUNK, EvalNode, Evaluation, normalizer};
 use crate::model::{Model, Tensors};
-use crate::step::StepFunction;
 
 /// Training images that statistics are measured on.
 pub const IMAGES: usize = 2000;
 
-/// `NODE.mean` and `NODE.var` (population variance) of every step's accumulator over all positions of images
+/// `NODE.mean` and `NODE.var` (population variance) of every batch norm's input over all positions of images
 /// `indices`, f64.
 pub(crate) fn calibrate(model: &Model, images: &Images, indices: &[usize]) -> Result<Tensors> {
     let mut statistics: Tensors =
@@ -23,25 +22,26 @@ pub(crate) fn calibrate(model: &Model, images: &Images, indices: &[usize]) -> Re
     let last_use = last_uses(&evaluation.nodes);
     let mut outputs: Vec<Vec<Tensor>> = Vec::new();
     for i in 0..evaluation.nodes.len() {
-        if matches!(evaluation.nodes[i].op, EvalOp::Step(_)) {
-            let name = evaluation.nodes[i].name.clone();
-            let (mean, var) = moments(&outputs[evaluation.nodes[i].inputs[0]]);
-            let parameter = |what: &str| &model.parameters[&format!("{name}.{what}")];
-            let (gain, bias) = (parameter("gain"), parameter("bias"));
-            let step = StepFunction::new(gain, bias, &mean, &var, model.bits.activations);
-            evaluation.nodes[i].op = EvalOp::Step(step);
-            statistics.insert(format!("{name}.mean"), mean);
-            statistics.insert(format!("{name}.var"), var);
+        let named = model.nodes.iter().find(|node| node.name == evaluation.nodes[i].name);
+        if let Some(node) = named.filter(|node| node.op.normalized().is_some()) {
+            let (mean, var) = moments(&outputs[node.inputs[0]]);
+            statistics.insert(format!("{}.mean", node.name), mean);
+            statistics.insert(format!("{}.var", node.name), var);
+            evaluation.renormalize(i, normalizer(model, node, &statistics, (1.0, 0.0)))?;
         }
         let node = &evaluation.nodes[i];
-        let output = match node.inputs.first() {
-            None => {
+        let output = match node.inputs[..] {
+            [] => {
                 let chunks = indices.chunks(CHUNK);
                 chunks.map(|c| batch::pixels(images, c, Kind::Uint8, crate::device())).collect()
             }
-            Some(&source) => {
-                outputs[source].iter().map(|x| compact(node, evaluation.compute(node, &wide(x)))).collect()
-            }
+            ref sources => (0..outputs[sources[0]].len())
+                .map(|chunk| {
+                    let inputs: Vec<Tensor> = sources.iter().map(|&s| wide(&outputs[s][chunk])).collect();
+                    let inputs: Vec<&Tensor> = inputs.iter().collect();
+                    compact(node, no_grad(|| evaluation.compute(node, &inputs)))
+                })
+                .collect(),
         };
         outputs.push(output);
         for (source, kept) in outputs.iter_mut().enumerate() {
@@ -86,6 +86,7 @@ fn wide(x: &Tensor) -> Tensor {
 fn compact(node: &EvalNode, x: Tensor) -> Tensor {
     match node.range {
         Some(range) if range.lo >= 0 && range.hi < 256 => x.to_kind(Kind::Uint8),
+        Some(range) if range.lo >= i16::MIN.into() && range.hi <= i16::MAX.into() => x.to_kind(Kind::Int16),
         Some(_) => x.to_kind(Kind::Int),
         None => x.to_kind(Kind::Float),
     }

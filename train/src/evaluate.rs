@@ -6,15 +6,17 @@
 use anyhow::{Result, ensure};
 use dq_net::Range;
 use dq_net::data::Images;
+use dq_net::layer::Mix;
 use ndarray::{Array2, Array4};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use crate::batch;
-use crate::graph::Op;
-use crate::model::{Model, Tensors};
-use crate::quantize::{Scale, activation_unit, quantize_weight};
-use crate::recipe::{BitWidths, Bits};
-use crate::step::{StepFunction, vector};
+use crate::graph::{Node, Norm, Op, Shares};
+use crate::model::{Model, Tensors, flat};
+use crate::recipe::Bits;
+use crate::squeeze;
+use crate::step::{StepFunction, integers, vector};
+use crate::stream::{self, RescaleFunction};
 
 /// Name of the dense node that the training graph's last node is split into, before `logits`.
 pub(crate) const CLASSIFIER: &str = "classifier";
@@ -29,8 +31,6 @@ pub(crate) const CHUNK: usize = 50;
 pub struct Evaluation {
     /// Nodes in topological order: the training graph's, with the last one split into `classifier` and `logits`.
     pub(crate) nodes: Vec<EvalNode>,
-    /// Bit widths it was built for.
-    pub(crate) bits: BitWidths,
     /// Height, width, channels.
     pub(crate) image: [usize; 3],
     /// Real logit of one unit of a score.
@@ -47,6 +47,10 @@ pub(crate) struct EvalNode {
     pub range: Option<Range>,
     /// Real value of one unit (of the input's, for accumulators).
     pub unit: f64,
+    /// Real value of 0.
+    pub offset: f64,
+    /// Whether its output is batch × channels, without positions.
+    pub flat: bool,
     /// The number format its convolution is computed in: exact, where values are whole numbers.
     pub kind: Kind,
 }
@@ -55,18 +59,31 @@ pub(crate) struct EvalNode {
 #[derive(Debug)]
 pub(crate) enum EvalOp {
     Input,
-    /// `weights`: out × in × k × k whole numbers (or real ones, where weights are float); `scale` an output channel.
+    BitDepth {
+        bits: u32,
+    },
+    Median,
+    /// `weights`: out × in × k × k whole numbers (or real ones, where `bits` is float); `scale` an output channel.
     Conv {
         weights: Tensor,
+        stride: usize,
         pad: usize,
         scale: Vec<f64>,
+        bits: Bits,
     },
     /// `weights`: out × in; `scale` an output, or one for all.
     Dense {
         weights: Tensor,
         scale: Vec<f64>,
+        bits: Bits,
     },
     Step(StepFunction),
+    Rescale(RescaleFunction),
+    /// `terms`: what the real value of the skip's mean is multiplied by, 0 where shares are convex.
+    Mix {
+        mix: Mix,
+        terms: usize,
+    },
     MaxPool,
     GlobalSum {
         positions: usize,
@@ -78,43 +95,51 @@ pub(crate) enum EvalOp {
 }
 
 impl Evaluation {
-    /// From trained parameters and the f64 statistics (`NODE.mean`, `NODE.var`) of every step.
+    /// From trained parameters and the f64 statistics (`NODE.mean`, `NODE.var`) of every batch norm.
     ///
     /// # Errors
     /// Where accumulators would outgrow 2^30, or their sums of magnitudes 2^53.
     pub(crate) fn new(model: &Model, statistics: &Tensors, image: [usize; 3]) -> Result<Evaluation> {
-        let mut evaluation = Evaluation { nodes: Vec::new(), bits: model.bits, image, scale: 1.0 };
+        let mut evaluation = Evaluation { nodes: Vec::new(), image, scale: 1.0 };
         for node in &model.nodes {
-            let parameter = |what: &str| model.parameter(node, what).detach().to_device(crate::device());
-            let quantized = |per: Scale| {
-                let weights = quantize_weight(&parameter("weight"), model.bits.weights, per);
-                (weights.levels.detach().to_kind(Kind::Double), vector(&weights.scale))
+            let quantized = || {
+                let weights = model.weights(node);
+                let levels = weights.levels.detach().to_device(crate::device()).to_kind(Kind::Double);
+                (levels, vector(&weights.scale.detach()))
             };
             let op = match node.op {
                 Op::Input { .. } => EvalOp::Input,
-                Op::Conv { kernel, .. } => {
-                    let (weights, scale) = quantized(Scale::Channel);
-                    EvalOp::Conv { weights, pad: kernel / 2, scale }
+                Op::BitDepth { bits } => EvalOp::BitDepth { bits },
+                Op::Median => EvalOp::Median,
+                Op::Conv { stride, pad, bits, .. } => {
+                    let (weights, scale) = quantized();
+                    EvalOp::Conv { weights, stride, pad, scale, bits }
                 }
-                Op::Dense { .. } => {
-                    let (weights, scale) = quantized(Scale::Channel);
-                    EvalOp::Dense { weights, scale }
+                Op::Dense { bits, .. } => {
+                    let (weights, scale) = quantized();
+                    EvalOp::Dense { weights, scale, bits }
                 }
-                Op::Step { .. } => {
-                    let statistic =
-                        |what: &str| statistics[&format!("{}.{what}", node.name)].to_device(crate::device());
-                    let (gain, bias) = (parameter("gain"), parameter("bias"));
-                    let (mean, var) = (statistic("mean"), statistic("var"));
-                    EvalOp::Step(StepFunction::new(&gain, &bias, &mean, &var, model.bits.activations))
+                Op::Step { .. } | Op::Rescale { .. } => {
+                    let source = &evaluation.nodes[node.inputs[0]];
+                    normalizer(model, node, statistics, (source.unit, source.offset))
+                }
+                Op::Mix { shares: Shares::Learned, bits } => {
+                    let share = vector(model.parameter(node, "shares"))[0];
+                    EvalOp::Mix { mix: stream::mix(share, bits), terms: 0 }
+                }
+                Op::Mix { shares: Shares::Sum { terms }, bits } => {
+                    EvalOp::Mix { mix: stream::mix(terms as f64 / (terms as f64 + 1.0), bits), terms }
                 }
                 Op::MaxPool => EvalOp::MaxPool,
                 Op::GlobalSum { positions } => EvalOp::GlobalSum { positions },
-                Op::Logits { .. } => {
-                    let (weights, scale) = quantized(Scale::Tensor);
+                Op::Logits { bits, .. } => {
+                    let (weights, scale) = quantized();
                     evaluation.scale = scale[0] * evaluation.nodes[node.inputs[0]].unit;
-                    evaluation.push(CLASSIFIER, EvalOp::Dense { weights, scale }, node.inputs.clone())?;
-                    let real = parameter("bias").to_kind(Kind::Double) / evaluation.scale;
-                    let bias = if model.bits.weights == Bits::Float { real } else { real.round() };
+                    let op = EvalOp::Dense { weights, scale, bits };
+                    evaluation.push(CLASSIFIER, op, node.inputs.clone())?;
+                    let bias = model.parameter(node, "bias").detach().to_device(crate::device());
+                    let real = bias.to_kind(Kind::Double) / evaluation.scale;
+                    let bias = if bits == Bits::Float { real } else { real.round() };
                     EvalOp::Logits { bias }
                 }
             };
@@ -123,6 +148,11 @@ impl Evaluation {
             evaluation.push(&node.name, op, inputs)?;
         }
         Ok(evaluation)
+    }
+
+    /// Whether every value in it is a whole number: it can be exported as an integer network.
+    pub(crate) fn is_integer(&self) -> bool {
+        self.nodes.iter().all(|node| node.range.is_some())
     }
 
     /// Scores of every image, image × class: whole accumulator units where weights and activations are quantized. One
@@ -164,23 +194,23 @@ impl Evaluation {
         self.scale
     }
 
-    /// Bits of weights and activations it was built for.
-    pub fn bits(&self) -> BitWidths {
-        self.bits
-    }
-
     /// Every node's output for raw pixels, batch × channels × height × width, f64.
     pub(crate) fn outputs(&self, pixels: &Tensor) -> Vec<Tensor> {
         let mut outputs: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
-            let input = node.inputs.first().map_or(pixels, |&i| &outputs[i]);
-            outputs.push(self.compute(node, input));
+            let inputs: Vec<&Tensor> = match node.inputs[..] {
+                [] => vec![pixels],
+                ref sources => sources.iter().map(|&i| &outputs[i]).collect(),
+            };
+            let output = self.compute(node, &inputs);
+            outputs.push(output);
         }
         outputs
     }
 
-    /// One node's output for its input (batch first, then channels, f64).
-    pub(crate) fn compute(&self, node: &EvalNode, input: &Tensor) -> Tensor {
+    /// One node's output for its inputs (batch first, then channels, f64).
+    pub(crate) fn compute(&self, node: &EvalNode, inputs: &[&Tensor]) -> Tensor {
+        let input = inputs[0];
         // Already whole numbers; in place and without a gradient, so that the sum's own gradient passes.
         let exact = |mut sums: Tensor| {
             if node.range.is_some() {
@@ -188,16 +218,22 @@ impl Evaluation {
             }
             sums
         };
+        let channels: &[i64] = if input.dim() == 4 { &[-1, 1, 1] } else { &[-1] };
         match &node.op {
             EvalOp::Input => input.shallow_clone(),
-            EvalOp::Conv { weights, pad, .. } => {
-                let pad = *pad as i64;
+            EvalOp::BitDepth { bits } => squeeze::bit_depth(input, *bits),
+            EvalOp::Median => squeeze::median(input),
+            EvalOp::Conv { weights, stride, pad, .. } => {
+                let (stride, pad) = (*stride as i64, *pad as i64);
                 let (input, weights) = (input.to_kind(node.kind), weights.to_kind(node.kind));
-                let sums = input.contiguous().conv2d(&weights, None::<Tensor>, [1, 1], [pad, pad], [1, 1], 1);
+                let none = None::<Tensor>;
+                let sums = input.contiguous().conv2d(&weights, none, [stride, stride], [pad, pad], [1, 1], 1);
                 exact(sums.to_kind(Kind::Double))
             }
-            EvalOp::Dense { weights, .. } => exact(input.matmul(&weights.tr())),
-            EvalOp::Step(step) => step.levels(input, if input.dim() == 4 { &[-1, 1, 1] } else { &[-1] }),
+            EvalOp::Dense { weights, .. } => exact(flat(input).matmul(&weights.tr())),
+            EvalOp::Step(step) => step.levels(input, channels),
+            EvalOp::Rescale(rescale) => rescale.compute(input, channels),
+            EvalOp::Mix { mix, .. } => stream::compute_mix(mix, input, inputs[1]),
             EvalOp::MaxPool => input.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
             EvalOp::GlobalSum { .. } => {
                 exact(input.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Double))
@@ -206,19 +242,48 @@ impl Evaluation {
         }
     }
 
-    fn push(&mut self, name: &str, op: EvalOp, inputs: Vec<usize>) -> Result<()> {
-        let (range, unit) = match inputs.first().map(|&i| &self.nodes[i]) {
-            None => (Some(Range::levels(8)), 1.0 / 255.0),
-            Some(input) => {
-                let unit = match &op {
-                    EvalOp::Step(step) => activation_unit(step.bits()),
-                    EvalOp::GlobalSum { positions } => input.unit / *positions as f64,
-                    _ => input.unit,
-                };
-                (output_range(name, &op, input.range, self.bits)?, unit)
+    /// Gives node `i` the function that follows from other statistics, and it and those behind it the ranges.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub(crate) fn renormalize(&mut self, i: usize, op: EvalOp) -> Result<()> {
+        self.nodes[i].op = op;
+        for j in i..self.nodes.len() {
+            let node = &self.nodes[j];
+            // Weights read levels, whose range is their bits'.
+            if matches!(node.op, EvalOp::Conv { .. } | EvalOp::Dense { .. }) {
+                continue;
             }
+            let ranges: Option<Vec<Range>> = node.inputs.iter().map(|&s| self.nodes[s].range).collect();
+            self.nodes[j].range = output_range(&node.name, &node.op, ranges.as_deref())?;
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, name: &str, op: EvalOp, inputs: Vec<usize>) -> Result<()> {
+        let sources: Vec<&EvalNode> = inputs.iter().map(|&i| &self.nodes[i]).collect();
+        let last = sources.last();
+        let (unit, offset) = match (&op, last) {
+            (_, None) => (1.0 / 255.0, 0.0),
+            (EvalOp::Step(step), _) => (step.quantizer().unit(), step.quantizer().offset()),
+            (EvalOp::Rescale(rescale), _) => (rescale.layer().unit, 0.0),
+            (EvalOp::BitDepth { bits }, _) => (1.0 / f64::from((1u32 << bits) - 1), 0.0),
+            (EvalOp::Mix { terms: terms @ 1.., .. }, Some(branch)) => {
+                (branch.unit * (*terms as f64 + 1.0), 0.0)
+            }
+            (EvalOp::GlobalSum { positions }, Some(input)) => (input.unit / *positions as f64, input.offset),
+            (_, Some(input)) => (input.unit, input.offset),
         };
-        let kind = match (&op, inputs.first().and_then(|&i| self.nodes[i].range), range) {
+        let ranges: Option<Vec<Range>> = sources.iter().map(|node| node.range).collect();
+        let range = match ranges {
+            Some(ranges) if ranges.is_empty() => Some(Range::levels(8)),
+            ranges => output_range(name, &op, ranges.as_deref())?,
+        };
+        let flat = match op {
+            EvalOp::Dense { .. } | EvalOp::GlobalSum { .. } => true,
+            _ => last.is_some_and(|node| node.flat),
+        };
+        let kind = match (&op, last.and_then(|node| node.range), range) {
             // Reduced precision may stand for f32 on a GPU.
             _ if crate::device() != Device::Cpu => Kind::Double,
             (EvalOp::Conv { weights, .. }, Some(input), Some(_))
@@ -228,32 +293,72 @@ impl Evaluation {
             }
             _ => Kind::Float,
         };
-        self.nodes.push(EvalNode { name: name.to_owned(), op, inputs, range, unit, kind });
+        self.nodes.push(EvalNode { name: name.to_owned(), op, inputs, range, unit, offset, flat, kind });
         Ok(())
     }
 }
 
-/// The range of `op`'s output from that of its input; `None` where values are not whole numbers.
-fn output_range(name: &str, op: &EvalOp, input: Option<Range>, bits: BitWidths) -> Result<Option<Range>> {
-    if let EvalOp::Step(step) = op {
-        return Ok(match step.bits() {
-            Bits::Float => None,
-            Bits::Int(bits) => Some(Range::levels(bits as u8)),
-        });
+/// The function of a step or rescale node, from the statistics of its batch norm if it has one; `real`: value of its
+/// input's unit and of 0.
+pub(crate) fn normalizer(model: &Model, node: &Node, statistics: &Tensors, real: (f64, f64)) -> EvalOp {
+    let parameter = |what: &str| model.parameter(node, what).detach().to_device(crate::device());
+    let statistic = |what: &str| statistics[&format!("{}.{what}", node.name)].to_device(crate::device());
+    let (unit, offset) = real;
+    match node.op {
+        Op::Step { channels, norm, activation, bits } => {
+            let quantizer = model.quantizer(node, activation, bits);
+            EvalOp::Step(match norm {
+                Norm::Batch => {
+                    let (gain, bias) = (parameter("gain"), parameter("bias"));
+                    StepFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), quantizer)
+                }
+                Norm::None => StepFunction::plain(channels, unit, offset, quantizer),
+            })
+        }
+        Op::Rescale { channels, norm, bits } => EvalOp::Rescale(match norm {
+            Norm::Batch => {
+                let (gain, bias) = (parameter("gain"), parameter("bias"));
+                RescaleFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), bits)
+            }
+            Norm::None => RescaleFunction::plain(channels, unit, offset, bits),
+        }),
+        _ => unreachable!("only steps and rescales normalize"),
     }
-    let weighted = matches!(op, EvalOp::Conv { .. } | EvalOp::Dense { .. } | EvalOp::Logits { .. });
-    let Some(input) = input.filter(|_| !weighted || bits.weights != Bits::Float) else { return Ok(None) };
+}
+
+/// The range of `op`'s output from those of its inputs (`None` where those are not whole numbers); `None` where its values
+/// are not whole numbers.
+fn output_range(name: &str, op: &EvalOp, inputs: Option<&[Range]>) -> Result<Option<Range>> {
+    match op {
+        EvalOp::Step(step) => {
+            return Ok(match step.quantizer().bits {
+                Bits::Float => None,
+                Bits::Int(bits) => Some(Range::levels(bits as u8)),
+            });
+        }
+        EvalOp::Conv { bits: Bits::Float, .. } | EvalOp::Dense { bits: Bits::Float, .. } => return Ok(None),
+        _ => {}
+    }
+    let Some(inputs) = inputs else { return Ok(None) };
+    let input = inputs[0];
     let range = match op {
         EvalOp::Conv { weights, .. } | EvalOp::Dense { weights, .. } => dot_range(name, weights, input)?,
+        EvalOp::Rescale(rescale) => rescale.range(input),
+        EvalOp::Mix { mix, .. } => {
+            let value = |x: i64, y: i64| mix.value(x as i32, y as i32).into();
+            Range::new(value(input.lo, inputs[1].lo), value(input.hi, inputs[1].hi))
+        }
+        EvalOp::BitDepth { bits } => Range::levels(*bits as u8),
         EvalOp::GlobalSum { positions } => {
             let n = *positions as i64;
             Range::new((input.lo * n).min(0), (input.hi * n).max(0))
         }
-        EvalOp::Logits { bias } => Range::new(
-            input.lo + bias.min().double_value(&[]) as i64,
-            input.hi + bias.max().double_value(&[]) as i64,
-        ),
-        EvalOp::Input | EvalOp::MaxPool | EvalOp::Step(_) => input,
+        EvalOp::Logits { bias } => {
+            let bias = integers(bias);
+            let (least, most) = bias.iter().fold((i64::MAX, i64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+            Range::new(input.lo + least, input.hi + most)
+        }
+        EvalOp::Input | EvalOp::Median | EvalOp::MaxPool | EvalOp::Step(_) => input,
     };
     ensure!(
         range.fits_accumulator(),

@@ -1,14 +1,13 @@
 //! The float evaluation graph as a network of `dq-net`: integer where weights and activations are quantized, else
 //! float. Never approximates: the integer network's thresholds are the float code's own boundaries.
 
-use anyhow::{Context, Result};
-use dq_net::layer::{Conv, Dense, GlobalSum, Input, Logits, MaxPool, Step, Surrogate};
+use anyhow::{Context, Result, bail};
+use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, MaxPool, Median, Step, Surrogate};
 use dq_net::{FloatLayer, FloatNetwork, FloatNode, Layer, Network, Node, Shape};
 use ndarray::{Array2, Array4};
 use tch::Tensor;
 
 use crate::evaluate::{EvalNode, EvalOp, Evaluation};
-use crate::quantize::CEILING;
 use crate::recipe::Bits;
 use crate::step::{StepFunction, integers, vector};
 
@@ -17,23 +16,23 @@ use crate::step::{StepFunction, integers, vector};
 /// # Errors
 /// Where `Network::new` refuses it.
 pub(crate) fn integer(name: &str, evaluation: &Evaluation) -> Result<Network> {
-    let Bits::Int(weight_bits) = evaluation.bits.weights else {
-        unreachable!("asked for quantized weights only")
-    };
-    let weight_bits = weight_bits as u8;
     let layer = |node: &EvalNode| match &node.op {
         EvalOp::Input => Layer::Input(Input { shape: shape(evaluation) }),
-        EvalOp::Conv { weights, pad, .. } => Layer::Conv(Conv {
+        EvalOp::BitDepth { bits } => Layer::BitDepth(BitDepth { bits: *bits as u8 }),
+        EvalOp::Median => Layer::Median(Median),
+        EvalOp::Conv { weights, stride, pad, bits, .. } => Layer::Conv(Conv {
             weights: kernel_last(weights, |v| v as i8),
-            weight_bits,
-            stride: [1, 1],
+            weight_bits: whole(*bits),
+            stride: [*stride; 2],
             pad: [*pad; 4],
             groups: 1,
         }),
-        EvalOp::Dense { weights, .. } => {
-            Layer::Dense(Dense { weights: matrix(weights, |v| v as i8), weight_bits })
+        EvalOp::Dense { weights, bits, .. } => {
+            Layer::Dense(Dense { weights: matrix(weights, |v| v as i8), weight_bits: whole(*bits) })
         }
         EvalOp::Step(function) => Layer::Step(step(function, node, evaluation)),
+        EvalOp::Rescale(function) => Layer::Rescale(function.layer()),
+        EvalOp::Mix { mix, .. } => Layer::Mix(mix.clone()),
         EvalOp::MaxPool => Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }),
         EvalOp::GlobalSum { .. } => Layer::GlobalSum(GlobalSum),
         EvalOp::Logits { bias } => {
@@ -56,15 +55,22 @@ pub(crate) fn integer(name: &str, evaluation: &Evaluation) -> Result<Network> {
 /// Where `FloatNetwork::new` refuses it.
 pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork> {
     let nodes = &evaluation.nodes;
+    if let Some(node) = nodes.iter().find(|node| !is_real_valued(&node.op)) {
+        bail!(
+            "node `{}`: residual streams, feature squeezing, tanh and sign are exported with quantized weights and \
+             activations only: give `--bits W,A`, or a recipe with `bits.weights` and `bits.activations` of 1 to 8",
+            node.name
+        );
+    }
     let layer = |node: &EvalNode| match &node.op {
         EvalOp::Input => FloatLayer::Input { shape: shape(evaluation) },
-        EvalOp::Conv { weights, pad, scale } => FloatLayer::Conv {
+        EvalOp::Conv { weights, stride, pad, scale, .. } => FloatLayer::Conv {
             weights: kernel_last(&scaled(weights, scale), |v| v as f32),
-            stride: [1, 1],
+            stride: [*stride; 2],
             pad: [*pad; 4],
             groups: 1,
         },
-        EvalOp::Dense { weights, scale } => {
+        EvalOp::Dense { weights, scale, .. } => {
             FloatLayer::Dense { weights: matrix(&scaled(weights, scale), |v| v as f32) }
         }
         EvalOp::Step(function) => {
@@ -77,12 +83,15 @@ pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork>
             FloatLayer::Activation {
                 scale: gain.iter().enumerate().map(|(c, g)| (g / real(c)) as f32).collect(),
                 bias: offset.into_iter().map(|b| b as f32).collect(),
-                ceiling: CEILING as f32,
-                bits: match function.bits() {
+                ceiling: function.quantizer().ceiling as f32,
+                bits: match function.quantizer().bits {
                     Bits::Float => None,
                     Bits::Int(bits) => Some(bits as u8),
                 },
             }
+        }
+        EvalOp::BitDepth { .. } | EvalOp::Median | EvalOp::Rescale(_) | EvalOp::Mix { .. } => {
+            unreachable!("refused above")
         }
         EvalOp::MaxPool => FloatLayer::MaxPool { window: [2, 2], stride: [2, 2] },
         EvalOp::GlobalSum { .. } => FloatLayer::GlobalMean,
@@ -100,15 +109,29 @@ pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork>
     FloatNetwork::new(name, nodes.collect()).context("the exported network is refused")
 }
 
+/// Whether `FloatNetwork` has such a node.
+fn is_real_valued(op: &EvalOp) -> bool {
+    match op {
+        EvalOp::BitDepth { .. } | EvalOp::Median | EvalOp::Rescale(_) | EvalOp::Mix { .. } => false,
+        EvalOp::Step(function) => !function.quantizer().is_bipolar(),
+        _ => true,
+    }
+}
+
+/// Bits of whole numbers.
+fn whole(bits: Bits) -> u8 {
+    let Bits::Int(bits) = bits else { unreachable!("asked for quantized networks only") };
+    bits as u8
+}
+
 /// The integer step of a float step function, over the whole range of its accumulator.
 fn step(function: &StepFunction, node: &EvalNode, evaluation: &Evaluation) -> Step {
-    let Bits::Int(bits) = function.bits() else { unreachable!("asked for quantized activations only") };
     let range =
         evaluation.nodes[node.inputs[0]].range.expect("quantized weights on levels give whole numbers");
     let found = function.boundaries(range.lo, range.hi);
     let narrow = |v: &[i64]| v.iter().map(|&v| v as i32).collect();
     Step {
-        bits: bits as u8,
+        bits: whole(function.quantizer().bits),
         thresholds: Step::clip_thresholds(&found.thresholds, &found.dir, range),
         surrogate: Surrogate {
             gain: found.gain,

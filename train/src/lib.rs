@@ -16,7 +16,9 @@ mod random;
 pub mod recipe;
 mod run;
 mod sgd;
+mod squeeze;
 mod step;
+mod stream;
 mod trainer;
 
 pub use evaluate::Evaluation;

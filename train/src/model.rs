@@ -1,20 +1,27 @@
 //! A network in training: its parameters and the forward pass with quantizers. The order of operations is that of the
-//! integer network: convolution of integers, batch norm on the accumulator, ReLU6, quantizer; scales are never
-//! multiplied into a stream, they meet once, at the logits.
+//! integer network: convolution of integers, batch norm on the accumulator, activation, quantizer; scales are never
+//! multiplied into a stream, they meet once, at the logits. Streams of levels count from 0, whatever level 0 stands for:
+//! batch norm, or the logits' bias, takes the constant away.
 
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::graph::{Node, Op};
-use crate::quantize::{Scale, activation_unit, quantize_activation, quantize_weight, round_through};
+use crate::graph::{Node, Norm, Op, Shares};
+use crate::quantize::{
+    QuantizedWeight, Quantizer, Scale, initial_scale, learned, quantize_weight, quantize_weight_by,
+    round_through,
+};
 use crate::random::{Stream, normal};
-use crate::recipe::{BitWidths, Bits};
+use crate::recipe::{Activation, BitWidths, Bits, StepSize};
+use crate::squeeze;
 
 /// Added to the variance, in squared accumulator units.
 pub const EPSILON: f64 = 1e-5;
 /// Share of a batch in the running mean and variance.
 const MOMENTUM: f64 = 0.1;
+/// Largest real value of the residual stream, in standard deviations of what enters it.
+const STREAM_RANGE: f64 = 8.0;
 
 /// Tensors by name, in a fixed order.
 pub type Tensors = BTreeMap<String, Tensor>;
@@ -22,23 +29,54 @@ pub type Tensors = BTreeMap<String, Tensor>;
 /// A network in training.
 #[derive(Debug)]
 pub struct Model {
-    /// What is computed.
+    /// What is computed, with how many bits.
     pub nodes: Vec<Node>,
-    /// With how many bits.
-    pub bits: BitWidths,
-    /// fp32, with gradient: `NODE.weight` (latent), `NODE.gain` and `NODE.bias` of a step, `logits.bias`.
+    /// fp32, with gradient: `NODE.weight` (latent), `NODE.gain` and `NODE.bias` of batch norm, `logits.bias`; where they
+    /// are learned, `NODE.scale` of weights, `NODE.ceiling` of an activation, `NODE.shares` of a residual.
     pub parameters: Tensors,
-    /// fp32, without gradient: `NODE.mean` and `NODE.var` of a step, in accumulator units.
+    /// fp32, without gradient: `NODE.mean` and `NODE.var` of batch norm, in accumulator units.
     pub statistics: Tensors,
+}
+
+/// Real value of a node's output `x`: `factor·ceiling·x + offset`, `ceiling` (where it is learned) a tensor of one element.
+/// An accumulator's leaves the weight scale out: batch norm takes it away.
+#[derive(Debug)]
+pub struct Unit {
+    factor: f64,
+    ceiling: Option<Tensor>,
+    offset: f64,
+}
+
+impl Unit {
+    /// The value of one unit, differentiable where it is learned: one element.
+    fn tensor(&self, device: Device) -> Tensor {
+        match &self.ceiling {
+            Some(ceiling) => learned(ceiling) * self.factor,
+            None => Tensor::full([1], self.factor, (Kind::Float, device)),
+        }
+    }
+
+    fn times(&self, factor: f64) -> Unit {
+        let ceiling = self.ceiling.as_ref().map(Tensor::shallow_clone);
+        Unit { factor: self.factor * factor, ceiling, offset: self.offset }
+    }
+}
+
+/// Real value of one unit of a residual stream of `bits` bits.
+pub fn stream_unit(bits: u32) -> f64 {
+    STREAM_RANGE / f64::from(1u32 << (bits - 1))
 }
 
 impl Model {
     /// Initial weights: normal with variance 2/fan-in (He 2015) for convolutions and hidden layers, 1/fan-in for the
-    /// logits; gain 1, bias 0. They depend on the seed alone.
-    pub fn new(nodes: Vec<Node>, bits: BitWidths, seed: u64, device: Device) -> Model {
+    /// logits; gain 1, bias 0, equal shares. They depend on the seed alone. Of `bits`, how steps are found is read; the
+    /// widths are the nodes' own.
+    pub fn new(nodes: Vec<Node>, bits: &BitWidths, seed: u64, device: Device) -> Model {
         let (mut parameters, mut statistics) = (Tensors::new(), Tensors::new());
         for (i, node) in nodes.iter().enumerate() {
-            let name = &node.name;
+            let mut put =
+                |what: &str, tensor: Tensor| parameters.insert(format!("{}.{what}", node.name), tensor);
+            let vector = |n: usize, value: f64| Tensor::full([n as i64], value, (Kind::Float, Device::Cpu));
             if let Some(shape) = node.op.weight_shape() {
                 let fan_in: i64 = shape[1..].iter().product();
                 let gain = if matches!(node.op, Op::Logits { .. }) { 1.0 } else { 2.0 };
@@ -47,18 +85,28 @@ impl Model {
                 let draws: Vec<f32> = (0..shape[0] * fan_in)
                     .map(|k| (spread * normal(seed, stream, k as u64)) as f32)
                     .collect();
-                parameters.insert(format!("{name}.weight"), Tensor::from_slice(&draws).reshape(&shape));
+                let weight = Tensor::from_slice(&draws).reshape(&shape);
+                let width = node.op.bits().expect("weights have bits");
+                if bits.weight_step == StepSize::Learned && width != Bits::Float {
+                    put("scale", initial_scale(&weight, width, scale_of(&node.op)));
+                }
+                put("weight", weight);
             }
-            let vector = |n: usize, value: f64| Tensor::full([n as i64], value, (Kind::Float, Device::Cpu));
+            if let Some(channels) = node.op.normalized() {
+                put("gain", vector(channels, 1.0));
+                put("bias", vector(channels, 0.0));
+                statistics.insert(format!("{}.mean", node.name), vector(channels, 0.0));
+                statistics.insert(format!("{}.var", node.name), vector(channels, 1.0));
+            }
             match node.op {
-                Op::Step { channels } => {
-                    parameters.insert(format!("{name}.gain"), vector(channels, 1.0));
-                    parameters.insert(format!("{name}.bias"), vector(channels, 0.0));
-                    statistics.insert(format!("{name}.mean"), vector(channels, 0.0));
-                    statistics.insert(format!("{name}.var"), vector(channels, 1.0));
+                Op::Step { activation, bits: width, .. } if bits.activation_step == StepSize::Learned => {
+                    put("ceiling", vector(1, Quantizer::new(activation, width).ceiling));
+                }
+                Op::Mix { shares: Shares::Learned, .. } => {
+                    put("shares", vector(2, 0.5));
                 }
                 Op::Logits { classes, .. } => {
-                    parameters.insert(format!("{name}.bias"), vector(classes, 0.0));
+                    put("bias", vector(classes, 0.0));
                 }
                 _ => {}
             }
@@ -66,28 +114,7 @@ impl Model {
         let on_device = |tensors: Tensors, grad: bool| {
             tensors.into_iter().map(|(k, t)| (k, t.to_device(device).set_requires_grad(grad))).collect()
         };
-        Model {
-            nodes,
-            bits,
-            parameters: on_device(parameters, true),
-            statistics: on_device(statistics, false),
-        }
-    }
-
-    /// Real value of one unit of each node's output (an accumulator's unit leaves the weight scale out: batch norm
-    /// takes it away). Indexed like `nodes`.
-    pub fn units(&self) -> Vec<f64> {
-        let mut units: Vec<f64> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            let input = node.inputs.first().map(|&i| units[i]);
-            units.push(match node.op {
-                Op::Input { .. } => 1.0 / 255.0,
-                Op::Step { .. } => activation_unit(self.bits.activations),
-                Op::GlobalSum { positions } => input.expect("has an input") / positions as f64,
-                _ => input.expect("has an input"),
-            });
-        }
-        units
+        Model { nodes, parameters: on_device(parameters, true), statistics: on_device(statistics, false) }
     }
 
     /// Scores, batch × classes, fp32. `images` are raw pixels (0…255), batch × channels × height × width, in the number
@@ -103,52 +130,158 @@ impl Model {
         training: bool,
         mut see: impl FnMut(&Node, &Tensor),
     ) -> Tensor {
-        let units = self.units();
-        let mut outputs: Vec<Tensor> = Vec::with_capacity(self.nodes.len());
-        for node in &self.nodes {
-            let input = node.inputs.first().map(|&i| &outputs[i]).unwrap_or(images);
-            let output = self.node(node, input, node.inputs.first().map_or(1.0, |&i| units[i]), training);
+        let last_use = self.last_uses();
+        let mut outputs: Vec<Option<(Tensor, Unit)>> = Vec::with_capacity(self.nodes.len());
+        for (i, node) in self.nodes.iter().enumerate() {
+            let inputs: Vec<&(Tensor, Unit)> =
+                node.inputs.iter().map(|&i| outputs[i].as_ref().expect("kept until its last use")).collect();
+            let (output, unit) = match inputs[..] {
+                [] => (images.shallow_clone(), Unit { factor: 1.0 / 255.0, ceiling: None, offset: 0.0 }),
+                [(x, unit)] => (self.node(node, x, unit, training), self.unit(node, unit)),
+                [skip, branch, ..] => (self.mix(node, &skip.0, &branch.0), self.unit(node, &branch.1)),
+            };
             see(node, &output);
-            outputs.push(output);
+            outputs.push(Some((output, unit)));
+            for &source in &node.inputs {
+                if last_use[source] == i {
+                    outputs[source] = None;
+                }
+            }
         }
-        outputs.pop().expect("a graph has nodes")
+        outputs.pop().flatten().expect("a graph has nodes").0
     }
 
-    fn node(&self, node: &Node, input: &Tensor, unit: f64, training: bool) -> Tensor {
-        let weights = |per| quantize_weight(self.parameter(node, "weight"), self.bits.weights, per);
+    fn node(&self, node: &Node, input: &Tensor, unit: &Unit, training: bool) -> Tensor {
         match node.op {
-            Op::Input { .. } => input.shallow_clone(),
-            Op::Conv { kernel, .. } => {
-                let pad = (kernel / 2) as i64;
-                let levels = weights(Scale::Channel).levels.to_kind(input.kind());
-                input.conv2d(&levels, None::<Tensor>, [1, 1], [pad, pad], [1, 1], 1)
+            Op::Input { .. } | Op::Mix { .. } => unreachable!("not of one input"),
+            Op::BitDepth { bits } => squeeze::bit_depth(input, bits),
+            Op::Median => squeeze::median(input),
+            Op::Conv { stride, pad, .. } => {
+                let levels = self.weights(node).levels.to_kind(input.kind());
+                let (stride, pad) = (stride as i64, pad as i64);
+                input.conv2d(&levels, None::<Tensor>, [stride, stride], [pad, pad], [1, 1], 1)
             }
-            Op::Dense { .. } => input.matmul(&weights(Scale::Channel).levels.tr()),
-            Op::Step { .. } => {
-                let statistic = |what: &str| Some(&self.statistics[&format!("{}.{what}", node.name)]);
-                let z = input.batch_norm(
-                    Some(self.parameter(node, "gain")),
-                    Some(self.parameter(node, "bias")),
-                    statistic("mean"),
-                    statistic("var"),
-                    training,
-                    MOMENTUM,
-                    EPSILON,
-                    false,
-                );
-                quantize_activation(&z, self.bits.activations)
+            Op::Dense { .. } => flat(input).matmul(&self.weights(node).levels.tr().to_kind(input.kind())),
+            Op::Step { norm, activation, bits, .. } => {
+                let z = match norm {
+                    Norm::Batch => self.batch_norm(node, input, 1.0, training),
+                    Norm::None => input * unit.tensor(input.device()).to_kind(input.kind()) + unit.offset,
+                };
+                let ceiling = self.parameters.get(&format!("{}.ceiling", node.name));
+                Quantizer::new(activation, bits).train(&z, ceiling)
+            }
+            Op::Rescale { norm, bits, .. } => {
+                let one = stream_unit(bits);
+                let z = match norm {
+                    Norm::Batch => self.batch_norm(node, input, 1.0 / one, training),
+                    Norm::None => {
+                        let factor = unit.tensor(input.device()) / one;
+                        input * factor.to_kind(input.kind()) + unit.offset / one
+                    }
+                };
+                let most = f64::from(1u32 << (bits - 1));
+                let mut stream = z.clamp(-most, most - 1.0);
+                let _ = no_grad(|| stream.round_());
+                stream
             }
             Op::MaxPool => input.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
             // Sums outgrow bf16's 8 bits: from here on fp32.
             Op::GlobalSum { .. } => input.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float),
-            Op::Logits { .. } => {
-                let weight = weights(Scale::Tensor);
-                let scale = weight.scale.reshape([1]) * unit;
+            Op::Logits { bits, .. } => {
+                let weight = self.weights(node);
+                let scale = weight.scale.reshape([1]) * unit.tensor(input.device());
                 let bias = self.parameter(node, "bias") / &scale;
-                let bias = if self.bits.weights == Bits::Float { bias } else { round_through(&bias) };
-                (input.matmul(&weight.levels.tr()) + bias) * scale
+                let bias = if bits == Bits::Float { bias } else { round_through(&bias) };
+                (flat(input).to_kind(Kind::Float).matmul(&weight.levels.tr()) + bias) * scale
             }
         }
+    }
+
+    /// α₁·skip + α₂·branch, in units of the stream.
+    fn mix(&self, node: &Node, skip: &Tensor, branch: &Tensor) -> Tensor {
+        let Op::Mix { shares, .. } = node.op else { unreachable!("a node of two inputs") };
+        let sum = match shares {
+            Shares::Learned => {
+                let shares = self.parameter(node, "shares").to_kind(skip.kind());
+                skip * shares.get(0) + branch * shares.get(1)
+            }
+            Shares::Sum { terms } => {
+                let whole = terms as f64 + 1.0;
+                skip * (terms as f64 / whole) + branch * (1.0 / whole)
+            }
+        };
+        round_through(&sum)
+    }
+
+    /// Normalizes; gain and bias times `factor`.
+    fn batch_norm(&self, node: &Node, input: &Tensor, factor: f64, training: bool) -> Tensor {
+        let statistic = |what: &str| Some(self.statistics[&format!("{}.{what}", node.name)].shallow_clone());
+        let affine = |what: &str| {
+            let parameter = self.parameter(node, what);
+            if factor == 1.0 { parameter.shallow_clone() } else { parameter * factor }
+        };
+        input.batch_norm(
+            Some(affine("gain")),
+            Some(affine("bias")),
+            statistic("mean"),
+            statistic("var"),
+            training,
+            MOMENTUM,
+            EPSILON,
+            false,
+        )
+    }
+
+    /// The quantized weights of a node that has some.
+    pub fn weights(&self, node: &Node) -> QuantizedWeight {
+        let latent = self.parameter(node, "weight");
+        let bits = node.op.bits().expect("weights have bits");
+        match (self.parameters.get(&format!("{}.scale", node.name)), bits) {
+            (Some(scale), Bits::Int(bits)) => quantize_weight_by(latent, bits, scale),
+            _ => quantize_weight(latent, bits, scale_of(&node.op)),
+        }
+    }
+
+    /// The quantizer of a step, with its learned ceiling.
+    pub fn quantizer(&self, node: &Node, activation: Activation, bits: Bits) -> Quantizer {
+        let own = Quantizer::new(activation, bits);
+        match self.parameters.get(&format!("{}.ceiling", node.name)) {
+            Some(ceiling) => Quantizer { ceiling: learned(&ceiling.detach()).double_value(&[0]), ..own },
+            None => own,
+        }
+    }
+
+    /// The unit of a node's output from that of its (last) input.
+    fn unit(&self, node: &Node, input: &Unit) -> Unit {
+        match node.op {
+            Op::BitDepth { bits } => {
+                Unit { factor: 1.0 / ((1u32 << bits) - 1) as f64, ceiling: None, offset: 0.0 }
+            }
+            Op::Step { activation, bits, .. } => {
+                let own = Quantizer::new(activation, bits);
+                match (self.parameters.get(&format!("{}.ceiling", node.name)), bits) {
+                    (Some(ceiling), Bits::Int(_)) => Unit {
+                        factor: own.unit() / own.ceiling,
+                        ceiling: Some(ceiling.shallow_clone()),
+                        offset: 0.0,
+                    },
+                    _ => Unit { factor: own.unit(), ceiling: None, offset: own.offset() },
+                }
+            }
+            Op::Rescale { bits, .. } => Unit { factor: stream_unit(bits), ceiling: None, offset: 0.0 },
+            Op::Mix { shares: Shares::Sum { terms }, .. } => input.times(terms as f64 + 1.0),
+            Op::GlobalSum { positions } => input.times(1.0 / positions as f64),
+            _ => input.times(1.0),
+        }
+    }
+
+    /// The last node that reads each node's output; the number of nodes for the last.
+    fn last_uses(&self) -> Vec<usize> {
+        let mut last = vec![self.nodes.len(); self.nodes.len()];
+        for (i, node) in self.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|&source| last[source] = i);
+        }
+        last
     }
 
     /// The parameter `what` of `node`.
@@ -172,4 +305,14 @@ impl Model {
         });
         culprit
     }
+}
+
+/// How many weights of such a node share a scale: the logits have one, so that their scores have one unit.
+pub fn scale_of(op: &Op) -> Scale {
+    if matches!(op, Op::Logits { .. }) { Scale::Tensor } else { Scale::Channel }
+}
+
+/// A feature map in stream order, channels fastest: batch × (height·width·channels).
+pub fn flat(x: &Tensor) -> Tensor {
+    if x.dim() == 4 { x.permute([0, 2, 3, 1]).flatten(1, -1) } else { x.shallow_clone() }
 }

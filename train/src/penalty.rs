@@ -1,5 +1,6 @@
 //! The Defensive Quantization penalty (paper equation 8): (β/2)·Σ ‖WᵀW − I‖²_F over all weight matrices, on the
-//! unfolded matrix out × (in·k·k). Never part of the autograd graph: its gradient has a closed form.
+//! unfolded matrix out × (in·k·k), and Parseval's retraction, a step of the same descent. Never part of the autograd
+//! graph: its gradient has a closed form.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -17,6 +18,11 @@ pub fn gradient(weight: &Tensor, beta: f64) -> Tensor {
         let product = if wide(&w) { excess.matmul(&w) } else { w.matmul(&excess) };
         (product * (2.0 * beta)).reshape(weight.size())
     })
+}
+
+/// Parseval's retraction (Cissé 2017) on the unfolded matrix: (1 + rate)·W − rate·W·Wᵀ·W. Shape of `weight`.
+pub fn retract(weight: &Tensor, rate: f64) -> Tensor {
+    weight - gradient(weight, rate / 2.0)
 }
 
 fn unfold(weight: &Tensor) -> Tensor {
@@ -82,6 +88,13 @@ mod tests {
             assert!(orthogonality(&w).double_value(&[]) < 1e-20);
             assert!(gradient(&w, 1.0).abs().max().double_value(&[]) < 1e-12);
         }
+    }
+
+    #[test]
+    fn retraction_is_parsevals() {
+        let w = random(&[3, 7], 0.4);
+        let expected = &w * 1.1 - w.matmul(&w.tr()).matmul(&w) * 0.1;
+        assert!((retract(&w, 0.1) - expected).abs().max().double_value(&[]) < 1e-12);
     }
 
     #[test]

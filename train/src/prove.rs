@@ -4,12 +4,13 @@
 
 use dq_net::layer::Step;
 use dq_net::{Layer, LayerProof, Network, Proof, Range, Shape};
-use ndarray::{Array3, ArrayD, Dimension};
+use ndarray::{Array3, ArrayD, ArrayView3, Dimension};
 use tch::{Kind, Tensor};
 
 use crate::evaluate::{EvalNode, EvalOp, Evaluation};
 use crate::export::{kernel_last, matrix};
 use crate::random::{Stream, bits};
+use crate::recipe::Bits;
 use crate::step::{Boundaries, StepFunction, directed, integers, vector};
 
 /// Random images that go through the whole graph, and random inputs that each node gets alone.
@@ -71,13 +72,23 @@ fn constants(
             let [height, width, channels] = evaluation.image;
             same(name, "shape", &Shape::new(height, width, channels).to_string(), &shape.to_string())?;
         }
-        (EvalOp::Conv { weights, pad, .. }, Layer::Conv(conv)) => {
+        (EvalOp::BitDepth { bits }, Layer::BitDepth(depth)) => {
+            same(name, "bits", bits, &depth.bits.into())?;
+        }
+        (EvalOp::Rescale(function), Layer::Rescale(rescale)) => {
+            same(name, "rescale", &function.layer(), rescale)?;
+        }
+        (EvalOp::Mix { mix: ours, .. }, Layer::Mix(mix)) => same(name, "mix", ours, mix)?,
+        (EvalOp::Median, Layer::Median(_)) => {}
+        (EvalOp::Conv { weights, stride, pad, bits, .. }, Layer::Conv(conv)) => {
+            same(name, "weight bits", bits, &Bits::Int(conv.weight_bits.into()))?;
             let float = kernel_last(weights, |v| v as i64).into_dyn();
             same_elements(name, "weights", &float, &conv.weights.mapv(i64::from).into_dyn())?;
-            let window = (&[*pad; 4], &[1, 1], &1);
+            let window = (&[*pad; 4], &[*stride; 2], &1);
             same(name, "pad, stride and groups", &window, &(&conv.pad, &conv.stride, &conv.groups))?;
         }
-        (EvalOp::Dense { weights, .. }, Layer::Dense(dense)) => {
+        (EvalOp::Dense { weights, bits, .. }, Layer::Dense(dense)) => {
+            same(name, "weight bits", bits, &Bits::Int(dense.weight_bits.into()))?;
             let float = matrix(weights, |v| v as i64).into_dyn();
             same_elements(name, "weights", &float, &dense.weights.mapv(i64::from).into_dyn())?;
         }
@@ -176,15 +187,22 @@ fn compare_node(
     probe: u64,
 ) -> Result<(), ProofFailure> {
     let node = &evaluation.nodes[i];
-    let wire = network.wire(node.inputs[0]);
-    let input = random(wire.shape, wire.range, probe, i as u64).mapv(|v| v as i32);
-    let integer = network.nodes()[i].layer.kind().eval(&[input.view()]);
-    let batch = batch_of_one(&input.mapv(f64::from));
-    // After the global sum there are no positions any more.
-    let before = &evaluation.nodes[..=node.inputs[0]];
-    let summed = before.iter().any(|n| matches!(n.op, EvalOp::GlobalSum { .. }));
-    let batch = if summed { batch.flatten(1, -1) } else { batch };
-    compare(&node.name, &evaluation.compute(node, &batch), &integer)
+    let inputs: Vec<Array3<i32>> = (node.inputs.iter().enumerate())
+        .map(|(port, &source)| {
+            let wire = network.wire(source);
+            random(wire.shape, wire.range, probe, ((i as u64) << 8) | port as u64).mapv(|v| v as i32)
+        })
+        .collect();
+    let views: Vec<ArrayView3<i32>> = inputs.iter().map(|input| input.view()).collect();
+    let integer = network.nodes()[i].layer.kind().eval(&views);
+    let batches: Vec<Tensor> = (inputs.iter().zip(&node.inputs))
+        .map(|(input, &source)| {
+            let batch = batch_of_one(&input.mapv(f64::from));
+            if evaluation.nodes[source].flat { batch.flatten(1, -1) } else { batch }
+        })
+        .collect();
+    let batches: Vec<&Tensor> = batches.iter().collect();
+    compare(&node.name, &evaluation.compute(node, &batches), &integer)
 }
 
 /// The first element that differs; `float` is 1 × channels × height × width, or 1 × channels.

@@ -18,7 +18,7 @@ use crate::export as build;
 use crate::graph;
 use crate::model::{Model, Tensors};
 use crate::prove::prove;
-use crate::recipe::{BitWidths, Bits, Recipe};
+use crate::recipe::{BitWidths, Bits, Recipe, StepSize};
 use crate::trainer::{BEST, RECIPE};
 
 /// What a calibration file belongs to.
@@ -46,25 +46,25 @@ pub fn run_recipe(run: &Path) -> Result<Recipe> {
 }
 
 /// Whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths (`None`: its own).
-pub fn is_calibrated(run: &Path, bits: Option<BitWidths>) -> Result<bool> {
-    let recipe = run_recipe(run)?;
-    let path = calibration_path(run, bits.unwrap_or(recipe.bits));
-    let bits = label(bits.unwrap_or(recipe.bits));
-    Ok(path.exists() && load::<Calibration>(&path)?.1.belongs(&digest(&run.join(BEST))?, &bits))
+pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
+    let bits = resolve(&run_recipe(run)?, bits);
+    let path = calibration_path(run, &bits);
+    Ok(path.exists() && load::<Calibration>(&path)?.1.belongs(&digest(&run.join(BEST))?, &bits.label()))
 }
 
 /// Exports the best checkpoint of the run: the integer network, proved, or the float network where weights or
 /// activations are float. `bits` re-quantizes to other bit widths: weights from the latent ones, batch norm
 /// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false.
-pub fn export(run: &Path, bits: Option<BitWidths>, images: Option<&Images>) -> Result<AnyNetwork> {
+pub fn export(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<AnyNetwork> {
     let trained = Trained::open(run, bits)?;
     let evaluation = trained.evaluation(run, images)?;
-    let name = match bits.filter(|&bits| bits != trained.recipe.bits) {
-        None => trained.recipe.name.clone(),
-        Some(bits) => format!("{}-as-{}", trained.recipe.name, label(bits)),
+    let name = if trained.bits == trained.recipe.bits {
+        trained.recipe.name.clone()
+    } else {
+        format!("{}-as-{}", trained.recipe.name, trained.bits.label())
     };
     let provenance = trained.provenance();
-    if [evaluation.bits.weights, evaluation.bits.activations].contains(&Bits::Float) {
+    if !evaluation.is_integer() {
         let mut network = build::float(&name, &evaluation)?;
         network.provenance = provenance;
         return Ok(AnyNetwork::Float(network));
@@ -81,77 +81,113 @@ pub fn export(run: &Path, bits: Option<BitWidths>, images: Option<&Images>) -> R
 /// # Errors
 /// A [`ProofFailure`](crate::ProofFailure) (downcast to it) where they differ; else what is wrong with the run.
 pub fn reprove(run: &Path, network: &Network) -> Result<Proof> {
-    let trained = Trained::open(run, Some(bits_of(network)?))?;
+    let bits = bits_of(run, network)?;
+    let trained = Trained::open(run, Some(&bits))?;
     Ok(prove(&trained.evaluation(run, None)?, network)?)
 }
 
 /// The float evaluation graph of the run's best checkpoint. `bits` and `images` as in [`export`].
-pub fn evaluation(run: &Path, bits: Option<BitWidths>, images: Option<&Images>) -> Result<Evaluation> {
+pub fn evaluation(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<Evaluation> {
     Trained::open(run, bits)?.evaluation(run, images)
 }
 
-/// The bit widths of `network`'s weights and activations, as a run would be exported to.
+/// The bit widths that the run has to be exported with to give `network`: its own, or one for all layers.
 ///
 /// # Errors
-/// Where its layers have not all the same.
-pub fn bits_of(network: &Network) -> Result<BitWidths> {
+/// Where neither gives its bits.
+pub fn bits_of(run: &Path, network: &Network) -> Result<BitWidths> {
+    let recipe = run_recipe(run)?;
+    let own = Trained::open(run, None)?;
     let (mut weights, mut activations) = (Vec::new(), Vec::new());
+    let mut expected = own.model.nodes.iter().filter_map(|node| node.op.bits());
+    let mut is_own = true;
     for node in network.nodes() {
-        match &node.layer {
-            Layer::Conv(conv) => weights.push(conv.weight_bits),
-            Layer::Dense(dense) => weights.push(dense.weight_bits),
-            Layer::Step(step) => activations.push(step.bits),
-            _ => {}
-        }
+        let (list, bits) = match &node.layer {
+            Layer::Conv(conv) => (&mut weights, conv.weight_bits),
+            Layer::Dense(dense) => (&mut weights, dense.weight_bits),
+            Layer::Step(step) => (&mut activations, step.bits),
+            _ => continue,
+        };
+        list.push(bits);
+        is_own &= expected.next() == Some(Bits::Int(bits.into()));
+    }
+    if is_own && expected.next().is_none() {
+        return Ok(recipe.bits);
     }
     let one = |what: &str, mut bits: Vec<u8>| {
         bits.dedup();
         match bits[..] {
             [bits] => Ok(Bits::Int(bits.into())),
-            _ => bail!("network `{}`: {what} of {bits:?} bits: no run exports that", network.name),
+            [] => Ok(Bits::Int(1)),
+            _ => bail!(
+                "network `{}`: {what} of {bits:?} bits: {} does not export that",
+                network.name,
+                run.display()
+            ),
         }
     };
-    Ok(BitWidths { weights: one("weights", weights)?, activations: one("activations", activations)? })
+    Ok(BitWidths::uniform(one("weights", weights)?, one("activations", activations)?))
 }
 
-/// A run's best checkpoint, to be evaluated at `model.bits`.
+/// The bit widths that are meant by `bits` of a run of `recipe`. A learned ceiling serves any number of levels; a learned
+/// weight scale only the bits that it was learned for.
+fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
+    match bits {
+        None => recipe.bits.clone(),
+        Some(bits) if recipe.bits.layers.is_empty() && same_widths(bits, &recipe.bits) => recipe.bits.clone(),
+        Some(bits) if bits == &recipe.bits => bits.clone(),
+        Some(bits) => BitWidths {
+            weight_step: StepSize::Fixed,
+            activation_step: recipe.bits.activation_step,
+            ..bits.clone()
+        },
+    }
+}
+
+fn same_widths(a: &BitWidths, b: &BitWidths) -> bool {
+    (a.weights, a.activations) == (b.weights, b.activations) && a.layers == b.layers
+}
+
+/// A run's best checkpoint, to be evaluated at `bits`.
 struct Trained {
     recipe: Recipe,
+    bits: BitWidths,
     model: Model,
     state: State,
     digest: String,
 }
 
 impl Trained {
-    fn open(run: &Path, bits: Option<BitWidths>) -> Result<Trained> {
+    fn open(run: &Path, bits: Option<&BitWidths>) -> Result<Trained> {
         let recipe = run_recipe(run).with_context(|| format!("{} is no run", run.display()))?;
         let path = run.join(BEST);
         let (tensors, state): (Tensors, State) = load(&path)?;
-        let nodes = graph::build(&recipe.model, state.image, state.classes)?;
-        let mut model = Model::new(nodes, bits.unwrap_or(recipe.bits), recipe.train.seed, Device::Cpu);
+        let bits = resolve(&recipe, bits);
+        let nodes = graph::build(&recipe.model, recipe.squeeze, &bits, state.image, state.classes)?;
+        let mut model = Model::new(nodes, &bits, recipe.train.seed, Device::Cpu);
         restore(&mut model.parameters, &tensors, "", &path)?;
         restore(&mut model.statistics, &tensors, "", &path)?;
-        Ok(Trained { recipe, model, state, digest: digest(&path)? })
+        Ok(Trained { recipe, bits, model, state, digest: digest(&path)? })
     }
 
     /// The evaluation graph, with the run's calibration or, where there is none yet, a new one, which is kept.
     fn evaluation(&self, run: &Path, images: Option<&Images>) -> Result<Evaluation> {
         crate::keep_large_blocks();
-        let path = calibration_path(run, self.model.bits);
-        let mut statistics = Tensors::new();
+        let path = calibration_path(run, &self.bits);
+        let mut kept = None;
         if path.exists() {
             let (tensors, calibration): (Tensors, Calibration) = load(&path)?;
-            if calibration.belongs(&self.digest, &label(self.model.bits)) {
-                statistics.extend(
-                    self.model
-                        .statistics
-                        .iter()
-                        .map(|(name, t)| (name.clone(), t.to_kind(tch::Kind::Double))),
-                );
+            if calibration.belongs(&self.digest, &self.bits.label()) {
+                let own = self.model.statistics.iter();
+                let mut statistics: Tensors =
+                    own.map(|(name, t)| (name.clone(), t.to_kind(tch::Kind::Double))).collect();
                 restore(&mut statistics, &tensors, "", &path)?;
+                kept = Some(statistics);
             }
         }
-        if statistics.is_empty() {
+        let statistics = if let Some(statistics) = kept {
+            statistics
+        } else {
             let images = images.with_context(|| {
                 format!(
                     "{} is missing or of another checkpoint or bit width: the training images are needed",
@@ -171,14 +207,15 @@ impl Trained {
             let (mut learned, _) =
                 batch::split(images.len(), self.recipe.data.holdout, self.recipe.train.seed);
             learned.truncate(IMAGES);
-            statistics = calibrate(&self.model, images, &learned)?;
+            let statistics = calibrate(&self.model, images, &learned)?;
             let calibration = Calibration {
                 checkpoint: self.digest.clone(),
-                bits: label(self.model.bits),
+                bits: self.bits.label(),
                 images: learned.len(),
             };
             save(&path, &statistics, &calibration)?;
-        }
+            statistics
+        };
         Evaluation::new(&self.model, &statistics, self.state.image)
     }
 
@@ -195,17 +232,8 @@ impl Trained {
     }
 }
 
-fn calibration_path(run: &Path, bits: BitWidths) -> PathBuf {
-    run.join(format!("calibrated-{}.safetensors", label(bits)))
-}
-
-/// `w4a4`; `f` stands for float.
-fn label(bits: BitWidths) -> String {
-    let one = |bits: Bits| match bits {
-        Bits::Float => "f".to_owned(),
-        Bits::Int(bits) => bits.to_string(),
-    };
-    format!("w{}a{}", one(bits.weights), one(bits.activations))
+fn calibration_path(run: &Path, bits: &BitWidths) -> PathBuf {
+    run.join(format!("calibrated-{}.safetensors", bits.label()))
 }
 
 /// SHA-256 of a file, in hex.

@@ -5,8 +5,7 @@ use tch::{Tensor, no_grad};
 
 use crate::model::{Model, Tensors};
 use crate::penalty;
-use crate::quantize::{Scale, quantize_weight};
-use crate::recipe::{Dq, Optimizer, PenaltyOn, Recipe, Schedule, ScheduleKind};
+use crate::recipe::{Decay, Dq, Optimizer, PenaltyOn, Recipe, Schedule, ScheduleKind};
 
 /// Momentum buffers, one a parameter, zero at the start.
 pub fn zero_momentum(model: &Model) -> Tensors {
@@ -14,7 +13,8 @@ pub fn zero_momentum(model: &Model) -> Tensors {
 }
 
 /// One update from the gradients that `backward` left: g = ∂CE + ∂penalty + decay·w; m = μ·m + g; w −= lr·(m or, with
-/// Nesterov, g + μ·m). Clears the gradients.
+/// Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights towards orthonormal ones.
+/// Clears the gradients.
 pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, lr: f64) {
     no_grad(|| {
         let penalties: Tensors = if dq.beta > 0.0 { penalty_gradients(model, dq) } else { Tensors::new() };
@@ -23,7 +23,7 @@ pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, 
             if let Some(extra) = penalties.get(name) {
                 let _ = gradient.g_add_(extra);
             }
-            if name.ends_with(".weight") && optimizer.weight_decay > 0.0 {
+            if optimizer.weight_decay > 0.0 && decays(name, optimizer.decay) {
                 let _ = gradient.g_add_(&(&*parameter * optimizer.weight_decay));
             }
             let velocity = momentum.get_mut(name).expect("a buffer for every parameter");
@@ -32,8 +32,25 @@ pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, 
                 if optimizer.nesterov { gradient + &*velocity * optimizer.momentum } else { velocity.copy() };
             let _ = parameter.g_sub_(&(step * lr));
             parameter.zero_grad();
+            if name.ends_with(".shares") {
+                project(parameter);
+            } else if dq.retraction > 0.0 && name.ends_with(".weight") {
+                let retracted = penalty::retract(parameter, dq.retraction);
+                parameter.copy_(&retracted);
+            }
         }
     });
+}
+
+fn decays(name: &str, decay: Decay) -> bool {
+    name.ends_with(".weight") || decay == Decay::All && (name.ends_with(".gain") || name.ends_with(".bias"))
+}
+
+/// The nearest point of the simplex (Duchi 2008, for two shares): α₁ ← clip((1 + α₁ − α₂)/2, 0, 1), α₂ ← 1 − α₁.
+fn project(shares: &mut Tensor) {
+    let first = ((shares.get(0) - shares.get(1) + 1.0) * 0.5).clamp(0.0, 1.0);
+    let second = 1.0 - &first;
+    shares.copy_(&Tensor::stack(&[first, second], 0));
 }
 
 /// ‖WᵀW − I‖²_F (0 = orthonormal) of every weight matrix the penalty sees, in graph order.
@@ -57,13 +74,10 @@ fn weights_seen(model: &Model, on: PenaltyOn) -> Vec<(String, Tensor)> {
     let weighted = model.nodes.iter().filter(|node| node.op.weight_shape().is_some());
     weighted
         .map(|node| {
-            let latent = model.parameter(node, "weight");
             let seen = match on {
-                PenaltyOn::Latent => latent.shallow_clone(),
+                PenaltyOn::Latent => model.parameter(node, "weight").shallow_clone(),
                 PenaltyOn::Quantized => {
-                    let last = matches!(node.op, crate::graph::Op::Logits { .. });
-                    let per = if last { Scale::Tensor } else { Scale::Channel };
-                    let quantized = quantize_weight(latent, model.bits.weights, per);
+                    let quantized = model.weights(node);
                     quantized.levels * quantized.scale
                 }
             };
@@ -93,6 +107,17 @@ pub fn learning_rate(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn shares_stay_on_the_simplex() {
+        for (before, after) in [([0.5, 0.5], 0.5), ([0.9, 0.3], 0.8), ([2.0, -1.0], 1.0), ([-0.2, 1.0], 0.0)]
+        {
+            let mut shares = Tensor::from_slice(&before);
+            project(&mut shares);
+            assert!((shares.double_value(&[0]) - after).abs() < 1e-12);
+            assert_eq!(shares.double_value(&[0]) + shares.double_value(&[1]), 1.0);
+        }
+    }
 
     #[test]
     fn schedules() {

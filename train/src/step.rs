@@ -1,21 +1,22 @@
-//! Batch norm, ReLU6 and quantizer as one function of an accumulator, in f64, and its boundaries found by bisection over
-//! that very function. Every operation is a separate elementwise one and monotone under IEEE rounding, so the whole is
+//! Batch norm, activation and quantizer as one function of an accumulator, in f64, and its boundaries found by bisection
+//! over that very function. Every operation is a separate elementwise one and monotone under IEEE rounding, so the whole is
 //! a monotone step function of an integer, and a value's result does not depend on where it stands in a tensor.
 
 use ndarray::Array2;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::model::EPSILON;
-use crate::quantize::{CEILING, activation_unit, top_level};
-use crate::recipe::Bits;
+use crate::quantize::{Quantizer, top_level};
+use crate::recipe::{Activation, Bits};
 
-/// The float function of one step node: level = round(clip((acc − mean)·factor + bias, 0, 6)·(2^b − 1)/6).
+/// The float function of one step node: with z = (acc − mean)·factor + bias, level = round(clip(z, 0, c)·(2^b − 1)/c)
+/// for ReLU with ceiling c; for tanh and sign, how many decision points z reaches.
 #[derive(Debug)]
 pub struct StepFunction {
     mean: Tensor,
     factor: Tensor,
     bias: Tensor,
-    bits: Bits,
+    quantizer: Quantizer,
 }
 
 /// Everything a step function has that an integer step needs, a row or entry a channel.
@@ -27,18 +28,30 @@ pub struct Boundaries {
     pub thresholds: Array2<i64>,
     /// Levels per accumulator unit, 0 where the function is constant.
     pub gain: Vec<f64>,
-    /// First accumulator at which 0 < z < 6.
+    /// First accumulator at which z is open: 0 < z < c, or −1 < z < 1.
     pub open_lo: Vec<i64>,
-    /// Last accumulator at which 0 < z < 6; below `open_lo` where there is none.
+    /// Last accumulator at which z is open; below `open_lo` where there is none.
     pub open_hi: Vec<i64>,
 }
 
 impl StepFunction {
     /// From a channel's batch-norm gain and bias and the mean and variance of its accumulator (vectors of one length).
-    pub fn new(gain: &Tensor, bias: &Tensor, mean: &Tensor, var: &Tensor, bits: Bits) -> StepFunction {
+    pub fn new(
+        gain: &Tensor,
+        bias: &Tensor,
+        mean: &Tensor,
+        var: &Tensor,
+        quantizer: Quantizer,
+    ) -> StepFunction {
         let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
         let factor = double(gain) / (double(var) + EPSILON).sqrt();
-        StepFunction { mean: double(mean), factor, bias: double(bias), bits }
+        StepFunction { mean: double(mean), factor, bias: double(bias), quantizer }
+    }
+
+    /// Without batch norm: z = acc·unit + offset in each of `channels` channels.
+    pub fn plain(channels: usize, unit: f64, offset: f64, quantizer: Quantizer) -> StepFunction {
+        let full = |value: f64| Tensor::full([channels as i64], value, (Kind::Double, crate::device()));
+        StepFunction { mean: full(0.0), factor: full(unit), bias: full(offset), quantizer }
     }
 
     /// Number of channels.
@@ -46,9 +59,9 @@ impl StepFunction {
         self.mean.size()[0]
     }
 
-    /// Bits of a level.
-    pub fn bits(&self) -> Bits {
-        self.bits
+    /// What each level stands for.
+    pub fn quantizer(&self) -> &Quantizer {
+        &self.quantizer
     }
 
     /// Real gain and offset of each channel: z = acc·gain + offset.
@@ -63,14 +76,35 @@ impl StepFunction {
         z.g_add_(&self.bias.reshape(shape))
     }
 
-    /// The output: levels, or clip(z, 0, 6) where activations are float, with the straight-through gradient (that of the
-    /// unrounded level where 0 < z < 6, else 0). `shape` as in [`normalized`](Self::normalized).
+    /// The output: levels, or clip(z, 0, c) where activations are float, with the straight-through gradient (that of the
+    /// unrounded level where z is open, else 0). `shape` as in [`normalized`](Self::normalized).
     pub fn levels(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
-        let mut levels = self.normalized(acc, shape).relu6();
-        if let Bits::Int(bits) = self.bits {
-            let _ = levels.g_mul_scalar_(top_level(bits) as f64 / CEILING);
-            let _ = no_grad(|| levels.round_());
+        let z = self.normalized(acc, shape);
+        let Quantizer { activation, ceiling, bits } = self.quantizer;
+        if activation == Activation::Relu6 && ceiling == 6.0 {
+            let mut levels = z.relu6();
+            if let Bits::Int(bits) = bits {
+                let _ = levels.g_mul_scalar_(top_level(bits) as f64 / ceiling);
+                let _ = no_grad(|| levels.round_());
+            }
+            return levels;
         }
+        let hard = no_grad(|| {
+            if self.quantizer.is_bipolar() {
+                let reached = self.quantizer.points().into_iter().map(|p| z.ge(p).to_kind(Kind::Double));
+                return reached.reduce(|a, b| a + b).expect("a quantizer has levels");
+            }
+            let mut levels = z.clamp(0.0, ceiling);
+            if let Bits::Int(bits) = bits {
+                let _ = levels.g_mul_scalar_(top_level(bits) as f64 / ceiling);
+                let _ = levels.round_();
+            }
+            levels
+        });
+        let (low, high) = self.quantizer.open();
+        let open = no_grad(|| z.gt(low).logical_and(&z.lt(high)).to_kind(Kind::Double));
+        let mut levels = z * (open * self.quantizer.slope());
+        no_grad(|| levels.copy_(&hard));
         levels
     }
 
@@ -81,14 +115,17 @@ impl StepFunction {
 
     /// Finds every boundary for accumulators in `lo..=hi`. Levels must be quantized.
     pub fn boundaries(&self, lo: i64, hi: i64) -> Boundaries {
-        let Bits::Int(bits) = self.bits else { unreachable!("only quantized steps have boundaries") };
+        let Bits::Int(bits) = self.quantizer.bits else {
+            unreachable!("only quantized steps have boundaries")
+        };
+        let (open, shut) = self.quantizer.open();
         let dir = self.direction();
         let wanted = Tensor::arange_start(1, top_level(bits) + 1, (Kind::Double, self.device())).unsqueeze(0);
         let reaches = |acc: &Tensor| self.levels(acc, &[-1, 1]).ge_tensor(&wanted);
         let thresholds = self.least(lo, hi, top_level(bits), reaches);
-        let above = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).gt(0.0));
-        let beyond = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).ge(CEILING));
-        let gain = vector(&(&self.factor / activation_unit(self.bits)));
+        let above = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).gt(open));
+        let beyond = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).ge(shut));
+        let gain = vector(&(&self.factor / self.quantizer.unit()));
         let dir: Vec<i8> = vector(&dir).into_iter().map(|d| d as i8).collect();
         let first = integers(&above);
         let last: Vec<i64> = integers(&beyond).into_iter().map(|v| v - 1).collect();
@@ -145,14 +182,14 @@ pub fn integers(t: &Tensor) -> Vec<i64> {
 mod tests {
     use super::*;
 
-    fn function(bits: u32) -> StepFunction {
+    fn function(activation: Activation, bits: u32) -> StepFunction {
         let t = |v: &[f64]| Tensor::from_slice(v);
         StepFunction::new(
             &t(&[1.3, -0.7, 0.0, 0.0, 1e-9]),
             &t(&[0.4, 2.0, 3.0, -1.0, 100.0]),
             &t(&[10.0, -20.0, 0.0, 0.0, 0.0]),
             &t(&[400.0, 90.0, 1.0, 1.0, 1.0]),
-            Bits::Int(bits),
+            Quantizer::new(activation, Bits::Int(bits)),
         )
     }
 
@@ -161,8 +198,11 @@ mod tests {
     fn thresholds_and_open_interval_hold_on_every_accumulator() {
         let (lo, hi) = (-150, 120);
         let every = Tensor::arange_start(lo, hi + 1, (Kind::Double, Device::Cpu));
-        for bits in 1..=8 {
-            let f = function(bits);
+        let ranges =
+            [Activation::Relu6, Activation::Relu1, Activation::Tanh].map(|a| (1..=8).map(move |b| (a, b)));
+        for (activation, bits) in ranges.into_iter().flatten().chain([(Activation::Sign, 1)]) {
+            let f = function(activation, bits);
+            let (above, below) = f.quantizer().open();
             let found = f.boundaries(lo, hi);
             let expected = integers(&f.levels(&every.unsqueeze(0), &[-1, 1]));
             let z = vector(&f.normalized(&every.unsqueeze(0), &[-1, 1]));
@@ -171,10 +211,18 @@ mod tests {
                 for (i, acc) in (lo..=hi).enumerate() {
                     let directed = acc * i64::from(found.dir[c]);
                     let level = found.thresholds.row(c).iter().filter(|&&t| directed >= t).count() as i64;
-                    assert_eq!(level, expected[c * count + i], "{bits} bits, channel {c}, accumulator {acc}");
+                    assert_eq!(
+                        level,
+                        expected[c * count + i],
+                        "{activation:?}, {bits} bits, channel {c}, accumulator {acc}"
+                    );
                     let open = (found.open_lo[c]..=found.open_hi[c]).contains(&acc);
                     let z = z[c * count + i];
-                    assert_eq!(open, z > 0.0 && z < 6.0, "{bits} bits, channel {c}, accumulator {acc}");
+                    assert_eq!(
+                        open,
+                        z > above && z < below,
+                        "{activation:?}, {bits} bits, channel {c}, accumulator {acc}"
+                    );
                 }
             }
             assert_eq!(found.dir, [1, -1, 1, 1, 1]);

@@ -118,8 +118,9 @@ pub fn train(
     crate::set_threads(options.threads);
     let device = crate::device();
     let kind = convolution_kind(recipe.train.precision, device);
-    let nodes = graph::build(&recipe.model, images.shape(), images.classes.len())?;
-    let mut model = Model::new(nodes, recipe.bits, recipe.train.seed, device);
+    let nodes =
+        graph::build(&recipe.model, recipe.squeeze, &recipe.bits, images.shape(), images.classes.len())?;
+    let mut model = Model::new(nodes, &recipe.bits, recipe.train.seed, device);
     let mut momentum = zero_momentum(&model);
     let (mut state, mut metrics) = open(options, recipe, images, &mut model, &mut momentum)?;
 

@@ -21,19 +21,17 @@ proptest! {
     /// Random recipes, a few steps, export: the same scores for every image, the proof passes, also without data.
     #[test]
     fn float_scores_are_integer_scores(
-        weights in 1u32..=8, activations in 1u32..=8, blocks in 1usize..=2, widths in 1usize..=5, kernel in 0usize..=1,
-        dense in prop::option::of(1usize..=5), size in 4usize..=7, channels in 1usize..=3, seed in 0u64..1000,
+        model in architectures(), quantizers in quantizers(), squeeze in (prop::sample::select(vec![8, 8, 5, 1]), any::<bool>()),
+        channels in 1usize..=3, seed in 0u64..1000,
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let recipe = recipe(&[
-            &format!("bits.weights={weights}"),
-            &format!("bits.activations={activations}"),
-            &format!("model.blocks={:?}", vec![vec![widths, widths + 1]; blocks]),
-            &format!("model.dense={:?}", dense.into_iter().collect::<Vec<_>>()),
-            &format!("model.kernel={}", 2 * kernel + 1),
-            &format!("train.seed={seed}"),
-            "train.epochs=1",
-        ]);
+        let (size, mut settings) = model;
+        settings.extend(quantizers);
+        settings.push(format!("squeeze.bits={}", squeeze.0));
+        settings.push(format!("squeeze.median={}", squeeze.1));
+        settings.push(format!("train.seed={seed}"));
+        settings.push("train.epochs=1".to_owned());
+        let recipe = recipe(&settings.iter().map(String::as_str).collect::<Vec<_>>());
         let data = images(80, [size, size + 1, channels], 3);
         fit(&recipe, &data, folder.path(), false).unwrap();
         let network = integer(export(folder.path(), None, Some(&data)).unwrap());
@@ -46,16 +44,76 @@ proptest! {
     }
 }
 
+/// Smallest image side and `model` settings of a small network of any family.
+fn architectures() -> impl Strategy<Value = (usize, Vec<String>)> {
+    let dense = || prop::collection::vec(1usize..=5, 0..=2);
+    let set = |family: &str, rest: Vec<String>| {
+        let mut settings = vec![format!("model.architecture=\"{family}\"")];
+        settings.extend(rest.into_iter().map(|setting| format!("model.{setting}")));
+        settings
+    };
+    let residual = || (prop::sample::select(vec!["convex", "add"]), 8u32..=14, 0.1f64..0.5);
+    let residual_set = move |family: &'static str, depth: usize, (kind, bits, width): (&str, u32, f64)| {
+        let rest = vec![
+            format!("depth={depth}"),
+            format!("residual=\"{kind}\""),
+            format!("stream_bits={bits}"),
+            format!("width={width}"),
+        ];
+        (5, set(family, rest))
+    };
+    prop_oneof![
+        3 => (1usize..=2, 1usize..=5, 0usize..=1, dense(), 4usize..=7).prop_map(
+            move |(blocks, widths, kernel, dense, size)| {
+                let blocks = format!("blocks={:?}", vec![vec![widths, widths + 1]; blocks]);
+                (size, set("vgg", vec![blocks, format!("dense={dense:?}"), format!("kernel={}", 2 * kernel + 1)]))
+            }
+        ),
+        1 => dense().prop_map(move |dense| (4, set("mlp", vec![format!("dense={dense:?}")]))),
+        1 => dense().prop_map(move |dense| (32, set("cnv", vec![format!("dense={dense:?}"), "width=0.04".into()]))),
+        2 => residual().prop_map(move |rest| residual_set("wrn", 10, rest)),
+        2 => residual().prop_map(move |rest| residual_set("resnet", 8, rest)),
+        1 => residual().prop_map(move |(kind, bits, _)| residual_set("resnet", 18, (kind, bits, 0.04))),
+    ]
+}
+
+/// `bits` settings and the activation that goes with them.
+fn quantizers() -> impl Strategy<Value = Vec<String>> {
+    let activation = prop_oneof![
+        (
+            prop::sample::select(vec!["relu6", "relu1"]),
+            1u32..=8,
+            prop::sample::select(vec!["fixed", "learned"])
+        ),
+        (Just("tanh"), 1u32..=6, Just("fixed")),
+        (Just("sign"), Just(1u32), Just("fixed")),
+    ];
+    let own = prop::option::of((prop::sample::select(vec!["first", "last"]), 1u32..=8));
+    (1u32..=8, activation, prop::sample::select(vec!["fixed", "learned"]), own).prop_map(
+        |(weights, (activation, levels, levels_by), weights_by, own)| {
+            let mut settings = vec![
+                format!("bits.weights={weights}"),
+                format!("bits.activations={levels}"),
+                format!("bits.weight_step=\"{weights_by}\""),
+                format!("bits.activation_step=\"{levels_by}\""),
+                format!("model.activation=\"{activation}\""),
+            ];
+            settings.extend(own.map(|(layer, bits)| format!("bits.layers.{layer}={bits}")));
+            settings
+        },
+    )
+}
+
 #[test]
 fn other_bit_widths_come_from_the_same_run() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
     fit(&recipe(&["train.epochs=4"]), &data, folder.path(), false).unwrap();
     for (w, a) in [(2, 2), (3, 5), (1, 1), (8, 8)] {
-        let bits = BitWidths { weights: Bits::Int(w), activations: Bits::Int(a) };
-        assert!(!is_calibrated(folder.path(), Some(bits)).unwrap());
-        let network = integer(export(folder.path(), Some(bits), Some(&data)).unwrap());
-        assert!(is_calibrated(folder.path(), Some(bits)).unwrap());
+        let bits = BitWidths::uniform(Bits::Int(w), Bits::Int(a));
+        assert!(!is_calibrated(folder.path(), Some(&bits)).unwrap());
+        let network = integer(export(folder.path(), Some(&bits), Some(&data)).unwrap());
+        assert!(is_calibrated(folder.path(), Some(&bits)).unwrap());
         assert!(network.name.ends_with(&format!("-as-w{w}a{a}")));
         assert!(reprove(folder.path(), &network).unwrap().boundaries > 0);
     }
@@ -79,14 +137,14 @@ fn a_calibration_serves_its_own_bit_width_alone() {
     let data = images(120, [8, 8, 3], 4);
     fit(&recipe(&[]), &data, folder.path(), false).unwrap();
     export(folder.path(), None, Some(&data)).unwrap();
-    let two = BitWidths { weights: Bits::Int(2), activations: Bits::Int(2) };
+    let two = BitWidths::uniform(Bits::Int(2), Bits::Int(2));
     let path = |bits: &str| folder.path().join(format!("calibrated-{bits}.safetensors"));
     std::fs::copy(path("w4a4"), path("w2a2")).unwrap();
-    assert!(!is_calibrated(folder.path(), Some(two)).unwrap());
-    let error = export(folder.path(), Some(two), None).unwrap_err().to_string();
+    assert!(!is_calibrated(folder.path(), Some(&two)).unwrap());
+    let error = export(folder.path(), Some(&two), None).unwrap_err().to_string();
     assert!(error.contains("bit width"), "{error}");
-    export(folder.path(), Some(two), Some(&data)).unwrap();
-    assert!(is_calibrated(folder.path(), Some(two)).unwrap());
+    export(folder.path(), Some(&two), Some(&data)).unwrap();
+    assert!(is_calibrated(folder.path(), Some(&two)).unwrap());
 }
 
 /// Float weights, float activations or both: real logits, to the precision of the file's fp32.

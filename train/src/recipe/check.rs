@@ -2,7 +2,7 @@
 
 use dq_net::data::SETS;
 
-use super::{Recipe, RecipeError};
+use super::{Activation, Attack, Bits, Choose, Recipe, RecipeError, StepSize};
 
 impl Recipe {
     /// Refuses the first value that is out of range; `origin` is what the error calls the recipe.
@@ -34,8 +34,15 @@ impl Recipe {
         )?;
         let odd = model.kernel % 2 == 1 && model.kernel <= 15;
         demand(odd, "model.kernel", "an odd number up to 15", model.kernel.to_string())?;
-        let beta = self.dq.beta;
-        demand(beta >= 0.0 && beta.is_finite(), "dq.beta", "a number not below 0", beta.to_string())?;
+        demand((1..=1202).contains(&model.depth), "model.depth", "1 to 1202", model.depth.to_string())?;
+        let width = model.width;
+        demand(width > 0.0 && width <= 64.0, "model.width", "above 0, up to 64", width.to_string())?;
+        let stream = model.stream_bits;
+        demand((4..=16).contains(&stream), "model.stream_bits", "4 to 16", stream.to_string())?;
+        let squeeze = self.squeeze.bits;
+        demand((1..=8).contains(&squeeze), "squeeze.bits", "1 to 8", squeeze.to_string())?;
+        self.check_quantizers(origin)?;
+        self.check_defences(origin)?;
         let sgd = &self.optimizer;
         demand(sgd.lr > 0.0 && sgd.lr.is_finite(), "optimizer.lr", "a number above 0", sgd.lr.to_string())?;
         let momentum = sgd.momentum;
@@ -67,6 +74,86 @@ impl Recipe {
             train.epochs.to_string(),
         )?;
         demand((2..=65_536).contains(&train.batch), "train.batch", "2 to 65536", train.batch.to_string())?;
-        demand(train.seed <= i64::MAX as u64, "train.seed", "0 to 2^63 − 1", train.seed.to_string())
+        demand(train.seed <= i64::MAX as u64, "train.seed", "0 to 2^63 − 1", train.seed.to_string())?;
+        let part = |x: f64| (0.0..1.0).contains(&x);
+        let (smoothing, ema) = (train.label_smoothing, train.ema);
+        demand(part(smoothing), "train.label_smoothing", "0 ≤ smoothing < 1", smoothing.to_string())?;
+        demand(part(ema), "train.ema", "0 ≤ decay < 1", ema.to_string())?;
+        let cutout = self.data.cutout;
+        demand((1..=1024).contains(&cutout), "data.cutout", "1 to 1024 pixels", cutout.to_string())
     }
+
+    /// Activations against their bits and steps.
+    fn check_quantizers(&self, origin: &str) -> Result<(), RecipeError> {
+        let bits = &self.bits;
+        let levels = |name: &str| name != "first" && name != "last" && !is_weighted(name);
+        let named = bits.layers.iter().filter(|(name, _)| levels(name)).map(|(_, &bits)| bits);
+        let all = || named.clone().chain([bits.activations]);
+        let refuse = |expected: &str, found: String| {
+            let (origin, expected) = (origin.to_owned(), expected.to_owned());
+            Err(RecipeError::Value { origin, key: "model.activation", expected, found })
+        };
+        match self.model.activation {
+            Activation::Sign if all().any(|bits| bits != Bits::Int(1)) => {
+                refuse("activations of 1 bit, as `sign` has", format!("{:?} bits", bits.activations))
+            }
+            Activation::Tanh if all().any(|bits| bits == Bits::Float) => {
+                refuse("quantized activations with `tanh`", "float ones".to_owned())
+            }
+            Activation::Sign | Activation::Tanh if bits.activation_step == StepSize::Learned => refuse(
+                "`relu6` or `relu1` where `bits.activation_step` is `learned`",
+                format!("{:?}", self.model.activation).to_lowercase(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// The penalty, adversarial training and the attack on the held-out images.
+    fn check_defences(&self, origin: &str) -> Result<(), RecipeError> {
+        let (dq, ours, watch) = (&self.dq, &self.adversarial, &self.attacked);
+        let rows: [(bool, &'static str, &str, f64); 9] = [
+            (dq.beta >= 0.0 && dq.beta.is_finite(), "dq.beta", "a number not below 0", dq.beta),
+            ((0.0..1.0).contains(&dq.retraction), "dq.retraction", "0 ≤ rate < 1", dq.retraction),
+            (is_radius(ours.eps), "adversarial.eps", "above 0, up to 255", ours.eps),
+            (is_radius(ours.step), "adversarial.step", "above 0, up to 255", ours.step),
+            (ours.iterations <= 1000, "adversarial.iterations", "0 to 1000", ours.iterations as f64),
+            (ours.share > 0.0 && ours.share <= 1.0, "adversarial.share", "0 < share ≤ 1", ours.share),
+            (
+                ours.trades >= 0.0 && ours.trades.is_finite(),
+                "adversarial.trades",
+                "a number not below 0",
+                ours.trades,
+            ),
+            (is_radius(watch.eps), "attacked.eps", "above 0, up to 255", watch.eps),
+            (watch.images > 0, "attacked.images", "at least 1", watch.images as f64),
+        ];
+        if let Some((_, key, expected, found)) = rows.into_iter().find(|row| !row.0) {
+            let (origin, expected, found) = (origin.to_owned(), expected.to_owned(), found.to_string());
+            return Err(RecipeError::Value { origin, key, expected, found });
+        }
+        let refuse = |key, expected: &str, found: &str| {
+            let (origin, expected, found) = (origin.to_owned(), expected.to_owned(), found.to_owned());
+            Err(RecipeError::Value { origin, key, expected, found })
+        };
+        if ours.trades > 0.0 && (ours.attack != Attack::Pgd || ours.share < 1.0) {
+            return refuse(
+                "adversarial.trades",
+                "attack `pgd` and share 1 with TRADES",
+                "another attack or share",
+            );
+        }
+        if watch.choose == Choose::Attacked && watch.attack == Attack::None {
+            return refuse("attacked.choose", "`clean` where `attacked.attack` is `none`", "attacked");
+        }
+        Ok(())
+    }
+}
+
+fn is_radius(eps: f64) -> bool {
+    eps > 0.0 && eps <= 255.0
+}
+
+/// Whether a node of this name has weights: its other bits would be levels.
+fn is_weighted(name: &str) -> bool {
+    name == "logits" || name.starts_with("conv") || (name.starts_with("dense") && !name.ends_with("_step"))
 }

@@ -144,7 +144,8 @@ fn refuse_unknown(origin: &str, prefix: &str, table: &Table, known: &Table) -> R
                     nearest: format!("{prefix}{nearest}"),
                 });
             }
-            (Some(Value::Table(known)), Value::Table(inner)) => {
+            // A table without keys of its own has the user's.
+            (Some(Value::Table(known)), Value::Table(inner)) if !known.is_empty() => {
                 refuse_unknown(origin, &format!("{path}."), inner, known)?;
             }
             _ => {}
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn overrides_win_and_keep_their_neighbours() {
         let recipe = parse("dq.beta = 0.5\ndq.on = \"quantized\"", &["dq.beta=0", "name=abc"]).unwrap();
-        assert_eq!(recipe.dq, Dq { beta: 0.0, on: PenaltyOn::Quantized });
+        assert_eq!(recipe.dq, Dq { beta: 0.0, on: PenaltyOn::Quantized, ..Dq::default() });
         assert_eq!(recipe.name, "abc");
     }
 
@@ -191,6 +192,15 @@ mod tests {
             ("model.kernel = 4", "`model.kernel`: expected an odd number"),
             ("model.blocks = [[]]", "`model.blocks`"),
             ("model = 3", "model"),
+            ("bits.layers.conv1_1 = 9", "expected 1 to 8 or \"float\", found 9"),
+            ("model.activation = \"sign\"", "`model.activation`: expected activations of 1 bit"),
+            ("model.activation = \"tanh\"\nbits.activations = \"float\"", "`model.activation`"),
+            ("model.activation = \"tanh\"\nbits.activation_step = \"learned\"", "`model.activation`"),
+            ("adversarial.eps = 0", "`adversarial.eps`: expected above 0"),
+            ("adversarial.trades = 6", "`adversarial.trades`: expected attack `pgd`"),
+            ("attacked.choose = \"attacked\"", "`attacked.choose`"),
+            ("squeeze.bits = 9", "`squeeze.bits`"),
+            ("train.ema = 1", "`train.ema`"),
             ("name = \"../up\"", "`name`"),
             ("name = \"..\"", "`name`"),
             ("name = \"\"", "`name`"),

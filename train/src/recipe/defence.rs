@@ -1,0 +1,140 @@
+//! `[dq]`, `[adversarial]` and `[attacked]`: what makes a network robust, and how that is watched.
+
+use serde::{Deserialize, Serialize};
+
+/// `[dq]`
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dq {
+    /// β of paper equation 8; 0 is the vanilla network.
+    pub beta: f64,
+    /// Which weights the penalty sees.
+    pub on: PenaltyOn,
+    /// Rate b of Parseval's retraction W ← (1 + b)·W − b·W·Wᵀ·W after each step (Cissé 2017); 0 is none.
+    pub retraction: f64,
+}
+
+/// Which weights the DQ penalty sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PenaltyOn {
+    /// The latent fp32 weights, as the paper (which quantizes activations only).
+    Latent,
+    /// The quantized weights times their scale; the gradient passes straight through to the latent ones.
+    Quantized,
+}
+
+/// `[adversarial]`: images of each batch are replaced by adversaries of the network as it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Adversarial {
+    /// How they are made.
+    pub attack: Attack,
+    /// Radius in pixel values (0…255): δ where `draw` is `normal`.
+    pub eps: f64,
+    /// How each radius is found; of `fgsm` and `r+fgsm` for each image, of `pgd` for each batch.
+    pub draw: Draw,
+    /// PGD's step in pixel values.
+    pub step: f64,
+    /// PGD's iterations; 0 is the paper's ⌊min(ε + 4, 1.25·ε)⌋.
+    pub iterations: usize,
+    /// Where PGD starts.
+    pub start: Start,
+    /// Part of each batch that is replaced, 0…1: 1 is Madry's, ½ Kurakin's mix of clean and adversarial images.
+    pub share: f64,
+    /// TRADES' weight (Zhang 2019) of KL(clean ‖ adversarial), which is then both attacked and learned; 0: cross entropy.
+    pub trades: f64,
+}
+
+/// Attacks of training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Attack {
+    /// None.
+    None,
+    /// One step of ε along the sign of the gradient (Goodfellow 2015).
+    Fgsm,
+    /// ε/2 along a random sign, then ε/2 along that of the gradient (Tramèr 2017).
+    #[serde(rename = "r+fgsm")]
+    RFgsm,
+    /// Steps along the sign of the gradient from a random start (Madry 2018).
+    Pgd,
+}
+
+/// How a radius is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Draw {
+    /// Always `eps`.
+    Fixed,
+    /// |N(0, δ)|, drawn anew above 2δ (Kurakin 2016).
+    Normal,
+}
+
+/// Where PGD starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Start {
+    /// ε/2 along a random sign, the paper's "as in R+FGSM".
+    Sign,
+    /// Uniform in ±ε (Madry 2018).
+    Uniform,
+}
+
+/// `[attacked]`: held-out accuracy under attack, each epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Attacked {
+    /// The attack, on the network in training; `none` measures nothing.
+    pub attack: Attack,
+    /// Radius in pixel values.
+    pub eps: f64,
+    /// Held-out images that are attacked.
+    pub images: usize,
+    /// What `best` is chosen by.
+    pub choose: Choose,
+}
+
+/// What the best epoch is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Choose {
+    /// Held-out accuracy.
+    Clean,
+    /// Held-out accuracy under attack; then the clean one.
+    Attacked,
+}
+
+impl Adversarial {
+    /// PGD's iterations at radius `eps`.
+    pub fn iterations_at(&self, eps: f64) -> usize {
+        if self.iterations > 0 { self.iterations } else { (eps + 4.0).min(1.25 * eps) as usize }
+    }
+}
+
+impl Default for Dq {
+    fn default() -> Self {
+        Dq { beta: 2e-3, on: PenaltyOn::Latent, retraction: 0.0 }
+    }
+}
+
+impl Default for Adversarial {
+    fn default() -> Self {
+        Adversarial {
+            attack: Attack::None,
+            eps: 8.0,
+            draw: Draw::Normal,
+            step: 1.0,
+            iterations: 0,
+            start: Start::Sign,
+            share: 1.0,
+            trades: 0.0,
+        }
+    }
+}
+
+impl Default for Attacked {
+    fn default() -> Self {
+        Attacked { attack: Attack::None, eps: 2.0, images: 256, choose: Choose::Clean }
+    }
+}

@@ -1,0 +1,99 @@
+//! `[model]` and `[squeeze]`: what the network is.
+
+use serde::{Deserialize, Serialize};
+
+/// `[model]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Model {
+    /// Family of networks.
+    pub architecture: Architecture,
+    /// `vgg`: output channels of each block's convolutions; a 2×2 max pool ends each block.
+    pub blocks: Vec<Vec<usize>>,
+    /// `vgg`, `cnv`, `mlp`: widths of hidden dense layers before the logits.
+    pub dense: Vec<usize>,
+    /// `vgg`: kernel size of every convolution, odd.
+    pub kernel: usize,
+    /// `wrn`: 6n + 4. `resnet`: 18 (four groups of 64 to 512 channels) or 6n + 2 (three of 16 to 64).
+    pub depth: usize,
+    /// `wrn`, `resnet`, `cnv`: what the family's channels are multiplied by, fractions allowed.
+    pub width: f64,
+    /// `wrn`, `resnet`: how a block's two streams meet.
+    pub residual: Residual,
+    /// `wrn`, `resnet`: bits of the fixed-point residual stream.
+    pub stream_bits: u32,
+    /// Activation before the quantizer.
+    pub activation: Activation,
+}
+
+/// Families of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// A chain of padded convolutions and pools, a global sum, dense layers (Simonyan, Zisserman 2015).
+    Vgg,
+    /// WideResNet, pre-activation (Zagoruyko, Komodakis 2016).
+    Wrn,
+    /// ResNet, post-activation (He 2015).
+    Resnet,
+    /// FINN's CNV: six unpadded convolutions, two pools, dense layers (Umuroglu 2017).
+    Cnv,
+    /// Dense layers alone.
+    Mlp,
+}
+
+/// How the two streams of a residual block meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Residual {
+    /// α₁·skip + α₂·branch, α learned on the simplex (Parseval networks, Cissé 2017; Defensive Quantization).
+    Convex,
+    /// skip + branch. Held as their mean: what reads it knows the factor.
+    Add,
+}
+
+/// Activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// min(max(x, 0), 6).
+    Relu6,
+    /// min(max(x, 0), 1).
+    Relu1,
+    /// tanh x, then levels evenly over −1…1 (Rakin 2018).
+    Tanh,
+    /// −1 or +1.
+    Sign,
+}
+
+/// `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and on the chip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Squeeze {
+    /// Bits of a colour; 8 leaves it as it is.
+    pub bits: u32,
+    /// A 2×2 median after it.
+    pub median: bool,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Model {
+            architecture: Architecture::Vgg,
+            blocks: vec![vec![32, 32], vec![64, 64], vec![128, 128]],
+            dense: Vec::new(),
+            kernel: 3,
+            depth: 16,
+            width: 1.0,
+            residual: Residual::Convex,
+            stream_bits: 12,
+            activation: Activation::Relu6,
+        }
+    }
+}
+
+impl Default for Squeeze {
+    fn default() -> Self {
+        Squeeze { bits: 8, median: false }
+    }
+}

@@ -1,0 +1,99 @@
+//! `[bits]`: bit widths, and how quantizers find their steps.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use toml::Value;
+
+/// `[bits]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BitWidths {
+    /// Bits of every weight that nothing below says otherwise of.
+    pub weights: Bits,
+    /// Bits of every activation that nothing below says otherwise of.
+    pub activations: Bits,
+    /// How a weight quantizer finds its step.
+    pub weight_step: StepSize,
+    /// How an activation quantizer finds its step (`learned`: ReLU6 and ReLU1 only; their ceiling is then learned).
+    pub activation_step: StepSize,
+    /// Bits by node name: weights of a convolution or dense layer, levels of a step. `first` and `last` stand for the
+    /// first layer that has weights and for the logits.
+    pub layers: BTreeMap<String, Bits>,
+}
+
+/// How a quantizer finds its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepSize {
+    /// From the weights (largest or mean magnitude), or the activation's own ceiling.
+    Fixed,
+    /// A parameter, learned by its own gradient (LSQ, Esser 2020).
+    Learned,
+}
+
+/// 1 to 8 bits, or not quantized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Value", into = "Value")]
+pub enum Bits {
+    /// Real numbers.
+    Float,
+    /// So many bits, 1 to 8.
+    Int(u32),
+}
+
+impl BitWidths {
+    /// Every weight and every activation at these bits, steps not learned.
+    pub fn uniform(weights: Bits, activations: Bits) -> BitWidths {
+        BitWidths { weights, activations, ..BitWidths::default() }
+    }
+
+    /// `w4a4`, with `f` for float; a digest behind it where layers differ or steps are learned.
+    pub fn label(&self) -> String {
+        let one = |bits: Bits| match bits {
+            Bits::Float => "f".to_owned(),
+            Bits::Int(bits) => bits.to_string(),
+        };
+        let plain = format!("w{}a{}", one(self.weights), one(self.activations));
+        if *self == BitWidths::uniform(self.weights, self.activations) {
+            return plain;
+        }
+        let text = toml::to_string(self).expect("plain tables of plain values");
+        let digest: String =
+            Sha256::digest(text.as_bytes())[..4].iter().map(|b| format!("{b:02x}")).collect();
+        format!("{plain}-{digest}")
+    }
+}
+
+impl TryFrom<Value> for Bits {
+    type Error = String;
+    fn try_from(value: Value) -> Result<Self, String> {
+        match &value {
+            Value::Integer(n @ 1..=8) => Ok(Bits::Int(*n as u32)),
+            Value::String(s) if s == "float" => Ok(Bits::Float),
+            _ => Err(format!("expected 1 to 8 or \"float\", found {value}")),
+        }
+    }
+}
+
+impl From<Bits> for Value {
+    fn from(bits: Bits) -> Value {
+        match bits {
+            Bits::Float => Value::String("float".to_owned()),
+            Bits::Int(n) => Value::Integer(n.into()),
+        }
+    }
+}
+
+impl Default for BitWidths {
+    fn default() -> Self {
+        BitWidths {
+            weights: Bits::Int(4),
+            activations: Bits::Int(4),
+            weight_step: StepSize::Fixed,
+            activation_step: StepSize::Fixed,
+            layers: BTreeMap::new(),
+        }
+    }
+}
