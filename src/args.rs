@@ -25,6 +25,30 @@ impl FromStr for Bits {
     }
 }
 
+/// Where libtorch computes.
+#[cfg(feature = "train")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Device {
+    /// A GPU where there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+#[cfg(feature = "train")]
+impl Device {
+    /// Computes there from here on.
+    pub fn choose(self) -> anyhow::Result<()> {
+        dq_train::choose_device(match self {
+            Device::Auto => dq_train::DeviceChoice::Auto,
+            Device::Cpu => dq_train::DeviceChoice::Cpu,
+            Device::Cuda => dq_train::DeviceChoice::Cuda,
+        })
+    }
+}
+
 /// `SET` or `SET=DIR`: a data set and the folder of its published files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataArg {

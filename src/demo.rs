@@ -4,7 +4,7 @@ use crate::attack::{attack, percent};
 use crate::emit::{PlanArgs, emit, plan};
 use crate::info::{NodeInfo, node_infos};
 use crate::table::{table, thousands};
-use crate::train::train;
+use crate::train::{How, train};
 use crate::ui::{Interrupted, Ui};
 use crate::verify::{Frames, Verified, verify};
 use anyhow::{Context, Result};
@@ -94,7 +94,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
 fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Path) -> Result<Member> {
     let run = output.join(&recipe.name);
     let resume = run.join(dq_train::LAST).exists();
-    train(ui, recipe, images, &run, resume)?;
+    train(ui, recipe, images, &run, resume, &How::default())?;
     ui.note(format!("{}: exporting, with proof", recipe.name));
     let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images))? else {
         anyhow::bail!("{}: the demo's recipes are quantized", recipe.name)

@@ -1,6 +1,6 @@
 //! `dq export`: a run to its exact network.
 
-use crate::args::{Bits, DataArg};
+use crate::args::{Bits, DataArg, Device};
 use crate::data;
 use crate::table::thousands;
 use crate::ui::Ui;
@@ -34,6 +34,9 @@ pub struct Args {
     /// The training set's folder, needed the first time a run is exported at a bit width; `signs` is built in.
     #[arg(long, value_name = "SET=DIR")]
     data: Vec<DataArg>,
+    /// Where the float model is evaluated; the network is the same.
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    device: Device,
     /// The network's file.
     #[arg(short, long = "output", value_name = "MODEL")]
     output: PathBuf,
@@ -43,6 +46,7 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     dq_net::atomic::check(&args.output)
         .with_context(|| format!("{}: the model's place", args.output.display()))?;
+    args.device.choose()?;
     let network = export(ui, &args.run, args.bits, &args.data)?;
     ui.check_stop("nothing was written")?;
     match &network {

@@ -24,7 +24,16 @@ const MAX_BYTES: u64 = 4 << 30;
 pub struct State {
     /// Epochs completed.
     pub epochs: usize,
-    /// Highest holdout accuracy so far, 0…1.
+    /// Steps of the next one that were made.
+    #[serde(default)]
+    pub step: usize,
+    /// Sum of their losses.
+    #[serde(default)]
+    pub loss: f64,
+    /// Images that they labelled right.
+    #[serde(default)]
+    pub right: i64,
+    /// Highest held-out accuracy so far (under attack, where the recipe chooses by that), 0…1.
     pub best_accuracy: f64,
     /// The epoch (from 1) that reached it.
     pub best_epoch: usize,
@@ -32,6 +41,24 @@ pub struct State {
     pub image: [usize; 3],
     /// How many classes they have.
     pub classes: usize,
+}
+
+impl State {
+    /// Before the first step, on images of such a shape and so many classes.
+    pub fn new(image: [usize; 3], classes: usize) -> State {
+        State { epochs: 0, step: 0, loss: 0.0, right: 0, best_accuracy: 0.0, best_epoch: 0, image, classes }
+    }
+
+    /// After the last step of an epoch that scored so much on the held-out images; whether it is the best.
+    pub fn finish_epoch(&mut self, score: f64) -> bool {
+        self.epochs += 1;
+        (self.step, self.loss, self.right) = (0, 0.0, 0);
+        let is_best = self.best_epoch == 0 || score > self.best_accuracy;
+        if is_best {
+            (self.best_accuracy, self.best_epoch) = (score, self.epochs);
+        }
+        is_best
+    }
 }
 
 /// Writes `tensors` (fp32 or f64) and `state` to `path`: to a temporary file beside it, then renamed.
@@ -45,6 +72,20 @@ pub fn save<S: Serialize>(path: &Path, tensors: &Tensors, state: &S) -> Result<(
 
 /// Reads a checkpoint written by [`save`]. Never trusts the file: sizes and types are checked by the format.
 pub fn load<S: DeserializeOwned>(path: &Path) -> Result<(Tensors, S)> {
+    let bytes = read(path)?;
+    let damaged = || format!("{}: not a checkpoint of this program, or damaged", path.display());
+    let (_, metadata): (usize, Metadata) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
+    let state = metadata.metadata().as_ref().and_then(|entries| entries.get(STATE));
+    let state = serde_json::from_str(state.with_context(damaged)?).with_context(damaged)?;
+    Ok((tensors(path, &bytes)?, state))
+}
+
+/// The tensors of any safetensors file, as fp32 or f64.
+pub fn load_tensors(path: &Path) -> Result<Tensors> {
+    tensors(path, &read(path)?)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
     let size = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
     ensure!(size.is_file(), "{}: expected a file", path.display());
     ensure!(
@@ -53,22 +94,28 @@ pub fn load<S: DeserializeOwned>(path: &Path) -> Result<(Tensors, S)> {
         path.display(),
         size.len()
     );
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let damaged = || format!("{}: not a checkpoint of this program, or damaged", path.display());
-    let (_, metadata): (usize, Metadata) = SafeTensors::read_metadata(&bytes).with_context(damaged)?;
-    let state = metadata.metadata().as_ref().and_then(|entries| entries.get(STATE));
-    let state = serde_json::from_str(state.with_context(damaged)?).with_context(damaged)?;
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn tensors(path: &Path, bytes: &[u8]) -> Result<Tensors> {
+    let damaged = || format!("{}: not a safetensors file, or damaged", path.display());
     let mut tensors = Tensors::new();
-    for (name, view) in SafeTensors::deserialize(&bytes).with_context(damaged)?.iter() {
+    for (name, view) in SafeTensors::deserialize(bytes).with_context(damaged)?.iter() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
             Dtype::F64 => Kind::Double,
-            other => bail!("{}: tensor `{name}`: expected F32 or F64, found {other:?}", path.display()),
+            Dtype::F16 => Kind::Half,
+            Dtype::BF16 => Kind::BFloat16,
+            other => {
+                bail!("{}: tensor `{name}`: expected F32, F64, F16 or BF16, found {other:?}", path.display())
+            }
         };
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
-        tensors.insert(name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind));
+        let tensor = Tensor::from_data_size(view.data(), &shape, kind);
+        let wide = if kind == Kind::Double { tensor } else { tensor.to_kind(Kind::Float) };
+        tensors.insert(name.to_owned(), wide);
     }
-    Ok((tensors, state))
+    Ok(tensors)
 }
 
 /// Copies `from[prefix + name]` into every tensor of `to`, in place.
@@ -150,7 +197,8 @@ mod tests {
             ("x".to_owned(), Tensor::from_slice(&[1.5f32, -2.0])),
             ("y".to_owned(), Tensor::from_slice(&[0.1f64])),
         ]);
-        let state = State { epochs: 3, best_accuracy: 0.5, best_epoch: 2, image: [4, 4, 1], classes: 2 };
+        let mut state = State::new([4, 4, 1], 2);
+        (state.epochs, state.step, state.loss, state.best_accuracy) = (3, 7, 0.1, 0.5);
         save(&path, &tensors, &state).unwrap();
         let (read, found): (Tensors, State) = load(&path).unwrap();
         assert_eq!(found, state);

@@ -2,13 +2,19 @@
 //! penalty, the training loop. The only crate that needs libtorch; never writes Verilog, and what a layer means is
 //! `dq-net`'s to say.
 
+mod adversary;
 mod batch;
 mod calibrate;
 mod checkpoint;
 mod evaluate;
 mod export;
+mod folder;
 mod graph;
+mod import;
+mod learner;
+mod metrics;
 mod model;
+mod pass;
 mod penalty;
 mod prove;
 mod quantize;
@@ -16,21 +22,59 @@ mod random;
 pub mod recipe;
 mod run;
 mod sgd;
+mod spectral;
 mod squeeze;
 mod step;
 mod stream;
+mod tensorboard;
 mod trainer;
 
 pub use evaluate::Evaluation;
+pub use folder::{BEST, LAST, METRICS, RECIPE};
+pub use metrics::{EpochMetrics, Event};
 pub use prove::{PROBES, ProofFailure};
 pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
 pub use run::{bits_of, evaluation, export, is_calibrated, reprove, run_recipe};
-pub use trainer::{BEST, EpochMetrics, Event, LAST, METRICS, Options, Outcome, RECIPE, train};
+pub use trainer::{Options, Outcome, train};
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The device that training and export run on: CUDA where the library and a GPU are there, else the CPU.
+use anyhow::{Result, bail};
+
+/// Where training and export run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// CUDA where the library and a GPU are there, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+/// The choice in force: of [`choose_device`], or `Auto`.
+static CHOICE: AtomicU8 = AtomicU8::new(DeviceChoice::Auto as u8);
+
+/// Trains and exports there from here on.
+///
+/// # Errors
+/// Where CUDA is asked for and no GPU can be used.
+pub fn choose_device(choice: DeviceChoice) -> Result<()> {
+    CHOICE.store(choice as u8, Ordering::Relaxed);
+    if choice == DeviceChoice::Cuda && device() == tch::Device::Cpu {
+        bail!(
+            "no GPU can be used: libtorch_cuda.so of libtorch 2.11 (on LD_LIBRARY_PATH) and a CUDA device are needed"
+        );
+    }
+    Ok(())
+}
+
+/// The device that training and export run on.
 pub fn device() -> tch::Device {
+    if CHOICE.load(Ordering::Relaxed) == DeviceChoice::Cpu as u8 {
+        return tch::Device::Cpu;
+    }
     static CUDA: Once = Once::new();
     CUDA.call_once(|| {
         // SAFETY: loading a library runs its initializers; libtorch's only register kernels. The binary itself links

@@ -12,6 +12,14 @@ pub enum Stream {
     Order(u64),
     /// Augmentation of the images in this epoch.
     Augment(u64),
+    /// Where this epoch's cutout lies.
+    Cutout(u64),
+    /// Radii of the adversaries of this step.
+    Radius(u64),
+    /// Noise of the adversaries of this step.
+    Noise(u64),
+    /// Where an iteration for a norm starts.
+    Norm,
     /// Which images and inputs probe or calibrate an exported network.
     Probe(u64),
 }
@@ -24,6 +32,10 @@ pub fn bits(seed: u64, stream: Stream, index: u64) -> u64 {
         Stream::Order(n) => (3, n),
         Stream::Augment(n) => (4, n),
         Stream::Probe(n) => (5, n),
+        Stream::Cutout(n) => (6, n),
+        Stream::Radius(n) => (7, n),
+        Stream::Noise(n) => (8, n),
+        Stream::Norm => (9, 0),
     };
     mix(mix(mix(mix(seed) ^ kind) ^ number) ^ index)
 }

@@ -15,11 +15,11 @@ use crate::calibrate::{IMAGES, calibrate};
 use crate::checkpoint::{State, load, restore, save};
 use crate::evaluate::Evaluation;
 use crate::export as build;
+use crate::folder::{BEST, RECIPE};
 use crate::graph;
 use crate::model::{Model, Tensors};
 use crate::prove::prove;
 use crate::recipe::{BitWidths, Bits, Recipe, StepSize};
-use crate::trainer::{BEST, RECIPE};
 
 /// What a calibration file belongs to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use common::{fit, images, recipe};
+use common::{fit, images, options, recipe};
 use dq_train::{BEST, EpochMetrics, Event, LAST, METRICS, Options, RECIPE, train};
 
 /// Four epochs in one go, and two, then stopped in the middle of the third, then resumed: the same bytes.
@@ -20,8 +21,7 @@ fn resuming_continues_bit_for_bit() {
         fit(&recipe, &data, &whole, false).unwrap();
 
         let stop = AtomicBool::new(false);
-        let options = Options { run: &pieces, resume: false, threads: 1, stop: &stop };
-        let outcome = train(&recipe, &data, &options, |event| {
+        let outcome = train(&recipe, &data, &options(&pieces, false, &stop), |event| {
             if let Event::Step { epoch: 3, step: 4, .. } = event {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -40,6 +40,134 @@ fn resuming_continues_bit_for_bit() {
     }
 }
 
+/// Stopped after random steps, and resumed each time: the same bytes, whatever is trained.
+#[test]
+fn any_step_is_a_place_to_go_on_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(200, [8, 8, 3], 4);
+    let settings: [&[&str]; 4] = [
+        &["train.ema=0.9", "train.label_smoothing=0.1", "data.augment=[\"cutout\",\"crop\"]"],
+        &["adversarial.attack=\"pgd\"", "attacked.attack=\"fgsm\"", "attacked.choose=\"attacked\""],
+        &["adversarial.attack=\"r+fgsm\"", "adversarial.share=0.5", "bits.weight_step=\"learned\""],
+        &["model.architecture=\"wrn\"", "model.depth=10", "model.width=0.25", "dq.retraction=0.01"],
+    ];
+    for (i, settings) in settings.into_iter().enumerate() {
+        let recipe = recipe(&[settings, &["train.epochs=3"]].concat());
+        let (whole, pieces) =
+            (folder.path().join(format!("{i}")), folder.path().join(format!("{i} in pieces")));
+        fit(&recipe, &data, &whole, false).unwrap();
+        for piece in 0.. {
+            let (stop, mut left) = (AtomicBool::new(false), 1 + (piece * 7 + i) % 5);
+            let outcome = train(&recipe, &data, &options(&pieces, true, &stop), |event| {
+                if let Event::Step { .. } = event {
+                    left -= 1;
+                    stop.store(left == 0, Ordering::Relaxed);
+                    left = left.max(1);
+                }
+            });
+            if !outcome.unwrap().stopped {
+                break;
+            }
+        }
+        for file in [LAST, BEST] {
+            let [a, b] = [&whole, &pieces].map(|run| std::fs::read(run.join(file)).unwrap());
+            assert!(a == b, "{file} differs ({settings:?})");
+        }
+        let lines = |run: &std::path::Path| -> Vec<EpochMetrics> {
+            let text = std::fs::read_to_string(run.join(METRICS)).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        for (a, b) in lines(&whole).iter().zip(&lines(&pieces)) {
+            assert_eq!(
+                (a.loss, a.train_accuracy, a.holdout_attacked),
+                (b.loss, b.train_accuracy, b.holdout_attacked)
+            );
+        }
+    }
+}
+
+/// A checkpoint within an epoch is one, whenever it is written.
+#[test]
+fn checkpoints_within_an_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(200, [8, 8, 3], 4);
+    let (recipe, stop) = (recipe(&["train.epochs=2"]), AtomicBool::new(false));
+    let whole = folder.path().join("whole");
+    fit(&recipe, &data, &whole, false).unwrap();
+    // Killed: what was saved after the third step of the second epoch is copied away as it is.
+    let (run, killed) = (folder.path().join("run"), folder.path().join("killed"));
+    let options = Options { save_every: Duration::ZERO, ..options(&run, false, &stop) };
+    train(&recipe, &data, &options, |event| {
+        if let Event::Step { epoch: 2, step: 3, .. } = event {
+            std::fs::create_dir(&killed).unwrap();
+            for file in [LAST, BEST, RECIPE, METRICS] {
+                std::fs::copy(run.join(file), killed.join(file)).unwrap();
+            }
+        }
+    })
+    .unwrap();
+    let mut steps = 0;
+    let stop = AtomicBool::new(false);
+    let resumed = train(&recipe, &data, &common::options(&killed, true, &stop), |event| {
+        steps += usize::from(matches!(event, Event::Step { .. }));
+    });
+    assert!(!resumed.unwrap().stopped);
+    assert_eq!(steps, 9 - 3);
+    assert!(std::fs::read(whole.join(LAST)).unwrap() == std::fs::read(killed.join(LAST)).unwrap());
+}
+
+/// Every defence trains: adversarial training leaves more of the held-out images standing than none does.
+#[test]
+fn adversarial_training_makes_robust() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(600, [8, 8, 1], 4);
+    let robust = |name: &str, settings: &[&str]| {
+        let run = folder.path().join(name);
+        let watch = ["train.epochs=8", "attacked.attack=\"fgsm\"", "attacked.eps=64", "data.holdout=200"];
+        fit(&recipe(&[&watch, settings].concat()), &data, &run, false).unwrap();
+        let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
+        let line: EpochMetrics = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        let events = std::fs::read_dir(run.join("tensorboard")).unwrap().count();
+        assert_eq!(events, 1);
+        (line.holdout_accuracy, line.holdout_attacked.unwrap())
+    };
+    let plain = robust("plain", &[]);
+    for (name, settings) in [
+        ("fgsm", ["adversarial.attack=\"fgsm\"", "adversarial.eps=64", "adversarial.draw=\"fixed\""]),
+        ("pgd", ["adversarial.attack=\"pgd\"", "adversarial.eps=32", "adversarial.step=4"]),
+        ("trades", ["adversarial.attack=\"pgd\"", "adversarial.eps=32", "adversarial.trades=4"]),
+    ] {
+        let found = robust(name, &settings);
+        assert!(found.1 > plain.1 + 0.05, "{name}: {found:?}, without {plain:?}");
+    }
+}
+
+/// Weights come back in under the names they went out under; what does not fit is named.
+#[test]
+fn a_run_starts_from_weights_of_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(200, [8, 8, 3], 4);
+    let (first, stop) = (folder.path().join("first"), AtomicBool::new(false));
+    fit(&recipe(&["train.epochs=3"]), &data, &first, false).unwrap();
+    let start = |run: &str, file: &std::path::Path, settings: &[&str]| {
+        let run = folder.path().join(run);
+        let slow = ["train.epochs=1", "optimizer.lr=1e-9", "dq.beta=0"];
+        let options = Options { init: Some(file), ..options(&run, false, &stop) };
+        train(&recipe(&[&slow, settings].concat()), &data, &options, |_| {}).map(|outcome| outcome.best.0)
+    };
+    let best = first.join(BEST);
+    let tuned = start("tuned", &best, &[]).unwrap();
+    assert!(tuned > 0.4, "{tuned}");
+    let error = format!("{:#}", start("wide", &best, &["model.blocks=[[5],[6]]"]).unwrap_err());
+    assert!(error.contains("`conv1_1.weight`: expected shape [5, 3, 3, 3], found [4, 3, 3, 3]"), "{error}");
+    let error = format!("{:#}", start("deep", &best, &["model.blocks=[[4],[6,6]]"]).unwrap_err());
+    assert!(error.contains("`conv2_2.weight` of shape [6, 6, 3, 3] is missing"), "{error}");
+    let error = format!("{:#}", start("flat", &best, &["model.blocks=[[4]]"]).unwrap_err());
+    assert!(error.contains("has no tensor `conv2_1.weight`"), "{error}");
+    let error = format!("{:#}", start("none", &folder.path().join("no.safetensors"), &[]).unwrap_err());
+    assert!(error.contains("cannot read") && error.contains("no.safetensors"), "{error}");
+}
+
 #[test]
 fn more_epochs_go_on_from_the_last_and_other_changes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -49,7 +177,7 @@ fn more_epochs_go_on_from_the_last_and_other_changes_are_refused() {
     let error = fit(&recipe(&[]), &data, &run, false).unwrap_err().to_string();
     assert!(error.contains("already holds a run"), "{error}");
     let error = fit(&recipe(&["dq.beta=0.5"]), &data, &run, true).unwrap_err().to_string();
-    assert!(error.contains("`beta = 0.002`") && error.contains("`beta = 0.5`"), "{error}");
+    assert!(error.contains("`dq.beta = 0.002`") && error.contains("`dq.beta = 0.5`"), "{error}");
     assert_eq!(fit(&recipe(&["train.epochs=3"]), &data, &run, true).unwrap().epochs, 3);
     let other = images(120, [8, 8, 1], 4);
     assert!(fit(&recipe(&["train.epochs=4"]), &other, &run, true).is_err());

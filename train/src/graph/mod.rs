@@ -197,6 +197,22 @@ pub fn build(
     Ok(nodes)
 }
 
+/// Rows and columns of each node's output.
+pub fn sizes(nodes: &[Node]) -> Vec<[usize; 2]> {
+    let mut sizes: Vec<[usize; 2]> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let input = node.inputs.first().map_or([1, 1], |&i| sizes[i]);
+        sizes.push(match node.op {
+            Op::Input { height, width, .. } => [height, width],
+            Op::Conv { kernel, stride, pad, .. } => input.map(|n| (n + 2 * pad - kernel) / stride + 1),
+            Op::MaxPool => input.map(|n| n / 2),
+            Op::Dense { .. } | Op::GlobalSum { .. } | Op::Logits { .. } => [1, 1],
+            Op::BitDepth { .. } | Op::Median | Op::Step { .. } | Op::Rescale { .. } | Op::Mix { .. } => input,
+        });
+    }
+    sizes
+}
+
 /// Sets what `bits.layers` says of single nodes.
 fn set_bits(nodes: &mut [Node], bits: &BitWidths) -> Result<()> {
     for (name, &bits) in &bits.layers {

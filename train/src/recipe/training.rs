@@ -105,6 +105,8 @@ pub struct Train {
     pub label_smoothing: f64,
     /// Decay of the moving average of weights that is evaluated and exported, in [0, 1); 0 is the weights themselves.
     pub ema: f64,
+    /// On a GPU, the same bits in every run: slower kernels. (A CPU gives them on one thread always.)
+    pub deterministic: bool,
 }
 
 /// Number format of convolutions in training; weights, batch norm, momentum and logits are fp32 always.
@@ -146,6 +148,14 @@ impl Default for Schedule {
 
 impl Default for Train {
     fn default() -> Self {
-        Train { epochs: 30, batch: 128, seed: 1, precision: Precision::Auto, label_smoothing: 0.0, ema: 0.0 }
+        Train {
+            epochs: 30,
+            batch: 128,
+            seed: 1,
+            precision: Precision::Auto,
+            label_smoothing: 0.0,
+            ema: 0.0,
+            deterministic: false,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::Result;
 use dq_net::data::Images;
@@ -34,9 +35,13 @@ pub fn recipe(overrides: &[&str]) -> Recipe {
     Recipe::parse(text, "test", &overrides).expect("a valid recipe")
 }
 
+/// One thread, no checkpoint within an epoch.
+pub fn options<'a>(run: &'a Path, resume: bool, stop: &'a AtomicBool) -> Options<'a> {
+    Options { run, resume, init: None, threads: 1, save_every: Duration::MAX, stop }
+}
+
 /// Trains on one thread.
 pub fn fit(recipe: &Recipe, images: &Images, run: &Path, resume: bool) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
-    let options = Options { run, resume, threads: 1, stop: &stop };
-    train(recipe, images, &options, |_: Event| {})
+    train(recipe, images, &options(run, resume, &stop), |_: Event| {})
 }

@@ -1,0 +1,98 @@
+//! Everything that training changes: parameters, statistics, momentum, their moving average. Its tensors are a checkpoint.
+
+use std::path::Path;
+
+use anyhow::Result;
+use tch::{Device, no_grad};
+
+use crate::checkpoint::restore;
+use crate::graph::Node;
+use crate::model::{Model, Tensors};
+use crate::recipe::Recipe;
+use crate::sgd::{update, zero_momentum};
+
+/// Prefix of momentum buffers in a checkpoint.
+const MOMENTUM: &str = "momentum.";
+/// Prefix of what is learned, in a checkpoint whose unprefixed tensors are the moving average.
+const LATEST: &str = "latest.";
+
+/// A network in training.
+pub struct Learner {
+    /// As the next step takes it.
+    pub model: Model,
+    momentum: Tensors,
+    /// Moving average of parameters and statistics.
+    average: Option<Model>,
+    decay: f64,
+}
+
+impl Learner {
+    /// Untrained.
+    pub fn new(recipe: &Recipe, nodes: Vec<Node>, device: Device) -> Learner {
+        let fresh = || Model::new(nodes.clone(), &recipe.bits, recipe.train.seed, device);
+        let model = fresh();
+        let momentum = zero_momentum(&model);
+        let decay = recipe.train.ema;
+        Learner { model, momentum, average: (decay > 0.0).then(fresh), decay }
+    }
+
+    /// One update from the gradients that `backward` left, at learning rate `lr`.
+    pub fn update(&mut self, recipe: &Recipe, lr: f64) {
+        update(&mut self.model, &mut self.momentum, &recipe.optimizer, &recipe.dq, lr);
+        let Some(average) = &mut self.average else { return };
+        no_grad(|| {
+            let old = average.parameters.values_mut().chain(average.statistics.values_mut());
+            for (old, new) in old.zip(self.model.parameters.values().chain(self.model.statistics.values())) {
+                let _ = old.lerp_(new, 1.0 - self.decay);
+            }
+        });
+    }
+
+    /// What is evaluated and exported.
+    pub fn evaluated(&self) -> &Model {
+        self.average.as_ref().unwrap_or(&self.model)
+    }
+
+    /// What is exported, under its own names.
+    pub fn exported(&self) -> Tensors {
+        let model = self.evaluated();
+        let named = model.parameters.iter().chain(&model.statistics);
+        named.map(|(name, t)| (name.clone(), t.shallow_clone())).collect()
+    }
+
+    /// All that training goes on from.
+    pub fn checkpoint(&self) -> Tensors {
+        let mut tensors = self.exported();
+        let prefixed = |prefix: &str, from: &Tensors| -> Vec<_> {
+            from.iter().map(|(name, t)| (format!("{prefix}{name}"), t.shallow_clone())).collect()
+        };
+        tensors.extend(prefixed(MOMENTUM, &self.momentum));
+        if self.average.is_some() {
+            tensors.extend(prefixed(LATEST, &self.model.parameters));
+            tensors.extend(prefixed(LATEST, &self.model.statistics));
+        }
+        tensors
+    }
+
+    /// Back to what [`checkpoint`](Self::checkpoint) gave; `path` is what errors call it.
+    pub fn restore(&mut self, tensors: &Tensors, path: &Path) -> Result<()> {
+        let mut latest = "";
+        if let Some(average) = &mut self.average {
+            restore(&mut average.parameters, tensors, "", path)?;
+            restore(&mut average.statistics, tensors, "", path)?;
+            latest = LATEST;
+        }
+        restore(&mut self.model.parameters, tensors, latest, path)?;
+        restore(&mut self.model.statistics, tensors, latest, path)?;
+        restore(&mut self.momentum, tensors, MOMENTUM, path)
+    }
+
+    /// Starts from weights found elsewhere: see [`crate::import`].
+    pub fn start_from(&mut self, tensors: &Tensors, path: &Path) -> Result<usize> {
+        let found = crate::import::into(&mut self.model, tensors, path)?;
+        if let Some(average) = &mut self.average {
+            crate::import::into(average, tensors, path)?;
+        }
+        Ok(found)
+    }
+}
