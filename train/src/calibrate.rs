@@ -3,12 +3,14 @@
 //! what is exported. Never changes a weight.
 
 use anyhow::Result;
+use dq_net::Range;
 use dq_net::data::Images;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::batch;
 use crate::evaluate::{CHUNK, EvalNode, Evaluation, normalizer};
 use crate::model::{Model, Tensors};
+use crate::step::integers;
 
 /// Training images that statistics are measured on.
 pub const IMAGES: usize = 2000;
@@ -24,7 +26,8 @@ pub(crate) fn calibrate(model: &Model, images: &Images, indices: &[usize]) -> Re
     for i in 0..evaluation.nodes.len() {
         let named = model.nodes.iter().find(|node| node.name == evaluation.nodes[i].name);
         if let Some(node) = named.filter(|node| node.op.normalized().is_some()) {
-            let (mean, var) = moments(&outputs[node.inputs[0]]);
+            let source = node.inputs[0];
+            let (mean, var) = moments(&outputs[source], evaluation.nodes[source].range);
             statistics.insert(format!("{}.mean", node.name), mean);
             statistics.insert(format!("{}.var", node.name), var);
             evaluation.renormalize(i, normalizer(model, node, &statistics, (1.0, 0.0)))?;
@@ -64,18 +67,32 @@ fn last_uses(nodes: &[EvalNode]) -> Vec<usize> {
     last
 }
 
-/// Mean and population variance of each channel (dimension 1) over everything else.
-fn moments(chunks: &[Tensor]) -> (Tensor, Tensor) {
-    no_grad(|| {
-        let rows = |x: &Tensor| wide(x).transpose(0, 1).reshape([x.size()[1], -1]);
-        let sum = |x: &Tensor| x.sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
-        let count: i64 = chunks.iter().map(|x| x.numel() as i64 / x.size()[1]).sum();
-        let total = chunks.iter().map(|x| sum(&rows(x))).reduce(|a, b| a + b).expect("at least one chunk");
-        let mean = total / count as f64;
-        let apart = chunks.iter().map(|x| sum(&(rows(x) - mean.unsqueeze(1)).square()));
-        let var = apart.reduce(|a, b| a + b).expect("at least one chunk") / count as f64;
-        (mean, var)
-    })
+/// Mean and population variance of each channel (dimension 1) over everything else. Of whole numbers they come from exact
+/// sums, so that no order of summation and no device changes them.
+fn moments(chunks: &[Tensor], range: Option<Range>) -> (Tensor, Tensor) {
+    let count: i64 = chunks.iter().map(|x| x.numel() as i64 / x.size()[1]).sum();
+    let rows = |x: &Tensor, kind: Kind| x.to_kind(kind).transpose(0, 1).reshape([x.size()[1], -1]);
+    let sum = |x: Tensor, kind: Kind| x.sum_dim_intlist([1i64].as_slice(), false, kind);
+    let total = |each: &dyn Fn(&Tensor) -> Tensor| {
+        no_grad(|| chunks.iter().map(each).reduce(|a, b| a + b).expect("at least one chunk"))
+    };
+    let largest = range.map(|range| range.hi.max(-range.lo));
+    if largest.is_some_and(|m| i128::from(m) * i128::from(m) * i128::from(count) < 1 << 62) {
+        let whole = Kind::Int64;
+        let sums = integers(&total(&|x| sum(rows(x, whole), whole)));
+        let squares = integers(&total(&|x| sum(rows(x, whole).square(), whole)));
+        let n = count as f64;
+        let mean: Vec<f64> = sums.iter().map(|&s| s as f64 / n).collect();
+        let apart = |(&s, &q): (&i64, &i64)| {
+            (i128::from(q) * i128::from(count) - i128::from(s) * i128::from(s)) as f64 / (n * n)
+        };
+        let var: Vec<f64> = sums.iter().zip(&squares).map(apart).collect();
+        return (Tensor::from_slice(&mean), Tensor::from_slice(&var));
+    }
+    let mean = total(&|x| sum(rows(x, Kind::Double), Kind::Double)) / count as f64;
+    let apart = |x: &Tensor| sum((rows(x, Kind::Double) - mean.unsqueeze(1)).square(), Kind::Double);
+    let var = total(&apart) / count as f64;
+    (mean, var)
 }
 
 fn wide(x: &Tensor) -> Tensor {
@@ -89,5 +106,27 @@ fn compact(node: &EvalNode, x: Tensor) -> Tensor {
         Some(range) if range.lo >= i16::MIN.into() && range.hi <= i16::MAX.into() => x.to_kind(Kind::Int16),
         Some(_) => x.to_kind(Kind::Int),
         None => x.to_kind(Kind::Float),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::vector;
+
+    #[test]
+    fn whole_numbers_have_the_same_moments_either_way() {
+        let values: Vec<i32> = (0..240).map(|i| (i * 7919) % 1000 - 300).collect();
+        let chunks = [
+            Tensor::from_slice(&values[..96]).reshape([4, 3, 2, 4]),
+            Tensor::from_slice(&values[96..]).reshape([6, 3, 2, 4]),
+        ];
+        let (mean, var) = moments(&chunks, Some(Range::new(-300, 699)));
+        let (other_mean, other_var) = moments(&chunks, None);
+        for (a, b) in
+            vector(&mean).iter().zip(vector(&other_mean)).chain(vector(&var).iter().zip(vector(&other_var)))
+        {
+            assert!((a - b).abs() < 1e-9 * b.abs(), "{a}, {b}");
+        }
     }
 }

@@ -137,9 +137,12 @@ impl Evaluation {
                     evaluation.scale = scale[0] * evaluation.nodes[node.inputs[0]].unit;
                     let op = EvalOp::Dense { weights, scale, bits };
                     evaluation.push(CLASSIFIER, op, node.inputs.clone())?;
-                    let bias = model.parameter(node, "bias").detach().to_device(crate::device());
-                    let real = bias.to_kind(Kind::Double) / evaluation.scale;
-                    let bias = if bits == Bits::Float { real } else { real.round() };
+                    // Divided here: a GPU divides by a number by multiplying with its inverse.
+                    let real =
+                        vector(model.parameter(node, "bias")).into_iter().map(|b| b / evaluation.scale);
+                    let whole = |b: f64| if bits == Bits::Float { b } else { b.round_ties_even() };
+                    let bias: Vec<f64> = real.map(whole).collect();
+                    let bias = Tensor::from_slice(&bias).to_device(crate::device());
                     EvalOp::Logits { bias }
                 }
             };

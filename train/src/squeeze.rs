@@ -8,7 +8,8 @@ pub fn bit_depth(pixels: &Tensor, bits: u32) -> Tensor {
     let top = f64::from((1u32 << bits) - 1);
     let mut levels = pixels * (top / 255.0);
     no_grad(|| {
-        // ⌊(2·p·top + 255) / 510⌋ in f64: exact for whole pixels, with no tie to break.
+        // ⌊(2·p·top + 255) / 510⌋ in f64, which is never a whole number: 510·k is even, 2·p·top + 255 odd. So neither a
+        // rounded quotient nor a rounded inverse of 510 changes the floor.
         let exact = ((pixels.to_kind(Kind::Double) * (2.0 * top) + 255.0) / 510.0).floor();
         levels.copy_(&exact);
     });

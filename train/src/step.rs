@@ -125,7 +125,8 @@ impl StepFunction {
         let thresholds = self.least(lo, hi, top_level(bits), reaches);
         let above = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).gt(open));
         let beyond = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).ge(shut));
-        let gain = vector(&(&self.factor / self.quantizer.unit()));
+        // Divided here: a GPU divides by a number by multiplying with its inverse, which is another last bit.
+        let gain = vector(&self.factor).into_iter().map(|factor| factor / self.quantizer.unit()).collect();
         let dir: Vec<i8> = vector(&dir).into_iter().map(|d| d as i8).collect();
         let first = integers(&above);
         let last: Vec<i64> = integers(&beyond).into_iter().map(|v| v - 1).collect();
