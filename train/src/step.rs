@@ -44,8 +44,7 @@ impl StepFunction {
         quantizer: Quantizer,
     ) -> StepFunction {
         let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
-        let factor = double(gain) / (double(var) + EPSILON).sqrt();
-        StepFunction { mean: double(mean), factor, bias: double(bias), quantizer }
+        StepFunction { mean: double(mean), factor: factor(gain, var), bias: double(bias), quantizer }
     }
 
     /// Without batch norm: z = acc·unit + offset in each of `channels` channels.
@@ -161,6 +160,13 @@ impl StepFunction {
     fn device(&self) -> Device {
         self.mean.device()
     }
+}
+
+/// gain / √(var + ε) of each channel, f64, on the device of `gain`. Computed by the host, whose roots and quotients are
+/// rounded as IEEE 754 says, so that no device changes a bit of an exported network.
+pub fn factor(gain: &Tensor, var: &Tensor) -> Tensor {
+    let values = vector(gain).into_iter().zip(vector(var)).map(|(gain, var)| gain / (var + EPSILON).sqrt());
+    Tensor::from_slice(&values.collect::<Vec<f64>>()).to_device(gain.device())
 }
 
 /// The ends of `dir·acc` for `acc` in `lo..=hi`, shaped like `dir`.

@@ -5,8 +5,8 @@ use dq_net::Range;
 use dq_net::layer::{Mix, Rescale};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::{EPSILON, stream_unit};
-use crate::step::integers;
+use crate::model::stream_unit;
+use crate::step::{factor, integers};
 
 /// A variance below this, in squared accumulator units, is of a channel that does not move: its factor is 0, so that it
 /// takes no bits from the others'.
@@ -27,7 +27,7 @@ impl RescaleFunction {
         let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
         let var = double(var);
         let moves = var.ge(STILL).to_kind(Kind::Double);
-        let factor = double(gain) / (var + EPSILON).sqrt() * moves;
+        let factor = factor(gain, &var) * moves;
         let offset = double(bias) - double(mean) * &factor;
         Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
     }
