@@ -70,28 +70,47 @@ fn last_uses(nodes: &[EvalNode]) -> Vec<usize> {
 /// Mean and population variance of each channel (dimension 1) over everything else. Of whole numbers they come from exact
 /// sums, so that no order of summation and no device changes them.
 fn moments(chunks: &[Tensor], range: Option<Range>) -> (Tensor, Tensor) {
-    let count: i64 = chunks.iter().map(|x| x.numel() as i64 / x.size()[1]).sum();
-    let rows = |x: &Tensor, kind: Kind| x.to_kind(kind).transpose(0, 1).reshape([x.size()[1], -1]);
-    let sum = |x: Tensor, kind: Kind| x.sum_dim_intlist([1i64].as_slice(), false, kind);
+    let each = |x: &Tensor| x.numel() as i64 / x.size()[1];
+    let count: i64 = chunks.iter().map(each).sum();
+    let sums = |x: &Tensor, kind: Kind| {
+        let dims: &[i64] = if x.dim() == 4 { &[0, 2, 3] } else { &[0] };
+        no_grad(|| {
+            let x = x.to_kind(kind);
+            [x.sum_dim_intlist(dims, false, kind), x.square().sum_dim_intlist(dims, false, kind)]
+        })
+    };
+    // Largest sum of squares of one chunk.
+    let largest = range.map(|range| f64::from(range.hi.max(-range.lo) as i32).powi(2));
+    let most = largest.map(|square| square * chunks.iter().map(each).max().unwrap_or(0) as f64);
+    let kind = match most {
+        Some(most) if most < 53f64.exp2() => Kind::Double,
+        Some(most) if most < 63f64.exp2() => Kind::Int64,
+        _ => return real_moments(chunks, count as f64),
+    };
+    let channels = chunks[0].size()[1] as usize;
+    let mut totals = vec![[0i128; 2]; channels];
+    for chunk in chunks {
+        let [sum, squares] = sums(chunk, kind).map(|t| integers(&t));
+        for (total, (sum, square)) in totals.iter_mut().zip(sum.into_iter().zip(squares)) {
+            *total = [total[0] + i128::from(sum), total[1] + i128::from(square)];
+        }
+    }
+    let n = i128::from(count);
+    let mean: Vec<f64> = totals.iter().map(|&[sum, _]| sum as f64 / count as f64).collect();
+    let apart = |&[sum, squares]: &[i128; 2]| (squares * n - sum * sum) as f64 / (count as f64).powi(2);
+    let var: Vec<f64> = totals.iter().map(apart).collect();
+    (Tensor::from_slice(&mean), Tensor::from_slice(&var))
+}
+
+/// The same of real numbers, in two passes.
+fn real_moments(chunks: &[Tensor], count: f64) -> (Tensor, Tensor) {
+    let rows = |x: &Tensor| wide(x).transpose(0, 1).reshape([x.size()[1], -1]);
+    let sum = |x: Tensor| x.sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
     let total = |each: &dyn Fn(&Tensor) -> Tensor| {
         no_grad(|| chunks.iter().map(each).reduce(|a, b| a + b).expect("at least one chunk"))
     };
-    let largest = range.map(|range| range.hi.max(-range.lo));
-    if largest.is_some_and(|m| i128::from(m) * i128::from(m) * i128::from(count) < 1 << 62) {
-        let whole = Kind::Int64;
-        let sums = integers(&total(&|x| sum(rows(x, whole), whole)));
-        let squares = integers(&total(&|x| sum(rows(x, whole).square(), whole)));
-        let n = count as f64;
-        let mean: Vec<f64> = sums.iter().map(|&s| s as f64 / n).collect();
-        let apart = |(&s, &q): (&i64, &i64)| {
-            (i128::from(q) * i128::from(count) - i128::from(s) * i128::from(s)) as f64 / (n * n)
-        };
-        let var: Vec<f64> = sums.iter().zip(&squares).map(apart).collect();
-        return (Tensor::from_slice(&mean), Tensor::from_slice(&var));
-    }
-    let mean = total(&|x| sum(rows(x, Kind::Double), Kind::Double)) / count as f64;
-    let apart = |x: &Tensor| sum((rows(x, Kind::Double) - mean.unsqueeze(1)).square(), Kind::Double);
-    let var = total(&apart) / count as f64;
+    let mean = total(&|x| sum(rows(x))) / count;
+    let var = total(&|x| sum((rows(x) - mean.unsqueeze(1)).square())) / count;
     (mean, var)
 }
 

@@ -24,7 +24,7 @@ pub(crate) const CLASSIFIER: &str = "classifier";
 const F64_EXACT: f64 = (1u64 << 53) as f64;
 const F32_EXACT: f64 = (1u64 << 24) as f64;
 /// Images evaluated at once.
-pub(crate) const CHUNK: usize = 50;
+pub(crate) const CHUNK: usize = 10;
 
 /// The float evaluation graph of one run at one bit width.
 #[derive(Debug)]

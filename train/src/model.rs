@@ -291,20 +291,31 @@ impl Model {
 
     /// Name of the first node with an output, or a parameter, that is not finite on these images.
     pub fn first_not_finite(&self, images: &Tensor) -> Option<String> {
-        let finite = |t: &Tensor| t.isfinite().all().int64_value(&[]) == 1;
         let mut culprit = None;
         let _ = no_grad(|| {
             self.forward_seen(images, false, |node, output| {
-                let prefix = format!("{}.", node.name);
-                let own =
-                    self.parameters.iter().chain(&self.statistics).filter(|(k, _)| k.starts_with(&prefix));
-                if culprit.is_none() && !(finite(output) && own.into_iter().all(|(_, t)| finite(t))) {
+                if culprit.is_none() && !(finite(output) && self.is_finite(node)) {
                     culprit = Some(node.name.clone());
                 }
             })
         });
         culprit
     }
+
+    /// Name of the first node with a parameter or statistic that is not finite.
+    pub fn first_broken(&self) -> Option<&str> {
+        self.nodes.iter().find(|node| !self.is_finite(node)).map(|node| node.name.as_str())
+    }
+
+    fn is_finite(&self, node: &Node) -> bool {
+        let prefix = format!("{}.", node.name);
+        let mut own = self.parameters.iter().chain(&self.statistics).filter(|(k, _)| k.starts_with(&prefix));
+        own.all(|(_, t)| finite(t))
+    }
+}
+
+fn finite(t: &Tensor) -> bool {
+    t.isfinite().all().int64_value(&[]) == 1
 }
 
 /// How many weights of such a node share a scale: the logits have one, so that their scores have one unit.

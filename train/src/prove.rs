@@ -5,7 +5,7 @@
 use dq_net::layer::Step;
 use dq_net::{Layer, LayerProof, Network, Proof, Range, Shape};
 use ndarray::{Array3, ArrayD, ArrayView3, Dimension};
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::evaluate::{EvalNode, EvalOp, Evaluation};
 use crate::export::{kernel_last, matrix};
@@ -50,12 +50,13 @@ pub(crate) fn prove(evaluation: &Evaluation, network: &Network) -> Result<Proof,
             proof.layers.push(layer);
         }
     }
-    for probe in 0..PROBES {
-        compare_graph(evaluation, network, probe)?;
-        for i in 1..evaluation.nodes.len() {
-            compare_node(evaluation, network, i, probe)?;
-        }
-    }
+    // The integer side is plain loops: its probes run beside each other.
+    let probes: Vec<Probed> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..PROBES).map(|probe| scope.spawn(move || Probed::new(network, probe))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a checked network evaluates")).collect()
+    });
+    probes.iter().try_for_each(|probe| no_grad(|| probe.compare(evaluation)))?;
     Ok(proof)
 }
 
@@ -168,41 +169,54 @@ fn surrogate(node: &EvalNode, step: &Step, found: &Boundaries) -> Result<(), Pro
     same(&node.name, "surrogate.unit", &node.unit, &given.unit)
 }
 
-/// One random image through both graphs: that nodes are wired alike.
-fn compare_graph(evaluation: &Evaluation, network: &Network, probe: u64) -> Result<(), ProofFailure> {
-    let shape = network.input_shape();
-    let image = random(shape, Range::levels(8), probe, 0).mapv(|v| v as u8);
-    let float = evaluation.outputs(&batch_of_one(&image.mapv(f64::from)));
-    for (i, integer) in network.eval_nodes(image.view()).iter().enumerate() {
-        compare(&evaluation.nodes[i].name, &float[i], integer)?;
-    }
-    Ok(())
+/// What the integer network makes of one probe.
+struct Probed {
+    image: Array3<i32>,
+    /// Of the image, a node.
+    outputs: Vec<Array3<i32>>,
+    /// Of random inputs from the whole ranges of its input wires, a node but the first.
+    alone: Vec<(Vec<Array3<i32>>, Array3<i32>)>,
 }
 
-/// Random inputs from the whole range of node `i`'s input wire through that node alone.
-fn compare_node(
-    evaluation: &Evaluation,
-    network: &Network,
-    i: usize,
-    probe: u64,
-) -> Result<(), ProofFailure> {
-    let node = &evaluation.nodes[i];
-    let inputs: Vec<Array3<i32>> = (node.inputs.iter().enumerate())
-        .map(|(port, &source)| {
-            let wire = network.wire(source);
-            random(wire.shape, wire.range, probe, ((i as u64) << 8) | port as u64).mapv(|v| v as i32)
-        })
-        .collect();
-    let views: Vec<ArrayView3<i32>> = inputs.iter().map(|input| input.view()).collect();
-    let integer = network.nodes()[i].layer.kind().eval(&views);
-    let batches: Vec<Tensor> = (inputs.iter().zip(&node.inputs))
-        .map(|(input, &source)| {
-            let batch = batch_of_one(&input.mapv(f64::from));
-            if evaluation.nodes[source].flat { batch.flatten(1, -1) } else { batch }
-        })
-        .collect();
-    let batches: Vec<&Tensor> = batches.iter().collect();
-    compare(&node.name, &evaluation.compute(node, &batches), &integer)
+impl Probed {
+    fn new(network: &Network, probe: u64) -> Probed {
+        let image = random(network.input_shape(), Range::levels(8), probe, 0).mapv(|v| v as u8);
+        let alone = (1..network.nodes().len()).map(|i| {
+            let inputs: Vec<Array3<i32>> = (network.sources(i).iter().enumerate())
+                .map(|(port, &source)| {
+                    let wire = network.wire(source);
+                    random(wire.shape, wire.range, probe, ((i as u64) << 8) | port as u64).mapv(|v| v as i32)
+                })
+                .collect();
+            let views: Vec<ArrayView3<i32>> = inputs.iter().map(|input| input.view()).collect();
+            let output = network.nodes()[i].layer.kind().eval(&views);
+            (inputs, output)
+        });
+        Probed {
+            alone: alone.collect(),
+            outputs: network.eval_nodes(image.view()),
+            image: image.mapv(i32::from),
+        }
+    }
+
+    /// The whole graph on the image: that nodes are wired alike; then each node alone.
+    fn compare(&self, evaluation: &Evaluation) -> Result<(), ProofFailure> {
+        let float = evaluation.outputs(&batch_of_one(&self.image.mapv(f64::from)));
+        for ((node, float), integer) in evaluation.nodes.iter().zip(&float).zip(&self.outputs) {
+            compare(&node.name, float, integer)?;
+        }
+        for (node, (inputs, integer)) in evaluation.nodes.iter().skip(1).zip(&self.alone) {
+            let batches: Vec<Tensor> = (inputs.iter().zip(&node.inputs))
+                .map(|(input, &source)| {
+                    let batch = batch_of_one(&input.mapv(f64::from));
+                    if evaluation.nodes[source].flat { batch.flatten(1, -1) } else { batch }
+                })
+                .collect();
+            let batches: Vec<&Tensor> = batches.iter().collect();
+            compare(&node.name, &evaluation.compute(node, &batches), integer)?;
+        }
+        Ok(())
+    }
 }
 
 /// The first element that differs; `float` is 1 × channels × height × width, or 1 × channels.
