@@ -58,6 +58,37 @@ fn training_stops_at_an_epoch_and_goes_on() {
     assert_eq!(result["epochs"], epochs + 1);
 }
 
+/// Killed at random moments (`DQ_KILLS` of them, or 4), whatever it was doing: the same weights as an unbroken run.
+#[test]
+#[cfg(feature = "train")]
+fn a_killed_training_ends_at_the_same_weights() {
+    let kills: u64 = std::env::var("DQ_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let recipe = root().join("recipes/signs-tiny-dq.toml").display().to_string();
+    let epochs = format!("train.epochs={}", 4 + kills);
+    let args = |out| {
+        let attacked = "attacked.attack=\"fgsm\"";
+        let fixed = ["train", &recipe, "--threads", "1", "--save-every", "1", "--set", &epochs, "--resume"];
+        [&fixed[..], &["--set", attacked, "--set", "train.ema=0.99", "--out", out]].concat()
+    };
+    json(folder, &args("whole"));
+    for kill in 0..kills {
+        let mut child = start(folder, &args("killed"));
+        std::thread::sleep(Duration::from_millis(900 + kill.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 2600));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    json(folder, &args("killed"));
+    for file in ["last.safetensors", "best.safetensors", "recipe.toml"] {
+        let [a, b] = ["whole", "killed"].map(|run| fs::read(folder.join(run).join(file)).unwrap());
+        assert!(a == b, "{file} differs after {kills} kills");
+    }
+    let lines =
+        |run: &str| fs::read_to_string(folder.join(run).join("metrics.jsonl")).unwrap().lines().count();
+    assert_eq!(lines("whole"), lines("killed"));
+}
+
 #[test]
 fn an_attack_stops_and_goes_on_to_the_same_report() {
     let scratch = tempfile::tempdir().unwrap();

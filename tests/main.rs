@@ -9,3 +9,4 @@ mod interrupt;
 mod load;
 mod path;
 mod run;
+mod train;

@@ -1,0 +1,115 @@
+//! Training as a user sees it: sweeps, weights from elsewhere, devices, and what is refused.
+#![cfg(feature = "train")]
+
+use crate::run::{dq, fails, root};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// On one thread: the tests run beside each other.
+fn ok(folder: &Path, args: &[&str]) -> String {
+    crate::run::ok(folder, &[args, &["--threads", "1"]].concat())
+}
+
+fn json(folder: &Path, args: &[&str]) -> Value {
+    crate::run::json(folder, &[args, &["--threads", "1"]].concat())
+}
+
+const SMALL: &str =
+    "name = \"small\"\ndata = {holdout = 100}\nmodel = {blocks = [[4], [4]]}\ntrain = {epochs = 1}\n";
+
+/// Every cell of the grid is a run of its own, the table has a row each; called again, nothing is trained anew.
+#[test]
+fn a_sweep_gives_one_table() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let grid = ["--sweep", "bits.activations=1,4", "--sweep", "dq.beta=0,2e-3", "--seeds", "2"];
+    let args = [&["train", "small.toml", "--out", "runs"], &grid[..]].concat();
+    let found = json(folder, &args);
+    assert_eq!(found["keys"], serde_json::json!(["bits.activations", "dq.beta"]));
+    let rows = found["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert_eq!(row["accuracy"].as_array().unwrap().len(), 2);
+        for run in row["runs"].as_array().unwrap() {
+            assert!(folder.join(run.as_str().unwrap()).join("best.safetensors").exists());
+        }
+    }
+    let run = folder.join("runs/small-activations.1-beta.2e-3-seed.2");
+    let recipe = fs::read_to_string(run.join("recipe.toml")).unwrap();
+    assert!(recipe.contains("activations = 1") && recipe.contains("seed = 2"), "{recipe}");
+    let before = fs::metadata(run.join("last.safetensors")).unwrap().modified().unwrap();
+    let table = ok(folder, &args);
+    assert_eq!(fs::metadata(run.join("last.safetensors")).unwrap().modified().unwrap(), before);
+    assert!(table.contains("held out %") && table.contains('±'), "{table}");
+    let wrong = |grid: &str| fails(folder, 1, &["train", "small.toml", "--out", "new", "--sweep", grid]);
+    assert!(wrong("dq.betta=1,2").contains("did you mean `dq.beta`"));
+    assert!(wrong("dq.beta=1,1").contains("given twice"));
+    assert!(wrong("data.set=signs,cifar10").contains("data.set"));
+    let empty = fails(folder, 2, &["train", "small.toml", "--sweep", "dq.beta="]);
+    assert!(empty.contains("no cell"), "{empty}");
+    assert!(!folder.join("new").exists());
+}
+
+/// The weights of a run start another one; a GPU that is not there is an error of its own.
+#[test]
+fn weights_and_devices() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    json(folder, &["train", "small.toml", "--out", "first"]);
+    let tuned = ["train", "small.toml", "--init", "first/best.safetensors", "--set", "bits.weights=2"];
+    json(folder, &[&tuned[..], &["--out", "second", "--set", "optimizer.lr=0.01"]].concat());
+    json(folder, &["export", "second", "-o", "second.json", "--device", "cpu"]);
+    let error = fails(folder, 1, &[&tuned[..], &["--set", "model.kernel=5", "--out", "third"]].concat());
+    assert!(error.contains("`conv1_1.weight`") && error.contains("first/best.safetensors"), "{error}");
+    let cuda = dq(folder, &["train", "small.toml", "--out", "fourth", "--device", "cuda"]);
+    let error = String::from_utf8_lossy(&cuda.stderr).into_owned();
+    assert!(cuda.status.success() || error.contains("no GPU can be used"), "{error}");
+}
+
+/// Recipes whose parts do not go together, and images that do not fit, are refused by name.
+#[test]
+fn unfit_recipes_are_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    for (setting, expected) in [
+        ("model.architecture=\"wrn\"", "`model.depth`"),
+        ("bits.layers.conv7=2", "`bits.layers.conv7`"),
+        ("model.blocks=[[4],[4],[4],[4],[4],[4]]", "`pool6`"),
+        ("model.activation=\"sign\"", "`model.activation`"),
+    ] {
+        let depth = ["--set", "model.depth=17", "--set", setting];
+        let error = fails(folder, 1, &[&["train", "small.toml", "--out", "run"], &depth[..]].concat());
+        assert!(error.contains(expected), "{setting}: {error}");
+    }
+}
+
+/// Every recipe that the repository ships trains a step on the built-in set, whatever it is made for.
+#[test]
+fn shipped_recipes_train_and_export() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    for entry in fs::read_dir(root().join("recipes")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let recipe = path.display().to_string();
+        // A few steps of a network of a few channels.
+        let small = [
+            "data.set=signs",
+            "data.holdout=20",
+            "train.batch=1000",
+            "train.epochs=1",
+            "model.width=0.05",
+            "model.blocks=[[2],[2]]",
+            "model.dense=[]",
+        ];
+        let mut args = vec!["train", &recipe, "--out", &name];
+        small.iter().for_each(|setting| args.extend(["--set", setting]));
+        json(folder, &args);
+        let model = format!("{name}.json");
+        json(folder, &["export", &name, "-o", &model]);
+    }
+}
