@@ -3,10 +3,12 @@
 
 use crate::attack::suite::{Judge, Verdict};
 use crate::engine::pool as forward;
+use crate::engine::stream::median_taps;
 use crate::gradient::linear::RealLinear;
 use crate::gradient::{GradientSource, Loss, LossGradient, arg_max, pool};
 use crate::kernel::Kernel;
 use crate::report::Model;
+use dq_net::layer::BitDepth;
 use dq_net::layer::window::Axis;
 use dq_net::{FloatLayer, FloatNetwork, Shape};
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis as Dim};
@@ -26,6 +28,11 @@ enum Op {
     Input,
     Linear { forward: Box<RealLinear<f32>>, backward: Box<RealLinear<f32>> },
     Activation { scale: Vec<f32>, bias: Vec<f32>, ceiling: f32, bits: Option<u8> },
+    Levels { scale: Vec<f32>, bias: Vec<f32>, points: Vec<f32>, unit: f32 },
+    Affine { scale: Vec<f32>, bias: Vec<f32> },
+    Mix([f32; 2]),
+    BitDepth(BitDepth),
+    Median,
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     GlobalMean,
     Logits(Vec<f32>),
@@ -82,9 +89,12 @@ impl FloatEngine {
         let count = images.dim().0;
         let mut values: Vec<Vec<f32>> = Vec::with_capacity(self.nodes.len());
         for (i, op) in self.nodes.iter().enumerate() {
-            let value = match self.network.sources(i).first() {
-                None => images.iter().map(|&p| f32::from(p) / 255.0).collect(),
-                Some(&source) => self.node(op, i, source, &values[source], count),
+            let value = match (op, self.network.sources(i)) {
+                (_, []) => images.iter().map(|&p| f32::from(p) / 255.0).collect(),
+                (Op::Mix([a, b]), &[x, y, ..]) => {
+                    values[x].iter().zip(&values[y]).map(|(x, y)| a * x + b * y).collect()
+                }
+                (op, &[source, ..]) => self.node(op, i, source, &values[source], count),
             };
             values.push(value);
         }
@@ -94,7 +104,24 @@ impl FloatEngine {
     fn node(&self, op: &Op, i: usize, source: usize, x: &[f32], count: usize) -> Vec<f32> {
         let (from, to) = (self.network.shape(source), self.network.shape(i));
         match op {
-            Op::Input => unreachable!("an input reads nothing"),
+            Op::Input | Op::Mix(_) => unreachable!("not of one input"),
+            Op::Levels { scale, bias, points, unit } => {
+                let channels = scale.len();
+                let level = |(at, &x): (usize, &f32)| {
+                    let z = x * scale[at % channels] + bias[at % channels];
+                    unit * points.iter().filter(|&&p| p <= z).count() as f32
+                };
+                x.iter().enumerate().map(level).collect()
+            }
+            Op::Affine { scale, bias } => {
+                let channels = scale.len();
+                x.iter().enumerate().map(|(at, x)| x * scale[at % channels] + bias[at % channels]).collect()
+            }
+            Op::BitDepth(depth) => {
+                let top = ((1u32 << depth.bits) - 1) as f32;
+                x.iter().map(|&v| depth.level((v * 255.0).round() as i32) as f32 / top).collect()
+            }
+            Op::Median => (0..x.len()).map(|at| x[median_of(x, at, to)]).collect(),
             Op::Linear { forward, .. } => forward.run(self.kernel, x, count),
             Op::Activation { scale, bias, ceiling, bits } => {
                 let channels = scale.len();
@@ -127,12 +154,36 @@ impl FloatEngine {
         for i in (1..=last).rev() {
             let slopes = std::mem::take(&mut gradients[i]);
             let source = self.network.sources(i)[0];
+            if let Op::Mix(shares) = &self.nodes[i] {
+                for (&source, share) in self.network.sources(i).iter().zip(shares) {
+                    let into = &mut gradients[source];
+                    into.resize(slopes.len(), 0.0);
+                    into.iter_mut().zip(&slopes).for_each(|(to, slope)| *to += slope * share);
+                }
+                continue;
+            }
             let (from, to) = (self.network.shape(source), self.network.shape(i));
             let (x, into) = (&values[source], &mut gradients[source]);
             into.resize(count * from.len(), 0.0);
             let images = slopes.chunks_exact(to.len()).zip(into.chunks_exact_mut(from.len()));
             match &self.nodes[i] {
-                Op::Input => unreachable!("an input reads nothing"),
+                Op::Input | Op::Mix(_) => unreachable!("not of one input"),
+                Op::Levels { scale, bias, .. } => {
+                    for (at, (to, slope)) in into.iter_mut().zip(&slopes).enumerate() {
+                        let c = at % scale.len();
+                        if (x[at] * scale[c] + bias[c]).abs() < 1.0 {
+                            *to += slope * scale[c];
+                        }
+                    }
+                }
+                Op::Affine { scale, .. } => {
+                    let slopes = into.iter_mut().zip(&slopes).enumerate();
+                    slopes.for_each(|(at, (to, slope))| *to += slope * scale[at % scale.len()]);
+                }
+                Op::BitDepth(_) => into.iter_mut().zip(&slopes).for_each(|(to, slope)| *to += slope),
+                Op::Median => {
+                    slopes.iter().enumerate().for_each(|(at, slope)| into[median_of(x, at, to)] += slope);
+                }
                 Op::Linear { backward, .. } => {
                     let found = backward.run(self.kernel, &slopes, count);
                     into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
@@ -223,6 +274,14 @@ impl Judge for FloatEngine {
     }
 }
 
+/// Where the median of element `at` of maps of `shape` stands: the first of those equal to the lower middle value.
+fn median_of(x: &[f32], at: usize, shape: Shape) -> usize {
+    let taps = median_taps(at, shape);
+    let mut sorted = taps.map(|tap| x[tap]);
+    sorted.sort_unstable_by(f32::total_cmp);
+    taps.into_iter().find(|&tap| x[tap] == sorted[1]).expect("one of them")
+}
+
 fn prepare(network: &FloatNetwork, i: usize) -> Op {
     match &network.nodes()[i].layer {
         FloatLayer::Input { .. } => Op::Input,
@@ -246,6 +305,16 @@ fn prepare(network: &FloatNetwork, i: usize) -> Op {
         FloatLayer::Activation { scale, bias, ceiling, bits } => {
             Op::Activation { scale: scale.clone(), bias: bias.clone(), ceiling: *ceiling, bits: *bits }
         }
+        FloatLayer::Levels { scale, bias, points, unit } => Op::Levels {
+            scale: scale.clone(),
+            bias: bias.clone(),
+            points: points.clone(),
+            unit: *unit,
+        },
+        FloatLayer::Affine { scale, bias } => Op::Affine { scale: scale.clone(), bias: bias.clone() },
+        FloatLayer::Mix { a, b } => Op::Mix([*a, *b]),
+        FloatLayer::BitDepth { bits } => Op::BitDepth(BitDepth { bits: *bits }),
+        FloatLayer::Median => Op::Median,
         FloatLayer::MaxPool { window, stride } => Op::MaxPool { window: *window, stride: *stride },
         FloatLayer::GlobalMean => Op::GlobalMean,
         FloatLayer::Logits { bias } => Op::Logits(bias.clone()),

@@ -35,6 +35,8 @@ pub struct Evaluation {
     pub(crate) image: [usize; 3],
     /// Real logit of one unit of a score.
     pub(crate) scale: f64,
+    /// Whether all weights and activations are quantized; else residual streams are real too.
+    integer: bool,
 }
 
 /// One node.
@@ -100,7 +102,8 @@ impl Evaluation {
     /// # Errors
     /// Where accumulators would outgrow 2^30, or their sums of magnitudes 2^53.
     pub(crate) fn new(model: &Model, statistics: &Tensors, image: [usize; 3]) -> Result<Evaluation> {
-        let mut evaluation = Evaluation { nodes: Vec::new(), image, scale: 1.0 };
+        let integer = model.nodes.iter().all(|node| node.op.bits() != Some(Bits::Float));
+        let mut evaluation = Evaluation { nodes: Vec::new(), image, scale: 1.0, integer };
         for node in &model.nodes {
             let quantized = || {
                 let weights = model.weights(node);
@@ -155,7 +158,7 @@ impl Evaluation {
 
     /// Whether every value in it is a whole number: it can be exported as an integer network.
     pub(crate) fn is_integer(&self) -> bool {
-        self.nodes.iter().all(|node| node.range.is_some())
+        self.integer
     }
 
     /// Scores of every image, image × class: whole accumulator units where weights and activations are quantized. One
@@ -235,7 +238,9 @@ impl Evaluation {
             }
             EvalOp::Dense { weights, .. } => exact(flat(input).matmul(&weights.tr())),
             EvalOp::Step(step) => step.levels(input, channels),
+            EvalOp::Rescale(rescale) if node.range.is_none() => rescale.real(input, channels),
             EvalOp::Rescale(rescale) => rescale.compute(input, channels),
+            EvalOp::Mix { mix, .. } if node.range.is_none() => stream::real_mix(mix, input, inputs[1]),
             EvalOp::Mix { mix, .. } => stream::compute_mix(mix, input, inputs[1]),
             EvalOp::MaxPool => input.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
             EvalOp::GlobalSum { .. } => {
@@ -258,9 +263,14 @@ impl Evaluation {
                 continue;
             }
             let ranges: Option<Vec<Range>> = node.inputs.iter().map(|&s| self.nodes[s].range).collect();
-            self.nodes[j].range = output_range(&node.name, &node.op, ranges.as_deref())?;
+            self.nodes[j].range = self.range(&node.name, &node.op, ranges.as_deref())?;
         }
         Ok(())
+    }
+
+    fn range(&self, name: &str, op: &EvalOp, inputs: Option<&[Range]>) -> Result<Option<Range>> {
+        let is_real = !self.integer && matches!(op, EvalOp::Rescale(_));
+        if is_real { Ok(None) } else { output_range(name, op, inputs) }
     }
 
     fn push(&mut self, name: &str, op: EvalOp, inputs: Vec<usize>) -> Result<()> {
@@ -280,7 +290,7 @@ impl Evaluation {
         let ranges: Option<Vec<Range>> = sources.iter().map(|node| node.range).collect();
         let range = match ranges {
             Some(ranges) if ranges.is_empty() => Some(Range::levels(8)),
-            ranges => output_range(name, &op, ranges.as_deref())?,
+            ranges => self.range(name, &op, ranges.as_deref())?,
         };
         let flat = match op {
             EvalOp::Dense { .. } | EvalOp::GlobalSum { .. } => true,

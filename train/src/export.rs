@@ -1,7 +1,7 @@
 //! The float evaluation graph as a network of `dq-net`: integer where weights and activations are quantized, else
 //! float. Never approximates: the integer network's thresholds are the float code's own boundaries.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, MaxPool, Median, Step, Surrogate};
 use dq_net::{FloatLayer, FloatNetwork, FloatNode, Layer, Network, Node, Shape};
 use ndarray::{Array2, Array4};
@@ -55,13 +55,17 @@ pub(crate) fn integer(name: &str, evaluation: &Evaluation) -> Result<Network> {
 /// Where `FloatNetwork::new` refuses it.
 pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork> {
     let nodes = &evaluation.nodes;
-    if let Some(node) = nodes.iter().find(|node| !is_real_valued(&node.op)) {
-        bail!(
-            "node `{}`: residual streams, feature squeezing, tanh and sign are exported with quantized weights and \
-             activations only: give `--bits W,A`, or a recipe with `bits.weights` and `bits.activations` of 1 to 8",
-            node.name
-        );
-    }
+    // Real value of one unit of channel `c` of a node that is read: of an accumulator, its weights' scale is in it.
+    let real = |source: &EvalNode, c: usize| match &source.op {
+        EvalOp::Conv { scale, .. } | EvalOp::Dense { scale, .. } => {
+            scale[if scale.len() == 1 { 0 } else { c }] * source.unit
+        }
+        _ => source.unit,
+    };
+    let narrow = |values: Vec<f64>| values.into_iter().map(|v| v as f32).collect::<Vec<f32>>();
+    let over = |gain: Vec<f64>, source: &EvalNode| {
+        narrow(gain.iter().enumerate().map(|(c, g)| g / real(source, c)).collect())
+    };
     let layer = |node: &EvalNode| match &node.op {
         EvalOp::Input => FloatLayer::Input { shape: shape(evaluation) },
         EvalOp::Conv { weights, stride, pad, scale, .. } => FloatLayer::Conv {
@@ -74,25 +78,35 @@ pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork>
             FloatLayer::Dense { weights: matrix(&scaled(weights, scale), |v| v as f32) }
         }
         EvalOp::Step(function) => {
-            let source = &nodes[node.inputs[0]];
-            let (EvalOp::Conv { scale, .. } | EvalOp::Dense { scale, .. }) = &source.op else {
-                unreachable!("a step reads accumulators")
-            };
             let (gain, offset) = function.affine();
-            let real = |c: usize| scale[if scale.len() == 1 { 0 } else { c }] * source.unit;
-            FloatLayer::Activation {
-                scale: gain.iter().enumerate().map(|(c, g)| (g / real(c)) as f32).collect(),
-                bias: offset.into_iter().map(|b| b as f32).collect(),
-                ceiling: function.quantizer().ceiling as f32,
-                bits: match function.quantizer().bits {
+            let (scale, bias) = (over(gain, &nodes[node.inputs[0]]), narrow(offset));
+            let quantizer = function.quantizer();
+            if quantizer.is_bipolar() {
+                FloatLayer::Levels { scale, bias, points: narrow(quantizer.points()), unit: node.unit as f32 }
+            } else {
+                let bits = match quantizer.bits {
                     Bits::Float => None,
                     Bits::Int(bits) => Some(bits as u8),
-                },
+                };
+                FloatLayer::Activation { scale, bias, ceiling: quantizer.ceiling as f32, bits }
             }
         }
-        EvalOp::BitDepth { .. } | EvalOp::Median | EvalOp::Rescale(_) | EvalOp::Mix { .. } => {
-            unreachable!("refused above")
+        EvalOp::Rescale(function) => {
+            let (gain, offset) = function.affine();
+            let of_real = |values: Vec<f64>| values.into_iter().map(|v| v * node.unit).collect();
+            FloatLayer::Affine {
+                scale: over(of_real(gain), &nodes[node.inputs[0]]),
+                bias: narrow(of_real(offset)),
+            }
         }
+        EvalOp::Mix { mix, terms: 0 } => {
+            let share = |part: i32| (f64::from(part) / f64::from(mix.shift).exp2()) as f32;
+            FloatLayer::Mix { a: share(mix.a), b: share(mix.b) }
+        }
+        // Plain addition: each input's real value is that of its terms.
+        EvalOp::Mix { .. } => FloatLayer::Mix { a: 1.0, b: 1.0 },
+        EvalOp::BitDepth { bits } => FloatLayer::BitDepth { bits: *bits as u8 },
+        EvalOp::Median => FloatLayer::Median,
         EvalOp::MaxPool => FloatLayer::MaxPool { window: [2, 2], stride: [2, 2] },
         EvalOp::GlobalSum { .. } => FloatLayer::GlobalMean,
         EvalOp::Logits { bias } => {
@@ -107,15 +121,6 @@ pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork>
         inputs: sources(evaluation, node),
     });
     FloatNetwork::new(name, nodes.collect()).context("the exported network is refused")
-}
-
-/// Whether `FloatNetwork` has such a node.
-fn is_real_valued(op: &EvalOp) -> bool {
-    match op {
-        EvalOp::BitDepth { .. } | EvalOp::Median | EvalOp::Rescale(_) | EvalOp::Mix { .. } => false,
-        EvalOp::Step(function) => !function.quantizer().is_bipolar(),
-        _ => true,
-    }
 }
 
 /// Bits of whole numbers.

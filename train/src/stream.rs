@@ -6,7 +6,7 @@ use dq_net::layer::{Mix, Rescale};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::model::stream_unit;
-use crate::step::{factor, integers};
+use crate::step::{factor, integers, vector};
 
 /// A variance below this, in squared accumulator units, is of a channel that does not move: its factor is 0, so that it
 /// takes no bits from the others'.
@@ -15,6 +15,9 @@ const STILL: f64 = 1e-2;
 /// ⌊(x·mul + add) / 2^shift⌋, clipped to the stream's bits: one affine a channel.
 #[derive(Debug)]
 pub struct RescaleFunction {
+    /// The real affine behind it, in units of the stream.
+    factor: Tensor,
+    offset: Tensor,
     mul: Tensor,
     add: Tensor,
     shift: u8,
@@ -52,12 +55,24 @@ impl RescaleFunction {
         let whole = f64::from(shift).exp2();
         let most = f64::from((1u32 << Rescale::MUL_BITS) - 1);
         RescaleFunction {
+            factor: factor.shallow_clone(),
+            offset: offset.shallow_clone(),
             mul: (factor * whole).round().clamp(-most, most),
             // Half a unit more, so that the floor rounds to nearest.
             add: (offset * whole).round() + (whole / 2.0).floor(),
             shift,
             bits: bits as u8,
         }
+    }
+
+    /// Slope and offset of each channel, in units of the stream.
+    pub fn affine(&self) -> (Vec<f64>, Vec<f64>) {
+        (vector(&self.factor), vector(&self.offset))
+    }
+
+    /// Of real numbers, neither rounded nor clipped: in a network that is not integer.
+    pub fn real(&self, x: &Tensor, shape: &[i64]) -> Tensor {
+        x * self.factor.reshape(shape) + self.offset.reshape(shape)
     }
 
     /// Of whole numbers; the gradient is the affine's where the result is not clipped. `shape` lays the channels along.
@@ -103,6 +118,12 @@ pub fn compute_mix(mix: &Mix, skip: &Tensor, branch: &Tensor) -> Tensor {
     let (a, b) = (f64::from(mix.a), f64::from(mix.b));
     let floor = no_grad(|| ((skip * a + branch * b + mix.half() as f64) / whole).floor());
     clipped(skip * (a / whole) + branch * (b / whole), &floor, mix.bits)
+}
+
+/// The same of real numbers, not rounded.
+pub fn real_mix(mix: &Mix, skip: &Tensor, branch: &Tensor) -> Tensor {
+    let whole = f64::from(mix.shift).exp2();
+    skip * (f64::from(mix.a) / whole) + branch * (f64::from(mix.b) / whole)
 }
 
 /// `floor` clipped to `bits` bits, with `smooth`'s gradient where that changes nothing.

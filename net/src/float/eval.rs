@@ -1,14 +1,15 @@
 //! The meaning of a float network's layers, in f64 plain loops.
 
 use super::{FloatLayer, axes};
+use crate::layer::{BitDepth, Median};
 use crate::shape::Shape;
-use ndarray::{Array3, ArrayView3, s};
+use ndarray::{Array3, ArrayView3, Zip, s};
 
 /// `layer`'s output, of shape `output`, for the input `x`.
 pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Array3<f64> {
     let (height, width, channels) = x.dim();
     match layer {
-        FloatLayer::Input { .. } => unreachable!("checked: only the first node is the input"),
+        FloatLayer::Input { .. } | FloatLayer::Mix { .. } => unreachable!("checked: has not one input"),
         FloatLayer::Conv { weights, stride, pad, groups } => {
             let (outputs, kernel_rows, kernel_columns, per_group) = weights.dim();
             let (rows, columns) = axes([kernel_rows, kernel_columns], *stride, *pad);
@@ -39,6 +40,24 @@ pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Arr
                 bits.map_or(z, |bits| quantize(z, ceiling, bits))
             })
         }
+        FloatLayer::Levels { scale, bias, points, unit } => {
+            Array3::from_shape_fn(output.dim(), |(y, c0, c)| {
+                let z = x[[y, c0, c]] * f64::from(scale[c]) + f64::from(bias[c]);
+                f64::from(*unit) * points.iter().filter(|&&p| f64::from(p) <= z).count() as f64
+            })
+        }
+        FloatLayer::Affine { scale, bias } => Array3::from_shape_fn(output.dim(), |(y, c0, c)| {
+            x[[y, c0, c]] * f64::from(scale[c]) + f64::from(bias[c])
+        }),
+        FloatLayer::BitDepth { bits } => {
+            let top = f64::from((1u32 << bits) - 1);
+            x.mapv(|v| f64::from(BitDepth { bits: *bits }.level((v * 255.0).round() as i32)) / top)
+        }
+        FloatLayer::Median => Array3::from_shape_fn(output.dim(), |(y, c0, c)| {
+            let mut taps = Median::taps(y, c0).map(|(y, c0)| x[[y, c0, c]]);
+            taps.sort_unstable_by(f64::total_cmp);
+            taps[1]
+        }),
         FloatLayer::MaxPool { window, stride } => Array3::from_shape_fn(output.dim(), |(oy, ox, c)| {
             let taps = (0..window[0]).flat_map(|ky| (0..window[1]).map(move |kx| (ky, kx)));
             taps.map(|(ky, kx)| x[[oy * stride[0] + ky, ox * stride[1] + kx, c]]).fold(f64::MIN, f64::max)
@@ -50,6 +69,12 @@ pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Arr
             Array3::from_shape_fn(x.dim(), |(y, c0, c)| x[[y, c0, c]] + f64::from(bias[c]))
         }
     }
+}
+
+/// The output of a Mix.
+pub(super) fn mix(layer: &FloatLayer, x: ArrayView3<f64>, y: ArrayView3<f64>) -> Array3<f64> {
+    let FloatLayer::Mix { a, b } = layer else { unreachable!("checked: only a mix has two inputs") };
+    Zip::from(x).and(y).map_collect(|x, y| f64::from(*a) * x + f64::from(*b) * y)
 }
 
 /// Round half to even, as libtorch rounds.

@@ -39,6 +39,11 @@ enum LayerDocument {
     Conv { weights: PackedFloats, stride: [usize; 2], pad: [usize; 4], groups: usize },
     Dense { weights: PackedFloats },
     Activation { scale: PackedFloats, bias: PackedFloats, ceiling: f32, bits: Option<u8> },
+    Levels { scale: PackedFloats, bias: PackedFloats, points: PackedFloats, unit: f32 },
+    Affine { scale: PackedFloats, bias: PackedFloats },
+    Mix { a: f32, b: f32 },
+    BitDepth { bits: u8 },
+    Median {},
     MaxPool { window: [usize; 2], stride: [usize; 2] },
     GlobalMean {},
     Logits { bias: PackedFloats },
@@ -117,6 +122,13 @@ fn to_document(node: &FloatNode) -> NodeDocument {
         FloatLayer::Activation { scale, bias, ceiling, bits } => {
             LayerDocument::Activation { scale: list(scale), bias: list(bias), ceiling: *ceiling, bits: *bits }
         }
+        FloatLayer::Levels { scale, bias, points, unit } => {
+            LayerDocument::Levels { scale: list(scale), bias: list(bias), points: list(points), unit: *unit }
+        }
+        FloatLayer::Affine { scale, bias } => LayerDocument::Affine { scale: list(scale), bias: list(bias) },
+        FloatLayer::Mix { a, b } => LayerDocument::Mix { a: *a, b: *b },
+        FloatLayer::BitDepth { bits } => LayerDocument::BitDepth { bits: *bits },
+        FloatLayer::Median => LayerDocument::Median {},
         FloatLayer::MaxPool { window, stride } => LayerDocument::MaxPool { window: *window, stride: *stride },
         FloatLayer::GlobalMean => LayerDocument::GlobalMean {},
         FloatLayer::Logits { bias } => LayerDocument::Logits { bias: list(bias) },
@@ -141,6 +153,18 @@ fn to_layer(document: LayerDocument) -> Result<FloatLayer, Fault> {
         LayerDocument::Activation { scale, bias, ceiling, bits } => {
             FloatLayer::Activation { scale: list(scale, "scale")?, bias: list(bias, "bias")?, ceiling, bits }
         }
+        LayerDocument::Levels { scale, bias, points, unit } => FloatLayer::Levels {
+            scale: list(scale, "scale")?,
+            bias: list(bias, "bias")?,
+            points: list(points, "points")?,
+            unit,
+        },
+        LayerDocument::Affine { scale, bias } => {
+            FloatLayer::Affine { scale: list(scale, "scale")?, bias: list(bias, "bias")? }
+        }
+        LayerDocument::Mix { a, b } => FloatLayer::Mix { a, b },
+        LayerDocument::BitDepth { bits } => FloatLayer::BitDepth { bits },
+        LayerDocument::Median {} => FloatLayer::Median,
         LayerDocument::MaxPool { window, stride } => FloatLayer::MaxPool { window, stride },
         LayerDocument::GlobalMean {} => FloatLayer::GlobalMean,
         LayerDocument::Logits { bias } => FloatLayer::Logits { bias: list(bias, "bias")? },

@@ -48,6 +48,39 @@ pub enum FloatLayer {
         /// Rounds (half to even) to `2^bits − 1` steps of `ceiling`.
         bits: Option<u8>,
     },
+    /// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (what reads them has taken the constant
+    /// away). The straight-through gradient is that of a straight line through −1…1.
+    Levels {
+        /// Gain a channel (batch normalization folded).
+        scale: Vec<f32>,
+        /// Bias a channel.
+        bias: Vec<f32>,
+        /// Where each level from 1 is reached, rising.
+        points: Vec<f32>,
+        /// Real value of one level.
+        unit: f32,
+    },
+    /// `scale·x + bias`: into a residual stream.
+    Affine {
+        /// Gain a channel.
+        scale: Vec<f32>,
+        /// Bias a channel.
+        bias: Vec<f32>,
+    },
+    /// `a·x + b·y` of two inputs of one shape: a residual.
+    Mix {
+        /// Share of the first input.
+        a: f32,
+        /// Share of the second input.
+        b: f32,
+    },
+    /// Pixels at fewer bits: feature squeezing, as [`crate::layer::BitDepth`]. The gradient passes as if it were not there.
+    BitDepth {
+        /// Bits of a level, 1 to 8.
+        bits: u8,
+    },
+    /// 2×2 median, as [`crate::layer::Median`].
+    Median,
     /// Largest value of each window.
     MaxPool {
         /// Window: rows, columns.
@@ -96,7 +129,11 @@ impl FloatNetwork {
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
             let at = |fault| NetworkError::at(&node.name, fault);
-            let wanted = usize::from(i > 0);
+            let wanted = match node.layer {
+                FloatLayer::Input { .. } => 0,
+                FloatLayer::Mix { .. } => 2,
+                _ => 1,
+            };
             if sources[i].len() != wanted {
                 return Err(at(Fault::new("inputs", format!("{wanted} of them"), sources[i].len())));
             }
@@ -110,6 +147,9 @@ impl FloatNetwork {
                 )));
             }
             let input = sources[i].first().map_or(Shape::new(1, 1, 1), |&s| shapes[s]);
+            if sources[i].iter().any(|&s| shapes[s] != input) {
+                return Err(at(Fault::new("inputs", format!("two of {input}"), shapes[sources[i][1]])));
+            }
             shapes.push(output(&node.layer, input).map_err(at)?);
             graph::check_total(&node.name, shapes.iter().map(Shape::len))?;
         }
@@ -146,9 +186,10 @@ impl FloatNetwork {
         assert_eq!(image.dim(), self.input_shape().dim(), "image shape");
         let mut outputs: Vec<Array3<f64>> = Vec::with_capacity(self.nodes.len());
         for (i, node) in self.nodes.iter().enumerate() {
-            let value = match self.sources[i].first() {
-                None => image.mapv(|p| f64::from(p) / 255.0),
-                Some(&s) => eval::eval(&node.layer, outputs[s].view(), self.shapes[i]),
+            let value = match self.sources[i][..] {
+                [] => image.mapv(|p| f64::from(p) / 255.0),
+                [s] => eval::eval(&node.layer, outputs[s].view(), self.shapes[i]),
+                ref two => eval::mix(&node.layer, outputs[two[0]].view(), outputs[two[1]].view()),
             };
             outputs.push(value);
         }
@@ -210,6 +251,35 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
                 _ => Ok(input),
             }
         }
+        FloatLayer::Levels { scale, bias, points, unit } => {
+            count("scale", input.channels, scale.len())?;
+            count("bias", input.channels, bias.len())?;
+            finite("scale", Box::new(scale.iter()))?;
+            finite("bias", Box::new(bias.iter()))?;
+            finite("points", Box::new(points.iter()))?;
+            if points.is_empty() || points.len() > 255 || !points.is_sorted() {
+                return Err(Fault::new("points", "1 to 255 rising numbers", points.len()));
+            }
+            if !(unit.is_finite() && *unit > 0.0) {
+                return Err(Fault::new("unit", "finite and above 0", unit));
+            }
+            Ok(input)
+        }
+        FloatLayer::Affine { scale, bias } => {
+            count("scale", input.channels, scale.len())?;
+            count("bias", input.channels, bias.len())?;
+            finite("scale", Box::new(scale.iter()))?;
+            finite("bias", Box::new(bias.iter()))?;
+            Ok(input)
+        }
+        FloatLayer::Mix { a, b } => {
+            finite("a, b", Box::new([a, b].into_iter()))?;
+            Ok(input)
+        }
+        FloatLayer::BitDepth { bits } => {
+            if (1..=8).contains(bits) { Ok(input) } else { Err(Fault::new("bits", "1 to 8", bits)) }
+        }
+        FloatLayer::Median => Ok(input),
         FloatLayer::MaxPool { window, stride } => {
             let (rows, columns) = axes(*window, *stride, [0; 4]);
             output_shape(input, rows, columns, input.channels)
