@@ -305,12 +305,9 @@ fn prepare(network: &FloatNetwork, i: usize) -> Op {
         FloatLayer::Activation { scale, bias, ceiling, bits } => {
             Op::Activation { scale: scale.clone(), bias: bias.clone(), ceiling: *ceiling, bits: *bits }
         }
-        FloatLayer::Levels { scale, bias, points, unit } => Op::Levels {
-            scale: scale.clone(),
-            bias: bias.clone(),
-            points: points.clone(),
-            unit: *unit,
-        },
+        FloatLayer::Levels { scale, bias, points, unit } => {
+            Op::Levels { scale: scale.clone(), bias: bias.clone(), points: points.clone(), unit: *unit }
+        }
         FloatLayer::Affine { scale, bias } => Op::Affine { scale: scale.clone(), bias: bias.clone() },
         FloatLayer::Mix { a, b } => Op::Mix([*a, *b]),
         FloatLayer::BitDepth { bits } => Op::BitDepth(BitDepth { bits: *bits }),

@@ -47,6 +47,56 @@ fn network(bits: Option<u8>, groups: usize, stride: usize) -> FloatNetwork {
     FloatNetwork::new("wave", nodes).unwrap()
 }
 
+/// A residual: the median of the image goes two ways and meets again; `rough` squeezes it before, and quantizes.
+fn residual(rough: bool) -> FloatNetwork {
+    let shape = Shape::new(9, 7, 4);
+    let mut i = 0;
+    let mut conv = |outputs: usize, inputs: usize| {
+        let weights = Array4::from_shape_simple_fn((outputs, 3, 3, inputs), || {
+            i += 1;
+            wave(i) * 0.4
+        });
+        FloatLayer::Conv { weights, stride: [1, 1], pad: [1; 4], groups: 1 }
+    };
+    let affine = |channels: usize| {
+        let numbers = |from: usize, size: f32| (0..channels).map(|c| wave(c + from) * size).collect();
+        (numbers(3, 4.0), numbers(9, 1.0))
+    };
+    let (scale, bias) = affine(6);
+    let activation = match rough {
+        true => FloatLayer::Levels { scale, bias, points: vec![-0.6, 0.0, 0.6], unit: 2.0 / 3.0 },
+        false => FloatLayer::Activation { scale, bias, ceiling: 6.0, bits: None },
+    };
+    let into = |channels: usize| {
+        let (scale, bias) = affine(channels);
+        FloatLayer::Affine { scale, bias }
+    };
+    let mut nodes = vec![("input", FloatLayer::Input { shape }, vec![])];
+    nodes.extend(rough.then(|| ("depth", FloatLayer::BitDepth { bits: 5 }, vec!["input"])));
+    nodes.extend([
+        ("median", FloatLayer::Median, vec![if rough { "depth" } else { "input" }]),
+        ("conv1", conv(6, 4), vec!["median"]),
+        ("stream", into(6), vec!["conv1"]),
+        ("act", activation, vec!["stream"]),
+        ("conv2", conv(6, 6), vec!["act"]),
+        ("scale", into(6), vec!["conv2"]),
+        ("mix", FloatLayer::Mix { a: 0.7, b: 0.3 }, vec!["stream", "scale"]),
+        ("mean", FloatLayer::GlobalMean, vec!["mix"]),
+        (
+            "dense",
+            FloatLayer::Dense { weights: Array2::from_shape_fn((5, 6), |(o, i)| wave(o * 31 + i)) },
+            vec!["mean"],
+        ),
+        ("logits", FloatLayer::Logits { bias: vec![0.0; 5] }, vec!["dense"]),
+    ]);
+    let nodes = nodes.into_iter().map(|(name, layer, inputs)| FloatNode {
+        name: name.into(),
+        layer,
+        inputs: inputs.into_iter().map(str::to_owned).collect(),
+    });
+    FloatNetwork::new("residual", nodes.collect()).unwrap()
+}
+
 fn images(count: usize) -> Array4<u8> {
     Array4::from_shape_fn((count, 9, 7, 4), |(b, y, x, c)| {
         (b * 53 + y * 31 + x * 17 + c * 71 + x * y * b) as u8
@@ -56,8 +106,8 @@ fn images(count: usize) -> Array4<u8> {
 #[test]
 fn logits_are_the_references_to_rounding_in_every_kernel() {
     let images = images(13);
-    for (groups, stride) in [(1, 1), (2, 2), (1, 3)] {
-        let network = network(None, groups, stride);
+    let chains = [(1, 1), (2, 2), (1, 3)].map(|(groups, stride)| network(None, groups, stride));
+    for network in chains.into_iter().chain([false, true].map(residual)) {
         let engine = FloatEngine::new(&network);
         let logits = engine.logits(images.view());
         for kernel in Kernel::available() {
@@ -92,8 +142,9 @@ fn quantized_activations_land_on_the_references_levels() {
 
 #[test]
 fn gradients_are_the_slopes_of_the_reference() {
-    for (groups, stride) in [(1, 1), (2, 2), (1, 3)] {
-        let (images, network) = (images(3), network(None, groups, stride));
+    let chains = [(1, 1), (2, 2), (1, 3)].map(|(groups, stride)| network(None, groups, stride));
+    for network in chains.into_iter().chain([residual(false)]) {
+        let images = images(3);
         let engine = FloatEngine::new(&network);
         let labels = [0u8, 3, 4];
         let found = engine.loss_gradient(images.view(), &labels, Loss::CrossEntropy);

@@ -277,7 +277,11 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
             Ok(input)
         }
         FloatLayer::BitDepth { bits } => {
-            if (1..=8).contains(bits) { Ok(input) } else { Err(Fault::new("bits", "1 to 8", bits)) }
+            if (1..=8).contains(bits) {
+                Ok(input)
+            } else {
+                Err(Fault::new("bits", "1 to 8", bits))
+            }
         }
         FloatLayer::Median => Ok(input),
         FloatLayer::MaxPool { window, stride } => {
