@@ -3,8 +3,13 @@
 #![cfg(feature = "train")]
 
 use crate::run::root;
-use dq_net::data::{Split, load};
+use dq_net::data::{Images, Split, load};
+use dq_net::{AnyNetwork, Network};
 use dq_sim::{Engine, GradientSource, Loss};
+use dq_train::{Evaluation, Options, Recipe};
+use ndarray::Array4;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 /// Test images compared: 48 × 32 × 32 × 3 pixels.
 const IMAGES: usize = 48;
@@ -15,13 +20,63 @@ fn the_engines_gradient_is_autograds() {
     let network = dq_net::read_network(&run.join("model.json")).unwrap();
     let images = load("signs", None, Split::Test).unwrap().take(IMAGES);
     let evaluation = dq_train::evaluation(&run, None, None).unwrap();
-    let (losses, slopes) = evaluation.loss_gradient(&images);
-    let found = Engine::new(&network).loss_gradient(images.pixels.view(), &images.labels, Loss::CrossEntropy);
+    let found = compare(&evaluation, &network, &images);
+    // Slopes by the wrong label differ, so equality is no accident of the comparison.
+    let wrong: Vec<u8> = images.labels.iter().map(|label| (label + 1) % images.classes.len() as u8).collect();
+    let other = Engine::new(&network).loss_gradient(images.pixels.view(), &wrong, Loss::CrossEntropy);
+    assert_ne!(other.gradient, found);
+}
 
+/// Residual streams, other activations, learned steps, squeezed inputs: networks of every kind, trained for a few steps.
+#[test]
+fn so_it_is_for_networks_of_every_kind() {
+    let data = load("signs", None, Split::Train).unwrap().take(460);
+    for settings in [
+        ["model.architecture=\"wrn\"", "model.depth=10", "squeeze.median=true", "bits.weights=3"],
+        [
+            "model.architecture=\"resnet\"",
+            "model.depth=8",
+            "model.residual=\"add\"",
+            "model.activation=\"relu1\"",
+        ],
+        ["model.architecture=\"cnv\"", "model.activation=\"tanh\"", "bits.activations=2", "squeeze.bits=5"],
+        [
+            "model.architecture=\"mlp\"",
+            "model.dense=[12]",
+            "bits.activation_step=\"learned\"",
+            "bits.weights=2",
+        ],
+        [
+            "model.architecture=\"vgg\"",
+            "model.activation=\"sign\"",
+            "bits.activations=1",
+            "model.blocks=[[8],[8]]",
+        ],
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut overrides: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+        overrides.extend(["model.width=0.25", "data.holdout=50", "train.epochs=3"].map(str::to_owned));
+        let recipe = Recipe::parse("train.batch = 41", "test", &overrides).unwrap();
+        let (run, stop) = (folder.path(), AtomicBool::new(false));
+        let options =
+            Options { run, resume: false, init: None, threads: 1, save_every: Duration::MAX, stop: &stop };
+        dq_train::train(&recipe, &data, &options, |_| {}).unwrap();
+        let AnyNetwork::Integer(network) = dq_train::export(run, None, Some(&data)).unwrap() else {
+            panic!("{settings:?}: not an integer network")
+        };
+        compare(&dq_train::evaluation(run, None, None).unwrap(), &network, &data.take(IMAGES));
+    }
+}
+
+/// Losses and slopes of both, image by image; gives the engine's slopes.
+fn compare(evaluation: &Evaluation, network: &Network, images: &Images) -> Array4<f32> {
+    let name = network.nodes()[1].name.clone();
+    let (losses, slopes) = evaluation.loss_gradient(images);
+    let found = Engine::new(network).loss_gradient(images.pixels.view(), &images.labels, Loss::CrossEntropy);
     for (i, (found, wanted)) in found.losses.iter().zip(&losses).enumerate() {
         assert!(
             (found - wanted).abs() <= 1e-9 * (1.0 + wanted),
-            "image {i}: loss {found}, autograd's {wanted}"
+            "{name}, image {i}: loss {found}, autograd's {wanted}"
         );
     }
     let (mut alive, mut same_sign) = (0, 0);
@@ -32,17 +87,14 @@ fn the_engines_gradient_is_autograds() {
         for (at, &wanted) in wanted.indexed_iter() {
             let found = f64::from(found[at]);
             let error = (found - wanted).abs();
-            assert!(error <= 1e-5 * largest, "image {i}, {at:?}: {found:e}, autograd's {wanted:e}");
+            assert!(error <= 1e-5 * largest, "{name}, image {i}, {at:?}: {found:e}, autograd's {wanted:e}");
             same_sign += usize::from(sign(found) == sign(wanted));
         }
     }
-    assert_eq!(alive, IMAGES, "an image without any slope says nothing");
+    assert_eq!(alive, IMAGES, "{name}: an image without any slope says nothing");
     let share = same_sign as f64 / slopes.len() as f64;
-    assert!(share >= 0.9999, "only {:.4} % of the pixels have autograd's sign", 100.0 * share);
-    // Slopes by the wrong label differ, so equality is no accident of the comparison.
-    let wrong: Vec<u8> = images.labels.iter().map(|label| (label + 1) % images.classes.len() as u8).collect();
-    let other = Engine::new(&network).loss_gradient(images.pixels.view(), &wrong, Loss::CrossEntropy);
-    assert_ne!(other.gradient, found.gradient);
+    assert!(share >= 0.9999, "{name}: only {:.4} % of the pixels have autograd's sign", 100.0 * share);
+    found.gradient
 }
 
 /// −1, 0 or +1: what FGSM and its kin read of a slope.
