@@ -99,8 +99,8 @@ fn shipped_recipes_train_and_export() {
         // A few steps of a network of a few channels.
         let small = [
             "data.set=signs",
-            "data.holdout=20",
-            "train.batch=1000",
+            "data.holdout=4000",
+            "train.batch=2000",
             "train.epochs=1",
             "model.width=0.05",
             "model.blocks=[[2],[2]]",
