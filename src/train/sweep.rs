@@ -206,7 +206,7 @@ mod tests {
             assert!(empty.parse::<Axis>().is_err(), "{empty}");
         }
         assert_eq!(part("dq.beta", "2e-3"), "-beta.2e-3");
-        assert_eq!(part("model.blocks", "[[8],[16]]"), "-blocks.8____16");
+        assert_eq!(part("model.blocks", "[[8],[16]]"), "-blocks.8___16");
         assert_eq!(spread(&[0.5, 0.7]), "60.00 ± 14.14");
     }
 }

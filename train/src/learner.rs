@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use tch::{Device, no_grad};
+use tch::{Device, Tensor, no_grad};
 
 use crate::checkpoint::restore;
 use crate::graph::Node;
@@ -34,6 +34,14 @@ impl Learner {
         let momentum = zero_momentum(&model);
         let decay = recipe.train.ema;
         Learner { model, momentum, average: (decay > 0.0).then(fresh), decay }
+    }
+
+    /// Before the first step: sets learned ceilings from a batch of what will be learned from.
+    pub fn fit(&mut self, images: &Tensor) {
+        self.model.fit_ceilings(images);
+        if let Some(average) = &self.average {
+            average.fit_ceilings(images);
+        }
     }
 
     /// One update from the gradients that `backward` left, at learning rate `lr`.

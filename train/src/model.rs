@@ -11,7 +11,7 @@ use crate::aol;
 use crate::graph::{Node, Norm, Op, Shares};
 use crate::quantize::{
     QuantizedWeight, Quantizer, Scale, initial_scale, learned, quantize_weight, quantize_weight_by,
-    round_through,
+    round_through, top_level,
 };
 use crate::random::{Stream, normal};
 use crate::recipe::{Activation, BitWidths, Bits, StepSize};
@@ -37,6 +37,17 @@ pub struct Model {
     pub parameters: Tensors,
     /// fp32, without gradient: `NODE.mean` and `NODE.var` of batch norm, in accumulator units.
     pub statistics: Tensors,
+}
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Batch norm by running statistics.
+    Evaluate,
+    /// Batch norm by the batch, which also goes into the running statistics.
+    Train,
+    /// As `Train`, and each learned ceiling is set from what reaches it.
+    Fit,
 }
 
 /// Real value of a node's output `x`: `factor·ceiling·x + offset`, `ceiling` (where it is learned) a tensor of one element.
@@ -124,16 +135,19 @@ impl Model {
     /// Scores, batch × classes, fp32. `images` are raw pixels (0…255), batch × channels × height × width, in the number
     /// format that convolutions compute in. In training, batch norm uses the batch and updates the running statistics.
     pub fn forward(&self, images: &Tensor, training: bool) -> Tensor {
-        self.forward_seen(images, training, |_, _| {})
+        self.forward_seen(images, if training { Mode::Train } else { Mode::Evaluate }, |_, _| {})
     }
 
-    /// As [`forward`](Model::forward), and shows each node's output to `see`.
-    pub fn forward_seen(
-        &self,
-        images: &Tensor,
-        training: bool,
-        mut see: impl FnMut(&Node, &Tensor),
-    ) -> Tensor {
+    /// Sets every learned ceiling from what reaches it on `images`, layer after layer: 2·√top times the mean of what is
+    /// above 0 (LSQ).
+    pub fn fit_ceilings(&self, images: &Tensor) {
+        if self.parameters.keys().any(|name| name.ends_with(".ceiling")) {
+            let _ = no_grad(|| self.forward_seen(images, Mode::Fit, |_, _| {}));
+        }
+    }
+
+    /// Scores, and shows each node's output to `see`.
+    fn forward_seen(&self, images: &Tensor, mode: Mode, mut see: impl FnMut(&Node, &Tensor)) -> Tensor {
         let last_use = self.last_uses();
         let mut outputs: Vec<Option<(Tensor, Unit)>> = Vec::with_capacity(self.nodes.len());
         for (i, node) in self.nodes.iter().enumerate() {
@@ -141,7 +155,7 @@ impl Model {
                 node.inputs.iter().map(|&i| outputs[i].as_ref().expect("kept until its last use")).collect();
             let (output, unit) = match inputs[..] {
                 [] => (images.shallow_clone(), Unit { factor: 1.0 / 255.0, ceiling: None, offset: 0.0 }),
-                [(x, unit)] => (self.node(node, x, unit, training), self.unit(node, unit)),
+                [(x, unit)] => (self.node(node, x, unit, mode), self.unit(node, unit)),
                 [skip, branch, ..] => (self.mix(node, &skip.0, &branch.0), self.unit(node, &branch.1)),
             };
             see(node, &output);
@@ -155,7 +169,8 @@ impl Model {
         outputs.pop().flatten().expect("a graph has nodes").0
     }
 
-    fn node(&self, node: &Node, input: &Tensor, unit: &Unit, training: bool) -> Tensor {
+    fn node(&self, node: &Node, input: &Tensor, unit: &Unit, mode: Mode) -> Tensor {
+        let training = mode != Mode::Evaluate;
         match node.op {
             Op::Input { .. } | Op::Mix { .. } => unreachable!("not of one input"),
             Op::BitDepth { bits } => squeeze::bit_depth(input, bits),
@@ -173,6 +188,12 @@ impl Model {
                     Norm::None => input * unit.tensor(input.device()).to_kind(input.kind()) + unit.offset,
                 };
                 let ceiling = self.parameters.get(&format!("{}.ceiling", node.name));
+                if let (Mode::Fit, Some(ceiling)) = (mode, ceiling) {
+                    let top = if let Bits::Int(bits) = bits { top_level(bits) as f64 } else { 1.0 };
+                    let above = z.to_kind(Kind::Float).clamp_min(0.0);
+                    let mean = above.sum(Kind::Float) / above.gt(0.0).sum(Kind::Float).clamp_min(1.0);
+                    ceiling.shallow_clone().copy_(&(mean * (2.0 * top.sqrt())).clamp_min(1e-3).reshape([1]));
+                }
                 Quantizer::new(activation, bits).train(&z, ceiling)
             }
             Op::Rescale { norm, bits, .. } => {
@@ -310,7 +331,7 @@ impl Model {
     pub fn first_not_finite(&self, images: &Tensor) -> Option<String> {
         let mut culprit = None;
         let _ = no_grad(|| {
-            self.forward_seen(images, false, |node, output| {
+            self.forward_seen(images, Mode::Evaluate, |node, output| {
                 if culprit.is_none() && !(finite(output) && self.is_finite(node)) {
                     culprit = Some(node.name.clone());
                 }

@@ -151,6 +151,8 @@ fn same_widths(a: &BitWidths, b: &BitWidths) -> bool {
 /// A run's best checkpoint, to be evaluated at `bits`.
 struct Trained {
     recipe: Recipe,
+    /// As the run holds it.
+    recipe_text: String,
     bits: BitWidths,
     model: Model,
     state: State,
@@ -160,6 +162,9 @@ struct Trained {
 impl Trained {
     fn open(run: &Path, bits: Option<&BitWidths>) -> Result<Trained> {
         let recipe = run_recipe(run).with_context(|| format!("{} is no run", run.display()))?;
+        let place = run.join(RECIPE);
+        let recipe_text =
+            std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", place.display()))?;
         let path = run.join(BEST);
         let (tensors, state): (Tensors, State) = load(&path)?;
         let bits = resolve(&recipe, bits);
@@ -167,7 +172,7 @@ impl Trained {
         let mut model = Model::new(nodes, &bits, recipe.train.seed, Device::Cpu);
         restore(&mut model.parameters, &tensors, "", &path)?;
         restore(&mut model.statistics, &tensors, "", &path)?;
-        Ok(Trained { recipe, bits, model, state, digest: digest(&path)? })
+        Ok(Trained { recipe, recipe_text, bits, model, state, digest: digest(&path)? })
     }
 
     /// The evaluation graph, with the run's calibration or, where there is none yet, a new one, which is kept.
@@ -223,7 +228,7 @@ impl Trained {
         let metrics = [("epochs", self.state.epochs as f64), ("holdout_accuracy", self.state.best_accuracy)];
         Provenance {
             generator: format!("dq {}", env!("CARGO_PKG_VERSION")),
-            recipe: self.recipe.to_toml(),
+            recipe: self.recipe_text.clone(),
             data_set: self.recipe.data.set.clone(),
             seed: Some(self.recipe.train.seed),
             checkpoint: self.digest.clone(),

@@ -88,6 +88,9 @@ pub fn train(
 
     let (learn, held) = batch::split(images.len(), recipe.data.holdout, recipe.train.seed);
     let source = batch::Source::new(images, kind, device);
+    if options.init.is_none() && (folder.state.epochs, folder.state.step) == (0, 0) {
+        learner.fit(&source.pixels(&learn[..recipe.train.batch]));
+    }
     while folder.state.epochs < recipe.train.epochs {
         let start = Instant::now();
         let pass = Pass { recipe, source: &source, learn: &learn, options, device };
