@@ -30,7 +30,7 @@ pub(crate) fn calibrate(model: &Model, images: &Images, indices: &[usize]) -> Re
             let (mean, var) = moments(&outputs[source], evaluation.nodes[source].range);
             statistics.insert(format!("{}.mean", node.name), mean);
             statistics.insert(format!("{}.var", node.name), var);
-            evaluation.renormalize(i, normalizer(model, node, &statistics, &evaluation.nodes[source]))?;
+            evaluation.renormalize(i, normalizer(model, node, &statistics, (1.0, 0.0)))?;
         }
         let node = &evaluation.nodes[i];
         let output = match node.inputs[..] {

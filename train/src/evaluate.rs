@@ -10,7 +10,6 @@ use dq_net::layer::Mix;
 use ndarray::{Array2, Array4};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
-use crate::aol;
 use crate::batch;
 use crate::graph::{Node, Norm, Op, Shares};
 use crate::model::{Model, Tensors, flat};
@@ -124,7 +123,8 @@ impl Evaluation {
                     EvalOp::Dense { weights, scale, bits }
                 }
                 Op::Step { .. } | Op::Rescale { .. } => {
-                    normalizer(model, node, statistics, &evaluation.nodes[node.inputs[0]])
+                    let source = &evaluation.nodes[node.inputs[0]];
+                    normalizer(model, node, statistics, (source.unit, source.offset))
                 }
                 Op::Mix { shares: Shares::Learned, bits } => {
                     let share = vector(model.parameter(node, "shares"))[0];
@@ -311,17 +311,12 @@ impl Evaluation {
     }
 }
 
-/// The function of a step or rescale node that reads `source`, from the statistics of its batch norm if it has one.
-pub(crate) fn normalizer(model: &Model, node: &Node, statistics: &Tensors, source: &EvalNode) -> EvalOp {
+/// The function of a step or rescale node, from the statistics of its batch norm if it has one; `real`: value of its
+/// input's unit and of 0.
+pub(crate) fn normalizer(model: &Model, node: &Node, statistics: &Tensors, real: (f64, f64)) -> EvalOp {
     let parameter = |what: &str| model.parameter(node, what).detach().to_device(crate::device());
     let statistic = |what: &str| statistics[&format!("{}.{what}", node.name)].to_device(crate::device());
-    let gains = || match &source.op {
-        EvalOp::Conv { weights, bits, .. } | EvalOp::Dense { weights, bits, .. } => {
-            aol::exact_gains(weights, source.unit, *bits != Bits::Float)
-        }
-        _ => unreachable!("only accumulators are rescaled"),
-    };
-    let (unit, offset) = (source.unit, source.offset);
+    let (unit, offset) = real;
     match node.op {
         Op::Step { channels, norm, activation, bits } => {
             let quantizer = model.quantizer(node, activation, bits);
@@ -330,7 +325,6 @@ pub(crate) fn normalizer(model: &Model, node: &Node, statistics: &Tensors, sourc
                     let (gain, bias) = (parameter("gain"), parameter("bias"));
                     StepFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), quantizer)
                 }
-                Norm::Aol => StepFunction::affine_of(&gains(), &parameter("bias"), quantizer),
                 Norm::None => StepFunction::plain(channels, unit, offset, quantizer),
             })
         }
@@ -339,7 +333,6 @@ pub(crate) fn normalizer(model: &Model, node: &Node, statistics: &Tensors, sourc
                 let (gain, bias) = (parameter("gain"), parameter("bias"));
                 RescaleFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), bits)
             }
-            Norm::Aol => RescaleFunction::affine_of(&gains(), &parameter("bias"), bits),
             Norm::None => RescaleFunction::plain(channels, unit, offset, bits),
         }),
         _ => unreachable!("only steps and rescales normalize"),

@@ -3,7 +3,6 @@
 //! `dq-net`'s to say.
 
 mod adversary;
-mod aol;
 mod batch;
 mod calibrate;
 mod checkpoint;

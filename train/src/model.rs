@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::aol;
 use crate::graph::{Node, Norm, Op, Shares};
 use crate::quantize::{
     QuantizedWeight, Quantizer, Scale, initial_scale, learned, quantize_weight, quantize_weight_by,
@@ -110,9 +109,6 @@ impl Model {
                 statistics.insert(format!("{}.mean", node.name), vector(channels, 0.0));
                 statistics.insert(format!("{}.var", node.name), vector(channels, 1.0));
             }
-            if let Some(channels) = node.op.rescaled() {
-                put("bias", vector(channels, 0.0));
-            }
             match node.op {
                 Op::Step { activation, bits: width, .. } if bits.activation_step == StepSize::Learned => {
                     put("ceiling", vector(1, Quantizer::new(activation, width).ceiling));
@@ -184,7 +180,6 @@ impl Model {
             Op::Step { norm, activation, bits, .. } => {
                 let z = match norm {
                     Norm::Batch => self.batch_norm(node, input, 1.0, training),
-                    Norm::Aol => self.rescaled(node, input, unit, 1.0),
                     Norm::None => input * unit.tensor(input.device()).to_kind(input.kind()) + unit.offset,
                 };
                 let ceiling = self.parameters.get(&format!("{}.ceiling", node.name));
@@ -200,7 +195,6 @@ impl Model {
                 let one = stream_unit(bits);
                 let z = match norm {
                     Norm::Batch => self.batch_norm(node, input, 1.0 / one, training),
-                    Norm::Aol => self.rescaled(node, input, unit, 1.0 / one),
                     Norm::None => {
                         let factor = unit.tensor(input.device()) / one;
                         input * factor.to_kind(input.kind()) + unit.offset / one
@@ -238,17 +232,6 @@ impl Model {
             }
         };
         round_through(&sum)
-    }
-
-    /// Rescales each channel of accumulators so that weights and this are 1-Lipschitz together, adds the bias; all times
-    /// `factor`. `unit`: of what the weights read.
-    fn rescaled(&self, node: &Node, input: &Tensor, unit: &Unit, factor: f64) -> Tensor {
-        let levels = self.weights(&self.nodes[node.inputs[0]]).levels;
-        let gain = aol::gains(&levels) * unit.tensor(input.device()) * factor;
-        let bias = self.parameter(node, "bias") * factor;
-        let shape: &[i64] = if input.dim() == 4 { &[-1, 1, 1] } else { &[-1] };
-        let along = |t: Tensor| t.to_kind(input.kind()).reshape(shape);
-        input * along(gain) + along(bias)
     }
 
     /// Normalizes; gain and bias times `factor`.

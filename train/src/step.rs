@@ -47,13 +47,6 @@ impl StepFunction {
         StepFunction { mean: double(mean), factor: factor(gain, var), bias: double(bias), quantizer }
     }
 
-    /// From a channel's gain and bias alone: z = acc·gain + bias.
-    pub fn affine_of(gain: &[f64], bias: &Tensor, quantizer: Quantizer) -> StepFunction {
-        let factor = Tensor::from_slice(gain).to_device(bias.device());
-        let bias = bias.detach().to_kind(Kind::Double);
-        StepFunction { mean: factor.zeros_like(), factor, bias, quantizer }
-    }
-
     /// Without batch norm: z = acc·unit + offset in each of `channels` channels.
     pub fn plain(channels: usize, unit: f64, offset: f64, quantizer: Quantizer) -> StepFunction {
         let full = |value: f64| Tensor::full([channels as i64], value, (Kind::Double, crate::device()));

@@ -35,13 +35,6 @@ impl RescaleFunction {
         Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
     }
 
-    /// From a channel's gain and bias alone.
-    pub fn affine_of(gain: &[f64], bias: &Tensor, bits: u32) -> RescaleFunction {
-        let factor = Tensor::from_slice(gain).to_device(bias.device());
-        let offset = bias.detach().to_kind(Kind::Double);
-        Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
-    }
-
     /// The real value `unit`·x + `offset` as it is.
     pub fn plain(channels: usize, unit: f64, offset: f64, bits: u32) -> RescaleFunction {
         let full = |value: f64| {

@@ -6,7 +6,7 @@ mod residual;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::recipe::{Activation, Architecture, BitWidths, Bits, Model, Normalization, Squeeze};
+use crate::recipe::{Activation, Architecture, BitWidths, Bits, Model, Squeeze};
 
 /// One node. `inputs` are indices of earlier nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub enum Op {
     Step {
         /// Channels in and out.
         channels: usize,
-        /// What stands before it.
+        /// Batch norm, or the input's real value as it is.
         norm: Norm,
         /// What is quantized.
         activation: Activation,
@@ -77,7 +77,7 @@ pub enum Op {
     Rescale {
         /// Channels in and out.
         channels: usize,
-        /// What stands before it.
+        /// Batch norm, or the input's real value as it is.
         norm: Norm,
         /// Bits of the stream.
         bits: u32,
@@ -112,8 +112,6 @@ pub enum Op {
 pub enum Norm {
     /// Batch normalization with gain and bias.
     Batch,
-    /// Almost-orthogonal rescaling by the weights that the node reads from, and a bias.
-    Aol,
     /// None: the real value.
     None,
 }
@@ -141,16 +139,6 @@ impl Op {
             _ => return None,
         };
         Some(shape.iter().map(|&n| n as i64).collect())
-    }
-
-    /// Channels that get a bias after almost-orthogonal rescaling, if this node does that.
-    pub fn rescaled(&self) -> Option<usize> {
-        match *self {
-            Op::Step { channels, norm: Norm::Aol, .. } | Op::Rescale { channels, norm: Norm::Aol, .. } => {
-                Some(channels)
-            }
-            _ => None,
-        }
     }
 
     /// Channels that batch norm normalizes, if this node does.
@@ -339,22 +327,6 @@ impl<'a> Graph<'a> {
     fn logits(&mut self, classes: usize) {
         let inputs = self.at.height * self.at.width * self.at.channels;
         self.push("logits".to_owned(), Op::Logits { inputs, classes, bits: self.bits.weights });
-    }
-
-    /// What stands behind weights.
-    fn norm(&self) -> Norm {
-        match self.model.normalization {
-            Normalization::Batch => Norm::Batch,
-            Normalization::Aol => Norm::Aol,
-        }
-    }
-
-    /// What stands behind a residual stream: its values are bounded already where weights are rescaled.
-    fn stream_norm(&self) -> Norm {
-        match self.model.normalization {
-            Normalization::Batch => Norm::Batch,
-            Normalization::Aol => Norm::None,
-        }
     }
 
     /// The family's `channels` at the recipe's width.

@@ -2,9 +2,7 @@
 
 use dq_net::data::SETS;
 
-use super::{
-    Activation, Architecture, Attack, Bits, Choose, Normalization, Recipe, RecipeError, Residual, StepSize,
-};
+use super::{Activation, Attack, Bits, Choose, Recipe, RecipeError, StepSize};
 
 impl Recipe {
     /// Refuses the first value that is out of range; `origin` is what the error calls the recipe.
@@ -43,14 +41,6 @@ impl Recipe {
         demand((4..=16).contains(&stream), "model.stream_bits", "4 to 16", stream.to_string())?;
         let squeeze = self.squeeze.bits;
         demand((1..=8).contains(&squeeze), "squeeze.bits", "1 to 8", squeeze.to_string())?;
-        let is_residual = matches!(model.architecture, Architecture::Wrn | Architecture::Resnet);
-        let adds = is_residual && model.residual == Residual::Add;
-        demand(
-            model.normalization == Normalization::Batch || !adds,
-            "model.residual",
-            "`convex` where `model.normalization` is `aol` (a sum of two 1-Lipschitz maps is none)",
-            "add".to_owned(),
-        )?;
         self.check_quantizers(origin)?;
         self.check_defences(origin)?;
         let sgd = &self.optimizer;

@@ -24,8 +24,6 @@ pub struct Model {
     pub stream_bits: u32,
     /// Activation before the quantizer.
     pub activation: Activation,
-    /// What stands between accumulators and activation.
-    pub normalization: Normalization,
 }
 
 /// Families of networks.
@@ -68,17 +66,6 @@ pub enum Activation {
     Sign,
 }
 
-/// What stands between accumulators and activation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Normalization {
-    /// Batch normalization (Ioffe, Szegedy 2015).
-    Batch,
-    /// Almost-orthogonal rescaling (Prach, Lampert 2022) of each output channel, by the very weights that are computed with,
-    /// and a bias: every layer before the logits is 1-Lipschitz by construction, quantizers aside.
-    Aol,
-}
-
 /// `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and on the chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -101,7 +88,6 @@ impl Default for Model {
             residual: Residual::Convex,
             stream_bits: 12,
             activation: Activation::Relu6,
-            normalization: Normalization::Batch,
         }
     }
 }
