@@ -53,6 +53,9 @@ impl Pass<'_> {
         let mut saved = Instant::now();
         for (step, chunk) in order.chunks_exact(train.batch).enumerate().skip(first) {
             if self.options.stop.load(Ordering::Relaxed) {
+                if let Some(node) = learner.model.first_broken() {
+                    return Err(diverged(epoch, step, node, f64::NAN));
+                }
                 folder.state.right = right.int64_value(&[]);
                 return Ok(None);
             }
