@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::Tensors;
+use crate::model::{Tensors, finite};
 
 /// Key of the metadata entry that holds the state as JSON.
 const STATE: &str = "dq";
@@ -127,20 +127,20 @@ pub fn restore(to: &mut Tensors, from: &Tensors, prefix: &str, path: &Path) -> R
         let place = || format!("{}: tensor `{prefix}{name}`", path.display());
         let source =
             from.get(&format!("{prefix}{name}")).with_context(|| format!("{} is missing", place()))?;
-        ensure!(
-            source.size() == target.size(),
-            "{}: expected shape {:?}, found {:?}",
-            place(),
-            target.size(),
-            source.size()
-        );
-        ensure!(
-            source.isfinite().all().int64_value(&[]) == 1,
-            "{} holds a number that is not finite",
-            place()
-        );
-        no_grad(|| target.copy_(source));
+        copy(target, source, place)?;
     }
+    Ok(())
+}
+
+/// Copies `source` into `target`, in place; `place` is what errors call it.
+///
+/// # Errors
+/// Where the shapes differ, or a number is not finite.
+pub fn copy(target: &mut Tensor, source: &Tensor, place: impl Fn() -> String) -> Result<()> {
+    let (expected, found) = (target.size(), source.size());
+    ensure!(expected == found, "{}: expected shape {expected:?}, found {found:?}", place());
+    ensure!(finite(source), "{} holds a number that is not finite", place());
+    no_grad(|| target.copy_(source));
     Ok(())
 }
 

@@ -47,7 +47,7 @@ impl<'a> Folder<'a> {
             .with_context(|| format!("cannot make the run folder {}", run.display()))?;
         let (image, classes) = (images.shape(), images.classes.len());
         let mut folder = Folder { run, state: State::new(image, classes), lines: String::new() };
-        if options.resume && last.exists() {
+        if options.goes_on() {
             same_training(&Recipe::load(&run.join(RECIPE), &[])?, recipe, run)?;
             let (tensors, found): (Tensors, State) = load(&last)?;
             learner.restore(&tensors, &last)?;

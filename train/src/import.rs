@@ -3,40 +3,32 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use tch::no_grad;
+use anyhow::{Result, bail};
 
+use crate::checkpoint;
 use crate::model::{Model, Tensors};
 
 /// What may be missing: it then starts as in a new network. Batch norm's statistics are measured anew in any case.
 const OPTIONAL: [&str; 5] = [".mean", ".var", ".scale", ".ceiling", ".shares"];
 
-/// Copies every tensor of `tensors` to the parameter or statistic of its name; their number.
+/// Copies every tensor of `tensors` to the parameter or statistic of its name.
 ///
 /// # Errors
 /// A name that the network has not, one of its own that is missing, another shape, a number that is not finite.
-pub fn into(model: &mut Model, tensors: &Tensors, path: &Path) -> Result<usize> {
+pub fn into(model: &mut Model, tensors: &Tensors, path: &Path) -> Result<()> {
     let own = || model.parameters.iter().chain(&model.statistics);
     if let Some(stranger) = tensors.keys().find(|name| !own().any(|(own, _)| own == *name)) {
         let nearest = own().min_by_key(|(own, _)| strsim::damerau_levenshtein(own, stranger));
         let nearest = nearest.map(|(name, _)| format!(": did you mean `{name}`?")).unwrap_or_default();
-        anyhow::bail!("{}: the network has no tensor `{stranger}`{nearest}", path.display());
+        bail!("{}: the network has no tensor `{stranger}`{nearest}", path.display());
     }
     let optional = |name: &str| OPTIONAL.iter().any(|end| name.ends_with(end));
     if let Some((name, t)) = own().find(|(name, _)| !tensors.contains_key(*name) && !optional(name)) {
-        anyhow::bail!("{}: tensor `{name}` of shape {:?} is missing", path.display(), t.size());
+        bail!("{}: tensor `{name}` of shape {:?} is missing", path.display(), t.size());
     }
     for (name, target) in model.parameters.iter_mut().chain(&mut model.statistics) {
         let Some(source) = tensors.get(name) else { continue };
-        let place = || format!("{}: tensor `{name}`", path.display());
-        let (expected, found) = (target.size(), source.size());
-        ensure!(expected == found, "{}: expected shape {expected:?}, found {found:?}", place());
-        ensure!(
-            source.isfinite().all().int64_value(&[]) == 1,
-            "{} holds a number that is not finite",
-            place()
-        );
-        no_grad(|| target.copy_(source));
+        checkpoint::copy(target, source, || format!("{}: tensor `{name}`", path.display()))?;
     }
-    Ok(tensors.len())
+    Ok(())
 }

@@ -29,19 +29,17 @@ pub struct Learner {
 impl Learner {
     /// Untrained.
     pub fn new(recipe: &Recipe, nodes: Vec<Node>, device: Device) -> Learner {
-        let fresh = || Model::new(nodes.clone(), &recipe.bits, recipe.train.seed, device);
-        let model = fresh();
+        let model = Model::new(nodes, &recipe.bits, recipe.train.seed, device);
         let momentum = zero_momentum(&model);
         let decay = recipe.train.ema;
-        Learner { model, momentum, average: (decay > 0.0).then(fresh), decay }
+        let average = (decay > 0.0).then(|| model.copy());
+        Learner { model, momentum, average, decay }
     }
 
     /// Before the first step: sets learned ceilings from a batch of what will be learned from.
     pub fn fit(&mut self, images: &Tensor) {
         self.model.fit_ceilings(images);
-        if let Some(average) = &self.average {
-            average.fit_ceilings(images);
-        }
+        self.average = self.average.as_ref().map(|_| self.model.copy());
     }
 
     /// One update from the gradients that `backward` left, at learning rate `lr`.
@@ -96,11 +94,9 @@ impl Learner {
     }
 
     /// Starts from weights found elsewhere: see [`crate::import`].
-    pub fn start_from(&mut self, tensors: &Tensors, path: &Path) -> Result<usize> {
-        let found = crate::import::into(&mut self.model, tensors, path)?;
-        if let Some(average) = &mut self.average {
-            crate::import::into(average, tensors, path)?;
-        }
-        Ok(found)
+    pub fn start_from(&mut self, tensors: &Tensors, path: &Path) -> Result<()> {
+        crate::import::into(&mut self.model, tensors, path)?;
+        self.average = self.average.as_ref().map(|_| self.model.copy());
+        Ok(())
     }
 }

@@ -128,6 +128,19 @@ impl Model {
         Model { nodes, parameters: on_device(parameters, true), statistics: on_device(statistics, false) }
     }
 
+    /// The same network with tensors of its own.
+    pub fn copy(&self) -> Model {
+        let copied = |tensors: &Tensors| {
+            let own = |t: &Tensor| t.detach().copy().set_requires_grad(t.requires_grad());
+            tensors.iter().map(|(name, t)| (name.clone(), own(t))).collect()
+        };
+        Model {
+            nodes: self.nodes.clone(),
+            parameters: copied(&self.parameters),
+            statistics: copied(&self.statistics),
+        }
+    }
+
     /// Scores, batch × classes, fp32. `images` are raw pixels (0…255), batch × channels × height × width, in the number
     /// format that convolutions compute in. In training, batch norm uses the batch and updates the running statistics.
     pub fn forward(&self, images: &Tensor, training: bool) -> Tensor {
@@ -335,7 +348,8 @@ impl Model {
     }
 }
 
-fn finite(t: &Tensor) -> bool {
+/// Whether every number of `t` is.
+pub fn finite(t: &Tensor) -> bool {
     t.isfinite().all().int64_value(&[]) == 1
 }
 

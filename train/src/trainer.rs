@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use crate::adversary::{Goal, adversaries, watching};
 use crate::batch;
 use crate::checkpoint::load_tensors;
-use crate::folder::Folder;
+use crate::folder::{Folder, LAST};
 use crate::graph;
 use crate::learner::Learner;
 use crate::metrics::{EpochMetrics, Event};
@@ -37,6 +37,13 @@ pub struct Options<'a> {
     pub save_every: Duration,
     /// Set from outside to stop after the current batch: the run then stands there.
     pub stop: &'a AtomicBool,
+}
+
+impl Options<'_> {
+    /// Whether there is a checkpoint that the run goes on from.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.resume && self.run.join(LAST).exists()
+    }
 }
 
 /// How a training ended.
@@ -80,17 +87,16 @@ pub fn train(
     let (squeeze, bits) = (recipe.squeeze, &recipe.bits);
     let nodes = graph::build(&recipe.model, squeeze, bits, images.shape(), images.classes.len())?;
     let mut learner = Learner::new(recipe, nodes, device);
-    if let Some(path) = options.init.filter(|_| !options.resume || !options.run.join(crate::LAST).exists()) {
-        learner.start_from(&load_tensors(path)?, path).context("weights to start from")?;
+    let (learn, held) = batch::split(images.len(), recipe.data.holdout, recipe.train.seed);
+    let source = batch::Source::new(images, kind, device);
+    if !options.goes_on() {
+        match options.init {
+            Some(path) => learner.start_from(&load_tensors(path)?, path).context("weights to start from")?,
+            None => learner.fit(&source.pixels(&learn[..recipe.train.batch])),
+        }
     }
     let mut folder = Folder::open(options, recipe, images, &mut learner)?;
     let mut board = TensorBoard::default();
-
-    let (learn, held) = batch::split(images.len(), recipe.data.holdout, recipe.train.seed);
-    let source = batch::Source::new(images, kind, device);
-    if options.init.is_none() && (folder.state.epochs, folder.state.step) == (0, 0) {
-        learner.fit(&source.pixels(&learn[..recipe.train.batch]));
-    }
     while folder.state.epochs < recipe.train.epochs {
         let start = Instant::now();
         let pass = Pass { recipe, source: &source, learn: &learn, options, device };
