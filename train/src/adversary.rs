@@ -29,7 +29,8 @@ pub fn adversaries(
     let eps = radii(settings, n as usize, draw);
     let largest = eps.iter().fold(0.0f32, |a, &b| a.max(b));
     let eps = Tensor::from_slice(&eps).to_device(images.device()).reshape([n, 1, 1, 1]);
-    let inside = |x: &Tensor| x.maximum(&(&clean - &eps)).minimum(&(&clean + &eps)).clamp(0.0, 255.0);
+    let (low, high) = ((&clean - &eps).clamp_min(0.0), (&clean + &eps).clamp_max(255.0));
+    let inside = |x: &Tensor| x.maximum(&low).minimum(&high);
     let signs = || noise(&clean, draw, |bit| if bit & 1 == 1 { 1.0 } else { -1.0 }) * (&eps / 2.0);
     let target = match goal {
         Goal::Labels(labels) => labels.shallow_clone(),

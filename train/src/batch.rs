@@ -30,7 +30,7 @@ pub struct Source<'a> {
     images: &'a Images,
     kind: Kind,
     device: Device,
-    /// On a GPU all images, uint8, with a black border of [`SHIFT`]: images × height × width × channels.
+    /// On a GPU all images: [`bordered`].
     resident: Option<Tensor>,
 }
 
@@ -47,11 +47,7 @@ struct Change {
 impl<'a> Source<'a> {
     /// Of `images`, as raw pixels (0…255) in `kind`.
     pub fn new(images: &'a Images, kind: Kind, device: Device) -> Source<'a> {
-        let resident = device.is_cuda().then(|| {
-            let all: Vec<usize> = (0..images.len()).collect();
-            let pixels = pixels(images, &all, Kind::Uint8, device);
-            pixels.constant_pad_nd([SHIFT, SHIFT, SHIFT, SHIFT]).permute([0, 2, 3, 1]).contiguous()
-        });
+        let resident = device.is_cuda().then(|| bordered(images, device));
         Source { images, kind, device, resident }
     }
 
@@ -106,6 +102,13 @@ impl<'a> Source<'a> {
     pub fn labels(&self, indices: &[usize]) -> Tensor {
         labels(self.images, indices, self.device)
     }
+}
+
+/// All images with a black border of [`SHIFT`], uint8: images × height × width × channels.
+fn bordered(images: &Images, device: Device) -> Tensor {
+    let all: Vec<usize> = (0..images.len()).collect();
+    let pixels = pixels(images, &all, Kind::Uint8, device);
+    pixels.constant_pad_nd([SHIFT, SHIFT, SHIFT, SHIFT]).permute([0, 2, 3, 1]).contiguous()
 }
 
 /// How `epoch` changes image `i`.
@@ -220,12 +223,7 @@ mod tests {
         let mut source = Source::new(&images, Kind::Float, Device::Cpu);
         let indices = [8, 0, 3, 3, 5, 1, 2];
         let copied = source.augmented(&indices, &data, 4, 2);
-        let all: Vec<usize> = (0..9).collect();
-        let padded = super::pixels(&images, &all, Kind::Uint8, Device::Cpu)
-            .constant_pad_nd([SHIFT, SHIFT, SHIFT, SHIFT])
-            .permute([0, 2, 3, 1])
-            .contiguous();
-        source.resident = Some(padded);
+        source.resident = Some(bordered(&images, Device::Cpu));
         assert_eq!(source.augmented(&indices, &data, 4, 2), copied);
         assert_ne!(source.augmented(&indices, &data, 4, 3), copied);
     }

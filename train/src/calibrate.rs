@@ -9,6 +9,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use crate::batch;
 use crate::evaluate::{CHUNK, EvalNode, Evaluation, normalizer};
+use crate::graph::last_uses;
 use crate::model::{Model, Tensors};
 use crate::step::integers;
 
@@ -21,7 +22,7 @@ pub(crate) fn calibrate(model: &Model, images: &Images, indices: &[usize]) -> Re
     let mut statistics: Tensors =
         model.statistics.iter().map(|(k, t)| (k.clone(), t.detach().to_kind(Kind::Double))).collect();
     let mut evaluation = Evaluation::new(model, &statistics, images.shape())?;
-    let last_use = last_uses(&evaluation.nodes);
+    let last_use = last_uses(evaluation.nodes.iter().map(|node| node.inputs.as_slice()));
     let mut outputs: Vec<Vec<Tensor>> = Vec::new();
     for i in 0..evaluation.nodes.len() {
         let named = model.nodes.iter().find(|node| node.name == evaluation.nodes[i].name);
@@ -54,17 +55,6 @@ pub(crate) fn calibrate(model: &Model, images: &Images, indices: &[usize]) -> Re
         }
     }
     Ok(statistics)
-}
-
-/// The last node that reads each node's output (itself where none does).
-fn last_uses(nodes: &[EvalNode]) -> Vec<usize> {
-    let mut last: Vec<usize> = (0..nodes.len()).collect();
-    for (i, node) in nodes.iter().enumerate() {
-        for &source in &node.inputs {
-            last[source] = i;
-        }
-    }
-    last
 }
 
 /// Mean and population variance of each channel (dimension 1) over everything else. Of whole numbers they come from exact

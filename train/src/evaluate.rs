@@ -81,10 +81,10 @@ pub(crate) enum EvalOp {
     },
     Step(StepFunction),
     Rescale(RescaleFunction),
-    /// `terms`: what the real value of the skip's mean is multiplied by, 0 where shares are convex.
+    /// `shares`: what `mix` holds in fixed point.
     Mix {
         mix: Mix,
-        terms: usize,
+        shares: Shares,
     },
     MaxPool,
     GlobalSum {
@@ -126,12 +126,12 @@ impl Evaluation {
                     let source = &evaluation.nodes[node.inputs[0]];
                     normalizer(model, node, statistics, (source.unit, source.offset))
                 }
-                Op::Mix { shares: Shares::Learned, bits } => {
-                    let share = vector(model.parameter(node, "shares"))[0];
-                    EvalOp::Mix { mix: stream::mix(share, bits), terms: 0 }
-                }
-                Op::Mix { shares: Shares::Sum { terms }, bits } => {
-                    EvalOp::Mix { mix: stream::mix(terms as f64 / (terms as f64 + 1.0), bits), terms }
+                Op::Mix { shares, bits } => {
+                    let first = match shares {
+                        Shares::Learned => vector(model.parameter(node, "shares"))[0],
+                        Shares::Sum { terms } => terms as f64 / (terms as f64 + 1.0),
+                    };
+                    EvalOp::Mix { mix: stream::mix(first, bits), shares }
                 }
                 Op::MaxPool => EvalOp::MaxPool,
                 Op::GlobalSum { positions } => EvalOp::GlobalSum { positions },
@@ -281,7 +281,7 @@ impl Evaluation {
             (EvalOp::Step(step), _) => (step.quantizer().unit(), step.quantizer().offset()),
             (EvalOp::Rescale(rescale), _) => (rescale.layer().unit, 0.0),
             (EvalOp::BitDepth { bits }, _) => (1.0 / f64::from((1u32 << bits) - 1), 0.0),
-            (EvalOp::Mix { terms: terms @ 1.., .. }, Some(branch)) => {
+            (EvalOp::Mix { shares: Shares::Sum { terms }, .. }, Some(branch)) => {
                 (branch.unit * (*terms as f64 + 1.0), 0.0)
             }
             (EvalOp::GlobalSum { positions }, Some(input)) => (input.unit / *positions as f64, input.offset),

@@ -8,6 +8,7 @@ use ndarray::{Array2, Array4};
 use tch::Tensor;
 
 use crate::evaluate::{EvalNode, EvalOp, Evaluation};
+use crate::graph::Shares;
 use crate::recipe::Bits;
 use crate::step::{StepFunction, integers, vector};
 
@@ -99,12 +100,12 @@ pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork>
                 bias: narrow(of_real(offset)),
             }
         }
-        EvalOp::Mix { mix, terms: 0 } => {
+        EvalOp::Mix { mix, shares: Shares::Learned } => {
             let share = |part: i32| (f64::from(part) / f64::from(mix.shift).exp2()) as f32;
             FloatLayer::Mix { a: share(mix.a), b: share(mix.b) }
         }
         // Plain addition: each input's real value is that of its terms.
-        EvalOp::Mix { .. } => FloatLayer::Mix { a: 1.0, b: 1.0 },
+        EvalOp::Mix { shares: Shares::Sum { .. }, .. } => FloatLayer::Mix { a: 1.0, b: 1.0 },
         EvalOp::BitDepth { bits } => FloatLayer::BitDepth { bits: *bits as u8 },
         EvalOp::Median => FloatLayer::Median,
         EvalOp::MaxPool => FloatLayer::MaxPool { window: [2, 2], stride: [2, 2] },

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::graph::{Node, Norm, Op, Shares};
+use crate::graph::{Node, Norm, Op, Shares, last_uses};
 use crate::quantize::{
     QuantizedWeight, Quantizer, Scale, initial_scale, learned, quantize_weight, quantize_weight_by,
     round_through, top_level,
@@ -157,7 +157,7 @@ impl Model {
 
     /// Scores, and shows each node's output to `see`.
     fn forward_seen(&self, images: &Tensor, mode: Mode, mut see: impl FnMut(&Node, &Tensor)) -> Tensor {
-        let last_use = self.last_uses();
+        let last_use = last_uses(self.nodes.iter().map(|node| node.inputs.as_slice()));
         let mut outputs: Vec<Option<(Tensor, Unit)>> = Vec::with_capacity(self.nodes.len());
         for (i, node) in self.nodes.iter().enumerate() {
             let inputs: Vec<&(Tensor, Unit)> =
@@ -191,10 +191,7 @@ impl Model {
             }
             Op::Dense { .. } => flat(input).matmul(&self.weights(node).levels.tr().to_kind(input.kind())),
             Op::Step { norm, activation, bits, .. } => {
-                let z = match norm {
-                    Norm::Batch => self.batch_norm(node, input, 1.0, training),
-                    Norm::None => input * unit.tensor(input.device()).to_kind(input.kind()) + unit.offset,
-                };
+                let z = self.normalized(node, norm, input, unit, 1.0, training);
                 let ceiling = self.parameters.get(&format!("{}.ceiling", node.name));
                 if let (Mode::Fit, Some(ceiling)) = (mode, ceiling) {
                     let top = if let Bits::Int(bits) = bits { top_level(bits) as f64 } else { 1.0 };
@@ -206,13 +203,7 @@ impl Model {
             }
             Op::Rescale { norm, bits, .. } => {
                 let one = stream_unit(bits);
-                let z = match norm {
-                    Norm::Batch => self.batch_norm(node, input, 1.0 / one, training),
-                    Norm::None => {
-                        let factor = unit.tensor(input.device()) / one;
-                        input * factor.to_kind(input.kind()) + unit.offset / one
-                    }
-                };
+                let z = self.normalized(node, norm, input, unit, 1.0 / one, training);
                 let most = f64::from(1u32 << (bits - 1));
                 let mut stream = z.clamp(-most, most - 1.0);
                 let _ = no_grad(|| stream.round_());
@@ -245,6 +236,25 @@ impl Model {
             }
         };
         round_through(&sum)
+    }
+
+    /// The real value of a step's or rescale's input, of that `unit`, normalized as the node says; times `factor`.
+    fn normalized(
+        &self,
+        node: &Node,
+        norm: Norm,
+        input: &Tensor,
+        unit: &Unit,
+        factor: f64,
+        training: bool,
+    ) -> Tensor {
+        match norm {
+            Norm::Batch => self.batch_norm(node, input, factor, training),
+            Norm::None => {
+                let one = unit.tensor(input.device()) * factor;
+                input * one.to_kind(input.kind()) + unit.offset * factor
+            }
+        }
     }
 
     /// Normalizes; gain and bias times `factor`.
@@ -307,15 +317,6 @@ impl Model {
             Op::GlobalSum { positions } => input.times(1.0 / positions as f64),
             _ => input.times(1.0),
         }
-    }
-
-    /// The last node that reads each node's output; the number of nodes for the last.
-    fn last_uses(&self) -> Vec<usize> {
-        let mut last = vec![self.nodes.len(); self.nodes.len()];
-        for (i, node) in self.nodes.iter().enumerate() {
-            node.inputs.iter().for_each(|&source| last[source] = i);
-        }
-        last
     }
 
     /// The parameter `what` of `node`.

@@ -82,15 +82,15 @@ impl Pass<'_> {
                 if let Some(node) = learner.model.first_broken() {
                     return Err(diverged(epoch, step, node, value));
                 }
-            }
-            if saved.elapsed() >= self.options.save_every && !is_last {
                 folder.state.right = right.int64_value(&[]);
-                folder.save_last(learner)?;
-                saved = Instant::now();
+                // The last step is saved with its epoch.
+                if !is_last {
+                    folder.save_last(learner)?;
+                    saved = Instant::now();
+                }
             }
             tell(Event::Step { epoch: epoch + 1, epochs: train.epochs, step: step + 1, steps, ce: value });
         }
-        folder.state.right = right.int64_value(&[]);
         let seen = (steps - first) * train.batch;
         Ok(Some(Learned {
             loss: folder.state.loss / steps as f64,

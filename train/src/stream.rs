@@ -117,7 +117,7 @@ pub fn compute_mix(mix: &Mix, skip: &Tensor, branch: &Tensor) -> Tensor {
     let whole = f64::from(mix.shift).exp2();
     let (a, b) = (f64::from(mix.a), f64::from(mix.b));
     let floor = no_grad(|| ((skip * a + branch * b + mix.half() as f64) / whole).floor());
-    clipped(skip * (a / whole) + branch * (b / whole), &floor, mix.bits)
+    clipped(real_mix(mix, skip, branch), &floor, mix.bits)
 }
 
 /// The same of real numbers, not rounded.

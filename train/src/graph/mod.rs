@@ -5,6 +5,7 @@ mod chain;
 mod residual;
 
 use anyhow::{Result, bail, ensure};
+use dq_net::layer::window::Axis;
 
 use crate::recipe::{Activation, Architecture, BitWidths, Bits, Model, Squeeze};
 
@@ -204,13 +205,30 @@ pub fn sizes(nodes: &[Node]) -> Vec<[usize; 2]> {
         let input = node.inputs.first().map_or([1, 1], |&i| sizes[i]);
         sizes.push(match node.op {
             Op::Input { height, width, .. } => [height, width],
-            Op::Conv { kernel, stride, pad, .. } => input.map(|n| (n + 2 * pad - kernel) / stride + 1),
+            Op::Conv { kernel, stride, pad, .. } => {
+                input.map(|n| axis(kernel, stride, pad).output(n, "map").expect("checked when it was built"))
+            }
             Op::MaxPool => input.map(|n| n / 2),
             Op::Dense { .. } | Op::GlobalSum { .. } | Op::Logits { .. } => [1, 1],
             Op::BitDepth { .. } | Op::Median | Op::Step { .. } | Op::Rescale { .. } | Op::Mix { .. } => input,
         });
     }
     sizes
+}
+
+/// The last node that reads each node's output (itself where none does), from what each node reads.
+pub fn last_uses<'a>(inputs: impl Iterator<Item = &'a [usize]>) -> Vec<usize> {
+    let mut last = Vec::new();
+    for (i, sources) in inputs.enumerate() {
+        last.push(i);
+        sources.iter().for_each(|&source| last[source] = i);
+    }
+    last
+}
+
+/// Windows of a square convolution along rows or columns.
+fn axis(kernel: usize, stride: usize, pad: usize) -> Axis {
+    Axis { kernel, stride, before: pad, after: pad }
 }
 
 /// Sets what `bits.layers` says of single nodes.
@@ -276,8 +294,8 @@ impl<'a> Graph<'a> {
 
     fn conv(&mut self, name: String, outputs: usize, kernel: usize, stride: usize, pad: usize) -> Result<()> {
         let Place { height, width, channels: inputs, .. } = self.at;
-        let size = |n: usize| (n + 2 * pad).checked_sub(kernel).map(|rest| rest / stride + 1);
-        let (Some(out_height), Some(out_width)) = (size(height), size(width)) else {
+        let axis = axis(kernel, stride, pad);
+        let (Ok(out_height), Ok(out_width)) = (axis.output(height, "map"), axis.output(width, "map")) else {
             bail!("`{name}`: a kernel of {kernel}×{kernel} does not fit a map of {height}×{width}");
         };
         self.push(name, Op::Conv { inputs, outputs, kernel, stride, pad, bits: self.bits.weights });
