@@ -232,4 +232,16 @@ fn a_median_is_the_lower_middle_of_its_neighbours() {
     assert_eq!(Median.eval(&[x.view()]), array![[[5], [1], [1]], [[2], [2], [3]]]);
     assert_eq!(Median::taps(0, 0), [(0, 0); 4]);
     assert_eq!(Median::choose([7, 2, 7, 2]), 1);
+    // Every order of every four of five values, against sorting.
+    for code in 0..625 {
+        let values = [1, 5, 25, 125].map(|place| code / place % 5);
+        let mut sorted = values;
+        sorted.sort_unstable();
+        assert_eq!(
+            Median::choose(values),
+            values.iter().position(|&v| v == sorted[1]).unwrap(),
+            "{values:?}"
+        );
+    }
+    assert_eq!(Median::choose([f32::NAN; 4]), 0);
 }

@@ -8,8 +8,8 @@ use crate::gradient::linear::RealLinear;
 use crate::gradient::{GradientSource, Loss, LossGradient, arg_max, pool};
 use crate::kernel::Kernel;
 use crate::report::Model;
-use dq_net::layer::BitDepth;
 use dq_net::layer::window::Axis;
+use dq_net::layer::{BitDepth, Median};
 use dq_net::{FloatLayer, FloatNetwork, Shape};
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis as Dim};
 use rayon::prelude::*;
@@ -274,12 +274,10 @@ impl Judge for FloatEngine {
     }
 }
 
-/// Where the median of element `at` of maps of `shape` stands: the first of those equal to the lower middle value.
+/// Where the median of element `at` of maps of `shape` stands.
 fn median_of(x: &[f32], at: usize, shape: Shape) -> usize {
     let taps = median_taps(at, shape);
-    let mut sorted = taps.map(|tap| x[tap]);
-    sorted.sort_unstable_by(f32::total_cmp);
-    taps.into_iter().find(|&tap| x[tap] == sorted[1]).expect("one of them")
+    taps[Median::choose(taps.map(|tap| x[tap]))]
 }
 
 fn prepare(network: &FloatNetwork, i: usize) -> Op {

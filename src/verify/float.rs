@@ -29,11 +29,10 @@ pub fn check(
 ) -> Result<Checked> {
     ui.note("float: proving every boundary anew from the checkpoint");
     dq_train::set_threads(ui.threads());
-    let proof = dq_train::reprove(run, network)?;
+    let (proof, evaluation) = dq_train::proved(run, network)?;
     let mut found =
         Checked { boundaries: proof.boundaries, probes: proof.probes, images: 0, logits: 0, differences: 0 };
     let Some(images) = images else { return Ok(found) };
-    let evaluation = dq_train::evaluation(run, Some(&dq_train::bits_of(run, network)?), None)?;
     let bar = ui.bar("float = integer", images.len() as u64, "images");
     for first in (0..images.len()).step_by(100) {
         ui.check_stop("nothing was written")?;

@@ -34,7 +34,7 @@ pub use folder::{BEST, LAST, METRICS, RECIPE};
 pub use metrics::{EpochMetrics, Event};
 pub use prove::{PROBES, ProofFailure};
 pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
-pub use run::{bits_of, evaluation, export, is_calibrated, reprove, run_recipe};
+pub use run::{evaluation, export, is_calibrated, proved, reprove, run_recipe};
 pub use trainer::{Options, Outcome, train};
 
 use std::sync::Once;

@@ -16,7 +16,7 @@ use crate::checkpoint::{State, load, restore, save};
 use crate::evaluate::Evaluation;
 use crate::export as build;
 use crate::folder::{BEST, RECIPE};
-use crate::graph;
+use crate::graph::{self, Node};
 use crate::model::{Model, Tensors};
 use crate::prove::prove;
 use crate::recipe::{BitWidths, Bits, Recipe, StepSize};
@@ -81,9 +81,15 @@ pub fn export(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> 
 /// # Errors
 /// A [`ProofFailure`](crate::ProofFailure) (downcast to it) where they differ; else what is wrong with the run.
 pub fn reprove(run: &Path, network: &Network) -> Result<Proof> {
-    let bits = bits_of(run, network)?;
-    let trained = Trained::open(run, Some(&bits))?;
-    Ok(prove(&trained.evaluation(run, None)?, network)?)
+    Ok(proved(run, network)?.0)
+}
+
+/// As [`reprove`], with the evaluation graph that was proved.
+pub fn proved(run: &Path, network: &Network) -> Result<(Proof, Evaluation)> {
+    let saved = Saved::read(run)?;
+    let bits = saved.bits_of(network, run)?;
+    let evaluation = saved.at(bits)?.evaluation(run, None)?;
+    Ok((prove(&evaluation, network)?, evaluation))
 }
 
 /// The float evaluation graph of the run's best checkpoint. `bits` and `images` as in [`export`].
@@ -91,61 +97,91 @@ pub fn evaluation(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>)
     Trained::open(run, bits)?.evaluation(run, images)
 }
 
-/// The bit widths that the run has to be exported with to give `network`: its own, or one for all layers.
-///
-/// # Errors
-/// Where neither gives its bits.
-pub fn bits_of(run: &Path, network: &Network) -> Result<BitWidths> {
-    let recipe = run_recipe(run)?;
-    let own = Trained::open(run, None)?;
-    let (mut weights, mut activations) = (Vec::new(), Vec::new());
-    let mut expected = own.model.nodes.iter().filter_map(|node| node.op.bits());
-    let mut is_own = true;
-    for node in network.nodes() {
-        let (list, bits) = match &node.layer {
-            Layer::Conv(conv) => (&mut weights, conv.weight_bits),
-            Layer::Dense(dense) => (&mut weights, dense.weight_bits),
-            Layer::Step(step) => (&mut activations, step.bits),
-            _ => continue,
-        };
-        list.push(bits);
-        is_own &= expected.next() == Some(Bits::Int(bits.into()));
-    }
-    if is_own && expected.next().is_none() {
-        return Ok(recipe.bits);
-    }
-    let one = |what: &str, mut bits: Vec<u8>| {
-        bits.dedup();
-        match bits[..] {
-            [bits] => Ok(Bits::Int(bits.into())),
-            [] => Ok(Bits::Int(1)),
-            _ => bail!(
-                "network `{}`: {what} of {bits:?} bits: {} does not export that",
-                network.name,
-                run.display()
-            ),
-        }
-    };
-    Ok(BitWidths::uniform(one("weights", weights)?, one("activations", activations)?))
-}
-
 /// The bit widths that are meant by `bits` of a run of `recipe`. A learned ceiling serves any number of levels; a learned
 /// weight scale only the bits that it was learned for.
 fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
-    match bits {
-        None => recipe.bits.clone(),
-        Some(bits) if recipe.bits.layers.is_empty() && same_widths(bits, &recipe.bits) => recipe.bits.clone(),
-        Some(bits) if bits == &recipe.bits => bits.clone(),
-        Some(bits) => BitWidths {
-            weight_step: StepSize::Fixed,
-            activation_step: recipe.bits.activation_step,
-            ..bits.clone()
-        },
+    let own = &recipe.bits;
+    let widths = |bits: &BitWidths| (bits.weights, bits.activations, bits.layers.clone());
+    match bits.filter(|&bits| bits != own && (widths(bits) != widths(own) || !own.layers.is_empty())) {
+        None => own.clone(),
+        Some(bits) => {
+            BitWidths { weight_step: StepSize::Fixed, activation_step: own.activation_step, ..bits.clone() }
+        }
     }
 }
 
-fn same_widths(a: &BitWidths, b: &BitWidths) -> bool {
-    (a.weights, a.activations) == (b.weights, b.activations) && a.layers == b.layers
+/// What a run holds: its recipe and its best checkpoint.
+struct Saved {
+    recipe: Recipe,
+    /// As the run holds it.
+    recipe_text: String,
+    path: PathBuf,
+    tensors: Tensors,
+    state: State,
+    digest: String,
+}
+
+impl Saved {
+    fn read(run: &Path) -> Result<Saved> {
+        let recipe = run_recipe(run).with_context(|| format!("{} is no run", run.display()))?;
+        let place = run.join(RECIPE);
+        let recipe_text =
+            std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", place.display()))?;
+        let path = run.join(BEST);
+        let (tensors, state): (Tensors, State) = load(&path)?;
+        let digest = digest(&path)?;
+        Ok(Saved { recipe, recipe_text, path, tensors, state, digest })
+    }
+
+    fn nodes(&self, bits: &BitWidths) -> Result<Vec<Node>> {
+        graph::build(&self.recipe.model, self.recipe.squeeze, bits, self.state.image, self.state.classes)
+    }
+
+    /// To be evaluated at `bits`.
+    fn at(self, bits: BitWidths) -> Result<Trained> {
+        let mut model = Model::new(self.nodes(&bits)?, &bits, self.recipe.train.seed, Device::Cpu);
+        restore(&mut model.parameters, &self.tensors, "", &self.path)?;
+        restore(&mut model.statistics, &self.tensors, "", &self.path)?;
+        let Saved { recipe, recipe_text, state, digest, .. } = self;
+        Ok(Trained { recipe, recipe_text, bits, model, state, digest })
+    }
+
+    /// The bit widths that the run has to be exported with to give `network`: its own, or one for all layers.
+    ///
+    /// # Errors
+    /// Where neither gives its bits.
+    fn bits_of(&self, network: &Network, run: &Path) -> Result<BitWidths> {
+        let (mut weights, mut activations) = (Vec::new(), Vec::new());
+        let mut found = Vec::new();
+        for node in network.nodes() {
+            let (list, bits) = match &node.layer {
+                Layer::Conv(conv) => (&mut weights, conv.weight_bits),
+                Layer::Dense(dense) => (&mut weights, dense.weight_bits),
+                Layer::Step(step) => (&mut activations, step.bits),
+                _ => continue,
+            };
+            list.push(bits);
+            found.push(Bits::Int(bits.into()));
+        }
+        let own = self.nodes(&self.recipe.bits)?;
+        if own.iter().filter_map(|node| node.op.bits()).eq(found) {
+            return Ok(self.recipe.bits.clone());
+        }
+        let one = |what: &str, mut bits: Vec<u8>| {
+            bits.dedup();
+            match bits[..] {
+                [bits] => Ok(Bits::Int(bits.into())),
+                [] => Ok(Bits::Int(1)),
+                _ => bail!(
+                    "network `{}`: {what} of {bits:?} bits: {} does not export that",
+                    network.name,
+                    run.display()
+                ),
+            }
+        };
+        let uniform = BitWidths::uniform(one("weights", weights)?, one("activations", activations)?);
+        Ok(resolve(&self.recipe, Some(&uniform)))
+    }
 }
 
 /// A run's best checkpoint, to be evaluated at `bits`.
@@ -161,67 +197,63 @@ struct Trained {
 
 impl Trained {
     fn open(run: &Path, bits: Option<&BitWidths>) -> Result<Trained> {
-        let recipe = run_recipe(run).with_context(|| format!("{} is no run", run.display()))?;
-        let place = run.join(RECIPE);
-        let recipe_text =
-            std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", place.display()))?;
-        let path = run.join(BEST);
-        let (tensors, state): (Tensors, State) = load(&path)?;
-        let bits = resolve(&recipe, bits);
-        let nodes = graph::build(&recipe.model, recipe.squeeze, &bits, state.image, state.classes)?;
-        let mut model = Model::new(nodes, &bits, recipe.train.seed, Device::Cpu);
-        restore(&mut model.parameters, &tensors, "", &path)?;
-        restore(&mut model.statistics, &tensors, "", &path)?;
-        Ok(Trained { recipe, recipe_text, bits, model, state, digest: digest(&path)? })
+        let saved = Saved::read(run)?;
+        let bits = resolve(&saved.recipe, bits);
+        saved.at(bits)
     }
 
     /// The evaluation graph, with the run's calibration or, where there is none yet, a new one, which is kept.
     fn evaluation(&self, run: &Path, images: Option<&Images>) -> Result<Evaluation> {
         crate::keep_large_blocks();
         let path = calibration_path(run, &self.bits);
-        let mut kept = None;
-        if path.exists() {
-            let (tensors, calibration): (Tensors, Calibration) = load(&path)?;
-            if calibration.belongs(&self.digest, &self.bits.label()) {
-                let own = self.model.statistics.iter();
-                let mut statistics: Tensors =
-                    own.map(|(name, t)| (name.clone(), t.to_kind(tch::Kind::Double))).collect();
-                restore(&mut statistics, &tensors, "", &path)?;
-                kept = Some(statistics);
-            }
-        }
-        let statistics = if let Some(statistics) = kept {
-            statistics
-        } else {
-            let images = images.with_context(|| {
-                format!(
-                    "{} is missing or of another checkpoint or bit width: the training images are needed",
-                    path.display()
-                )
-            })?;
-            ensure!(
-                images.shape() == self.state.image && images.classes.len() == self.state.classes,
-                "{} was trained on images of {:?} and {} classes; {} has {:?} and {}",
-                run.display(),
-                self.state.image,
-                self.state.classes,
-                images.name,
-                images.shape(),
-                images.classes.len()
-            );
-            let (mut learned, _) =
-                batch::split(images.len(), self.recipe.data.holdout, self.recipe.train.seed);
-            learned.truncate(IMAGES);
-            let statistics = calibrate(&self.model, images, &learned)?;
-            let calibration = Calibration {
-                checkpoint: self.digest.clone(),
-                bits: self.bits.label(),
-                images: learned.len(),
-            };
-            save(&path, &statistics, &calibration)?;
-            statistics
+        let statistics = match self.kept_statistics(&path)? {
+            Some(statistics) => statistics,
+            None => self.measured_statistics(run, &path, images)?,
         };
         Evaluation::new(&self.model, &statistics, self.state.image)
+    }
+
+    /// What an earlier calibration at these bits found on this checkpoint.
+    fn kept_statistics(&self, path: &Path) -> Result<Option<Tensors>> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let (tensors, calibration): (Tensors, Calibration) = load(path)?;
+        if !calibration.belongs(&self.digest, &self.bits.label()) {
+            return Ok(None);
+        }
+        let own = self.model.statistics.iter();
+        let mut statistics: Tensors =
+            own.map(|(name, t)| (name.clone(), t.to_kind(tch::Kind::Double))).collect();
+        restore(&mut statistics, &tensors, "", path)?;
+        Ok(Some(statistics))
+    }
+
+    /// A new calibration, kept in `path`.
+    fn measured_statistics(&self, run: &Path, path: &Path, images: Option<&Images>) -> Result<Tensors> {
+        let images = images.with_context(|| {
+            format!(
+                "{} is missing or of another checkpoint or bit width: the training images are needed",
+                path.display()
+            )
+        })?;
+        ensure!(
+            images.shape() == self.state.image && images.classes.len() == self.state.classes,
+            "{} was trained on images of {:?} and {} classes; {} has {:?} and {}",
+            run.display(),
+            self.state.image,
+            self.state.classes,
+            images.name,
+            images.shape(),
+            images.classes.len()
+        );
+        let (mut learned, _) = batch::split(images.len(), self.recipe.data.holdout, self.recipe.train.seed);
+        learned.truncate(IMAGES);
+        let statistics = calibrate(&self.model, images, &learned)?;
+        let calibration =
+            Calibration { checkpoint: self.digest.clone(), bits: self.bits.label(), images: learned.len() };
+        save(path, &statistics, &calibration)?;
+        Ok(statistics)
     }
 
     fn provenance(&self) -> Provenance {

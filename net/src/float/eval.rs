@@ -54,9 +54,8 @@ pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Arr
             x.mapv(|v| f64::from(BitDepth { bits: *bits }.level((v * 255.0).round() as i32)) / top)
         }
         FloatLayer::Median => Array3::from_shape_fn(output.dim(), |(y, c0, c)| {
-            let mut taps = Median::taps(y, c0).map(|(y, c0)| x[[y, c0, c]]);
-            taps.sort_unstable_by(f64::total_cmp);
-            taps[1]
+            let taps = Median::taps(y, c0).map(|(y, c0)| x[[y, c0, c]]);
+            taps[Median::choose(taps)]
         }),
         FloatLayer::MaxPool { window, stride } => Array3::from_shape_fn(output.dim(), |(oy, ox, c)| {
             let taps = (0..window[0]).flat_map(|ky| (0..window[1]).map(move |kx| (ky, kx)));

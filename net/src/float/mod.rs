@@ -216,6 +216,12 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
     let count = |field: &str, wanted: usize, found: usize| {
         if wanted == found { Ok(()) } else { Err(Fault::new(field, format!("{wanted}"), found)) }
     };
+    let affine = |scale: &[f32], bias: &[f32]| {
+        count("scale", input.channels, scale.len())?;
+        count("bias", input.channels, bias.len())?;
+        finite("scale", Box::new(scale.iter()))?;
+        finite("bias", Box::new(bias.iter()))
+    };
     match layer {
         FloatLayer::Input { shape } => {
             shape.checked_len().map(|_| *shape).ok_or_else(|| Fault::new("shape", "1 to 2^26 pixels", shape))
@@ -239,10 +245,7 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
             Ok(Shape::new(1, 1, weights.dim().0))
         }
         FloatLayer::Activation { scale, bias, ceiling, bits } => {
-            count("scale", input.channels, scale.len())?;
-            count("bias", input.channels, bias.len())?;
-            finite("scale", Box::new(scale.iter()))?;
-            finite("bias", Box::new(bias.iter()))?;
+            affine(scale, bias)?;
             if !(ceiling.is_finite() && *ceiling > 0.0) {
                 return Err(Fault::new("ceiling", "finite and above 0", ceiling));
             }
@@ -252,10 +255,7 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
             }
         }
         FloatLayer::Levels { scale, bias, points, unit } => {
-            count("scale", input.channels, scale.len())?;
-            count("bias", input.channels, bias.len())?;
-            finite("scale", Box::new(scale.iter()))?;
-            finite("bias", Box::new(bias.iter()))?;
+            affine(scale, bias)?;
             finite("points", Box::new(points.iter()))?;
             if points.is_empty() || points.len() > 255 || !points.is_sorted() {
                 return Err(Fault::new("points", "1 to 255 rising numbers", points.len()));
@@ -266,10 +266,7 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
             Ok(input)
         }
         FloatLayer::Affine { scale, bias } => {
-            count("scale", input.channels, scale.len())?;
-            count("bias", input.channels, bias.len())?;
-            finite("scale", Box::new(scale.iter()))?;
-            finite("bias", Box::new(bias.iter()))?;
+            affine(scale, bias)?;
             Ok(input)
         }
         FloatLayer::Mix { a, b } => {

@@ -33,11 +33,12 @@ impl Median {
         [(above, left), (above, x), (y, left), (y, x)]
     }
 
-    /// Which of four values is the median: the first, in order, of those equal to the lower middle one.
-    pub fn choose(values: [i32; 4]) -> usize {
-        let mut sorted = values;
-        sorted.sort_unstable();
-        values.iter().position(|&v| v == sorted[1]).expect("one of them")
+    /// Which of four values is the median: the first, in order, of those equal to the lower middle one (0 where there is
+    /// none: what is no number compares with nothing).
+    pub fn choose<T: Copy + PartialOrd>(values: [T; 4]) -> usize {
+        let count = |holds: &dyn Fn(T) -> bool| values.iter().filter(|&&v| holds(v)).count();
+        let is_lower_middle = |&v: &T| count(&|other| other < v) <= 1 && count(&|other| other <= v) >= 2;
+        values.iter().position(is_lower_middle).unwrap_or(0)
     }
 }
 

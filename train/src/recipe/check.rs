@@ -7,11 +7,8 @@ use super::{Activation, Attack, Bits, Choose, Recipe, RecipeError, StepSize};
 impl Recipe {
     /// Refuses the first value that is out of range; `origin` is what the error calls the recipe.
     pub(super) fn check(&self, origin: &str) -> Result<(), RecipeError> {
-        let demand = |ok: bool, key: &'static str, expected: &str, found: String| {
-            if ok {
-                return Ok(());
-            }
-            Err(RecipeError::Value { origin: origin.to_owned(), key, expected: expected.to_owned(), found })
+        let demand = |ok, key, expected: &str, found: String| {
+            if ok { Ok(()) } else { refused(origin, key, expected, found) }
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         // It names folders, and models with a suffix: never `.` or `..`, and short enough for both.
@@ -89,10 +86,7 @@ impl Recipe {
         let levels = |name: &str| name != "first" && name != "last" && !is_weighted(name);
         let named = bits.layers.iter().filter(|(name, _)| levels(name)).map(|(_, &bits)| bits);
         let all = || named.clone().chain([bits.activations]);
-        let refuse = |expected: &str, found: String| {
-            let (origin, expected) = (origin.to_owned(), expected.to_owned());
-            Err(RecipeError::Value { origin, key: "model.activation", expected, found })
-        };
+        let refuse = |expected: &str, found: String| refused(origin, "model.activation", expected, found);
         match self.model.activation {
             Activation::Sign if all().any(|bits| bits != Bits::Int(1)) => {
                 refuse("activations of 1 bit, as `sign` has", format!("{:?} bits", bits.activations))
@@ -128,25 +122,22 @@ impl Recipe {
             (watch.images > 0, "attacked.images", "at least 1", watch.images as f64),
         ];
         if let Some((_, key, expected, found)) = rows.into_iter().find(|row| !row.0) {
-            let (origin, expected, found) = (origin.to_owned(), expected.to_owned(), found.to_string());
-            return Err(RecipeError::Value { origin, key, expected, found });
+            return refused(origin, key, expected, found.to_string());
         }
-        let refuse = |key, expected: &str, found: &str| {
-            let (origin, expected, found) = (origin.to_owned(), expected.to_owned(), found.to_owned());
-            Err(RecipeError::Value { origin, key, expected, found })
-        };
         if ours.trades > 0.0 && (ours.attack != Attack::Pgd || ours.share < 1.0) {
-            return refuse(
-                "adversarial.trades",
-                "attack `pgd` and share 1 with TRADES",
-                "another attack or share",
-            );
+            let expected = "attack `pgd` and share 1 with TRADES";
+            return refused(origin, "adversarial.trades", expected, "another attack or share".to_owned());
         }
         if watch.choose == Choose::Attacked && watch.attack == Attack::None {
-            return refuse("attacked.choose", "`clean` where `attacked.attack` is `none`", "attacked");
+            let expected = "`clean` where `attacked.attack` is `none`";
+            return refused(origin, "attacked.choose", expected, "attacked".to_owned());
         }
         Ok(())
     }
+}
+
+fn refused(origin: &str, key: &'static str, expected: &str, found: String) -> Result<(), RecipeError> {
+    Err(RecipeError::Value { origin: origin.to_owned(), key, expected: expected.to_owned(), found })
 }
 
 fn is_radius(eps: f64) -> bool {
