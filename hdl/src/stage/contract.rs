@@ -220,15 +220,15 @@ pub fn step(
         text += &format!("always @(*) if (s_valid) assume (({now} >= {lo}) && ({now} <= {hi}));\n");
     }
     for l in 0..lanes {
+        text += &format!("wire signed [{}:0] f_acc{l} = {};\n", wide - 1, lane(&x, l));
         text += &format!("reg [{bits}:0] f_level{l};\nalways @(*) begin\n  f_level{l} = 0;\n");
         for f in 0..folds {
             let (dir, values) = thresholds(f * lanes + l);
-            let acc = lane(&x, l);
-            let reached = values.iter().map(|&t| {
-                let acc = if dir < 0 { format!("-{acc}") } else { acc.clone() };
-                format!("{{{bits}'d0, ({acc} >= {})}}", number(t))
-            });
-            let sum = reached.collect::<Vec<_>>().join("\n      + ");
+            let minus = if dir < 0 { "-" } else { "" };
+            let reached: Vec<String> =
+                values.iter().map(|&t| format!("({minus}f_acc{l} >= {})", number(t))).collect();
+            let rows: Vec<String> = reached.chunks(4).map(|some| some.join(" + ")).collect();
+            let sum = rows.join("\n    + ");
             let when = fold
                 .as_ref()
                 .map_or(String::new(), |(_, f_fold)| format!("if ({f_fold} == {}'d{f}) ", addr_bits(folds)));

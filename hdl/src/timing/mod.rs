@@ -72,6 +72,15 @@ pub(crate) fn interval(stages: &[Stage]) -> Result<u64, Deadlock> {
     Ok(ends[ends.len() - 1] - ends[ends.len() - 2])
 }
 
+/// Cycles from the end of the first frame to that of the second, both offered to an idle circuit without a wait; quickly
+/// known, and nearly always the interval.
+pub(crate) fn second_frame(stages: &[Stage]) -> Result<u64, Deadlock> {
+    let mut run = Run::new(stages, &Stalls::NONE);
+    let mut end = || Ok(*run.frame()?.last().expect("a frame has beats"));
+    let first = end()?;
+    Ok(end()? - first)
+}
+
 /// Runs frames until they settle: the cycle of the first input beat, of the last beat of each frame, of every beat.
 fn settle(stages: &[Stage]) -> Result<(u64, Vec<u64>, Vec<u64>), Deadlock> {
     let mut run = Run::new(stages, &Stalls::NONE);

@@ -3,9 +3,10 @@
 //!
 //! The search looks at each residual alone: the stages between a fork and the mix in which all its streams meet again,
 //! fed and emptied without a wait. What is too slow there is too slow in the whole, where more waits; and that the whole
-//! is fast enough with what was found is checked at the end. Where it is not, the search is made on the whole.
+//! is fast enough with what was found is checked at the end. Where it is not, the search is made on the whole. Depths are
+//! compared by the second frame; what is taken is checked by the interval.
 
-use super::{Deadlock, interval};
+use super::{Deadlock, interval, second_frame};
 use crate::pipeline::{Kind, Source, Stage};
 use crate::plan::{MAX_FIFO, PlanError};
 use crate::timing::frame_beats;
@@ -32,7 +33,8 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
     for &s in &open {
         match residual(stages, s, beats[s].0) {
             Some((mut part, fork)) => {
-                (0..stages[s].depths.len()).for_each(|port| least(&mut part, fork, port, 2, best));
+                let ports = 0..stages[s].depths.len();
+                ports.for_each(|port| least(&mut part, fork, port, 2, best, second_frame));
                 stages[s].depths = part.swap_remove(fork).depths;
             }
             None => stages[s].depths.fill(2),
@@ -43,10 +45,15 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
     }
     // No less will do; for some it must be more, where one residual waits for another.
     let least_alone: Vec<Vec<usize>> = open.iter().map(|&s| stages[s].depths.clone()).collect();
-    open.iter().zip(ample).for_each(|(&s, depths)| stages[s].depths = depths);
-    for (&s, from) in open.iter().zip(least_alone) {
-        for (port, from) in from.into_iter().enumerate() {
-            least(stages, s, port, from, best);
+    for measure in [second_frame as Measure, interval] {
+        open.iter().zip(&ample).for_each(|(&s, depths)| stages[s].depths.clone_from(depths));
+        for (&s, from) in open.iter().zip(&least_alone) {
+            for (port, &from) in from.iter().enumerate() {
+                least(stages, s, port, from, best, measure);
+            }
+        }
+        if interval(stages).is_ok_and(|interval| interval <= best) {
+            break;
         }
     }
     Ok(())
@@ -94,21 +101,39 @@ fn between(stages: &[Stage], first: usize, last: usize) -> Option<Vec<usize>> {
     (closed && inside.last() == Some(&last)).then_some(inside)
 }
 
-/// Sets the FIFO of output `port` of stage `s` to the fewest places, `from` at least, that keep the interval `best`.
-fn least(stages: &mut [Stage], s: usize, port: usize, from: usize, best: u64) {
+/// The cycles of a frame, by one measure or another.
+type Measure = fn(&[Stage]) -> Result<u64, Deadlock>;
+
+/// Sets the FIFO of output `port` of stage `s` to the fewest places, `from` at least, that keep `measure` at `best`.
+fn least(stages: &mut [Stage], s: usize, port: usize, from: usize, best: u64, measure: Measure) {
     let ample = stages[s].depths[port];
-    let mut enough = |depth: usize| {
+    // How many cycles too slow a depth is; no number where it deadlocks.
+    let mut excess = |depth: usize| {
         stages[s].depths[port] = depth;
-        interval(stages).is_ok_and(|interval| interval <= best)
+        measure(stages).ok().map(|cycles| cycles.saturating_sub(best))
     };
-    // Upwards in steps that double, so that many small FIFOs cost little; then between the last two steps.
-    let (mut low, mut high, mut step) = (from - 1, from.min(ample), 2);
-    while high < ample && !enough(high) {
-        (low, high, step) = (high, (high + step).min(ample), 2 * step);
-    }
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if enough(middle) { high = middle } else { low = middle }
+    // Too few, too many: `low` and `high`. Each place more saves about as many cycles as the last ones did, or fewer.
+    let (mut low, mut high) = (from - 1, ample);
+    let (mut before, mut depth, mut step) = (None, from, 1);
+    while low + 1 < high {
+        let here = depth.clamp(low + 1, high - 1);
+        match excess(here) {
+            Some(0) => {
+                high = here;
+                depth = low + (high - low) / 2;
+            }
+            found => {
+                low = here;
+                depth = match (before, found) {
+                    (Some((there, more)), Some(now)) if now < more => {
+                        low + (now * (low - there) as u64).div_ceil(more - now) as usize
+                    }
+                    _ => low + step,
+                };
+                step *= 2;
+                before = found.map(|now| (low, now));
+            }
+        }
     }
     stages[s].depths[port] = high;
 }
