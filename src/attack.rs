@@ -250,7 +250,8 @@ impl Target {
     }
 }
 
-fn attack_name(text: &str) -> Result<String, String> {
+/// The name of an attack or of a set of them.
+pub fn attack_name(text: &str) -> Result<String, String> {
     let known: Vec<&str> = ["paper", "auto"].into_iter().chain(ALL.iter().map(|(name, _)| *name)).collect();
     if known.contains(&text) {
         Ok(text.to_owned())
@@ -259,7 +260,8 @@ fn attack_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn partial_path(output: &Path) -> PathBuf {
+/// Where a stopped run's report is kept.
+pub fn partial_path(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     output.with_file_name(name)

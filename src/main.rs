@@ -6,6 +6,7 @@ mod args;
 mod attack;
 mod bench;
 mod build;
+mod certify;
 mod data;
 #[cfg(feature = "train")]
 mod demo;
@@ -62,6 +63,7 @@ enum Command {
     Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
+    Certify(certify::Args),
     Merge(merge::Args),
     Bench(bench::Args),
     Verify(verify::Args),
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
+        Command::Certify(args) => certify::run(&ui, args),
         Command::Merge(args) => merge::run(&ui, args),
         Command::Bench(args) => bench::run(&ui, args),
         Command::Prove(args) => prove::run(&ui, args),

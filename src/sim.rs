@@ -13,13 +13,13 @@ use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::plan::Output;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::{Simulator, Waves};
-use dq_hdl::{emit, netlist};
+use dq_hdl::{emit, netlist, timing};
 use dq_net::Network;
 use dq_net::data::{Images, Split};
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use dq_sim::report::Tally;
-use ndarray::{Axis, s};
+use ndarray::{Array2, Axis, s};
 use rayon::prelude::*;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -29,11 +29,14 @@ use std::time::Instant;
 ///
 /// All engines give the same scores: `fast` for whole test sets, `reference` (plain
 /// loops, the meaning), `netlist` (the emitted circuit clock by clock, no tools needed)
-/// and `verilator` (the emitted Verilog). The last two also tell cycles.
+/// and `verilator` (the emitted Verilog). The last two also tell cycles; so do the first
+/// two with --cycles, which computes the cycle of every output beat from the handshakes
+/// alone. --beats writes cycle and value of each, the same file whatever computes it.
 ///
 /// Examples:
 ///   dq sim model.json --data signs
 ///   dq sim model.json --data cifar10=data/cifar-10 --engine verilator --count 10
+///   dq sim model.json --data signs --cycles --stalls --beats beats.csv
 ///   dq sim model.json --data signs --engine netlist --count 1 --vcd waves.vcd
 ///   dq sim model.json --data signs --engine verilator --count 1 --fst waves.fst
 #[derive(clap::Args)]
@@ -50,9 +53,15 @@ pub struct Args {
     /// What computes.
     #[arg(long, value_enum, default_value_t = Which::Fast)]
     engine: Which,
-    /// Stall source and sink at random (netlist and verilator).
+    /// Compute the circuit's cycles too (fast and reference; the others always do).
+    #[arg(long)]
+    cycles: bool,
+    /// Stall source and sink at random, by --seed (where cycles are told).
     #[arg(long)]
     stalls: bool,
+    /// Write every output beat: frame, beat, cycle, value (CSV).
+    #[arg(long, value_name = "FILE")]
+    beats: Option<PathBuf>,
     /// Write every net of the circuit as waves, with the netlist engine or verilator (about 1.6 kB a cycle for a small network).
     #[arg(long, value_name = "FILE", conflicts_with = "fst")]
     vcd: Option<PathBuf>,
@@ -73,39 +82,55 @@ enum Which {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let circuit = matches!(args.engine, Which::Netlist | Which::Verilator);
+    let timed = circuit || args.cycles;
     let message = match (args.engine, &args.vcd, &args.fst) {
         (Which::Fast | Which::Reference, Some(_), _) => "--vcd needs --engine netlist or verilator\n",
         (Which::Fast | Which::Reference | Which::Netlist, _, Some(_)) => "--fst needs --engine verilator\n",
+        _ if !timed && args.stalls => "--stalls needs --cycles, or --engine netlist or verilator\n",
+        _ if !timed && args.beats.is_some() => "--beats needs --cycles, or --engine netlist or verilator\n",
         _ => "",
     };
     if !message.is_empty() {
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
     }
     let network = model::open(&args.model, ui.seed())?;
-    let circuit = matches!(args.engine, Which::Netlist | Which::Verilator);
     let count = args.count.or(circuit.then_some(4));
     let images = first(data::images(&args.data, Split::Test)?, count);
     data::check_fit(&images, network.input_shape(), network.classes())?;
+    let design = timed.then(|| Design::new(&network, &plan(&network, &args.plan)?).context("the circuit"));
+    let design = design.transpose()?;
+    let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
     let start = Instant::now();
-    let (labels, cycles) = match args.engine {
-        Which::Fast => (fast(ui, &network, &images)?, None),
-        Which::Reference => (reference(ui, &network, &images)?, None),
-        Which::Netlist | Which::Verilator => {
-            let design = Design::new(&network, &plan(&network, &args.plan)?)?;
-            let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
+    let scores = match args.engine {
+        Which::Fast => Some(fast(ui, &network, &images)?),
+        Which::Reference => Some(reference(ui, &network, &images)?),
+        Which::Netlist | Which::Verilator => None,
+    };
+    let beats = match (&design, &scores) {
+        (None, _) => None,
+        (Some(design), Some(scores)) => {
+            let values = scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec()));
+            Some(design.beats(values, &timing::cycles(&design.stages, images.len(), &stalls)))
+        }
+        (Some(design), None) => {
             let found = match (args.engine, &args.vcd) {
-                (Which::Netlist, None) => netlist::run(&design, images.pixels.view(), &stalls)?,
-                (Which::Netlist, Some(path)) => trace(&design, &images, &stalls, path)?,
-                (_, Some(path)) => waves(&design, &images, &stalls, Waves::Vcd, path)?,
+                (Which::Netlist, None) => netlist::run(design, images.pixels.view(), &stalls)?,
+                (Which::Netlist, Some(path)) => trace(design, &images, &stalls, path)?,
+                (_, Some(path)) => waves(design, &images, &stalls, Waves::Vcd, path)?,
                 _ => match &args.fst {
-                    Some(path) => waves(&design, &images, &stalls, Waves::Fst, path)?,
-                    None => verilated(&emit::emit(&design))?.run(&design, images.pixels.view(), &stalls)?,
+                    Some(path) => waves(design, &images, &stalls, Waves::Fst, path)?,
+                    None => verilated(&emit::emit(design))?.run(design, images.pixels.view(), &stalls)?,
                 },
             };
             anyhow::ensure!(!found.error, "the circuit set its error flag on well-formed frames");
-            let last = found.beats.last().map_or(0, |beat| beat.cycle + 1);
-            (labels_of(&design, &found.beats), Some((last, design.timing())))
+            Some(found.beats)
         }
+    };
+    let labels = match (&scores, &design, &beats) {
+        (Some(scores), ..) => labels(scores),
+        (None, Some(design), Some(beats)) => labels_of(design, beats),
+        _ => unreachable!("an engine gives scores or beats"),
     };
     let seconds = start.elapsed().as_secs_f64();
     let correct = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
@@ -119,6 +144,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         images.name,
         percent(&tally)
     );
+    if let (Some(path), Some(design), Some(beats)) = (&args.beats, &design, &beats) {
+        write_beats(path, beats, design.output_beats())?;
+    }
+    let cycles = design.zip(beats).map(|(design, beats)| {
+        let total = beats.last().map_or(0, |beat| beat.cycle + 1);
+        (total, design.timing())
+    });
     if let Some((total, timing)) = &cycles {
         text.push_str(&format!(
             "\n{} cycles; planned latency {}, interval {}",
@@ -136,33 +168,48 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     )
 }
 
-/// Labels by the fast engine.
-pub fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Vec<usize>> {
+/// Scores by the fast engine: image × class.
+pub fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
     let engine = Engine::new(network);
     let bar = ui.bar("simulating", images.len() as u64, "images");
-    let mut labels = Vec::with_capacity(images.len());
+    let mut scores = Array2::zeros((0, network.classes()));
     for block in images.pixels.axis_chunks_iter(Axis(0), 512) {
         ui.check_stop("nothing was written")?;
-        labels.extend(engine.labels(block));
+        scores.append(Axis(0), engine.scores(block).view()).expect("a column a class");
         bar.inc(block.dim().0 as u64);
     }
     bar.finish_and_clear();
-    Ok(labels)
+    Ok(scores)
 }
 
-fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Vec<usize>> {
+fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
     let bar = ui.bar("simulating", images.len() as u64, "images");
-    let mut labels = Vec::with_capacity(images.len());
+    let mut scores = Vec::with_capacity(images.len() * network.classes());
     for first in (0..images.len()).step_by(16) {
         ui.check_stop("nothing was written")?;
         let block = first..images.len().min(first + 16);
-        let label = |i: usize| Logits::label(network.eval(images.pixels.slice(s![i, .., .., ..])));
-        let found: Vec<usize> = block.clone().into_par_iter().map(label).collect();
-        labels.extend(found);
+        let of_image = |i: usize| network.eval(images.pixels.slice(s![i, .., .., ..]));
+        let found: Vec<Vec<i32>> = block.clone().into_par_iter().map(of_image).collect();
+        scores.extend(found.into_iter().flatten());
         bar.inc(block.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(labels)
+    Ok(Array2::from_shape_vec((images.len(), network.classes()), scores).expect("a score a class"))
+}
+
+/// The label of each row of scores.
+pub fn labels(scores: &Array2<i32>) -> Vec<usize> {
+    scores.rows().into_iter().map(|row| Logits::label(row.iter().copied())).collect()
+}
+
+/// Every beat in `path`, which is there whole or not at all.
+fn write_beats(path: &Path, beats: &[Beat], per_frame: usize) -> Result<()> {
+    let line = |(i, beat): (usize, &Beat)| {
+        format!("{},{},{},{}\n", i / per_frame, i % per_frame, beat.cycle, beat.value)
+    };
+    let text: String = beats.iter().enumerate().map(line).collect();
+    dq_net::atomic::write(path, format!("frame,beat,cycle,value\n{text}").as_bytes())
+        .with_context(|| format!("{}: writing the beats", path.display()))
 }
 
 /// The netlist with its waves in `path`, which is there whole or not at all.

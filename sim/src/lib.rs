@@ -8,9 +8,11 @@
 //!   backward) and [`FloatEngine`] (float networks: the float column, substitutes for transfer attacks).
 //! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the network
 //!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
+//! - [`certify`]: proofs that no image of a ball changes the label, by integer bounds and complete search.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 
 pub mod attack;
+pub mod certify;
 mod engine;
 mod float;
 mod gradient;

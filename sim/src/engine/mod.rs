@@ -1,11 +1,14 @@
 //! The fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best instructions of the
 //! machine. Never decides what a layer means, and has no float in its forward pass.
 
+mod bounds;
 mod linear;
 pub(crate) mod pool;
 mod step;
 pub(crate) mod stream;
 mod tensor;
+
+pub(crate) use bounds::Bounds;
 
 use crate::gradient::Backward;
 use crate::kernel::Kernel;
