@@ -222,27 +222,30 @@ pub fn percent(tally: &Tally) -> String {
 }
 
 /// A network of either family, ready to be attacked or to give gradients.
-enum Target {
+pub enum Target {
     Integer(Box<Engine>),
     Float(Box<FloatEngine>),
 }
 
 impl Target {
-    fn open(path: &Path) -> Result<Self> {
+    /// Reads `path`.
+    pub fn open(path: &Path) -> Result<Self> {
         Ok(match dq_net::read_any(path)? {
             AnyNetwork::Integer(network) => Self::Integer(Box::new(Engine::new(&network))),
             AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
         })
     }
 
-    fn judge(&self) -> &dyn Judge {
+    /// As what is attacked.
+    pub fn judge(&self) -> &dyn Judge {
         match self {
             Self::Integer(engine) => engine.as_ref(),
             Self::Float(engine) => engine.as_ref(),
         }
     }
 
-    fn source(&self) -> &dyn GradientSource {
+    /// As what gives gradients.
+    pub fn source(&self) -> &dyn GradientSource {
         match self {
             Self::Integer(engine) => engine.as_ref(),
             Self::Float(engine) => engine.as_ref(),
@@ -251,12 +254,22 @@ impl Target {
 }
 
 /// The name of an attack or of a set of them.
-pub fn attack_name(text: &str) -> Result<String, String> {
-    let known: Vec<&str> = ["paper", "auto"].into_iter().chain(ALL.iter().map(|(name, _)| *name)).collect();
-    if known.contains(&text) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("expected one of {}", known.join(", ")))
+fn attack_name(text: &str) -> Result<String, String> {
+    let sets = ["paper", "auto"];
+    if sets.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    one_attack(text).map_err(|error| format!("{error}, or a set: {}", sets.join(", ")))
+}
+
+/// The name of an attack.
+pub fn one_attack(text: &str) -> Result<String, String> {
+    match dq_sim::attack::find(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => {
+            let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+            Err(format!("expected one of {}", known.join(", ")))
+        }
     }
 }
 

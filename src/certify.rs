@@ -1,14 +1,13 @@
 //! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack breaks.
 
 use crate::args::DataArg;
-use crate::attack::{attack_name, first, partial_path, percent};
+use crate::attack::{first, one_attack, partial_path, percent};
 use crate::table::table;
 use crate::ui::{Interrupted, Ui};
 use crate::{data, model, report};
 use anyhow::{Context, Result, bail, ensure};
 use dq_net::data::{Images, Split};
 use dq_sim::Engine;
-use dq_sim::attack::Start;
 use dq_sim::attack::suite::{self, Judge, Suite};
 use dq_sim::certify::{Certifier, Outcome};
 use dq_sim::report::{Data, Model, Tally};
@@ -48,7 +47,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
     boxes: u64,
     /// The attack beside it.
-    #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = attack_name)]
+    #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
     attack: String,
     /// Go on from REPORT.partial.
     #[arg(long)]
@@ -96,9 +95,6 @@ const BLOCK: usize = 8;
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    if ["paper", "auto"].contains(&args.attack.as_str()) {
-        bail!("--attack: expected one attack, found the set `{}`", args.attack);
-    }
     let network = model::open(&args.model, ui.seed())?;
     let engine = Engine::new(&network);
     let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
@@ -170,14 +166,7 @@ impl Radius {
         seed: u64,
     ) {
         let tried: Vec<usize> = block.iter().copied().filter(|&i| right[i]).collect();
-        let suite = Suite {
-            attacks: vec![args.attack.clone()],
-            eps: vec![self.eps],
-            seed,
-            start: Start::default(),
-            sequential: false,
-            shard: None,
-        };
+        let suite = Suite::single(&args.attack, self.eps, seed);
         let adversaries = suite::adversaries(engine, images, &tried, &args.attack, self.eps, &suite);
         let found = if tried.is_empty() { vec![] } else { engine.labels(adversaries.view()) };
         let certify = |(&i, found): (&usize, usize)| {

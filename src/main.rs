@@ -2,6 +2,7 @@
 //! arithmetic of networks lives here.
 
 mod adversaries;
+mod amplify;
 mod args;
 mod attack;
 mod bench;
@@ -13,6 +14,7 @@ mod demo;
 mod emit;
 #[cfg(feature = "train")]
 mod export;
+mod faults;
 mod folder;
 mod host;
 mod info;
@@ -26,6 +28,7 @@ mod sim;
 mod table;
 #[cfg(feature = "train")]
 mod train;
+mod transfer;
 mod ui;
 mod verify;
 
@@ -63,7 +66,10 @@ enum Command {
     Load(load::Args),
     Sim(sim::Args),
     Attack(attack::Args),
+    Transfer(transfer::Args),
     Certify(certify::Args),
+    Amplify(amplify::Args),
+    Faults(faults::Args),
     Merge(merge::Args),
     Bench(bench::Args),
     Verify(verify::Args),
@@ -91,6 +97,9 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&ui, args),
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
+        Command::Transfer(args) => transfer::run(&ui, args),
+        Command::Faults(args) => faults::run(&ui, args),
+        Command::Amplify(args) => amplify::run(&ui, args),
         Command::Certify(args) => certify::run(&ui, args),
         Command::Merge(args) => merge::run(&ui, args),
         Command::Bench(args) => bench::run(&ui, args),

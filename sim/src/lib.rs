@@ -9,11 +9,15 @@
 //! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the network
 //!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
 //! - [`certify`]: proofs that no image of a ball changes the label, by integer bounds and complete search.
+//! - [`amplify::distances`]: how far an adversary is from its image at every node.
+//! - [`faults`]: bits that flip in the weights' memory and in the datapath.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 
+pub mod amplify;
 pub mod attack;
 pub mod certify;
 mod engine;
+pub mod faults;
 mod float;
 mod gradient;
 mod kernel;

@@ -49,6 +49,20 @@ pub struct Suite {
     pub shard: Option<Shard>,
 }
 
+impl Suite {
+    /// One attack at one radius, on all images.
+    pub fn single(attack: &str, eps: u8, seed: u64) -> Self {
+        Self {
+            attacks: vec![attack.to_owned()],
+            eps: vec![eps],
+            seed,
+            start: Start::default(),
+            sequential: false,
+            shard: None,
+        }
+    }
+}
+
 /// How far a suite is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {

@@ -15,7 +15,7 @@ use crate::kernel::Kernel;
 use dq_net::layer::{BitDepth, Layer, Logits};
 use dq_net::{Network, Range, Shape};
 use linear::Linear;
-use ndarray::{Array2, Array4, ArrayView4, Axis, s};
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, Axis, s};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 use step::FastStep;
@@ -160,6 +160,66 @@ impl Engine {
             }
         }
         all
+    }
+
+    /// Scores of a block of images where `change(image, values)` has changed the output of node `node` (height × width ×
+    /// channels of each image). What does not fit the bits of a wire wraps, as in a register of that width.
+    pub(crate) fn changed_scores(
+        &self,
+        images: ArrayView4<u8>,
+        node: usize,
+        change: impl Fn(usize, &mut [i32]),
+    ) -> Vec<i32> {
+        let count = images.dim().0;
+        let mut values = self.execute(images, true);
+        let mut words = values[node].take().expect("all are kept").into_words();
+        let length = self.network.wire(node).shape.len();
+        words.chunks_exact_mut(length).enumerate().for_each(|(image, values)| change(image, values));
+        // Whether a node's values are others than they were, and whether they left its range.
+        let (mut changed, mut astray) = (vec![false; values.len()], vec![false; values.len()]);
+        (values[node], astray[node]) = self.registers(node, words);
+        changed[node] = true;
+        for i in node + 1..values.len() {
+            let sources = self.network.sources(i);
+            changed[i] = sources.iter().any(|&source| changed[source]);
+            if !changed[i] {
+                continue;
+            }
+            if !sources.iter().any(|&source| astray[source]) {
+                values[i] = Some(self.node(i, images, &values, count));
+                continue;
+            }
+            // The fast layers count on their inputs' ranges: the meaning itself does not.
+            let mut words = Vec::with_capacity(count * self.network.wire(i).shape.len());
+            for image in 0..count {
+                let inputs: Vec<Array3<i32>> = sources
+                    .iter()
+                    .map(|&source| {
+                        let shape = self.network.wire(source).shape;
+                        let value = values[source].as_ref().expect("all are kept");
+                        let at = image * shape.len();
+                        let elements = (at..at + shape.len()).map(|at| value.get(at)).collect();
+                        Array3::from_shape_vec(shape.dim(), elements).expect("counted")
+                    })
+                    .collect();
+                let views: Vec<ArrayView3<i32>> = inputs.iter().map(|input| input.view()).collect();
+                words.extend(self.network.nodes()[i].layer.kind().eval(&views));
+            }
+            (values[i], astray[i]) = self.registers(i, words);
+        }
+        values.pop().flatten().expect("the last node is kept").into_words()
+    }
+
+    /// `words` as registers of node `i`'s wire hold them, and whether any lies outside its range.
+    fn registers(&self, i: usize, mut words: Vec<i32>) -> (Option<Tensor>, bool) {
+        let range = self.network.wire(i).range;
+        let up = 32 - range.bits();
+        for word in &mut words {
+            let low = (*word as u32) << up;
+            *word = if range.signed() { low as i32 >> up } else { (low >> up) as i32 };
+        }
+        let astray = words.iter().any(|&word| !range.contains(word.into()));
+        (Some(if astray { Tensor::Words(words) } else { Tensor::narrow(words, range) }), astray)
     }
 
     /// Images in a block.

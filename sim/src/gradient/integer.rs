@@ -2,7 +2,7 @@
 //! surrogate's gain, where the accumulator lies in the surrogate's open interval.
 
 use super::linear::RealLinear;
-use super::{GradientSource, Loss, LossGradient, pool};
+use super::{GradientSource, Loss, LossGradient, of_weights, pool};
 use crate::engine::stream::median_taps;
 use crate::engine::{Engine, Tensor};
 use crate::kernel::{Kernel, multiversion};
@@ -215,14 +215,65 @@ impl GradientSource for Engine {
 }
 
 impl Engine {
+    /// ∂ (summed loss) / ∂ weight of every layer with weights, row-major; nothing for other nodes.
+    pub(crate) fn weight_slopes(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> Vec<Vec<f32>> {
+        let (network, block) = (self.network(), self.block());
+        let scale = network.logits().scale;
+        let of_block = |(b, (images, labels)): (usize, (ArrayView4<u8>, &[u8]))| {
+            let count = labels.len();
+            let values: Vec<Tensor> =
+                self.execute(images, true).into_iter().map(|v| v.expect("all are kept")).collect();
+            let scores = values.last().expect("checked: not empty");
+            let logits = Array2::from_shape_fn((count, network.classes()), |(i, class)| {
+                f64::from(scores.get(i * network.classes() + class)) * scale
+            });
+            let mut losses = vec![0.0; count];
+            let slopes = loss.of_batch(b * block, logits.view(), labels, &mut losses, scale);
+            let mut found = vec![Vec::new(); values.len()];
+            self.backward_with(&values, slopes, count, |i, slopes| {
+                let input = || &values[network.sources(i)[0]];
+                let (from, to) = (|| network.wire(network.sources(i)[0]).shape, network.wire(i).shape);
+                match &network.nodes()[i].layer {
+                    Layer::Conv(conv) => found[i] = of_weights::conv(conv, input(), slopes, from(), to),
+                    Layer::Dense(dense) => found[i] = of_weights::dense(dense, input(), slopes),
+                    _ => (),
+                }
+            });
+            found
+        };
+        let blocks: Vec<Vec<Vec<f32>>> =
+            self.blocks(images).zip(labels.par_chunks(block)).enumerate().map(of_block).collect();
+        let mut sums = blocks.into_iter();
+        let mut all = sums.next().unwrap_or_default();
+        // Block by block, so that the sum has one order.
+        for found in sums {
+            for (to, from) in all.iter_mut().flatten().zip(found.into_iter().flatten()) {
+                *to += from;
+            }
+        }
+        all
+    }
+
     /// From the slopes of the scores of `count` images to those of the pixels. `values`: every node's output.
     fn backward(&self, values: &[Tensor], slopes: Vec<f32>, count: usize) -> Vec<f32> {
+        self.backward_with(values, slopes, count, |_, _| ())
+    }
+
+    /// As [`Engine::backward`]; `look` sees the slopes of each node's output.
+    fn backward_with(
+        &self,
+        values: &[Tensor],
+        slopes: Vec<f32>,
+        count: usize,
+        mut look: impl FnMut(usize, &[f32]),
+    ) -> Vec<f32> {
         let network = self.network();
         let last = values.len() - 1;
         let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); values.len()];
         gradients[last] = slopes;
         for i in (1..=last).rev() {
             let slopes = std::mem::take(&mut gradients[i]);
+            look(i, &slopes);
             let inputs: Vec<&Tensor> = network.sources(i).iter().map(|&s| &values[s]).collect();
             for (port, &source) in network.sources(i).iter().enumerate() {
                 let (from, to) = (network.wire(source).shape, network.wire(i).shape);

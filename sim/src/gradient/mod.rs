@@ -2,6 +2,7 @@
 
 mod integer;
 pub(crate) mod linear;
+mod of_weights;
 pub(crate) mod pool;
 
 pub(crate) use integer::Backward;
