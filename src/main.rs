@@ -8,6 +8,7 @@ mod attack;
 mod bench;
 mod build;
 mod certify;
+mod corrupt;
 mod data;
 #[cfg(feature = "train")]
 mod demo;
@@ -70,6 +71,7 @@ enum Command {
     Certify(certify::Args),
     Amplify(amplify::Args),
     Faults(faults::Args),
+    Corrupt(corrupt::Args),
     Merge(merge::Args),
     Bench(bench::Args),
     Verify(verify::Args),
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&ui, args),
         Command::Attack(args) => attack::run(&ui, args),
         Command::Transfer(args) => transfer::run(&ui, args),
+        Command::Corrupt(args) => corrupt::run(&ui, args),
         Command::Faults(args) => faults::run(&ui, args),
         Command::Amplify(args) => amplify::run(&ui, args),
         Command::Certify(args) => certify::run(&ui, args),

@@ -10,12 +10,14 @@
 //!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
 //! - [`certify`]: proofs that no image of a ball changes the label, by integer bounds and complete search.
 //! - [`amplify::distances`]: how far an adversary is from its image at every node.
+//! - [`corrupt`]: natural corruptions of the kinds of CIFAR-10-C.
 //! - [`faults`]: bits that flip in the weights' memory and in the datapath.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 
 pub mod amplify;
 pub mod attack;
 pub mod certify;
+pub mod corrupt;
 mod engine;
 pub mod faults;
 mod float;

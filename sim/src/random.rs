@@ -24,6 +24,30 @@ impl Random {
         z ^ (z >> 31)
     }
 
+    /// Uniform in 0..1.
+    pub fn unit(&mut self) -> f64 {
+        (self.word() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Of the standard normal distribution (Box and Muller 1958).
+    pub fn normal(&mut self) -> f64 {
+        let (radius, angle) = (1.0 - self.unit(), self.unit());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+
+    /// Of the Poisson distribution of this `mean`, by inversion; for means up to some hundreds.
+    pub fn poisson(&mut self, mean: f64) -> u32 {
+        let drawn = self.unit();
+        let (mut count, mut density) = (0, (-mean).exp());
+        let mut below = density;
+        while below < drawn && f64::from(count) < 10.0 * mean + 100.0 {
+            count += 1;
+            density *= mean / f64::from(count);
+            below += density;
+        }
+        count
+    }
+
     /// Uniform in `lo..=hi`, up to a bias below 2^-32.
     pub fn within(&mut self, lo: i32, hi: i32) -> i32 {
         let count = (hi - lo) as u64 + 1;
@@ -34,6 +58,23 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn normal_and_poisson_numbers_have_their_moments() {
+        let mut random = Random::keyed(5, "moments", 0, 0);
+        let moments = |draw: &mut dyn FnMut() -> f64| {
+            let all: Vec<f64> = (0..20_000).map(|_| draw()).collect();
+            let mean = all.iter().sum::<f64>() / all.len() as f64;
+            (mean, all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / all.len() as f64)
+        };
+        let (mean, variance) = moments(&mut || random.normal());
+        assert!(mean.abs() < 0.03 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
+        for wanted in [0.0, 0.5, 20.0, 500.0] {
+            let (mean, variance) = moments(&mut || random.poisson(wanted).into());
+            assert!((mean - wanted).abs() <= 0.05 * wanted, "{mean} of {wanted}");
+            assert!((variance - wanted).abs() <= 0.1 * wanted, "{variance} of {wanted}");
+        }
+    }
 
     #[test]
     fn streams_differ_in_every_part_of_the_key_and_are_uniform() {

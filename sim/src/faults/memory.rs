@@ -52,9 +52,7 @@ pub fn random_flips(network: &Network, rate: f64, seed: u64, trial: u64) -> Vec<
     for (node, weights, bits) in stores(network) {
         for weight in 0..weights {
             for bit in 0..bits {
-                // 53 random bits, as a number in 0..1.
-                let drawn = (random.word() >> 11) as f64 / (1u64 << 53) as f64;
-                if drawn < rate {
+                if random.unit() < rate {
                     found.push(Bit { node, weight, bit });
                 }
             }
