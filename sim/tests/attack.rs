@@ -58,7 +58,7 @@ fn stripes(count: usize) -> Images {
 }
 
 /// Attacks of thousands of queries, which have tests of their own.
-const LONG: [&str; 3] = ["square", "square-20k", "draws"];
+const LONG: [&str; 5] = ["square", "square-20k", "draws", "sign-hunter", "rays"];
 
 fn suite(eps: &[u8]) -> Suite {
     let attacks = attack::ALL.iter().map(|(name, _)| (*name).to_owned());
@@ -156,16 +156,29 @@ fn strong_attacks_break_what_weak_ones_leave() {
     let engine = Engine::new(&stripes_network());
     let images = stripes(100);
     let all = Suite {
-        attacks: ["fgsm", "pgd", "pgd-r", "apgd-ce", "apgd-t", "fab-t", "square"].map(String::from).into(),
+        attacks: [
+            "fgsm",
+            "pgd",
+            "pgd-r",
+            "pgd-t",
+            "apgd-ce",
+            "apgd-t",
+            "fab-t",
+            "square",
+            "sign-hunter",
+            "rays",
+        ]
+        .map(String::from)
+        .into(),
         ..suite(&[6])
     };
     let report = run(&engine, &images, &all);
     let left = |attack: &str| standing(&report, attack, 6);
     assert!(left("fgsm") > 10, "the radius leaves something to do: {}", left("fgsm"));
-    for strong in ["pgd-r", "apgd-ce", "apgd-t", "fab-t", "square"] {
+    for strong in ["pgd-r", "pgd-t", "apgd-ce", "apgd-t", "fab-t", "square", "sign-hunter"] {
         assert!(left(strong) < left("fgsm"), "{strong}: {} of {}", left(strong), left("fgsm"));
     }
-    for strong in ["pgd-r", "apgd-ce", "apgd-t"] {
+    for strong in ["pgd-r", "pgd-t", "apgd-ce", "apgd-t"] {
         assert!(left(strong) <= left("pgd"), "{strong}: {} of {}", left(strong), left("pgd"));
     }
     for run in &report.runs {
@@ -178,6 +191,9 @@ fn strong_attacks_break_what_weak_ones_leave() {
         assert!(if outcome == b'x' { queries <= 5_000 } else { queries == 5_000 }, "{queries}");
     }
     assert!(square.queries.iter().any(|&queries| queries < 100));
+    let rays = report.runs.iter().find(|run| run.attack == "rays").unwrap();
+    assert!(rays.queries.iter().all(|&queries| queries <= 10_000));
+    assert!(rays.tally.correct < report.clean.correct - 20, "labels alone find many: {:?}", rays.tally);
     // In sequence each gets what is left, and the last tally is the headline.
     let sequence = run(&engine, &images, &Suite { sequential: true, ..all });
     assert_eq!(sequence.runs[0], report.runs[0]);
@@ -258,10 +274,10 @@ fn results_depend_on_the_seed_alone() {
             let suite = Suite { seed, ..suite.clone() };
             suite::adversaries(&engine, &images, &[0, 5], name, 6, &suite)
         };
-        if LONG[1..].contains(name) {
+        if LONG[1..3].contains(name) {
             continue;
         }
-        let random = !["fgsm", "bim", "mi", "fab-t"].contains(name);
+        let random = !["fgsm", "bim", "mi", "fab-t", "sign-hunter", "rays"].contains(name);
         assert_eq!(proposed(7) != proposed(8), random, "{name}: {}", attack.about);
     }
 }

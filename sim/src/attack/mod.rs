@@ -8,11 +8,14 @@ mod draws;
 mod fab;
 mod fgsm;
 mod momentum;
+mod multi_target;
 mod pgd;
 mod r_fgsm;
 mod random;
+mod rays;
 mod restarts;
 mod search;
+mod sign_hunter;
 mod square;
 pub mod suite;
 
@@ -31,11 +34,14 @@ pub const ALL: &[(&str, Attack)] = &[
     ("pgd", pgd::ATTACK),
     ("mi", momentum::ATTACK),
     ("pgd-r", restarts::ATTACK),
+    ("pgd-t", multi_target::ATTACK),
     ("apgd-ce", apgd::CROSS_ENTROPY),
     ("apgd-t", apgd::TARGETED),
     ("fab-t", fab::ATTACK),
     ("square", square::ATTACK),
     ("square-20k", square::LONG),
+    ("sign-hunter", sign_hunter::ATTACK),
+    ("rays", rays::ATTACK),
     ("draws", draws::ATTACK),
 ];
 

@@ -1,0 +1,60 @@
+//! Multi-targeted PGD (Gowal et al. 2019): PGD towards each of the likeliest other classes in turn, from a uniform start, on
+//! the difference of two logits.
+
+use super::search::{Search, TARGETS, drop_broken, ranked_targets};
+use super::{Attack, Candidates, Task, clip, rule, shifted, sign};
+use crate::gradient::Loss;
+use ndarray::Zip;
+
+const STEPS: usize = 20;
+
+/// Its row.
+pub(super) const ATTACK: Attack = Attack {
+    about: "20 steps of PGD towards each of 9 targets",
+    gradient: true,
+    steps: |_| STEPS * TARGETS,
+    run,
+    settings: |eps, _| {
+        vec![
+            rule("start", "image + integers uniform in -eps..=eps"),
+            rule("step", step(eps)),
+            rule("iterations", STEPS),
+            rule("targets", TARGETS),
+            rule("loss", "z_t - z_y"),
+        ]
+    },
+};
+
+/// A quarter of ε, at least one unit.
+fn step(eps: u8) -> u8 {
+    (eps / 4).max(1)
+}
+
+fn run(task: &Task) -> Candidates {
+    let ranked = ranked_targets(task);
+    let mut search = Search::new(task);
+    let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
+    for rank in 0..TARGETS.min(task.source.classes() - 1) {
+        if search.standing.is_empty() {
+            break;
+        }
+        search.forget_losses();
+        let mut images = search.noisy(&mut random);
+        for _ in 0..=STEPS {
+            let targets: Vec<u8> = search.standing.iter().map(|&i| ranked[i][rank]).collect();
+            let (slopes, broken) = search.ascend(&images, Loss::Difference(&targets));
+            let mut left: Vec<usize> = (0..broken.len()).collect();
+            drop_broken(&mut left, &broken);
+            if left.is_empty() {
+                break;
+            }
+            images = images.select(ndarray::Axis(0), &left);
+            let gradient = slopes.gradient.select(ndarray::Axis(0), &left);
+            Zip::from(&mut images).and(&gradient).for_each(|pixel, &slope| {
+                *pixel = shifted(*pixel, sign(slope) * i32::from(step(task.eps)));
+            });
+            clip(&mut images, search.originals().view(), task.eps);
+        }
+    }
+    search.finish()
+}
