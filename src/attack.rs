@@ -15,6 +15,7 @@ use dq_sim::report::{Report, Shard, Tally};
 use dq_sim::{Engine, FloatEngine, GradientSource};
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 /// Attack a network and report what it withstands
 ///
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 ///   dq attack model.json --data signs -o report.json
 ///   dq attack model.json --data cifar10=data/cifar-10 --attack pgd --eps 8 --count 1000 -o report.json
 ///   dq attack model.json --data signs --from float.json -o transfer.json
+///   dq attack model.json --data signs --ladder -o ladder.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -69,6 +71,10 @@ pub struct Args {
     /// Take gradients from this substitute instead (black box).
     #[arg(long, value_name = "MODEL")]
     from: Option<PathBuf>,
+    /// Run attacks that ask for gradients a second time with those of the float twin, the same weights without quantizers:
+    /// what it breaks beyond the straight-through gradient is a doubt.
+    #[arg(long, conflicts_with = "from")]
+    ladder: bool,
     /// Go on from REPORT.partial.
     #[arg(long)]
     resume: bool,
@@ -135,8 +141,17 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let run = runs.iter().position(|run| *run == (found.attack, found.eps)).expect("a run of the suite");
         kept.push(found, images.labels[found.index], run);
     };
+    let twin = if args.ladder { Some(target.twin()?) } else { None };
     let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
-    let report = attack(ui, target.judge(), substitute, &images, &suite, earlier, watch)?;
+    let mut report = attack(ui, target.judge(), substitute, &images, &suite, earlier, watch)?;
+    if let (Some(twin), false) = (&twin, ui.stop.load(Ordering::SeqCst)) {
+        let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
+        let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
+        let attacks = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
+        let suite = Suite { attacks, ..suite.clone() };
+        let source = Some((TWIN, twin as &dyn GradientSource));
+        report = attack(ui, target.judge(), source, &images, &suite, Some(report), watch)?;
+    }
     if !report.complete {
         report::write(&report, &partial)?;
         return Err(Interrupted(format!("kept in {}; --resume goes on", partial.display())).into());
@@ -221,6 +236,9 @@ pub fn percent(tally: &Tally) -> String {
     format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
 }
 
+/// The source of gradients that reports call the float twin.
+const TWIN: &str = "float twin";
+
 /// A network of either family, ready to be attacked or to give gradients.
 pub enum Target {
     Integer(Box<Engine>),
@@ -234,6 +252,14 @@ impl Target {
             AnyNetwork::Integer(network) => Self::Integer(Box::new(Engine::new(&network))),
             AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
         })
+    }
+
+    /// The same weights without quantizers.
+    fn twin(&self) -> Result<FloatEngine> {
+        match self {
+            Self::Integer(engine) => Ok(FloatEngine::new(&dq_sim::twin::twin(engine.network())?)),
+            Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
+        }
     }
 
     /// As what is attacked.

@@ -12,6 +12,7 @@
 //! - [`amplify::distances`]: how far an adversary is from its image at every node.
 //! - [`corrupt`]: natural corruptions of the kinds of CIFAR-10-C.
 //! - [`faults`]: bits that flip in the weights' memory and in the datapath.
+//! - [`twin::twin`]: the float twin, a second source of gradients.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 
 pub mod amplify;
@@ -27,6 +28,7 @@ pub mod merge;
 pub mod norms;
 mod random;
 pub mod report;
+pub mod twin;
 mod windows;
 
 pub use engine::Engine;
