@@ -80,7 +80,7 @@ struct Radius {
     eps: u8,
     /// A letter an image: `-` misclassified as it is, `x` broken, `c` certified by bounds alone, `s` by search, `?` open.
     outcomes: String,
-    /// Boxes that were bounded for each image that the attack left.
+    /// Boxes that were bounded for each image.
     boxes: Vec<usize>,
     /// Share that is certified: at most the true robust accuracy.
     certified: Tally,
@@ -172,7 +172,7 @@ impl Radius {
         let certify = |(&i, found): (&usize, usize)| {
             let label = usize::from(images.labels[i]);
             if found != label {
-                return ('x', None);
+                return ('x', 0);
             }
             let image = images.pixels.index_axis(Axis(0), i);
             let (outcome, boxes) = certifier.certify(image, label, self.eps, args.boxes as usize);
@@ -185,15 +185,14 @@ impl Radius {
                 }
                 Outcome::Open => '?',
             };
-            (letter, Some(boxes))
+            (letter, boxes)
         };
-        let found: Vec<(char, Option<usize>)> = tried.par_iter().zip(found).map(certify).collect();
+        let found: Vec<(char, usize)> = tried.par_iter().zip(found).map(certify).collect();
         let mut found = found.into_iter();
         for &i in block {
-            let (letter, boxes) =
-                if right[i] { found.next().expect("one a tried image") } else { ('-', None) };
+            let (letter, boxes) = if right[i] { found.next().expect("one a tried image") } else { ('-', 0) };
             self.outcomes.push(letter);
-            self.boxes.extend(boxes);
+            self.boxes.push(boxes);
         }
         let count = |letters: &str| self.outcomes.chars().filter(|letter| letters.contains(*letter)).count();
         let (certified, attacked) = (count("cs"), count("cs?"));
@@ -216,8 +215,7 @@ fn earlier(found: Certificates, blank: &Certificates) -> Result<Certificates> {
     let (expected, got) = (settings(blank), settings(&found));
     ensure!(expected == got, "expected {expected}, found {got}");
     let fits = |radius: &Radius| {
-        let left = radius.outcomes.chars().filter(|letter| "cs?".contains(*letter)).count();
-        radius.outcomes.len() <= blank.data.images && radius.boxes.len() >= left
+        radius.outcomes.len() <= blank.data.images && radius.boxes.len() == radius.outcomes.len()
     };
     ensure!(found.radii.iter().all(fits), "outcomes that do not fit the images");
     Ok(found)

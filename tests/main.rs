@@ -8,5 +8,6 @@ mod host;
 mod interrupt;
 mod load;
 mod path;
+mod robust;
 mod run;
 mod train;

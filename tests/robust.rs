@@ -1,0 +1,136 @@
+//! What users measure beside the attack suite: certificates, faults, corruptions, transfer, amplification, cycles.
+
+use crate::run::{fails, json, ok, root};
+use std::fs;
+
+fn model() -> String {
+    root().join("models/signs-tiny-dq/model.json").display().to_string()
+}
+
+#[test]
+fn certificates_bracket_the_truth_stop_and_go_on() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = model();
+    let certify = ["certify", &model, "--data", "signs", "--count", "12", "--boxes", "20"];
+    let with = |more: &[&'static str]| [&certify[..], more].concat();
+    let found = json(folder, &with(&["--eps", "0,4", "-o", "certificates.json"]));
+    // A ball of one image is certified by its own scores.
+    let right = found["clean"]["correct"].as_u64().unwrap();
+    let radius = |n: usize, of: &str| found["radii"][n][of]["correct"].as_u64().unwrap();
+    assert!(right > 8);
+    assert_eq!((radius(0, "certified"), radius(0, "attacked")), (right, right));
+    assert!(radius(1, "certified") <= radius(1, "attacked") && radius(1, "attacked") < right, "{found}");
+    let written = fs::read(folder.join("certificates.json")).unwrap();
+    // What a stopped run had is kept, another run's is refused.
+    let mut half: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    half["radii"][1]["outcomes"] = half["radii"][1]["outcomes"].as_str().unwrap()[..8].into();
+    half["radii"][1]["boxes"] = half["radii"][1]["boxes"].as_array().unwrap()[..8].into();
+    fs::write(folder.join("more.json.partial"), serde_json::to_string(&half).unwrap()).unwrap();
+    let error = fails(folder, 1, &with(&["--eps", "0,4", "-o", "more.json"]));
+    assert!(error.contains("unfinished certificates"), "{error}");
+    let error = fails(folder, 1, &with(&["--eps", "0,5", "--resume", "-o", "more.json"]));
+    assert!(error.contains("of another run"), "{error}");
+    ok(folder, &with(&["--eps", "0,4", "--resume", "-o", "more.json"]));
+    assert_eq!(fs::read(folder.join("more.json")).unwrap(), written);
+    assert!(!folder.join("more.json.partial").exists());
+    let error = fails(folder, 2, &with(&["--attack", "auto", "-o", "x.json"]));
+    assert!(error.contains("expected one of random"), "{error}");
+}
+
+#[test]
+fn flipped_bits_are_found_and_counted_the_same_each_time() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = model();
+    let faults = ["faults", &model, "--data", "signs", "--count", "60", "--trials", "3", "--flips", "12"];
+    let found = json(folder, &[&faults[..], &["--rates", "0,1e-2", "-o", "faults.json"]].concat());
+    let network = &found["networks"][0];
+    let clean = network["clean"]["accuracy"].as_f64().unwrap();
+    let accuracies = |n: usize| -> Vec<f64> {
+        network["flips"][n]["accuracy"].as_array().unwrap().iter().map(|a| a.as_f64().unwrap()).collect()
+    };
+    assert_eq!(accuracies(0), [clean; 3]);
+    assert!(accuracies(1).iter().any(|&a| a < clean - 0.05), "{:?}", accuracies(1));
+    // A searched flip is worth many random ones.
+    let flips = network["search"].as_array().unwrap();
+    assert!(flips.len() <= 12 && network["flips_to_chance"].as_u64().is_some(), "{flips:?}");
+    let losses: Vec<f64> = flips.iter().map(|flip| flip["loss"].as_f64().unwrap()).collect();
+    assert!(losses.windows(2).all(|pair| pair[0] < pair[1]), "{losses:?}");
+    let upsets = network["upsets"].as_array().unwrap();
+    assert_eq!(upsets.len(), network["stuck"].as_array().unwrap().len());
+    let written: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("faults.json")).unwrap()).unwrap();
+    assert_eq!(written, found);
+    let again = json(folder, &[&faults[..], &["--rates", "0,1e-2", "--threads", "1"]].concat());
+    assert_eq!(again, found);
+    let error = fails(folder, 2, &["faults", &model, "--data", "signs", "--rates", "2"]);
+    assert!(error.contains("expected a probability"), "{error}");
+}
+
+#[test]
+fn corruptions_transfer_and_amplification_are_measured() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = model();
+    let corrupted = json(
+        folder,
+        &[
+            "corrupt",
+            &model,
+            "--data",
+            "signs",
+            "--count",
+            "60",
+            "--kind",
+            "gaussian-noise,contrast",
+            "--severity",
+            "1,5",
+        ],
+    );
+    let network = &corrupted["networks"][0];
+    let error = network["mean_error"].as_f64().unwrap();
+    assert!(error > 1.0 - network["clean"]["accuracy"].as_f64().unwrap(), "{corrupted}");
+    let error = fails(folder, 2, &["corrupt", &model, "--data", "signs", "--kind", "frost"]);
+    assert!(error.contains("expected one of gaussian-noise"), "{error}");
+
+    // The same network twice: rows and columns are the white box.
+    let matrix = json(folder, &["transfer", &model, &model, "--data", "signs", "--count", "40"]);
+    let cell = |row: usize, column: usize| matrix["matrix"][row][column]["correct"].as_u64().unwrap();
+    assert!(cell(0, 0) < matrix["clean"][0]["correct"].as_u64().unwrap());
+    assert!((0..4).all(|n| cell(n / 2, n % 2) == cell(0, 0)), "{matrix}");
+    let other = root().join("models/cifar10-vgg-small-w4a4-dq.json").display().to_string();
+    let matrix = json(folder, &["transfer", &model, &other, "--data", "signs", "--count", "40"]);
+    assert!(matrix["matrix"][0][0] != matrix["matrix"][1][0]);
+
+    let grown = json(folder, &["amplify", &model, "--data", "signs", "--count", "32", "--eps", "0,2,8"]);
+    let nodes = grown["nodes"].as_array().unwrap();
+    for node in nodes {
+        let distance: Vec<f64> =
+            node["distance"].as_array().unwrap().iter().map(|d| d.as_f64().unwrap()).collect();
+        assert!(distance[1] < distance[2], "{node}");
+    }
+    let at = |node: &serde_json::Value| node["distance"][2].as_f64().unwrap();
+    assert!(at(nodes.last().unwrap()) > 3.0 * at(&nodes[0]), "the error grows");
+}
+
+#[test]
+fn every_engine_tells_the_same_cycles_and_values() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let sim = ["sim", "lenet:w2a2", "--data", "signs"];
+    let error = fails(folder, 2, &[&sim[..], &["--stalls"]].concat());
+    assert!(error.contains("--stalls needs --cycles"), "{error}");
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let plan = ["plan", &model, "--device", "ecp5-85f", "--fps", "1000", "-o", "plan.json"];
+    ok(folder, &plan);
+    for engine in ["fast", "reference", "netlist"] {
+        let beats = format!("{engine}.csv");
+        let sim = ["sim", &model, "--data", "signs", "--count", "2", "--plan", "plan.json", "--seed", "3"];
+        ok(folder, &[&sim[..], &["--engine", engine, "--cycles", "--stalls", "--beats", &beats]].concat());
+    }
+    let read = |engine: &str| fs::read_to_string(folder.join(format!("{engine}.csv"))).unwrap();
+    assert!(read("fast").starts_with("frame,beat,cycle,value\n0,0,"));
+    assert_eq!(read("fast").lines().count(), 21);
+    assert!(read("fast") == read("reference") && read("fast") == read("netlist"));
+}
