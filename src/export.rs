@@ -55,15 +55,20 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             let (proof, summary) = proved(network);
             let hash = dq_net::content_hash(network);
             ui.result(
-                &json!({"model": args.output, "kind": "integer", "name": network.name, "hash": hash, "proof": proof}),
+                &json!({"model": args.output, "kind": "integer", "quantized": "W+A", "name": network.name, "hash": hash, "proof": proof}),
                 format!("{0}: {summary}\nhash {hash}\nnext: dq info {0}", args.output.display()),
             )
         }
         AnyNetwork::Float(network) => {
             dq_net::write_float(network, &args.output)?;
             ui.result(
-                &json!({"model": args.output, "kind": "float", "name": network.name}),
-                format!("{}: float network {} (not for hardware)", args.output.display(), network.name),
+                &json!({"model": args.output, "kind": "float", "quantized": network.quantized(), "name": network.name}),
+                format!(
+                    "{}: float network {} ({}; not for hardware)",
+                    args.output.display(),
+                    network.name,
+                    network.quantized()
+                ),
             )
         }
     }
@@ -102,7 +107,7 @@ fn proved(network: &Network) -> (serde_json::Value, String) {
         return (serde_json::Value::Null, "not proved".into());
     };
     let sentence = format!(
-        "integer network {}, equal to its float model: {} boundaries checked on both sides, every node on {} probes",
+        "integer network {} (W+A), equal to its float model: {} boundaries checked on both sides, every node on {} probes",
         network.name,
         thousands(proof.boundaries),
         proof.probes

@@ -109,7 +109,7 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         .collect();
     let provenance = &network.provenance;
     let mut text = format!(
-        "{} · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most {accumulator} bits\n",
+        "{} · integer, W+A · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most {accumulator} bits\n",
         network.name,
         table(
             &["node", "kind", "shape", "range", "bits", "weights", "w bits", "MACs", "Lipschitz", "defect"],
@@ -136,7 +136,7 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         None => text.push_str("no proof against a float model"),
     }
     ui.result(
-        &json!({"name": network.name, "kind": "integer", "hash": hash, "macs": macs, "weights": weights,
+        &json!({"name": network.name, "kind": "integer", "quantized": "W+A", "hash": hash, "macs": macs, "weights": weights,
                 "accumulator_bits": accumulator, "lipschitz_product": product, "nodes": nodes,
                 "provenance": provenance, "proof": network.proof}),
         text,
@@ -153,7 +153,12 @@ fn float(ui: &Ui, network: &FloatNetwork) -> Result<()> {
     let rows: Vec<Vec<String>> =
         nodes.iter().map(|(name, shape)| vec![name.clone(), shape.clone()]).collect();
     ui.result(
-        &json!({"name": network.name, "kind": "float", "nodes": nodes, "provenance": network.provenance}),
-        format!("{} (float network: not for hardware)\n\n{}", network.name, table(&["node", "shape"], &rows)),
+        &json!({"name": network.name, "kind": "float", "quantized": network.quantized(), "nodes": nodes, "provenance": network.provenance}),
+        format!(
+            "{} (float network, {}: not for hardware)\n\n{}",
+            network.name,
+            network.quantized(),
+            table(&["node", "shape"], &rows)
+        ),
     )
 }

@@ -76,11 +76,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let outcome = train(ui, &recipe, &images, &out, args.resume, &how)?;
     let (accuracy, epoch) = outcome.best;
     ui.result(
-        &json!({"run": out, "epochs": outcome.epochs, "best_epoch": epoch, "best_holdout_accuracy": accuracy}),
+        &json!({"run": out, "quantized": recipe.bits.quantized(), "epochs": outcome.epochs, "best_epoch": epoch, "best_holdout_accuracy": accuracy}),
         format!(
-            "{} epochs; best held-out accuracy {:.2} % in epoch {epoch}\nnext: dq export {} -o model.json",
+            "{} epochs; best held-out accuracy {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o model.json",
             outcome.epochs,
             100.0 * accuracy,
+            recipe.bits.quantized(),
             out.display()
         ),
     )
@@ -110,8 +111,9 @@ pub fn train(
     how: &How,
 ) -> Result<Outcome> {
     ui.note(format!(
-        "training {} on {} ({} images, {} threads)",
+        "training {} ({}) on {} ({} images, {} threads)",
         recipe.name,
+        recipe.bits.quantized(),
         images.name,
         images.len(),
         ui.threads()

@@ -95,7 +95,7 @@ impl std::str::FromStr for Shard {
 pub struct Model {
     /// Its name.
     pub name: String,
-    /// `integer` (bit-exact) or `float`.
+    /// `integer` (bit-exact), `float` or `float, A only` (quantized activations).
     pub kind: String,
     /// SHA-256 of what it computes, where it has one.
     pub content_hash: String,

@@ -69,6 +69,8 @@ struct Cell {
 #[derive(Serialize)]
 struct Row {
     values: Vec<String>,
+    /// What is quantized.
+    quantized: &'static str,
     runs: Vec<PathBuf>,
     /// Best held-out accuracy of each seed, 0…1.
     accuracy: Vec<f64>,
@@ -139,7 +141,9 @@ pub fn run(ui: &Ui, grid: &Grid, images: &Images, out: &Path, how: &How) -> Resu
     let count: usize = grid.cells.iter().map(|cell| cell.recipes.len()).sum();
     let (mut rows, mut number) = (Vec::new(), 0);
     for cell in &grid.cells {
-        let mut row = Row { values: cell.values.clone(), runs: vec![], accuracy: vec![], attacked: vec![] };
+        let quantized = cell.recipes[0].bits.quantized();
+        let mut row =
+            Row { values: cell.values.clone(), quantized, runs: vec![], accuracy: vec![], attacked: vec![] };
         for recipe in &cell.recipes {
             number += 1;
             ui.note(format!("run {number} of {count}"));
@@ -171,10 +175,11 @@ fn metrics(run: &Path, epoch: usize) -> Result<EpochMetrics> {
 fn laid_out(grid: &Grid, rows: &[Row]) -> String {
     let attacked = rows.iter().any(|row| !row.attacked.is_empty());
     let mut head: Vec<&str> = grid.keys.iter().map(String::as_str).collect();
-    head.extend(["seeds", "held out %"]);
+    head.extend(["quantized", "seeds", "held out %"]);
     head.extend(attacked.then_some("attacked %"));
     let cells = |row: &Row| {
         let mut cells = row.values.clone();
+        cells.push(row.quantized.into());
         cells.push(row.accuracy.len().to_string());
         cells.push(spread(&row.accuracy));
         cells.extend(attacked.then(|| spread(&row.attacked)));

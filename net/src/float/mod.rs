@@ -156,6 +156,14 @@ impl FloatNetwork {
         Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })
     }
 
+    /// Whether its activations have levels: `A only`, or `float`.
+    pub fn quantized(&self) -> &'static str {
+        let levels = |node: &FloatNode| {
+            matches!(node.layer, FloatLayer::Activation { bits: Some(_), .. } | FloatLayer::Levels { .. })
+        };
+        if self.nodes.iter().any(levels) { "A only" } else { "float" }
+    }
+
     /// Nodes in topological order.
     pub fn nodes(&self) -> &[FloatNode] {
         &self.nodes

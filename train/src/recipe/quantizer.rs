@@ -49,6 +49,17 @@ impl BitWidths {
         BitWidths { weights, activations, ..BitWidths::default() }
     }
 
+    /// What is quantized, as the paper's reader asks: `W+A` (deployable), `A only` (the paper's own setting), `W only` or
+    /// `float`.
+    pub fn quantized(&self) -> &'static str {
+        match (self.weights, self.activations) {
+            (Bits::Int(_), Bits::Int(_)) => "W+A",
+            (Bits::Float, Bits::Int(_)) => "A only",
+            (Bits::Int(_), Bits::Float) => "W only",
+            (Bits::Float, Bits::Float) => "float",
+        }
+    }
+
     /// `w4a4`, with `f` for float; a digest behind it where layers differ or steps are learned.
     pub fn label(&self) -> String {
         let one = |bits: Bits| match bits {
