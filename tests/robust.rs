@@ -134,3 +134,27 @@ fn every_engine_tells_the_same_cycles_and_values() {
     assert_eq!(read("fast").lines().count(), 21);
     assert!(read("fast") == read("reference") && read("fast") == read("netlist"));
 }
+
+/// Networks that only look robust: quantized tanh and single-step adversaries mask gradients, and the report must say so.
+#[test]
+fn masked_networks_are_doubted() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    for control in ["tanh", "fgsm"] {
+        let model = root().join(format!("models/controls/signs-tiny-{control}.json")).display().to_string();
+        let attack = ["attack", &model, "--data", "signs", "--count", "60", "--eps", "8"];
+        let attack =
+            [&attack[..], &["--attack", "fgsm,pgd,square", "--ladder", "-o", "report.json"]].concat();
+        let error = fails(folder, 1, &[&attack[..], &["--strict"]].concat());
+        assert!(error.contains("--strict"), "{error}");
+        let found: serde_json::Value =
+            serde_json::from_slice(&fs::read(folder.join("report.json")).unwrap()).unwrap();
+        let doubts = found["doubts"].as_array().unwrap();
+        let rules: Vec<&str> = doubts.iter().map(|doubt| doubt["rule"].as_str().unwrap()).collect();
+        assert!(rules.contains(&"black-box-beats-white-box"), "{control}: {rules:?}");
+        let sources: Vec<&str> =
+            found["runs"].as_array().unwrap().iter().filter_map(|run| run["source"].as_str()).collect();
+        assert_eq!(sources, ["float twin"; 2], "gradients alone are asked for twice");
+        fs::remove_file(folder.join("report.json")).unwrap();
+    }
+}
