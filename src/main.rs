@@ -19,12 +19,14 @@ mod faults;
 mod folder;
 mod host;
 mod info;
+mod landscape;
 mod load;
 mod merge;
 mod model;
 mod plan;
 mod prove;
 mod report;
+mod saturate;
 mod sim;
 mod table;
 #[cfg(feature = "train")]
@@ -72,6 +74,8 @@ enum Command {
     Amplify(amplify::Args),
     Faults(faults::Args),
     Corrupt(corrupt::Args),
+    Landscape(landscape::Args),
+    Saturate(saturate::Args),
     Merge(merge::Args),
     Bench(bench::Args),
     Verify(verify::Args),
@@ -101,6 +105,8 @@ fn main() -> ExitCode {
         Command::Attack(args) => attack::run(&ui, args),
         Command::Transfer(args) => transfer::run(&ui, args),
         Command::Corrupt(args) => corrupt::run(&ui, args),
+        Command::Landscape(args) => landscape::run(&ui, args),
+        Command::Saturate(args) => saturate::run(&ui, args),
         Command::Faults(args) => faults::run(&ui, args),
         Command::Amplify(args) => amplify::run(&ui, args),
         Command::Certify(args) => certify::run(&ui, args),

@@ -86,6 +86,11 @@ pub struct Verified {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    if args.rtl == 0 && (args.gates || args.replay.is_some()) {
+        let option = if args.gates { "--gates" } else { "--replay" };
+        let message = format!("{option} needs frames: --rtl of at least 1\n");
+        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
+    }
     let network = model::open(&args.model, ui.seed())?;
     let images = args.data.as_ref().map(|d| data::images(d, Split::Test)).transpose()?;
     #[cfg(feature = "train")]

@@ -78,6 +78,7 @@ fn usage_errors_exit_with_2() {
         &["fgms", "fgsm"],
     );
     names(&fails(folder, 2, &["sim", &model, "--data", "signs", "--vcd", "waves"]), &["--vcd", "netlist"]);
+    names(&fails(folder, 2, &["verify", &model, "--gates", "--rtl", "0"]), &["--gates", "--rtl"]);
     names(&fails(folder, 2, &["frobnicate"]), &["frobnicate"]);
     assert!(entries(folder).is_empty());
 }

@@ -158,3 +158,28 @@ fn masked_networks_are_doubted() {
         fs::remove_file(folder.join("report.json")).unwrap();
     }
 }
+
+#[test]
+fn landscapes_and_saturation_are_looked_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = model();
+    let found =
+        json(folder, &["landscape", &model, "--data", "signs", "--count", "3", "-o", "landscape.json"]);
+    for image in found["images"].as_array().unwrap() {
+        let lengths = ["curve", "surface"].map(|what| image[what].as_array().unwrap().len());
+        assert_eq!(lengths, [101, 21]);
+        let curve = image["curve"].as_array().unwrap();
+        assert!(curve[100].as_f64() > curve[0].as_f64(), "the attack raises the loss");
+    }
+    let saturate = |eps: &'static str| {
+        json(folder, &["saturate", &model, "--data", "signs", "--count", "4", "--eps", eps])
+    };
+    let (near, far) = (saturate("2"), saturate("255"));
+    for (near, far) in near["layers"].as_array().unwrap().iter().zip(far["layers"].as_array().unwrap()) {
+        let most = |layer: &serde_json::Value, what: &str| layer[what][1].as_i64().unwrap();
+        assert!(most(near, "clean") <= most(near, "searched"));
+        assert!(most(near, "searched") <= most(far, "searched"), "{near} {far}");
+        assert!(most(far, "searched") <= most(far, "declared"));
+    }
+}

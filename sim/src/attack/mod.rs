@@ -165,7 +165,7 @@ impl Task<'_> {
 }
 
 /// Adds integers uniform in −ε..=ε.
-fn add_uniform(mut image: ArrayViewMut3<u8>, eps: u8, random: &mut Random) {
+pub(crate) fn add_uniform(mut image: ArrayViewMut3<u8>, eps: u8, random: &mut Random) {
     let eps = i32::from(eps);
     image.mapv_inplace(|pixel| shifted(pixel, random.within(-eps, eps)));
 }
@@ -176,7 +176,7 @@ pub fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> u8 {
 }
 
 /// Whether a gradient tells nothing.
-fn is_zero<'a>(mut gradient: impl Iterator<Item = &'a f32>) -> bool {
+pub(crate) fn is_zero<'a>(mut gradient: impl Iterator<Item = &'a f32>) -> bool {
     gradient.all(|g| *g == 0.0 || g.is_nan())
 }
 
@@ -222,12 +222,12 @@ fn iterations(eps: u8) -> usize {
 }
 
 /// −1, 0 or 1; 0 where it is not a number.
-fn sign(slope: f32) -> i32 {
+pub(crate) fn sign(slope: f32) -> i32 {
     i32::from(slope > 0.0) - i32::from(slope < 0.0)
 }
 
 /// A pixel moved by `by`, within 0..=255.
-fn shifted(pixel: u8, by: i32) -> u8 {
+pub(crate) fn shifted(pixel: u8, by: i32) -> u8 {
     (i32::from(pixel) + by).clamp(0, 255) as u8
 }
 

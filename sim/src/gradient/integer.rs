@@ -11,6 +11,14 @@ use dq_net::{Network, Shape};
 use ndarray::{Array2, Array4, ArrayView4, Axis};
 use rayon::prelude::*;
 
+/// Where a node's values lead at each of a batch of images.
+pub(crate) struct Climb {
+    /// Least and largest value of the node.
+    pub extremes: Vec<(i32, i32)>,
+    /// Batch × height × width × channels.
+    pub gradient: Array4<f32>,
+}
+
 /// One node's backward pass.
 pub(crate) enum Backward {
     Input,
@@ -215,6 +223,33 @@ impl GradientSource for Engine {
 }
 
 impl Engine {
+    /// At each of `images`, the extremes of node `node`'s values, and the gradient of the largest (or the smallest, if not
+    /// `up`, negated: so that a step along it drives the value outward).
+    pub(crate) fn climb(&self, images: ArrayView4<u8>, node: usize, up: bool) -> Climb {
+        let (block, length) = (self.block(), self.network().wire(node).shape.len());
+        let mut found =
+            Climb { extremes: vec![(0, 0); images.dim().0], gradient: Array4::zeros(images.raw_dim()) };
+        let gradients = found.gradient.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
+        self.blocks(images).zip(found.extremes.par_chunks_mut(block)).zip(gradients).for_each(
+            |((images, extremes), mut gradient)| {
+                let values: Vec<Tensor> =
+                    self.execute(images, true).into_iter().map(|v| v.expect("all are kept")).collect();
+                let mut slopes = vec![0.0; extremes.len() * length];
+                for (image, extremes) in extremes.iter_mut().enumerate() {
+                    let at = |n: usize| values[node].get(image * length + n);
+                    let least = (0..length).min_by_key(|&n| at(n)).expect("a node has values");
+                    let most = (0..length).max_by_key(|&n| at(n)).expect("a node has values");
+                    *extremes = (at(least), at(most));
+                    let (chosen, slope) = if up { (most, 1.0) } else { (least, -1.0) };
+                    slopes[image * length + chosen] = slope;
+                }
+                let found = self.backward_from(node, &values, slopes, extremes.len(), |_, _| ());
+                gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
+            },
+        );
+        found
+    }
+
     /// ∂ (summed loss) / ∂ weight of every layer with weights, row-major; nothing for other nodes.
     pub(crate) fn weight_slopes(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> Vec<Vec<f32>> {
         let (network, block) = (self.network(), self.block());
@@ -230,7 +265,7 @@ impl Engine {
             let mut losses = vec![0.0; count];
             let slopes = loss.of_batch(b * block, logits.view(), labels, &mut losses, scale);
             let mut found = vec![Vec::new(); values.len()];
-            self.backward_with(&values, slopes, count, |i, slopes| {
+            self.backward_from(values.len() - 1, &values, slopes, count, |i, slopes| {
                 let input = || &values[network.sources(i)[0]];
                 let (from, to) = (|| network.wire(network.sources(i)[0]).shape, network.wire(i).shape);
                 match &network.nodes()[i].layer {
@@ -256,23 +291,26 @@ impl Engine {
 
     /// From the slopes of the scores of `count` images to those of the pixels. `values`: every node's output.
     fn backward(&self, values: &[Tensor], slopes: Vec<f32>, count: usize) -> Vec<f32> {
-        self.backward_with(values, slopes, count, |_, _| ())
+        self.backward_from(values.len() - 1, values, slopes, count, |_, _| ())
     }
 
-    /// As [`Engine::backward`]; `look` sees the slopes of each node's output.
-    fn backward_with(
+    /// As [`Engine::backward`], from the slopes of node `last`; `look` sees those of each node's output.
+    fn backward_from(
         &self,
+        last: usize,
         values: &[Tensor],
         slopes: Vec<f32>,
         count: usize,
         mut look: impl FnMut(usize, &[f32]),
     ) -> Vec<f32> {
         let network = self.network();
-        let last = values.len() - 1;
         let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); values.len()];
         gradients[last] = slopes;
         for i in (1..=last).rev() {
             let slopes = std::mem::take(&mut gradients[i]);
+            if slopes.is_empty() {
+                continue; // node `last` does not depend on it
+            }
             look(i, &slopes);
             let inputs: Vec<&Tensor> = network.sources(i).iter().map(|&s| &values[s]).collect();
             for (port, &source) in network.sources(i).iter().enumerate() {

@@ -1,0 +1,111 @@
+//! `dq landscape`: the loss around test images.
+
+use crate::args::DataArg;
+use crate::attack::{Target, first};
+use crate::table::table;
+use crate::ui::Ui;
+use crate::{data, report};
+use anyhow::{Context, Result};
+use dq_net::data::Split;
+use dq_sim::landscape::{Landscape, POINTS, STEPS, around};
+use ndarray::Axis;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Store loss curves and loss surfaces around test images
+///
+/// For each image: the cross entropy along 100 steps of an attack, and on a grid of
+/// 21 x 21 points of the ball, along the gradient's signs and random ones. An image that
+/// stands while its loss still rises, or a gradient that is zero, is a reason to distrust
+/// attacks of fewer steps.
+///
+/// Examples:
+///   dq landscape model.json --data signs --eps 8 -o landscape.json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Network's file (integer or float).
+    model: PathBuf,
+    /// Data set whose test images are looked at, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: DataArg,
+    /// First N test images.
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Radius in units of a uint8 pixel.
+    #[arg(long, default_value_t = 8)]
+    eps: u8,
+    /// Where curves and surfaces go (JSON).
+    #[arg(short, long = "output", value_name = "FILE")]
+    output: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Image {
+    index: usize,
+    label: u8,
+    #[serde(flatten)]
+    landscape: Landscape,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let target = Target::open(&args.model)?;
+    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
+    data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    dq_net::atomic::check(&args.output)
+        .with_context(|| format!("{}: the place of what is written", args.output.display()))?;
+    let bar = ui.bar("looking", images.len() as u64, "images");
+    let look = |index: usize| -> Result<Image> {
+        ui.check_stop("nothing was written")?;
+        let (image, label) = (images.pixels.index_axis(Axis(0), index), images.labels[index]);
+        let landscape = around(target.source(), image, label, args.eps, ui.seed(), index);
+        bar.inc(1);
+        Ok(Image { index, label, landscape })
+    };
+    let found = (0..images.len()).into_par_iter().map(look).collect::<Result<Vec<Image>>>()?;
+    bar.finish_and_clear();
+    let model = target.judge().model();
+    let rising = found.iter().filter(|image| image.landscape.still_rising()).count();
+    let zero = found.iter().filter(|image| image.landscape.zero_gradients > 0).count();
+    let json = serde_json::json!({"format": "dq-landscape", "version": 1, "model": model, "data": images.name,
+        "seed": ui.seed(), "eps": args.eps, "images": found, "still_rising": rising, "zero_gradients": zero});
+    report::write(&json, &args.output)?;
+    let row = |image: &Image| {
+        let Landscape { curve, surface, .. } = &image.landscape;
+        let most = surface.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+        vec![
+            format!("image {}", image.index),
+            format!("{:.4}", surface[POINTS / 2][POINTS / 2]),
+            format!("{most:.3}"),
+            format!("{:.3}", curve[curve.len() - 1]),
+            spark(curve),
+        ]
+    };
+    let rows: Vec<Vec<String>> = found.iter().map(row).collect();
+    let mut text = format!(
+        "{}, eps {}: cross entropy around {} test images of {}\n\n{}",
+        model.name,
+        args.eps,
+        images.len(),
+        images.name,
+        table(&["", "at it", "on the grid", "attacked", &format!("{STEPS} steps")], &rows)
+    );
+    for (count, what) in
+        [(rising, "not been broken while the loss still rose"), (zero, "had a gradient of zero at some step")]
+    {
+        if count > 0 {
+            text += &format!("DOUBT {count} of {} images have {what}\n", images.len());
+        }
+    }
+    ui.result(&json, text + &format!("written: {}", args.output.display()))
+}
+
+/// A curve in twenty letters, from its least value to its largest.
+fn spark(curve: &[f64]) -> String {
+    const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let (least, most) = curve.iter().fold((f64::MAX, f64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+    let level = |v: f64| if most > least { ((v - least) / (most - least) * 7.0).round() as usize } else { 0 };
+    (0..20).map(|n| LEVELS[level(curve[n * (curve.len() - 1) / 19]).min(7)]).collect()
+}
