@@ -27,6 +27,7 @@ mod plan;
 mod prove;
 mod report;
 mod saturate;
+mod scene;
 mod sim;
 mod table;
 #[cfg(feature = "train")]
@@ -74,6 +75,7 @@ enum Command {
     Amplify(amplify::Args),
     Faults(faults::Args),
     Corrupt(corrupt::Args),
+    Scene(scene::Args),
     Landscape(landscape::Args),
     Saturate(saturate::Args),
     Merge(merge::Args),
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Command::Attack(args) => attack::run(&ui, args),
         Command::Transfer(args) => transfer::run(&ui, args),
         Command::Corrupt(args) => corrupt::run(&ui, args),
+        Command::Scene(args) => scene::run(&ui, args),
         Command::Landscape(args) => landscape::run(&ui, args),
         Command::Saturate(args) => saturate::run(&ui, args),
         Command::Faults(args) => faults::run(&ui, args),

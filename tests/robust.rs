@@ -94,6 +94,12 @@ fn corruptions_transfer_and_amplification_are_measured() {
     let error = fails(folder, 2, &["corrupt", &model, "--data", "signs", "--kind", "frost"]);
     assert!(error.contains("expected one of gaussian-noise"), "{error}");
 
+    let scene = json(folder, &["scene", &model, "--data", "signs", "--count", "8", "--patch", "6"]);
+    let correct = |of: &str| scene["networks"][0][of]["correct"].as_u64().unwrap();
+    assert!(correct("turn") < correct("clean") && correct("patch") <= correct("clean"), "{scene}");
+    let error = fails(folder, 1, &["scene", &model, "--data", "signs", "--patch", "33"]);
+    assert!(error.contains("--patch: expected at most 32"), "{error}");
+
     // The same network twice: rows and columns are the white box.
     let matrix = json(folder, &["transfer", &model, &model, "--data", "signs", "--count", "40"]);
     let cell = |row: usize, column: usize| matrix["matrix"][row][column]["correct"].as_u64().unwrap();

@@ -13,6 +13,7 @@
 //! - [`corrupt`]: natural corruptions of the kinds of CIFAR-10-C.
 //! - [`faults`]: bits that flip in the weights' memory and in the datapath.
 //! - [`twin::twin`]: the float twin, a second source of gradients.
+//! - [`scene`]: turned and shifted images, and patches.
 //! - [`landscape::around`]: the loss around an image; [`saturate::search`]: how far accumulators reach.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 
@@ -31,6 +32,7 @@ pub mod norms;
 mod random;
 pub mod report;
 pub mod saturate;
+pub mod scene;
 pub mod twin;
 mod windows;
 
