@@ -31,12 +31,15 @@ struct Calibration {
     bits: String,
     /// Training images it was measured on.
     images: usize,
+    /// Whether they were augmented as in training. Older calibrations were not, and are done again.
+    #[serde(default)]
+    augmented: bool,
 }
 
 impl Calibration {
     /// Whether it was measured on this checkpoint at these bit widths.
     fn belongs(&self, checkpoint: &str, bits: &str) -> bool {
-        self.checkpoint == checkpoint && self.bits == bits
+        self.augmented && self.checkpoint == checkpoint && self.bits == bits
     }
 }
 
@@ -249,9 +252,13 @@ impl Trained {
         );
         let (mut learned, _) = batch::split(images.len(), self.recipe.data.holdout, self.recipe.train.seed);
         learned.truncate(IMAGES);
-        let statistics = calibrate(&self.model, images, &learned)?;
-        let calibration =
-            Calibration { checkpoint: self.digest.clone(), bits: self.bits.label(), images: learned.len() };
+        let statistics = calibrate(&self.model, images, &learned, &self.recipe.data, self.recipe.train.seed)?;
+        let calibration = Calibration {
+            checkpoint: self.digest.clone(),
+            bits: self.bits.label(),
+            images: learned.len(),
+            augmented: true,
+        };
         save(path, &statistics, &calibration)?;
         Ok(statistics)
     }

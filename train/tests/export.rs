@@ -202,6 +202,34 @@ fn a_calibration_serves_its_own_bit_width_alone() {
     assert!(is_calibrated(folder.path(), Some(&two)).unwrap());
 }
 
+/// What is exported is normalized as what was trained: by images that are augmented alike.
+#[test]
+fn statistics_are_those_that_the_weights_learned_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(600, [12, 12, 3], 4);
+    // Holes of half the image: without them every mean is far off.
+    let settings = ["data.augment=[\"crop\", \"cutout\"]", "data.cutout=8", "train.epochs=6"];
+    fit(&recipe(&settings), &data, folder.path(), false).unwrap();
+    export(folder.path(), None, Some(&data)).unwrap();
+    let read = |file: &str| -> std::collections::BTreeMap<String, tch::Tensor> {
+        let path = folder.path().join(file);
+        tch::Tensor::read_safetensors(path).unwrap().into_iter().collect()
+    };
+    let (trained, exported) = (read("best.safetensors"), read("calibrated-w4a4.safetensors"));
+    let of = |tensors: &std::collections::BTreeMap<String, tch::Tensor>, name: &str| -> Vec<f64> {
+        let found = tensors.iter().find(|(key, _)| key.ends_with(name)).expect("a statistic");
+        Vec::try_from(found.1.to_kind(tch::Kind::Double)).unwrap()
+    };
+    let (means, variances) = (of(&trained, "step1_1.mean"), of(&trained, "step1_1.var"));
+    for ((trained, exported), var) in means.iter().zip(of(&exported, "step1_1.mean")).zip(variances) {
+        assert!(
+            (trained - exported).abs() < 0.15 * var.sqrt(),
+            "{trained} {exported}, deviation {}",
+            var.sqrt()
+        );
+    }
+}
+
 /// Float weights, float activations or both: real logits, to the precision of the file's fp32.
 #[test]
 fn float_and_mixed_recipes_export_as_float_networks() {
