@@ -230,6 +230,16 @@ pub fn first(images: Images, count: Option<u64>) -> Images {
     }
 }
 
+/// The networks of `paths` and the first `count` test images of `data`, which fit them all.
+pub fn open_all(paths: &[PathBuf], data: &DataArg, count: u64) -> Result<(Vec<Target>, Images)> {
+    let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
+    let images = first(data::images(data, Split::Test)?, Some(count));
+    for target in &targets {
+        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    }
+    Ok((targets, images))
+}
+
 /// `97.50 (95.61–98.60)`: accuracy and interval in per cent.
 pub fn percent(tally: &Tally) -> String {
     let [low, high] = tally.interval;

@@ -1,12 +1,10 @@
 //! `dq corrupt`: accuracy under natural corruptions.
 
 use crate::args::DataArg;
-use crate::attack::{Target, first, percent};
-use crate::data;
+use crate::attack::{open_all, percent};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::Result;
-use dq_net::data::Split;
 use dq_sim::corrupt;
 use dq_sim::report::Tally;
 use ndarray::Axis;
@@ -63,11 +61,7 @@ struct Row {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let targets = args.models.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    for target in &targets {
-        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
-    }
+    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
     let all = corrupt::names();
     let kinds: Vec<&str> = match args.kinds.is_empty() {
         true => all,

@@ -1,12 +1,10 @@
 //! `dq scene`: accuracy where the image is turned and shifted, or a patch is put on it.
 
 use crate::args::DataArg;
-use crate::attack::{Target, first, percent};
-use crate::data;
+use crate::attack::{open_all, percent};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::{Result, ensure};
-use dq_net::data::Split;
 use dq_sim::report::Tally;
 use dq_sim::scene;
 use ndarray::Axis;
@@ -58,11 +56,7 @@ struct Found {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let targets = args.models.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    for target in &targets {
-        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
-    }
+    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
     let [height, width, _] = images.shape();
     let side = usize::from(args.patch);
     ensure!(

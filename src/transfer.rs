@@ -1,12 +1,10 @@
 //! `dq transfer`: adversaries of every network, judged by every other.
 
 use crate::args::DataArg;
-use crate::attack::{Target, first, one_attack};
-use crate::data;
+use crate::attack::{one_attack, open_all};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::Result;
-use dq_net::data::Split;
 use dq_sim::attack::suite::{self, Suite};
 use dq_sim::report::Tally;
 use ndarray::Axis;
@@ -45,11 +43,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let targets = args.models.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    for target in &targets {
-        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
-    }
+    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
     let suite = Suite::single(&args.attack, args.eps, ui.seed());
     let names: Vec<String> = targets.iter().map(|target| target.judge().model().name).collect();
     let all: Vec<usize> = (0..images.len()).collect();
