@@ -30,8 +30,8 @@ pub struct Certifier<'a> {
     head: Option<(usize, &'a Dense)>,
 }
 
-/// A box of images.
-struct Box {
+/// A box of images: every one between two ends.
+struct Region {
     lo: Array3<u8>,
     hi: Array3<u8>,
 }
@@ -54,7 +54,7 @@ impl<'a> Certifier<'a> {
     /// # Panics
     /// If the image is not of the network's shape.
     pub fn certify(&self, image: ArrayView3<u8>, label: usize, eps: u8, budget: usize) -> (Outcome, usize) {
-        let mut open = vec![Box {
+        let mut open = vec![Region {
             lo: image.mapv(|pixel| pixel.saturating_sub(eps)),
             hi: image.mapv(|pixel| pixel.saturating_add(eps)),
         }];
@@ -66,7 +66,7 @@ impl<'a> Certifier<'a> {
             let batch = open.split_off(open.len().saturating_sub(BATCH.min(budget - boxes)));
             boxes += batch.len();
             let robust = self.robust(&batch, label);
-            let batch: Vec<Box> =
+            let batch: Vec<Region> =
                 batch.into_iter().zip(robust).filter(|(_, robust)| !robust).map(|(b, _)| b).collect();
             if batch.is_empty() {
                 continue;
@@ -83,7 +83,7 @@ impl<'a> Certifier<'a> {
     }
 
     /// Whether bounds alone show that each box has one label.
-    fn robust(&self, boxes: &[Box], label: usize) -> Vec<bool> {
+    fn robust(&self, boxes: &[Region], label: usize) -> Vec<bool> {
         let [lo, hi] = [stack(boxes.iter().map(|b| &b.lo)), stack(boxes.iter().map(|b| &b.hi))];
         let ends = self.bounds.run(lo.view(), hi.view());
         let bias = &self.engine.network().logits().bias;
@@ -111,8 +111,8 @@ impl<'a> Certifier<'a> {
 
     /// Two parts of each box, cut where the label's lead depends on most; or an image with another label. Looks at the
     /// corner of each box where the slope points, and at its middle; boxes of one image are known exactly.
-    fn split(&self, boxes: Vec<Box>, label: usize) -> Result<Vec<Box>, Array3<u8>> {
-        let middle = |b: &Box| {
+    fn split(&self, boxes: Vec<Region>, label: usize) -> Result<Vec<Region>, Array3<u8>> {
+        let middle = |b: &Region| {
             let mut middle = b.lo.clone();
             middle.zip_mut_with(&b.hi, |lo, &hi| *lo += (hi - *lo) / 2);
             middle
@@ -150,9 +150,9 @@ impl<'a> Certifier<'a> {
     }
 }
 
-impl Box {
+impl Region {
     /// Two halves along element `at`, which has more than one value.
-    fn cut(self, at: usize) -> [Box; 2] {
+    fn cut(self, at: usize) -> [Region; 2] {
         let index = |images: &Array3<u8>| {
             let (_, width, channels) = images.dim();
             [at / (width * channels), at / channels % width, at % channels]
@@ -162,7 +162,7 @@ impl Box {
         let (mut below, mut above) = (self.hi.clone(), self.lo.clone());
         below[at] = middle;
         above[at] = middle + 1;
-        [Box { lo: self.lo, hi: below }, Box { lo: above, hi: self.hi }]
+        [Region { lo: self.lo, hi: below }, Region { lo: above, hi: self.hi }]
     }
 }
 
