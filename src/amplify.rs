@@ -1,12 +1,12 @@
 //! `dq amplify`: how an adversary's distance from its image grows through the layers.
 
 use crate::args::DataArg;
-use crate::attack::{first, one_attack};
+use crate::attack::one_attack;
 use crate::table::table;
 use crate::ui::Ui;
 use crate::{data, model};
 use anyhow::{Result, bail};
-use dq_net::data::{Images, Split};
+use dq_net::data::Images;
 use dq_net::layer::Layer;
 use dq_sim::Engine;
 use dq_sim::amplify::distances;
@@ -58,8 +58,8 @@ struct Row {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
     let engine = Engine::new(&network);
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    data::check_fit(&images, network.input_shape(), network.classes())?;
+    let (shape, classes) = (network.input_shape(), network.classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
     let labels = engine.labels(images.pixels.view());
     let right: Vec<usize> =
         (0..images.len()).filter(|&i| labels[i] == usize::from(images.labels[i])).collect();

@@ -100,8 +100,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let output = args.output.as_deref().expect("required without --replay");
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
-    let images = first(data::images(&args.data, Split::Test)?, args.count);
-    data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    let (shape, classes) = (target.source().input_shape(), target.source().classes());
+    let images = data::test_images(&args.data, args.count, shape, classes)?;
     let named = args.attack.iter().map(String::as_str);
     let attacks = named.flat_map(|name| match name {
         "paper" => PAPER.to_vec(),
@@ -116,14 +116,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     };
     let suite =
         Suite { attacks, eps: args.eps.clone(), seed: ui.seed(), start, sequential, shard: args.shard };
-    let partial = partial_path(output);
-    let earlier = match (args.resume, partial.exists()) {
-        (true, true) => Some(report::read(&partial)?),
-        (true, false) => bail!("--resume: there is no {}", partial.display()),
-        (false, true) => {
-            bail!("{}: an unfinished report is there; give --resume or remove it", partial.display())
-        }
-        (false, false) => None,
+    let partial = report::partial_path(output);
+    let earlier = match report::is_unfinished(&partial, args.resume, "an unfinished report is")? {
+        true => Some(report::read(&partial)?),
+        false => None,
     };
     for path in [Some(output), args.save.as_deref()].into_iter().flatten() {
         dq_net::atomic::check(path)
@@ -159,10 +155,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     if let Some(path) = &args.save {
         kept.write(path, images.shape())?;
     }
-    report::write(&report, output)?;
-    if partial.exists() {
-        std::fs::remove_file(&partial).with_context(|| format!("{}: removing", partial.display()))?;
-    }
+    report::finish(&report, output, &partial)?;
     ui.result(&summary(&report, output), text(&report, output))?;
     match report.doubts.len() {
         doubts if doubts > 0 && args.strict => {
@@ -174,8 +167,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
 
 /// Judges the adversaries in `path`.
 fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
-    let images = first(data::images(&args.data, Split::Test)?, args.count);
-    data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    let (shape, classes) = (target.source().input_shape(), target.source().classes());
+    let images = data::test_images(&args.data, args.count, shape, classes)?;
     let found = adversaries::Read::open(path, &images, args.eps[0])?;
     let judged = found.judge(target.judge(), &images);
     let text = format!(
@@ -222,18 +215,10 @@ pub fn attack(
     Ok(report)
 }
 
-/// The first `count` of `images`.
-pub fn first(images: Images, count: Option<u64>) -> Images {
-    match count {
-        Some(count) if (count as usize) < images.len() => images.take(count as usize),
-        _ => images,
-    }
-}
-
 /// The networks of `paths` and the first `count` test images of `data`, which fit them all.
 pub fn open_all(paths: &[PathBuf], data: &DataArg, count: u64) -> Result<(Vec<Target>, Images)> {
     let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
-    let images = first(data::images(data, Split::Test)?, Some(count));
+    let images = data::first(data::images(data, Split::Test)?, Some(count));
     for target in &targets {
         data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
     }
@@ -307,13 +292,6 @@ pub fn one_attack(text: &str) -> Result<String, String> {
             Err(format!("expected one of {}", known.join(", ")))
         }
     }
-}
-
-/// Where a stopped run's report is kept.
-pub fn partial_path(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    output.with_file_name(name)
 }
 
 /// What `--json` prints of a report.

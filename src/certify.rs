@@ -1,12 +1,12 @@
 //! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack breaks.
 
 use crate::args::DataArg;
-use crate::attack::{first, one_attack, partial_path, percent};
+use crate::attack::{one_attack, percent};
 use crate::table::table;
 use crate::ui::{Interrupted, Ui};
 use crate::{data, model, report};
-use anyhow::{Context, Result, bail, ensure};
-use dq_net::data::{Images, Split};
+use anyhow::{Context, Result, ensure};
+use dq_net::data::Images;
 use dq_sim::Engine;
 use dq_sim::attack::suite::{self, Judge, Suite};
 use dq_sim::certify::{Certifier, Outcome};
@@ -97,8 +97,8 @@ const BLOCK: usize = 8;
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
     let engine = Engine::new(&network);
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    data::check_fit(&images, network.input_shape(), network.classes())?;
+    let (shape, classes) = (network.input_shape(), network.classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
     dq_net::atomic::check(&args.output)
         .with_context(|| format!("{}: the place of what is written", args.output.display()))?;
     let labels = engine.labels(images.pixels.view());
@@ -114,15 +114,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         clean: Tally::new(right.iter().filter(|right| **right).count(), images.len()),
         radii: args.eps.iter().map(|&eps| Radius::new(eps)).collect(),
     };
-    let partial = partial_path(&args.output);
-    let mut found = match (args.resume, partial.exists()) {
-        (true, true) => earlier(report::read_as(&partial, "certificates")?, &blank)
+    let partial = report::partial_path(&args.output);
+    let mut found = match report::is_unfinished(&partial, args.resume, "unfinished certificates are")? {
+        true => earlier(report::read_as(&partial, "certificates")?, &blank)
             .with_context(|| format!("{}: of another run", partial.display()))?,
-        (true, false) => bail!("--resume: there is no {}", partial.display()),
-        (false, true) => {
-            bail!("{}: unfinished certificates are there; give --resume or remove it", partial.display())
-        }
-        (false, false) => blank,
+        false => blank,
     };
     let certifier = Certifier::new(&engine);
     let bar = ui.bar("certifying", (images.len() * args.eps.len()) as u64, "images");
@@ -140,10 +136,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         }
     }
     bar.finish_and_clear();
-    report::write(&found, &args.output)?;
-    if partial.exists() {
-        std::fs::remove_file(&partial).with_context(|| format!("{}: removing", partial.display()))?;
-    }
+    report::finish(&found, &args.output, &partial)?;
     ui.result(&found, text(&found, args))
 }
 

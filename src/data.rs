@@ -25,6 +25,21 @@ pub fn images(arg: &DataArg, split: Split) -> Result<Images> {
     Ok(load(&arg.set, arg.dir.as_deref(), split)?)
 }
 
+/// The first `count` test images of `arg` (none: all), which a network of this input and so many classes takes.
+pub fn test_images(arg: &DataArg, count: Option<u64>, shape: Shape, classes: usize) -> Result<Images> {
+    let images = first(images(arg, Split::Test)?, count);
+    check_fit(&images, shape, classes)?;
+    Ok(images)
+}
+
+/// The first `count` of `images`.
+pub fn first(images: Images, count: Option<u64>) -> Images {
+    match count {
+        Some(count) if (count as usize) < images.len() => images.take(count as usize),
+        _ => images,
+    }
+}
+
 /// Refuses images that the network cannot take.
 pub fn check_fit(images: &Images, shape: Shape, classes: usize) -> Result<()> {
     let (_, height, width, channels) = images.pixels.dim();

@@ -73,7 +73,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     std::fs::create_dir_all(&args.output)
         .with_context(|| format!("{}: making the folder", args.output.display()))?;
     let images = load("signs", None, Split::Train)?;
-    let test = crate::attack::first(load("signs", None, Split::Test)?, args.count);
+    let test = crate::data::first(load("signs", None, Split::Test)?, args.count);
     let mut networks = Vec::new();
     for (origin, text) in RECIPES {
         let mut overrides: Vec<String> = args.epochs.iter().map(|n| format!("train.epochs={n}")).collect();

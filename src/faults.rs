@@ -1,7 +1,9 @@
 //! `dq faults`: what the circuit withstands when bits of its memory or its datapath flip.
 
 use crate::args::DataArg;
-use crate::attack::{first, percent};
+use crate::attack::percent;
+use crate::data::first;
+use crate::sim::{labels, right};
 use crate::table::{table, thousands};
 use crate::ui::Ui;
 use crate::{data, model, report};
@@ -179,11 +181,11 @@ fn measure(
     tick: &dyn Fn() -> Result<()>,
 ) -> Result<Found> {
     let engine = Engine::new(network);
-    let labels = engine.labels(images.pixels.view());
+    let clean_labels = engine.labels(images.pixels.view());
     let mut found = Found {
         model: engine.model(),
         stored_bits: memory::stored_bits(network),
-        clean: right(&labels, images),
+        clean: right(&clean_labels, images),
         flips: vec![],
         search: vec![],
         flips_to_chance: None,
@@ -227,14 +229,14 @@ fn measure(
     let indices: Vec<usize> = (0..images.len()).collect();
     let faulty_labels = |node: usize, fault: datapath::Fault, trial: u64| {
         let scores = datapath::scores(&engine, images.pixels.view(), &indices, node, fault, seed, trial);
-        crate::sim::labels(&scores)
+        labels(&scores)
     };
     for (i, node) in network.nodes().iter().enumerate() {
         let (kind, bits) = (node.layer.kind().name(), network.wire(i).range.bits());
         if args.faults.contains(&Kind::Upsets) {
             tick()?;
             let changed = faulty_labels(i, datapath::Fault::Upset, 0);
-            let changed = changed.iter().zip(&labels).filter(|(a, b)| a != b).count();
+            let changed = changed.iter().zip(&clean_labels).filter(|(a, b)| a != b).count();
             found.upsets.push(Upset {
                 node: node.name.clone(),
                 kind,
@@ -258,11 +260,6 @@ fn measure(
 
 fn accuracy(network: &Network, images: &Images) -> Tally {
     right(&Engine::new(network).labels(images.pixels.view()), images)
-}
-
-fn right(labels: &[usize], images: &Images) -> Tally {
-    let right = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
-    Tally::new(right, images.len())
 }
 
 fn text(found: &Found, images: &Images) -> String {

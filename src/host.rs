@@ -1,7 +1,6 @@
 //! `dq host`: images to a board over its UART, each answer compared with the simulator.
 
 use crate::args::DataArg;
-use crate::attack::first;
 use crate::data;
 use crate::model;
 use crate::ui::{Interrupted, Ui};
@@ -9,7 +8,6 @@ use anyhow::{Context, Result, bail};
 use dq_hdl::board::protocol::{self, Answer, Format};
 use dq_hdl::design::Design;
 use dq_hdl::flow::Record;
-use dq_net::data::Split;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use ndarray::Axis;
@@ -68,8 +66,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         );
     }
     let design = Design::new(&network, &record.plan)?;
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    data::check_fit(&images, network.input_shape(), network.classes())?;
+    let (shape, classes) = (network.input_shape(), network.classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
     let lanes = design.output_lanes();
     let format = Format { values: design.output_beats(), bytes: lanes.bits / 8, signed: lanes.signed };
     let mut line = Line::open(&args.port, args.baud, format, Duration::from_secs(args.patience))?;

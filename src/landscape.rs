@@ -1,12 +1,11 @@
 //! `dq landscape`: the loss around test images.
 
 use crate::args::DataArg;
-use crate::attack::{Target, first};
+use crate::attack::Target;
 use crate::table::table;
 use crate::ui::Ui;
 use crate::{data, report};
 use anyhow::{Context, Result};
-use dq_net::data::Split;
 use dq_sim::landscape::{Landscape, POINTS, STEPS, around};
 use ndarray::Axis;
 use rayon::prelude::*;
@@ -52,8 +51,8 @@ struct Image {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let target = Target::open(&args.model)?;
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    let (shape, classes) = (target.source().input_shape(), target.source().classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
     dq_net::atomic::check(&args.output)
         .with_context(|| format!("{}: the place of what is written", args.output.display()))?;
     let bar = ui.bar("looking", images.len() as u64, "images");

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail};
 use dq_sim::report::{FORMAT, Report, VERSION};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes `report`, whole or not at all.
 pub fn write(report: &impl Serialize, path: &Path) -> Result<()> {
@@ -33,4 +33,30 @@ pub fn read(path: &Path) -> Result<Report> {
         );
     }
     Ok(report)
+}
+
+/// Where a stopped run's report is kept.
+pub fn partial_path(output: &Path) -> PathBuf {
+    let mut name = output.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    output.with_file_name(name)
+}
+
+/// Whether a stopped run left something in `partial` to go on from, which `resume` asks for and which is refused without;
+/// `what` begins that error.
+pub fn is_unfinished(partial: &Path, resume: bool, what: &str) -> Result<bool> {
+    match (resume, partial.exists()) {
+        (true, false) => bail!("--resume: there is no {}", partial.display()),
+        (false, true) => bail!("{}: {what} there; give --resume or remove it", partial.display()),
+        (_, there) => Ok(there),
+    }
+}
+
+/// Writes the whole `report` to `output` and removes what was kept of it in `partial`.
+pub fn finish(report: &impl Serialize, output: &Path, partial: &Path) -> Result<()> {
+    write(report, output)?;
+    if partial.exists() {
+        std::fs::remove_file(partial).with_context(|| format!("{}: removing", partial.display()))?;
+    }
+    Ok(())
 }

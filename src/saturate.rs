@@ -1,12 +1,10 @@
 //! `dq saturate`: how near accumulators come to their declared bounds.
 
 use crate::args::DataArg;
-use crate::attack::first;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
 use crate::{data, model};
 use anyhow::{Result, bail};
-use dq_net::data::Split;
 use dq_sim::Engine;
 use dq_sim::saturate::{Reached, search, steps};
 use std::path::PathBuf;
@@ -41,8 +39,8 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
     let engine = Engine::new(&network);
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
-    data::check_fit(&images, network.input_shape(), network.classes())?;
+    let (shape, classes) = (network.input_shape(), network.classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
     let bar = ui.bar("searching", steps(&engine) as u64, "steps");
     let found = search(&engine, images.pixels.view(), args.eps, &mut || bar.inc(1));
     bar.finish_and_clear();

@@ -1,7 +1,7 @@
 //! `dq sim`: images through the integer network, by any engine.
 
 use crate::args::DataArg;
-use crate::attack::{first, percent};
+use crate::attack::percent;
 use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
@@ -15,7 +15,7 @@ use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::{Simulator, Waves};
 use dq_hdl::{emit, netlist, timing};
 use dq_net::Network;
-use dq_net::data::{Images, Split};
+use dq_net::data::Images;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use dq_sim::report::Tally;
@@ -96,8 +96,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let network = model::open(&args.model, ui.seed())?;
     let count = args.count.or(circuit.then_some(4));
-    let images = first(data::images(&args.data, Split::Test)?, count);
-    data::check_fit(&images, network.input_shape(), network.classes())?;
+    let images = data::test_images(&args.data, count, network.input_shape(), network.classes())?;
     let design = timed.then(|| Design::new(&network, &plan(&network, &args.plan)?).context("the circuit"));
     let design = design.transpose()?;
     let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
@@ -133,8 +132,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         _ => unreachable!("an engine gives scores or beats"),
     };
     let seconds = start.elapsed().as_secs_f64();
-    let correct = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
-    let tally = Tally::new(correct, images.len());
+    let tally = right(&labels, &images);
+    let correct = tally.correct;
     let engine = format!("{:?}", args.engine).to_lowercase();
     let rate = images.len() as f64 / seconds;
     let mut text = format!(
@@ -200,6 +199,12 @@ fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>>
 /// The label of each row of scores.
 pub fn labels(scores: &Array2<i32>) -> Vec<usize> {
     scores.rows().into_iter().map(|row| Logits::label(row.iter().copied())).collect()
+}
+
+/// How many of `labels` are the images' own.
+pub fn right(labels: &[usize], images: &Images) -> Tally {
+    let right = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
+    Tally::new(right, images.len())
 }
 
 /// Every beat in `path`, which is there whole or not at all.

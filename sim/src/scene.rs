@@ -2,6 +2,7 @@
 //! (Karmon et al., ICML 2018). Each is judged by the network alone.
 
 use crate::attack::{shifted, sign};
+use crate::corrupt::plane::bilinear;
 use crate::gradient::{GradientSource, Loss, arg_max};
 use crate::random::Random;
 use ndarray::{Array3, Array4, ArrayView3, Axis, s};
@@ -32,14 +33,11 @@ pub fn turned(image: ArrayView3<u8>, turn: Turn) -> Array3<u8> {
     Array3::from_shape_fn(image.dim(), |(y, x, c)| {
         let (dy, dx) = (y as f32 - middle[0] - turn.shift[0], x as f32 - middle[1] - turn.shift[1]);
         let (y, x) = (middle[0] + dy * cos + dx * sin, middle[1] + dx * cos - dy * sin);
-        let (top, left) = (y.floor(), x.floor());
-        let pixel = |y: f32, x: f32| {
-            let inside = y >= 0.0 && x >= 0.0 && (y as usize) < height && (x as usize) < width;
+        let pixel = |y: i64, x: i64| {
+            let inside = (0..height as i64).contains(&y) && (0..width as i64).contains(&x);
             if inside { f32::from(image[[y as usize, x as usize, c]]) } else { 0.0 }
         };
-        let (dy, dx) = (y - top, x - left);
-        let row = |y: f32| (1.0 - dx) * pixel(y, left) + dx * pixel(y, left + 1.0);
-        ((1.0 - dy) * row(top) + dy * row(top + 1.0)).round() as u8
+        bilinear(y, x, pixel).round() as u8
     })
 }
 

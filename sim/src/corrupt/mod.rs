@@ -5,7 +5,7 @@
 mod blur;
 mod digital;
 mod noise;
-mod plane;
+pub(crate) mod plane;
 mod weather;
 
 use crate::random::Random;

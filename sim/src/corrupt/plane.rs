@@ -12,15 +12,19 @@ pub fn mirror(at: i64, size: usize) -> usize {
     at.min(2 * last - at) as usize
 }
 
-/// The value between pixels at row `y` and column `x`, mirrored at the borders.
-pub fn between(image: &Array3<f32>, y: f32, x: f32, c: usize) -> f32 {
-    let (height, width, _) = image.dim();
+/// The value at row `y` and column `x` between the four pixels around it.
+pub fn bilinear(y: f32, x: f32, pixel: impl Fn(i64, i64) -> f32) -> f32 {
     let (top, left) = (y.floor(), x.floor());
     let (dy, dx) = (y - top, x - left);
-    let pixel = |y: i64, x: i64| image[[mirror(y, height), mirror(x, width), c]];
     let (y, x) = (top as i64, left as i64);
     let row = |y: i64| (1.0 - dx) * pixel(y, x) + dx * pixel(y, x + 1);
     (1.0 - dy) * row(y) + dy * row(y + 1)
+}
+
+/// The value between pixels at row `y` and column `x`, mirrored at the borders.
+pub fn between(image: &Array3<f32>, y: f32, x: f32, c: usize) -> f32 {
+    let (height, width, _) = image.dim();
+    bilinear(y, x, |y, x| image[[mirror(y, height), mirror(x, width), c]])
 }
 
 /// The image sampled at `place(y, x)` for each pixel.
