@@ -5,9 +5,11 @@ use crate::data;
 use crate::model;
 use crate::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
+use dq_hdl::board::Board;
 use dq_hdl::board::protocol::{self, Answer, Format};
 use dq_hdl::design::Design;
-use dq_hdl::flow::Record;
+use dq_hdl::flow::{self, Record};
+use dq_hdl::verilator::BoardModel;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use ndarray::Axis;
@@ -22,9 +24,11 @@ use std::time::{Duration, Instant};
 /// Speaks the protocol of docs/uart.md with a board that `dq build` made a bitstream for;
 /// the record beside the bitstream tells the plan and the network. Every answer is
 /// compared with the simulator's, word for word; the first that is late, damaged or
-/// different ends the run.
+/// different ends the run. Without a board at hand, --simulate runs the board's whole
+/// circuit, wrapper and UART included, in Verilator behind a pseudo-terminal.
 ///
 /// Examples:
+///   dq host model.json --record bitstreams/ulx3s/net.record.json --simulate ulx3s --data signs --count 2
 ///   dq host model.json --record bitstreams/ulx3s/net.record.json --port /dev/ttyUSB0 --data cifar10=DIR
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -35,8 +39,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     record: PathBuf,
     /// Serial port of the board.
-    #[arg(long, value_name = "PORT")]
-    port: PathBuf,
+    #[arg(long, value_name = "PORT", required_unless_present = "simulate", conflicts_with = "simulate")]
+    port: Option<PathBuf>,
+    /// Board to run in Verilator in place of one at a port: its name, or a folder with a board.toml.
+    #[arg(long, value_name = "BOARD")]
+    simulate: Option<String>,
     /// Data set whose test images are sent, e.g. `signs` or `cifar10=DIR`.
     #[arg(long, value_name = "SET[=DIR]")]
     data: DataArg,
@@ -46,9 +53,9 @@ pub struct Args {
     /// Bits a second on the line.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(300..))]
     baud: u32,
-    /// Seconds after which an answer is late.
-    #[arg(long, value_name = "S", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    patience: u64,
+    /// Seconds after which an answer is late (default: 5; of a simulated board 600).
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    patience: Option<u64>,
 }
 
 /// Runs the command.
@@ -70,7 +77,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
     let lanes = design.output_lanes();
     let format = Format { values: design.output_beats(), bytes: lanes.bits / 8, signed: lanes.signed };
-    let mut line = Line::open(&args.port, args.baud, format, Duration::from_secs(args.patience))?;
+    let board = args.simulate.as_ref().map(|board| simulated(ui, board, &record, &design)).transpose()?;
+    let port = board.as_ref().map(BoardModel::port).or(args.port.as_deref()).context("no port")?;
+    let patience = args.patience.unwrap_or(if board.is_some() { 600 } else { 5 });
+    let mut line = Line::open(port, args.baud, format, Duration::from_secs(patience))?;
     let scores = Engine::new(&network).scores(images.pixels.view());
     let bar = ui.bar("host", images.len() as u64, "images");
     let (start, mut correct) = (Instant::now(), 0);
@@ -80,7 +90,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         }
         let number = i as u8;
         let pixels: Vec<u8> = image.iter().copied().collect();
-        let at = || format!("{}: image {i}", args.port.display());
+        let at = || format!("{}: image {i}", port.display());
         line.send(&protocol::frame(number, &pixels)).with_context(at)?;
         let answer = line.answer().with_context(at)?;
         let expected = design.values_of_scores(&scores.row(i).to_vec());
@@ -96,7 +106,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     let rate = images.len() as f64 / seconds;
     ui.result(
-        &json!({"model": network.name, "hash": hash, "port": args.port, "images": images.len(), "correct": correct,
+        &json!({"model": network.name, "hash": hash, "port": port, "simulated": args.simulate, "images": images.len(), "correct": correct,
                 "mismatches": 0, "seconds": seconds, "images_per_second": rate}),
         format!(
             "{}: {} images answered as the simulator does, {correct} of them correct; {rate:.1} images/s",
@@ -104,6 +114,25 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             images.len()
         ),
     )
+}
+
+/// The board called `name` in Verilator, with the clock and the circuit that `record` is of.
+fn simulated(ui: &Ui, name: &str, record: &Record, design: &Design) -> Result<BoardModel> {
+    let board = Board::find(name)?;
+    if board.name != record.board {
+        bail!("--simulate: expected the record's board `{}`, found `{}`", record.board, board.name);
+    }
+    // The record's clock is rounded down to whole kHz.
+    let clock = flow::clock(&board, &flow::Options { core_hz: record.clock_khz * 1_000 + 999, seeds: 1 })?;
+    let clocks = flow::clocks_per_bit(&board, &clock);
+    if clocks != record.clocks_per_bit {
+        bail!("--simulate: expected {} clocks a bit as in the record, found {clocks}", record.clocks_per_bit);
+    }
+    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
+    let bar = ui.spinner("verilator: building the board");
+    let model = BoardModel::start(&board, &clock, design, &cache);
+    bar.finish_and_clear();
+    Ok(model?)
 }
 
 /// Whether `answer` is the sound answer to packet `number` with the values `expected`.

@@ -44,12 +44,12 @@ fn design(folder: &Path) -> Design {
         network: network.name.clone(),
         hash: dq_net::content_hash(&network),
         dq: "test".into(),
-        board: "none".into(),
-        device: "none".into(),
+        board: "ulx3s".into(),
+        device: "ecp5-85f".into(),
         tools: Default::default(),
         seed: 1,
-        clock_khz: 1,
-        fmax_khz: 1,
+        clock_khz: 25_000,
+        fmax_khz: 25_000,
         timing_met: true,
         critical_path: None,
         utilization: Default::default(),
@@ -117,6 +117,36 @@ fn the_circuit_answers_as_the_simulator() {
     stop.store(true, Ordering::SeqCst);
     board.join().unwrap();
     assert_eq!((said["images"].as_u64(), said["mismatches"].as_u64()), (Some(2), Some(0)));
+}
+
+/// The whole board in Verilator, PLL's clock and reset after configuration included.
+#[test]
+fn a_simulated_board_answers_as_the_simulator() {
+    if dq_hdl::tools::require("verilator").is_none() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    design(folder);
+    let edit = |from: &str, to: &str| {
+        let text = std::fs::read_to_string(folder.join("record.json")).unwrap();
+        assert!(text.contains(from), "no {from}");
+        std::fs::write(folder.join("record.json"), text.replace(from, to)).unwrap();
+    };
+    let args = ["host", "model.json", "--record", "record.json", "--data", "signs", "--count", "3"];
+    let on = |board| [&args[..], &["--simulate", board]].concat();
+    // As it stands, the record is of a line faster than the board's.
+    let error = fails(folder, 1, &on("ulx3s"));
+    assert!(error.contains("4 clocks a bit") && error.contains("found 25"), "{error}");
+    edit("\"clocks_per_bit\":4", "\"clocks_per_bit\":25");
+    let said = json(folder, &on("ulx3s"));
+    assert_eq!((said["images"].as_u64(), said["mismatches"].as_u64()), (Some(3), Some(0)));
+    let error = fails(folder, 1, &on("icebreaker"));
+    assert!(error.contains("`ulx3s`") && error.contains("found `icebreaker`"), "{error}");
+    // 75 MHz by the PLL.
+    edit("\"clock_khz\":25000", "\"clock_khz\":75000");
+    edit("\"clocks_per_bit\":25", "\"clocks_per_bit\":75");
+    assert_eq!(json(folder, &on("ulx3s"))["mismatches"], 0);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(super) struct NetDecl {
     pub sig: Sig,
     pub kind: NetKind,
     pub note: String,
+    /// Synthesis leaves it as it is.
+    pub kept: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -182,6 +184,16 @@ impl Kernel {
         self.net(&format!("{name}_q"), width, true, NetKind::Reg(reset))
     }
 
+    /// An unsigned register without reset that follows `value` and that synthesis merges with no other of the same
+    /// value: each copy stays close to what it reaches.
+    pub fn copy(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
+        let value = value.into();
+        let reg = self.reg(name, value.width(), None);
+        self.nets[reg.id as usize].kept = true;
+        self.next(reg, None, value);
+        reg
+    }
+
     /// One clocked process (`always @(posedge clk)`). Each register belongs to exactly one; the reset of those that
     /// have one is printed at its end and wins. Registers without reset follow their statements under `rst` as well.
     pub fn clocked(&mut self, body: impl Into<Vec<Stmt>>) {
@@ -287,7 +299,7 @@ impl Kernel {
         self.claim(name);
         assert!(width > 0, "{}.{name}: width 0", self.name);
         let sig = Sig { kernel: self.tag, id: self.nets.len() as u32, width, signed };
-        self.nets.push(NetDecl { name: name.into(), sig, kind, note: String::new() });
+        self.nets.push(NetDecl { name: name.into(), sig, kind, note: String::new(), kept: false });
         sig
     }
 

@@ -72,7 +72,8 @@ impl Printer<'_> {
         }
         for net in regs {
             self.note(out, &net.note);
-            writeln!(out, "  reg {}{};", declared(net.sig), net.name).expect("writing to a string");
+            let kept = if net.kept { "(* keep *) " } else { "" };
+            writeln!(out, "  {kept}reg {}{};", declared(net.sig), net.name).expect("writing to a string");
         }
         for memory in &self.kernel.memories {
             self.memory(out, memory);

@@ -95,32 +95,28 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         };
         let addr = if many { (&address).slice(0, bits) } else { address.clone() };
         // LUTs need no register behind them, so theirs is before: one more for the address, close to them.
-        let addr = if late && memory != stage.memory {
+        let far = late && memory != stage.memory;
+        if far {
             lagging = Some(b);
-            let held = k.reg(&format!("{bank}_at"), bits, None);
-            k.next(held, None, addr);
-            held.expr()
-        } else {
-            addr
-        };
-        // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
-        let read = Read::Sync { enable: lit(1, 1), addr };
+        }
         let slice = match stage.controlled {
             true => word,
+            false if far => word.min(banks::LUT_SLICE),
             false => banks::slice_bits(held, word, memory, stage.family),
         };
-        let mut rom = |k: &mut Kernel, bank: &str, bits, data| {
-            let file = format!("{name}_{bank}.mem");
-            parameters.rom(k, bank, bits, data, style(memory), read.clone(), &file)
-        };
-        banks.push(if slice == word {
-            rom(&mut k, &bank, word, data.to_vec())
+        let slices = (0..word).step_by(slice).map(|at| {
+            let bits = slice.min(word - at);
+            let rom = if slice == word { bank.clone() } else { format!("{bank}_{}", at / slice) };
+            let addr = if far { k.copy(&format!("{rom}_at"), addr.clone()).expr() } else { addr.clone() };
+            // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
+            let read = Read::Sync { enable: lit(1, 1), addr };
+            let data = words::columns(data, word, at, bits);
+            parameters.rom(&mut k, &rom, bits, data, style(memory), read, &format!("{name}_{rom}.mem"))
+        });
+        let mut slices: Vec<Sig> = slices.collect();
+        banks.push(if slices.len() == 1 {
+            slices.remove(0)
         } else {
-            let slices = (0..word).step_by(slice).enumerate().map(|(s, at)| {
-                let bits = slice.min(word - at);
-                rom(&mut k, &format!("{bank}_{s}"), bits, words::columns(data, word, at, bits))
-            });
-            let slices: Vec<Sig> = slices.collect();
             k.wire(&format!("{bank}_word"), lanes(slices))
         });
     }

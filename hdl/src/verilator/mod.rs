@@ -1,14 +1,18 @@
-//! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout. A built simulator is kept
-//! in a cache folder under the hash of everything it was built from. Never looks at values.
+//! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout; a whole board behind a
+//! terminal. Never looks at values.
+
+mod board;
+mod build;
+
+pub use board::BoardModel;
 
 use crate::control::Access;
 use crate::design::{Beat, Design, Outcome};
 use crate::emit::Emission;
 use crate::netlist::Offer;
 use crate::stalls::{Pattern, Stalls};
-use crate::tools::{self, Tool, ToolError};
+use crate::tools::ToolError;
 use ndarray::ArrayView4;
-use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -16,26 +20,6 @@ use thiserror::Error;
 
 /// The driver: [`crate::stalls`] in C++.
 const HARNESS: &str = include_str!("harness.cpp");
-/// Options of the build; part of the cache's key.
-const OPTIONS: [&str; 14] = [
-    "--cc",
-    "--exe",
-    "--build",
-    "-j",
-    "0",
-    "--top-module",
-    "top",
-    "--x-assign",
-    "unique",
-    "--x-initial",
-    "unique",
-    "-CFLAGS",
-    "-O2",
-    // The precompiled header of Verilator's makefile does not suit every g++.
-    "-MAKEFLAGS",
-];
-const MAKE_FLAGS: &str = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=";
-
 /// Why Verilator gave no result.
 #[derive(Debug, Error)]
 pub enum VerilatorError {
@@ -77,7 +61,7 @@ pub enum Waves {
 /// A built simulator.
 #[derive(Clone, Debug)]
 pub struct Simulator {
-    folder: PathBuf,
+    program: PathBuf,
     waves: Option<PathBuf>,
 }
 
@@ -99,49 +83,17 @@ impl Simulator {
     }
 
     fn with(emission: &Emission, cache: &Path, waves: Option<Waves>) -> Result<Simulator, VerilatorError> {
-        let tool = tools::find("verilator")?;
         let trace = waves.map(|waves| if waves == Waves::Fst { "--trace-fst" } else { "--trace-vcd" });
-        let folder = cache.join(format!("dq-sim-{}", key(emission, &tool, trace)));
-        let built = || Simulator { folder: folder.clone(), waves: None };
-        if folder.join("obj_dir/Vtop").is_file() {
-            return Ok(built());
-        }
-        std::fs::create_dir_all(cache).map_err(at(cache, "creating"))?;
-        // Built beside its place and renamed, so that a broken build is never found again.
-        let work =
-            tempfile::Builder::new().prefix(".dq-sim-").tempdir_in(cache).map_err(at(cache, "creating"))?;
-        let write = |name: &str, text: &str| {
-            let path = work.path().join(name);
-            std::fs::write(&path, text).map_err(at(&path, "writing"))
+        let control = emission.control.then_some(["-CFLAGS", "-DDQ_CONTROL"]);
+        let source = build::Source {
+            files: sources(emission).collect(),
+            harness: HARNESS,
+            top: "top",
+            options: trace.into_iter().chain(control.into_iter().flatten()).collect(),
         };
-        for file in sources(emission) {
-            write(&file.name, &file.text)?;
-        }
-        write("harness.cpp", HARNESS)?;
-        let mut command = tool.command();
-        if emission.control {
-            command.args(["-CFLAGS", "-DDQ_CONTROL"]);
-        }
-        command
-            .args(trace)
-            .args(OPTIONS)
-            .arg(MAKE_FLAGS)
-            .args(["-f", "files.f", "harness.cpp"])
-            .current_dir(work.path());
-        let output = command.output().map_err(at(&tool.program, "starting"))?;
-        if !output.status.success() {
-            return Err(VerilatorError::Build(tail(&output)));
-        }
-        let work = work.keep();
-        match std::fs::rename(&work, &folder) {
-            Ok(()) => Ok(built()),
-            // Another process was faster.
-            Err(_) if folder.join("obj_dir/Vtop").is_file() => {
-                std::fs::remove_dir_all(&work).map_err(at(&work, "removing"))?;
-                Ok(built())
-            }
-            Err(source) => Err(at(&folder, "renaming the build to")(source)),
-        }
+        let program = build::build(&source, cache)?;
+        let program = program.canonicalize().map_err(at(&program, "finding"))?;
+        Ok(Simulator { program, waves: None })
     }
 
     /// Runs `frames` (frame × height × width × channels) back to back and gives every output beat and the error flag;
@@ -186,10 +138,10 @@ impl Simulator {
         wanted: usize,
         stalls: &Stalls,
     ) -> Result<Outcome, VerilatorError> {
-        let program = self.folder.join("obj_dir/Vtop");
+        let program = &self.program;
+        let mut command = Command::new(program);
         // ROM images are read relative to the working folder.
-        let mut command = Command::new(program.canonicalize().map_err(at(&program, "finding"))?);
-        command.current_dir(&self.folder);
+        command.current_dir(program.ancestors().nth(2).expect("a build's folder"));
         if let Some(path) = &self.waves {
             command.env("DQ_WAVES", path);
         }
@@ -197,7 +149,7 @@ impl Simulator {
         command.args(pattern(&stalls.source)).args(pattern(&stalls.sink)).arg(wanted.to_string());
         command.arg(design.input_words().to_string()).arg(design.cycle_limit(wanted, stalls).to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(at(&program, "starting"))?;
+        let mut child = command.spawn().map_err(at(program, "starting"))?;
         let mut bytes = (accesses.len() as u64).to_le_bytes().to_vec();
         for access in accesses {
             let (write, address, data) = match *access {
@@ -212,13 +164,13 @@ impl Simulator {
         let mut stdin = child.stdin.take().expect("piped");
         // A simulator that fails closes its input early; its exit status tells more than the broken pipe.
         let feed = std::thread::spawn(move || stdin.write_all(&bytes));
-        let output = child.wait_with_output().map_err(at(&program, "running"))?;
+        let output = child.wait_with_output().map_err(at(program, "running"))?;
         let fed = feed.join().expect("does not panic");
         let failed = |message: String| VerilatorError::Run { status: output.status.to_string(), message };
         if !output.status.success() {
             return Err(failed(tail(&output)));
         }
-        fed.map_err(at(&program, "feeding"))?;
+        fed.map_err(at(program, "feeding"))?;
         let words: Vec<u64> = output
             .stdout
             .chunks_exact(8)
@@ -239,25 +191,6 @@ impl Simulator {
 /// What a circuit is built from: Verilog, ROM images, their list.
 pub(crate) fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
     emission.files.iter().filter(|file| !file.name.starts_with("tb") && !file.name.ends_with(".json"))
-}
-
-fn key(emission: &Emission, tool: &Tool, trace: Option<&str>) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |text: &str| {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text);
-    };
-    for file in sources(emission) {
-        add(&file.name);
-        add(&file.text);
-    }
-    add(HARNESS);
-    add(if emission.control { "control" } else { "" });
-    OPTIONS.iter().for_each(|option| add(option));
-    add(MAKE_FLAGS);
-    add(trace.unwrap_or_default());
-    add(&tool.program.to_string_lossy());
-    hash.finalize()[..12].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The end of what a program said: its reason.

@@ -1,0 +1,77 @@
+//! A board that is not there: the whole circuit of one, wrapper included, in Verilator behind a pseudo-terminal. Who opens the
+//! terminal finds the UART of docs/uart.md, as on the board. Never looks at what is sent.
+
+use super::build::{self, Source};
+use super::{VerilatorError, at, tail};
+use crate::board::{Board, Clock};
+use crate::design::Design;
+use crate::emit::File;
+use crate::flow;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Moves levels between terminal and pins.
+const HARNESS: &str = include_str!("board.cpp");
+/// The vendors' PLLs, as wires: only the ratio of core clock and bit time is seen from outside.
+const VENDOR: &str = include_str!("vendor.v");
+
+/// A running board; it stops when it is dropped.
+#[derive(Debug)]
+pub struct BoardModel {
+    child: Child,
+    port: PathBuf,
+}
+
+impl BoardModel {
+    /// Builds the circuit of `design` on `board`, or takes it from `cache`, and starts it.
+    pub fn start(
+        board: &Board,
+        clock: &Clock,
+        design: &Design,
+        cache: &Path,
+    ) -> Result<BoardModel, VerilatorError> {
+        let circuit = flow::sources(board, clock, design);
+        let vendor = File { name: "vendor.v".into(), text: VENDOR.into() };
+        let source = Source {
+            files: circuit.iter().chain([&vendor]).collect(),
+            harness: HARNESS,
+            top: "board_top",
+            options: vec![],
+        };
+        let program = build::build(&source, cache)?;
+        let program = program.canonicalize().map_err(at(&program, "finding"))?;
+        let folder = program.ancestors().nth(2).expect("a build's folder");
+        let mut child = Command::new(&program)
+            .arg(flow::clocks_per_bit(board, clock).to_string())
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(at(&program, "starting"))?;
+        let mut line = String::new();
+        let said = child.stdout.take().expect("piped");
+        let read = BufReader::new(said).read_line(&mut line);
+        let name = line.trim_end();
+        if read.is_err() || name.is_empty() {
+            let _ = child.kill();
+            let output = child.wait_with_output().map_err(at(&program, "running"))?;
+            return Err(VerilatorError::Run { status: output.status.to_string(), message: tail(&output) });
+        }
+        Ok(BoardModel { port: name.into(), child })
+    }
+
+    /// The terminal that its UART is at.
+    pub fn port(&self) -> &Path {
+        &self.port
+    }
+}
+
+impl Drop for BoardModel {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
