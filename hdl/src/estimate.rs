@@ -303,7 +303,10 @@ fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resource
     if banks::in_blocks(words, word, style) {
         let blocks = Resources { bram: banks::blocks(words, word, style, family) as u64, ..joins };
         return match banks::rest_in_luts(words, word, style, family) {
-            true => blocks.plus(rom(word, rest, Memory::Distributed, family)),
+            true => {
+                let held = rest.div_ceil(family.lut_words());
+                blocks.plus(Resources::logic(word * (held + held / 2), word * held))
+            }
             false => blocks,
         };
     }

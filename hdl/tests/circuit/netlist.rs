@@ -74,7 +74,7 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
             let outcome = netlist::run(&design, frames.view(), &Stalls::random(1)).unwrap();
             let wanted = design.expected(frames.view(), &Stalls::random(1));
             assert_eq!(outcome.beats, wanted, "{bits} bits, {mac:?}, {device}");
-            let logic = |file: &File| file.name == "conv_fetch.v" && file.text.contains("weights1_at_q");
+            let logic = |file: &File| file.name == "conv_fetch.v" && file.text.contains("weights1_0_at_q");
             in_luts += usize::from(emit(&design).files.iter().any(logic));
         }
     }

@@ -88,8 +88,9 @@ fn in_banks(words: usize, bits: usize, depth: usize, family: Family) -> (usize, 
         return (blocks, 0);
     }
     let held = rest.div_ceil(family.lut_words());
-    let (luts, last) = (bits * (held + held / 3), blocks_of_bank(rest, bits, family.shapes()));
-    let cheaper = full > 0 && luts < last * family.block_price();
+    let (luts, last) = (bits * (held + held / 2), blocks_of_bank(rest, bits, family.shapes()));
+    // One multiplexer joins what single LUTs hold.
+    let cheaper = full > 0 && held <= WAYS && luts < last * family.block_price();
     if cheaper { (blocks, luts) } else { (blocks + last, 0) }
 }
 

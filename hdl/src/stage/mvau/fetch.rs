@@ -2,9 +2,10 @@
 //! by a pipelined multiplexer.
 
 use super::banks::{self, WAYS};
+use crate::device::Family;
 use crate::pipeline::{Mvau, Stage};
 use crate::plan::Memory;
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lanes, lit, set, words};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Style, Value, addr_bits, lanes, lit, set, words};
 use crate::stage::parameters::Parameters;
 use crate::stage::{Counter, Inlet, rom_words, style};
 use dq_net::Wire;
@@ -74,51 +75,47 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
 
     let late = banks::is_late(count, word, stage.memory, stage.family);
     // Many blocks are far apart: the counter stays together, a register of its own reaches for them.
+    let counter = address.value();
     let address = if late {
         let held = k.reg("read_at", addr_bits(count), None);
-        k.next(held, None, address.value());
+        k.next(held, None, counter.clone());
         held.expr()
     } else {
-        address.value()
+        counter.clone()
     };
     let data = weights(mvau, layer, input);
     let mut parameters = Parameters::new(stage.controlled);
-    let (mut banks, mut lagging) = (vec![], None);
+    let (mut banks, mut held) = (vec![], None);
     for (b, data) in data.chunks(bank_words * words::words_for(word)).enumerate() {
         let many = count > bank_words;
         let bank = if many { format!("weights{b}") } else { "weights".into() };
-        let bits = addr_bits(data.len() / words::words_for(word));
-        let held = data.len() / words::words_for(word);
+        let words = data.len() / words::words_for(word);
+        let bits = addr_bits(words);
+        let of = |address: &Expr| if many { address.slice(0, bits) } else { address.clone() };
         let memory = match banks::rest_in_luts(count, word, stage.memory, stage.family) {
-            true if held < bank_words => Memory::Distributed,
+            true if words < bank_words => Memory::Distributed,
             _ => stage.memory,
         };
-        let addr = if many { (&address).slice(0, bits) } else { address.clone() };
-        // LUTs need no register behind them, so theirs is before: one more for the address, close to them.
-        let far = late && memory != stage.memory;
-        if far {
-            lagging = Some(b);
+        let name = |slice: &str| format!("{name}_{slice}.mem");
+        if late && memory != stage.memory && !stage.controlled {
+            held = Some(b);
+            banks.push(in_luts(&mut k, &bank, (data, word), of(&counter), stage.family, &name));
+            continue;
         }
         let slice = match stage.controlled {
             true => word,
-            false if far => word.min(banks::LUT_SLICE),
-            false => banks::slice_bits(held, word, memory, stage.family),
+            false => banks::slice_bits(words, word, memory, stage.family),
         };
+        // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
+        let read = Read::Sync { enable: lit(1, 1), addr: of(&address) };
         let slices = (0..word).step_by(slice).map(|at| {
             let bits = slice.min(word - at);
             let rom = if slice == word { bank.clone() } else { format!("{bank}_{}", at / slice) };
-            let addr = if far { k.copy(&format!("{rom}_at"), addr.clone()).expr() } else { addr.clone() };
-            // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
-            let read = Read::Sync { enable: lit(1, 1), addr };
             let data = words::columns(data, word, at, bits);
-            parameters.rom(&mut k, &rom, bits, data, style(memory), read, &format!("{name}_{rom}.mem"))
+            parameters.rom(&mut k, &rom, bits, data, style(memory), read.clone(), &name(&rom))
         });
-        let mut slices: Vec<Sig> = slices.collect();
-        banks.push(if slices.len() == 1 {
-            slices.remove(0)
-        } else {
-            k.wire(&format!("{bank}_word"), lanes(slices))
-        });
+        let slices: Vec<Sig> = slices.collect();
+        banks.push(side_by_side(&mut k, &bank, slices));
     }
     let number = (banks.len() > 1).then(|| {
         let (at, low) = (address.clone(), addr_bits(bank_words));
@@ -126,7 +123,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         at.slice(low, bits)
     });
     let joined = match number {
-        Some(number) => join(&mut k, banks, number, word, (late, lagging)),
+        Some(number) => join(&mut k, banks, number, word, (late, held)),
         None if late || levels == 1 => {
             let reg = k.reg("word", word, None);
             k.next(reg, None, banks[0]);
@@ -159,14 +156,59 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     k.build()
 }
 
+/// A bank of few words in LUTs among banks of block RAM, held in a register as theirs are: parts of what one LUT holds, then
+/// the part that is read. Each slice of the word has an address of its own, so that no register reaches far.
+fn in_luts(
+    k: &mut Kernel,
+    bank: &str,
+    (data, word): (&[u64], usize),
+    counter: Expr,
+    family: Family,
+    file: &dyn Fn(&str) -> String,
+) -> Sig {
+    let (low, slice) = (addr_bits(family.lut_words()).min(counter.width()), banks::LUT_SLICE);
+    let high = counter.width() - low;
+    let slices = (0..word).step_by(slice).map(|at| {
+        let (name, bits) = (format!("{bank}_{}", at / slice), slice.min(word - at));
+        let address = k.copy(&format!("{name}_at"), counter.clone());
+        let data = words::columns(data, word, at, bits);
+        let parts = data.chunks(words::words_for(bits) << low).enumerate().map(|(p, data)| {
+            let part = format!("{name}_{p}");
+            let words = data.len() / words::words_for(bits);
+            let read = Read::Sync { enable: lit(1, 1), addr: address.slice(0, addr_bits(words)) };
+            k.rom(&part, bits, data.to_vec(), Style::Distributed, read, &file(&part))
+        });
+        let mut parts: Vec<Sig> = parts.collect();
+        let chosen = if high == 0 {
+            parts.remove(0)
+        } else {
+            let part = k.copy(&format!("{name}_part"), address.slice(low, high));
+            k.select(&format!("{name}_d"), part, parts.into_iter().map(|part| part.expr()).collect())
+        };
+        let held = k.reg(&name, bits, None);
+        k.next(held, None, chosen);
+        held
+    });
+    let slices = slices.collect();
+    side_by_side(k, bank, slices)
+}
+
+/// The word that `slices` are, the lowest first.
+fn side_by_side(k: &mut Kernel, bank: &str, slices: Vec<Sig>) -> Sig {
+    match slices[..] {
+        [one] => one,
+        _ => k.wire(&format!("{bank}_word"), lanes(slices)),
+    }
+}
+
 /// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before, but for
-/// the one that is `lagging` already.
+/// the one that is `held` already.
 fn join(
     k: &mut Kernel,
     mut banks: Vec<Sig>,
     number: Expr,
     word: usize,
-    (late, lagging): (bool, Option<usize>),
+    (late, already): (bool, Option<usize>),
 ) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
@@ -178,7 +220,7 @@ fn join(
     let mut number = register("bank", number);
     if late {
         number = register("bank_held", number.into());
-        let held = |(b, bank): (usize, Sig)| match Some(b) == lagging {
+        let held = |(b, bank): (usize, Sig)| match Some(b) == already {
             true => bank,
             false => register(&format!("held{b}"), bank.into()),
         };
