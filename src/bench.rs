@@ -3,11 +3,17 @@
 use crate::model;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
+use crate::verify::verilated;
 use anyhow::{Context, Result, bail};
+use dq_hdl::design::Design;
+use dq_hdl::plan::Output;
+use dq_hdl::stalls::Stalls;
+use dq_hdl::verilator::Simulator;
+use dq_hdl::{emit, fold};
 use dq_net::{Network, random, topology};
 use dq_sim::attack::{clip, square};
 use dq_sim::{Engine, GradientSource, Kernel, Loss};
-use ndarray::{Array4, Axis, Zip};
+use ndarray::{Array4, ArrayView4, Axis, Zip, s};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -18,6 +24,8 @@ const BATCH: usize = 128;
 const RUNS: usize = 5;
 /// Steps of the PGD that is measured.
 const STEPS: usize = 20;
+/// Frames of a run of the emitted Verilog.
+const FRAMES: usize = 2;
 /// Queries an image of the Square attack that is measured.
 const QUERIES: usize = 20;
 
@@ -27,9 +35,11 @@ const QUERIES: usize = 20;
 /// in images a second, and Square in queries a second; on all threads, and on one. Medians of
 /// five runs after one that is not counted. Random numbers, clipping and all else that the
 /// attacks do is within. benches/peers.py measures PyTorch and torchattacks on the same
-/// networks in the same way.
+/// networks in the same way. --verilator adds the emitted Verilog, on one thread, frames back
+/// to back under the plan that `dq emit` takes, and how many times faster forward is.
 ///
 /// Examples:
+///   dq bench models/signs-tiny-dq/model.json --verilator
 ///   dq bench cnn60
 ///   dq bench cnn10 --wbits 2 --abits 2 --json
 ///   dq bench model.json --kernel avx2
@@ -47,6 +57,9 @@ pub struct Args {
     /// Instructions: `portable`, `avx2`, `avx512-vnni` (default: the best that there are here).
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Measure the emitted Verilog in Verilator as well.
+    #[arg(long)]
+    verilator: bool,
 }
 
 /// Runs the command.
@@ -60,6 +73,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         image.assign(&random::image(ui.seed() + seed as u64, shape));
     }
     let labels: Vec<u8> = engine.labels(images.view()).into_iter().map(|label| label as u8).collect();
+    let circuit = args.verilator.then(|| Circuit::new(&network)).transpose()?;
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("starting a thread")?;
     let (mut found, mut rows) = (Map::new(), vec![]);
     let bar = ui.bar("bench", 8, "measurements");
@@ -75,6 +89,14 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         }
         rows.push(row);
     }
+    if let Some(circuit) = circuit {
+        let rate = circuit.rate(images.slice(s![..FRAMES, .., .., ..]))?;
+        let times = found["forward_core"].as_f64().expect("measured") / rate;
+        found.insert("verilator_core".into(), json!(rate));
+        found.insert("forward_to_verilator".into(), json!(times));
+        rows.push(vec!["verilator, images".into(), String::new(), format!("{rate:.2}")]);
+        rows.push(vec!["forward / verilator".into(), String::new(), thousands(times.round() as u64)]);
+    }
     bar.finish_and_clear();
     let threads = format!("{} threads", rayon::current_num_threads());
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
@@ -88,6 +110,33 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     found.insert("model".into(), json!(network.name));
     found.insert("kernel".into(), json!(kernel.name()));
     ui.result(&Value::Object(found), text)
+}
+
+/// The emitted Verilog, built.
+struct Circuit {
+    design: Design,
+    simulator: Simulator,
+}
+
+impl Circuit {
+    fn new(network: &Network) -> Result<Circuit> {
+        let design = Design::new(network, &fold::default(network, Output::Scores)?).context("the circuit")?;
+        let simulator = verilated(&emit::emit(&design))?;
+        Ok(Circuit { design, simulator })
+    }
+
+    /// Images a second at the design's interval: the median of a few runs' clocks a second over it.
+    fn rate(&self, images: ArrayView4<u8>) -> Result<f64> {
+        let mut clocks = vec![];
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            let found = self.simulator.run(&self.design, images, &Stalls::NONE)?;
+            let cycles = found.beats.last().context("a frame has beats")?.cycle;
+            clocks.push(cycles as f64 / start.elapsed().as_secs_f64());
+        }
+        clocks.sort_by(f64::total_cmp);
+        Ok(clocks[RUNS / 2] / self.design.timing().interval as f64)
+    }
 }
 
 fn open(ui: &Ui, args: &Args) -> Result<Network> {

@@ -96,6 +96,11 @@ fn a_doubt_fails_a_strict_run_and_speed_is_told() {
     {
         assert!(speed[what].as_f64().unwrap() > 0.0, "{what}");
     }
+    if dq_hdl::tools::require("verilator").is_some() {
+        let circuit = json(folder, &["bench", "lenet@1/4", "--threads", "1", "--verilator"]);
+        let rate = |what: &str| circuit[what].as_f64().unwrap();
+        assert_eq!(rate("forward_to_verilator"), rate("forward_core") / rate("verilator_core"));
+    }
     let error = fails(folder, 1, &["bench", "lenet@1/4", "--kernel", "sse"]);
     assert!(error.contains("this machine has portable"), "{error}");
     let error = fails(folder, 1, &["bench", &model, "--wbits", "3"]);
