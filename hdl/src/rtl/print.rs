@@ -176,7 +176,11 @@ impl Printer<'_> {
 
     fn processes(&self, out: &mut String) {
         for body in &self.kernel.blocks {
-            *out += "\n  always @(posedge clk) begin\n";
+            // Yosys looks at the process that makes the flip-flops, other tools at their declaration.
+            let mut kept = false;
+            check::assigned(body, &mut |reg| kept |= self.kernel.nets[reg.id as usize].kept);
+            let kept = if kept { "(* keep *) " } else { "" };
+            writeln!(out, "\n  {kept}always @(posedge clk) begin").expect("writing to a string");
             self.block(out, body, 4);
             let mut resets: Vec<usize> = vec![];
             check::assigned(body, &mut |reg| {
