@@ -196,6 +196,11 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
     );
+    // A single word of weights is a constant, which synthesis folds into the sums.
+    let logic = match folds * taps {
+        1 if !stage.controlled => Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic },
+        _ => logic,
+    };
     let starts = match mac {
         Mac::Xnor if folds > 1 => rom(pe * acc, folds, stage.memory, stage.family),
         _ => Resources::default(),

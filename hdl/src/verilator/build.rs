@@ -48,7 +48,8 @@ pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorE
     }
     std::fs::create_dir_all(cache).map_err(at(cache, "creating"))?;
     // Built beside its place and renamed, so that a broken build is never found again.
-    let work = tempfile::Builder::new().prefix(".dq-sim-").tempdir_in(cache).map_err(at(cache, "creating"))?;
+    let work =
+        tempfile::Builder::new().prefix(".dq-sim-").tempdir_in(cache).map_err(at(cache, "creating"))?;
     let write = |name: &str, text: &str| {
         let path = work.path().join(name);
         std::fs::write(&path, text).map_err(at(&path, "writing"))

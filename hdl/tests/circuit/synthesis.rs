@@ -62,6 +62,44 @@ fn estimates_are_within_a_factor_of_two() {
     }
 }
 
+/// A layer with a PE for each output and SIMD for all inputs: its weights are constants that vanish in the sums. On more
+/// bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test circuit unrolled -- --nocapture`.
+#[test]
+fn an_unrolled_layer_is_folded_into_constants() {
+    if tools::require("yosys").is_none() {
+        return;
+    }
+    let bits = std::env::var("DQ_BITS").map_or(2, |bits| bits.parse().expect("DQ_BITS: a number"));
+    let network = dq_net::topology::build(&format!("mlp@1/16:w{bits}a{bits}"), 1).unwrap();
+    let mut plan = fold::default(&network, Output::Label).unwrap();
+    plan.device = Some("ecp5-85f".into());
+    let side =
+        network.wire(network.nodes().iter().position(|node| node.name == "step1").unwrap()).shape.channels;
+    for node in &mut plan.nodes {
+        match node.node.as_str() {
+            "step1" => node.pe = 1,
+            "dense2" => (node.pe, node.simd, node.memory) = (side, side, Memory::Distributed),
+            _ => {}
+        }
+    }
+    let design = Design::new(&network, &plan).unwrap();
+    let (emission, folder) = (emit(&design), tempfile::tempdir().unwrap());
+    for file in &emission.files {
+        std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
+    }
+    let sources = emission.files.iter().map(|file| file.name.as_str());
+    let sources: Vec<&str> = sources.filter(|name| name.ends_with(".v") && *name != "tb.v").collect();
+    let script =
+        format!("read_verilog {}; synth_ecp5 -top dense2_mvau; tee -o stat.txt stat", sources.join(" "));
+    let text = synthesize(folder.path(), &script);
+    let lut = cells(&text, "LUT4") + 2 * cells(&text, "CCU2C") + 6 * cells(&text, "TRELLIS_DPR16X4");
+    let stage = emission.report.estimate.stages.iter().find(|stage| stage.stage == "dense2").unwrap();
+    let (guess, macs) = (stage.resources.lut, (side * side) as f64);
+    eprintln!("{side} x {side}, {bits} bits: {lut} LUTs, {:.2} a MAC, {guess} estimated", lut as f64 / macs);
+    assert!(lut > 0 && guess <= 2 * lut && lut <= 2 * guess, "{guess} estimated, {lut} found");
+    assert_eq!(cells(&text, "MULT18X18D"), 0);
+}
+
 /// Convolution of 32 channels to 8, 1 × 1, of so many bits, with its step.
 pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
     let mut state = 7u64;
