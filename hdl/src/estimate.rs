@@ -197,10 +197,9 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
     );
     // A single word of weights is a constant, which synthesis folds into the sums.
-    let logic = match folds * taps {
-        1 if !stage.controlled => Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic },
-        _ => logic,
-    };
+    if folds * taps == 1 && !stage.controlled {
+        return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
+    }
     let starts = match mac {
         Mac::Xnor if folds > 1 => rom(pe * acc, folds, stage.memory, stage.family),
         _ => Resources::default(),
