@@ -33,7 +33,8 @@ pub fn circuit(design: &Design, clocks_per_bit: usize) -> BoardCircuit {
     let patience = PATIENCE * 10 * clocks_per_bit as u64;
     g.child("uart_rx", &uart::receiver(clocks_per_bit));
     g.child("packet_in", &packet::receiver(shape.channels, shape.height * shape.width, patience));
-    g.child("core", &design.top);
+    // Bytes come long after reset: what the tree adds is not seen.
+    g.child("core", &design.top.with_reset_tree());
     g.child("packet_out", &packet::sender(format.values, format.bytes));
     g.child("uart_tx", &uart::transmitter(clocks_per_bit));
     for (from, to) in [

@@ -86,6 +86,7 @@ mod ops;
 mod print;
 mod print_expr;
 mod program;
+mod reset;
 mod sim;
 mod stmt;
 pub mod words;
