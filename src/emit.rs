@@ -107,6 +107,8 @@ pub enum MacArg {
     Chains,
     /// Equal bits are counted (weights of 1 bit, not with --control load).
     Xnor,
+    /// DSP blocks, two products a block where they fit (weights of 2 bits or more).
+    Dsp,
 }
 
 /// What leaves the circuit.
@@ -255,6 +257,7 @@ impl PlanArgs {
             Some(MacArg::Pairs) => Mac::Pairs,
             Some(MacArg::Chains) => Mac::Chains,
             Some(MacArg::Xnor) => Mac::Xnor,
+            Some(MacArg::Dsp) => Mac::Dsp,
         };
         Some(Target { output: self.output(), clock_mhz, frames_per_second, device, budget, mac })
     }

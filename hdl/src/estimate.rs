@@ -7,7 +7,7 @@ use crate::device::Family;
 use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::{Mac, Memory};
 use crate::rtl::addr_bits;
-use crate::stage::mvau::banks;
+use crate::stage::mvau::{self, banks};
 use serde::{Deserialize, Serialize};
 
 /// Resources of a circuit.
@@ -37,7 +37,7 @@ pub struct Resources {
     pub ff: u64,
     /// Block RAMs of 16 kbit (18 with parity).
     pub bram: u64,
-    /// DSP blocks: none, products are LUT logic.
+    /// DSP blocks.
     pub dsp: u64,
 }
 
@@ -190,6 +190,7 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         Mac::Auto | Mac::Pairs => of_pairs(mvau),
         Mac::Chains => of_chains(mvau, stage.family),
         Mac::Xnor => of_xnor(mvau, stage.family),
+        Mac::Dsp => of_dsp(mvau),
     };
     let acc = stage.output.bits;
     let logic = Resources::logic(
@@ -197,6 +198,8 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
     );
     // A single word of weights is a constant, which synthesis folds into the sums.
+    let dsp = (pe * mvau::dot(mvau, acc).multipliers()) as u64;
+    let logic = Resources { dsp, ..logic };
     if folds * taps == 1 && !stage.controlled {
         return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
     }
@@ -252,6 +255,16 @@ fn of_xnor(mvau: &Mvau, family: Family) -> (usize, usize) {
         Family::Ecp5 | Family::Ice40 => planes * 18 / 5,
     };
     (lut + 8, planes * 2)
+}
+
+/// Of one in DSP blocks: packing of two weights, and an adder tree.
+fn of_dsp(mvau: &Mvau) -> (usize, usize) {
+    let Mvau { simd, level_bits, weight_bits, .. } = *mvau;
+    let sums = mvau::dot(mvau, usize::MAX).multipliers();
+    let (packed, width) = (simd - sums, level_bits + weight_bits);
+    // On average a sum of the tree has two bits more than a product.
+    let lut = packed * (weight_bits + 1) + (sums - 1) * (width + 3) + usize::from(packed > 0) * (width + 5);
+    (lut, simd * width + packed + sums * (2 * width + 4))
 }
 
 fn of_step(stage: &Stage, folds: usize) -> Resources {

@@ -114,6 +114,8 @@ pub enum Mac {
     Chains,
     /// Equal bits are counted: weights −1/+1, not with parameters that can be loaded.
     Xnor,
+    /// DSP blocks multiply, two products a block where their bits leave room: weights of two bits and more.
+    Dsp,
 }
 
 /// Why a network cannot be built, or a plan does not fit it.
@@ -185,6 +187,7 @@ impl Mac {
             Mac::Auto | Mac::Pairs => true,
             Mac::Chains => weight_bits >= 2 && simd.is_multiple_of(4),
             Mac::Xnor => weight_bits == 1,
+            Mac::Dsp => weight_bits >= 2,
         }
     }
 }
@@ -341,6 +344,7 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
         let expected = match (plan.mac, weight_bits) {
             (_, None) => format!("auto (a {kind} has no products)"),
             (Mac::Xnor, Some(_)) => "another form (xnor is for weights of 1 bit)".into(),
+            (Mac::Dsp, Some(_)) => "another form (dsp is for weights of 2 bits or more)".into(),
             (_, Some(_)) => {
                 "another form (chains are for weights of 2 bits or more, simd a multiple of 4)".into()
             }

@@ -1,6 +1,6 @@
 //! Gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by its vendor's model, so that
-//! Verilator runs what place and route would get. LUTs, carries and flip-flops have Yosys' own models, block RAMs those
-//! beside this file.
+//! Verilator runs what place and route would get. LUTs, carries, flip-flops and iCE40's multipliers have Yosys' own models,
+//! block RAMs and ECP5's multipliers those beside this file.
 
 use crate::design::Design;
 use crate::device::{Device, Family};
@@ -39,8 +39,12 @@ pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates,
     let device = design.plan.device.as_deref();
     let family = device.and_then(Device::find).map_or(Family::default(), |device| device.family);
     let (models, cells, memory) = match family {
-        Family::Ecp5 => ("+/lattice/cells_sim_ecp5.v", "t:* t:DP16KD %d", include_str!("ecp5.v")),
-        Family::Ice40 => ("+/ice40/cells_sim.v", "t:SB_LUT4 t:SB_CARRY t:SB_DFF*", include_str!("ice40.v")),
+        Family::Ecp5 => {
+            ("+/lattice/cells_sim_ecp5.v", "t:* t:DP16KD %d t:MULT18X18D %d", include_str!("ecp5.v"))
+        }
+        Family::Ice40 => {
+            ("+/ice40/cells_sim.v", "t:SB_LUT4 t:SB_CARRY t:SB_DFF* t:SB_MAC16", include_str!("ice40.v"))
+        }
         Family::Xc7 => return Err(GatesError::Family(device.unwrap_or_default().into())),
     };
     let mut emission = emit::emit(design);

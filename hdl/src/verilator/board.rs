@@ -31,14 +31,13 @@ impl BoardModel {
         design: &Design,
         cache: &Path,
     ) -> Result<BoardModel, VerilatorError> {
-        let circuit = flow::sources(board, clock, design);
-        let vendor = File { name: "vendor.v".into(), text: VENDOR.into() };
-        let source = Source {
-            files: circuit.iter().chain([&vendor]).collect(),
-            harness: HARNESS,
-            top: "board_top",
-            options: vec![],
-        };
+        let mut files = flow::sources(board, clock, design);
+        files.push(File { name: "vendor.v".into(), text: VENDOR.into() });
+        let names = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".v"));
+        let list = names.collect::<Vec<_>>().join("\n");
+        files.push(File { name: "files.f".into(), text: list });
+        let source =
+            Source { files: files.iter().collect(), harness: HARNESS, top: "board_top", options: vec![] };
         let program = build::build(&source, cache)?;
         let program = program.canonicalize().map_err(at(&program, "finding"))?;
         let folder = program.ancestors().nth(2).expect("a build's folder");

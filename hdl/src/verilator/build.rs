@@ -27,7 +27,7 @@ const MAKE_FLAGS: &str = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=";
 
 /// What a program is built from.
 pub(super) struct Source<'a> {
-    /// Verilog and ROM images; lists (`.f`) are not read.
+    /// Verilog and ROM images, and `files.f`, the list of what Verilator reads.
     pub files: Vec<&'a File>,
     /// The C++ file with `main`.
     pub harness: &'a str,
@@ -58,15 +58,13 @@ pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorE
         write(&file.name, &file.text)?;
     }
     write("harness.cpp", source.harness)?;
-    let verilog = source.files.iter().map(|file| &file.name).filter(|name| name.ends_with(".v"));
     let output = tool
         .command()
         .args(OPTIONS)
         .arg(MAKE_FLAGS)
         .args(["--top-module", source.top])
         .args(&source.options)
-        .args(verilog)
-        .arg("harness.cpp")
+        .args(["-f", "files.f", "harness.cpp"])
         .current_dir(work.path())
         .output()
         .map_err(at(&tool.program, "starting"))?;

@@ -33,6 +33,9 @@ fn gates_give_the_same_words_and_cycles() {
         let gates = gates::synthesize(&design, folder.path(), &|_| false)
             .unwrap_or_else(|e| panic!("seed {seed}, {device}: {e}"));
         assert!(gates.cells[cell] > 50, "{:?}", gates.cells);
+        let blocks =
+            ["MULT18X18D", "SB_MAC16"].iter().filter_map(|block| gates.cells.get(*block)).sum::<u64>();
+        assert_eq!(blocks, emit(&design).report.estimate.total.dsp, "seed {seed}: {:?}", gates.cells);
         let simulator = Simulator::build(&gates.emission, cache.path()).unwrap();
         let frames = common::frames(&network, 2, seed);
         let stalls = Stalls::random(seed);

@@ -60,8 +60,16 @@ fn weights_in_several_banks_agree() {
 fn every_form_of_product_and_every_kind_of_bank_agree() {
     // 576 words: a full bank of block RAM, and 64 words that are cheaper in LUTs.
     let mut in_luts = 0;
-    for (bits, mac) in [(1, Mac::Xnor), (1, Mac::Pairs), (2, Mac::Chains), (3, Mac::Pairs), (4, Mac::Chains)]
-    {
+    for (bits, mac) in [
+        (1, Mac::Xnor),
+        (1, Mac::Pairs),
+        (2, Mac::Chains),
+        (3, Mac::Pairs),
+        (4, Mac::Chains),
+        (2, Mac::Dsp),
+        (4, Mac::Dsp),
+        (5, Mac::Dsp),
+    ] {
         for device in ["ecp5-85f", "xc7z020", "ice40-hx8k"] {
             let network = unit(bits, bits);
             let mut plan = fold::default(&network, Output::Scores).unwrap();

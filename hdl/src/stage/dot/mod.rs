@@ -1,8 +1,9 @@
-//! The dot product of a vector of levels and a vector of weights: no `*`, which tools map to a DSP block even where it
-//! is 2 bits wide. Shared by every node of the same widths. What a form adds to every product is known beforehand; the
+//! The dot product of a vector of levels and a vector of weights: no `*` but in the form that is meant for DSP blocks, to
+//! which tools map it even where it is 2 bits wide. Shared by every node of the same widths. What a form adds to every product is known beforehand; the
 //! accumulators take it off again.
 
 mod chains;
+mod dsp;
 mod heap;
 mod pairs;
 mod tree;
@@ -61,7 +62,13 @@ impl Dot {
             Mac::Auto | Mac::Pairs => pairs::latency(self.simd, self.weight_bits),
             Mac::Chains => chains::latency(self),
             Mac::Xnor => xnor::latency(self),
+            Mac::Dsp => dsp::latency(self),
         }
+    }
+
+    /// DSP blocks that it takes.
+    pub fn multipliers(&self) -> usize {
+        if self.mac == Mac::Dsp { dsp::multipliers(self) } else { 0 }
     }
 
     /// What the result is beyond the dot product, of any weights; more is for weights −1/+1 of [`Mac::Xnor`].
@@ -89,7 +96,7 @@ impl Dot {
             w => Range::new(-(most << (w - 1)), most * ((1 << (w - 1)) - 1)),
         };
         match self.mac {
-            Mac::Auto | Mac::Pairs => range,
+            Mac::Auto | Mac::Pairs | Mac::Dsp => range,
             Mac::Chains => Range::new(0, range.hi + self.excess()),
             Mac::Xnor => Range::new(0, most),
         }
@@ -115,6 +122,7 @@ impl Dot {
             Mac::Xnor => {
                 ("counted equal bits", format!(" + {} for each weight of -1", self.excess_of_minus()))
             }
+            Mac::Dsp => ("multipliers", String::new()),
         };
         let note = format!(
             "Dot product of {simd} levels ({level_bits} bits) and {simd} weights, element 0 in the low bits.\n\
@@ -125,6 +133,7 @@ impl Dot {
             Mac::Auto | Mac::Pairs => "dot",
             Mac::Chains => "chain",
             Mac::Xnor => "xnor",
+            Mac::Dsp => "dsp",
         };
         let name = format!("dq_{form}_s{simd}_x{level_bits}_w{weight_bits}_r{bits}");
         let mut k = Kernel::new(&name, &note);
@@ -135,6 +144,7 @@ impl Dot {
             Mac::Auto | Mac::Pairs => pairs::build(self, &mut k, x, w),
             Mac::Chains => chains::build(self, &mut k, x, w),
             Mac::Xnor => xnor::build(self, &mut k, x, w),
+            Mac::Dsp => dsp::build(self, &mut k, x, w),
         };
         let Term { value, range } = total;
         let have = value.width();

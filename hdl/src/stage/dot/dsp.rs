@@ -1,0 +1,175 @@
+//! Products in the device's multipliers, two a multiplier where their bits leave room:
+//! (x₀ + x₁·2^s)·(w₁ + w₀·2^s) = x₀w₁ + (x₀w₀ + x₁w₁)·2^s + x₁w₀·2^2s has the sum of both products in the middle.
+//!
+//! The field below it is signed: where it is negative it has taken one from the middle. That one is given back as the carry
+//! of an addition in the tree, so that it costs nothing.
+
+use super::Dot;
+use super::tree::{Term, Tree};
+use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
+use crate::stage::fit;
+use dq_net::Range;
+
+/// Bits of a multiplier's operand, signed: the fewest of all families.
+const OPERAND: usize = 16;
+
+/// Bits of a field of two products, their sum's.
+fn field(dot: &Dot) -> usize {
+    dot.level_bits + dot.weight_bits + 1
+}
+
+/// Whether two products share a multiplier: both operands, the levels' with a sign, fit it.
+fn packed(dot: &Dot) -> bool {
+    let (levels, weights) = (dot.level_bits + 1, dot.weight_bits + 1);
+    dot.simd > 1 && field(dot) + levels.max(weights) <= OPERAND
+}
+
+/// Multipliers of a dot product.
+pub fn multipliers(dot: &Dot) -> usize {
+    if packed(dot) { dot.simd.div_ceil(2) } else { dot.simd }
+}
+
+/// Cycles from the vectors to the result.
+pub fn latency(dot: &Dot) -> u64 {
+    // Operands, products, the tree, and the carry that is left over.
+    let sums = multipliers(dot);
+    let tree = if sums > 1 { addr_bits(sums) } else { 0 };
+    (2 + tree + usize::from(packed(dot))) as u64
+}
+
+/// A sum, all but its carry.
+struct Sum {
+    value: Expr,
+    carry: Option<Expr>,
+    /// Of both together.
+    range: Range,
+}
+
+/// The result and how many registers deep it is.
+pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
+    let Dot { simd, level_bits, weight_bits, .. } = *dot;
+    let one = product_range(dot, 1);
+    if !packed(dot) {
+        let products = (0..simd).map(|i| {
+            let level = register(k, &format!("x{i}"), x.lane(i, level_bits).zext(level_bits + 1));
+            let weight = register(k, &format!("w{i}"), w.lane(i, weight_bits));
+            let product = level.signed().mul(weight.signed(), level_bits + weight_bits);
+            Term { value: register(k, &format!("product{i}"), product).expr(), range: one }
+        });
+        let products = products.collect();
+        let mut tree = Tree { k, bits: dot.result_bits(), level: 0, step: 1 };
+        let total = tree.add_planes(vec![products]).remove(0);
+        return (total, 2 + tree.level as u64);
+    }
+    let mut sums: Vec<Sum> = (0..simd).step_by(2).map(|first| pair(dot, k, first, x, w)).collect();
+    let mut level = 0;
+    while sums.len() > 1 {
+        level += 1;
+        let mut rest = sums.into_iter().enumerate();
+        sums = vec![];
+        while let Some((i, a)) = rest.next() {
+            let name = format!("level{level}_{}", i / 2);
+            sums.push(match rest.next() {
+                Some((_, b)) => add(k, &name, dot.result_bits(), a, b),
+                None => Sum {
+                    value: register(k, &name, a.value).expr(),
+                    carry: a.carry.map(|carry| register(k, &format!("{name}_carry"), carry).expr()),
+                    ..a
+                },
+            });
+        }
+    }
+    let Sum { value, carry, range } = sums.remove(0);
+    let bits = (range.bits() as usize).min(dot.result_bits());
+    let value = cut(k, value, bits);
+    let value = match carry {
+        Some(carry) => value.add(carry.zext(bits), bits),
+        None => value,
+    };
+    (Term { value: register(k, "total", value).expr(), range }, 3 + level)
+}
+
+/// Elements `first` and the one behind it, if there is one: their products' sum, two cycles later.
+fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
+    let Dot { simd, level_bits, weight_bits, .. } = *dot;
+    let field = field(dot);
+    let level = |i: usize| x.lane(i, level_bits);
+    let weight = |i: usize| w.lane(i, weight_bits);
+    if first + 1 == simd {
+        let levels = register(k, &format!("x{first}"), level(first).zext(level_bits + 1));
+        let weights = register(k, &format!("w{first}"), weight(first));
+        let product = levels.signed().mul(weights.signed(), level_bits + weight_bits);
+        let value = register(k, &format!("product{first}"), product).expr();
+        return Sum { value, carry: None, range: product_range(dot, 1) };
+    }
+    let levels = lanes([level(first).zext(field), level(first + 1).zext(level_bits + 1)]);
+    let levels = register(k, &format!("x{first}"), levels);
+    // A negative weight in the low field takes one from the other.
+    let low = weight(first + 1).signed().sext(field);
+    let high = weight(first)
+        .signed()
+        .sext(weight_bits + 1)
+        .sub(sign(weight(first + 1), weight_bits), weight_bits + 1);
+    let weights = register(k, &format!("w{first}"), lanes([low.unsigned(), high.unsigned()]));
+    let product = levels.signed().mul(weights.signed(), 2 * field);
+    let product = register(k, &format!("product{first}"), product);
+    k.unused(product.slice(0, field - 1));
+    let value = product.slice(field, field);
+    Sum { value, carry: Some(product.bit(field - 1)), range: product_range(dot, 2) }
+}
+
+/// 1 where a weight is negative, in bits that a signed subtraction takes.
+fn sign(weight: Expr, bits: usize) -> Expr {
+    lanes([weight.bit(bits - 1), lit(0, bits)]).signed()
+}
+
+/// `a + b` with one of their carries, a cycle later.
+fn add(k: &mut Kernel, name: &str, bits: usize, a: Sum, b: Sum) -> Sum {
+    let range = Range::new(a.range.lo + b.range.lo, a.range.hi + b.range.hi);
+    // Without its carry a sum may be one less than the range's least.
+    let width = (Range::new(range.lo - 1, range.hi).bits() as usize).min(bits);
+    let (left, right) = (widen(k, a.value, width), widen(k, b.value, width));
+    let (used, kept) = match (a.carry, b.carry) {
+        (Some(used), kept) => (Some(used), kept),
+        (None, used) => (used, None),
+    };
+    let value = match used {
+        Some(carry) => {
+            let sum = lanes([lit(1, 1), left]).add(lanes([carry, right]), width + 1);
+            let sum = k.wire(&format!("{name}_sum"), sum);
+            k.unused(sum.bit(0));
+            sum.slice(1, width)
+        }
+        None => left.add(right, width),
+    };
+    let carry = kept.map(|carry| register(k, &format!("{name}_carry"), carry).expr());
+    Sum { value: register(k, name, value).expr(), carry, range }
+}
+
+/// `width` bits of a signed value.
+fn widen(k: &mut Kernel, value: Expr, width: usize) -> Expr {
+    let value = cut(k, value, width);
+    fit(value, true, width).unsigned()
+}
+
+/// Its low bits, if it has more.
+fn cut(k: &mut Kernel, value: Expr, width: usize) -> Expr {
+    let have = value.width();
+    if have <= width {
+        return value;
+    }
+    k.unused((&value).slice(width, have - width));
+    value.slice(0, width)
+}
+
+/// What the sum of `count` products may be.
+fn product_range(dot: &Dot, count: i64) -> Range {
+    let most = ((1i64 << dot.level_bits) - 1) * count;
+    Range::new(-(most << (dot.weight_bits - 1)), most * ((1 << (dot.weight_bits - 1)) - 1))
+}
+
+fn register(k: &mut Kernel, name: &str, value: Expr) -> Sig {
+    let reg = k.reg(name, value.width(), None);
+    k.next(reg, None, value.unsigned());
+    reg
+}
