@@ -132,7 +132,10 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     for (i, &slot) in waiting.iter().enumerate() {
         k.next(slot, Some(due_valid & head.eq_to(i as u64)), due);
     }
-    let now = k.select("now", tail, waiting.iter().map(|&slot| slot.into()).collect());
+    // Registered: the line takes many clocks a byte, and a packet's first two are marks.
+    let chosen = k.select("chosen", tail, waiting.iter().map(|&slot| slot.into()).collect());
+    let now = k.reg("now", 8 + 3, None);
+    k.next(now, None, chosen);
 
     // mark, mark, number, status, values, CRC, CRC.
     let values = beats * bytes;
@@ -168,10 +171,16 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     let crc_byte = at.eq_to(length as u64 - 1).mux(crc.slice(0, 8), crc.slice(8, 8));
     let out = is_crc.mux(crc_byte, in_values.mux(part, head_byte));
     let out = k.wire("out", out);
-    let next = crc_next(&mut k, crc, out);
+    // A cycle after its byte, long before the next one.
+    let [sent, summed, starts] = [("sent", 8), ("summed", 1), ("starts", 1)]
+        .map(|(name, width)| k.reg(name, width, (width == 1).then_some(0)));
+    k.next(sent, None, out);
+    k.next(summed, None, moves & is_crc.not());
+    k.next(starts, None, moves & at.eq_to(1));
+    let next = crc_next(&mut k, crc, sent);
     k.clocked([
-        when(moves & is_crc.not(), [set(crc, next)]),
-        when(moves & at.eq_to(1), [set(crc, lit(protocol::CRC_START.into(), 16))]),
+        when(summed, [set(crc, next)]),
+        when(starts, [set(crc, lit(protocol::CRC_START.into(), 16))]),
     ]);
     k.drive(m_data, out);
     k.drive(m_valid, open);
