@@ -219,6 +219,9 @@ impl<'a> Choices<'a> {
         if budget.overflow(used.total).is_none() {
             return Ok(plan);
         }
+        if let Some(plan) = self.with_dsps(&plan, budget) {
+            return Ok(plan);
+        }
         // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs suffice is the
         // best for the LUTs.
         let (mut low, mut high) = (0, DEAREST);
@@ -229,10 +232,49 @@ impl<'a> Choices<'a> {
         let (plan, used) = at(high);
         match budget.overflow(used.total) {
             None => Ok(plan),
-            Some((resource, needed, available)) => {
-                Err(Box::new((plan, Overflow { resource, needed, available, used })))
+            Some((resource, needed, available)) => match self.with_dsps(&plan, budget) {
+                Some(plan) => Ok(plan),
+                None => Err(Box::new((plan, Overflow { resource, needed, available, used }))),
+            },
+        }
+    }
+
+    /// `plan` with products in DSP blocks, the nodes first where a block saves most, until its LUTs fit; none if they never
+    /// do, if something else overflows, or if nobody said how many blocks there are.
+    fn with_dsps(&self, plan: &Plan, budget: &Budget) -> Option<Plan> {
+        if budget.dsp == u64::MAX || self.target.mac != Mac::Auto {
+            return None;
+        }
+        let empty = Plan { nodes: vec![], ..plan.clone() };
+        let mut savings: Vec<(u64, u64, usize)> = vec![];
+        for (at, entry) in plan.nodes.iter().enumerate() {
+            let i = self.network.nodes().iter().position(|node| node.name == entry.node)?;
+            let weight_bits = self.network.nodes()[i].layer.weight_bits();
+            if !weight_bits.is_some_and(|bits| Mac::Dsp.fits(entry.simd, bits.into())) {
+                continue;
+            }
+            let of = |mac| {
+                let stages = pipeline::alone(self.network, &empty, i, &NodePlan { mac, ..entry.clone() });
+                stages.iter().map(estimate::of_stage).fold(Resources::default(), Resources::plus)
+            };
+            let (before, after) = (of(entry.mac), of(Mac::Dsp));
+            if after.lut < before.lut {
+                savings.push((before.lut - after.lut, after.dsp, at));
             }
         }
+        savings.sort_by_key(|&(luts, blocks, _)| std::cmp::Reverse(luts * 1_000 / blocks));
+        let mut plan = plan.clone();
+        for (_, _, at) in savings {
+            let before = plan.clone();
+            plan.nodes[at].mac = Mac::Dsp;
+            let used = self.resources(&plan).total;
+            match budget.overflow(used) {
+                None => return Some(plan),
+                Some(_) if used.dsp > budget.dsp => plan = before,
+                Some(_) => {}
+            }
+        }
+        None
     }
 
     fn at_speed(&self, frames_per_second: u64) -> Result<Plan, FoldError> {
@@ -420,6 +462,20 @@ mod tests {
             }
         }
         assert!(met > 60 && refused > 10, "{met} met, {refused} refused");
+    }
+
+    #[test]
+    fn dsps_help_where_luts_run_out() {
+        let network = dq_net::topology::build("lenet:w8a8", 1).unwrap();
+        let target = Target::unbounded(Output::Label, 100, 2_000);
+        let ample = plan(&network, &target).unwrap();
+        let luts = |plan: &Plan| estimate::estimate(&pipeline::lower(&network, plan)).total;
+        assert_eq!(luts(&ample).dsp, 0, "while LUTs suffice no DSP is used");
+        let lut = luts(&ample).lut * 9 / 10;
+        let with = |dsp| plan(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });
+        assert!(matches!(with(0), Err(FoldError::TooLarge { resource: "LUTs", .. })));
+        let used = luts(&with(40).unwrap());
+        assert!(used.lut <= lut && (1..=40).contains(&used.dsp), "{used:?}");
     }
 
     #[test]

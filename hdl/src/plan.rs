@@ -271,6 +271,11 @@ impl Plan {
                 return Err(PlanError::new(&node.name, "node", "an entry in the plan", "none"));
             }
         }
+        let blocks = self.device.as_deref().and_then(Device::find).map_or(u64::MAX, |device| device.dsp);
+        if let Some(node) = self.nodes.iter().find(|node| node.mac == Mac::Dsp && blocks == 0) {
+            let expected = "another form: the device has no DSP blocks";
+            return Err(PlanError::new(&node.node, "mac", expected, "dsp"));
+        }
         if self.control == Control::Load {
             wires::check_loadable(network)?;
             if let Some(node) = self.nodes.iter().find(|node| node.mac == Mac::Xnor) {

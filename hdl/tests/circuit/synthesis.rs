@@ -177,21 +177,22 @@ fn luts_a_mac() {
         return;
     }
     eprintln!(
-        "PE 8 x SIMD 32, no DSP, accumulators counted; xc7: LUT1 to LUT6 and SRL16E one each, CARRY4 and MUXF none; \
+        "PE 8 x SIMD 32, no DSP but in the form that is of them, accumulators counted; xc7: LUT1 to LUT6 and SRL16E one each, CARRY4 and MUXF none; \
          ecp5: LUT4 one, CCU2C two"
     );
     let commands = [
         ("xc7", "synth_xilinx -family xc7 -nodsp -flatten -noiopad -top unit"),
         ("ecp5", "synth_ecp5 -nodsp -top unit"),
     ];
-    for bits in [1, 2, 3, 4u8] {
-        for mac in [Mac::Pairs, Mac::Chains, Mac::Xnor] {
+    for bits in [1, 2, 3, 4, 8u8] {
+        for mac in [Mac::Pairs, Mac::Chains, Mac::Xnor, Mac::Dsp] {
             if !mac.fits(32, bits.into()) {
                 continue;
             }
             let (design, folder) = emitted_unit(bits, bits, mac);
             let acc = bare_unit(&design, folder.path(), bits.into());
             for (family, synth) in commands {
+                let synth = if mac == Mac::Dsp { synth.replace("-nodsp ", "") } else { synth.into() };
                 let script = format!(
                     "read_verilog unit.v dq_*.v; {synth}; tee -o stat.txt stat; tee -o levels.txt ltp -noff"
                 );
@@ -204,8 +205,9 @@ fn luts_a_mac() {
                 let longest = levels.lines().find_map(|line| line.split("length=").nth(1)).unwrap_or("?)");
                 eprintln!(
                     "{family} {bits} x {bits} bits, {mac:?}, accumulators of {acc}: {luts} LUTs = {:.2} a MAC, {ff} FF, \
-                     longest path {} cells (each carry bit one)",
+                     {} DSPs, longest path {} cells (each carry bit one)",
                     luts as f64 / 256.0,
+                    cells(&text, "DSP48E1") + cells(&text, "MULT18X18D"),
                     longest.trim_end_matches([')', ':'])
                 );
             }
@@ -232,7 +234,7 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
         Mac::Xnor => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
         _ => format!("{acc}'d{}", 1234 % (1 << acc)),
     };
-    let signed = if mvau.mac == Mac::Pairs { "signed " } else { "" };
+    let signed = if matches!(mvau.mac, Mac::Pairs | Mac::Dsp) { "signed " } else { "" };
     let mut top = format!(
         "module unit (input wire clk, input wire rst, input wire first, input wire [{}:0] start, input wire [{}:0] x,\n  \
          input wire [{}:0] w, output wire [{}:0] y);\n",
