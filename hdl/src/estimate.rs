@@ -8,6 +8,7 @@ use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::{Mac, Memory};
 use crate::rtl::addr_bits;
 use crate::stage::mvau::{self, banks};
+use crate::stage::step;
 use serde::{Deserialize, Serialize};
 
 /// Resources of a circuit.
@@ -284,7 +285,12 @@ fn of_step(stage: &Stage, folds: usize) -> Resources {
             let one = rom(word, words, stage.memory, stage.family);
             Resources { lut: one.lut * lanes as u64, bram: one.bram * lanes as u64, ..one }
         };
-        sum.plus(roms)
+        let width = if round == 0 { lanes * word } else { word };
+        let parts = match step::in_parts(words, width, stage.memory, stage.family) && !stage.controlled {
+            true => lanes * word * words.div_ceil(stage.family.lut_words()) + 2 * lanes * (acc + bits),
+            false => 0,
+        };
+        sum.plus(roms).plus(Resources::logic(0, parts))
     })
 }
 

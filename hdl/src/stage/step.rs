@@ -2,6 +2,7 @@
 //! either direction, exactly.
 
 use super::mvau::banks;
+use super::parts;
 use super::{Counter, Inlet, contract, outlet::Outlet, parameters::Parameters, rom_words, style};
 use crate::device::Family;
 use crate::pipeline::Stage;
@@ -9,6 +10,9 @@ use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};
 use dq_net::Range;
 use dq_net::layer::Step;
+
+/// LUTs a bit of a ROM above which it is read in parts.
+const MANY_PARTS: usize = 2;
 
 /// The step of `step`, whose accumulators lie in `range`; the channels come in `folds` beats.
 pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module {
@@ -31,11 +35,21 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
         // After the last read no ROM needs the fold.
         beat_now.fold = beat_now.fold.filter(|_| round + 1 < rounds);
         beat_now = beat_now.delayed(&mut k, &format!("read{round}"));
-        if search.is_late(round) {
-            beat_now = beat_now.delayed(&mut k, &format!("late{round}"));
-            let held =
-                words.iter().enumerate().map(|(l, word)| register(&mut k, &format!("word{l}_{round}"), word));
-            words = held.map(Into::into).collect();
+        match search.place(round) {
+            Place::Near => {}
+            Place::Blocks => {
+                beat_now = beat_now.delayed(&mut k, &format!("late{round}"));
+                let held = words
+                    .iter()
+                    .enumerate()
+                    .map(|(l, word)| register(&mut k, &format!("word{l}_{round}"), word));
+                words = held.map(Into::into).collect();
+            }
+            Place::Parts => {
+                for cycle in 1..parts::LATENCY {
+                    beat_now = beat_now.delayed(&mut k, &format!("part{round}_{cycle}"));
+                }
+            }
         }
         beat_now = search.compare(&mut k, round, beat_now, &words, from.signed);
     }
@@ -114,6 +128,13 @@ fn note(stage: &Stage, step: &Step, falling: bool) -> String {
     )
 }
 
+/// Whether a ROM of `words` words of `bits` bits lies in LUTs, so many that a beat's own cycle is too short for them.
+pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
+    !banks::in_blocks(words, bits, memory)
+        && family.has_late_block_ram()
+        && words > MANY_PARTS * family.lut_words()
+}
+
 /// The search: what the ROMs hold and what is compared.
 pub struct Search<'a> {
     step: &'a Step,
@@ -122,8 +143,20 @@ pub struct Search<'a> {
     folds: usize,
     bits: usize,
     falling: bool,
+    loaded: bool,
     memory: Memory,
     family: Family,
+}
+
+/// Where the words of a round come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// A cycle after their address.
+    Near,
+    /// Block RAM whose output goes to a register first.
+    Blocks,
+    /// LUTs, so many that they are read in parts.
+    Parts,
 }
 
 impl<'a> Search<'a> {
@@ -140,21 +173,31 @@ impl<'a> Search<'a> {
     ) -> Self {
         // A function that is loaded may fall.
         let falling = step.dir.contains(&-1) || loaded;
-        Search { step, range, lanes, folds, bits: step.bits.into(), falling, memory, family }
+        Search { step, range, lanes, folds, bits: step.bits.into(), falling, loaded, memory, family }
     }
 
     /// Cycles from a beat in to its beat out: a read and a comparison a round, and the FIFO.
     pub fn latency(&self) -> u64 {
         let rounds = self.bits.div_ceil(2);
-        let late = (0..rounds).filter(|&round| self.is_late(round)).count();
-        (2 * rounds + late + 1) as u64
+        let read = |round| match self.place(round) {
+            Place::Near => 1,
+            Place::Blocks => 2,
+            Place::Parts => parts::LATENCY,
+        };
+        (0..rounds).map(|round| read(round) + 1).sum::<u64>() + 1
     }
 
-    /// Whether the words of a round come out of block RAM whose output goes to a register first.
-    fn is_late(&self, round: usize) -> bool {
+    fn place(&self, round: usize) -> Place {
         let roms_of = if round == 0 { self.lanes } else { 1 };
         let bits = roms_of * self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum::<usize>();
-        banks::is_late(self.folds << (2 * round), bits, self.memory, self.family)
+        let words = self.folds << (2 * round);
+        if banks::is_late(words, bits, self.memory, self.family) {
+            Place::Blocks
+        } else if !self.loaded && in_parts(words, bits, self.memory, self.family) {
+            Place::Parts
+        } else {
+            Place::Near
+        }
     }
 
     /// Bits of the level that a round finds.
@@ -204,9 +247,13 @@ impl<'a> Search<'a> {
             let word = |fold| (0..lanes).flat_map(|l| self.word(fold * lanes + l, 0, 0)).collect();
             let data = rom_words(lanes * lane_bits, (0..self.folds).map(word));
             let addr = beat.fold.map_or(lit(0, 1), Into::into);
-            let file = format!("{name}_thresholds.mem");
-            let read = Read::Sync { enable, addr };
-            let words = parameters.rom(k, "thresholds", lanes * lane_bits, data, style, read, &file);
+            let words = if self.place(0) == Place::Parts {
+                let file = |rom: &str| format!("{name}_{rom}.mem");
+                parts::rom(k, "thresholds", (&data, lanes * lane_bits), addr, self.family, &file)
+            } else {
+                let (file, read) = (format!("{name}_thresholds.mem"), Read::Sync { enable, addr });
+                parameters.rom(k, "thresholds", lanes * lane_bits, data, style, read, &file)
+            };
             return (0..lanes).map(|l| words.lane(l, lane_bits)).collect();
         }
         let prefixes = 1usize << (2 * round);
@@ -216,9 +263,12 @@ impl<'a> Search<'a> {
             let level = lane.level.expect("a level since the first round");
             let addr = beat.fold.map_or(level.expr(), |fold| cat([fold, level]));
             let rom = format!("thresholds{l}_{round}");
+            let file = |rom: &str| format!("{name}_{rom}.mem");
+            if self.place(round) == Place::Parts {
+                return parts::rom(k, &rom, (&data, lane_bits), addr, self.family, &file).expr();
+            }
             let read = Read::Sync { enable: enable.clone(), addr };
-            let file = format!("{name}_{rom}.mem");
-            parameters.rom(k, &rom, lane_bits, data, style, read, &file).expr()
+            parameters.rom(k, &rom, lane_bits, data, style, read, &file(&rom)).expr()
         };
         beat.lanes.iter().enumerate().map(rom).collect()
     }

@@ -70,7 +70,7 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
         (4, Mac::Dsp),
         (5, Mac::Dsp),
     ] {
-        for device in ["ecp5-85f", "xc7z020", "ice40-hx8k"] {
+        for device in ["ecp5-85f", "xc7z020", "ice40-up5k"] {
             let network = unit(bits, bits);
             let mut plan = fold::default(&network, Output::Scores).unwrap();
             plan.device = Some(device.into());
@@ -87,4 +87,10 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
         }
     }
     assert!(in_luts > 1, "{in_luts} circuits with a bank in LUTs");
+    let network = unit(4, 4);
+    let mut plan = fold::default(&network, Output::Scores).unwrap();
+    plan.device = Some("ice40-hx8k".into());
+    plan.nodes.iter_mut().find(|node| node.node == "conv").unwrap().mac = Mac::Dsp;
+    let error = Design::new(&network, &plan).unwrap_err().to_string();
+    assert!(error.contains("`conv`, mac") && error.contains("no DSP blocks"), "{error}");
 }

@@ -8,8 +8,6 @@ use crate::plan::Memory;
 pub const WAYS: usize = 4;
 /// Words of a bank of LUTs: deeper ones are cut, so that their own multiplexers stay shallow.
 const LUT_WORDS: usize = 256;
-/// Bits of a ROM of LUTs that one register of the address reaches.
-pub const LUT_SLICE: usize = 32;
 /// ROMs of at most so many words or bits lie in LUTs where the tools decide.
 const AUTO_WORDS: usize = 64;
 const AUTO_BITS: usize = 2048;

@@ -2,11 +2,11 @@
 //! by a pipelined multiplexer.
 
 use super::banks::{self, WAYS};
-use crate::device::Family;
 use crate::pipeline::{Mvau, Stage};
 use crate::plan::Memory;
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Style, Value, addr_bits, lanes, lit, set, words};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lit, set, words};
 use crate::stage::parameters::Parameters;
+use crate::stage::parts;
 use crate::stage::{Counter, Inlet, rom_words, style};
 use dq_net::Wire;
 use dq_net::layer::Layer;
@@ -99,7 +99,8 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let name = |slice: &str| format!("{name}_{slice}.mem");
         if late && memory != stage.memory && !stage.controlled {
             held = Some(b);
-            banks.push(in_luts(&mut k, &bank, (data, word), of(&counter), stage.family, &name));
+            // As late as the others with their registers around them.
+            banks.push(parts::rom(&mut k, &bank, (data, word), of(&counter), stage.family, &name));
             continue;
         }
         let slice = match stage.controlled {
@@ -115,7 +116,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
             parameters.rom(&mut k, &rom, bits, data, style(memory), read.clone(), &name(&rom))
         });
         let slices: Vec<Sig> = slices.collect();
-        banks.push(side_by_side(&mut k, &bank, slices));
+        banks.push(parts::side_by_side(&mut k, &bank, slices));
     }
     let number = (banks.len() > 1).then(|| {
         let (at, low) = (address.clone(), addr_bits(bank_words));
@@ -154,51 +155,6 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     }
     parameters.finish(&mut k);
     k.build()
-}
-
-/// A bank of few words in LUTs among banks of block RAM, held in a register as theirs are: parts of what one LUT holds, then
-/// the part that is read. Each slice of the word has an address of its own, so that no register reaches far.
-fn in_luts(
-    k: &mut Kernel,
-    bank: &str,
-    (data, word): (&[u64], usize),
-    counter: Expr,
-    family: Family,
-    file: &dyn Fn(&str) -> String,
-) -> Sig {
-    let (low, slice) = (addr_bits(family.lut_words()).min(counter.width()), banks::LUT_SLICE);
-    let high = counter.width() - low;
-    let slices = (0..word).step_by(slice).map(|at| {
-        let (name, bits) = (format!("{bank}_{}", at / slice), slice.min(word - at));
-        let address = k.copy(&format!("{name}_at"), counter.clone());
-        let data = words::columns(data, word, at, bits);
-        let parts = data.chunks(words::words_for(bits) << low).enumerate().map(|(p, data)| {
-            let part = format!("{name}_{p}");
-            let words = data.len() / words::words_for(bits);
-            let read = Read::Sync { enable: lit(1, 1), addr: address.slice(0, addr_bits(words)) };
-            k.rom(&part, bits, data.to_vec(), Style::Distributed, read, &file(&part))
-        });
-        let mut parts: Vec<Sig> = parts.collect();
-        let chosen = if high == 0 {
-            parts.remove(0)
-        } else {
-            let part = k.copy(&format!("{name}_part"), address.slice(low, high));
-            k.select(&format!("{name}_d"), part, parts.into_iter().map(|part| part.expr()).collect())
-        };
-        let held = k.reg(&name, bits, None);
-        k.next(held, None, chosen);
-        held
-    });
-    let slices = slices.collect();
-    side_by_side(k, bank, slices)
-}
-
-/// The word that `slices` are, the lowest first.
-fn side_by_side(k: &mut Kernel, bank: &str, slices: Vec<Sig>) -> Sig {
-    match slices[..] {
-        [one] => one,
-        _ => k.wire(&format!("{bank}_word"), lanes(slices)),
-    }
 }
 
 /// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before, but for
