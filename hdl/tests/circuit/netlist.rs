@@ -6,8 +6,10 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::{File, emit};
 use dq_hdl::plan::{Mac, Memory, Output};
 use dq_hdl::{fold, netlist, stalls::Stalls};
+use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
-use dq_net::topology;
+use dq_net::{Network, Node, Shape, topology};
+use ndarray::Array2;
 
 #[test]
 fn words_and_cycles_agree_on_random_networks() {
@@ -54,6 +56,46 @@ fn weights_in_several_banks_agree() {
     let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
     assert!(emit(&design).files.iter().any(|file| file.name == "conv2_weights4.mem"));
+}
+
+/// A dense layer whose weights take so many block RAMs that their address takes two steps, the last of its banks in LUTs.
+#[test]
+fn weights_all_over_the_device_agree() {
+    let (inputs, outputs) = (576, 240);
+    let weights =
+        Array2::from_shape_fn((outputs, inputs), |(o, i)| ((o * 7_919 + i * 104_729) % 13) as i8 - 6);
+    let layers = [
+        ("input", Layer::Input(Input { shape: Shape::new(1, 1, inputs) })),
+        ("dense", Layer::Dense(Dense { weights, weight_bits: 4 })),
+        ("logits", Layer::Logits(Logits { bias: vec![0; outputs], scale: 1.0 })),
+    ];
+    let mut nodes: Vec<Node> = vec![];
+    for (name, layer) in layers {
+        let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
+        nodes.push(Node { name: name.into(), layer, inputs });
+    }
+    let network = Network::new("wide", nodes).unwrap();
+    let (mut far, mut in_luts) = (0, 0);
+    // Words of 32 to 512 bits, 4,320 to 270 of them.
+    for (pe, simd) in [(4, 2), (4, 8), (8, 8), (8, 16), (16, 32)] {
+        for device in ["ecp5-85f", "xc7z020"] {
+            let mut plan = fold::default(&network, Output::Scores).unwrap();
+            plan.device = Some(device.into());
+            for node in plan.nodes.iter_mut().filter(|node| node.node == "dense") {
+                (node.pe, node.simd, node.memory) = (pe, simd, Memory::Block);
+            }
+            let design = Design::new(&network, &plan).unwrap();
+            let frames = common::frames(&network, 2, 3);
+            let outcome = netlist::run(&design, frames.view(), &Stalls::random(1)).unwrap();
+            let wanted = design.expected(frames.view(), &Stalls::random(1));
+            assert_eq!(outcome.beats, wanted, "{pe} x {simd}, {device}");
+            let text =
+                emit(&design).files.into_iter().find(|file| file.name == "dense_fetch.v").unwrap().text;
+            far += usize::from(text.contains("read_first_q"));
+            in_luts += usize::from(text.contains("read_first_q") && text.contains("_part_q"));
+        }
+    }
+    assert!(far > 5 && in_luts > 0, "{far} circuits with far blocks, {in_luts} with a bank in LUTs");
 }
 
 #[test]

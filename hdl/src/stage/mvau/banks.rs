@@ -6,6 +6,10 @@ use crate::plan::Memory;
 
 /// Banks that one level of the multiplexer joins.
 pub const WAYS: usize = 4;
+/// Blocks that one register of the address reaches.
+pub const NEAR_BLOCKS: usize = 8;
+/// Blocks of a ROM above which its address takes two steps to them.
+const FAR_BLOCKS: usize = 2 * NEAR_BLOCKS;
 /// Words of a bank of LUTs: deeper ones are cut, so that their own multiplexers stay shallow.
 const LUT_WORDS: usize = 256;
 /// ROMs of at most so many words or bits lie in LUTs where the tools decide.
@@ -66,11 +70,17 @@ pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> boo
     family.has_late_block_ram() && in_blocks(words, bits, memory)
 }
 
+/// Whether the blocks are so many that they lie all over the device: their address takes two steps.
+pub fn are_far(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
+    is_late(words, bits, memory, family) && blocks(words, bits, memory, family) > FAR_BLOCKS
+}
+
 /// Registers around the banks: one a level of the multiplexer behind them, and where block RAM is late one between and one
-/// before, for the address.
+/// before, for the address, or two where they are far.
 pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
     let mut levels = 2 * u64::from(is_late(words, bits, memory, family));
+    levels += u64::from(are_far(words, bits, memory, family));
     while banks > 1 {
         banks = banks.div_ceil(WAYS);
         levels += 1;
@@ -93,7 +103,7 @@ fn in_banks(words: usize, bits: usize, depth: usize, family: Family) -> (usize, 
 }
 
 /// Blocks of one bank: side by side, at the widest shape that is deep enough; one above the other beyond the deepest.
-fn blocks_of_bank(words: usize, bits: usize, shapes: &[(usize, usize)]) -> usize {
+pub fn blocks_of_bank(words: usize, bits: usize, shapes: &[(usize, usize)]) -> usize {
     let fits =
         shapes.iter().filter(|(depth, _)| *depth >= words).map(|(_, width)| bits.div_ceil(*width)).min();
     let (deepest, width) = shapes[shapes.len() - 1];
@@ -137,7 +147,7 @@ mod tests {
                 bank_words(73_728, 16, Memory::Block, Family::Ecp5),
                 levels(73_728, 16, Memory::Block, Family::Ecp5)
             ),
-            (16_384, 4)
+            (16_384, 5)
         );
         assert_eq!(
             (

@@ -74,9 +74,16 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     k.drive(spend, beat & last_tap);
 
     let late = banks::is_late(count, word, stage.memory, stage.family);
-    // Many blocks are far apart: the counter stays together, a register of its own reaches for them.
-    let counter = address.value();
-    let address = if late {
+    // Many blocks are far apart: the counter stays together, a register of its own reaches for them, or where they are all
+    // over the device one for every few of them.
+    let far = banks::are_far(count, word, stage.memory, stage.family);
+    let mut counter = address.value();
+    if far {
+        let held = k.reg("read_first", addr_bits(count), None);
+        k.next(held, None, counter);
+        counter = held.expr();
+    }
+    let address = if late && !far {
         let held = k.reg("read_at", addr_bits(count), None);
         k.next(held, None, counter.clone());
         held.expr()
@@ -107,21 +114,26 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
             true => word,
             false => banks::slice_bits(words, word, memory, stage.family),
         };
-        // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
-        let read = Read::Sync { enable: lit(1, 1), addr: of(&address) };
+        let mut near = Near { address: of(&address), blocks: banks::NEAR_BLOCKS };
         let slices = (0..word).step_by(slice).map(|at| {
             let bits = slice.min(word - at);
             let rom = if slice == word { bank.clone() } else { format!("{bank}_{}", at / slice) };
+            if far {
+                let blocks = banks::blocks_of_bank(words, bits, stage.family.shapes());
+                near.reach(&mut k, &rom, of(&counter), blocks);
+            }
+            // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
+            let read = Read::Sync { enable: lit(1, 1), addr: near.address.clone() };
             let data = words::columns(data, word, at, bits);
-            parameters.rom(&mut k, &rom, bits, data, style(memory), read.clone(), &name(&rom))
+            parameters.rom(&mut k, &rom, bits, data, style(memory), read, &name(&rom))
         });
         let slices: Vec<Sig> = slices.collect();
         banks.push(parts::side_by_side(&mut k, &bank, slices));
     }
     let number = (banks.len() > 1).then(|| {
-        let (at, low) = (address.clone(), addr_bits(bank_words));
-        let bits = at.width() - low;
-        at.slice(low, bits)
+        let low = addr_bits(bank_words);
+        let number = (&address).slice(low, address.width() - low);
+        if far { k.copy("read_bank", number).expr() } else { number }
     });
     let joined = match number {
         Some(number) => join(&mut k, banks, number, word, (late, held)),
@@ -155,6 +167,23 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     }
     parameters.finish(&mut k);
     k.build()
+}
+
+/// A bank's address, and how many blocks its last copy reaches.
+struct Near {
+    address: Expr,
+    blocks: usize,
+}
+
+impl Near {
+    /// For the `blocks` of `rom`: by a new copy of `address` where the last one has enough.
+    fn reach(&mut self, k: &mut Kernel, rom: &str, address: Expr, blocks: usize) {
+        if self.blocks >= banks::NEAR_BLOCKS {
+            self.address = k.copy(&format!("{rom}_at"), address).expr();
+            self.blocks = 0;
+        }
+        self.blocks += blocks;
+    }
 }
 
 /// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before, but for
