@@ -140,7 +140,8 @@ module board_top (
   output wire tx,
   output wire [1:0] led
 );
-  wire core_clk;
+  // Kept, since place and route is told its frequency by this name.
+  (* keep *) wire core_clk;
   wire locked;
 {pll}
   reg [{top}:0] reset_count = {RESET_BITS}'d0;

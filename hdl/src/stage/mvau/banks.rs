@@ -70,17 +70,18 @@ pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> boo
     family.has_late_block_ram() && in_blocks(words, bits, memory)
 }
 
-/// Whether the blocks are so many that they lie all over the device: their address takes two steps.
+/// Whether the blocks are so many that they lie all over the device: their address takes two steps, and
+/// their words two back.
 pub fn are_far(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
     is_late(words, bits, memory, family) && blocks(words, bits, memory, family) > FAR_BLOCKS
 }
 
 /// Registers around the banks: one a level of the multiplexer behind them, and where block RAM is late one between and one
-/// before, for the address, or two where they are far.
+/// before, for the address; two each where they are far.
 pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
     let mut levels = 2 * u64::from(is_late(words, bits, memory, family));
-    levels += u64::from(are_far(words, bits, memory, family));
+    levels += 2 * u64::from(are_far(words, bits, memory, family));
     while banks > 1 {
         banks = banks.div_ceil(WAYS);
         levels += 1;
@@ -147,7 +148,7 @@ mod tests {
                 bank_words(73_728, 16, Memory::Block, Family::Ecp5),
                 levels(73_728, 16, Memory::Block, Family::Ecp5)
             ),
-            (16_384, 5)
+            (16_384, 6)
         );
         assert_eq!(
             (

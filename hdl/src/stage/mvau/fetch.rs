@@ -136,11 +136,14 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         if far { k.copy("read_bank", number).expr() } else { number }
     });
     let joined = match number {
-        Some(number) => join(&mut k, banks, number, word, (late, held)),
+        Some(number) => join(&mut k, banks, number, word, (late, held), far),
         None if late || levels == 1 => {
-            let reg = k.reg("word", word, None);
-            k.next(reg, None, banks[0]);
-            reg
+            let names = if far { &["word", "moved"][..] } else { &["word"] };
+            names.iter().fold(banks[0], |before, name| {
+                let reg = k.reg(name, word, None);
+                k.next(reg, None, before);
+                reg
+            })
         }
         None => banks[0],
     };
@@ -187,13 +190,14 @@ impl Near {
 }
 
 /// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before, but for
-/// the one that is `held` already.
+/// the one that is `held` already; those that are `far` have one more to come nearer.
 fn join(
     k: &mut Kernel,
     mut banks: Vec<Sig>,
     number: Expr,
     word: usize,
     (late, already): (bool, Option<usize>),
+    far: bool,
 ) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
@@ -210,6 +214,11 @@ fn join(
             false => register(&format!("held{b}"), bank.into()),
         };
         banks = banks.into_iter().enumerate().map(held).collect();
+    }
+    if far {
+        number = register("bank_moved", number.into());
+        let moved = |(b, bank): (usize, Sig)| register(&format!("moved{b}"), bank.into());
+        banks = banks.into_iter().enumerate().map(moved).collect();
     }
     let mut level = 0;
     while banks.len() > 1 {
