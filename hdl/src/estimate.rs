@@ -313,9 +313,7 @@ fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resource
     if joined > 1 && banks::is_late(words, word, style, family) {
         ff += word * joined;
     }
-    if banks::are_far(words, word, style, family) {
-        ff += word * joined;
-    }
+    ff += word * joined * banks::steps(words, word, style, family);
     while joined > 1 {
         // Two LUTs and their own multiplexer choose one of four.
         lut += 2 * word * (joined / banks::WAYS) + word * (joined % banks::WAYS).saturating_sub(1);

@@ -75,7 +75,7 @@ fn weights_all_over_the_device_agree() {
         nodes.push(Node { name: name.into(), layer, inputs });
     }
     let network = Network::new("wide", nodes).unwrap();
-    let (mut far, mut in_luts) = (0, 0);
+    let (mut far, mut farther, mut in_luts) = (0, 0, 0);
     // Words of 32 to 512 bits, 4,320 to 270 of them.
     for (pe, simd) in [(4, 2), (4, 8), (8, 8), (8, 16), (16, 32)] {
         for device in ["ecp5-85f", "xc7z020"] {
@@ -91,11 +91,15 @@ fn weights_all_over_the_device_agree() {
             assert_eq!(outcome.beats, wanted, "{pe} x {simd}, {device}");
             let text =
                 emit(&design).files.into_iter().find(|file| file.name == "dense_fetch.v").unwrap().text;
-            far += usize::from(text.contains("read_first_q"));
-            in_luts += usize::from(text.contains("read_first_q") && text.contains("_part_q"));
+            far += usize::from(text.contains("read_first1_q"));
+            farther += usize::from(text.contains("read_first2_q"));
+            in_luts += usize::from(text.contains("read_first1_q") && text.contains("_part_q"));
         }
     }
-    assert!(far > 5 && in_luts > 0, "{far} circuits with far blocks, {in_luts} with a bank in LUTs");
+    assert!(
+        far > 5 && farther > 0 && in_luts > 0,
+        "{far} circuits with far blocks, {farther}, {in_luts} with LUTs"
+    );
 }
 
 #[test]

@@ -8,8 +8,9 @@ use crate::plan::Memory;
 pub const WAYS: usize = 4;
 /// Blocks that one register of the address reaches.
 pub const NEAR_BLOCKS: usize = 8;
-/// Blocks of a ROM above which its address takes two steps to them.
+/// Blocks of a ROM above which its address takes a step more to them, and one more for as many again.
 const FAR_BLOCKS: usize = 2 * NEAR_BLOCKS;
+const MOST_STEPS: usize = 2;
 /// Words of a bank of LUTs: deeper ones are cut, so that their own multiplexers stay shallow.
 const LUT_WORDS: usize = 256;
 /// ROMs of at most so many words or bits lie in LUTs where the tools decide.
@@ -70,18 +71,22 @@ pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> boo
     family.has_late_block_ram() && in_blocks(words, bits, memory)
 }
 
-/// Whether the blocks are so many that they lie all over the device: their address takes two steps, and
-/// their words two back.
-pub fn are_far(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
-    is_late(words, bits, memory, family) && blocks(words, bits, memory, family) > FAR_BLOCKS
+/// Steps that the address takes to the blocks, and their words back, beyond the usual one: as many blocks lie all over the
+/// device.
+pub fn steps(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
+    if is_late(words, bits, memory, family) {
+        (blocks(words, bits, memory, family).saturating_sub(1) / FAR_BLOCKS).min(MOST_STEPS)
+    } else {
+        0
+    }
 }
 
 /// Registers around the banks: one a level of the multiplexer behind them, and where block RAM is late one between and one
-/// before, for the address; two each where they are far.
+/// before, for the address; more of each where they are far.
 pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
     let mut levels = 2 * u64::from(is_late(words, bits, memory, family));
-    levels += 2 * u64::from(are_far(words, bits, memory, family));
+    levels += 2 * steps(words, bits, memory, family) as u64;
     while banks > 1 {
         banks = banks.div_ceil(WAYS);
         levels += 1;
@@ -148,7 +153,7 @@ mod tests {
                 bank_words(73_728, 16, Memory::Block, Family::Ecp5),
                 levels(73_728, 16, Memory::Block, Family::Ecp5)
             ),
-            (16_384, 6)
+            (16_384, 8)
         );
         assert_eq!(
             (

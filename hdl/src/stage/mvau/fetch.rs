@@ -76,10 +76,11 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     let late = banks::is_late(count, word, stage.memory, stage.family);
     // Many blocks are far apart: the counter stays together, a register of its own reaches for them, or where they are all
     // over the device one for every few of them.
-    let far = banks::are_far(count, word, stage.memory, stage.family);
+    let steps = banks::steps(count, word, stage.memory, stage.family);
+    let far = steps > 0;
     let mut counter = address.value();
-    if far {
-        let held = k.reg("read_first", addr_bits(count), None);
+    for step in 1..=steps {
+        let held = k.reg(&format!("read_first{step}"), addr_bits(count), None);
         k.next(held, None, counter);
         counter = held.expr();
     }
@@ -136,15 +137,12 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         if far { k.copy("read_bank", number).expr() } else { number }
     });
     let joined = match number {
-        Some(number) => join(&mut k, banks, number, word, (late, held), far),
-        None if late || levels == 1 => {
-            let names = if far { &["word", "moved"][..] } else { &["word"] };
-            names.iter().fold(banks[0], |before, name| {
-                let reg = k.reg(name, word, None);
-                k.next(reg, None, before);
-                reg
-            })
-        }
+        Some(number) => join(&mut k, banks, number, word, (late, held), steps),
+        None if late || levels == 1 => (0..=steps).fold(banks[0], |before, step| {
+            let reg = k.reg(&format!("word{step}"), word, None);
+            k.next(reg, None, before);
+            reg
+        }),
         None => banks[0],
     };
     for (p, port) in w.into_iter().enumerate() {
@@ -190,14 +188,14 @@ impl Near {
 }
 
 /// The word of bank `number`, [`WAYS`] banks a level and a register after each; banks that are `late` have one before, but for
-/// the one that is `held` already; those that are `far` have one more to come nearer.
+/// the one that is `held` already; `steps` more bring them nearer.
 fn join(
     k: &mut Kernel,
     mut banks: Vec<Sig>,
     number: Expr,
     word: usize,
     (late, already): (bool, Option<usize>),
-    far: bool,
+    steps: usize,
 ) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
@@ -215,9 +213,9 @@ fn join(
         };
         banks = banks.into_iter().enumerate().map(held).collect();
     }
-    if far {
-        number = register("bank_moved", number.into());
-        let moved = |(b, bank): (usize, Sig)| register(&format!("moved{b}"), bank.into());
+    for step in 1..=steps {
+        number = register(&format!("bank_moved{step}"), number.into());
+        let moved = |(b, bank): (usize, Sig)| register(&format!("moved{b}_{step}"), bank.into());
         banks = banks.into_iter().enumerate().map(moved).collect();
     }
     let mut level = 0;
