@@ -1,0 +1,15 @@
+//! Bytes as an attack's report: read, or refused; merged with another, or refused.
+#![no_main]
+
+use dq_sim::merge::merge;
+use dq_sim::report::{Report, Shard};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(found) = serde_json::from_slice::<Report>(data) else { return };
+    let mut other: Report =
+        serde_json::from_str(include_str!("../../sim/tests/report.json")).expect("a sound report");
+    other.shard = Some(Shard { index: 2, count: 2 });
+    _ = merge(vec![found.clone(), other.clone()]);
+    _ = merge(vec![other, found]);
+});
