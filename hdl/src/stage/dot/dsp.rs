@@ -47,16 +47,10 @@ struct Sum {
 
 /// The result and how many registers deep it is.
 pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
-    let Dot { simd, level_bits, weight_bits, .. } = *dot;
-    let one = product_range(dot, 1);
+    let simd = dot.simd;
     if !packed(dot) {
-        let products = (0..simd).map(|i| {
-            let level = register(k, &format!("x{i}"), x.lane(i, level_bits).zext(level_bits + 1));
-            let weight = register(k, &format!("w{i}"), w.lane(i, weight_bits));
-            let product = level.signed().mul(weight.signed(), level_bits + weight_bits);
-            Term { value: register(k, &format!("product{i}"), product).expr(), range: one }
-        });
-        let products = products.collect();
+        let term = |i: usize| Term { value: product(dot, k, i, x, w), range: product_range(dot, 1) };
+        let products = (0..simd).map(term).collect();
         let mut tree = Tree { k, bits: dot.result_bits(), level: 0, step: 1 };
         let total = tree.add_planes(vec![products]).remove(0);
         return (total, 2 + tree.level as u64);
@@ -96,11 +90,7 @@ fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
     let level = |i: usize| x.lane(i, level_bits);
     let weight = |i: usize| w.lane(i, weight_bits);
     if first + 1 == simd {
-        let levels = register(k, &format!("x{first}"), level(first).zext(level_bits + 1));
-        let weights = register(k, &format!("w{first}"), weight(first));
-        let product = levels.signed().mul(weights.signed(), level_bits + weight_bits);
-        let value = register(k, &format!("product{first}"), product).expr();
-        return Sum { value, carry: None, range: product_range(dot, 1) };
+        return Sum { value: product(dot, k, first, x, w), carry: None, range: product_range(dot, 1) };
     }
     let levels = lanes([level(first).zext(field), level(first + 1).zext(level_bits + 1)]);
     let levels = register(k, &format!("x{first}"), levels);
@@ -116,6 +106,15 @@ fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
     k.unused(product.slice(0, field - 1));
     let value = product.slice(field, field);
     Sum { value, carry: Some(product.bit(field - 1)), range: product_range(dot, 2) }
+}
+
+/// The product of element `i` alone, two cycles later.
+fn product(dot: &Dot, k: &mut Kernel, i: usize, x: Sig, w: Sig) -> Expr {
+    let Dot { level_bits, weight_bits, .. } = *dot;
+    let level = register(k, &format!("x{i}"), x.lane(i, level_bits).zext(level_bits + 1));
+    let weight = register(k, &format!("w{i}"), w.lane(i, weight_bits));
+    let product = level.signed().mul(weight.signed(), level_bits + weight_bits);
+    register(k, &format!("product{i}"), product).expr()
 }
 
 /// 1 where a weight is negative, in bits that a signed subtraction takes.
