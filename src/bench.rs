@@ -134,8 +134,7 @@ impl Circuit {
             let cycles = found.beats.last().context("a frame has beats")?.cycle;
             clocks.push(cycles as f64 / start.elapsed().as_secs_f64());
         }
-        clocks.sort_by(f64::total_cmp);
-        Ok(clocks[RUNS / 2] / self.design.timing().interval as f64)
+        Ok(median(clocks) / self.design.timing().interval as f64)
     }
 }
 
@@ -197,13 +196,17 @@ fn measurements<'a>(
 /// The median rate of a few runs.
 fn rate(per_run: usize, run: &Measured) -> f64 {
     run();
-    let mut rates: Vec<f64> = (0..RUNS)
+    let rates = (0..RUNS)
         .map(|_| {
             let start = Instant::now();
             run();
             per_run as f64 / start.elapsed().as_secs_f64()
         })
         .collect();
+    median(rates)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
-    rates[RUNS / 2]
+    rates[rates.len() / 2]
 }

@@ -4,6 +4,7 @@ use crate::args::DataArg;
 use crate::data;
 use crate::model;
 use crate::ui::{Interrupted, Ui};
+use crate::verify::simulators;
 use anyhow::{Context, Result, bail};
 use dq_hdl::board::Board;
 use dq_hdl::board::protocol::{self, Answer, Format};
@@ -128,9 +129,8 @@ fn simulated(ui: &Ui, name: &str, record: &Record, design: &Design) -> Result<Bo
     if clocks != record.clocks_per_bit {
         bail!("--simulate: expected {} clocks a bit as in the record, found {clocks}", record.clocks_per_bit);
     }
-    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
     let bar = ui.spinner("verilator: building the board");
-    let model = BoardModel::start(&board, &clock, design, &cache);
+    let model = BoardModel::start(&board, &clock, design, &simulators()?);
     bar.finish_and_clear();
     Ok(model?)
 }

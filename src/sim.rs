@@ -5,7 +5,7 @@ use crate::attack::percent;
 use crate::emit::{PlanArgs, plan};
 use crate::table::thousands;
 use crate::ui::Ui;
-use crate::verify::verilated;
+use crate::verify::{simulators, verilated};
 use crate::{data, model};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -233,8 +233,7 @@ fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Resu
 fn waves(design: &Design, images: &Images, stalls: &Stalls, format: Waves, path: &Path) -> Result<Outcome> {
     let context = || format!("{}: writing the waves", path.display());
     let file = dq_net::atomic::temporary_beside(path).with_context(context)?;
-    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
-    let simulator = Simulator::traced(&emit::emit(design), &cache, format, file.path())?;
+    let simulator = Simulator::traced(&emit::emit(design), &simulators()?, format, file.path())?;
     let outcome = simulator.run(design, images.pixels.view(), stalls)?;
     file.persist(path).with_context(context)?;
     Ok(outcome)

@@ -4,7 +4,7 @@ mod engine;
 mod float;
 mod rtl;
 
-pub use rtl::verilated;
+pub use rtl::{simulators, verilated};
 
 use crate::args::DataArg;
 use crate::emit::{PlanArgs, plan};

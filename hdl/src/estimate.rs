@@ -68,6 +68,11 @@ impl Resources {
     }
 }
 
+/// Resources of `stages` together.
+pub fn total(stages: &[Stage]) -> Resources {
+    stages.iter().map(of_stage).fold(Resources::default(), Resources::plus)
+}
+
 /// Resources of one stage.
 pub fn of_stage(stage: &Stage) -> Resources {
     let (from, to) = (stage.input, stage.output);
@@ -198,9 +203,9 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
         pe * (lut + 2 * acc) + 3 * addr_bits(folds * taps) + 12,
         pe * (ff + acc) + stage.input.width() + addr_bits(folds * taps) + addr_bits(taps) + 16,
     );
-    // A single word of weights is a constant, which synthesis folds into the sums.
     let dsp = (pe * mvau::dot(mvau, acc).multipliers()) as u64;
     let logic = Resources { dsp, ..logic };
+    // A single word of weights is a constant, which synthesis folds into the sums.
     if folds * taps == 1 && !stage.controlled {
         return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
     }
@@ -326,13 +331,11 @@ fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resource
     let joins = Resources::logic(lut, ff);
     if banks::in_blocks(words, word, style) {
         let blocks = Resources { bram: banks::blocks(words, word, style, family) as u64, ..joins };
-        return match banks::rest_in_luts(words, word, style, family) {
-            true => {
-                let held = rest.div_ceil(family.lut_words());
-                blocks.plus(Resources::logic(word * (held + held / 2), word * held))
-            }
-            false => blocks,
+        let held = match banks::rest_luts(words, word, style, family) {
+            0 => Resources::default(),
+            luts => Resources::logic(luts, word * rest.div_ceil(family.lut_words())),
         };
+        return blocks.plus(held);
     }
     let bank = rom(word, bank_words, Memory::Distributed, family);
     let last = if rest > 0 { rom(word, rest, Memory::Distributed, family) } else { Resources::default() };

@@ -254,8 +254,7 @@ impl<'a> Choices<'a> {
                 continue;
             }
             let of = |mac| {
-                let stages = pipeline::alone(self.network, &empty, i, &NodePlan { mac, ..entry.clone() });
-                stages.iter().map(estimate::of_stage).fold(Resources::default(), Resources::plus)
+                estimate::total(&pipeline::alone(self.network, &empty, i, &NodePlan { mac, ..entry.clone() }))
             };
             let (before, after) = (of(entry.mac), of(Mac::Dsp));
             if after.lut < before.lut {
@@ -265,13 +264,13 @@ impl<'a> Choices<'a> {
         savings.sort_by_key(|&(luts, blocks, _)| std::cmp::Reverse(luts * 1_000 / blocks));
         let mut plan = plan.clone();
         for (_, _, at) in savings {
-            let before = plan.clone();
-            plan.nodes[at].mac = Mac::Dsp;
+            let before = std::mem::replace(&mut plan.nodes[at].mac, Mac::Dsp);
             let used = self.resources(&plan).total;
-            match budget.overflow(used) {
-                None => return Some(plan),
-                Some(_) if used.dsp > budget.dsp => plan = before,
-                Some(_) => {}
+            if budget.overflow(used).is_none() {
+                return Some(plan);
+            }
+            if used.dsp > budget.dsp {
+                plan.nodes[at].mac = before;
             }
         }
         None
@@ -416,8 +415,7 @@ fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac) -> Vec<Choice> {
                     _ => 0,
                 });
                 let cycles = cycles.max().expect("a node has stages");
-                let resources =
-                    stages.iter().map(estimate::of_stage).fold(Resources::default(), Resources::plus);
+                let resources = estimate::total(&stages);
                 let rom = stages.iter().map(estimate::rom_luts).sum();
                 found.push(Choice { entry, cycles, resources, rom });
             }
@@ -469,7 +467,7 @@ mod tests {
         let network = dq_net::topology::build("lenet:w8a8", 1).unwrap();
         let target = Target::unbounded(Output::Label, 100, 2_000);
         let ample = plan(&network, &target).unwrap();
-        let luts = |plan: &Plan| estimate::estimate(&pipeline::lower(&network, plan)).total;
+        let luts = |plan: &Plan| estimate::total(&pipeline::lower(&network, plan));
         assert_eq!(luts(&ample).dsp, 0, "while LUTs suffice no DSP is used");
         let lut = luts(&ample).lut * 9 / 10;
         let with = |dsp| plan(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });

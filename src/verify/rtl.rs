@@ -17,6 +17,7 @@ use dq_sim::attack::suite::{Suite, adversaries};
 use ndarray::{Array4, ArrayView4, Axis, s};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// What was compared.
@@ -184,6 +185,10 @@ fn compare(what: &str, design: &Design, expected: &[Beat], found: &Outcome) -> R
 
 /// The emitted Verilog as a program, kept in the user's cache.
 pub fn verilated(emission: &Emission) -> Result<Simulator> {
-    let cache = dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators");
-    Ok(Simulator::build(emission, &cache)?)
+    Ok(Simulator::build(emission, &simulators()?)?)
+}
+
+/// The folder of built simulators in the user's cache.
+pub fn simulators() -> Result<PathBuf> {
+    Ok(dq_hdl::tools::cache_folder().context("where built simulators are kept")?.join("simulators"))
 }

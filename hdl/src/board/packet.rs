@@ -134,8 +134,7 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     }
     // Registered: the line takes many clocks a byte, and a packet's first two are marks.
     let chosen = k.select("chosen", tail, waiting.iter().map(|&slot| slot.into()).collect());
-    let now = k.reg("now", 8 + 3, None);
-    k.next(now, None, chosen);
+    let now = k.held("now", chosen);
 
     // mark, mark, number, status, values, CRC, CRC.
     let values = beats * bytes;
@@ -172,9 +171,8 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     let out = is_crc.mux(crc_byte, in_values.mux(part, head_byte));
     let out = k.wire("out", out);
     // A cycle after its byte, long before the next one.
-    let [sent, summed, starts] = [("sent", 8), ("summed", 1), ("starts", 1)]
-        .map(|(name, width)| k.reg(name, width, (width == 1).then_some(0)));
-    k.next(sent, None, out);
+    let sent = k.held("sent", out);
+    let [summed, starts] = ["summed", "starts"].map(|name| k.reg(name, 1, Some(0)));
     k.next(summed, None, moves & is_crc.not());
     k.next(starts, None, moves & at.eq_to(1));
     let next = crc_next(&mut k, crc, sent);

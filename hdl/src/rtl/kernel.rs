@@ -184,13 +184,19 @@ impl Kernel {
         self.net(&format!("{name}_q"), width, true, NetKind::Reg(reset))
     }
 
-    /// An unsigned register without reset that follows `value` and that synthesis merges with no other of the same
-    /// value: each copy stays close to what it reaches.
-    pub fn copy(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
+    /// `value` a cycle later: an unsigned register without reset.
+    pub fn held(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
         let value = value.into();
         let reg = self.reg(name, value.width(), None);
+        self.next(reg, None, value.unsigned());
+        reg
+    }
+
+    /// As [`Kernel::held`], in a register that synthesis merges with no other of the same
+    /// value: each copy stays close to what it reaches.
+    pub fn copy(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
+        let reg = self.held(name, value);
         self.nets[reg.id as usize].kept = true;
-        self.next(reg, None, value);
         reg
     }
 

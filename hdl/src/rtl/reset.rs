@@ -6,13 +6,13 @@ use super::kernel::Kernel;
 use super::module::{Body, Module};
 
 /// Cycles from `rst` to the children.
-pub const DELAY: u64 = 2;
+const DELAY: u64 = 2;
 /// Children that one register of the first level reaches.
 const BRANCHES: usize = 8;
 
 impl Module {
     /// This group, all else unchanged, with a register of its own in front of each child's reset. What comes to its
-    /// inputs within [`DELAY`] cycles after reset may be lost.
+    /// inputs within two cycles after reset may be lost.
     ///
     /// # Panics
     /// On a leaf.

@@ -35,9 +35,9 @@ pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Modu
 
     // The pixel above comes from the line buffer a cycle later; the pixel itself is written behind it, so that no word
     // is read and written in one cycle.
-    let here = register(&mut k, "here", inlet.data.expr());
-    let first_row = register(&mut k, "first_row", row.first());
-    let first_column = register(&mut k, "first_column", column.first());
+    let here = k.held("here", inlet.data.expr());
+    let first_row = k.held("first_row", row.first());
+    let first_column = k.held("first_column", column.first());
     let valid = delayed(&mut k, "valid_read", beat, 1);
     let words = width * chunks;
     let line = if words == 1 {
@@ -47,7 +47,7 @@ pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Modu
     } else {
         let place = Counter::new(&mut k, "place", words);
         place.clock(&mut k, beat);
-        let written = register(&mut k, "write_at", place.value());
+        let written = k.held("write_at", place.value());
         let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
         let read = Read::Sync { enable: beat.into(), addr: place.value() };
         k.ram("lines", lanes_in.width(), words, super::ram_style(stage.memory, stage.family), write, read)
@@ -60,8 +60,8 @@ pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Modu
         let (a, b) = (here.lane(lane, lanes_in.bits), above.lane(lane, lanes_in.bits));
         sorted.extend(order(&mut k, &format!("pair{lane}"), a, b));
     }
-    let pair = register(&mut k, "pair", lanes(sorted));
-    let first_column = register(&mut k, "first_column_paired", first_column.expr());
+    let pair = k.held("pair", lanes(sorted));
+    let first_column = k.held("first_column_paired", first_column.expr());
     let valid = delayed(&mut k, "valid_paired", valid, 1);
     let before = if chunks == 1 {
         let before = k.reg("before", pair.width(), None);
@@ -84,23 +84,17 @@ pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Modu
         let high = order(&mut k, &format!("high{lane}"), value(pair, 1), value(left, 1));
         candidates.extend([low[1].clone(), high[0].clone()]);
     }
-    let candidates = register(&mut k, "candidates", lanes(candidates));
+    let candidates = k.held("candidates", lanes(candidates));
     let medians: Vec<Expr> = (0..lanes_in.count)
         .map(|lane| {
             let value = |i: usize| candidates.lane(2 * lane + i, lanes_in.bits);
             order(&mut k, &format!("middle{lane}"), value(0), value(1))[0].clone()
         })
         .collect();
-    let medians = register(&mut k, "medians", lanes(medians));
+    let medians = k.held("medians", lanes(medians));
     let push = delayed(&mut k, "push", valid, 2);
     outlet.finish(&mut k, beat, push, medians);
     k.build()
-}
-
-fn register(k: &mut Kernel, name: &str, value: Expr) -> Sig {
-    let reg = k.reg(name, value.width(), None);
-    k.next(reg, None, value);
-    reg
 }
 
 /// The smaller and the larger of two unsigned values.

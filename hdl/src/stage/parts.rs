@@ -37,9 +37,7 @@ pub fn rom(
             let part = k.copy(&format!("{name}_part"), copy.slice(low, high));
             k.select(&format!("{name}_d"), part, parts.into_iter().map(|part| part.expr()).collect())
         };
-        let held = k.reg(&name, width, None);
-        k.next(held, None, chosen);
-        held
+        k.held(&name, chosen)
     });
     let slices = slices.collect();
     side_by_side(k, name, slices)

@@ -39,10 +39,8 @@ pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module 
             Place::Near => {}
             Place::Blocks => {
                 beat_now = beat_now.delayed(&mut k, &format!("late{round}"));
-                let held = words
-                    .iter()
-                    .enumerate()
-                    .map(|(l, word)| register(&mut k, &format!("word{l}_{round}"), word));
+                let held =
+                    words.iter().enumerate().map(|(l, word)| k.held(&format!("word{l}_{round}"), word));
                 words = held.map(Into::into).collect();
             }
             Place::Parts => {
@@ -92,22 +90,14 @@ impl Beat {
     fn delayed(&self, k: &mut Kernel, at: &str) -> Beat {
         let valid = k.reg(&format!("valid_{at}"), 1, Some(0));
         k.next(valid, None, self.valid);
-        let fold = self.fold.map(|sig| register(k, &format!("fold_{at}"), sig));
+        let fold = self.fold.map(|sig| k.held(&format!("fold_{at}"), sig));
         let lane = |(l, lane): (usize, &Lane)| Lane {
-            acc: register(k, &format!("acc{l}_{at}"), &lane.acc).into(),
-            level: lane.level.map(|sig| register(k, &format!("level{l}_{at}"), sig)),
-            flip: lane.flip.map(|sig| register(k, &format!("flip{l}_{at}"), sig)),
+            acc: k.held(&format!("acc{l}_{at}"), &lane.acc).into(),
+            level: lane.level.map(|sig| k.held(&format!("level{l}_{at}"), sig)),
+            flip: lane.flip.map(|sig| k.held(&format!("flip{l}_{at}"), sig)),
         };
         Beat { valid, fold, lanes: self.lanes.iter().enumerate().map(lane).collect() }
     }
-}
-
-/// `value`, a cycle later.
-fn register(k: &mut Kernel, name: &str, value: impl Into<Expr>) -> Sig {
-    let value = value.into();
-    let reg = k.reg(name, value.width(), None);
-    k.next(reg, None, value);
-    reg
 }
 
 fn note(stage: &Stage, step: &Step, falling: bool) -> String {
@@ -280,7 +270,7 @@ impl<'a> Search<'a> {
         let last = 2 * round + found == self.bits;
         let valid = k.reg(&format!("valid_found{round}"), 1, Some(0));
         k.next(valid, None, beat.valid);
-        let fold = beat.fold.map(|sig| register(k, &format!("fold_found{round}"), sig));
+        let fold = beat.fold.map(|sig| k.held(&format!("fold_found{round}"), sig));
         let lane = |(l, (lane, word)): (usize, (&Lane, &Expr))| {
             let above: Vec<Sig> = (0..(1 << found) - 1)
                 .map(|t| {
@@ -294,17 +284,17 @@ impl<'a> Search<'a> {
                 _ => unreachable!("one or two bits"),
             };
             let level = lane.level.map_or(new.clone(), |before| cat([before.expr(), new]));
-            let level = Some(register(k, &format!("level{l}_found{round}"), level));
+            let level = Some(k.held(&format!("level{l}_found{round}"), level));
             let flip = match round {
                 0 => self.falling.then(|| word.bit(bits * ((1 << found) - 1))),
                 _ => lane.flip.map(Into::into),
             };
-            let flip = flip.map(|flip| register(k, &format!("flip{l}_found{round}"), flip));
+            let flip = flip.map(|flip| k.held(&format!("flip{l}_found{round}"), flip));
             // After the last round only the level matters.
             let acc = if last {
                 lane.acc.clone()
             } else {
-                register(k, &format!("acc{l}_found{round}"), &lane.acc).into()
+                k.held(&format!("acc{l}_found{round}"), &lane.acc).into()
             };
             Lane { acc, level, flip }
         };

@@ -1,5 +1,6 @@
 // A board behind a pseudo-terminal: bytes from the terminal become levels on rx, levels on tx become bytes.
-// Argument: clocks a bit. stdout: the terminal's name, one line, once the board is out of reset. Ends with its parent, which holds the other end of stdin.
+// Argument: clocks a bit. stdout: the terminal's name, one line, once the board is out of reset.
+// Ends with its parent, which holds the other end of stdin.
 #include "Vboard_top.h"
 #include "verilated.h"
 

@@ -1,7 +1,7 @@
 //! What the tests share: random plans and frames for random networks.
 
 use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, limits};
-use dq_net::{Network, random};
+use dq_net::{Layer, Network, Node, random};
 use ndarray::{Array4, Axis};
 
 /// A random plan that fits `network`.
@@ -39,6 +39,16 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
     let nodes = nodes.collect();
     let output = if seed.is_multiple_of(3) { Output::Label } else { Output::Scores };
     Plan { version: PLAN_VERSION, output, clock_mhz: 100, device: None, control: Control::None, nodes }
+}
+
+/// A network of `layers`, each of which reads the one before.
+pub fn chain<const N: usize>(name: &str, layers: [(&str, Layer); N]) -> Network {
+    let mut nodes: Vec<Node> = vec![];
+    for (name, layer) in layers {
+        let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
+        nodes.push(Node { name: name.into(), layer, inputs });
+    }
+    Network::new(name, nodes).unwrap()
 }
 
 /// `count` random frames.

@@ -1,10 +1,11 @@
 //! The files of one tiny network, as they are emitted.
 
+use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan};
 use dq_net::layer::{Conv, Dense, Input, Layer, Logits, MaxPool, Step, Surrogate};
-use dq_net::{Network, Node, Shape};
+use dq_net::{Network, Shape};
 use ndarray::{Array2, Array4};
 
 /// conv (2-bit weights, padded), step (2 bits, one channel falling), pool, dense, label.
@@ -38,12 +39,7 @@ fn tiny() -> Network {
         ),
         ("logits", Layer::Logits(Logits { bias: vec![1, -2, 0], scale: 0.5 })),
     ];
-    let mut nodes: Vec<Node> = vec![];
-    for (name, layer) in layers {
-        let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
-        nodes.push(Node { name: name.into(), layer, inputs });
-    }
-    Network::new("tiny", nodes).unwrap()
+    common::chain("tiny", layers)
 }
 
 #[test]

@@ -8,7 +8,7 @@ use dq_hdl::plan::{Mac, Memory, Output};
 use dq_hdl::{fold, netlist, stalls::Stalls};
 use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
-use dq_net::{Network, Node, Shape, topology};
+use dq_net::{Shape, topology};
 use ndarray::Array2;
 
 #[test]
@@ -69,12 +69,7 @@ fn weights_all_over_the_device_agree() {
         ("dense", Layer::Dense(Dense { weights, weight_bits: 4 })),
         ("logits", Layer::Logits(Logits { bias: vec![0; outputs], scale: 1.0 })),
     ];
-    let mut nodes: Vec<Node> = vec![];
-    for (name, layer) in layers {
-        let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
-        nodes.push(Node { name: name.into(), layer, inputs });
-    }
-    let network = Network::new("wide", nodes).unwrap();
+    let network = common::chain("wide", layers);
     let (mut far, mut farther, mut in_luts) = (0, 0, 0);
     // Words of 32 to 512 bits, 4,320 to 270 of them.
     for (pe, simd) in [(4, 2), (4, 8), (8, 8), (8, 16), (16, 32)] {

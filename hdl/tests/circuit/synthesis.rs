@@ -1,7 +1,7 @@
 //! Synthesis of emitted stages: the estimates are within a factor of two, and the products that are to become DSP blocks
 //! do, no others.
 
-use crate::common;
+use crate::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::pipeline::Kind;
@@ -9,7 +9,7 @@ use dq_hdl::plan::{Mac, Memory, Output};
 use dq_hdl::{estimate, fold, tools};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
-use dq_net::{Layer, Network, Node, Shape};
+use dq_net::{Layer, Network, Shape};
 use ndarray::{Array2, Array4};
 use std::path::Path;
 
@@ -36,9 +36,7 @@ fn estimates_are_within_a_factor_of_two() {
         let design = Design::new(&network, &common::plan(&network, seed)).unwrap();
         let emission = emit(&design);
         let folder = tempfile::tempdir().unwrap();
-        for file in &emission.files {
-            std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
-        }
+        emitted::write(&emission, folder.path());
         let sources = &emission.files.iter().find(|file| file.name == "files.f").unwrap().text;
         let sources = sources.replace('\n', " ");
         let script = format!("read_verilog {sources}; synth_ecp5 -top top; tee -o stat.txt stat");
@@ -88,13 +86,9 @@ fn an_unrolled_layer_is_folded_into_constants() {
     }
     let design = Design::new(&network, &plan).unwrap();
     let (emission, folder) = (emit(&design), tempfile::tempdir().unwrap());
-    for file in &emission.files {
-        std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
-    }
-    let sources = emission.files.iter().map(|file| file.name.as_str());
-    let sources: Vec<&str> = sources.filter(|name| name.ends_with(".v") && *name != "tb.v").collect();
-    let script =
-        format!("read_verilog {}; synth_ecp5 -top dense2_mvau; tee -o stat.txt stat", sources.join(" "));
+    emitted::write(&emission, folder.path());
+    let sources = emitted::sources(&emission).join(" ");
+    let script = format!("read_verilog {sources}; synth_ecp5 -top dense2_mvau; tee -o stat.txt stat");
     let text = synthesize(folder.path(), &script);
     let lut = cells(&text, "LUT4") + 2 * cells(&text, "CCU2C") + 6 * cells(&text, "TRELLIS_DPR16X4");
     let stage = emission.report.estimate.stages.iter().find(|stage| stage.stage == "dense2").unwrap();
@@ -138,12 +132,7 @@ pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
         ("dense", Layer::Dense(dense)),
         ("logits", Layer::Logits(Logits { bias: vec![0; 2], scale: 1.0 })),
     ];
-    let mut nodes: Vec<Node> = vec![];
-    for (name, layer) in layers {
-        let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
-        nodes.push(Node { name: name.into(), layer, inputs });
-    }
-    Network::new("unit", nodes).unwrap()
+    common::chain("unit", layers)
 }
 
 /// `network` as `unit` with its convolution at PE 8 and SIMD 32, in a folder.
@@ -155,9 +144,7 @@ fn emitted_unit(weight_bits: u8, level_bits: u8, mac: Mac) -> (Design, tempfile:
     }
     let design = Design::new(&network, &plan).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    for file in &emit(&design).files {
-        std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
-    }
+    emitted::write(&emit(&design), folder.path());
     (design, folder)
 }
 

@@ -7,7 +7,7 @@
 //! input. All that is [`excess`].
 
 use super::Dot;
-use super::tree::{Term, Tree};
+use super::tree::{Term, Tree, cut};
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use dq_net::Range;
 
@@ -86,8 +86,8 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
         let mut low: Option<Sig> = None;
         for q in 1..steps {
             if stage(q) > stage(q - 1) {
-                value = register(k, &format!("chain{chain}_at{}", stage(q)), value.into());
-                low = low.map(|low| register(k, &format!("low{chain}_at{}", stage(q)), low.into()));
+                value = k.held(&format!("chain{chain}_at{}", stage(q)), value);
+                low = low.map(|low| k.held(&format!("low{chain}_at{}", stage(q)), low));
             }
             let mut upper = value.expr();
             if q % PAIRS == 0 {
@@ -106,7 +106,7 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
             value = k.wire(&format!("chain{chain}_{q}"), sum);
         }
         let whole = low.map_or(value.expr(), |low| lanes([low, value]));
-        let value = register(k, &format!("chain{chain}"), whole);
+        let value = k.held(&format!("chain{chain}"), whole);
         let most = ((1i64 << level_bits) - 1) * ELEMENTS as i64 * ((1 << (weight_bits - 1)) - 1);
         Term { value: value.into(), range: Range::new(0, most + excess_of_chain(dot)) }
     });
@@ -120,18 +120,7 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
 
 /// The bits of a term that its range needs.
 fn trim(k: &mut Kernel, term: Term) -> Term {
-    let (have, need) = (term.value.width(), term.range.bits() as usize);
-    if have <= need {
-        return term;
-    }
-    k.unused((&term.value).slice(need, have - need));
-    Term { value: term.value.slice(0, need), ..term }
-}
-
-fn register(k: &mut Kernel, name: &str, value: Expr) -> Sig {
-    let reg = k.reg(name, value.width(), None);
-    k.next(reg, None, value);
-    reg
+    Term { value: cut(k, term.value, term.range.bits() as usize), range: term.range }
 }
 
 /// `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT a bit on them where flip-flops are

@@ -5,7 +5,7 @@
 //! of an addition in the tree, so that it costs nothing.
 
 use super::Dot;
-use super::tree::{Term, Tree};
+use super::tree::{Term, Tree, cut};
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use crate::stage::fit;
 use dq_net::Range;
@@ -66,8 +66,8 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
             sums.push(match rest.next() {
                 Some((_, b)) => add(k, &name, dot.result_bits(), a, b),
                 None => Sum {
-                    value: register(k, &name, a.value).expr(),
-                    carry: a.carry.map(|carry| register(k, &format!("{name}_carry"), carry).expr()),
+                    value: k.held(&name, a.value).expr(),
+                    carry: a.carry.map(|carry| k.held(&format!("{name}_carry"), carry).expr()),
                     ..a
                 },
             });
@@ -80,7 +80,7 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
         Some(carry) => value.add(carry.zext(bits), bits),
         None => value,
     };
-    (Term { value: register(k, "total", value).expr(), range }, 3 + level)
+    (Term { value: k.held("total", value).expr(), range }, 3 + level)
 }
 
 /// Elements `first` and the one behind it, if there is one: their products' sum, two cycles later.
@@ -93,16 +93,16 @@ fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
         return Sum { value: product(dot, k, first, x, w), carry: None, range: product_range(dot, 1) };
     }
     let levels = lanes([level(first).zext(field), level(first + 1).zext(level_bits + 1)]);
-    let levels = register(k, &format!("x{first}"), levels);
+    let levels = k.held(&format!("x{first}"), levels);
     // A negative weight in the low field takes one from the other.
     let low = weight(first + 1).signed().sext(field);
     let high = weight(first)
         .signed()
         .sext(weight_bits + 1)
         .sub(sign(weight(first + 1), weight_bits), weight_bits + 1);
-    let weights = register(k, &format!("w{first}"), lanes([low.unsigned(), high.unsigned()]));
+    let weights = k.held(&format!("w{first}"), lanes([low.unsigned(), high.unsigned()]));
     let product = levels.signed().mul(weights.signed(), 2 * field);
-    let product = register(k, &format!("product{first}"), product);
+    let product = k.held(&format!("product{first}"), product);
     k.unused(product.slice(0, field - 1));
     let value = product.slice(field, field);
     Sum { value, carry: Some(product.bit(field - 1)), range: product_range(dot, 2) }
@@ -111,10 +111,10 @@ fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
 /// The product of element `i` alone, two cycles later.
 fn product(dot: &Dot, k: &mut Kernel, i: usize, x: Sig, w: Sig) -> Expr {
     let Dot { level_bits, weight_bits, .. } = *dot;
-    let level = register(k, &format!("x{i}"), x.lane(i, level_bits).zext(level_bits + 1));
-    let weight = register(k, &format!("w{i}"), w.lane(i, weight_bits));
+    let level = k.held(&format!("x{i}"), x.lane(i, level_bits).zext(level_bits + 1));
+    let weight = k.held(&format!("w{i}"), w.lane(i, weight_bits));
     let product = level.signed().mul(weight.signed(), level_bits + weight_bits);
-    register(k, &format!("product{i}"), product).expr()
+    k.held(&format!("product{i}"), product).expr()
 }
 
 /// 1 where a weight is negative, in bits that a signed subtraction takes.
@@ -141,8 +141,8 @@ fn add(k: &mut Kernel, name: &str, bits: usize, a: Sum, b: Sum) -> Sum {
         }
         None => left.add(right, width),
     };
-    let carry = kept.map(|carry| register(k, &format!("{name}_carry"), carry).expr());
-    Sum { value: register(k, name, value).expr(), carry, range }
+    let carry = kept.map(|carry| k.held(&format!("{name}_carry"), carry).expr());
+    Sum { value: k.held(name, value).expr(), carry, range }
 }
 
 /// `width` bits of a signed value.
@@ -151,24 +151,7 @@ fn widen(k: &mut Kernel, value: Expr, width: usize) -> Expr {
     fit(value, true, width).unsigned()
 }
 
-/// Its low bits, if it has more.
-fn cut(k: &mut Kernel, value: Expr, width: usize) -> Expr {
-    let have = value.width();
-    if have <= width {
-        return value;
-    }
-    k.unused((&value).slice(width, have - width));
-    value.slice(0, width)
-}
-
 /// What the sum of `count` products may be.
-fn product_range(dot: &Dot, count: i64) -> Range {
-    let most = ((1i64 << dot.level_bits) - 1) * count;
-    Range::new(-(most << (dot.weight_bits - 1)), most * ((1 << (dot.weight_bits - 1)) - 1))
-}
-
-fn register(k: &mut Kernel, name: &str, value: Expr) -> Sig {
-    let reg = k.reg(name, value.width(), None);
-    k.next(reg, None, value.unsigned());
-    reg
+fn product_range(dot: &Dot, count: usize) -> Range {
+    Dot { simd: count, ..*dot }.range()
 }

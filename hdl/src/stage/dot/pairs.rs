@@ -64,12 +64,7 @@ fn products(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
 /// −1/+1, of sum and difference and their negatives. A cycle later.
 fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     let (bits, most) = (dot.level_bits, (1i64 << dot.level_bits) - 1);
-    let register = |k: &mut Kernel, name: String, value: Expr| {
-        let reg = k.reg(&name, value.width(), None);
-        k.next(reg, None, value);
-        reg
-    };
-    let w = register(k, "w_held".into(), w.expr());
+    let w = k.held("w_held", w);
     let mut planes = vec![vec![]; dot.weight_bits];
     for first in (0..dot.simd).step_by(2) {
         let (a, second) = (x.lane(first, bits), (first + 1 < dot.simd).then(|| x.lane(first + 1, bits)));
@@ -83,8 +78,8 @@ fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
                 let value = k.wire(&format!("{name}{first}"), value);
                 let negative = zero.clone().sub(value, wide);
                 (
-                    register(k, format!("{name}{first}"), value.expr()),
-                    register(k, format!("minus_{name}{first}"), negative),
+                    k.held(&format!("{name}{first}"), value.expr()),
+                    k.held(&format!("minus_{name}{first}"), negative),
                 )
             });
             let value = match second {
@@ -102,14 +97,14 @@ fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
             planes[0].push(Term { value: value.into(), range: Range::new(-2 * most, 2 * most) });
             continue;
         }
-        let one = register(k, format!("x{first}"), a.clone());
+        let one = k.held(&format!("x{first}"), a.clone());
         let other = second.map(|b| {
             let sum = a.add(b.clone(), bits + 1);
-            let other = register(k, format!("x{}", first + 1), b);
+            let other = k.held(&format!("x{}", first + 1), b);
             let sum = k.wire(&format!("sum{first}"), sum);
             // The lowest bit needs no sum.
             k.unused(sum.bit(0));
-            (other, register(k, format!("sum{first}_high"), sum.slice(1, bits)))
+            (other, k.held(&format!("sum{first}_high"), sum.slice(1, bits)))
         });
         for (b, plane) in planes.iter_mut().enumerate() {
             let wide = |value: Sig| value.zext(bits + 1);

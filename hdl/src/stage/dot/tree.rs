@@ -138,11 +138,7 @@ impl Tree<'_> {
 
     /// `width` bits of a term; those above do not matter modulo 2^bits.
     fn low(&mut self, term: &Term, width: usize) -> Expr {
-        let have = term.value.width();
-        if have > width {
-            self.k.unused((&term.value).slice(width, have - width));
-        }
-        fit(&term.value, term.range.signed(), width)
+        fit(cut(self.k, term.value.clone(), width), term.range.signed(), width)
     }
 
     fn keep(&mut self, name: &str, a: &Term) -> Term {
@@ -164,4 +160,14 @@ impl Tree<'_> {
         };
         Term { value, range }
     }
+}
+
+/// The low `width` bits of a value that has more, all of another.
+pub fn cut(k: &mut Kernel, value: Expr, width: usize) -> Expr {
+    let have = value.width();
+    if have <= width {
+        return value;
+    }
+    k.unused((&value).slice(width, have - width));
+    value.slice(0, width)
 }

@@ -40,10 +40,13 @@ pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> 
     (*depth).min(words)
 }
 
-/// Whether the last bank, of fewer words than the others, lies in LUTs because it would waste its blocks.
-pub fn rest_in_luts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
-    in_blocks(words, bits, memory)
-        && in_banks(words, bits, bank_words(words, bits, memory, family), family).1 > 0
+/// LUTs of the last bank, of fewer words than the others, where it lies in LUTs because it would waste its blocks; else 0.
+pub fn rest_luts(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
+    if in_blocks(words, bits, memory) {
+        in_banks(words, bits, bank_words(words, bits, memory, family), family).1
+    } else {
+        0
+    }
 }
 
 /// Blocks of a ROM.

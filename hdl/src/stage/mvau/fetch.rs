@@ -80,17 +80,9 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     let far = steps > 0;
     let mut counter = address.value();
     for step in 1..=steps {
-        let held = k.reg(&format!("read_first{step}"), addr_bits(count), None);
-        k.next(held, None, counter);
-        counter = held.expr();
+        counter = k.held(&format!("read_first{step}"), counter).expr();
     }
-    let address = if late && !far {
-        let held = k.reg("read_at", addr_bits(count), None);
-        k.next(held, None, counter.clone());
-        held.expr()
-    } else {
-        counter.clone()
-    };
+    let address = if late && !far { k.held("read_at", &counter).expr() } else { counter.clone() };
     let data = weights(mvau, layer, input);
     let mut parameters = Parameters::new(stage.controlled);
     let (mut banks, mut held) = (vec![], None);
@@ -100,8 +92,8 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         let words = data.len() / words::words_for(word);
         let bits = addr_bits(words);
         let of = |address: &Expr| if many { address.slice(0, bits) } else { address.clone() };
-        let memory = match banks::rest_in_luts(count, word, stage.memory, stage.family) {
-            true if words < bank_words => Memory::Distributed,
+        let memory = match banks::rest_luts(count, word, stage.memory, stage.family) {
+            1.. if words < bank_words => Memory::Distributed,
             _ => stage.memory,
         };
         let name = |slice: &str| format!("{name}_{slice}.mem");
@@ -137,12 +129,10 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         if far { k.copy("read_bank", number).expr() } else { number }
     });
     let joined = match number {
-        Some(number) => join(&mut k, banks, number, word, (late, held), steps),
-        None if late || levels == 1 => (0..=steps).fold(banks[0], |before, step| {
-            let reg = k.reg(&format!("word{step}"), word, None);
-            k.next(reg, None, before);
-            reg
-        }),
+        Some(number) => join(&mut k, banks, number, (late, held), steps),
+        None if late || levels == 1 => {
+            (0..=steps).fold(banks[0], |before, step| k.held(&format!("word{step}"), before))
+        }
         None => banks[0],
     };
     for (p, port) in w.into_iter().enumerate() {
@@ -154,9 +144,7 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
     let mut flags = [k.reg("valid", 1, Some(0)), k.reg("first", 1, None), k.reg("last", 1, None)];
     k.clocked([set(flags[0], beat), set(flags[1], tap.first()), set(flags[2], last_tap)]);
     for level in 1..=levels {
-        let later = k.reg(&format!("x_at{level}"), stage.input.width(), None);
-        k.next(later, None, x_now);
-        x_now = later;
+        x_now = k.held(&format!("x_at{level}"), x_now);
         let names = ["valid", "first", "last"];
         let next = names.map(|name| k.reg(&format!("{name}_at{level}"), 1, (name == "valid").then_some(0)));
         k.clocked(next.iter().zip(flags).map(|(&to, from)| set(to, from)).collect::<Vec<_>>());
@@ -193,29 +181,23 @@ fn join(
     k: &mut Kernel,
     mut banks: Vec<Sig>,
     number: Expr,
-    word: usize,
     (late, already): (bool, Option<usize>),
     steps: usize,
 ) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
-    let mut register = |name: &str, value: Expr| {
-        let reg = k.reg(name, value.width(), None);
-        k.next(reg, None, value);
-        reg
-    };
-    let mut number = register("bank", number);
+    let mut number = k.held("bank", number);
     if late {
-        number = register("bank_held", number.into());
+        number = k.held("bank_held", number);
         let held = |(b, bank): (usize, Sig)| match Some(b) == already {
             true => bank,
-            false => register(&format!("held{b}"), bank.into()),
+            false => k.held(&format!("held{b}"), bank),
         };
         banks = banks.into_iter().enumerate().map(held).collect();
     }
     for step in 1..=steps {
-        number = register(&format!("bank_moved{step}"), number.into());
-        let moved = |(b, bank): (usize, Sig)| register(&format!("moved{b}_{step}"), bank.into());
+        number = k.held(&format!("bank_moved{step}"), number);
+        let moved = |(b, bank): (usize, Sig)| k.held(&format!("moved{b}_{step}"), bank);
         banks = banks.into_iter().enumerate().map(moved).collect();
     }
     let mut level = 0;
@@ -234,17 +216,12 @@ fn join(
         banks = chosen
             .into_iter()
             .enumerate()
-            .map(|(g, value)| {
-                let reg = k.reg(&format!("level{level}_{g}"), word, None);
-                k.next(reg, None, value);
-                reg
-            })
+            .map(|(g, value)| k.held(&format!("level{level}_{g}"), value))
             .collect();
         if banks.len() > 1 {
             let rest = number.slice(way_bits, bits - way_bits);
             bits -= way_bits;
-            number = k.reg(&format!("bank_at{level}"), bits, None);
-            k.next(number, None, rest);
+            number = k.held(&format!("bank_at{level}"), rest);
         }
     }
     banks.remove(0)
