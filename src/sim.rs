@@ -148,7 +148,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let cycles = design.zip(beats).map(|(design, beats)| {
         let total = beats.last().map_or(0, |beat| beat.cycle + 1);
-        (total, design.timing())
+        (total, design.timing().clone())
     });
     if let Some((total, timing)) = &cycles {
         text.push_str(&format!(

@@ -23,6 +23,7 @@ pub struct Design {
     pub stages: Vec<Stage>,
     /// The circuit.
     pub top: Module,
+    timing: Timing,
 }
 
 /// A beat at the output.
@@ -49,9 +50,9 @@ impl Design {
     /// Checks `plan` against `network` and builds the circuit.
     pub fn new(network: &Network, plan: &Plan) -> Result<Design, PlanError> {
         plan.check(network)?;
-        let stages = pipeline::stages(network, plan)?;
+        let (stages, timing) = pipeline::timed(network, plan)?;
         let top = top::module(network, plan, &stages);
-        Ok(Design { network: network.clone(), plan: plan.clone(), stages, top })
+        Ok(Design { network: network.clone(), plan: plan.clone(), stages, top, timing })
     }
 
     /// Whether the circuit has a control port.
@@ -66,8 +67,8 @@ impl Design {
     }
 
     /// Latency and interval.
-    pub fn timing(&self) -> Timing {
-        timing::timing(&self.stages)
+    pub fn timing(&self) -> &Timing {
+        &self.timing
     }
 
     /// The lanes of the output: whole bytes.

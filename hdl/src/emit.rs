@@ -67,7 +67,7 @@ pub fn emit(design: &Design) -> Emission {
 
 /// The key figures of `design` alone.
 pub fn report(design: &Design) -> Report {
-    let timing = timing::timing(&design.stages);
+    let timing = design.timing().clone();
     Report {
         network: dq_net::content_hash(&design.network),
         clock_mhz: design.plan.clock_mhz,

@@ -6,7 +6,6 @@ use crate::device::{Budget, Device};
 use crate::estimate::{self, Resources};
 use crate::pipeline::{self, Kind};
 use crate::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
-use crate::timing;
 use dq_net::Network;
 use thiserror::Error;
 
@@ -289,8 +288,7 @@ impl<'a> Choices<'a> {
                 Err(found) if slowest > available => found.0,
                 Err(found) => return Err(self.too_large(found.1)),
             };
-            let stages = pipeline::stages(self.network, &plan)?;
-            let timing = timing::timing(&stages);
+            let (stages, timing) = pipeline::timed(self.network, &plan)?;
             if timing.interval <= available {
                 return Ok(self.with_forks(plan, &stages));
             }
@@ -366,7 +364,7 @@ impl<'a> Choices<'a> {
         let hint = match self.target.frames_per_second {
             Some(_) => match self.fastest() {
                 Ok(plan) => {
-                    let interval = pipeline::stages(self.network, &plan).map(|s| timing::timing(&s).interval);
+                    let interval = pipeline::timed(self.network, &plan).map(|(_, timing)| timing.interval);
                     interval.map_or(String::new(), |i| {
                         format!("; {} frames/s would fit", self.target.clock() / i)
                     })
@@ -437,6 +435,7 @@ fn divisors(n: usize) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timing;
     use dq_net::random::{self, Options};
 
     #[test]

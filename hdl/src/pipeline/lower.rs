@@ -6,7 +6,7 @@ use super::{Fold, Kind, Lanes, Mvau, Stage};
 use crate::names;
 use crate::plan::{Control, Memory, NodePlan, Output, Plan, PlanError, limits, readers};
 use crate::stage::{bit_depth, dot, median, mix, mvau, rescale, step};
-use crate::timing::size;
+use crate::timing::{Timing, size};
 use dq_net::layer::{Layer, window::Axis};
 use dq_net::{Network, Range, Shape, Wire};
 
@@ -16,12 +16,17 @@ use dq_net::{Network, Range, Shape, Wire};
 /// # Panics
 /// If `plan` was not checked against `network`.
 pub fn stages(network: &Network, plan: &Plan) -> Result<Vec<Stage>, PlanError> {
+    timed(network, plan).map(|(stages, _)| stages)
+}
+
+/// [`stages`] and their timing, which the sizes of FIFOs come from.
+pub(crate) fn timed(network: &Network, plan: &Plan) -> Result<(Vec<Stage>, Timing), PlanError> {
     let mut stages = lower(network, plan);
-    size::size(&mut stages, |node| {
+    let timing = size::size(&mut stages, |node| {
         let name = &network.nodes()[node].name;
         (name.clone(), plan.node(name).is_some_and(|entry| !entry.forks.is_empty()))
     })?;
-    Ok(stages)
+    Ok((stages, timing))
 }
 
 /// As [`stages`], but forks whose FIFOs the plan leaves open have as few places as can be, whatever comes of it.

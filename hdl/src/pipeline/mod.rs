@@ -14,7 +14,7 @@ mod build;
 mod lower;
 pub(crate) mod wires;
 
-pub(crate) use lower::{alone, lower};
+pub(crate) use lower::{alone, lower, timed};
 pub use lower::{stages, whole};
 
 use crate::device::Family;

@@ -27,14 +27,14 @@ pub(super) fn find(stages: &[Stage], run: &Run) -> Deadlock {
     // no place: the fork.
     let empty = |&l: &usize| run.links[l].front().is_none();
     let (mut at, mut waits) = (stages.len() - 1, stages.len() - 1);
-    while let Some(port) = run.nodes[at].inputs.iter().position(&empty) {
+    while let Some(port) = run.ports[at][0].iter().position(&empty) {
         if matches!(stages[at].kind, Kind::Mix { .. }) {
             waits = at;
         }
         at = stages[at].sources[port].stage;
     }
     let full = |&l: &usize| run.links[l].places(1).is_none();
-    let port = run.nodes[at].outputs.iter().position(full).expect("it waits for a place");
+    let port = run.ports[at][1].iter().position(full).expect("it waits for a place");
     Deadlock {
         stage: stages[waits].name.clone(),
         fork: stages[at].name.clone(),

@@ -13,19 +13,39 @@ pub struct Link {
     /// Beats the FIFO holds, and cycles from an operation until its beat can leave it.
     pub depth: u64,
     pub latency: u64,
+    /// The cycles of all operations and of all moves, where somebody watches.
+    log: Option<Box<[Vec<u64>; 2]>>,
 }
 
 impl Link {
     /// The link that leaves a FIFO of `depth` beats, which are given up to `at_once` at a time.
     pub fn new(depth: usize, latency: u64, at_once: usize) -> Self {
         let times = vec![0; (depth + at_once + 1).next_power_of_two()];
-        Link { times, given: 0, moved: 0, next: 0, depth: depth as u64, latency }
+        Link { times, given: 0, moved: 0, next: 0, depth: depth as u64, latency, log: None }
     }
 
     /// Remembers `beats` that have moved.
     pub fn keep(&mut self, beats: usize) {
         let size = (self.times.len() + beats).next_power_of_two();
         self.times.resize(size, 0);
+    }
+
+    /// Keeps from now on the cycles of all operations and moves.
+    pub fn watch(&mut self) {
+        self.log = Some(Box::default());
+    }
+
+    /// The most places that were full at once, by the log; 0 without one.
+    pub fn filled(&self) -> usize {
+        let Some([issued, moves]) = self.log.as_deref() else { return 0 };
+        let (mut most, mut free) = (0, 0);
+        for (beat, &cycle) in issued.iter().enumerate() {
+            while moves.get(free).is_some_and(|&moved| moved < cycle) {
+                free += 1;
+            }
+            most = most.max(beat + 1 - free);
+        }
+        most
     }
 
     fn at(&self, beat: u64) -> usize {
@@ -41,6 +61,9 @@ impl Link {
     pub fn take(&mut self, cycle: u64) {
         let at = self.at(self.moved);
         self.times[at] = cycle;
+        if let Some(log) = &mut self.log {
+            log[1].push(cycle);
+        }
         self.moved += 1;
         self.next = cycle + 1;
     }
@@ -49,6 +72,9 @@ impl Link {
     pub fn give(&mut self, cycle: u64) {
         let at = self.at(self.given);
         self.times[at] = cycle + self.latency;
+        if let Some(log) = &mut self.log {
+            log[0].push(cycle);
+        }
         self.given += 1;
     }
 

@@ -63,32 +63,22 @@ const MAX_FRAMES: usize = 24;
 /// # Panics
 /// If `stages` deadlock, which [`crate::pipeline::stages`] refuses.
 pub fn timing(stages: &[Stage]) -> Timing {
-    measure(stages).0
-}
-
-/// The interval of `stages` without stalls.
-pub(crate) fn interval(stages: &[Stage]) -> Result<u64, Deadlock> {
-    let (_, ends, _) = settle(stages)?;
-    Ok(ends[ends.len() - 1] - ends[ends.len() - 2])
+    try_timing(stages).unwrap_or_else(|deadlock| panic!("{deadlock}"))
 }
 
 /// Cycles from the end of the first frame to that of the second, both offered to an idle circuit without a wait; quickly
 /// known, and nearly always the interval.
-pub(crate) fn second_frame(stages: &[Stage]) -> Result<u64, Deadlock> {
-    let mut run = Run::new(stages, &Stalls::NONE);
+fn second_frame(run: &mut Run) -> Result<u64, Deadlock> {
     let mut end = || Ok(*run.frame()?.last().expect("a frame has beats"));
     let first = end()?;
     Ok(end()? - first)
 }
 
-/// Runs frames until they settle: the cycle of the first input beat, of the last beat of each frame, of every beat.
-fn settle(stages: &[Stage]) -> Result<(u64, Vec<u64>, Vec<u64>), Deadlock> {
-    let mut run = Run::new(stages, &Stalls::NONE);
-    let (mut ends, mut cycles) = (vec![], vec![]);
+/// Runs frames until they settle: the cycle of the last beat of each.
+fn settle(run: &mut Run) -> Result<Vec<u64>, Deadlock> {
+    let mut ends = vec![];
     while ends.len() < MAX_FRAMES {
-        let frame = run.frame()?;
-        ends.push(*frame.last().expect("a frame has beats"));
-        cycles.extend(frame);
+        ends.push(*run.frame()?.last().expect("a frame has beats"));
         // Settled when three frames in a row took equally long.
         if let [.., a, b, c, d] = ends[..]
             && b - a == c - b
@@ -97,12 +87,18 @@ fn settle(stages: &[Stage]) -> Result<(u64, Vec<u64>, Vec<u64>), Deadlock> {
             break;
         }
     }
-    Ok((run.first_in, ends, cycles))
+    Ok(ends)
 }
 
-/// [`timing`], and the cycles of the output beats of the frames it took.
-pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
-    let (first_in, ends, cycles) = settle(stages).unwrap_or_else(|deadlock| panic!("{deadlock}"));
+/// Cycles between the last two of the `ends` of frames.
+fn last_interval(ends: &[u64]) -> u64 {
+    ends[ends.len() - 1] - ends[ends.len() - 2]
+}
+
+/// [`timing`], if nothing deadlocks.
+pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
+    let mut run = Run::new(stages, &Stalls::NONE);
+    let ends = settle(&mut run)?;
     let beats = frame_beats(stages);
     let stages: Vec<StageTiming> = stages
         .iter()
@@ -115,14 +111,13 @@ pub(crate) fn measure(stages: &[Stage]) -> (Timing, Vec<u64>) {
         })
         .collect();
     let busiest = stages.iter().rev().max_by_key(|stage| stage.cycles).expect("a pipeline has stages");
-    let timing = Timing {
-        latency: ends[0] - first_in,
-        interval: ends[ends.len() - 1] - ends[ends.len() - 2],
+    Ok(Timing {
+        latency: ends[0] - run.first_in,
+        interval: last_interval(&ends),
         ideal_interval: busiest.cycles,
         bottleneck: busiest.stage.clone(),
         stages,
-    };
-    (timing, cycles)
+    })
 }
 
 /// The cycle in which each output beat of `frames` frames moves.

@@ -1,5 +1,5 @@
 //! The recurrence of [`super`], evaluated: whenever a beat moves, the stages at both ends of its link advance as far as
-//! they can, those nearer to the end of the pipeline first.
+//! they can, those nearer to the start of the pipeline first.
 
 use super::link::Link;
 use super::window::Progress;
@@ -13,8 +13,10 @@ pub struct Run<'a> {
     stalls: Stalls,
     /// Link 0 enters the circuit, the last one leaves it.
     pub(super) links: Vec<Link>,
-    pub(super) nodes: Vec<Node>,
-    /// Stages that may be able to advance: a bit each.
+    /// The links of each stage: inputs, outputs.
+    pub(super) ports: Vec<[Vec<usize>; 2]>,
+    units: Vec<Unit>,
+    /// Units that may be able to advance: a bit each.
     ready: Vec<u64>,
     /// Whether windows advance by whole folds.
     cruise: bool,
@@ -26,20 +28,28 @@ pub struct Run<'a> {
     pub first_in: u64,
 }
 
-/// A stage: its links, its neighbours, its progress.
-pub(super) struct Node {
-    pub inputs: Vec<usize>,
-    pub outputs: Vec<usize>,
-    /// Stages to look at again when it has advanced.
-    neighbours: Vec<usize>,
+/// What advances at once: a stage, or a window with the stage behind it.
+struct Unit {
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    /// Units that give it beats, and that take its own.
+    producers: Vec<usize>,
+    consumers: Vec<usize>,
     state: State,
+    /// Whether what it waits for is a place for its beat.
+    full: bool,
 }
 
-/// Progress of one stage.
+/// Progress of one unit.
 enum State {
     Map(Map),
-    Split { ratio: u64 },
-    Window(Box<Progress>),
+    /// A map of one operation a beat, with several inputs or outputs.
+    Join,
+    Split {
+        ratio: u64,
+    },
+    /// The window, the link behind it and the stage that reads it.
+    Window(Box<Progress>, usize, Map),
 }
 
 /// Progress of a stage with an operation an input beat.
@@ -63,7 +73,7 @@ impl<'a> Run<'a> {
                 links.push(Link::new(stage.depths[port] * at_once, stage.latency_to(port), at_once));
             }
         }
-        let mut nodes: Vec<Node> = vec![];
+        let mut ports: Vec<[Vec<usize>; 2]> = vec![];
         for (s, stage) in stages.iter().enumerate() {
             let inputs: Vec<usize> = match &stage.sources[..] {
                 [] => vec![0],
@@ -72,22 +82,28 @@ impl<'a> Run<'a> {
             if let Schedule::Window(w) = stage.schedule() {
                 links[inputs[0]].keep((w.ring + 1) * w.map.width * w.pixel_beats());
             }
-            for from in &stage.sources {
-                nodes[from.stage].neighbours.push(s);
-            }
-            let outputs = (first_link[s]..first_link[s] + stage.depths.len()).collect();
-            let neighbours = stage.sources.iter().map(|from| from.stage).collect();
-            nodes.push(Node { inputs, outputs, neighbours, state: State::new(stage.schedule()) });
+            ports.push([inputs, (first_link[s]..first_link[s] + stage.depths.len()).collect()]);
         }
-        let ready = vec![0; nodes.len().div_ceil(64)];
+        let units = units(stages, &ports);
+        let ready = vec![0; units.len().div_ceil(64)];
         let beats = frame_beats(stages);
         let beats = (beats[0].0, beats.last().expect("a pipeline has stages").1);
-        Run { stages, stalls: *stalls, links, nodes, ready, cruise: true, beats, due: 0, first_in: 0 }
+        Run { stages, stalls: *stalls, links, ports, units, ready, cruise: true, beats, due: 0, first_in: 0 }
+    }
+
+    /// Counts from now on the places that the FIFO of output `port` of stage `s` fills.
+    pub fn watch(&mut self, s: usize, port: usize) {
+        self.links[self.ports[s][1][port]].watch();
+    }
+
+    /// The most places that the watched FIFO of output `port` of stage `s` filled at once: with as many it goes the same.
+    pub fn filled(&self, s: usize, port: usize) -> usize {
+        self.links[self.ports[s][1][port]].filled()
     }
 
     /// Offers one more frame and gives the cycles of its output beats.
     pub fn frame(&mut self) -> Result<Vec<u64>, Deadlock> {
-        let last = self.nodes.len() - 1;
+        let last = self.units.len() - 1;
         self.due += self.beats.0;
         let wanted = self.beats.1 as usize;
         let mut out = Vec::with_capacity(wanted);
@@ -96,72 +112,65 @@ impl<'a> Run<'a> {
         self.wake(0);
         self.wake(last);
         while out.len() < wanted {
-            let Some(s) = self.next() else { return Err(deadlock::find(self.stages, self)) };
-            if !self.advance(s) {
+            let Some(u) = self.next() else { return Err(deadlock::find(self.stages, self)) };
+            if !self.advance(u) {
                 continue;
             }
-            if s == last && self.sink(&mut out, wanted) {
+            if u == last && self.sink(&mut out, wanted) {
                 self.wake(last);
             }
-            if s == 0 && self.source() {
+            if u == 0 && self.source() {
                 self.wake(0);
             }
         }
         Ok(out)
     }
 
-    fn wake(&mut self, s: usize) {
-        self.ready[s / 64] |= 1 << (s % 64);
+    fn wake(&mut self, u: usize) {
+        self.ready[u / 64] |= 1 << (u % 64);
     }
 
-    /// The last stage that may be able to advance.
+    /// The first unit that may be able to advance.
     fn next(&mut self) -> Option<usize> {
-        let (word, bits) = self.ready.iter_mut().enumerate().rev().find(|(_, bits)| **bits != 0)?;
-        let bit = 63 - bits.leading_zeros() as usize;
-        *bits ^= 1 << bit;
+        let (word, bits) = self.ready.iter_mut().enumerate().find(|(_, bits)| **bits != 0)?;
+        let bit = bits.trailing_zeros() as usize;
+        *bits &= *bits - 1;
         Some(64 * word + bit)
     }
 
-    /// Advances stage `s`, and a window with the stage behind it, as far as what is known allows.
-    fn advance(&mut self, mut s: usize) -> bool {
-        if let Some(before) = s.checked_sub(1)
-            && matches!(self.nodes[before].state, State::Window(_))
-        {
-            s = before;
-        }
-        let progress = if let State::Window(_) = self.nodes[s].state {
-            let [window, behind] = self.nodes.get_disjoint_mut([s, s + 1]).expect("two stages");
-            let at = [window.inputs[0], window.outputs[0], behind.outputs[0]];
-            let [input, between, output] = self.links.get_disjoint_mut(at).expect("three links");
-            let (State::Window(state), State::Map(map)) = (&mut window.state, &mut behind.state) else {
-                unreachable!("a map reads the windows")
-            };
-            state.advance(map, input, between, output, self.cruise)
-        } else {
-            let Node { inputs, outputs, state, .. } = &mut self.nodes[s];
-            match (state, &inputs[..], &outputs[..]) {
-                (State::Map(_), [_, _, ..], _) | (State::Map(_), _, [_, _, ..]) => {
-                    join(&mut self.links, inputs, outputs)
-                }
-                (state, &[input], &[output]) => {
-                    let [input, output] = self.links.get_disjoint_mut([input, output]).expect("two links");
-                    match state {
-                        State::Map(map) => map.advance(input, output),
-                        State::Split { ratio } => split(input, output, *ratio),
-                        State::Window(_) => unreachable!("advanced above"),
-                    }
-                }
-                _ => unreachable!("a stage has links"),
+    /// Advances unit `u` as far as what is known allows, and wakes those that its moves help.
+    fn advance(&mut self, u: usize) -> bool {
+        let Unit { inputs, outputs, state, full, .. } = &mut self.units[u];
+        let progress = match (state, &inputs[..], &outputs[..]) {
+            (State::Join, ..) => join(&mut self.links, inputs, outputs, full),
+            (State::Window(window, between, behind), &[input], &[output]) => {
+                let [input, between, output] =
+                    self.links.get_disjoint_mut([input, *between, output]).expect("three links");
+                let progress = window.advance(behind, input, between, output, self.cruise);
+                *full = output.places(1).is_none();
+                progress
             }
+            (state, &[input], &[output]) => {
+                let [input, output] = self.links.get_disjoint_mut([input, output]).expect("two links");
+                let progress = match state {
+                    State::Map(map) => map.advance(input, output),
+                    State::Split { ratio } => split(input, output, *ratio),
+                    _ => unreachable!("advanced above"),
+                };
+                *full = input.front().is_some();
+                progress
+            }
+            _ => unreachable!("a unit has links"),
         };
         if progress {
-            for i in 0..self.nodes[s].neighbours.len() {
-                self.wake(self.nodes[s].neighbours[i]);
+            let Run { units, ready, .. } = self;
+            for &producer in &units[u].producers {
+                ready[producer / 64] |= u64::from(units[producer].full) << (producer % 64);
             }
-            if let State::Window(_) = self.nodes[s].state {
-                for i in 0..self.nodes[s + 1].neighbours.len() {
-                    self.wake(self.nodes[s + 1].neighbours[i]);
-                }
+            for &consumer in &units[u].consumers {
+                // A window takes beats even where its results have no place.
+                let takes = !units[consumer].full || matches!(units[consumer].state, State::Window(..));
+                ready[consumer / 64] |= u64::from(takes) << (consumer % 64);
             }
         }
         progress
@@ -196,14 +205,44 @@ impl<'a> Run<'a> {
     }
 }
 
-impl State {
-    fn new(schedule: Schedule) -> Self {
-        match schedule {
+/// The units of `stages`, whose links are `ports`.
+fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
+    let mut units: Vec<Unit> = vec![];
+    let mut unit_of = vec![];
+    for (stage, [inputs, outputs]) in stages.iter().zip(ports) {
+        let state = match stage.schedule() {
+            Schedule::Map { period: 1, .. } if inputs.len() > 1 || outputs.len() > 1 => State::Join,
             Schedule::Map { period, tail } => State::Map(Map { period, tail, phase: 0 }),
             Schedule::Split { ratio } => State::Split { ratio: ratio as u64 },
-            Schedule::Window(window) => State::Window(Box::new(Progress::new(window))),
+            Schedule::Window(window) => {
+                let behind = Map { period: 1, tail: 1, phase: 0 };
+                State::Window(Box::new(Progress::new(window)), outputs[0], behind)
+            }
+        };
+        let outputs = outputs.clone();
+        // The stage behind a window goes with it.
+        if let Some(Unit { outputs: last, state: State::Window(_, between, behind), .. }) = units.last_mut()
+            && inputs[..] == [*between]
+        {
+            let State::Map(map) = state else { unreachable!("a map reads the windows") };
+            (*last, *behind) = (outputs, map);
+            unit_of.push(units.len() - 1);
+            continue;
         }
+        let producers: Vec<usize> = stage.sources.iter().map(|from| unit_of[from.stage]).collect();
+        let u = units.len();
+        producers.iter().for_each(|&from| units[from].consumers.push(u));
+        unit_of.push(u);
+        units.push(Unit {
+            inputs: inputs.clone(),
+            outputs,
+            producers,
+            consumers: vec![],
+            state,
+            full: false,
+        });
     }
+    units
 }
 
 impl Map {
@@ -226,13 +265,26 @@ impl Map {
     }
 }
 
-/// A map of one operation a beat over several links: every input moves at once, every output gets a beat.
-fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize]) -> bool {
+/// A map of one operation a beat over several links: every input moves at once, every output gets a beat. What it waits for
+/// is a place if it is `full`.
+fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize], full: &mut bool) -> bool {
     let mut progress = false;
     loop {
-        let given = inputs.iter().map(|&l| links[l].front());
-        let cycles = given.chain(outputs.iter().map(|&l| links[l].places(1)));
-        let Some(cycle) = cycles.reduce(|a, b| Some(a?.max(b?))).flatten() else { return progress };
+        let mut cycle = 0;
+        for &l in inputs {
+            let Some(given) = links[l].front() else {
+                *full = false;
+                return progress;
+            };
+            cycle = cycle.max(given);
+        }
+        for &l in outputs {
+            let Some(place) = links[l].places(1) else {
+                *full = true;
+                return progress;
+            };
+            cycle = cycle.max(place);
+        }
         inputs.iter().for_each(|&l| links[l].take(cycle));
         outputs.iter().for_each(|&l| links[l].give(cycle));
         progress = true;
