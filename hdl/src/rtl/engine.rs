@@ -1,12 +1,14 @@
 //! The flat machine that runs a compiled netlist: a list of instructions over one array of words settles the
-//! combinational nets, another computes a clock edge. Narrow values (up to 64 bits) are one word, always canonical.
+//! combinational nets, another computes a clock edge; a leaf around which nothing changed is left out. Narrow values (up to 64 bits) are one word, always canonical.
 //! Never knows of modules or names.
 
+use super::activity::Activity;
 use super::expr::{Bin, Reduce};
 use super::ops::Op;
 use super::words;
 use std::cmp::Ordering;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Where a net lives: its first word, and its width in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,68 +29,82 @@ pub(super) struct Array {
     pub filled: bool,
 }
 
+/// What the compiler makes of a netlist.
+#[derive(Clone, Debug)]
+pub(super) struct Program {
+    /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
+    pub state: Vec<u64>,
+    pub inputs: Vec<(String, Place)>,
+    pub registers: Range<usize>,
+    pub shadow: usize,
+    pub undefined: Vec<Place>,
+    pub arrays: Vec<Array>,
+    pub leaf_of_array: Vec<usize>,
+    pub comb: Vec<Op>,
+    pub edge: Vec<Op>,
+    pub activity: Activity,
+}
+
 /// A compiled netlist and its present state.
 #[derive(Clone, Debug)]
 pub(super) struct Engine {
-    state: Vec<u64>,
+    program: Arc<Program>,
+    machine: Machine,
     /// Inputs as driven from outside; they take effect at the next [`Engine::update`].
     pending: Vec<u64>,
-    inputs: Vec<(String, Place)>,
-    registers: Range<usize>,
-    shadow: usize,
-    undefined: Vec<Place>,
+    clk: usize,
+    /// Leaves that must run again, and whether there are any.
+    dirty: Vec<bool>,
+    stale: bool,
+    /// Leaves that ran before the last edge.
+    ran: Vec<bool>,
+    /// What the readers of each watched value saw last.
+    saved: Vec<u64>,
+}
+
+/// What instructions work on.
+#[derive(Clone, Debug)]
+struct Machine {
+    state: Vec<u64>,
     arrays: Vec<Array>,
     /// Array, word address and data (in `store_data`) of the stores of one edge.
     stores: Vec<(u32, usize)>,
     store_data: Vec<u64>,
     scratch: Vec<u64>,
-    comb: Vec<Op>,
-    edge: Vec<Op>,
-    clk: usize,
-    stale: bool,
 }
 
 impl Engine {
-    #[expect(clippy::too_many_arguments, reason = "called once, by the compiler")]
-    pub fn new(
-        state: Vec<u64>,
-        inputs: Vec<(String, Place)>,
-        registers: Range<usize>,
-        shadow: usize,
-        undefined: Vec<Place>,
-        arrays: Vec<Array>,
-        comb: Vec<Op>,
-        edge: Vec<Op>,
-    ) -> Engine {
-        let words = inputs.iter().map(|(_, place)| words::words_for(place.width)).sum();
-        let clk = inputs.iter().find(|(name, _)| name == "clk").expect("every module has clk").1.at;
-        Engine {
-            state,
-            pending: vec![0; words],
-            inputs,
-            registers,
-            shadow,
-            undefined,
-            arrays,
+    pub fn new(mut program: Program) -> Engine {
+        let words = program.inputs.iter().map(|(_, place)| words::words_for(place.width)).sum();
+        let clk = program.inputs.iter().find(|(name, _)| name == "clk").expect("every module has clk").1.at;
+        let machine = Machine {
+            state: std::mem::take(&mut program.state),
+            arrays: std::mem::take(&mut program.arrays),
             stores: vec![],
             store_data: vec![],
             scratch: vec![],
-            comb,
-            edge,
+        };
+        Engine {
+            machine,
+            pending: vec![0; words],
             clk,
+            dirty: vec![true; program.activity.leaves.len()],
             stale: true,
+            ran: vec![false; program.activity.leaves.len()],
+            saved: vec![0; program.activity.saved],
+            program: Arc::new(program),
         }
     }
 
     /// The words of a net, as of the last update.
     #[inline]
     pub fn value(&self, place: Place) -> &[u64] {
-        &self.state[place.at..place.at + words::words_for(place.width)]
+        &self.machine.state[place.at..place.at + words::words_for(place.width)]
     }
 
     /// Where the input of this name is driven.
     pub fn input(&self, name: &str) -> Option<Place> {
-        self.inputs.iter().find(|(input, _)| input == name).map(|(_, place)| *place)
+        self.program.inputs.iter().find(|(input, _)| input == name).map(|(_, place)| *place)
     }
 
     /// Drives an input; takes effect at the next update.
@@ -101,69 +117,106 @@ impl Engine {
     /// input changed.
     pub fn update(&mut self) -> bool {
         let inputs = self.pending.len();
-        if self.pending[self.clk] & !self.state[self.clk] & 1 == 1 {
+        if self.pending[self.clk] & !self.machine.state[self.clk] & 1 == 1 {
             assert!(!self.stale, "a clock edge on a circuit that has not settled");
             self.clock_edge();
         }
-        let changed = self.state[..inputs] != self.pending[..];
+        let changed = self.machine.state[..inputs] != self.pending[..];
+        let program = self.program.clone();
         if changed {
-            // The clock itself feeds no logic.
-            self.state[self.clk] = self.pending[self.clk];
-            if self.state[..inputs] != self.pending[..] {
-                self.state[..inputs].copy_from_slice(&self.pending);
-                self.stale = true;
-            }
+            self.machine.state[..inputs].copy_from_slice(&self.pending);
+            self.tell(&program.activity, 0..program.inputs.len());
         }
         if self.stale {
-            let comb = std::mem::take(&mut self.comb);
-            self.run(&comb);
-            self.comb = comb;
+            for segment in &program.activity.segments {
+                if self.dirty[segment.leaf] {
+                    self.machine.run(&program.comb, segment.ops.clone());
+                    self.tell(&program.activity, segment.watches.clone());
+                }
+            }
             self.stale = false;
         }
         changed
     }
 
+    /// Compares watched values with those seen last; where they differ, their readers must run again.
+    fn tell(&mut self, activity: &Activity, watches: Range<usize>) {
+        for watch in &activity.watches[watches] {
+            let now = &self.machine.state[watch.at..watch.at + watch.words];
+            let seen = &mut self.saved[watch.saved..watch.saved + watch.words];
+            if now != seen {
+                seen.copy_from_slice(now);
+                for &reader in &activity.readers[watch.readers.clone()] {
+                    self.dirty[reader] = true;
+                    self.stale = true;
+                }
+            }
+        }
+    }
+
     /// Fills what powers up undefined (registers without reset, RAMs) with noise.
     pub fn scramble(&mut self, seed: u64) {
         let mut noise = Noise(seed);
-        for place in self.undefined.clone() {
-            let (at, words) = (place.at, words::words_for(place.width));
-            self.state[at..at + words].fill_with(|| noise.next());
-            words::canonical(&mut self.state[at..at + words], place.width);
+        let Machine { state, arrays, .. } = &mut self.machine;
+        for place in &self.program.undefined {
+            let words = &mut state[place.at..place.at + words::words_for(place.width)];
+            words.fill_with(|| noise.next());
+            words::canonical(words, place.width);
         }
-        for array in self.arrays.iter_mut().filter(|array| !array.filled) {
+        for array in arrays.iter_mut().filter(|array| !array.filled) {
             for word in array.data.chunks_mut(array.stride) {
                 word.fill_with(|| noise.next());
                 words::canonical(word, array.width);
             }
         }
-        let (from, to) = (self.registers.clone(), self.shadow);
-        self.state.copy_within(from, to);
+        state.copy_within(self.program.registers.clone(), self.program.shadow);
+        self.dirty.fill(true);
         self.stale = true;
     }
 
+    /// The next values of all registers from values before the edge, then all at once. A leaf that has not run since the
+    /// last edge would keep what it has.
     fn clock_edge(&mut self) {
-        let edge = std::mem::take(&mut self.edge);
-        self.run(&edge);
-        self.edge = edge;
-        let (registers, shadow) = (self.registers.clone(), self.shadow);
-        if self.state[registers.clone()] != self.state[shadow..shadow + registers.len()] {
-            self.state.copy_within(shadow..shadow + registers.len(), registers.start);
-            self.stale = true;
+        let program = self.program.clone();
+        let activity = &program.activity;
+        std::mem::swap(&mut self.dirty, &mut self.ran);
+        self.dirty.fill(false);
+        for (leaf, _) in activity.leaves.iter().zip(&self.ran).filter(|(_, ran)| **ran) {
+            self.machine.run(&program.edge, leaf.ops.clone());
         }
+        let lead = program.shadow - program.registers.start;
+        for (at, leaf) in activity.leaves.iter().enumerate() {
+            let Range { start, end } = leaf.registers;
+            let state = &mut self.machine.state;
+            if self.ran[at] && state[start..end] != state[start + lead..end + lead] {
+                state.copy_within(start + lead..end + lead, start);
+                self.dirty[at] = true;
+                self.stale = true;
+                self.tell(activity, leaf.watches.clone());
+            }
+        }
+        let machine = &mut self.machine;
         let mut data = 0;
-        for &(array, at) in &self.stores {
-            let array = &mut self.arrays[array as usize];
-            array.data[at..at + array.stride].copy_from_slice(&self.store_data[data..data + array.stride]);
-            data += array.stride;
-            self.stale = true;
+        for &(array, at) in &machine.stores {
+            let words = &mut machine.arrays[array as usize];
+            let (old, new) =
+                (&mut words.data[at..at + words.stride], &machine.store_data[data..data + words.stride]);
+            if old != new {
+                old.copy_from_slice(new);
+                self.dirty[program.leaf_of_array[array as usize]] = true;
+                self.stale = true;
+            }
+            data += words.stride;
         }
-        self.stores.clear();
-        self.store_data.clear();
+        machine.stores.clear();
+        machine.store_data.clear();
     }
+}
 
-    fn run(&mut self, ops: &[Op]) {
-        let mut pc = 0;
+impl Machine {
+    /// Runs a part of `ops`, which jumps to places of its own alone.
+    fn run(&mut self, ops: &[Op], part: Range<usize>) {
+        let (ops, mut pc) = (&ops[..part.end], part.start);
         while let Some(op) = ops.get(pc) {
             pc += 1;
             let s = &mut self.state[..];
@@ -202,6 +255,8 @@ impl Engine {
                 Op::Sext { to, a, up, down, mask } => {
                     at!(to) = ((at!(a) << up) as i64 >> down) as u64 & mask;
                 }
+                Op::Up { to, a, shift } => at!(to) = at!(a) << shift,
+                Op::Join { to, a, b, shift } => at!(to) = at!(a) << shift | at!(b),
                 Op::Zero { to, words } => s[to as usize..(to + words) as usize].fill(0),
                 Op::OrShifted { to, a, shift } => at!(to) |= at!(a) << shift,
                 Op::OrSplit { to, a, shift } => {

@@ -185,6 +185,14 @@ impl Leaf {
 }
 
 impl Flat {
+    /// The leaf whose net this is.
+    pub fn leaf_of(&self, net: usize) -> Option<usize> {
+        match self.nets[net].source {
+            Source::Leaf { leaf, .. } => Some(leaf),
+            Source::Input | Source::Constant(_) => None,
+        }
+    }
+
     /// Combinational nets in order of evaluation. Panics with the path of a cycle.
     pub fn order(&self, name: &str) -> Vec<usize> {
         let depends = |net: usize, visit: &mut dyn FnMut(usize)| {

@@ -6,14 +6,23 @@ use super::ops::Op;
 use super::program::Compiler;
 use super::words::{mask, words_for};
 
+/// A value of up to 64 bits: where it is, or the instruction (whose target is still open) that makes it.
+enum Narrow {
+    At(u32),
+    By(Op),
+}
+
 impl Compiler<'_> {
-    /// Where the value of `expr` can be read: a net's or constant's own place, else a temporary.
+    /// Where the value of `expr` can be read: a net's or constant's own place, or one where it was computed before, or a
+    /// temporary.
     pub fn value(&mut self, expr: &Expr, nets: &[usize]) -> u32 {
         match &*expr.node {
             Node::Net(sig) => self.net(*sig, nets),
             Node::Lit(value) => self.constant(value) as u32,
-            // Canonical narrow values are zero-extended already.
-            Node::Ext(a) if expr.width <= 64 && !a.signed => self.value(a, nets),
+            _ if expr.width <= 64 => match self.narrow(expr, nets) {
+                Narrow::At(at) => at,
+                Narrow::By(op) => self.computed(op),
+            },
             _ => {
                 let to = self.temporary(expr.width);
                 self.value_into(expr, nets, to);
@@ -28,9 +37,14 @@ impl Compiler<'_> {
 
     /// Evaluates `expr` into the words from `to` on, which it must not read.
     pub fn value_into(&mut self, expr: &Expr, nets: &[usize], to: usize) {
-        let wide = expr.width > 64;
-        let width = expr.width as u32;
-        let target = to as u32;
+        if expr.width <= 64 {
+            match self.narrow(expr, nets) {
+                Narrow::At(from) => self.copy(to, from as usize, expr.width),
+                Narrow::By(op) => self.computed_into(op, to as u32),
+            }
+            return;
+        }
+        let (width, target) = (expr.width as u32, to as u32);
         match &*expr.node {
             Node::Net(_) | Node::Lit(_) => {
                 let from = self.value(expr, nets) as usize;
@@ -38,113 +52,105 @@ impl Compiler<'_> {
             }
             Node::Slice(sig, offset) => {
                 let a = self.net(*sig, nets);
-                self.slice(target, a, sig.width, *offset, expr.width);
+                let (words, offset) = (words_for(sig.width) as u32, *offset as u32);
+                self.ops.push(Op::SliceWide { to: target, a, words, offset, width });
             }
             Node::Not(a) => {
                 let a = self.value(a, nets);
-                self.ops.push(if wide {
-                    Op::NotWide { to: target, a, width }
-                } else {
-                    Op::Not { to: target, a, mask: mask(expr.width) }
-                });
+                self.ops.push(Op::NotWide { to: target, a, width });
             }
-            Node::Reduce(op, a) => {
-                let from = self.value(a, nets);
-                self.ops.push(match (op, a.width > 64) {
-                    (Reduce::And, false) => Op::All { to: target, a: from, mask: mask(a.width) },
-                    (Reduce::Or, false) => Op::Any { to: target, a: from },
-                    (Reduce::Xor, false) => Op::Parity { to: target, a: from },
-                    (op, true) => Op::ReduceWide { to: target, a: from, width: a.width as u32, op: *op },
-                });
-            }
+            Node::Reduce(..) => unreachable!("a reduction has one bit"),
             Node::Bin(op, a, b) => {
-                let (x, y) = (self.value(a, nets), self.value(b, nets));
-                self.binary(*op, target, x, y, a);
+                let (a, b) = (self.value(a, nets), self.value(b, nets));
+                self.ops.push(Op::BinWide { to: target, a, b, width, op: *op });
             }
             Node::Mux(cond, a, b) => {
                 let cond = self.value(cond, nets);
                 let (a, b) = (self.value(a, nets), self.value(b, nets));
-                self.ops.push(if wide {
-                    Op::MuxWide { to: target, cond, a, b, words: words_for(expr.width) as u32 }
-                } else {
-                    Op::Mux { to: target, cond, a, b }
-                });
+                self.ops.push(Op::MuxWide { to: target, cond, a, b, words: words_for(expr.width) as u32 });
             }
             Node::Ext(a) => {
-                let down = 64 - a.width.min(64) as u8;
-                let mask = mask(expr.width);
-                if let (Node::Slice(sig, offset), true, false) = (&*a.node, a.signed, wide) {
+                let from = self.value(a, nets);
+                let (width_from, signed) = (a.width as u32, a.signed);
+                self.ops.push(Op::ExtWide { to: target, a: from, from: width_from, width, signed });
+            }
+            Node::Cat(parts) => self.cat_wide(parts, expr.width, nets, target),
+        }
+    }
+
+    /// `expr`, of up to 64 bits; its operands are evaluated.
+    fn narrow(&mut self, expr: &Expr, nets: &[usize]) -> Narrow {
+        let to = 0;
+        Narrow::By(match &*expr.node {
+            Node::Net(_) | Node::Lit(_) => return Narrow::At(self.value(expr, nets)),
+            Node::Slice(sig, offset) => {
+                let (word, shift) = ((offset / 64) as u32, (offset % 64) as u32);
+                let (a, mask) = (self.net(*sig, nets) + word, mask(expr.width));
+                if shift as usize + expr.width > 64 {
+                    Op::FieldSplit { to, a, shift, mask }
+                } else {
+                    Op::Field { to, a, shift, mask }
+                }
+            }
+            Node::Not(a) => Op::Not { to, a: self.value(a, nets), mask: mask(expr.width) },
+            Node::Reduce(op, a) => {
+                let from = self.value(a, nets);
+                match (op, a.width > 64) {
+                    (Reduce::And, false) => Op::All { to, a: from, mask: mask(a.width) },
+                    (Reduce::Or, false) => Op::Any { to, a: from },
+                    (Reduce::Xor, false) => Op::Parity { to, a: from },
+                    (op, true) => Op::ReduceWide { to, a: from, width: a.width as u32, op: *op },
+                }
+            }
+            Node::Bin(op, a, b) => {
+                let (x, y) = (self.value(a, nets), self.value(b, nets));
+                binary(*op, x, y, a)
+            }
+            Node::Mux(cond, a, b) => {
+                let cond = self.value(cond, nets);
+                let (a, b) = (self.value(a, nets), self.value(b, nets));
+                Op::Mux { to, cond, a, b }
+            }
+            // Canonical narrow values are zero-extended already.
+            Node::Ext(a) if !a.signed => return Narrow::At(self.value(a, nets)),
+            Node::Ext(a) => {
+                let (down, mask) = (64 - a.width as u8, mask(expr.width));
+                if let Node::Slice(sig, offset) = &*a.node {
                     let (word, shift) = ((offset / 64) as u32, offset % 64);
                     if shift + a.width <= 64 {
                         let a = self.net(*sig, nets) + word;
-                        self.ops.push(Op::Sext { to: target, a, up: down - shift as u8, down, mask });
-                        return;
+                        return Narrow::By(Op::Sext { to, a, up: down - shift as u8, down, mask });
                     }
                 }
-                let from = self.value(a, nets);
-                self.ops.push(match (wide, a.signed) {
-                    (true, signed) => {
-                        Op::ExtWide { to: target, a: from, from: a.width as u32, width, signed }
-                    }
-                    (false, true) => Op::Sext { to: target, a: from, up: down, down, mask },
-                    (false, false) => Op::Copy { to: target, a: from },
+                Op::Sext { to, a: self.value(a, nets), up: down, down, mask }
+            }
+            Node::Cat(parts) => return self.cat(parts, nets),
+        })
+    }
+
+    /// Parts from the lowest on, each joined to those below it.
+    fn cat(&mut self, parts: &[Expr], nets: &[usize]) -> Narrow {
+        let (mut below, mut shift) = (None, 0);
+        for part in parts.iter().rev() {
+            if !part.literal().is_some_and(|value| value == [0]) {
+                let a = self.value(part, nets);
+                let b = below.map(|below| match below {
+                    Narrow::At(at) => at,
+                    Narrow::By(op) => self.computed(op),
+                });
+                below = Some(match b {
+                    Some(b) => Narrow::By(Op::Join { to: 0, a, b, shift }),
+                    None if shift == 0 => Narrow::At(a),
+                    None => Narrow::By(Op::Up { to: 0, a, shift }),
                 });
             }
-            Node::Cat(parts) => self.cat(parts, expr.width, nets, target),
+            shift += part.width as u32;
         }
-    }
-
-    fn slice(&mut self, to: u32, a: u32, from_width: usize, offset: usize, width: usize) {
-        if width > 64 {
-            let offset = offset as u32;
-            self.ops.push(Op::SliceWide {
-                to,
-                a,
-                words: words_for(from_width) as u32,
-                offset,
-                width: width as u32,
-            });
-            return;
-        }
-        let (word, shift) = (a + (offset / 64) as u32, (offset % 64) as u32);
-        self.ops.push(if shift as usize + width > 64 {
-            Op::FieldSplit { to, a: word, shift, mask: mask(width) }
-        } else {
-            Op::Field { to, a: word, shift, mask: mask(width) }
-        });
-    }
-
-    fn binary(&mut self, op: Bin, to: u32, a: u32, b: u32, operand: &Expr) {
-        let (bits, signed) = (operand.width, operand.signed);
-        let width = bits as u32;
-        if bits > 64 {
-            self.ops.push(match op {
-                Bin::And | Bin::Or | Bin::Xor | Bin::Add | Bin::Sub | Bin::Mul => {
-                    Op::BinWide { to, a, b, width, op }
-                }
-                Bin::Eq | Bin::Ne | Bin::Lt | Bin::Le => Op::CompareWide { to, a, b, width, op, signed },
-            });
-            return;
-        }
-        let (mask, shift) = (mask(bits), 64 - width);
-        self.ops.push(match op {
-            Bin::Add => Op::Add { to, a, b, mask },
-            Bin::Sub => Op::Sub { to, a, b, mask },
-            Bin::Mul => Op::Mul { to, a, b, mask },
-            Bin::And => Op::And { to, a, b },
-            Bin::Or => Op::Or { to, a, b },
-            Bin::Xor => Op::Xor { to, a, b },
-            Bin::Eq => Op::Eq { to, a, b },
-            Bin::Ne => Op::Ne { to, a, b },
-            Bin::Lt if signed => Op::LtSigned { to, a, b, shift },
-            Bin::Le if signed => Op::LeSigned { to, a, b, shift },
-            Bin::Lt => Op::Lt { to, a, b },
-            Bin::Le => Op::Le { to, a, b },
-        });
+        below.unwrap_or_else(|| Narrow::At(self.constant(&[0]) as u32))
     }
 
     /// Evaluates the parts first: the target is assembled word by word and must not be read on the way.
-    fn cat(&mut self, parts: &[Expr], width: usize, nets: &[usize], to: u32) {
+    fn cat_wide(&mut self, parts: &[Expr], width: usize, nets: &[usize], to: u32) {
         let values: Vec<u32> = parts.iter().map(|part| self.value(part, nets)).collect();
         self.ops.push(Op::Zero { to, words: words_for(width) as u32 });
         let mut offset = width;
@@ -181,9 +187,33 @@ impl Compiler<'_> {
         for (at, item) in items.iter().enumerate() {
             let jump = self.ops.len();
             self.ops.push(Op::JumpUnlessEqual { index: index_at, value: at as u32, to: 0 });
-            self.value_into(item, nets, place.at);
+            self.conditionally(|compiler| compiler.value_into(item, nets, place.at));
             let end = self.ops.len() as u32;
             self.ops[jump] = Op::JumpUnlessEqual { index: index_at, value: at as u32, to: end };
         }
+    }
+}
+
+/// `op` of the words at `a` and `b`, or of those from there on where `operand`, whose form both have, is wide.
+fn binary(op: Bin, a: u32, b: u32, operand: &Expr) -> Op {
+    let (bits, signed, to) = (operand.width, operand.signed, 0);
+    let width = bits as u32;
+    if bits > 64 {
+        return Op::CompareWide { to, a, b, width, op, signed };
+    }
+    let (mask, shift) = (mask(bits), 64 - width);
+    match op {
+        Bin::Add => Op::Add { to, a, b, mask },
+        Bin::Sub => Op::Sub { to, a, b, mask },
+        Bin::Mul => Op::Mul { to, a, b, mask },
+        Bin::And => Op::And { to, a, b },
+        Bin::Or => Op::Or { to, a, b },
+        Bin::Xor => Op::Xor { to, a, b },
+        Bin::Eq => Op::Eq { to, a, b },
+        Bin::Ne => Op::Ne { to, a, b },
+        Bin::Lt if signed => Op::LtSigned { to, a, b, shift },
+        Bin::Le if signed => Op::LeSigned { to, a, b, shift },
+        Bin::Lt => Op::Lt { to, a, b },
+        Bin::Le => Op::Le { to, a, b },
     }
 }

@@ -69,6 +69,7 @@
 //! **Names.** Modules with the same name must have the same text and are printed once, so a kernel that holds a ROM
 //! carries its node in its module and file names (`conv2_mvau`, `conv2_weights.mem`).
 
+mod activity;
 mod check;
 mod circuit;
 mod emit;

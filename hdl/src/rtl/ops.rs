@@ -3,7 +3,7 @@
 use super::expr::{Bin, Reduce};
 
 /// One instruction. Operands are first words in the state; `to` is never one of them.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     Copy {
         to: u32,
@@ -120,6 +120,19 @@ pub(super) enum Op {
         down: u8,
         mask: u64,
     },
+    /// `a` above the lowest `shift` bits, which are 0.
+    Up {
+        to: u32,
+        a: u32,
+        shift: u32,
+    },
+    /// `a` above the lowest `shift` bits, which are `b`.
+    Join {
+        to: u32,
+        a: u32,
+        b: u32,
+        shift: u32,
+    },
     Zero {
         to: u32,
         words: u32,
@@ -217,4 +230,37 @@ pub(super) enum Op {
         value: u32,
         to: u32,
     },
+}
+
+impl Op {
+    /// The target of an instruction that makes a value of one word, and what it reads; none of the others.
+    pub fn narrow(&mut self) -> Option<(&mut u32, [u32; 3])> {
+        Some(match self {
+            Op::Not { to, a, .. }
+            | Op::All { to, a, .. }
+            | Op::Any { to, a }
+            | Op::Parity { to, a }
+            | Op::Field { to, a, .. }
+            | Op::FieldSplit { to, a, .. }
+            | Op::Sext { to, a, .. }
+            | Op::Up { to, a, .. }
+            | Op::ReduceWide { to, a, .. } => (to, [*a; 3]),
+            Op::And { to, a, b }
+            | Op::Or { to, a, b }
+            | Op::Xor { to, a, b }
+            | Op::Add { to, a, b, .. }
+            | Op::Sub { to, a, b, .. }
+            | Op::Mul { to, a, b, .. }
+            | Op::Eq { to, a, b }
+            | Op::Ne { to, a, b }
+            | Op::Lt { to, a, b }
+            | Op::Le { to, a, b }
+            | Op::LtSigned { to, a, b, .. }
+            | Op::LeSigned { to, a, b, .. }
+            | Op::Join { to, a, b, .. }
+            | Op::CompareWide { to, a, b, .. } => (to, [*a, *b, *b]),
+            Op::Mux { to, cond, a, b } => (to, [*cond, *a, *b]),
+            _ => return None,
+        })
+    }
 }

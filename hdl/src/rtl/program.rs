@@ -1,8 +1,9 @@
 //! Compiles a flattened netlist into the instructions of [`Engine`]: renamings share a place, assigns run in order, so
 //! one pass settles the circuit. Never runs anything.
 
+use super::activity::{self, Activity, Clocked, Readers, Segment};
 use super::check;
-use super::engine::{Array, Engine, Place};
+use super::engine::{Array, Engine, Place, Program};
 use super::expr::{Expr, Node};
 use super::flatten::{Flat, Instance, Source, flatten};
 use super::kernel::{Kernel, NetKind};
@@ -11,7 +12,8 @@ use super::module::Module;
 use super::ops::Op;
 use super::stmt::Stmt;
 use super::words::words_for;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// Panics, with the path, if a combinational cycle runs through the hierarchy.
 pub(super) fn check_cycles(module: &Module) {
@@ -22,18 +24,38 @@ pub(super) fn check_cycles(module: &Module) {
 /// The engine of a module, and where each net of its hierarchy lives in it.
 pub(super) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
     let flat = flatten(module);
-    let order = flat.order(module.name());
+    let order = activity::by_leaf(&flat, &flat.order(module.name()));
     let mut compiler = Compiler::new(&flat, &order);
-    for &net in &order {
-        compiler.comb(net);
+    let clk = compiler.inputs.iter().find(|(name, _)| name == "clk").expect("every module has clk").1.at;
+    let readers = Readers::new(&flat, &compiler.places, clk);
+    let mut activity = Activity::default();
+    compiler.inputs.iter().for_each(|(_, place)| activity.watch_input(&readers, *place));
+    for nets in order.chunk_by(|&a, &b| flat.leaf_of(a) == flat.leaf_of(b)) {
+        let start = compiler.ops.len();
+        let mut driven = vec![];
+        for &net in nets {
+            if compiler.comb(net) {
+                driven.push(compiler.places[net]);
+            }
+        }
+        let watches = activity.watch(&readers, driven);
+        let leaf = flat.leaf_of(nets[0]).expect("a combinational net is some leaf's");
+        activity.segments.push(Segment { leaf, ops: start..compiler.ops.len(), watches });
     }
     let comb = std::mem::take(&mut compiler.ops);
     for leaf in 0..flat.leaves.len() {
+        let start = compiler.ops.len();
         compiler.clocked(leaf);
+        let registers = compiler.registers_of[leaf].clone();
+        let within = |place: &Place| registers.contains(&place.at);
+        let places = flat.leaves[leaf].nets.iter().map(|&net| compiler.places[net]);
+        let places: BTreeMap<usize, Place> = places.filter(within).map(|place| (place.at, place)).collect();
+        let watches = activity.watch(&readers, places.into_values());
+        activity.leaves.push(Clocked { ops: start..compiler.ops.len(), registers, watches });
     }
     let edge = std::mem::take(&mut compiler.ops);
     let places = compiler.places.clone();
-    (compiler.finish(comb, edge), flat.root, places)
+    (compiler.finish(comb, edge, activity), flat.root, places)
 }
 
 /// What is compiled so far.
@@ -43,7 +65,9 @@ pub(super) struct Compiler<'a> {
     /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
     state: Vec<u64>,
     inputs: Vec<(String, Place)>,
-    registers: std::ops::Range<usize>,
+    registers: Range<usize>,
+    /// Those of each leaf.
+    registers_of: Vec<Range<usize>>,
     shadow: usize,
     /// Nets and memories without a defined power-up value.
     undefined: Vec<Place>,
@@ -53,6 +77,13 @@ pub(super) struct Compiler<'a> {
     constants: HashMap<Vec<u64>, usize>,
     pub ops: Vec<Op>,
     temporaries: Vec<Temporary>,
+    /// For each leaf, where values are that its instructions compute in any case, by the instruction without its target.
+    /// What its nets settle to is there at the edge, too.
+    computed: Vec<HashMap<Op, u32>>,
+    /// The leaf being compiled; how many conditions what is compiled stands under; whether it is for a clock edge.
+    leaf: usize,
+    conditions: usize,
+    clocking: bool,
 }
 
 /// Words that hold intermediate values, of one assign after another.
@@ -70,6 +101,7 @@ impl<'a> Compiler<'a> {
             state: vec![],
             inputs: vec![],
             registers: 0..0,
+            registers_of: vec![0..0; flat.leaves.len()],
             shadow: 0,
             undefined: vec![],
             arrays: vec![],
@@ -77,6 +109,10 @@ impl<'a> Compiler<'a> {
             constants: HashMap::new(),
             ops: vec![],
             temporaries: vec![],
+            computed: vec![HashMap::new(); flat.leaves.len()],
+            leaf: 0,
+            conditions: 0,
+            clocking: false,
         };
         compiler.place_state();
         compiler.place_arrays();
@@ -104,19 +140,23 @@ impl<'a> Compiler<'a> {
         for (net, flat) in self.flat.nets.iter().enumerate() {
             let Source::Leaf { leaf, id } = flat.source else { continue };
             let kernel = self.flat.leaves[leaf].kernel();
-            match &kernel.nets[id].kind {
-                NetKind::Reg(reset) => {
-                    let place = self.place(net);
-                    if reset.is_none() {
-                        self.undefined.push(place);
-                    }
-                }
+            let undefined = match &kernel.nets[id].kind {
+                NetKind::Reg(reset) => reset.is_none(),
                 NetKind::MemRead(memory) if matches!(kernel.memories[*memory].read, Read::Sync { .. }) => {
-                    let place = self.place(net);
-                    self.undefined.push(place);
+                    true
                 }
-                _ => {}
+                _ => continue,
+            };
+            let place = self.place(net);
+            if undefined {
+                self.undefined.push(place);
             }
+            // The nets of a leaf stand side by side.
+            let of_leaf = &mut self.registers_of[leaf];
+            if of_leaf.start == of_leaf.end {
+                of_leaf.start = place.at;
+            }
+            of_leaf.end = self.state.len();
         }
         self.registers = start..self.state.len();
         self.shadow = self.state.len();
@@ -187,20 +227,72 @@ impl<'a> Compiler<'a> {
         at
     }
 
+    /// Where the result of `op`, whose target is open, can be read.
+    pub fn computed(&mut self, mut op: Op) -> u32 {
+        if let Some(&at) = self.computed[self.leaf].get(&op) {
+            return at;
+        }
+        let key = op;
+        let lasts = self.lasts(op);
+        let at = if lasts {
+            self.state.push(0);
+            self.state.len() - 1
+        } else {
+            self.temporary(1)
+        };
+        if lasts {
+            self.computed[self.leaf].insert(key, at as u32);
+        }
+        *op.narrow().expect("one word").0 = at as u32;
+        self.ops.push(op);
+        at as u32
+    }
+
+    /// The result of `op`, whose target is open, at `to`: a net's place or its next value's.
+    pub fn computed_into(&mut self, mut op: Op, to: u32) {
+        if let Some(&at) = self.computed[self.leaf].get(&op) {
+            self.ops.push(Op::Copy { to, a: at });
+            return;
+        }
+        // A next value may be overwritten, by a later statement or by reset.
+        if !self.clocking && self.lasts(op) {
+            self.computed[self.leaf].insert(op, to);
+        }
+        *op.narrow().expect("one word").0 = to;
+        self.ops.push(op);
+    }
+
+    /// Whether what `op` makes here is there for all that follows: under no condition, and from no temporary.
+    fn lasts(&self, mut op: Op) -> bool {
+        let (_, read) = op.narrow().expect("one word");
+        let temporary = |at: u32| self.temporaries.iter().any(|slot| slot.at == at as usize);
+        self.conditions == 0 && !read.into_iter().any(temporary)
+    }
+
+    /// Compiles what runs under a condition.
+    pub fn conditionally(&mut self, body: impl FnOnce(&mut Self)) {
+        self.conditions += 1;
+        body(self);
+        self.conditions -= 1;
+    }
+
     fn release(&mut self) {
         self.temporaries.iter_mut().for_each(|slot| slot.free = true);
     }
 
-    fn comb(&mut self, net: usize) {
-        let Source::Leaf { leaf: at, id } = self.flat.nets[net].source else { return };
+    /// Gives whether the net has a place of its own.
+    fn comb(&mut self, net: usize) -> bool {
+        let Source::Leaf { leaf: at, id } = self.flat.nets[net].source else { return false };
+        self.leaf = at;
         let leaf = &self.flat.leaves[at];
         let kernel = leaf.kernel();
         let place = self.places[net];
         match &kernel.nets[id].kind {
             NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => {
-                if !matches!(&*value.node, Node::Net(_)) {
-                    self.value_into(value, &leaf.nets, place.at);
+                if matches!(&*value.node, Node::Net(_)) {
+                    return false;
                 }
+                self.value_into(value, &leaf.nets, place.at);
             }
             NetKind::Case { index, items } => self.case(index, items, &leaf.nets, place),
             NetKind::MemRead(memory) => {
@@ -213,16 +305,18 @@ impl<'a> Compiler<'a> {
             NetKind::Input | NetKind::Reg(_) | NetKind::Output(None) | NetKind::Wire(None) => {}
         }
         self.release();
+        true
     }
 
     /// The clock edge of one leaf: next values into the shadows, then memory writes, from values before the edge.
     fn clocked(&mut self, at: usize) {
         let leaf = &self.flat.leaves[at];
         let kernel = leaf.kernel();
+        (self.leaf, self.clocking) = (at, true);
         for body in &kernel.blocks {
             self.block(body, &leaf.nets);
-            self.resets(kernel, body, &leaf.nets);
         }
+        self.resets(kernel, &leaf.nets);
         for (index, memory) in kernel.memories.iter().enumerate() {
             let array = (self.array_base[at] + index) as u32;
             if let Read::Sync { enable, addr } = &memory.read {
@@ -255,13 +349,13 @@ impl<'a> Compiler<'a> {
                     let skip = self.ops.len();
                     self.ops.push(Op::JumpUnless { cond, to: 0 });
                     self.release();
-                    self.block(then, nets);
+                    self.conditionally(|compiler| compiler.block(then, nets));
                     let mut end = self.ops.len();
                     if !otherwise.is_empty() {
                         let leave = end;
                         self.ops.push(Op::Jump { to: 0 });
                         end += 1;
-                        self.block(otherwise, nets);
+                        self.conditionally(|compiler| compiler.block(otherwise, nets));
                         self.ops[leave] = Op::Jump { to: self.ops.len() as u32 };
                     }
                     self.ops[skip] = Op::JumpUnless { cond, to: end as u32 };
@@ -271,18 +365,22 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn resets(&mut self, kernel: &Kernel, body: &[Stmt], nets: &[usize]) {
-        let mut regs = vec![];
-        check::assigned(body, &mut |reg| {
-            let NetKind::Reg(Some(value)) = &kernel.nets[reg.id as usize].kind else { return };
-            regs.push((nets[reg.id as usize], value.clone()));
-        });
-        regs.sort();
-        regs.dedup();
+    fn resets(&mut self, kernel: &Kernel, nets: &[usize]) {
+        let mut regs = BTreeMap::new();
+        for body in &kernel.blocks {
+            check::assigned(body, &mut |reg| {
+                if let NetKind::Reg(Some(value)) = &kernel.nets[reg.id as usize].kind {
+                    regs.insert(nets[reg.id as usize], value);
+                }
+            });
+        }
+        if regs.is_empty() {
+            return;
+        }
         let skip = self.ops.len();
         self.ops.push(Op::JumpUnless { cond: 0, to: 0 });
         for (net, value) in regs {
-            let (from, to) = (self.constant(&value), self.shadow_of(net));
+            let (from, to) = (self.constant(value), self.shadow_of(net));
             self.copy(to, from, self.places[net].width);
         }
         let rst = self.places[nets[kernel.rst().id as usize]].at as u32;
@@ -290,11 +388,15 @@ impl<'a> Compiler<'a> {
     }
 
     fn guarded(&mut self, enable: &Expr, nets: &[usize], body: impl FnOnce(&mut Self)) {
-        let cond = self.value(enable, nets);
-        let skip = self.ops.len();
-        self.ops.push(Op::JumpUnless { cond, to: 0 });
-        body(self);
-        self.ops[skip] = Op::JumpUnless { cond, to: self.ops.len() as u32 };
+        if enable.literal().is_some_and(|value| value != [0]) {
+            body(self);
+        } else {
+            let cond = self.value(enable, nets);
+            let skip = self.ops.len();
+            self.ops.push(Op::JumpUnless { cond, to: 0 });
+            self.conditionally(body);
+            self.ops[skip] = Op::JumpUnless { cond, to: self.ops.len() as u32 };
+        }
         self.release();
     }
 
@@ -310,17 +412,24 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn finish(self, comb: Vec<Op>, edge: Vec<Op>) -> Engine {
+    fn finish(self, comb: Vec<Op>, edge: Vec<Op>, activity: Activity) -> Engine {
         debug_assert!(self.state.len() < u32::MAX as usize, "places are 32-bit");
-        Engine::new(
-            self.state,
-            self.inputs,
-            self.registers,
-            self.shadow,
-            self.undefined,
-            self.arrays,
+        let mut leaf_of_array = vec![];
+        for (leaf, &base) in self.array_base.iter().enumerate() {
+            leaf_of_array.resize(base, leaf.saturating_sub(1));
+        }
+        leaf_of_array.resize(self.arrays.len(), self.array_base.len().saturating_sub(1));
+        Engine::new(Program {
+            state: self.state,
+            inputs: self.inputs,
+            registers: self.registers,
+            shadow: self.shadow,
+            undefined: self.undefined,
+            arrays: self.arrays,
+            leaf_of_array,
             comb,
             edge,
-        )
+            activity,
+        })
     }
 }

@@ -1,0 +1,138 @@
+//! What of a flat netlist must run again: a leaf whose inputs, registers and memories are as they were would compute what it
+//! computed before. Its instructions are grouped so that they can be left out, and what it drives is compared after they
+//! ran, so that those who read it know. Never runs anything.
+
+use super::check;
+use super::engine::Place;
+use super::flatten::{Flat, Source};
+use super::kernel::NetKind;
+use super::words::words_for;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+/// Combinational instructions of one leaf, in a row.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    pub leaf: usize,
+    pub ops: Range<usize>,
+    /// What other leaves read of it.
+    pub watches: Range<usize>,
+}
+
+/// The clocked part of one leaf.
+#[derive(Clone, Debug)]
+pub(super) struct Clocked {
+    pub ops: Range<usize>,
+    pub registers: Range<usize>,
+    /// Registers that other leaves read.
+    pub watches: Range<usize>,
+}
+
+/// A value that leaves read, and where the one that they saw is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    pub at: usize,
+    pub words: usize,
+    pub saved: usize,
+    pub readers: Range<usize>,
+}
+
+/// The order of a netlist's instructions, and what depends on what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Activity {
+    pub segments: Vec<Segment>,
+    pub leaves: Vec<Clocked>,
+    /// Those of the inputs, in their order, stand first.
+    pub watches: Vec<Watch>,
+    /// Leaves, as watches name them.
+    pub readers: Vec<usize>,
+    /// Words of all watches.
+    pub saved: usize,
+}
+
+/// The readers of each place, to be named as segments are made.
+pub(super) struct Readers(HashMap<usize, Vec<usize>>);
+
+impl Readers {
+    /// Of `flat`, whose nets are at `places`. The clock is read by nobody.
+    pub fn new(flat: &Flat, places: &[Place], clk: usize) -> Self {
+        let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (at, leaf) in flat.leaves.iter().enumerate() {
+            let nets = leaf.kernel().nets.iter().zip(&leaf.nets);
+            for (_, &net) in nets.filter(|(net, _)| matches!(net.kind, NetKind::Input)) {
+                let of_place = readers.entry(places[net].at).or_default();
+                if of_place.last() != Some(&at) {
+                    of_place.push(at);
+                }
+            }
+        }
+        readers.remove(&clk);
+        Readers(readers)
+    }
+}
+
+impl Activity {
+    /// Watches those of `places` that leaves read, and gives where they stand among the watches.
+    pub fn watch(&mut self, readers: &Readers, places: impl IntoIterator<Item = Place>) -> Range<usize> {
+        let start = self.watches.len();
+        for place in places {
+            if let Some(leaves) = readers.0.get(&place.at) {
+                self.add(place, leaves);
+            }
+        }
+        start..self.watches.len()
+    }
+
+    /// Watches an input, whoever reads it.
+    pub fn watch_input(&mut self, readers: &Readers, place: Place) {
+        self.add(place, readers.0.get(&place.at).map_or(&[], Vec::as_slice));
+    }
+
+    fn add(&mut self, place: Place, leaves: &[usize]) {
+        let (from, words) = (self.readers.len(), words_for(place.width));
+        self.readers.extend(leaves);
+        let readers = from..self.readers.len();
+        self.watches.push(Watch { at: place.at, words, saved: self.saved, readers });
+        self.saved += words;
+    }
+}
+
+/// `order`, combinational nets each behind those that it follows, with those of a leaf in as few rows as come by themselves.
+pub(super) fn by_leaf(flat: &Flat, order: &[usize]) -> Vec<usize> {
+    let leaf_of = |net: usize| flat.leaf_of(net).expect("a combinational net is some leaf's");
+    let mut waits = vec![usize::MAX; flat.nets.len()];
+    order.iter().for_each(|&net| waits[net] = 0);
+    let mut followers: HashMap<usize, Vec<usize>> = HashMap::new();
+    for &net in order {
+        let Source::Leaf { leaf, id } = flat.nets[net].source else { continue };
+        let leaf = &flat.leaves[leaf];
+        check::comb_inputs(leaf.kernel(), id, &mut |sig| {
+            let from = leaf.nets[sig.id as usize];
+            if waits[from] != usize::MAX {
+                followers.entry(from).or_default().push(net);
+                waits[net] += 1;
+            }
+        });
+    }
+    let mut ready: Vec<Vec<usize>> = vec![vec![]; flat.leaves.len()];
+    let mut leaves = BTreeSet::new();
+    for &net in order.iter().rev().filter(|&&net| waits[net] == 0) {
+        ready[leaf_of(net)].push(net);
+        leaves.insert(leaf_of(net));
+    }
+    let mut sorted = Vec::with_capacity(order.len());
+    while let Some(leaf) = leaves.pop_first() {
+        while let Some(net) = ready[leaf].pop() {
+            sorted.push(net);
+            for &follower in followers.get(&net).into_iter().flatten() {
+                waits[follower] -= 1;
+                if waits[follower] == 0 {
+                    ready[leaf_of(follower)].push(follower);
+                    leaves.insert(leaf_of(follower));
+                }
+            }
+        }
+        leaves.remove(&leaf);
+    }
+    sorted
+}
