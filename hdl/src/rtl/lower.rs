@@ -132,7 +132,7 @@ impl Compiler<'_> {
     fn cat(&mut self, parts: &[Expr], nets: &[usize]) -> Narrow {
         let (mut below, mut shift) = (None, 0);
         for part in parts.iter().rev() {
-            if !part.literal().is_some_and(|value| value == [0]) {
+            if part.literal().is_none_or(|value| value != [0]) {
                 let a = self.value(part, nets);
                 let b = below.map(|below| match below {
                     Narrow::At(at) => at,

@@ -84,6 +84,7 @@ mod memory;
 mod module;
 mod names;
 mod ops;
+mod places;
 mod print;
 mod print_expr;
 mod program;

@@ -2,7 +2,7 @@
 
 use super::expr::{Bin, Reduce};
 
-/// One instruction. Operands are first words in the state; `to` is never one of them.
+/// One instruction. Operands are first words in the state; `to` is none of them, but for a `Mux` that keeps what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     Copy {

@@ -10,6 +10,7 @@ use super::kernel::{Kernel, NetKind};
 use super::memory::Read;
 use super::module::Module;
 use super::ops::Op;
+use super::places::Temporary;
 use super::stmt::Stmt;
 use super::words::words_for;
 use std::collections::{BTreeMap, HashMap};
@@ -60,37 +61,30 @@ pub(super) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
 
 /// What is compiled so far.
 pub(super) struct Compiler<'a> {
-    flat: &'a Flat,
-    pub places: Vec<Place>,
+    pub(super) flat: &'a Flat,
+    pub(super) places: Vec<Place>,
     /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
-    state: Vec<u64>,
-    inputs: Vec<(String, Place)>,
-    registers: Range<usize>,
+    pub(super) state: Vec<u64>,
+    pub(super) inputs: Vec<(String, Place)>,
+    pub(super) registers: Range<usize>,
     /// Those of each leaf.
-    registers_of: Vec<Range<usize>>,
-    shadow: usize,
+    pub(super) registers_of: Vec<Range<usize>>,
+    pub(super) shadow: usize,
     /// Nets and memories without a defined power-up value.
-    undefined: Vec<Place>,
-    pub arrays: Vec<Array>,
+    pub(super) undefined: Vec<Place>,
+    pub(super) arrays: Vec<Array>,
     /// First array of each leaf.
-    array_base: Vec<usize>,
-    constants: HashMap<Vec<u64>, usize>,
-    pub ops: Vec<Op>,
-    temporaries: Vec<Temporary>,
+    pub(super) array_base: Vec<usize>,
+    pub(super) constants: HashMap<Vec<u64>, usize>,
+    pub(super) ops: Vec<Op>,
+    pub(super) temporaries: Vec<Temporary>,
     /// For each leaf, where values are that its instructions compute in any case, by the instruction without its target.
     /// What its nets settle to is there at the edge, too.
-    computed: Vec<HashMap<Op, u32>>,
+    pub(super) computed: Vec<HashMap<Op, u32>>,
     /// The leaf being compiled; how many conditions what is compiled stands under; whether it is for a clock edge.
-    leaf: usize,
-    conditions: usize,
-    clocking: bool,
-}
-
-/// Words that hold intermediate values, of one assign after another.
-struct Temporary {
-    at: usize,
-    words: usize,
-    free: bool,
+    pub(super) leaf: usize,
+    pub(super) conditions: usize,
+    pub(super) clocking: bool,
 }
 
 impl<'a> Compiler<'a> {
@@ -118,166 +112,6 @@ impl<'a> Compiler<'a> {
         compiler.place_arrays();
         compiler.place_wires(order);
         compiler
-    }
-
-    fn place(&mut self, net: usize) -> Place {
-        let width = self.flat.nets[net].width;
-        let place = Place { at: self.state.len(), width };
-        self.state.resize(place.at + words_for(width), 0);
-        self.places[net] = place;
-        place
-    }
-
-    /// Inputs first, then registers side by side, then their next values in the same order.
-    fn place_state(&mut self) {
-        for (net, flat) in self.flat.nets.iter().enumerate() {
-            if let Source::Input = flat.source {
-                let place = self.place(net);
-                self.inputs.push((flat.path.clone(), place));
-            }
-        }
-        let start = self.state.len();
-        for (net, flat) in self.flat.nets.iter().enumerate() {
-            let Source::Leaf { leaf, id } = flat.source else { continue };
-            let kernel = self.flat.leaves[leaf].kernel();
-            let undefined = match &kernel.nets[id].kind {
-                NetKind::Reg(reset) => reset.is_none(),
-                NetKind::MemRead(memory) if matches!(kernel.memories[*memory].read, Read::Sync { .. }) => {
-                    true
-                }
-                _ => continue,
-            };
-            let place = self.place(net);
-            if undefined {
-                self.undefined.push(place);
-            }
-            // The nets of a leaf stand side by side.
-            let of_leaf = &mut self.registers_of[leaf];
-            if of_leaf.start == of_leaf.end {
-                of_leaf.start = place.at;
-            }
-            of_leaf.end = self.state.len();
-        }
-        self.registers = start..self.state.len();
-        self.shadow = self.state.len();
-        self.state.resize(self.shadow + self.registers.len(), 0);
-        for (net, flat) in self.flat.nets.iter().enumerate() {
-            if let Source::Constant(value) = &flat.source {
-                self.places[net] = Place { at: self.constant(value), width: flat.width };
-            }
-        }
-    }
-
-    fn place_arrays(&mut self) {
-        for leaf in &self.flat.leaves {
-            self.array_base.push(self.arrays.len());
-            for memory in &leaf.kernel().memories {
-                let stride = words_for(memory.word_bits);
-                let data = match &memory.image {
-                    Some(image) => image.data.clone(),
-                    None => vec![0; stride * memory.words],
-                };
-                let (words, width, filled) = (memory.words, memory.word_bits, memory.image.is_some());
-                self.arrays.push(Array { data, stride, words, width, filled });
-            }
-        }
-    }
-
-    /// A net that only renames another shares its place.
-    fn place_wires(&mut self, order: &[usize]) {
-        for &net in order {
-            let Source::Leaf { leaf, id } = self.flat.nets[net].source else { continue };
-            let leaf = &self.flat.leaves[leaf];
-            let renamed = match &leaf.kernel().nets[id].kind {
-                NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => match &*value.node {
-                    Node::Net(sig) => Some(leaf.nets[sig.id as usize]),
-                    _ => None,
-                },
-                _ => None,
-            };
-            match renamed {
-                Some(source) => self.places[net] = self.places[source],
-                None => {
-                    self.place(net);
-                }
-            }
-        }
-    }
-
-    pub fn constant(&mut self, value: &[u64]) -> usize {
-        if let Some(&at) = self.constants.get(value) {
-            return at;
-        }
-        let at = self.state.len();
-        self.state.extend_from_slice(value);
-        self.constants.insert(value.to_vec(), at);
-        at
-    }
-
-    /// Temporaries live until the end of their assign; [`Compiler::release`] frees them all.
-    pub fn temporary(&mut self, width: usize) -> usize {
-        let words = words_for(width);
-        if let Some(slot) = self.temporaries.iter_mut().find(|slot| slot.free && slot.words == words) {
-            slot.free = false;
-            return slot.at;
-        }
-        let at = self.state.len();
-        self.state.resize(at + words, 0);
-        self.temporaries.push(Temporary { at, words, free: false });
-        at
-    }
-
-    /// Where the result of `op`, whose target is open, can be read.
-    pub fn computed(&mut self, mut op: Op) -> u32 {
-        if let Some(&at) = self.computed[self.leaf].get(&op) {
-            return at;
-        }
-        let key = op;
-        let lasts = self.lasts(op);
-        let at = if lasts {
-            self.state.push(0);
-            self.state.len() - 1
-        } else {
-            self.temporary(1)
-        };
-        if lasts {
-            self.computed[self.leaf].insert(key, at as u32);
-        }
-        *op.narrow().expect("one word").0 = at as u32;
-        self.ops.push(op);
-        at as u32
-    }
-
-    /// The result of `op`, whose target is open, at `to`: a net's place or its next value's.
-    pub fn computed_into(&mut self, mut op: Op, to: u32) {
-        if let Some(&at) = self.computed[self.leaf].get(&op) {
-            self.ops.push(Op::Copy { to, a: at });
-            return;
-        }
-        // A next value may be overwritten, by a later statement or by reset.
-        if !self.clocking && self.lasts(op) {
-            self.computed[self.leaf].insert(op, to);
-        }
-        *op.narrow().expect("one word").0 = to;
-        self.ops.push(op);
-    }
-
-    /// Whether what `op` makes here is there for all that follows: under no condition, and from no temporary.
-    fn lasts(&self, mut op: Op) -> bool {
-        let (_, read) = op.narrow().expect("one word");
-        let temporary = |at: u32| self.temporaries.iter().any(|slot| slot.at == at as usize);
-        self.conditions == 0 && !read.into_iter().any(temporary)
-    }
-
-    /// Compiles what runs under a condition.
-    pub fn conditionally(&mut self, body: impl FnOnce(&mut Self)) {
-        self.conditions += 1;
-        body(self);
-        self.conditions -= 1;
-    }
-
-    fn release(&mut self) {
-        self.temporaries.iter_mut().for_each(|slot| slot.free = true);
     }
 
     /// Gives whether the net has a place of its own.
@@ -342,6 +176,18 @@ impl<'a> Compiler<'a> {
                 Stmt::Set(reg, value) => {
                     let to = self.shadow_of(nets[reg.id as usize]);
                     self.value_into(value, nets, to);
+                    self.release();
+                }
+                // A register that keeps what it has is cheaper chosen than jumped around.
+                Stmt::If(cond, then, otherwise)
+                    if otherwise.is_empty()
+                        && let [Stmt::Set(reg, value)] = &then[..]
+                        && value.width <= 64
+                        && matches!(&*value.node, Node::Net(_) | Node::Lit(_)) =>
+                {
+                    let to = self.shadow_of(nets[reg.id as usize]);
+                    let (cond, a) = (self.value(cond, nets), self.value(value, nets));
+                    self.ops.push(Op::Mux { to: to as u32, cond, a, b: to as u32 });
                     self.release();
                 }
                 Stmt::If(cond, then, otherwise) => {
