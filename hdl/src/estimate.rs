@@ -8,7 +8,7 @@ use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::{Mac, Memory};
 use crate::rtl::addr_bits;
 use crate::stage::mvau::{self, banks};
-use crate::stage::step;
+use crate::stage::{parts, step};
 use serde::{Deserialize, Serialize};
 
 /// Resources of a circuit.
@@ -186,8 +186,9 @@ fn of_window(stage: &Stage, w: &Window) -> Resources {
     .map(|&n| addr_bits(n))
     .sum();
     let lut = 12 * position + 9 * address + 3 * loops + stage.output.width() + 40;
-    let ff = 3 * position + 4 * address + loops + 20;
-    Resources::logic(lut, ff).plus(memory(stage.output.width(), words, stage.memory, stage.family))
+    let (width, place, family) = (stage.output.width(), stage.memory, stage.family);
+    let ff = 3 * position + 4 * address + loops + 20 + parts::registers(words, width, place, family);
+    Resources::logic(lut, ff).plus(memory(width, words, place, family))
 }
 
 fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {

@@ -16,7 +16,7 @@ pub(crate) mod mix;
 pub(crate) mod mvau;
 mod outlet;
 mod parameters;
-mod parts;
+pub(crate) mod parts;
 mod reduce;
 pub(crate) mod rescale;
 pub(crate) mod step;

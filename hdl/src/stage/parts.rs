@@ -1,8 +1,10 @@
-//! ROMs in LUTs that are read at speed: parts of what one LUT holds, then a multiplexer, a register after each. Slices of
-//! the word have addresses of their own, so that no register reaches far.
+//! Memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer, a register after each.
+//! Slices of a ROM's word have addresses of their own, so that no register reaches far.
 
+use super::mvau::banks;
 use crate::device::Family;
-use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, addr_bits, lanes, lit, words};
+use crate::plan::Memory;
+use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, lanes, lit, words};
 
 /// Bits of the word that one register of the address reaches.
 const SLICE: usize = 32;
@@ -41,6 +43,52 @@ pub fn rom(
     });
     let slices = slices.collect();
     side_by_side(k, name, slices)
+}
+
+/// Words of a part of a RAM: what a multiplexer of two levels joins.
+fn part_words(family: Family) -> usize {
+    4 * family.lut_words()
+}
+
+/// Whether a RAM of `words` words of `bits` bits is one of parts.
+pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
+    family.has_lut_ram() && !banks::in_blocks(words, bits, memory) && words > part_words(family)
+}
+
+/// Bits of the registers behind the parts.
+pub fn registers(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
+    let parts = words.div_ceil(part_words(family));
+    if in_parts(words, bits, memory, family) { bits * (parts + 1) } else { 0 }
+}
+
+/// A RAM of `words` words in parts; gives the word at `address`, a register, two cycles after it.
+pub fn ram(
+    k: &mut Kernel,
+    name: &str,
+    (words, bits): (usize, usize),
+    write: &Write,
+    (enable, address): (Expr, Sig),
+    family: Family,
+) -> Sig {
+    let (part_words, width) = (part_words(family), addr_bits(words));
+    let low = addr_bits(part_words);
+    let part_of = |address: &Expr| address.clone().slice(low, width - low);
+    let parts = (0..words.div_ceil(part_words)).map(|p| {
+        let held = part_words.min(words - p * part_words);
+        let local = |address: Expr| address.slice(0, addr_bits(held));
+        let here = part_of(&write.addr).eq(lit(p as u64, width - low));
+        let write = Write {
+            enable: write.enable.clone() & here,
+            addr: local(write.addr.clone()),
+            data: write.data.clone(),
+        };
+        let read = Read::Sync { enable: enable.clone(), addr: local(address.expr()) };
+        k.ram(&format!("{name}_{p}"), bits, held, Style::Distributed, write, read).expr()
+    });
+    let parts = parts.collect();
+    let part = k.held(&format!("{name}_part"), part_of(&address.expr()));
+    let chosen = k.select(&format!("{name}_d"), part, parts);
+    k.held(name, chosen)
 }
 
 /// The word that `slices` are, the lowest first.

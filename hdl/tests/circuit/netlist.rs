@@ -4,7 +4,7 @@ use crate::common;
 use crate::synthesis::unit;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{File, emit};
-use dq_hdl::plan::{Mac, Memory, Output};
+use dq_hdl::plan::{Mac, Memory, NodePlan, Output};
 use dq_hdl::{fold, netlist, stalls::Stalls};
 use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
@@ -95,6 +95,26 @@ fn weights_all_over_the_device_agree() {
         far > 5 && farther > 0 && in_luts > 0,
         "{far} circuits with far blocks, {farther}, {in_luts} with LUTs"
     );
+}
+
+/// Line buffers in LUTs, of more words than a few LUTs hold.
+#[test]
+fn line_buffers_in_parts_agree() {
+    let network = dq_net::topology::build("lenet:w2a3", 5).unwrap();
+    let frames = common::frames(&network, 2, 4);
+    for device in ["ecp5-85f", "xc7z020"] {
+        let mut plan = fold::default(&network, Output::Scores).unwrap();
+        plan.device = Some(device.into());
+        let conv = |node: &&mut NodePlan| node.node.starts_with("conv");
+        plan.nodes.iter_mut().filter(conv).for_each(|node| node.lines = Memory::Distributed);
+        let design = Design::new(&network, &plan).unwrap();
+        let parts = emit(&design).files.iter().filter(|file| file.text.contains("lines_part_q")).count();
+        assert!(parts > 0, "{device}: no line buffer in parts");
+        for stalls in [Stalls::NONE, Stalls::random(7)] {
+            let outcome = netlist::run(&design, frames.view(), &stalls).unwrap();
+            assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "{device}");
+        }
+    }
 }
 
 #[test]

@@ -4,11 +4,11 @@ mod scan;
 mod store;
 
 use super::mvau::banks;
-use super::{Inlet, outlet::Outlet, ram_style};
+use super::{Inlet, outlet::Outlet, parts, ram_style};
 use crate::device::Family;
 use crate::pipeline::{Stage, Window};
 use crate::plan::Memory;
-use crate::rtl::{Kernel, Module, Read, Sig, Value, Write, addr_bits, bits_for, lit, set};
+use crate::rtl::{Kernel, Module, Read, Value, Write, addr_bits, bits_for, lit, set};
 use scan::Scan;
 use store::Store;
 
@@ -17,7 +17,9 @@ const LATENCY: u64 = 3;
 
 /// Latency of `w` on beats of so many bits.
 pub fn latency(w: &Window, width: usize, lines: Memory, family: Family) -> u64 {
-    LATENCY + u64::from(banks::is_late(words(w), width, lines, family))
+    let words = words(w);
+    let late = banks::is_late(words, width, lines, family) || parts::in_parts(words, width, lines, family);
+    LATENCY + u64::from(late)
 }
 
 /// Words of the line buffer.
@@ -62,19 +64,22 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
         (zero1, zero2)
     });
     let enable = zero.map_or(issue1.expr(), |(zero1, _)| issue1 & !zero1);
-    let read = Read::Sync { enable, addr: address1.into() };
-    let line = k.ram("lines", width, words(w), ram_style(stage.memory, stage.family), write, read);
+    let in_parts = parts::in_parts(words(w), width, stage.memory, stage.family);
+    let line = if in_parts {
+        parts::ram(&mut k, "lines", (words(w), width), &write, (enable, address1), stage.family)
+    } else {
+        let read = Read::Sync { enable, addr: address1.into() };
+        k.ram("lines", width, words(w), ram_style(stage.memory, stage.family), write, read)
+    };
     let (mut line, mut push, mut zero) = (line, issue2, zero.map(|(_, zero2)| zero2));
     if stage.latency == LATENCY + 1 {
-        // Behind block RAM, whose output is late.
-        let mut held = |name: &str, from: Sig, reset: Option<u64>| {
-            let reg = k.reg(name, from.width(), reset);
-            k.next(reg, None, from);
-            reg
-        };
-        push = held("issue3", push, Some(0));
-        line = held("line", line, None);
-        zero = zero.map(|zero| held("zero3", zero, None));
+        // The line buffer took a cycle more, or its output is late and gets a register.
+        push = k.reg("issue3", 1, Some(0));
+        k.next(push, None, issue2);
+        if !in_parts {
+            line = k.held("line", line);
+        }
+        zero = zero.map(|zero| k.held("zero3", zero));
     }
     let data = zero.map_or(line.expr(), |zero| zero.mux(lit(0, width), line));
     outlet.finish(&mut k, go, push, data);
