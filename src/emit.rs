@@ -239,6 +239,7 @@ impl PlanArgs {
             ff: all.ff,
             bram: self.brams.unwrap_or(all.bram),
             dsp: self.dsps.unwrap_or(all.dsp),
+            spram: all.spram,
         }
     }
 

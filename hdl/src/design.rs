@@ -60,6 +60,11 @@ impl Design {
         self.plan.control != Control::None
     }
 
+    /// The words that its flash must hold, where it has parameters there.
+    pub fn boot_words(&self) -> Vec<u32> {
+        if self.plan.boots() { self.image().boot_words() } else { vec![] }
+    }
+
     /// The parameters, as the control port of a circuit of this plan takes them.
     pub fn image(&self) -> Image {
         let modules: Vec<Module> = self.stages.iter().map(|s| stage::module(s, &self.network)).collect();

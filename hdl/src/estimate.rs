@@ -40,6 +40,13 @@ pub struct Resources {
     pub bram: u64,
     /// DSP blocks.
     pub dsp: u64,
+    /// Single-port RAMs of 256 kbit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spram: u64,
+}
+
+fn is_zero(amount: &u64) -> bool {
+    *amount == 0
 }
 
 /// The model applied to `stages`.
@@ -60,6 +67,7 @@ impl Resources {
             ff: self.ff + other.ff,
             bram: self.bram + other.bram,
             dsp: self.dsp + other.dsp,
+            spram: self.spram + other.spram,
         }
     }
 
@@ -207,11 +215,11 @@ fn of_mvau(stage: &Stage, mvau: &Mvau) -> Resources {
     let dsp = (pe * mvau::dot(mvau, acc).multipliers()) as u64;
     let logic = Resources { dsp, ..logic };
     // A single word of weights is a constant, which synthesis folds into the sums.
-    if folds * taps == 1 && !stage.controlled {
+    if folds * taps == 1 && !stage.controlled && stage.memory != Memory::Spram {
         return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
     }
     let starts = match mac {
-        Mac::Xnor if folds > 1 => rom(pe * acc, folds, stage.memory, stage.family),
+        Mac::Xnor if folds > 1 => rom(pe * acc, folds, stage.memory.of_constants(), stage.family),
         _ => Resources::default(),
     };
     logic.plus(weights(pe * simd * weight_bits, folds * taps, stage.memory, stage.family)).plus(starts)
@@ -304,7 +312,7 @@ fn of_step(stage: &Stage, folds: usize) -> Resources {
 pub fn rom_luts(stage: &Stage) -> u64 {
     let Kind::Mvau(Mvau { pe, simd, taps, folds, weight_bits, .. }) = stage.kind else { return 0 };
     let (word, words) = (pe * simd * weight_bits, folds * taps);
-    if banks::in_blocks(words, word, stage.memory) {
+    if banks::in_blocks(words, word, stage.memory) || stage.memory == Memory::Spram {
         return 0;
     }
     (word * words.div_ceil(stage.family.lut_words())) as u64
@@ -330,6 +338,12 @@ fn weights(word: usize, words: usize, style: Memory, family: Family) -> Resource
         ff += word * banks::levels(words, word, style, family) as usize;
     }
     let joins = Resources::logic(lut, ff);
+    if style == Memory::Spram {
+        // A multiplexer between the addresses of reading and loading.
+        let blocks = words.div_ceil(banks::SPRAM_WORDS) * word.div_ceil(banks::SPRAM_BITS);
+        let address = Resources::logic(addr_bits(words), 0);
+        return Resources { spram: blocks as u64, ..joins.plus(address) };
+    }
     if banks::in_blocks(words, word, style) {
         let blocks = Resources { bram: banks::blocks(words, word, style, family) as u64, ..joins };
         let held = match banks::rest_luts(words, word, style, family) {

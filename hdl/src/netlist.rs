@@ -24,6 +24,9 @@ pub enum NetlistError {
     /// The control port refused an access, or read something else.
     #[error("netlist: control port, {0}")]
     Control(String),
+    /// The circuit did not take its parameters.
+    #[error("netlist: the circuit refused its parameters ({0})")]
+    Boot(&'static str),
     /// The trace could not be written.
     #[error("writing the trace: {0}")]
     Trace(#[from] io::Error),
@@ -98,6 +101,7 @@ fn simulate(
     if !accesses.is_empty() {
         Master::new(&sim).play(&mut sim, accesses).map_err(NetlistError::Control)?;
     }
+    boot(&mut sim, &design.boot_words())?;
     let mut out: Vec<Beat> = Vec::with_capacity(wanted);
     let (mut next, mut held, mut cycle) = (0, false, 0);
     while out.len() < wanted {
@@ -127,4 +131,26 @@ fn simulate(
     }
     let error = sim.get(error) == 1;
     Ok(Outcome { beats: out, error })
+}
+
+/// Plays the flash of a circuit that has one, a word every other clock.
+fn boot(sim: &mut Sim, words: &[u32]) -> Result<(), NetlistError> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    let [data, valid, booted, failed] =
+        ["boot_data", "boot_valid", "booted", "boot_failed"].map(|port| sim.port(port));
+    for &word in words {
+        sim.set(data, word.into());
+        for now in [1, 0] {
+            sim.set(valid, now);
+            sim.clock();
+        }
+    }
+    sim.clock();
+    match (sim.get(booted), sim.get(failed)) {
+        (1, 0) => Ok(()),
+        (_, 1) => Err(NetlistError::Boot("identity or checksum")),
+        _ => Err(NetlistError::Boot("it waits for more")),
+    }
 }

@@ -99,6 +99,8 @@ pub enum Memory {
     Block,
     /// LUT RAM and LUT ROM.
     Distributed,
+    /// Single-port RAM of 256 kbit (iCE40 UltraPlus; weights only): filled from the board's flash before the first frame.
+    Spram,
 }
 
 /// How a dot product is built.
@@ -193,6 +195,11 @@ impl Mac {
 }
 
 impl Memory {
+    /// Where constants beside the weights live, which nobody loads.
+    pub(crate) fn of_constants(self) -> Memory {
+        if self == Memory::Spram { Memory::Auto } else { self }
+    }
+
     fn is_auto(&self) -> bool {
         *self == Memory::Auto
     }
@@ -208,6 +215,11 @@ impl Plan {
     /// The family of its device.
     pub fn family(&self) -> Family {
         self.device.as_deref().and_then(Device::find).map_or(Family::default(), |device| device.family)
+    }
+
+    /// Whether parameters must be loaded from flash before the first frame.
+    pub fn boots(&self) -> bool {
+        self.nodes.iter().any(|node| node.memory == Memory::Spram)
     }
 
     /// The entry of `node`, if it has one.
@@ -275,6 +287,17 @@ impl Plan {
         if let Some(node) = self.nodes.iter().find(|node| node.mac == Mac::Dsp && blocks == 0) {
             let expected = "another form: the device has no DSP blocks";
             return Err(PlanError::new(&node.node, "mac", expected, "dsp"));
+        }
+        if let Some(node) = self.nodes.iter().find(|node| node.memory == Memory::Spram) {
+            let device = self.device.as_deref().and_then(Device::find);
+            let refused = match (self.control, device.is_some_and(|device| device.spram > 0)) {
+                (_, false) => Some("another memory: the device has no SPRAM"),
+                (Control::None, true) => None,
+                _ => Some("another memory: beside a control port nothing is loaded from flash"),
+            };
+            if let Some(expected) = refused {
+                return Err(PlanError::new(&node.node, "memory", expected, "spram"));
+            }
         }
         if self.control == Control::Load {
             wires::check_loadable(network)?;
@@ -345,6 +368,14 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
         ));
     }
     let weight_bits = network.nodes()[i].layer.weight_bits();
+    if plan.memory == Memory::Spram && weight_bits.is_none() {
+        let expected = format!("another memory (spram is for weights, a {kind} has none)");
+        return Err(PlanError::new(&plan.node, "memory", expected, "spram"));
+    }
+    if plan.lines == Memory::Spram {
+        let expected = "another memory (spram is for weights)";
+        return Err(PlanError::new(&plan.node, "lines", expected, "spram"));
+    }
     if plan.mac != Mac::Auto && !weight_bits.is_some_and(|bits| plan.mac.fits(plan.simd, bits.into())) {
         let expected = match (plan.mac, weight_bits) {
             (_, None) => format!("auto (a {kind} has no products)"),

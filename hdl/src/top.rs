@@ -4,17 +4,21 @@
 use crate::control;
 use crate::pipeline::{Source, Stage};
 use crate::plan::{Control, Plan};
-use crate::rtl::{Direction, Group, Module};
-use crate::stage::{self, LOAD_PORTS};
+use crate::rtl::{Direction, Group, Module, words::words_for};
+use crate::stage::{self, LOAD_PORTS, SPRAM_PORTS};
 use dq_net::Network;
 
 /// The instance of the control port.
 pub const CONTROL: &str = "control";
+/// The instance of the loader from flash.
+const BOOT: &str = "boot";
 
 /// The circuit of `network` as `stages`.
 ///
 /// Ports: `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel a beat, channel 0 in the low byte), `m_axis_*` (a score or
-/// the label a beat), `error` (a frame came with a wrong `tlast`; until reset), and with a control port `s_axil_*`.
+/// the label a beat), `error` (a frame came with a wrong `tlast`; until reset), and with a control port `s_axil_*`. Where
+/// parameters come from a flash, `boot_data` and `boot_valid`, `booted` and `boot_failed` ([`control::boot`]): until `booted` the
+/// stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let shape = network.input_shape();
@@ -58,6 +62,9 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     if plan.control != Control::None {
         link_control(&mut g, stages, &modules);
     }
+    if plan.boots() {
+        link_boot(&mut g, stages, &modules);
+    }
     g.build()
 }
 
@@ -70,6 +77,34 @@ fn streams(stages: &[Stage]) -> impl Iterator<Item = (Source, String, String)> {
             (from, source, format!("{}.{}", reader.name, reader.input_port(port)))
         })
     })
+}
+
+/// The loader from flash and its wires to the memories that it fills; all stages are in reset until it is done.
+fn link_boot(g: &mut Group, stages: &[Stage], modules: &[Module]) {
+    g.input("boot_data", 32);
+    g.input("boot_valid", 1);
+    g.output("booted", 1);
+    g.output("boot_failed", 1);
+    let memories: Vec<(usize, usize)> =
+        modules.iter().flat_map(Module::filled_rams).map(|m| (m.0, m.1.len() / words_for(m.0))).collect();
+    g.child(BOOT, &control::boot(control::identity(stages), &memories));
+    for (from, to) in [
+        ("boot_data", "boot.boot_data"),
+        ("boot_valid", "boot.boot_valid"),
+        ("boot.is_booted", "booted"),
+        ("boot.has_failed", "boot_failed"),
+    ] {
+        g.link(from, to);
+    }
+    for stage in stages {
+        g.reset(&stage.name, "boot.reset");
+    }
+    let filled = stages.iter().zip(modules).filter(|(_, module)| module.port(SPRAM_PORTS[0]).is_some());
+    for (i, (stage, _)) in filled.enumerate() {
+        for (from, to) in ["write", "at", "word"].iter().zip(SPRAM_PORTS) {
+            g.link(&format!("{BOOT}.{from}{i}"), &format!("{}.{to}", stage.name));
+        }
+    }
 }
 
 /// The control port and its wires to all stages.

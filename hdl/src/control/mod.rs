@@ -4,9 +4,11 @@
 //!
 #![doc = include_str!("../../../docs/control.md")]
 
+mod boot;
 mod master;
 mod port;
 
+pub use boot::module as boot;
 pub use master::{Answer, Master};
 pub use port::module;
 
@@ -94,6 +96,12 @@ impl Image {
     /// What [`address::CHECKSUM`] reads after all of it was written.
     pub fn checksum(&self) -> u32 {
         !self.stages.iter().flatten().fold(!0, |crc, &word| crc_step(crc, word))
+    }
+
+    /// Everything that comes from a flash, in order: identity, the words of all stages, checksum.
+    pub fn boot_words(&self) -> Vec<u32> {
+        let words = self.stages.iter().flatten().copied();
+        std::iter::once(self.identity).chain(words).chain([self.checksum()]).collect()
     }
 
     /// Everything a host does to load it into an idle circuit: checks, writes, checks.

@@ -287,7 +287,7 @@ pub(crate) fn is_deep(width: usize, depth: usize, memory: Memory) -> bool {
     match memory {
         Memory::Auto => depth > DEEP_WORDS && width * depth > DEEP_BITS,
         Memory::Block => depth >= BLOCK_WORDS,
-        Memory::Distributed => false,
+        Memory::Distributed | Memory::Spram => false,
     }
 }
 

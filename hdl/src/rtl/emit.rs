@@ -61,7 +61,7 @@ impl Files {
 
     fn roms(&mut self, kernel: &Kernel) -> Result<(), EmitError> {
         for memory in &kernel.memories {
-            let Some(image) = &memory.image else { continue };
+            let Some(image) = memory.preset() else { continue };
             let line = |word: &[u64]| words::to_hex(word, memory.word_bits) + "\n";
             let text = image.data.chunks(words::words_for(memory.word_bits)).map(line).collect();
             let file = File { name: image.file.clone(), text };

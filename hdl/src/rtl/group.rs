@@ -141,6 +141,13 @@ impl Group {
         self.ignored.push(from);
     }
 
+    /// The reset of `child` is `source`, not the group's own.
+    pub fn reset(&mut self, child: &str, source: &str) {
+        let (from, ..) = self.end(source);
+        let (to, ..) = self.end(&format!("{child}.rst"));
+        self.drivers.insert(to, Driver::Net(from));
+    }
+
     /// Checks the whole (every port connected; rust-hdl's connection checks; no combinational cycle through the
     /// children) and seals it.
     ///

@@ -244,6 +244,7 @@ impl Kernel {
         read: Read,
         file: &str,
     ) -> Sig {
+        assert!(style != Style::Spram, "{}.{name}: a ROM that nothing fills", self.name);
         let (count, image) = self.image(name, word_bits, data, file);
         self.memory(name, word_bits, count, style, None, read, Some(image))
     }

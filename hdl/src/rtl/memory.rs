@@ -16,6 +16,13 @@ pub(super) struct Memory {
     pub image: Option<RomImage>,
 }
 
+impl Memory {
+    /// The contents that it powers up with.
+    pub fn preset(&self) -> Option<&RomImage> {
+        self.image.as_ref().filter(|_| self.style != Style::Spram)
+    }
+}
+
 /// The contents of a memory: `words` words one after another, each of `words_for(word_bits)` `u64`s.
 #[derive(Clone, Debug)]
 pub(super) struct RomImage {
@@ -34,6 +41,9 @@ pub enum Style {
     Distributed,
     /// Flip-flops; RAMs only.
     Registers,
+    /// Large single-port RAM (iCE40), whose contents are not there when the circuit starts: they are what is to be loaded.
+    /// Needs a synchronous read, never at the edge of a write and at its address.
+    Spram,
 }
 
 /// The read port of a memory. The address has exactly [`addr_bits`] of its words.

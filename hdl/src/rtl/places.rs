@@ -71,11 +71,9 @@ impl Compiler<'_> {
             self.array_base.push(self.arrays.len());
             for memory in &leaf.kernel().memories {
                 let stride = words_for(memory.word_bits);
-                let data = match &memory.image {
-                    Some(image) => image.data.clone(),
-                    None => vec![0; stride * memory.words],
-                };
-                let (words, width, filled) = (memory.words, memory.word_bits, memory.image.is_some());
+                let image = memory.preset();
+                let data = image.map_or_else(|| vec![0; stride * memory.words], |image| image.data.clone());
+                let (words, width, filled) = (memory.words, memory.word_bits, image.is_some());
                 self.arrays.push(Array { data, stride, words, width, filled });
             }
         }

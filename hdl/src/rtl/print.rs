@@ -89,7 +89,7 @@ impl Printer<'_> {
             *out += &format!("  (* {attribute} *)\n");
         }
         *out += &format!("  reg {}{name} [0:{}];\n", range(*word_bits), words - 1);
-        if let Some(image) = &memory.image {
+        if let Some(image) = memory.preset() {
             *out += &format!("  initial $readmemh(\"{}\", {name});\n", image.file);
         }
         if let Read::Sync { .. } = memory.read {
@@ -283,6 +283,7 @@ fn style(memory: &Memory) -> Option<&'static str> {
         // Yosys takes `rom_style = "distributed"` for writable LUT RAM, and finds none for a ROM.
         (Style::Distributed, true, _) => Some("syn_romstyle = \"logic\""),
         (Style::Distributed, false, _) => Some("ram_style = \"distributed\""),
+        (Style::Spram, ..) => Some("ram_style = \"huge\""),
         (Style::Registers, ..) => Some("ram_style = \"registers\""),
     }
 }

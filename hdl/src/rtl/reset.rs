@@ -24,6 +24,11 @@ impl Module {
         group.child("dq_reset", &tree);
         for child in 0..children {
             let sink = End { child: Some(child), port: "rst".into() };
+            // One whose reset is another's stays with that.
+            if !matches!(&group.drivers[&sink], Driver::Net(end) if end.child.is_none()) {
+                group.ignore(&format!("dq_reset.rst{child}"));
+                continue;
+            }
             let driver = End { child: Some(children), port: format!("rst{child}") };
             group.drivers.insert(sink, Driver::Net(driver));
         }

@@ -24,7 +24,7 @@ mod sum;
 mod width;
 pub(crate) mod window;
 
-pub use parameters::LOAD_PORTS;
+pub use parameters::{LOAD_PORTS, Loader, SPRAM_PORTS};
 
 use crate::device::Family;
 use crate::pipeline::{Kind, Stage};
@@ -180,6 +180,7 @@ fn style(memory: Memory) -> Style {
         Memory::Auto => Style::Auto,
         Memory::Block => Style::Block,
         Memory::Distributed => Style::Distributed,
+        Memory::Spram => Style::Spram,
     }
 }
 

@@ -8,6 +8,8 @@ use crate::rtl::{
 
 /// The ports of a loader.
 pub const LOAD_PORTS: [&str; 4] = ["load_data", "load_valid", "load_start", "load_select"];
+/// The ports of a memory that is filled from flash.
+pub const SPRAM_PORTS: [&str; 3] = ["spram_write", "spram_at", "spram_word"];
 /// Bits of a piece.
 const PIECE: usize = 32;
 
@@ -64,32 +66,64 @@ impl Parameters {
         if self.memories.is_empty() {
             return;
         }
-        let pieces = |memory: &Memory| memory.bits.div_ceil(PIECE);
-        let most = |of: &dyn Fn(&Memory) -> usize| self.memories.iter().map(of).max().expect("not empty");
-        let (widest, deepest) = (most(&pieces), most(&|memory| memory.words));
         let data = k.input("load_data", PIECE);
         let [valid, start, select] = ["load_valid", "load_start", "load_select"].map(|name| k.input(name, 1));
         let take = k.wire("load_take", valid & select);
+        let sizes: Vec<(usize, usize)> = self.memories.iter().map(|m| (m.bits, m.words)).collect();
+        let loader = Loader::new(k, &sizes, take, data, Some(start));
+        for (i, m) in self.memories.iter().enumerate() {
+            k.drive(m.enable, loader.writes[i]);
+            k.drive(m.address, loader.at.slice(0, m.address.width()));
+            k.drive(m.data, loader.word(m.bits));
+        }
+    }
+}
 
-        let memory = k.reg("load_memory", addr_bits(self.memories.len()), Some(0));
+/// Puts pieces together to the words of several memories, one memory after the other.
+pub struct Loader {
+    /// High while a word is written, for each memory.
+    pub writes: Vec<Sig>,
+    /// Where it is written.
+    pub at: Sig,
+    /// High with the last piece of all.
+    pub ends: Expr,
+    /// The widest memory's word; narrower ones have theirs higher up.
+    joined: Sig,
+}
+
+impl Loader {
+    /// For memories of such (bits, words). A piece of `data` counts while `take` is high; `start` goes back to the first.
+    pub fn new(
+        k: &mut Kernel,
+        memories: &[(usize, usize)],
+        take: Sig,
+        data: Sig,
+        start: Option<Sig>,
+    ) -> Loader {
+        let pieces = |&(bits, _): &(usize, usize)| bits.div_ceil(PIECE);
+        let most = |of: &dyn Fn(&(usize, usize)) -> usize| memories.iter().map(of).max().expect("not empty");
+        let (widest, deepest) = (most(&pieces), most(&|memory| memory.1));
+        let memory = k.reg("load_memory", addr_bits(memories.len()), Some(0));
         k.comment(memory, "Loading: memory, word, piece of the word.");
         let address = k.reg("load_address", addr_bits(deepest), Some(0));
         let piece = k.reg("load_piece", addr_bits(widest), Some(0));
-        let table = |k: &mut Kernel, name: &str, width: usize, of: &dyn Fn(&Memory) -> usize| {
-            let items = self.memories.iter().map(|memory| lit(of(memory) as u64 - 1, width)).collect();
+        let table = |k: &mut Kernel, name: &str, width: usize, of: &dyn Fn(&(usize, usize)) -> usize| {
+            let items = memories.iter().map(|memory| lit(of(memory) as u64 - 1, width)).collect();
             k.select(name, memory, items)
         };
         let last_piece = table(k, "load_last_piece", piece.width(), &pieces);
-        let last_address = table(k, "load_last_address", address.width(), &|memory| memory.words);
+        let last_address = table(k, "load_last_address", address.width(), &|memory| memory.1);
         let word_end = k.wire("load_word_end", take & piece.eq(last_piece));
         let memory_end = k.wire("load_memory_end", word_end & address.eq(last_address));
+        let ends = all_of([memory_end.expr(), memory.eq_to(memories.len() as u64 - 1)]);
         let clear = |reg: Sig| set(reg, lit(0, reg.width()));
-        k.clocked([
+        let mut steps = vec![
             when(take, [set(piece, piece.inc())]),
             when(word_end, [clear(piece), set(address, address.inc())]),
             when(memory_end, [clear(address), set(memory, memory.inc())]),
-            when(start, [clear(piece), clear(address), clear(memory)]),
-        ]);
+        ];
+        steps.extend(start.map(|start| when(start, [clear(piece), clear(address), clear(memory)])));
+        k.clocked(steps);
 
         // The word so far, the newest piece on top.
         let joined: Expr = if widest == 1 {
@@ -103,16 +137,33 @@ impl Parameters {
         let word = k.reg("load_word", joined.width(), None);
         let at = k.reg("load_at", address.width(), None);
         k.clocked([when(word_end, [set(word, joined), set(at, address)])]);
-        for (i, m) in self.memories.iter().enumerate() {
+        let writes = (0..memories.len()).map(|i| {
             let enable = k.reg(&format!("load_write{i}"), 1, Some(0));
             k.next(enable, None, all_of([word_end.expr(), memory.eq_to(i as u64)]));
-            k.drive(m.enable, enable);
-            k.drive(m.address, at.slice(0, m.address.width()));
-            let from = word.width() - PIECE * pieces(m);
-            k.drive(m.data, word.slice(from, m.bits));
-        }
+            enable
+        });
+        let writes = writes.collect();
         // A memory narrower or smaller than the largest leaves bits unread.
         k.unused(word);
         k.unused(at);
+        Loader { writes, at, ends, joined: word }
     }
+
+    /// The word for a memory of so many bits.
+    pub fn word(&self, bits: usize) -> Expr {
+        self.joined.slice(self.joined.width() - PIECE * bits.div_ceil(PIECE), bits)
+    }
+}
+
+/// A single-port RAM of weights, and the ports through which it is filled, in reset as well.
+pub fn spram(k: &mut Kernel, bits: usize, data: Vec<u64>, address: &Expr, file: &str) -> Sig {
+    let words = data.len() / words::words_for(bits);
+    let [write, at, word] = SPRAM_PORTS;
+    let (write, word) = (k.input(write, 1), k.input(word, bits));
+    let at = k.input(at, addr_bits(words));
+    // One port: while a word is written nothing is read.
+    let place = k.wire("weights_at", write.mux(at, address.clone()));
+    let read = Read::Sync { enable: write.not(), addr: place.into() };
+    let write = Write { enable: write.into(), addr: place.into(), data: word.into() };
+    k.filled_ram("weights", bits, data, Style::Spram, write, read, file)
 }

@@ -8,6 +8,7 @@ mod gates;
 mod golden;
 mod graph;
 mod netlist;
+mod spram;
 mod stream;
 mod synthesis;
 mod vgg;

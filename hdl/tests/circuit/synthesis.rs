@@ -49,6 +49,7 @@ fn estimates_are_within_a_factor_of_two() {
             ff: cells(&text, "TRELLIS_FF"),
             bram: cells(&text, "DP16KD"),
             dsp: cells(&text, "MULT18X18D"),
+            spram: 0,
         };
         let estimated = emission.report.estimate.total;
         eprintln!("seed {seed}: estimated {estimated:?}, found {found:?}");

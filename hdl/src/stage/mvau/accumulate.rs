@@ -30,7 +30,7 @@ fn starts(k: &mut Kernel, stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer, f
     let data = rom_words(pe * bits, (0..folds).map(word));
     let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
     let file = format!("{}_starts.mem", stage.name);
-    let starts = k.rom("starts", pe * bits, data, style(stage.memory), read, &file);
+    let starts = k.rom("starts", pe * bits, data, style(stage.memory.of_constants()), read, &file);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }
 

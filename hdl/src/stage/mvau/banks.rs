@@ -17,17 +17,24 @@ const LUT_WORDS: usize = 256;
 const AUTO_WORDS: usize = 64;
 const AUTO_BITS: usize = 2048;
 
+/// Words and bits of an SPRAM.
+pub const SPRAM_WORDS: usize = 1 << 14;
+pub const SPRAM_BITS: usize = 16;
+
 /// Whether a ROM of `words` words of `bits` bits lies in block RAM.
 pub fn in_blocks(words: usize, bits: usize, memory: Memory) -> bool {
     match memory {
         Memory::Block => true,
-        Memory::Distributed => false,
+        Memory::Distributed | Memory::Spram => false,
         Memory::Auto => words > AUTO_WORDS && words * bits > AUTO_BITS,
     }
 }
 
 /// Words of a bank, the last one aside; a power of two where there is more than one.
 pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
+    if memory == Memory::Spram {
+        return words;
+    }
     if !in_blocks(words, bits, memory) {
         return if words <= 2 * LUT_WORDS { words } else { LUT_WORDS };
     }
@@ -94,7 +101,7 @@ pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 
         banks = banks.div_ceil(WAYS);
         levels += 1;
     }
-    if in_blocks(words, bits, memory) { levels.max(1) } else { levels }
+    if in_blocks(words, bits, memory) || memory == Memory::Spram { levels.max(1) } else { levels }
 }
 
 /// Blocks, and LUTs of a last bank that is cheaper in LUTs.

@@ -5,7 +5,7 @@ use super::banks::{self, WAYS};
 use crate::pipeline::{Mvau, Stage};
 use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lit, set, words};
-use crate::stage::parameters::Parameters;
+use crate::stage::parameters::{self, Parameters};
 use crate::stage::parts;
 use crate::stage::{Counter, Inlet, rom_words, style};
 use dq_net::Wire;
@@ -107,6 +107,10 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
             true => word,
             false => banks::slice_bits(words, word, memory, stage.family),
         };
+        if memory == Memory::Spram {
+            banks.push(parameters::spram(&mut k, word, data.to_vec(), &address, &name("weights")));
+            continue;
+        }
         let mut near = Near { address: of(&address), blocks: banks::NEAR_BLOCKS };
         let slices = (0..word).step_by(slice).map(|at| {
             let bits = slice.min(word - at);

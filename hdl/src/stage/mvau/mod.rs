@@ -7,7 +7,7 @@ mod fetch;
 pub use banks::levels;
 
 use super::dot::Dot;
-use super::parameters::LOAD_PORTS;
+use super::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use crate::pipeline::{Mvau, Stage};
 use crate::rtl::{Group, Module};
 use dq_net::Wire;
@@ -49,9 +49,9 @@ pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module 
         g.link(&format!("fetch.{flag}"), &format!("accumulate.{flag}"));
     }
     g.link("accumulate.room", "fetch.room");
-    if stage.controlled {
-        for port in LOAD_PORTS {
-            g.input(port, fetch_module.port(port).expect("a loader").width);
+    for port in LOAD_PORTS.iter().chain(&SPRAM_PORTS) {
+        if let Some(inner) = fetch_module.port(port) {
+            g.input(port, inner.width);
             g.link(port, &format!("fetch.{port}"));
         }
     }
