@@ -17,13 +17,15 @@ pub use crate::rtl::File;
 pub struct Emission {
     /// Name of the circuit's top module.
     pub top: &'static str,
-    /// `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `files.f` (the circuit's sources), `plan.json`,
+    /// `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f` (the circuit's sources), `plan.json`,
     /// `report.json`.
     pub files: Vec<File>,
     /// What `report.json` holds.
     pub report: Report,
     /// Whether it has a control port.
     pub control: bool,
+    /// What its flash must hold, as `boot.mem` does, where parameters come from one; else empty.
+    pub boot: Vec<u32>,
 }
 
 /// The key figures of a circuit.
@@ -58,11 +60,16 @@ pub fn emit(design: &Design) -> Emission {
         file.text.insert_str(0, &format!("// {banner}\n"));
     }
     files.push(File { name: "files.f".into(), text: sources });
+    let boot = design.boot_words();
+    if !boot.is_empty() {
+        let text = boot.iter().map(|word| format!("{word:08x}\n")).collect();
+        files.push(File { name: "boot.mem".into(), text });
+    }
     files.push(File { name: "plan.json".into(), text: design.plan.to_json() });
     let report = report(design);
     let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
     files.push(File { name: "report.json".into(), text });
-    Emission { top: "top", files, report, control: design.plan.control != Control::None }
+    Emission { top: "top", files, report, control: design.plan.control != Control::None, boot }
 }
 
 /// The key figures of `design` alone.

@@ -309,7 +309,7 @@ pub fn build(
 pub(crate) fn synthesis(family: Family) -> &'static str {
     match family {
         Family::Ecp5 => "synth_ecp5",
-        Family::Ice40 => "synth_ice40 -device u -dsp -abc9",
+        Family::Ice40 => "synth_ice40 -device u -dsp -spram -abc9",
         Family::Xc7 => "synth_xilinx -family xc7",
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::device::{DEVICES, Device, Family};
 use crate::pipeline::wires;
+use crate::stage::mvau::banks;
 use dq_net::layer::Layer;
 use dq_net::{Network, atomic};
 use serde::{Deserialize, Serialize};
@@ -371,6 +372,16 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
     if plan.memory == Memory::Spram && weight_bits.is_none() {
         let expected = format!("another memory (spram is for weights, a {kind} has none)");
         return Err(PlanError::new(&plan.node, "memory", expected, "spram"));
+    }
+    let words = match &network.nodes()[i].layer {
+        Layer::Conv(conv) => conv.weights.len(),
+        Layer::Dense(dense) => dense.weights.len(),
+        _ => 0,
+    } / (plan.pe * plan.simd);
+    if plan.memory == Memory::Spram && words > banks::SPRAM_WORDS {
+        let expected =
+            format!("another memory, or a larger pe or simd: an SPRAM holds {} words", banks::SPRAM_WORDS);
+        return Err(PlanError::new(&plan.node, "memory", expected, format!("spram for {words} words")));
     }
     if plan.lines == Memory::Spram {
         let expected = "another memory (spram is for weights)";

@@ -52,6 +52,45 @@ pub fn files(design: &Design, banner: &str, cycles: &[u64]) -> Vec<File> {
     ]
 }
 
+/// What a circuit that is filled from flash needs of its testbench: declarations, ports, and what is clocked.
+fn boot(design: &Design) -> [String; 3] {
+    let words = design.boot_words().len();
+    if words == 0 {
+        return Default::default();
+    }
+    let at = addr_bits(words + 1);
+    let top = words - 1;
+    [
+        format!(
+            "  // The flash: a word whenever the one before was taken.
+  reg [31:0] flash [0:{top}];
+  initial $readmemh(\"boot.mem\", flash);
+  reg [{at_top}:0] boot_at;
+  wire booted;
+  wire boot_failed;
+  wire boot_valid = !rst && (boot_at != {at}'d{words});
+  wire [31:0] boot_data = flash[boot_at == {at}'d{words} ? {at}'d0 : boot_at];
+",
+            at_top = at - 1
+        ),
+        "    .boot_data(boot_data),
+    .boot_valid(boot_valid),
+    .booted(booted),
+    .boot_failed(boot_failed),
+"
+        .into(),
+        format!(
+            "    if (rst) boot_at <= {at}'d0;
+    else if (boot_valid) boot_at <= boot_at + {at}'d1;
+    if (boot_failed && !rst) begin
+      $display(\"FAIL: the circuit refused its parameters\");
+      $finish;
+    end
+"
+        ),
+    ]
+}
+
 /// The control port, where there is one, left alone: wires, and connections to them.
 fn idle_control(design: &Design) -> (String, String) {
     let (mut wires, mut connections) = (String::new(), String::new());
@@ -79,12 +118,19 @@ fn text(design: &Design, banner: &str, last_cycle: u64, in_bits: usize, out_bits
     let limit = 40 * last_cycle + 100_000;
     let (in_at, out_at) = (addr_bits(beats_in), addr_bits(beats_out));
     let (control_wires, control) = idle_control(design);
+    let [boot_wires, boot_ports, boot_clocked] = boot(design);
+    // Before it is booted a circuit is in reset; the testbench waits, with what it offers already there.
+    let (running, first_cycle) = if boot_wires.is_empty() {
+        (String::new(), "the first clock cycle in which rst is low")
+    } else {
+        (" if (booted)".into(), "the first clock cycle in which booted is high")
+    };
     let (in_tail, out_tail) = (addr_bits(frame_in), addr_bits(frame_out));
     format!(
         r#"// {banner}
 // Self-checking testbench of top: {FRAMES} frames back to back, first with source and sink always open (words and
 // cycles are compared), then under pseudo-random stalls of both (words are compared). Prints PASS or FAIL.
-// Cycle 0 is the first clock cycle in which rst is low.
+// Cycle 0 is {first_cycle}.
 `default_nettype none
 
 module tb;
@@ -139,7 +185,7 @@ module tb;
   wire m_last;
   wire error;
   wire [{out_top}:0] m_data;
-{control_wires}  wire s_last = in_tail == {in_tail_bits}'d{frame_in_top};
+{boot_wires}{control_wires}  wire s_last = in_tail == {in_tail_bits}'d{frame_in_top};
   wire wanted_last = out_tail == {out_tail_bits}'d{frame_out_top};
   wire in_ends = in_at == {in_at_bits}'d{beats_in_top};
   wire out_ends = out_at == {out_at_bits}'d{beats_out_top};
@@ -159,11 +205,11 @@ module tb;
     .m_axis_tvalid(m_valid),
     .m_axis_tready(m_ready),
     .m_axis_tlast(m_last),
-{control}    .error(error)
+{boot_ports}{control}    .error(error)
   );
 
   always @(posedge clk) begin
-    noise <= {{noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]}};
+{boot_clocked}    noise <= {{noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]}};
     if (rst) begin
       reset_count <= reset_count + 3'd1;
       in_at <= {in_at_bits}'d0;
@@ -177,7 +223,7 @@ module tb;
         s_valid <= 1'b1;
         m_ready <= 1'b1;
       end
-    end else begin
+    end else{running} begin
       cycle <= cycle + 64'd1;
       m_ready <= !stalled || noise[7];
       // A beat that was offered stays until it moves.

@@ -70,3 +70,21 @@ module SB_RAM40_4K #(
     for (j = 0; j < 16 / R; j = j + 1) RDATA[j * R + R_AT] = word[j * R + part % R];
   end
 endmodule
+
+// Model of iCE40 UltraPlus' single-port RAM for simulation: 256 kbit, 16384 x 16 bits, without contents at first.
+module SB_SPRAM256KA (
+  input wire [13:0] ADDRESS,
+  input wire [15:0] DATAIN,
+  input wire [3:0] MASKWREN,
+  input wire WREN, CHIPSELECT, CLOCK, STANDBY, SLEEP, POWEROFF,
+  output reg [15:0] DATAOUT
+);
+  reg [15:0] memory [0:16383];
+  integer i;
+  always @(posedge CLOCK)
+    if (CHIPSELECT && !STANDBY && !SLEEP && POWEROFF) begin
+      if (WREN) begin
+        for (i = 0; i < 4; i = i + 1) if (MASKWREN[i]) memory[ADDRESS][4 * i +: 4] <= DATAIN[4 * i +: 4];
+      end else DATAOUT <= memory[ADDRESS];
+    end
+endmodule

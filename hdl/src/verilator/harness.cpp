@@ -1,8 +1,8 @@
 // Drives top: beats from stdin, beats and their cycles to stdout, under seeded stalls of source and sink.
 // Arguments: source seed, closed, block; sink seed, closed, block; output beats wanted; 64-bit words of an
 // input beat; cycles after which the circuit is stuck.
-// stdin, in 64-bit little-endian words: the number of accesses to the control port, for each write (1) or expect (0),
-// address, data; then for each beat its words, then tlast.
+// stdin, in 64-bit little-endian words: the number of accesses to the control port, for each write (1), expect (0) or
+// word from flash (2), address, data; then for each beat its words, then tlast.
 // DQ_WAVES, where it was built for them: the waves' file, in which the clock rises at even times.
 // stdout: for each beat cycle, word, tlast; at the end the error flag.
 #include "Vtop.h"
@@ -174,6 +174,9 @@ int main(int argc, char** argv) {
     top->rst = 1;
     top->s_axis_tvalid = 0;
     top->m_axis_tready = 0;
+#ifdef DQ_BOOT
+    top->boot_valid = 0;
+#endif
 #ifdef DQ_CONTROL
     top->s_axil_awvalid = top->s_axil_wvalid = top->s_axil_arvalid = 0;
     top->s_axil_bready = top->s_axil_rready = 0;
@@ -187,6 +190,24 @@ int main(int argc, char** argv) {
     Control control{*top, clock};
     for (std::size_t i = 0; i < access.size(); i += 3)
         if (!control.play(access[i], access[i + 1], access[i + 2])) return 3;
+#elif defined DQ_BOOT
+    for (std::size_t i = 0; i < access.size(); i += 3) {
+        if (access[i] != 2) return 2;
+        top->boot_data = static_cast<uint32_t>(access[i + 2]);
+        for (int now = 1; now >= 0; now--) {
+            top->boot_valid = now;
+            top->eval();
+            clock();
+        }
+    }
+    // The checksum's register, and what it says.
+    clock();
+    top->eval();
+    if (!top->booted || top->boot_failed) {
+        fprintf(stderr, "error: the circuit refused its parameters%s\n",
+                top->boot_failed ? " (identity or checksum)" : ": it waits for more");
+        return 3;
+    }
 #else
     if (accesses) return 2;
 #endif

@@ -85,11 +85,13 @@ impl Simulator {
     fn with(emission: &Emission, cache: &Path, waves: Option<Waves>) -> Result<Simulator, VerilatorError> {
         let trace = waves.map(|waves| if waves == Waves::Fst { "--trace-fst" } else { "--trace-vcd" });
         let control = emission.control.then_some(["-CFLAGS", "-DDQ_CONTROL"]);
+        let boot = (!emission.boot.is_empty()).then_some(["-CFLAGS", "-DDQ_BOOT"]);
+        let defines = control.into_iter().chain(boot).flatten();
         let source = build::Source {
             files: sources(emission).collect(),
             harness: HARNESS,
             top: "top",
-            options: trace.into_iter().chain(control.into_iter().flatten()).collect(),
+            options: trace.into_iter().chain(defines).collect(),
         };
         let program = build::build(&source, cache)?;
         let program = program.canonicalize().map_err(at(&program, "finding"))?;
@@ -150,14 +152,14 @@ impl Simulator {
         command.arg(design.input_words().to_string()).arg(design.cycle_limit(wanted, stalls).to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(at(program, "starting"))?;
-        let mut bytes = (accesses.len() as u64).to_le_bytes().to_vec();
-        for access in accesses {
-            let (write, address, data) = match *access {
-                Access::Write { address, data } => (1, address, data),
-                Access::Expect { address, data } => (0, address, data),
-            };
-            bytes.extend([write, address, data].into_iter().flat_map(|word| u64::from(word).to_le_bytes()));
-        }
+        let boot = design.boot_words().into_iter().map(|word| [2, 0, word]);
+        let accesses = accesses.iter().map(|access| match *access {
+            Access::Write { address, data } => [1, address, data],
+            Access::Expect { address, data } => [0, address, data],
+        });
+        let before: Vec<[u32; 3]> = boot.chain(accesses).collect();
+        let mut bytes = (before.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(before.iter().flatten().flat_map(|&word| u64::from(word).to_le_bytes()));
         for beat in input {
             bytes.extend(beat.data.iter().chain([&u64::from(beat.last)]).flat_map(|word| word.to_le_bytes()));
         }

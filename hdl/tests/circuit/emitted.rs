@@ -128,13 +128,9 @@ fn random_networks_agree_in_both_simulators() {
     }
 }
 
-#[test]
-fn the_testbench_passes_and_can_fail() {
-    let Some(verilator) = tools::require("verilator") else { return };
-    let network = random::network(5, &Options::default());
-    let (_, emission) = design(&network, 5);
-    let folder = tempfile::tempdir().unwrap();
-    write(&emission, folder.path());
+/// Builds the testbench of `emission` in `folder`, without a warning.
+pub fn build_testbench(verilator: &Tool, emission: &Emission, folder: &Path) {
+    write(emission, folder);
     // Delays are C++ coroutines.
     let build = [
         "--binary",
@@ -147,16 +143,27 @@ fn the_testbench_passes_and_can_fail() {
         "tb",
         "-MAKEFLAGS",
     ];
-    let mut command = in_folder(&verilator, folder.path());
+    let mut command = in_folder(verilator, folder);
     command.args(build).arg("CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=").args(["-f", "files.f", "tb.v"]);
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && !text.contains("%Warning"), "{text}");
-    let run = || {
-        let output =
-            Command::new(folder.path().join("obj_dir/Vtb")).current_dir(folder.path()).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
+}
+
+/// What the testbench built in `folder` says.
+pub fn run_testbench(folder: &Path) -> String {
+    let output = Command::new(folder.join("obj_dir/Vtb")).current_dir(folder).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn the_testbench_passes_and_can_fail() {
+    let Some(verilator) = tools::require("verilator") else { return };
+    let network = random::network(5, &Options::default());
+    let (_, emission) = design(&network, 5);
+    let folder = tempfile::tempdir().unwrap();
+    build_testbench(&verilator, &emission, folder.path());
+    let run = || run_testbench(folder.path());
     assert!(run().contains("PASS"), "{}", run());
     // A wrong expectation is found: the last word, flipped.
     let path = folder.path().join("tb_output.mem");
