@@ -17,7 +17,8 @@ use std::sync::atomic::Ordering;
 ///
 /// Emits the network behind a UART (docs/uart.md), synthesizes, places and routes, packs,
 /// and writes NETWORK.bit (or .bin) and NETWORK.record.json: tool versions, utilization,
-/// clock, cycles, frames a second. The core runs at the plan's clock (--mhz), made by the
+/// clock, cycles, frames a second. Weights that the plan keeps in SPRAM come as a second
+/// file, NETWORK.flash.bin, for the board's flash. The core runs at the plan's clock (--mhz), made by the
 /// device's PLL; without --mhz and --plan at the board's own. A clock that place and
 /// route does not promise is an error that names the slowest path.
 ///
@@ -98,7 +99,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let file = output.join(format!("{}.{suffix}", network.name));
     let record_file = output.join(format!("{}.record.json", network.name));
     let text = serde_json::to_string_pretty(record)? + "\n";
-    for (path, bytes) in [(&file, built.bitstream.as_slice()), (&record_file, text.as_bytes())] {
+    let flash_file = record.flash_offset.map(|_| output.join(format!("{}.flash.bin", network.name)));
+    let mut files = vec![(&file, built.bitstream.as_slice()), (&record_file, text.as_bytes())];
+    files.extend(flash_file.iter().map(|path| (path, built.flash.as_slice())));
+    for (path, bytes) in files {
         atomic::write(path, bytes).with_context(|| format!("{}: writing", path.display()))?;
     }
     let rows: Vec<Vec<String>> = record
@@ -125,5 +129,16 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         file.display(),
         record_file.display()
     );
-    ui.result(&json!({"bitstream": file, "record_file": record_file, "record": record}), text)
+    let flash = flash_file.iter().zip(record.flash_offset).map(|(path, offset)| {
+        let bytes = thousands(built.flash.len() as u64);
+        format!(
+            "\nwritten: {} ({bytes} bytes, to stand in the flash from byte {offset:#x} on)",
+            path.display()
+        )
+    });
+    let text = text + &flash.collect::<String>();
+    ui.result(
+        &json!({"bitstream": file, "flash": flash_file, "record_file": record_file, "record": record}),
+        text,
+    )
 }

@@ -52,6 +52,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let rows: Vec<Vec<String>> = budget
         .against(report.estimate.total)
         .into_iter()
+        // Few devices have SPRAMs.
+        .filter(|&(what, used, there)| what != "SPRAMs" || used > 0 || (1..u64::MAX).contains(&there))
         .map(|(what, used, there)| {
             let bounded = there != u64::MAX;
             let share = if bounded { format!("{} %", used * 100 / there.max(1)) } else { String::new() };

@@ -2,11 +2,11 @@
 //! that answers late, damaged or wrong.
 
 use crate::run::{dq, fails, json, root};
-use dq_hdl::board::{self, protocol};
+use dq_hdl::board::{self, Board, protocol};
 use dq_hdl::design::Design;
 use dq_hdl::flow::Record;
 use dq_hdl::fold;
-use dq_hdl::plan::Output;
+use dq_hdl::plan::{Memory, NodePlan, Output};
 use dq_hdl::rtl::Sim;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -40,32 +40,39 @@ fn design(folder: &Path) -> Design {
     let plan = fold::for_target(&network, Output::Scores, 100, 2_000).unwrap();
     let design = Design::new(&network, &plan).unwrap();
     std::fs::copy(&model, folder.join("model.json")).unwrap();
+    write_record(folder, &design, "ulx3s", 25_000, CLOCKS);
+    design
+}
+
+/// The record of a bitstream of `design` that nobody built.
+fn write_record(folder: &Path, design: &Design, board: &str, clock_khz: u64, clocks_per_bit: usize) {
+    let network = &design.network;
     let record = Record {
         network: network.name.clone(),
-        hash: dq_net::content_hash(&network),
+        hash: dq_net::content_hash(network),
         dq: "test".into(),
-        board: "ulx3s".into(),
-        device: "ecp5-85f".into(),
+        board: board.into(),
+        device: Board::find(board).unwrap().device.name.into(),
         tools: Default::default(),
         seed: 1,
-        clock_khz: 25_000,
-        fmax_khz: 25_000,
+        clock_khz,
+        fmax_khz: clock_khz,
         timing_met: true,
         critical_path: None,
         utilization: Default::default(),
         cycles_per_frame: 1,
         frames_per_second: 1,
         uart_frames_per_second: 1,
-        clocks_per_bit: CLOCKS,
+        clocks_per_bit,
         plan: design.plan.clone(),
+        flash_offset: None,
     };
     std::fs::write(folder.join("record.json"), serde_json::to_string(&record).unwrap()).unwrap();
-    design
 }
 
 /// The circuit behind the terminal, until `stop`.
 fn circuit(design: &Design, mut terminal: File, stop: Arc<AtomicBool>) {
-    let mut sim = Sim::new(&board::circuit(design, CLOCKS).module);
+    let mut sim = Sim::new(&board::circuit(design, CLOCKS, 0).module);
     let (rx, tx) = (sim.port("rx"), sim.port("tx"));
     sim.set(rx, 1);
     sim.reset();
@@ -145,6 +152,34 @@ fn a_simulated_board_answers_as_the_simulator() {
     assert_eq!((said["images"].as_u64(), said["mismatches"].as_u64()), (Some(3), Some(0)));
     let error = fails(folder, 1, &on("icebreaker"));
     assert!(error.contains("`ulx3s`") && error.contains("found `icebreaker`"), "{error}");
+}
+
+/// Weights in SPRAM come out of the simulated flash, which is asleep when the board starts.
+#[test]
+fn a_simulated_board_loads_its_flash() {
+    if dq_hdl::tools::require("verilator").is_none() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let mut plan = design(folder).plan;
+    plan.device = Some("ice40-up5k".into());
+    let weights = |node: &&mut NodePlan| ["conv3_1", "conv3_2"].contains(&node.node.as_str());
+    plan.nodes.iter_mut().filter(weights).for_each(|node| node.memory = Memory::Spram);
+    assert!(plan.boots());
+    let network = dq_net::read_network(&folder.join("model.json")).unwrap();
+    let design = Design::new(&network, &plan).unwrap();
+    write_record(folder, &design, "icebreaker", 12_000, 12);
+    let args = ["host", "model.json", "--record", "record.json", "--data", "signs", "--count", "2"];
+    let said = json(folder, &[&args[..], &["--simulate", "icebreaker"]].concat());
+    assert_eq!((said["images"].as_u64(), said["mismatches"].as_u64()), (Some(2), Some(0)));
+    // A board without a flash has nowhere to load them from.
+    std::fs::create_dir(folder.join("bare")).unwrap();
+    let board = std::fs::read_to_string(root().join("bitstreams/icebreaker/board.toml")).unwrap();
+    let (bare, _) = board.split_once("[flash]").unwrap();
+    std::fs::write(folder.join("bare/board.toml"), bare).unwrap();
+    let error = fails(folder, 1, &[&args[..], &["--simulate", "bare"]].concat());
+    assert!(error.contains("icebreaker") && error.contains("[flash]"), "{error}");
 }
 
 #[test]

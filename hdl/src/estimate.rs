@@ -54,6 +54,7 @@ pub fn estimate(stages: &[Stage]) -> Estimate {
     let stages: Vec<StageEstimate> = stages
         .iter()
         .map(|stage| StageEstimate { stage: stage.name.clone(), resources: of_stage(stage) })
+        .chain(of_boot(stages))
         .collect();
     let total = stages.iter().map(|s| s.resources).fold(Resources::default(), Resources::plus);
     Estimate { total, stages }
@@ -74,6 +75,19 @@ impl Resources {
     fn logic(lut: usize, ff: usize) -> Self {
         Resources { lut: lut as u64, ff: ff as u64, ..Self::default() }
     }
+}
+
+/// The loader from flash, where there is one: two sums of 32 bits, and registers for the widest word.
+fn of_boot(stages: &[Stage]) -> Option<StageEstimate> {
+    let word = |stage: &Stage| match stage.kind {
+        Kind::Mvau(Mvau { pe, simd, weight_bits, .. }) if stage.memory == Memory::Spram => {
+            Some(pe * simd * weight_bits)
+        }
+        _ => None,
+    };
+    let widest = stages.iter().filter_map(word).max()?.next_multiple_of(32);
+    let resources = Resources::logic(160 + widest / 2, 90 + 2 * widest);
+    Some(StageEstimate { stage: "boot".into(), resources })
 }
 
 /// Resources of `stages` together.

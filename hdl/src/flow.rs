@@ -87,6 +87,11 @@ pub enum FlowError {
         /// Frames a second of the line.
         uart: u64,
     },
+    /// Weights in SPRAM, and nowhere to load them from.
+    #[error(
+        "board `{0}`: the plan keeps weights in SPRAM, which are loaded from a flash: expected a [flash] in its board.toml"
+    )]
+    NoFlash(String),
     /// Someone asked to stop.
     #[error("stopped while {0} ran")]
     Stopped(&'static str),
@@ -159,6 +164,9 @@ pub struct Record {
     pub clocks_per_bit: usize,
     /// The plan.
     pub plan: crate::plan::Plan,
+    /// Byte of the flash at which the second file stands, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash_offset: Option<u32>,
 }
 
 /// What is asked for.
@@ -175,6 +183,8 @@ pub struct Options {
 pub struct Built {
     /// Its bytes.
     pub bitstream: Vec<u8>,
+    /// What the flash must hold beside it; empty if nothing.
+    pub flash: Vec<u8>,
     /// How it was made.
     pub record: Record,
 }
@@ -187,12 +197,22 @@ pub fn sources(board: &Board, clock: &Clock, design: &Design) -> Vec<File> {
     let hash = dq_net::content_hash(&design.network);
     let banner = format!("dq {}, network {hash}", env!("CARGO_PKG_VERSION"));
     let clocks = clocks_per_bit(board, clock);
-    let circuit = board::circuit(design, clocks);
-    let mut files = vec![File { name: "board_top.v".into(), text: board::wrapper(board, clock, &banner) }];
+    let circuit = board::circuit(design, clocks, board.flash.as_ref().map_or(0, |flash| flash.offset));
+    let top = board::wrapper(board, clock, design.plan.boots(), &banner);
+    let mut files = vec![File { name: "board_top.v".into(), text: top }];
     files.extend(
         rtl::emit(&circuit.module, &banner).unwrap_or_else(|e| unreachable!("names are allotted once: {e}")),
     );
     files
+}
+
+/// What the flash must hold from its offset on: words, high byte first. An error where the board has no flash for them.
+pub fn flash(board: &Board, design: &Design) -> Result<Vec<u8>, FlowError> {
+    let words = design.boot_words();
+    if !words.is_empty() && board.flash.is_none() {
+        return Err(FlowError::NoFlash(board.name.clone()));
+    }
+    Ok(words.into_iter().flat_map(u32::to_be_bytes).collect())
 }
 
 /// Core clocks of a bit on the UART.
@@ -223,6 +243,7 @@ pub fn build(
     folder: &Path,
     watch: Watch,
 ) -> Result<Built, FlowError> {
+    let flash = flash(board, design)?;
     let clock = clock(board, options)?;
     let (circuit, uart) = (clock.hz() / design.timing().interval, uart_frames(board, &clock, design));
     if circuit <= uart {
@@ -237,7 +258,7 @@ pub fn build(
         write(&file.name, &file.text)?;
     }
     let constraints = if board.device.family == Family::Ice40 { "board.pcf" } else { "board.lpf" };
-    write(constraints, &board.constraints(clock.hz()))?;
+    write(constraints, &board.constraints(clock.hz(), design.plan.boots()))?;
 
     let verilog: Vec<&str> =
         files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".v")).collect();
@@ -301,8 +322,9 @@ pub fn build(
         uart_frames_per_second: uart_frames(board, &clock, design),
         clocks_per_bit: clocks,
         plan: design.plan.clone(),
+        flash_offset: board.flash.as_ref().filter(|_| !flash.is_empty()).map(|flash| flash.offset),
     };
-    Ok(Built { bitstream, record })
+    Ok(Built { bitstream, flash, record })
 }
 
 /// The command of Yosys that synthesizes for `family`, which takes the top module and files to write.

@@ -5,7 +5,9 @@
 use crate::device::{Budget, Device};
 use crate::estimate::{self, Resources};
 use crate::pipeline::{self, Kind};
-use crate::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, limits};
+use crate::plan::{
+    Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_entry, limits, readers,
+};
 use dq_net::Network;
 use thiserror::Error;
 
@@ -17,6 +19,8 @@ pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
 const PRICE: u64 = 200;
 /// Above any price at which choices still change.
 const DEAREST: u64 = 1 << 14;
+/// The price of what is not to be used.
+const NEVER: u64 = 1 << 40;
 /// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller ones route
 /// badly.
 const FILL: u64 = 75;
@@ -153,13 +157,15 @@ impl<'a> Choices<'a> {
             nodes: vec![],
         };
         let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
-        let nodes = folding.map(|i| choices(network, &empty, i, target.mac)).collect();
+        let sprams = (1..u64::MAX).contains(&target.budget.spram);
+        let nodes = folding.map(|i| choices(network, &empty, i, target.mac, sprams)).collect();
         Choices { network, target, nodes }
     }
 
-    /// The plan of the cheapest choices within `cycles`, at `price` LUTs a block RAM; where a node has none, its fastest.
-    fn choose(&self, cycles: u64, price: u64) -> Plan {
-        let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram;
+    /// The plan of the cheapest choices within `cycles`, at `price` LUTs a block RAM and `spram_price` an SPRAM; where a node has
+    /// none, its fastest.
+    fn choose(&self, cycles: u64, price: u64, spram_price: u64) -> Plan {
+        let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram + spram_price * r.spram;
         let best = |choices: &Vec<Choice>| {
             let key = |choice: &&Choice| {
                 let (cost, slow) = (cost(choice.resources) + choice.rom, choice.cycles > cycles);
@@ -205,7 +211,7 @@ impl<'a> Choices<'a> {
     /// The cheapest plan of at most `cycles` a stage that fits `budget`; else what overflows, with the plan at fault.
     fn fit(&self, cycles: u64, budget: &Budget) -> Result<Plan, Box<(Plan, Overflow)>> {
         let at = |price| {
-            let plan = self.choose(cycles, price);
+            let plan = self.choose(cycles, price, NEVER);
             let used = self.resources(&plan);
             (plan, used)
         };
@@ -231,10 +237,12 @@ impl<'a> Choices<'a> {
         let (plan, used) = at(high);
         match budget.overflow(used.total) {
             None => Ok(plan),
-            Some((resource, needed, available)) => match self.with_dsps(&plan, budget) {
-                Some(plan) => Ok(plan),
-                None => Err(Box::new((plan, Overflow { resource, needed, available, used }))),
-            },
+            Some((resource, needed, available)) => {
+                match self.with_dsps(&plan, budget).or_else(|| self.with_sprams(cycles, budget)) {
+                    Some(plan) => Ok(plan),
+                    None => Err(Box::new((plan, Overflow { resource, needed, available, used }))),
+                }
+            }
         }
     }
 
@@ -273,6 +281,32 @@ impl<'a> Choices<'a> {
             }
         }
         None
+    }
+
+    /// The cheapest plan of at most `cycles` a stage that fits `budget` with weights in SPRAM, if one does: of block RAMs and of
+    /// SPRAMs as many as there are, each at the lowest price at which they suffice.
+    fn with_sprams(&self, cycles: u64, budget: &Budget) -> Option<Plan> {
+        if !(1..u64::MAX).contains(&budget.spram) {
+            return None;
+        }
+        let lowest = |fits: &dyn Fn(u64) -> bool| {
+            let (mut low, mut high) = (0, DEAREST);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if fits(middle) { high = middle } else { low = middle + 1 }
+            }
+            high
+        };
+        let at = |price| {
+            let of = |spram_price| {
+                let plan = self.choose(cycles, price, spram_price);
+                let used = self.resources(&plan).total;
+                (plan, used)
+            };
+            of(lowest(&|spram_price| of(spram_price).1.spram <= budget.spram))
+        };
+        let (plan, used) = at(lowest(&|price| at(price).1.bram <= budget.bram));
+        budget.overflow(used).is_none().then_some(plan)
     }
 
     fn at_speed(&self, frames_per_second: u64) -> Result<Plan, FoldError> {
@@ -327,7 +361,10 @@ impl<'a> Choices<'a> {
             None => self.target.budget,
         };
         let (mut low, mut high) = (self.slowest(0), self.most_cycles());
-        let mut best = self.fit(high, &budget)?;
+        let Ok(mut best) = self.fit(high, &budget) else {
+            // The slowest, if it fits at all.
+            return self.fit(high, &self.target.budget);
+        };
         // To within 1 %.
         while high - low > low / 100 {
             let middle = low + (high - low) / 2;
@@ -392,11 +429,16 @@ fn entry(node: &str) -> NodePlan {
 }
 
 /// All ways to build node `i`, alone: those that another one beats in everything are left out.
-fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac) -> Vec<Choice> {
+fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac, sprams: bool) -> Vec<Choice> {
     let limits = limits(network, i).expect("a node that folds");
     let weight_bits = network.nodes()[i].layer.weight_bits();
     let places = [Memory::Block, Memory::Distributed];
-    let weights = if weight_bits.is_some() { &places[..] } else { &[Memory::Auto] };
+    let of_weights = [Memory::Block, Memory::Distributed, Memory::Spram];
+    let weights = match weight_bits {
+        Some(_) => &of_weights[..if sprams { 3 } else { 2 }],
+        None => &[Memory::Auto],
+    };
+    let readers = readers(network)[i];
     let mut found: Vec<Choice> = vec![];
     for pe in divisors(limits.outputs) {
         for simd in divisors(limits.inputs) {
@@ -404,6 +446,9 @@ fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac) -> Vec<Choice> {
                 let fits = weight_bits.is_some_and(|bits| mac.fits(simd, bits.into()));
                 let mac = if fits { mac } else { Mac::Auto };
                 let entry = NodePlan { pe, simd, memory, mac, lines, ..entry(&network.nodes()[i].name) };
+                if memory == Memory::Spram && check_entry(network, i, readers, &entry).is_err() {
+                    continue;
+                }
                 let stages = pipeline::alone(network, empty, i, &entry);
                 let cycles = stages.iter().map(|stage| match &stage.kind {
                     Kind::Window(w) => {
@@ -420,7 +465,8 @@ fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac) -> Vec<Choice> {
         }
     }
     let beats = |a: &Choice, b: &Choice| {
-        let key = |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram];
+        let key =
+            |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram, c.resources.spram];
         let (a, b) = (key(a), key(b));
         a != b && a.iter().zip(&b).all(|(a, b)| a <= b)
     };
@@ -473,6 +519,24 @@ mod tests {
         assert!(matches!(with(0), Err(FoldError::TooLarge { resource: "LUTs", .. })));
         let used = luts(&with(40).unwrap());
         assert!(used.lut <= lut && (1..=40).contains(&used.dsp), "{used:?}");
+    }
+
+    #[test]
+    fn weights_go_to_sprams_where_all_else_is_full() {
+        let device = Device::find("ice40-up5k").unwrap();
+        let of = |name: &str| {
+            let network = dq_net::topology::build(name, 1).unwrap();
+            let (output, clock_mhz, mac) = (Output::Label, 24, Mac::Auto);
+            let (device, budget, frames_per_second) = (Some(device), device.budget(), None);
+            let plan = plan(&network, &Target { output, clock_mhz, frames_per_second, device, budget, mac });
+            (plan.unwrap(), network)
+        };
+        let (small, _) = of("lenet:w2a2");
+        assert!(!small.boots(), "what fits without needs no flash");
+        let (large, network) = of("mlp:w2a2");
+        let used = estimate::estimate(&pipeline::lower(&network, &large)).total;
+        assert!(large.boots() && device.budget().overflow(used).is_none(), "{used:?}");
+        large.check(&network).unwrap();
     }
 
     #[test]

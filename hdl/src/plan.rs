@@ -343,7 +343,12 @@ pub fn readers(network: &Network) -> Vec<usize> {
     readers
 }
 
-fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> Result<(), PlanError> {
+pub(crate) fn check_entry(
+    network: &Network,
+    i: usize,
+    readers: usize,
+    plan: &NodePlan,
+) -> Result<(), PlanError> {
     let kind = network.nodes()[i].layer.kind().name();
     let (pe, simd, unfolded) = match limits(network, i) {
         Some(limits) => (limits.outputs, limits.inputs, false),
@@ -378,9 +383,9 @@ fn check_entry(network: &Network, i: usize, readers: usize, plan: &NodePlan) -> 
         Layer::Dense(dense) => dense.weights.len(),
         _ => 0,
     } / (plan.pe * plan.simd);
-    if plan.memory == Memory::Spram && words > banks::SPRAM_WORDS {
-        let expected =
-            format!("another memory, or a larger pe or simd: an SPRAM holds {} words", banks::SPRAM_WORDS);
+    if plan.memory == Memory::Spram && words > banks::MOST_SPRAM_WORDS {
+        let most = banks::MOST_SPRAM_WORDS;
+        let expected = format!("another memory, or a larger pe or simd: SPRAMs hold {most} words");
         return Err(PlanError::new(&plan.node, "memory", expected, format!("spram for {words} words")));
     }
     if plan.lines == Memory::Spram {

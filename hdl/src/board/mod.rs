@@ -2,6 +2,7 @@
 //! circuit around the network's own: UART, packets, clock and reset. Never runs a tool.
 
 mod clock;
+mod flash;
 mod packet;
 pub mod protocol;
 mod top;
@@ -42,6 +43,24 @@ pub struct Board {
     pub extra: Vec<String>,
     /// Pins.
     pub pins: Pins,
+    /// Its configuration flash, if the circuit can read it.
+    pub flash: Option<Flash>,
+}
+
+/// A serial flash: its pins, and where in it the circuit's words may stand.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flash {
+    /// Clock.
+    pub sck: String,
+    /// Chip select, active low.
+    pub cs: String,
+    /// Into the flash.
+    pub mosi: String,
+    /// Out of the flash.
+    pub miso: String,
+    /// Byte at which the words start, behind the bitstream.
+    pub offset: u32,
 }
 
 /// Pins of a board.
@@ -114,6 +133,20 @@ struct Document {
     #[serde(default)]
     extra: Vec<String>,
     pins: Pins,
+    #[serde(default)]
+    flash: Option<Flash>,
+}
+
+impl Flash {
+    /// Ports of the board's top module, fields of the board file, and pins.
+    fn pins(&self) -> [(&'static str, &'static str, &String); 4] {
+        [
+            ("flash_sck", "flash.sck", &self.sck),
+            ("flash_cs", "flash.cs", &self.cs),
+            ("flash_mosi", "flash.mosi", &self.mosi),
+            ("flash_miso", "flash.miso", &self.miso),
+        ]
+    }
 }
 
 impl Board {
@@ -140,7 +173,7 @@ impl Board {
         let wrong = |field, expected: String, found: String| {
             Err(BoardError::Field { path: path.into(), field, expected, found })
         };
-        let Document { name, device, package, speed, clock_hz, baud, io, extra, pins } = document;
+        let Document { name, device, package, speed, clock_hz, baud, io, extra, pins, flash } = document;
         let plain = |text: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
         };
@@ -167,8 +200,9 @@ impl Board {
         }
         let all = [("pins.clk", &pins.clk), ("pins.rx", &pins.rx), ("pins.tx", &pins.tx)];
         let leds = pins.led.iter().map(|pin| ("pins.led", pin));
+        let of_flash = flash.iter().flat_map(Flash::pins).map(|(_, field, pin)| (field, pin));
         let mut seen: Vec<&str> = vec![];
-        for (field, pin) in all.into_iter().chain(leds) {
+        for (field, pin) in all.into_iter().chain(leds).chain(of_flash) {
             if !plain(pin) {
                 return wrong(field, "the name of a pin".into(), format!("`{pin}`"));
             }
@@ -177,14 +211,19 @@ impl Board {
             }
             seen.push(pin);
         }
-        Ok(Board { name, device, package, speed, clock_hz, baud, io, extra, pins })
+        if let Some(Flash { offset, .. }) = flash.as_ref().filter(|flash| flash.offset >= 1 << 24) {
+            return wrong("flash.offset", "a byte of the first 16 MiB".into(), offset.to_string());
+        }
+        Ok(Board { name, device, package, speed, clock_hz, baud, io, extra, pins, flash })
     }
 
-    /// The text of the constraints file, for a core clock of `core_hz`.
-    pub fn constraints(&self, core_hz: u64) -> String {
+    /// The text of the constraints file, for a core clock of `core_hz`; with the flash's pins where the circuit `boots`.
+    pub fn constraints(&self, core_hz: u64, boots: bool) -> String {
         let pins = &self.pins;
         let mut ports = vec![("clk".to_owned(), &pins.clk), ("rx".into(), &pins.rx), ("tx".into(), &pins.tx)];
         ports.extend(pins.led.iter().enumerate().map(|(i, pin)| (format!("led[{i}]"), pin)));
+        let flash = self.flash.iter().filter(|_| boots).flat_map(Flash::pins);
+        ports.extend(flash.map(|(port, _, pin)| (port.to_owned(), pin)));
         let mut text = String::new();
         for (port, pin) in ports {
             text += &match (self.device.family, &self.io) {
@@ -231,8 +270,12 @@ mod tests {
             assert_eq!(Board::find(name).unwrap().name, *name);
         }
         let ulx3s = Board::find("ulx3s").unwrap();
-        assert!(ulx3s.constraints(100_000_000).contains("FREQUENCY NET \"core_clk\" 100.000 MHZ;"));
-        assert!(Board::find("icebreaker").unwrap().constraints(24_000_000).contains("set_io rx "));
+        assert!(ulx3s.constraints(100_000_000, false).contains("FREQUENCY NET \"core_clk\" 100.000 MHZ;"));
+        let icebreaker = Board::find("icebreaker").unwrap();
+        let [plain, boots] = [false, true].map(|boots| icebreaker.constraints(24_000_000, boots));
+        assert!(
+            plain.contains("set_io rx ") && !plain.contains("flash") && boots.contains("set_io flash_cs 16")
+        );
         assert_eq!(megahertz(12_000_001), "12.001");
     }
 
@@ -247,6 +290,11 @@ mod tests {
             ("baud = 1_000_000 => baud = 100", ["baud", "found 100"]),
             ("name = \"ulx3s\" => name = \"a/b\"", ["name", "`a/b`"]),
             ("speed = 6 => speeed = 6", ["board.toml", "unknown field `speeed`"]),
+            ("[pins] => [flash]\nsck=\"A1\"\n[pins]", ["board.toml", "missing field"]),
+            (
+                "[pins] => [flash]\nsck=\"A1\"\ncs=\"G2\"\nmosi=\"A2\"\nmiso=\"A3\"\noffset=0\n[pins]",
+                ["flash.cs", "used twice"],
+            ),
         ] {
             let error = edited(edit).unwrap_err().to_string();
             assert!(words.iter().all(|word| error.contains(word)), "{edit}: {error}");

@@ -1,7 +1,7 @@
 //! The circuit of a board: the network's circuit between packets and UART (`dq_board`, on the run-time layer, simulated
 //! like all else), and around it a wrapper of text with what belongs to the vendor: PLL and reset after configuration.
 
-use super::{Board, Clock, megahertz, packet, protocol::Format, uart};
+use super::{Board, Clock, flash, megahertz, packet, protocol::Format, uart};
 use crate::design::Design;
 use crate::rtl::{Direction, Group, Module, lit};
 
@@ -13,19 +13,20 @@ const RESET_BITS: u32 = 16;
 /// A board's circuit.
 #[derive(Clone, Debug)]
 pub struct BoardCircuit {
-    /// `dq_board`: ports `clk`, `rst`, `rx`, `tx`, `led`.
+    /// `dq_board`: ports `clk`, `rst`, `rx`, `tx`, `error`, and with a flash `flash_*` and `booted`.
     pub module: Module,
     /// How its answers look.
     pub format: Format,
 }
 
-/// The circuit of `design` behind a UART of `clocks_per_bit` clocks a bit.
-pub fn circuit(design: &Design, clocks_per_bit: usize) -> BoardCircuit {
+/// The circuit of `design` behind a UART of `clocks_per_bit` clocks a bit; what it keeps in a flash stands from byte
+/// `flash_offset` on.
+pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> BoardCircuit {
     let shape = design.network.input_shape();
     let last = design.output_lanes();
     let format = Format { values: design.output_beats(), bytes: last.bits / 8, signed: last.signed };
     let note = "The network's circuit behind a UART; docs/uart.md is the protocol.\n\
-                led[0]: the circuit's sticky error. led[1]: out of reset.";
+                led[0]: the circuit's sticky error, or wrong words in its flash. led[1]: out of reset, and all words read.";
     let mut g = Group::new("dq_board", note);
     g.input("rx", 1);
     g.output("tx", 1);
@@ -48,7 +49,6 @@ pub fn circuit(design: &Design, clocks_per_bit: usize) -> BoardCircuit {
         ("packet_in.due_data", "packet_out.due_data"),
         ("packet_in.due_valid", "packet_out.due_valid"),
         ("core.error", "packet_out.error"),
-        ("core.error", "error"),
         ("core.m_axis_tdata", "packet_out.s_data"),
         ("core.m_axis_tvalid", "packet_out.s_valid"),
         ("packet_out.s_ready", "core.m_axis_tready"),
@@ -59,6 +59,12 @@ pub fn circuit(design: &Design, clocks_per_bit: usize) -> BoardCircuit {
     g.stream("packet_out.m", "uart_tx.s");
     g.ignore("uart_rx.broken");
     g.ignore("core.m_axis_tlast");
+    let boot = design.boot_words().len();
+    if boot == 0 {
+        g.link("core.error", "error");
+    } else {
+        link_flash(&mut g, flash_offset, boot);
+    }
     // A control port has no one to talk to here.
     for port in design.top.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
         let end = format!("core.{}", port.name);
@@ -70,8 +76,45 @@ pub fn circuit(design: &Design, clocks_per_bit: usize) -> BoardCircuit {
     BoardCircuit { module: g.build(), format }
 }
 
-/// The wrapper `board_top` around `dq_board`.
-pub fn wrapper(board: &Board, clock: &Clock, banner: &str) -> String {
+/// The reader of the flash, which the circuit and the line wait for.
+fn link_flash(g: &mut Group, offset: u32, words: usize) {
+    g.input("flash_miso", 1);
+    for port in ["flash_sck", "flash_cs", "flash_mosi", "booted"] {
+        g.output(port, 1);
+    }
+    g.child("reader", &flash::reader(offset, words));
+    for (from, to) in [
+        ("flash_miso", "reader.miso"),
+        ("reader.sck", "flash_sck"),
+        ("reader.cs", "flash_cs"),
+        ("reader.mosi", "flash_mosi"),
+        ("reader.boot_data", "core.boot_data"),
+        ("reader.boot_valid", "core.boot_valid"),
+        ("core.booted", "reader.booted"),
+        ("core.booted", "booted"),
+        ("core.boot_failed", "reader.boot_failed"),
+        ("core.error", "reader.error"),
+        ("reader.lamp", "error"),
+    ] {
+        g.link(from, to);
+    }
+    for child in ["uart_rx", "packet_in", "packet_out", "uart_tx"] {
+        g.reset(child, "reader.reset");
+    }
+}
+
+/// The wrapper `board_top` around `dq_board`; with the flash's pins where the circuit `boots`.
+pub fn wrapper(board: &Board, clock: &Clock, boots: bool, banner: &str) -> String {
+    let (flash_pins, flash_ports, running) = if boots {
+        (
+            "  output wire flash_sck,\n  output wire flash_cs,\n  output wire flash_mosi,\n  input wire flash_miso,\n",
+            "    .flash_sck(flash_sck),\n    .flash_cs(flash_cs),\n    .flash_mosi(flash_mosi),\n    \
+             .flash_miso(flash_miso),\n    .booted(led[1]),\n",
+            "",
+        )
+    } else {
+        ("", "", "  assign led[1] = !rst;\n")
+    };
     let pll = match *clock {
         Clock::Direct { .. } => "  assign core_clk = clk;\n  assign locked = 1'b1;\n".to_owned(),
         Clock::Ehxplll { reference, feedback, output, .. } => format!(
@@ -138,7 +181,7 @@ module board_top (
   input wire clk,
   input wire rx,
   output wire tx,
-  output wire [1:0] led
+{flash_pins}  output wire [1:0] led
 );
   // Kept, since place and route is told its frequency by this name.
   (* keep *) wire core_clk;
@@ -161,10 +204,9 @@ module board_top (
     .rst(rst),
     .rx(rx),
     .tx(tx),
-    .error(led[0])
+{flash_ports}    .error(led[0])
   );
-  assign led[1] = !rst;
-endmodule
+{running}endmodule
 
 `default_nettype wire
 "#,

@@ -98,10 +98,14 @@ impl Image {
         !self.stages.iter().flatten().fold(!0, |crc, &word| crc_step(crc, word))
     }
 
-    /// Everything that comes from a flash, in order: identity, the words of all stages, checksum.
+    /// Everything that comes from a flash, in order: identity, the words of all stages, their sum, the sum of their sums.
     pub fn boot_words(&self) -> Vec<u32> {
         let words = self.stages.iter().flatten().copied();
-        std::iter::once(self.identity).chain(words).chain([self.checksum()]).collect()
+        let (sum, sums) = words.clone().fold((0u32, 0u32), |(sum, sums), word| {
+            let sum = sum.wrapping_add(word);
+            (sum, sums.wrapping_add(sum))
+        });
+        std::iter::once(self.identity).chain(words).chain([sum, sums]).collect()
     }
 
     /// Everything a host does to load it into an idle circuit: checks, writes, checks.

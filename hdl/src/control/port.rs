@@ -252,7 +252,7 @@ impl Loader {
 }
 
 /// The CRC after `data`: linear, so each bit is the exclusive or of those bits whose own CRC has it.
-pub(super) fn crc_next(crc: Sig, data: Sig) -> Expr {
+fn crc_next(crc: Sig, data: Sig) -> Expr {
     let bits = (0..32).rev().map(|out| {
         let of = |sig: Sig, step: &dyn Fn(u32) -> u32| -> Vec<Expr> {
             (0..32).filter(|&i| step(1 << i) >> out & 1 == 1).map(|i| sig.bit(i)).collect()

@@ -1,5 +1,5 @@
 // A board behind a pseudo-terminal: bytes from the terminal become levels on rx, levels on tx become bytes.
-// Argument: clocks a bit. stdout: the terminal's name, one line, once the board is out of reset.
+// Arguments: clocks a bit; the flash's contents, and the byte at which they start. stdout: the terminal's name, one line, once the board is out of reset.
 // Ends with its parent, which holds the other end of stdin.
 #include "Vboard_top.h"
 #include "verilated.h"
@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <termios.h>
 #include <unistd.h>
+#include <vector>
 
 namespace {
 
@@ -21,7 +22,7 @@ constexpr unsigned LOOK = 1024;
 // Clocks without a byte after which the board sleeps between looks: longer than any frame takes.
 constexpr uint64_t IDLE = uint64_t(1) << 26;
 // Clocks within which reset must be over.
-constexpr unsigned RESET = 1u << 20;
+constexpr unsigned RESET = 1u << 24;
 
 [[noreturn]] void fail(const char* what) {
     perror(what);
@@ -50,11 +51,50 @@ bool parent_is_there() {
     return poll(&end, 1, 0) == 0 || read(STDIN_FILENO, &byte, 1) > 0;
 }
 
+#ifdef DQ_FLASH
+// A serial flash, asleep as configuration leaves it: wakes on 0xAB, reads on 0x03. Bits come in with the rising clock, and leave
+// with the falling one.
+class Flash {
+public:
+    Flash(const char* path, uint32_t offset) : offset_(offset) {
+        FILE* file = fopen(path, "rb");
+        if (!file) fail("error: opening the flash's contents");
+        for (int byte; (byte = fgetc(file)) != EOF;) bytes_.push_back(static_cast<uint8_t>(byte));
+        fclose(file);
+    }
+
+    // The level on miso.
+    bool step(bool cs, bool sck, bool mosi) {
+        if (cs) {
+            if (bits_ == 8 && command_ == 0xab) asleep_ = false;
+            bits_ = in_ = command_ = 0;
+            miso_ = true;
+        } else if (sck && !sck_) {
+            in_ = in_ << 1 | uint32_t(mosi);
+            if (++bits_ == 8) command_ = in_ & 0xff;
+            if (bits_ == 32) address_ = in_ & 0xffffff;
+        } else if (!sck && sck_ && bits_ >= 32 && command_ == 0x03 && !asleep_) {
+            const uint64_t bit = bits_ - 32;
+            const uint64_t at = address_ + bit / 8 - offset_;
+            miso_ = at >= bytes_.size() || (bytes_[at] >> (7 - bit % 8) & 1) != 0;
+        }
+        sck_ = sck;
+        return miso_;
+    }
+
+private:
+    std::vector<uint8_t> bytes_;
+    uint64_t offset_, address_ = 0, bits_ = 0;
+    uint32_t in_ = 0, command_ = 0;
+    bool asleep_ = true, sck_ = false, miso_ = true;
+};
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 2 || atoi(argv[1]) < 1) {
-        fprintf(stderr, "error: expected the clocks of a bit\n");
+    if (argc != 4 || atoi(argv[1]) < 1) {
+        fprintf(stderr, "error: expected the clocks of a bit and the flash\n");
         return 2;
     }
     const unsigned clocks = static_cast<unsigned>(atoi(argv[1]));
@@ -64,7 +104,14 @@ int main(int argc, char** argv) {
     // Bits still to send, stop bit on top, and clocks until the next; bits seen, and clocks until the next is looked at.
     unsigned sending = 0, send_wait = 0, seen = 0, seen_bits = 0, look_wait = 0;
     uint64_t last_byte = 0;
-    const auto tick = [&board] {
+#ifdef DQ_FLASH
+    Flash flash(argv[2], static_cast<uint32_t>(strtoul(argv[3], nullptr, 10)));
+#endif
+    const auto tick = [&] {
+#ifdef DQ_FLASH
+        board->flash_miso = flash.step(board->flash_cs, board->flash_sck, board->flash_mosi);
+        board->eval();
+#endif
         board->clk = 1;
         board->eval();
         board->clk = 0;
@@ -76,7 +123,8 @@ int main(int argc, char** argv) {
     unsigned waited = 0;
     for (; (board->led & 2) == 0 && waited < RESET; waited++) tick();
     if (waited == RESET) {
-        fprintf(stderr, "error: the board stays in reset\n");
+        const char* why = board->led & 1 ? " (its flash holds something else)" : "";
+        fprintf(stderr, "error: the board stays in reset%s\n", why);
         return 1;
     }
     const int line = terminal();

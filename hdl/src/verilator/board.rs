@@ -7,7 +7,7 @@ use crate::board::{Board, Clock};
 use crate::design::Design;
 use crate::emit::File;
 use crate::flow;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -31,18 +31,25 @@ impl BoardModel {
         design: &Design,
         cache: &Path,
     ) -> Result<BoardModel, VerilatorError> {
+        let flash = flow::flash(board, design)?;
         let mut files = flow::sources(board, clock, design);
         files.push(File { name: "vendor.v".into(), text: VENDOR.into() });
         let names = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".v"));
         let list = names.collect::<Vec<_>>().join("\n");
         files.push(File { name: "files.f".into(), text: list });
-        let source =
-            Source { files: files.iter().collect(), harness: HARNESS, top: "board_top", options: vec![] };
+        let options = if flash.is_empty() { vec![] } else { vec!["-CFLAGS", "-DDQ_FLASH"] };
+        let source = Source { files: files.iter().collect(), harness: HARNESS, top: "board_top", options };
         let program = build::build(&source, cache)?;
         let program = program.canonicalize().map_err(at(&program, "finding"))?;
         let folder = program.ancestors().nth(2).expect("a build's folder");
+        // Read when the board starts: gone after it.
+        let mut image = tempfile::NamedTempFile::new().map_err(at(folder, "making the flash's file"))?;
+        image.write_all(&flash).map_err(at(image.path(), "writing"))?;
+        let offset = board.flash.as_ref().map_or(0, |flash| flash.offset);
         let mut child = Command::new(&program)
             .arg(flow::clocks_per_bit(board, clock).to_string())
+            .arg(image.path())
+            .arg(offset.to_string())
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -39,6 +39,9 @@ pub enum VerilatorError {
     /// Verilator or the C++ compiler refused the design.
     #[error("verilator could not build the design: {0}")]
     Build(String),
+    /// The board lacks what the design needs.
+    #[error(transparent)]
+    Board(#[from] crate::flow::FlowError),
     /// The simulation stopped without a result.
     #[error("the simulation failed ({status}): {message}")]
     Run {

@@ -84,7 +84,7 @@ fn design(output: Output) -> Design {
 fn answers_are_those_of_the_simulator() {
     for output in [Output::Scores, Output::Label] {
         let design = design(output);
-        let mut line = Line::new(&board::circuit(&design, CLOCKS));
+        let mut line = Line::new(&board::circuit(&design, CLOCKS, 0));
         let frames = common::frames(&design.network, 4, 9);
         let pixels = |i: usize| frames.index_axis(Axis(0), i).iter().copied().collect::<Vec<u8>>();
         let wanted = |i: usize| design.values_of_scores(&design.network.eval(frames.index_axis(Axis(0), i)));
@@ -103,7 +103,7 @@ fn answers_are_those_of_the_simulator() {
 #[test]
 fn damage_pauses_and_garbage_are_told_and_survived() {
     let design = design(Output::Scores);
-    let mut line = Line::new(&board::circuit(&design, CLOCKS));
+    let mut line = Line::new(&board::circuit(&design, CLOCKS, 0));
     let frames = common::frames(&design.network, 1, 2);
     let pixels: Vec<u8> = frames.iter().copied().collect();
     let good = |number| {
@@ -140,7 +140,7 @@ fn tools_find_nothing_to_warn_of() {
         return;
     };
     for output in [Output::Scores, Output::Label] {
-        let circuit = board::circuit(&design(output), CLOCKS);
+        let circuit = board::circuit(&design(output), CLOCKS, 0);
         let folder = tempfile::tempdir().unwrap();
         let files = rtl::emit(&circuit.module, "test").unwrap();
         let mut sources = vec![];

@@ -117,5 +117,5 @@ fn plans_that_cannot_be_loaded_are_refused() {
     assert!(error.contains("lines") && error.contains("for weights"), "{error}");
     let network = topology::build("mlp:w2a2", 3).unwrap();
     let error = plan(&network, &[("dense1", 1, 1)]).check(&network).unwrap_err().to_string();
-    assert!(error.contains("16384 words"), "{error}");
+    assert!(error.contains("65536 words"), "{error}");
 }

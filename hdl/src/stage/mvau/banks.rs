@@ -19,6 +19,8 @@ const AUTO_BITS: usize = 2048;
 
 /// Words and bits of an SPRAM.
 pub const SPRAM_WORDS: usize = 1 << 14;
+/// Words of all SPRAMs of a device, one above the other.
+pub const MOST_SPRAM_WORDS: usize = 4 * SPRAM_WORDS;
 pub const SPRAM_BITS: usize = 16;
 
 /// Whether a ROM of `words` words of `bits` bits lies in block RAM.
