@@ -5,6 +5,7 @@
 use crate::design::Design;
 use crate::emit::Emission;
 use crate::pipeline::{Kind, Stage};
+use crate::plan::Memory;
 use crate::rtl::File;
 use crate::stage::{self, flat};
 use crate::tools::{self, Tool, ToolError};
@@ -139,7 +140,8 @@ fn unrolled(stage: &Stage) -> Option<usize> {
     let small = mvau.taps * mvau.simd <= MOST_PRODUCTS
         && mvau.folds * mvau.pe <= MOST_OUTPUTS
         && mvau.level_bits + mvau.weight_bits <= MOST_BITS;
-    (small && !stage.controlled).then_some(cycles)
+    // Of memories that are filled later nothing is known.
+    (small && !stage.controlled && stage.memory != Memory::Spram).then_some(cycles)
 }
 
 /// The module's own file and those of the modules below it.

@@ -1,7 +1,7 @@
 //! A board's circuit over its UART pins, in the netlist: answers are the simulator's; damage, pauses and garbage are
 //! told and survived.
 
-use crate::{common, emitted};
+use crate::{common, emitted, spram};
 use dq_hdl::board::{self, BoardCircuit, protocol};
 use dq_hdl::design::Design;
 use dq_hdl::plan::{Output, Plan};
@@ -139,8 +139,8 @@ fn tools_find_nothing_to_warn_of() {
     let (Some(verilator), Some(yosys)) = (tools::require("verilator"), tools::require("yosys")) else {
         return;
     };
-    for output in [Output::Scores, Output::Label] {
-        let circuit = board::circuit(&design(output), CLOCKS, 0);
+    for design in [design(Output::Scores), design(Output::Label), spram::tiny()] {
+        let circuit = board::circuit(&design, CLOCKS, 1 << 20);
         let folder = tempfile::tempdir().unwrap();
         let files = rtl::emit(&circuit.module, "test").unwrap();
         let mut sources = vec![];

@@ -36,7 +36,7 @@ fn designs() -> Vec<Design> {
 }
 
 /// A dense layer alone, whose words of 48 bits take three SPRAMs.
-fn tiny() -> Design {
+pub fn tiny() -> Design {
     let weights = Array2::from_shape_fn((12, 16), |(o, i)| ((o * 7_919 + i * 104_729) % 7) as i8 - 3);
     let layers = [
         ("input", Layer::Input(Input { shape: Shape::new(1, 2, 8) })),
