@@ -59,7 +59,7 @@ pub struct Args {
     save: Option<PathBuf>,
     /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be misclassified (exit
     /// code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps, without `indices` the first images.
-    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output"], required_unless_present = "output")]
+    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output"])]
     replay: Option<PathBuf>,
     /// Attack every Nth image alone, from the Ith on (1 to N): a share of the work, for another process or machine. `dq merge`
     /// makes the report of all shards, byte for byte that of one process.
@@ -79,7 +79,7 @@ pub struct Args {
     #[arg(long)]
     resume: bool,
     /// The report's file.
-    #[arg(short, long = "output", value_name = "REPORT")]
+    #[arg(short, long = "output", value_name = "REPORT", required_unless_present = "replay")]
     output: Option<PathBuf>,
 }
 

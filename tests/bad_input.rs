@@ -73,6 +73,7 @@ fn usage_errors_exit_with_2() {
         &["unknown data set `cifra10`", "cifar10"],
     );
     names(&fails(folder, 2, &["attack", &model, "--data", "signs", "-o", "r", "--eps", "x"]), &["--eps"]);
+    names(&fails(folder, 2, &["attack", &model, "--data", "signs"]), &["--output <REPORT>"]);
     names(
         &fails(folder, 2, &["attack", &model, "--data", "signs", "-o", "r", "--attack", "fgms"]),
         &["fgms", "fgsm"],

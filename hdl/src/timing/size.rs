@@ -11,6 +11,9 @@ use crate::pipeline::{Kind, Stage};
 use crate::plan::{MAX_FIFO, PlanError};
 use crate::timing::frame_beats;
 
+/// Places below those filled among which the fewest nearly always lie.
+const NEAR: usize = 16;
+
 /// Sets the depths of every fork that is not `fixed`, and gives the timing that comes of it; `describe` gives a node's name
 /// and whether its fork is. An error where the fixed ones deadlock, whatever the others are.
 pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) -> Result<Timing, PlanError> {
@@ -77,9 +80,10 @@ impl Search<'_> {
                     }
                     None => low = depth,
                 }
-                // Down from what was filled by longer and longer steps, then by halves.
-                depth = if low == 2 { high.saturating_sub(step) } else { 0 }.max(low + (high - low) / 2);
-                step *= 4;
+                // Nearly always a few less than were filled, else by halves.
+                let half = low + (high - low) / 2;
+                depth = if low == 2 && step <= NEAR { high.saturating_sub(step).max(half) } else { half };
+                step *= NEAR;
             }
             self.stages[s].depths[port] = high;
         }
