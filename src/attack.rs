@@ -71,8 +71,8 @@ pub struct Args {
     /// Take gradients from this substitute instead (black box).
     #[arg(long, value_name = "MODEL")]
     from: Option<PathBuf>,
-    /// Run attacks that ask for gradients a second time with those of the float twin, the same weights without quantizers:
-    /// what it breaks beyond the straight-through gradient is a doubt.
+    /// Run attacks that ask for gradients again with those of the float twin, the same weights without quantizers, and of the
+    /// softened twin, with smooth staircases in their place: what these break beyond the straight-through gradient is a doubt.
     #[arg(long, conflicts_with = "from")]
     ladder: bool,
     /// Go on from REPORT.partial.
@@ -137,15 +137,18 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let run = runs.iter().position(|run| *run == (found.attack, found.eps)).expect("a run of the suite");
         kept.push(found, images.labels[found.index], run);
     };
-    let twin = if args.ladder { Some(target.twin()?) } else { None };
+    let ladder = if args.ladder { target.ladder()? } else { vec![] };
     let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
     let mut report = attack(ui, target.judge(), substitute, &images, &suite, earlier, watch)?;
-    if let (Some(twin), false) = (&twin, ui.stop.load(Ordering::SeqCst)) {
+    for (name, rung) in &ladder {
+        if ui.stop.load(Ordering::SeqCst) {
+            break;
+        }
         let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
         let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
         let attacks = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
         let suite = Suite { attacks, ..suite.clone() };
-        let source = Some((TWIN, twin as &dyn GradientSource));
+        let source = Some((*name, rung as &dyn GradientSource));
         report = attack(ui, target.judge(), source, &images, &suite, Some(report), watch)?;
     }
     if !report.complete {
@@ -231,8 +234,8 @@ pub fn percent(tally: &Tally) -> String {
     format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
 }
 
-/// The source of gradients that reports call the float twin.
-const TWIN: &str = "float twin";
+/// What reports call the sources of gradients beside the straight-through one.
+const LADDER: [&str; 2] = ["float twin", "softened twin"];
 
 /// A network of either family, ready to be attacked or to give gradients.
 pub enum Target {
@@ -249,10 +252,14 @@ impl Target {
         })
     }
 
-    /// The same weights without quantizers.
-    fn twin(&self) -> Result<FloatEngine> {
+    /// The same weights without quantizers, and with softened ones.
+    fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
         match self {
-            Self::Integer(engine) => Ok(FloatEngine::new(&dq_sim::twin::twin(engine.network())?)),
+            Self::Integer(engine) => {
+                let twin = dq_sim::twin::twin(engine.network())?;
+                let rungs = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
+                Ok(LADDER.into_iter().zip(rungs).collect())
+            }
             Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
         }
     }

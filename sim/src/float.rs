@@ -14,6 +14,10 @@ use dq_net::{FloatLayer, FloatNetwork, Shape};
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis as Dim};
 use rayon::prelude::*;
 
+/// How far a softened quantizer is from the line through its thresholds, 0, towards its steps: its slope is 1 − that on a level, and
+/// 1 + twice that at a threshold. Much nearer to the steps its gradients help an attack less.
+const SOFTNESS: f32 = 0.25;
+
 /// Images that one task carries through the network together.
 const BLOCK: usize = 4;
 
@@ -27,7 +31,7 @@ pub struct FloatEngine {
 enum Op {
     Input,
     Linear { forward: Box<RealLinear<f32>>, backward: Box<RealLinear<f32>> },
-    Activation { scale: Vec<f32>, bias: Vec<f32>, ceiling: f32, bits: Option<u8> },
+    Activation { scale: Vec<f32>, bias: Vec<f32>, ceiling: f32, bits: Option<u8>, soft: bool },
     Levels { scale: Vec<f32>, bias: Vec<f32>, points: Vec<f32>, unit: f32 },
     Affine { scale: Vec<f32>, bias: Vec<f32> },
     Mix([f32; 2]),
@@ -56,6 +60,18 @@ impl FloatEngine {
         );
         let nodes = (0..network.nodes().len()).map(|i| prepare(network, i)).collect();
         Self { network: network.clone(), kernel, nodes }
+    }
+
+    /// As [`FloatEngine::new`] of a network whose activations count in levels ([`crate::twin::twin`]), with a smooth staircase in
+    /// place of each line: near the quantizer's value, and with a gradient everywhere.
+    pub fn softened(network: &FloatNetwork) -> Self {
+        let mut engine = Self::new(network);
+        for op in &mut engine.nodes {
+            if let Op::Activation { soft, .. } = op {
+                *soft = true;
+            }
+        }
+        engine
     }
 
     /// The network it runs.
@@ -123,13 +139,13 @@ impl FloatEngine {
             }
             Op::Median => (0..x.len()).map(|at| x[median_of(x, at, to)]).collect(),
             Op::Linear { forward, .. } => forward.run(self.kernel, x, count),
-            Op::Activation { scale, bias, ceiling, bits } => {
+            Op::Activation { scale, bias, ceiling, bits, soft } => {
                 let channels = scale.len();
                 let steps = bits.map(|bits| ((1u32 << bits) - 1) as f32);
                 let quantize = |z: f32, steps: f32| (z * steps / ceiling).round_ties_even() * ceiling / steps;
                 let activate = |(at, &x): (usize, &f32)| {
                     let z = (x * scale[at % channels] + bias[at % channels]).clamp(0.0, *ceiling);
-                    steps.map_or(z, |steps| quantize(z, steps))
+                    if *soft { softened(z).0 } else { steps.map_or(z, |steps| quantize(z, steps)) }
                 };
                 x.iter().enumerate().map(activate).collect()
             }
@@ -188,12 +204,13 @@ impl FloatEngine {
                     let found = backward.run(self.kernel, &slopes, count);
                     into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
                 }
-                Op::Activation { scale, bias, ceiling, .. } => {
+                Op::Activation { scale, bias, ceiling, soft, .. } => {
                     for (at, (to, slope)) in into.iter_mut().zip(&slopes).enumerate() {
                         let c = at % scale.len();
                         let z = x[at] * scale[c] + bias[c];
                         if 0.0 < z && z < *ceiling {
-                            *to += slope * scale[c];
+                            let steepness = if *soft { softened(z).1 } else { 1.0 };
+                            *to += slope * scale[c] * steepness;
                         }
                     }
                 }
@@ -278,6 +295,14 @@ impl Judge for FloatEngine {
     }
 }
 
+/// The smooth staircase at `z` levels, and its slope: a cubic between two thresholds, through both.
+fn softened(z: f32) -> (f32, f32) {
+    let level = z.round_ties_even();
+    let off = z - level;
+    let value = level + (1.0 - SOFTNESS) * off + 4.0 * SOFTNESS * off * off * off;
+    (value, 1.0 - SOFTNESS + 12.0 * SOFTNESS * off * off)
+}
+
 /// Where the median of element `at` of maps of `shape` stands.
 fn median_of(x: &[f32], at: usize, shape: Shape) -> usize {
     let taps = median_taps(at, shape);
@@ -305,7 +330,8 @@ fn prepare(network: &FloatNetwork, i: usize) -> Op {
             }
         }
         FloatLayer::Activation { scale, bias, ceiling, bits } => {
-            Op::Activation { scale: scale.clone(), bias: bias.clone(), ceiling: *ceiling, bits: *bits }
+            let (scale, bias) = (scale.clone(), bias.clone());
+            Op::Activation { scale, bias, ceiling: *ceiling, bits: *bits, soft: false }
         }
         FloatLayer::Levels { scale, bias, points, unit } => {
             Op::Levels { scale: scale.clone(), bias: bias.clone(), points: points.clone(), unit: *unit }
@@ -317,5 +343,34 @@ fn prepare(network: &FloatNetwork, i: usize) -> Op {
         FloatLayer::MaxPool { window, stride } => Op::MaxPool { window: *window, stride: *stride },
         FloatLayer::GlobalMean => Op::GlobalMean,
         FloatLayer::Logits { bias } => Op::Logits(bias.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smooth_staircase_meets_the_steps_and_its_slope_is_its_own() {
+        for level in 0..4 {
+            let level = level as f32;
+            assert_eq!(softened(level).0, level, "a level is itself");
+            // On both sides of a threshold the same, half way.
+            let [below, above] = [0.4999, 0.5001].map(|off| softened(level + off).0);
+            assert!((below - above).abs() < 1e-3 && (below - level - 0.5).abs() < 1e-3, "{below} {above}");
+        }
+        let h = 1e-2;
+        for i in 0..300 {
+            let z = i as f32 / 100.0 + 0.005;
+            if (z.fract() - 0.5).abs() < 2.0 * h {
+                continue;
+            }
+            let (value, slope) = softened(z);
+            let wanted = (softened(z + h).0 - softened(z - h).0) / (2.0 * h);
+            assert!((slope - wanted).abs() < 2e-2 && slope > 0.05, "{z}: {slope}, {wanted}");
+            // Nearer to the step than the line is.
+            let step = z.round_ties_even();
+            assert!((value - step).abs() <= (z - step).abs() + 1e-6, "{z}: {value}");
+        }
     }
 }
