@@ -1,5 +1,6 @@
 //! The line buffer: stores rows in a ring and replays windows, frame after frame without a gap.
 
+mod contract;
 mod scan;
 mod store;
 
@@ -83,6 +84,7 @@ pub fn module(stage: &Stage, w: &Window) -> Module {
     }
     let data = zero.map_or(line.expr(), |zero| zero.mux(lit(0, width), line));
     outlet.finish(&mut k, go, push, data);
+    k.contract(&contract::taps(w, padded.is_some()));
     k.build()
 }
 
