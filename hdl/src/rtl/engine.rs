@@ -8,7 +8,6 @@ use super::ops::Op;
 use super::words;
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Where a net lives: its first word, and its width in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,16 +47,22 @@ pub(super) struct Program {
 /// A compiled netlist and its present state.
 #[derive(Clone, Debug)]
 pub(super) struct Engine {
-    program: Arc<Program>,
+    program: Program,
     machine: Machine,
+    readers: Readers,
     /// Inputs as driven from outside; they take effect at the next [`Engine::update`].
     pending: Vec<u64>,
     clk: usize,
-    /// Leaves that must run again, and whether there are any.
-    dirty: Vec<bool>,
-    stale: bool,
     /// Leaves that ran before the last edge.
     ran: Vec<bool>,
+}
+
+/// Which leaves must run again.
+#[derive(Clone, Debug)]
+struct Readers {
+    dirty: Vec<bool>,
+    /// Whether any must.
+    stale: bool,
     /// What the readers of each watched value saw last.
     saved: Vec<u64>,
 }
@@ -88,11 +93,13 @@ impl Engine {
             machine,
             pending: vec![0; words],
             clk,
-            dirty: vec![true; program.activity.leaves.len()],
-            stale: true,
             ran: vec![false; program.activity.leaves.len()],
-            saved: vec![0; program.activity.saved],
-            program: Arc::new(program),
+            readers: Readers {
+                dirty: vec![true; program.activity.leaves.len()],
+                stale: true,
+                saved: vec![0; program.activity.saved],
+            },
+            program,
         }
     }
 
@@ -118,40 +125,25 @@ impl Engine {
     pub fn update(&mut self) -> bool {
         let inputs = self.pending.len();
         if self.pending[self.clk] & !self.machine.state[self.clk] & 1 == 1 {
-            assert!(!self.stale, "a clock edge on a circuit that has not settled");
+            assert!(!self.readers.stale, "a clock edge on a circuit that has not settled");
             self.clock_edge();
         }
         let changed = self.machine.state[..inputs] != self.pending[..];
-        let program = self.program.clone();
+        let Engine { program, machine, readers, .. } = self;
         if changed {
-            self.machine.state[..inputs].copy_from_slice(&self.pending);
-            self.tell(&program.activity, 0..program.inputs.len());
+            machine.state[..inputs].copy_from_slice(&self.pending);
+            readers.tell(&program.activity, 0..program.inputs.len(), &machine.state);
         }
-        if self.stale {
+        if readers.stale {
             for segment in &program.activity.segments {
-                if self.dirty[segment.leaf] {
-                    self.machine.run(&program.comb, segment.ops.clone());
-                    self.tell(&program.activity, segment.watches.clone());
+                if readers.dirty[segment.leaf] {
+                    machine.run(&program.comb, segment.ops.clone());
+                    readers.tell(&program.activity, segment.watches.clone(), &machine.state);
                 }
             }
-            self.stale = false;
+            readers.stale = false;
         }
         changed
-    }
-
-    /// Compares watched values with those seen last; where they differ, their readers must run again.
-    fn tell(&mut self, activity: &Activity, watches: Range<usize>) {
-        for watch in &activity.watches[watches] {
-            let now = &self.machine.state[watch.at..watch.at + watch.words];
-            let seen = &mut self.saved[watch.saved..watch.saved + watch.words];
-            if now != seen {
-                seen.copy_from_slice(now);
-                for &reader in &activity.readers[watch.readers.clone()] {
-                    self.dirty[reader] = true;
-                    self.stale = true;
-                }
-            }
-        }
     }
 
     /// Fills what powers up undefined (registers without reset, RAMs) with noise.
@@ -170,32 +162,31 @@ impl Engine {
             }
         }
         state.copy_within(self.program.registers.clone(), self.program.shadow);
-        self.dirty.fill(true);
-        self.stale = true;
+        self.readers.dirty.fill(true);
+        self.readers.stale = true;
     }
 
     /// The next values of all registers from values before the edge, then all at once. A leaf that has not run since the
     /// last edge would keep what it has.
     fn clock_edge(&mut self) {
-        let program = self.program.clone();
+        let Engine { program, machine, readers, ran, .. } = self;
         let activity = &program.activity;
-        std::mem::swap(&mut self.dirty, &mut self.ran);
-        self.dirty.fill(false);
-        for (leaf, _) in activity.leaves.iter().zip(&self.ran).filter(|(_, ran)| **ran) {
-            self.machine.run(&program.edge, leaf.ops.clone());
+        std::mem::swap(&mut readers.dirty, ran);
+        readers.dirty.fill(false);
+        for (leaf, _) in activity.leaves.iter().zip(&*ran).filter(|(_, ran)| **ran) {
+            machine.run(&program.edge, leaf.ops.clone());
         }
         let lead = program.shadow - program.registers.start;
-        for (at, leaf) in activity.leaves.iter().enumerate() {
+        for (at, leaf) in activity.leaves.iter().enumerate().filter(|(at, _)| ran[*at]) {
             let Range { start, end } = leaf.registers;
-            let state = &mut self.machine.state;
-            if self.ran[at] && state[start..end] != state[start + lead..end + lead] {
+            let state = &mut machine.state;
+            if state[start..end] != state[start + lead..end + lead] {
                 state.copy_within(start + lead..end + lead, start);
-                self.dirty[at] = true;
-                self.stale = true;
-                self.tell(activity, leaf.watches.clone());
+                readers.dirty[at] = true;
+                readers.stale = true;
+                readers.tell(activity, leaf.watches.clone(), state);
             }
         }
-        let machine = &mut self.machine;
         let mut data = 0;
         for &(array, at) in &machine.stores {
             let words = &mut machine.arrays[array as usize];
@@ -203,13 +194,30 @@ impl Engine {
                 (&mut words.data[at..at + words.stride], &machine.store_data[data..data + words.stride]);
             if old != new {
                 old.copy_from_slice(new);
-                self.dirty[program.leaf_of_array[array as usize]] = true;
-                self.stale = true;
+                readers.dirty[program.leaf_of_array[array as usize]] = true;
+                readers.stale = true;
             }
             data += words.stride;
         }
         machine.stores.clear();
         machine.store_data.clear();
+    }
+}
+
+impl Readers {
+    /// Compares watched values with those seen last; where they differ, their readers must run again.
+    fn tell(&mut self, activity: &Activity, watches: Range<usize>, state: &[u64]) {
+        for watch in &activity.watches[watches] {
+            let now = &state[watch.at..watch.at + watch.words];
+            let seen = &mut self.saved[watch.saved..watch.saved + watch.words];
+            if now != seen {
+                seen.copy_from_slice(now);
+                for &reader in &activity.readers[watch.readers.clone()] {
+                    self.dirty[reader] = true;
+                    self.stale = true;
+                }
+            }
+        }
     }
 }
 
