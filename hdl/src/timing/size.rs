@@ -26,27 +26,24 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
         }
     };
     ample(stages);
-    let mut timing =
-        try_timing(stages).map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].node).0))?;
-    let best = timing.interval;
     let ports: Vec<(usize, usize)> =
         open.iter().flat_map(|&s| (0..stages[s].depths.len()).map(move |port| (s, port))).collect();
-    let interval: Measure = |run| settle(run).map(|ends| last_interval(&ends));
-    for measure in [second_frame, interval] {
-        if ports.is_empty() {
-            break;
-        }
-        ample(stages);
-        Search { stages, ports: &ports, best, measure }.shrink();
-        match try_timing(stages) {
-            Ok(found) if found.interval <= best => {
-                timing = found;
+    let mut timing = try_timing(stages);
+    if let (Ok(Timing { interval: best, .. }), false) = (&timing, ports.is_empty()) {
+        let best = *best;
+        let interval: Measure = |run| settle(run).map(|ends| last_interval(&ends));
+        for measure in [second_frame, interval] {
+            ample(stages);
+            if !(Search { stages, ports: &ports, best, measure }).shrink() {
+                continue;
+            }
+            timing = try_timing(stages);
+            if timing.as_ref().is_ok_and(|timing| timing.interval <= best) {
                 break;
             }
-            _ => {}
         }
     }
-    Ok(timing)
+    timing.map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].node).0))
 }
 
 /// The cycles of a frame, by one measure or another.
@@ -63,9 +60,9 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes places away until no FIFO could have one less.
-    fn shrink(&mut self) {
-        let Some(mut filled) = self.filled() else { return };
+    /// Takes places away until no FIFO could have one less; false where this measure finds the best in no depths.
+    fn shrink(&mut self) -> bool {
+        let Some(mut filled) = self.filled() else { return false };
         for at in 0..self.ports.len() {
             let (s, port) = self.ports[at];
             // Enough, and too few.
@@ -87,6 +84,7 @@ impl Search<'_> {
             }
             self.stages[s].depths[port] = high;
         }
+        true
     }
 
     /// Places that each FIFO fills; none where a frame takes longer than the best, or for ever.

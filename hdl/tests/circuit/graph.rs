@@ -3,7 +3,7 @@
 use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::plan::{NodePlan, Plan};
-use dq_hdl::{netlist, stalls::Stalls};
+use dq_hdl::{netlist, stalls::Stalls, timing::timing};
 use dq_net::layer::{BitDepth, Conv, Dense, Input, Layer, Logits, Median, Mix, Rescale, Step, Surrogate};
 use dq_net::{Network, Node, Range, Shape, Wire};
 use ndarray::{Array2, Array4};
@@ -123,6 +123,7 @@ fn no_fifo_of_a_residual_could_be_smaller() {
         let network = residual(seed, 2);
         let plan = common::plan(&network, 3 * seed + 1);
         let design = Design::new(&network, &plan).unwrap();
+        assert_eq!(*design.timing(), timing(&design.stages), "the timing is that of the depths found");
         let interval = design.timing().interval;
         let forks = design.stages.iter().filter(|stage| stage.depths.len() > 1);
         let forks: Vec<(String, Vec<usize>)> =
