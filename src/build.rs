@@ -18,9 +18,9 @@ use std::sync::atomic::Ordering;
 /// Emits the network behind a UART (docs/uart.md), synthesizes, places and routes, packs,
 /// and writes NETWORK.bit (or .bin) and NETWORK.record.json: tool versions, utilization,
 /// clock, cycles, frames a second. Weights that the plan keeps in SPRAM come as a second
-/// file, NETWORK.flash.bin, for the board's flash. The core runs at the plan's clock (--mhz), made by the
-/// device's PLL; without --mhz and --plan at the board's own. A clock that place and
-/// route does not promise is an error that names the slowest path.
+/// file, NETWORK.flash.bin, for the board's flash. The core runs at the plan's clock
+/// (--mhz), made by the device's PLL; without --mhz and --plan at the board's own. A clock
+/// that place and route does not promise is an error that names the slowest path.
 ///
 /// Examples:
 ///   dq build model.json --board ulx3s --mhz 75 --fps 500

@@ -229,12 +229,7 @@ impl<'a> Choices<'a> {
         }
         // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs suffice is the
         // best for the LUTs.
-        let (mut low, mut high) = (0, DEAREST);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if at(middle).1.total.bram <= budget.bram { high = middle } else { low = middle + 1 }
-        }
-        let (plan, used) = at(high);
+        let (plan, used) = at(lowest_price(&|price| at(price).1.total.bram <= budget.bram));
         match budget.overflow(used.total) {
             None => Ok(plan),
             Some((resource, needed, available)) => {
@@ -289,23 +284,15 @@ impl<'a> Choices<'a> {
         if !(1..u64::MAX).contains(&budget.spram) {
             return None;
         }
-        let lowest = |fits: &dyn Fn(u64) -> bool| {
-            let (mut low, mut high) = (0, DEAREST);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if fits(middle) { high = middle } else { low = middle + 1 }
-            }
-            high
-        };
         let at = |price| {
             let of = |spram_price| {
                 let plan = self.choose(cycles, price, spram_price);
                 let used = self.resources(&plan).total;
                 (plan, used)
             };
-            of(lowest(&|spram_price| of(spram_price).1.spram <= budget.spram))
+            of(lowest_price(&|spram_price| of(spram_price).1.spram <= budget.spram))
         };
-        let (plan, used) = at(lowest(&|price| at(price).1.bram <= budget.bram));
+        let (plan, used) = at(lowest_price(&|price| at(price).1.bram <= budget.bram));
         budget.overflow(used).is_none().then_some(plan)
     }
 
@@ -413,6 +400,16 @@ impl<'a> Choices<'a> {
         let (stage, of_stage) = (most.stage.clone(), of(&most.resources));
         FoldError::TooLarge { resource, needed, available, stage, of_stage, hint }
     }
+}
+
+/// The lowest price at which `fits` holds, as it does from there on; the dearest if it never does.
+fn lowest_price(fits: &dyn Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, DEAREST);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if fits(middle) { high = middle } else { low = middle + 1 }
+    }
+    high
 }
 
 /// What a plan uses beyond its budget.

@@ -39,6 +39,15 @@ pub fn taps(w: &Window, padded: bool) -> String {
     };
     let (row_before, column_before) = (rows.before as i64, columns.before as i64);
     let start = (-row_before).rem_euclid(ring as i64);
+    // Where the beat of a slot, column and channel stands in the line buffer.
+    let place = |slot: &str, column: &str, channel: &str| {
+        let (row_beats, before, beats) =
+            (number(row_beats as i64), number(column_before), number(beats as i64));
+        format!("{slot} * {row_beats} + ({column} - {before}) * {beats} + {channel}")
+    };
+    let slot_of = |row: &str| in_ring(&format!("f_first + {}", reg(row)));
+    // Which rows are held is followed where each window needs some of them, and the next one no row beyond the ring.
+    let followed = covers(w) && rows.stride <= ring;
     let mut text = format!(
         "// Slots of the ring: of row 0, padding included, of the frame being read, and of the row being written.\n\
          reg [{top}:0] f_first, f_slot;\n\
@@ -83,15 +92,11 @@ pub fn taps(w: &Window, padded: bool) -> String {
     claims.push(("first_in_range", format!("f_first < {}", number(ring as i64))));
     for (slot, row) in [("slot_base", "row_base"), ("slot", "row")] {
         if ring > 1 {
-            claims.push((
-                "slot_read",
-                format!("{} == {}", reg(slot), in_ring(&format!("f_first + {}", reg(row)))),
-            ));
+            claims.push(("slot_read", format!("{} == {}", reg(slot), slot_of(row))));
         }
     }
     // The writer: the next beat goes to its row's slot, its column and channel; and its row is the reader's `rows`.
     let column = reg("write_column");
-    let chunk = net("write_chunk", beats);
     claims.push((
         "column_in_range",
         format!(
@@ -100,19 +105,12 @@ pub fn taps(w: &Window, padded: bool) -> String {
             number(column_before + w.map.width as i64)
         ),
     ));
-    let place = format!(
-        "f_slot * {} + ({column} - {}) * {} + {chunk}",
-        number(row_beats as i64),
-        number(column_before),
-        number(beats as i64)
-    );
-    let words = ring * row_beats;
-    claims.push(("place_written", format!("{} == {place}", net("write_at", words))));
-    if ring > 1 && covers(w) && rows.stride <= ring {
-        claims
-            .push(("slot_written", format!("f_slot == {}", in_ring(&format!("f_first + {}", reg("rows"))))));
+    let written = place("f_slot", &column, &net("write_chunk", beats));
+    claims.push(("place_written", format!("{} == {written}", net("write_at", ring * row_beats))));
+    if ring > 1 && followed {
+        claims.push(("slot_written", format!("f_slot == {}", slot_of("rows"))));
     }
-    if covers(w) && rows.stride <= ring {
+    if followed {
         let [row, base, held, released] = ["row", "row_base", "held", "released"].map(reg);
         let written = reg("rows");
         let (before, end) = (number(row_before), number(row_before + w.map.height as i64));
@@ -141,15 +139,7 @@ pub fn taps(w: &Window, padded: bool) -> String {
         claims.push(("rows_in_range", format!("{written} < {}", number(1 << row_bits(w)))));
     }
     // What is read for a tap on the map: its own place, by its row, column and channel.
-    let channel = net("channel", beats);
-    let place = format!(
-        "{} * {} + ({} - {}) * {} + {channel}",
-        in_ring(&format!("f_first + {}", reg("row"))),
-        number(row_beats as i64),
-        reg("column"),
-        number(column_before),
-        number(beats as i64)
-    );
+    let place = place(&slot_of("row"), &reg("column"), &net("channel", beats));
     let on_map = if padded { "go && !padded" } else { "go" };
     text += &format!(
         "reg [{top}:0] f_tap_at;\nreg f_tap_real;\nalways @(posedge clk) begin\n  f_tap_at <= {place};\n  \
