@@ -43,7 +43,8 @@ pub(crate) fn calibrate(
             let (mean, var) = moments(&outputs[from], evaluation.nodes[from].range);
             statistics.insert(format!("{}.mean", node.name), mean);
             statistics.insert(format!("{}.var", node.name), var);
-            evaluation.renormalize(i, normalizer(model, node, &statistics, (1.0, 0.0)))?;
+            let (op, _) = normalizer(model, node, &statistics, &evaluation.nodes[from]);
+            evaluation.renormalize(i, op)?;
         }
         let node = &evaluation.nodes[i];
         let output = match node.inputs[..] {

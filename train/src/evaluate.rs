@@ -10,6 +10,7 @@ use dq_net::layer::Mix;
 use ndarray::{Array2, Array4};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
+use crate::aol;
 use crate::batch;
 use crate::graph::{Node, Norm, Op, Shares};
 use crate::model::{Model, Tensors, flat};
@@ -104,7 +105,9 @@ impl Evaluation {
     pub(crate) fn new(model: &Model, statistics: &Tensors, image: [usize; 3]) -> Result<Evaluation> {
         let integer = model.nodes.iter().all(|node| node.op.bits() != Some(Bits::Float));
         let mut evaluation = Evaluation { nodes: Vec::new(), image, scale: 1.0, integer };
+        let mut reaches: Vec<f64> = Vec::new();
         for node in &model.nodes {
+            let mut stretch = 1.0;
             let quantized = || {
                 let weights = model.weights(node);
                 let levels = weights.levels.detach().to_device(crate::device()).to_kind(Kind::Double);
@@ -123,8 +126,9 @@ impl Evaluation {
                     EvalOp::Dense { weights, scale, bits }
                 }
                 Op::Step { .. } | Op::Rescale { .. } => {
-                    let source = &evaluation.nodes[node.inputs[0]];
-                    normalizer(model, node, statistics, (source.unit, source.offset))
+                    let op;
+                    (op, stretch) = normalizer(model, node, statistics, &evaluation.nodes[node.inputs[0]]);
+                    op
                 }
                 Op::Mix { shares, bits } => {
                     let first = match shares {
@@ -135,9 +139,17 @@ impl Evaluation {
                 }
                 Op::MaxPool => EvalOp::MaxPool,
                 Op::GlobalSum { positions } => EvalOp::GlobalSum { positions },
-                Op::Logits { bits, .. } => {
+                Op::Logits { bits, bound, .. } => {
                     let (weights, scale) = quantized();
-                    evaluation.scale = scale[0] * evaluation.nodes[node.inputs[0]].unit;
+                    let unit = evaluation.nodes[node.inputs[0]].unit;
+                    evaluation.scale = match bound {
+                        Some(bound) => {
+                            let gains = aol::exact_gains(&weights, 1, bits != Bits::Float);
+                            let least = gains.into_iter().fold(f64::INFINITY, f64::min);
+                            least * unit / reaches[node.inputs[0]] * bound
+                        }
+                        None => scale[0] * unit,
+                    };
                     let op = EvalOp::Dense { weights, scale, bits };
                     evaluation.push(CLASSIFIER, op, node.inputs.clone())?;
                     // Divided here: a GPU divides by a number by multiplying with its inverse.
@@ -149,6 +161,8 @@ impl Evaluation {
                     EvalOp::Logits { bias }
                 }
             };
+            let inputs: Vec<f64> = node.inputs.iter().map(|&i| reaches[i]).collect();
+            reaches.push(reach(&op, &inputs, stretch));
             let split = matches!(op, EvalOp::Logits { .. });
             let inputs = if split { vec![evaluation.nodes.len() - 1] } else { node.inputs.clone() };
             evaluation.push(&node.name, op, inputs)?;
@@ -311,30 +325,77 @@ impl Evaluation {
     }
 }
 
-/// The function of a step or rescale node, from the statistics of its batch norm if it has one; `real`: value of its
-/// input's unit and of 0.
-pub(crate) fn normalizer(model: &Model, node: &Node, statistics: &Tensors, real: (f64, f64)) -> EvalOp {
+/// How many times further than the image a node's real value moves at most, where all weights before are rescaled, from
+/// that of its `inputs` and how much further it itself moves what it reads.
+fn reach(op: &EvalOp, inputs: &[f64], stretch: f64) -> f64 {
+    match (op, inputs) {
+        (EvalOp::Mix { shares: Shares::Sum { .. }, .. }, [skip, branch, ..]) => skip + branch,
+        (EvalOp::Mix { mix, .. }, [skip, branch, ..]) => {
+            (skip * f64::from(mix.a) + branch * f64::from(mix.b)) / f64::from(mix.shift).exp2()
+        }
+        // Each pixel is in four windows.
+        (EvalOp::Median, [input, ..]) => input * 2.0,
+        (EvalOp::GlobalSum { positions }, [input, ..]) => input / (*positions as f64).sqrt(),
+        (_, [input, ..]) => input * stretch,
+        (_, []) => 1.0,
+    }
+}
+
+/// The function of a step or rescale node that reads `source`, from the statistics of its normalization if it has one.
+/// Second: how much further its real value moves than that of what `source` reads, where its weights are rescaled.
+pub(crate) fn normalizer(
+    model: &Model,
+    node: &Node,
+    statistics: &Tensors,
+    source: &EvalNode,
+) -> (EvalOp, f64) {
     let parameter = |what: &str| model.parameter(node, what).detach().to_device(crate::device());
     let statistic = |what: &str| statistics[&format!("{}.{what}", node.name)].to_device(crate::device());
-    let (unit, offset) = real;
+    let factor = || {
+        let (weights, stride, bits) = match &source.op {
+            EvalOp::Conv { weights, stride, bits, .. } => (weights, *stride, bits),
+            EvalOp::Dense { weights, bits, .. } => (weights, 1, bits),
+            _ => unreachable!("only accumulators are rescaled"),
+        };
+        let gains = aol::exact_gains(weights, stride, *bits != Bits::Float);
+        let stretch = aol::exact_stretch(&gains, &vector(&statistic("var")));
+        (gains.into_iter().map(|gain| gain * stretch).collect::<Vec<f64>>(), stretch / source.unit)
+    };
+    let (unit, offset) = (source.unit, source.offset);
     match node.op {
         Op::Step { channels, norm, activation, bits } => {
             let quantizer = model.quantizer(node, activation, bits);
-            EvalOp::Step(match norm {
+            let (function, stretch) = match norm {
                 Norm::Batch => {
                     let (gain, bias) = (parameter("gain"), parameter("bias"));
-                    StepFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), quantizer)
+                    let (mean, var) = (statistic("mean"), statistic("var"));
+                    (StepFunction::new(&gain, &bias, &mean, &var, quantizer), 1.0)
                 }
-                Norm::None => StepFunction::plain(channels, unit, offset, quantizer),
-            })
+                Norm::Aol => {
+                    let (factor, stretch) = factor();
+                    let (bias, mean) = (parameter("bias"), statistic("mean"));
+                    (StepFunction::rescaled(&factor, &bias, &mean, quantizer), stretch)
+                }
+                Norm::None => (StepFunction::plain(channels, unit, offset, quantizer), 1.0),
+            };
+            (EvalOp::Step(function), stretch)
         }
-        Op::Rescale { channels, norm, bits } => EvalOp::Rescale(match norm {
-            Norm::Batch => {
-                let (gain, bias) = (parameter("gain"), parameter("bias"));
-                RescaleFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), bits)
-            }
-            Norm::None => RescaleFunction::plain(channels, unit, offset, bits),
-        }),
+        Op::Rescale { channels, norm, bits } => {
+            let (function, stretch) = match norm {
+                Norm::Batch => {
+                    let (gain, bias) = (parameter("gain"), parameter("bias"));
+                    let (mean, var) = (statistic("mean"), statistic("var"));
+                    (RescaleFunction::new(&gain, &bias, &mean, &var, bits), 1.0)
+                }
+                Norm::Aol => {
+                    let (factor, stretch) = factor();
+                    let (bias, mean) = (parameter("bias"), statistic("mean"));
+                    (RescaleFunction::rescaled(&factor, &bias, &mean, bits), stretch)
+                }
+                Norm::None => (RescaleFunction::plain(channels, unit, offset, bits), 1.0),
+            };
+            (EvalOp::Rescale(function), stretch)
+        }
         _ => unreachable!("only steps and rescales normalize"),
     }
 }

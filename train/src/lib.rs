@@ -3,6 +3,7 @@
 //! `dq-net`'s to say.
 
 mod adversary;
+mod aol;
 mod batch;
 mod calibrate;
 mod checkpoint;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::aol;
 use crate::graph::{Node, Norm, Op, Shares, last_uses};
 use crate::quantize::{
     QuantizedWeight, Quantizer, Scale, initial_scale, learned, quantize_weight, quantize_weight_by,
@@ -18,6 +19,8 @@ use crate::squeeze;
 
 /// Added to the variance, in squared accumulator units.
 pub const EPSILON: f64 = 1e-5;
+/// Share of the usual draws in the weights that almost-orthogonal rescaling starts from: tells equal channels apart.
+const AOL_NOISE: f32 = 0.01;
 /// Share of a batch in the running mean and variance.
 const MOMENTUM: f64 = 0.1;
 /// Largest real value of the residual stream, in standard deviations of what enters it.
@@ -34,6 +37,8 @@ pub struct Model {
     /// fp32, with gradient: `NODE.weight` (latent), `NODE.gain` and `NODE.bias` of batch norm, `logits.bias`; where they
     /// are learned, `NODE.scale` of weights, `NODE.ceiling` of an activation, `NODE.shares` of a residual.
     pub parameters: Tensors,
+    /// Whether every layer before the logits is rescaled, and the logits are bounded.
+    bounded: bool,
     /// fp32, without gradient: `NODE.mean` and `NODE.var` of batch norm, in accumulator units.
     pub statistics: Tensors,
 }
@@ -56,6 +61,9 @@ pub struct Unit {
     factor: f64,
     ceiling: Option<Tensor>,
     offset: f64,
+    /// How many times further than the image (pixels 0…1) the real value moves at most, in the Euclidean norm, quantizers
+    /// aside: one element without gradient, where every layer so far is rescaled.
+    reach: Option<Tensor>,
 }
 
 impl Unit {
@@ -69,7 +77,13 @@ impl Unit {
 
     fn times(&self, factor: f64) -> Unit {
         let ceiling = self.ceiling.as_ref().map(Tensor::shallow_clone);
-        Unit { factor: self.factor * factor, ceiling, offset: self.offset }
+        let reach = self.reach.as_ref().map(Tensor::shallow_clone);
+        Unit { factor: self.factor * factor, ceiling, offset: self.offset, reach }
+    }
+
+    /// A unit that is not learned.
+    fn plain(factor: f64) -> Unit {
+        Unit { factor, ceiling: None, offset: 0.0, reach: None }
     }
 }
 
@@ -84,6 +98,8 @@ impl Model {
     /// widths are the nodes' own.
     pub fn new(nodes: Vec<Node>, bits: &BitWidths, seed: u64, device: Device) -> Model {
         let (mut parameters, mut statistics) = (Tensors::new(), Tensors::new());
+        let rescaled: Vec<usize> =
+            nodes.iter().filter(|node| is_rescaled(node)).map(|node| node.inputs[0]).collect();
         for (i, node) in nodes.iter().enumerate() {
             let mut put =
                 |what: &str, tensor: Tensor| parameters.insert(format!("{}.{what}", node.name), tensor);
@@ -93,19 +109,25 @@ impl Model {
                 let gain = if matches!(node.op, Op::Logits { .. }) { 1.0 } else { 2.0 };
                 let spread = (gain / fan_in as f64).sqrt();
                 let stream = Stream::Weights(i as u64);
-                let draws: Vec<f32> = (0..shape[0] * fan_in)
-                    .map(|k| (spread * normal(seed, stream, k as u64)) as f32)
-                    .collect();
-                let weight = Tensor::from_slice(&draws).reshape(&shape);
                 let width = node.op.bits().expect("weights have bits");
+                let drawn = |k| (spread * normal(seed, stream, k)) as f32;
+                let mut values: Vec<f32> = (0..(shape[0] * fan_in) as u64).map(drawn).collect();
+                // Weights of one bit cannot be 0.
+                if rescaled.contains(&i) && width != Bits::Int(1) {
+                    let noise = AOL_NOISE;
+                    values = aol::start(&node.op).iter().zip(values).map(|(w, n)| w + noise * n).collect();
+                }
+                let weight = Tensor::from_slice(&values).reshape(&shape);
                 if bits.weight_step == StepSize::Learned && width != Bits::Float {
                     put("scale", initial_scale(&weight, width, scale_of(&node.op)));
                 }
                 put("weight", weight);
             }
-            if let Some(channels) = node.op.normalized() {
-                put("gain", vector(channels, 1.0));
+            if let Some((channels, norm)) = node.op.normalized() {
                 put("bias", vector(channels, 0.0));
+                if norm == Norm::Batch {
+                    put("gain", vector(channels, 1.0));
+                }
                 statistics.insert(format!("{}.mean", node.name), vector(channels, 0.0));
                 statistics.insert(format!("{}.var", node.name), vector(channels, 1.0));
             }
@@ -125,7 +147,9 @@ impl Model {
         let on_device = |tensors: Tensors, grad: bool| {
             tensors.into_iter().map(|(k, t)| (k, t.to_device(device).set_requires_grad(grad))).collect()
         };
-        Model { nodes, parameters: on_device(parameters, true), statistics: on_device(statistics, false) }
+        let bounded = nodes.iter().any(|node| matches!(node.op, Op::Logits { bound: Some(_), .. }));
+        let (parameters, statistics) = (on_device(parameters, true), on_device(statistics, false));
+        Model { nodes, bounded, parameters, statistics }
     }
 
     /// The same network with tensors of its own.
@@ -136,6 +160,7 @@ impl Model {
         };
         Model {
             nodes: self.nodes.clone(),
+            bounded: self.bounded,
             parameters: copied(&self.parameters),
             statistics: copied(&self.statistics),
         }
@@ -162,11 +187,17 @@ impl Model {
         for (i, node) in self.nodes.iter().enumerate() {
             let inputs: Vec<&(Tensor, Unit)> =
                 node.inputs.iter().map(|&i| outputs[i].as_ref().expect("kept until its last use")).collect();
-            let (output, unit) = match inputs[..] {
-                [] => (images.shallow_clone(), Unit { factor: 1.0 / 255.0, ceiling: None, offset: 0.0 }),
-                [(x, unit)] => (self.node(node, x, unit, mode), self.unit(node, unit)),
-                [skip, branch, ..] => (self.mix(node, &skip.0, &branch.0), self.unit(node, &branch.1)),
+            let (output, mut unit, stretch) = match inputs[..] {
+                [] => (images.shallow_clone(), Unit::plain(1.0 / 255.0), None),
+                [(x, unit)] => {
+                    let (output, stretch) = self.node(node, x, unit, mode);
+                    (output, self.unit(node, unit), stretch)
+                }
+                [skip, branch, ..] => (self.mix(node, &skip.0, &branch.0), self.unit(node, &branch.1), None),
             };
+            if let Some(reach) = self.reach(node, &inputs, stretch.as_ref()) {
+                unit.reach = Some(reach);
+            }
             see(node, &output);
             outputs.push(Some((output, unit)));
             for &source in &node.inputs {
@@ -178,9 +209,10 @@ impl Model {
         outputs.pop().flatten().expect("a graph has nodes").0
     }
 
-    fn node(&self, node: &Node, input: &Tensor, unit: &Unit, mode: Mode) -> Tensor {
+    /// A node's output for its input, of that `unit`; of a rescaling one also how many times further the real value moves.
+    fn node(&self, node: &Node, input: &Tensor, unit: &Unit, mode: Mode) -> (Tensor, Option<Tensor>) {
         let training = mode != Mode::Evaluate;
-        match node.op {
+        let output = match node.op {
             Op::Input { .. } | Op::Mix { .. } => unreachable!("not of one input"),
             Op::BitDepth { bits } => squeeze::bit_depth(input, bits),
             Op::Median => squeeze::median(input),
@@ -191,7 +223,7 @@ impl Model {
             }
             Op::Dense { .. } => flat(input).matmul(&self.weights(node).levels.tr().to_kind(input.kind())),
             Op::Step { norm, activation, bits, .. } => {
-                let z = self.normalized(node, norm, input, unit, 1.0, training);
+                let (z, stretch) = self.normalized(node, norm, input, unit, 1.0, training);
                 let ceiling = self.parameters.get(&format!("{}.ceiling", node.name));
                 if let (Mode::Fit, Some(ceiling)) = (mode, ceiling) {
                     let top = if let Bits::Int(bits) = bits { top_level(bits) as f64 } else { 1.0 };
@@ -199,26 +231,55 @@ impl Model {
                     let mean = above.sum(Kind::Float) / above.gt(0.0).sum(Kind::Float).clamp_min(1.0);
                     ceiling.shallow_clone().copy_(&(mean * (2.0 * top.sqrt())).clamp_min(1e-3).reshape([1]));
                 }
-                Quantizer::new(activation, bits).train(&z, ceiling)
+                return (Quantizer::new(activation, bits).train(&z, ceiling), stretch);
             }
             Op::Rescale { norm, bits, .. } => {
                 let one = stream_unit(bits);
-                let z = self.normalized(node, norm, input, unit, 1.0 / one, training);
+                let (z, stretch) = self.normalized(node, norm, input, unit, 1.0 / one, training);
                 let most = f64::from(1u32 << (bits - 1));
                 let mut stream = z.clamp(-most, most - 1.0);
                 let _ = no_grad(|| stream.round_());
-                stream
+                return (stream, stretch);
             }
             Op::MaxPool => input.max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false),
             // Sums outgrow bf16's 8 bits: from here on fp32.
             Op::GlobalSum { .. } => input.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float),
-            Op::Logits { bits, .. } => {
+            Op::Logits { bits, bound, .. } => {
                 let weight = self.weights(node);
-                let scale = weight.scale.reshape([1]) * unit.tensor(input.device());
+                let one = unit.tensor(input.device());
+                let scale = match (bound, &unit.reach) {
+                    (Some(bound), Some(reach)) => aol::least_gain(&weight.levels) * one / reach * bound,
+                    _ => weight.scale.reshape([1]) * one,
+                };
                 let bias = self.parameter(node, "bias") / &scale;
                 let bias = if bits == Bits::Float { bias } else { round_through(&bias) };
                 (flat(input).to_kind(Kind::Float).matmul(&weight.levels.tr()) + bias) * scale
             }
+        };
+        (output, None)
+    }
+
+    /// How many times further than the image the real value moves at most, where that is known of every input.
+    fn reach(&self, node: &Node, inputs: &[&(Tensor, Unit)], stretch: Option<&Tensor>) -> Option<Tensor> {
+        let of = |input: &(Tensor, Unit)| input.1.reach.as_ref().map(Tensor::shallow_clone);
+        match node.op {
+            Op::Input { .. } => self.bounded.then(|| Tensor::ones([1], (Kind::Float, self.device()))),
+            Op::Step { norm: Norm::None, .. } | Op::Rescale { norm: Norm::None, .. } => of(inputs[0]),
+            Op::Step { .. } | Op::Rescale { .. } => Some(of(inputs[0])? * stretch?),
+            Op::Mix { shares, .. } => {
+                let (skip, branch) = (of(inputs[0])?, of(inputs[1])?);
+                Some(match shares {
+                    Shares::Learned => {
+                        let shares = self.parameter(node, "shares").detach();
+                        skip * shares.get(0) + branch * shares.get(1)
+                    }
+                    Shares::Sum { .. } => skip + branch,
+                })
+            }
+            // Each pixel is in four windows.
+            Op::Median => of(inputs[0]).map(|reach| reach * 2.0),
+            Op::GlobalSum { positions } => of(inputs[0]).map(|reach| reach / (positions as f64).sqrt()),
+            _ => of(inputs[0]),
         }
     }
 
@@ -247,14 +308,46 @@ impl Model {
         unit: &Unit,
         factor: f64,
         training: bool,
-    ) -> Tensor {
+    ) -> (Tensor, Option<Tensor>) {
         match norm {
-            Norm::Batch => self.batch_norm(node, input, factor, training),
+            Norm::Batch => (self.batch_norm(node, input, factor, training), None),
+            Norm::Aol => {
+                let (z, stretch) = self.rescaled(node, input, factor, training);
+                (z, Some(stretch / unit.tensor(input.device()).detach()))
+            }
             Norm::None => {
                 let one = unit.tensor(input.device()) * factor;
-                input * one.to_kind(input.kind()) + unit.offset * factor
+                (input * one.to_kind(input.kind()) + unit.offset * factor, None)
             }
         }
+    }
+
+    /// Takes each accumulator's mean away, rescales it so that weights and this are 1-Lipschitz together, multiplies all
+    /// channels by one number that gives them unit variance on average, adds the bias; all times `factor`. Second: that
+    /// number, without gradient: what the network is bounded by does not depend on it.
+    fn rescaled(&self, node: &Node, input: &Tensor, factor: f64, training: bool) -> (Tensor, Tensor) {
+        let source = &self.nodes[node.inputs[0]];
+        let stride = if let Op::Conv { stride, .. } = source.op { stride } else { 1 };
+        let gain = aol::gains(&self.weights(source).levels, stride);
+        let running = |what: &str| &self.statistics[&format!("{}.{what}", node.name)];
+        let (shape, dims): (&[i64], &[i64]) =
+            if input.dim() == 4 { (&[-1, 1, 1], &[0, 2, 3]) } else { (&[-1], &[0]) };
+        let (mean, var) = if training {
+            let mean = input.mean_dim(dims, false, Kind::Float);
+            let var = no_grad(|| input.to_kind(Kind::Float).var_dim(dims, false, false));
+            no_grad(|| {
+                let _ = running("mean").shallow_clone().lerp_(&mean, MOMENTUM);
+                let _ = running("var").shallow_clone().lerp_(&var, MOMENTUM);
+            });
+            (mean, var)
+        } else {
+            (running("mean").shallow_clone(), running("var").shallow_clone())
+        };
+        let stretch = no_grad(|| (gain.square() * var).mean(Kind::Float) + EPSILON).rsqrt().reshape([1]);
+        let gain = gain * &stretch * factor;
+        let bias = self.parameter(node, "bias") * factor - mean * &gain;
+        let along = |t: Tensor| t.to_kind(input.kind()).reshape(shape);
+        (input * along(gain) + along(bias), stretch)
     }
 
     /// Normalizes; gain and bias times `factor`.
@@ -298,25 +391,26 @@ impl Model {
     /// The unit of a node's output from that of its (last) input.
     fn unit(&self, node: &Node, input: &Unit) -> Unit {
         match node.op {
-            Op::BitDepth { bits } => {
-                Unit { factor: 1.0 / ((1u32 << bits) - 1) as f64, ceiling: None, offset: 0.0 }
-            }
+            Op::BitDepth { bits } => Unit::plain(1.0 / ((1u32 << bits) - 1) as f64),
             Op::Step { activation, bits, .. } => {
                 let own = Quantizer::new(activation, bits);
                 match (self.parameters.get(&format!("{}.ceiling", node.name)), bits) {
                     (Some(ceiling), Bits::Int(_)) => Unit {
-                        factor: own.unit() / own.ceiling,
                         ceiling: Some(ceiling.shallow_clone()),
-                        offset: 0.0,
+                        ..Unit::plain(own.unit() / own.ceiling)
                     },
-                    _ => Unit { factor: own.unit(), ceiling: None, offset: own.offset() },
+                    _ => Unit { offset: own.offset(), ..Unit::plain(own.unit()) },
                 }
             }
-            Op::Rescale { bits, .. } => Unit { factor: stream_unit(bits), ceiling: None, offset: 0.0 },
+            Op::Rescale { bits, .. } => Unit::plain(stream_unit(bits)),
             Op::Mix { shares: Shares::Sum { terms }, .. } => input.times(terms as f64 + 1.0),
             Op::GlobalSum { positions } => input.times(1.0 / positions as f64),
             _ => input.times(1.0),
         }
+    }
+
+    fn device(&self) -> Device {
+        self.parameters.values().next().map_or(Device::Cpu, Tensor::device)
     }
 
     /// The parameter `what` of `node`.
@@ -347,6 +441,11 @@ impl Model {
         let mut own = self.parameters.iter().chain(&self.statistics).filter(|(k, _)| k.starts_with(&prefix));
         own.all(|(_, t)| finite(t))
     }
+}
+
+/// Whether almost-orthogonal rescaling stands in this node.
+fn is_rescaled(node: &Node) -> bool {
+    matches!(node.op.normalized(), Some((_, Norm::Aol)))
 }
 
 /// Whether every number of `t` is.

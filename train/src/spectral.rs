@@ -34,7 +34,7 @@ pub fn norms(model: &Model) -> Vec<(String, f64)> {
 }
 
 /// σ_max of a convolution (out × in × k × k) on maps of in × height × width.
-fn conv_norm(weight: &Tensor, shape: [usize; 3], stride: usize, pad: usize) -> f64 {
+pub fn conv_norm(weight: &Tensor, shape: [usize; 3], stride: usize, pad: usize) -> f64 {
     let [inputs, height, width] = shape.map(|n| n as i64);
     let (s, p) = (stride as i64, pad as i64);
     let kernel = weight.size()[2];

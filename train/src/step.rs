@@ -47,6 +47,13 @@ impl StepFunction {
         StepFunction { mean: double(mean), factor: factor(gain, var), bias: double(bias), quantizer }
     }
 
+    /// From a channel's factor as it is, bias and mean.
+    pub fn rescaled(factor: &[f64], bias: &Tensor, mean: &Tensor, quantizer: Quantizer) -> StepFunction {
+        let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
+        let factor = Tensor::from_slice(factor).to_device(bias.device());
+        StepFunction { mean: double(mean), factor, bias: double(bias), quantizer }
+    }
+
     /// Without batch norm: z = acc·unit + offset in each of `channels` channels.
     pub fn plain(channels: usize, unit: f64, offset: f64, quantizer: Quantizer) -> StepFunction {
         let full = |value: f64| Tensor::full([channels as i64], value, (Kind::Double, crate::device()));

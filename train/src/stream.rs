@@ -35,6 +35,14 @@ impl RescaleFunction {
         Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
     }
 
+    /// From a channel's factor as it is, bias and mean.
+    pub fn rescaled(factor: &[f64], bias: &Tensor, mean: &Tensor, bits: u32) -> RescaleFunction {
+        let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
+        let factor = Tensor::from_slice(factor).to_device(bias.device());
+        let offset = double(bias) - double(mean) * &factor;
+        Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
+    }
+
     /// The real value `unit`·x + `offset` as it is.
     pub fn plain(channels: usize, unit: f64, offset: f64, bits: u32) -> RescaleFunction {
         let full = |value: f64| {

@@ -28,7 +28,7 @@ proptest! {
     #[test]
     fn float_scores_are_integer_scores(
         model in architectures(), quantizers in quantizers(), squeeze in (prop::sample::select(vec![8, 8, 5, 1]), any::<bool>()),
-        channels in 1usize..=3, seed in 0u64..1000,
+        channels in 1usize..=3, aol in any::<bool>(), seed in 0u64..1000,
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (size, mut settings) = model;
@@ -36,6 +36,9 @@ proptest! {
         settings.push(format!("squeeze.bits={}", squeeze.0));
         settings.push(format!("squeeze.median={}", squeeze.1));
         settings.push(format!("train.seed={seed}"));
+        if aol {
+            settings.push("model.normalization=\"aol\"".to_owned());
+        }
         settings.push("train.epochs=1".to_owned());
         let recipe = recipe(&settings.iter().map(String::as_str).collect::<Vec<_>>());
         let data = images(80, [size, size + 1, channels], 3);

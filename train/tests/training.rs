@@ -45,12 +45,13 @@ fn resuming_continues_bit_for_bit() {
 fn any_step_is_a_place_to_go_on_from() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
-    let settings: [&[&str]; 5] = [
+    let settings: [&[&str]; 6] = [
         &["train.ema=0.9", "train.label_smoothing=0.1", "data.augment=[\"cutout\",\"crop\"]"],
         &["adversarial.attack=\"pgd\"", "attacked.attack=\"fgsm\"", "attacked.choose=\"attacked\""],
         &["adversarial.attack=\"r+fgsm\"", "adversarial.share=0.5", "bits.weight_step=\"learned\""],
         &["bits.activation_step=\"learned\"", "model.activation=\"relu1\""],
         &["model.architecture=\"wrn\"", "model.depth=10", "model.width=0.25", "dq.retraction=0.01"],
+        &["model.normalization=\"aol\"", "model.lipschitz=100", "train.ema=0.9"],
     ];
     for (i, settings) in settings.into_iter().enumerate() {
         let recipe = recipe(&[settings, &["train.epochs=3"]].concat());

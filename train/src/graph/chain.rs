@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::{Graph, Norm};
+use super::Graph;
 use crate::recipe::Model;
 
 /// Convolutions in blocks, each ended by a max pool; global sum; hidden dense layers.
@@ -11,7 +11,7 @@ pub fn vgg(graph: &mut Graph, model: &Model) -> Result<()> {
         for (i, &outputs) in block.iter().enumerate() {
             let place = format!("{}_{}", b + 1, i + 1);
             graph.conv(format!("conv{place}"), outputs, model.kernel, 1, model.kernel / 2)?;
-            graph.step(format!("step{place}"), Norm::Batch);
+            graph.step(format!("step{place}"), graph.norm());
         }
         graph.max_pool(format!("pool{}", b + 1))?;
     }
@@ -26,7 +26,7 @@ pub fn cnv(graph: &mut Graph, model: &Model) -> Result<()> {
         for i in 1..=2 {
             let place = format!("{}_{i}", pair + 1);
             graph.conv(format!("conv{place}"), graph.scaled(channels), 3, 1, 0)?;
-            graph.step(format!("step{place}"), Norm::Batch);
+            graph.step(format!("step{place}"), graph.norm());
         }
         if pair < 2 {
             graph.max_pool(format!("pool{}", pair + 1))?;
@@ -44,6 +44,6 @@ pub fn mlp(graph: &mut Graph, model: &Model) {
 fn dense(graph: &mut Graph, model: &Model) {
     for (i, &outputs) in model.dense.iter().enumerate() {
         graph.dense(format!("dense{}", i + 1), outputs);
-        graph.step(format!("dense{}_step", i + 1), Norm::Batch);
+        graph.step(format!("dense{}_step", i + 1), graph.norm());
     }
 }

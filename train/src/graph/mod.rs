@@ -7,10 +7,10 @@ mod residual;
 use anyhow::{Result, bail, ensure};
 use dq_net::layer::window::Axis;
 
-use crate::recipe::{Activation, Architecture, BitWidths, Bits, Model, Squeeze};
+use crate::recipe::{Activation, Architecture, BitWidths, Bits, Model, Normalization, Squeeze};
 
 /// One node. `inputs` are indices of earlier nodes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Unique name; parameters are called `NAME.weight` and so on.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct Node {
 }
 
 /// What a node computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Op {
     /// uint8 pixels.
     Input {
@@ -67,7 +67,7 @@ pub enum Op {
     Step {
         /// Channels in and out.
         channels: usize,
-        /// Batch norm, or the input's real value as it is.
+        /// What stands before it.
         norm: Norm,
         /// What is quantized.
         activation: Activation,
@@ -78,7 +78,7 @@ pub enum Op {
     Rescale {
         /// Channels in and out.
         channels: usize,
-        /// Batch norm, or the input's real value as it is.
+        /// What stands before it.
         norm: Norm,
         /// Bits of the stream.
         bits: u32,
@@ -105,6 +105,8 @@ pub enum Op {
         classes: usize,
         /// Bits of a weight.
         bits: Bits,
+        /// How many times further than the image they move at most, where all weights are rescaled.
+        bound: Option<f64>,
     },
 }
 
@@ -113,6 +115,9 @@ pub enum Op {
 pub enum Norm {
     /// Batch normalization with gain and bias.
     Batch,
+    /// The mean taken away, almost-orthogonal rescaling by the weights that the node reads from, one factor for all
+    /// channels, a bias.
+    Aol,
     /// None: the real value.
     None,
 }
@@ -142,11 +147,12 @@ impl Op {
         Some(shape.iter().map(|&n| n as i64).collect())
     }
 
-    /// Channels that batch norm normalizes, if this node does.
-    pub fn normalized(&self) -> Option<usize> {
+    /// Channels that are normalized by what is measured of them, and how, if this node does.
+    pub fn normalized(&self) -> Option<(usize, Norm)> {
         match *self {
-            Op::Step { channels, norm: Norm::Batch, .. }
-            | Op::Rescale { channels, norm: Norm::Batch, .. } => Some(channels),
+            Op::Step { channels, norm, .. } | Op::Rescale { channels, norm, .. } if norm != Norm::None => {
+                Some((channels, norm))
+            }
             _ => None,
         }
     }
@@ -344,7 +350,24 @@ impl<'a> Graph<'a> {
 
     fn logits(&mut self, classes: usize) {
         let inputs = self.at.height * self.at.width * self.at.channels;
-        self.push("logits".to_owned(), Op::Logits { inputs, classes, bits: self.bits.weights });
+        let bound = (self.model.normalization == Normalization::Aol).then_some(self.model.lipschitz);
+        self.push("logits".to_owned(), Op::Logits { inputs, classes, bits: self.bits.weights, bound });
+    }
+
+    /// What stands behind weights.
+    fn norm(&self) -> Norm {
+        match self.model.normalization {
+            Normalization::Batch => Norm::Batch,
+            Normalization::Aol => Norm::Aol,
+        }
+    }
+
+    /// What stands behind a residual stream: its values are bounded already where weights are rescaled.
+    fn stream_norm(&self) -> Norm {
+        match self.model.normalization {
+            Normalization::Batch => Norm::Batch,
+            Normalization::Aol => Norm::None,
+        }
     }
 
     /// The family's `channels` at the recipe's width.

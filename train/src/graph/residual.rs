@@ -16,7 +16,7 @@ pub fn wrn(graph: &mut Graph, model: &Model) -> Result<()> {
         model.depth
     );
     graph.conv("conv1".to_owned(), 16, 3, 1, 1)?;
-    let mut stream = graph.rescale("stream1".to_owned(), Norm::Batch);
+    let mut stream = graph.rescale("stream1".to_owned(), graph.norm());
     let mut terms = 1;
     for (group, channels) in [16, 32, 64].into_iter().enumerate() {
         for block in 0..(model.depth - 4) / 6 {
@@ -25,24 +25,24 @@ pub fn wrn(graph: &mut Graph, model: &Model) -> Result<()> {
             let channels = graph.scaled(channels);
             let shaped = stride == 1 && stream.channels == channels;
             graph.at = stream;
-            let inner = graph.step(name("act_a"), Norm::Batch);
+            let inner = graph.step(name("act_a"), graph.stream_norm());
             graph.conv(name("conv_a"), channels, 3, stride, 1)?;
-            graph.step(name("act_b"), Norm::Batch);
+            graph.step(name("act_b"), graph.norm());
             graph.conv(name("conv_b"), channels, 3, 1, 1)?;
-            let branch = graph.rescale(name("scale"), Norm::Batch);
+            let branch = graph.rescale(name("scale"), graph.norm());
             let skip = if shaped {
                 stream
             } else {
                 terms = 1;
                 graph.at = inner;
                 graph.conv(name("conv_skip"), channels, 1, stride, 0)?;
-                graph.rescale(name("scale_skip"), Norm::Batch)
+                graph.rescale(name("scale_skip"), graph.norm())
             };
             graph.at = branch;
             stream = graph.mix(name("mix"), skip, shares(model, &mut terms));
         }
     }
-    graph.step("act_out".to_owned(), Norm::Batch);
+    graph.step("act_out".to_owned(), graph.stream_norm());
     graph.global_sum();
     Ok(())
 }
@@ -62,7 +62,7 @@ pub fn resnet(graph: &mut Graph, model: &Model) -> Result<()> {
     };
     let first = graph.scaled(groups[0]);
     graph.conv("conv1".to_owned(), first, 3, 1, 1)?;
-    let mut input = graph.step("act1".to_owned(), Norm::Batch);
+    let mut input = graph.step("act1".to_owned(), graph.norm());
     for (group, &channels) in groups.iter().enumerate() {
         for block in 0..blocks {
             let name = |part: &str| format!("{part}{}_{}", group + 2, block + 1);
@@ -70,9 +70,9 @@ pub fn resnet(graph: &mut Graph, model: &Model) -> Result<()> {
             let channels = graph.scaled(channels);
             graph.at = input;
             graph.conv(name("conv_a"), channels, 3, stride, 1)?;
-            graph.step(name("act_a"), Norm::Batch);
+            graph.step(name("act_a"), graph.norm());
             graph.conv(name("conv_b"), channels, 3, 1, 1)?;
-            let branch = graph.rescale(name("scale"), Norm::Batch);
+            let branch = graph.rescale(name("scale"), graph.norm());
             let skip = skip(graph, input, &name, channels, stride)?;
             graph.at = branch;
             graph.mix(name("mix"), skip, shares(model, &mut 1));
@@ -96,7 +96,7 @@ fn skip(
         return Ok(graph.rescale(name("scale_skip"), Norm::None));
     }
     graph.conv(name("conv_skip"), channels, 1, stride, 0)?;
-    Ok(graph.rescale(name("scale_skip"), Norm::Batch))
+    Ok(graph.rescale(name("scale_skip"), graph.norm()))
 }
 
 /// The shares of a Mix whose skip is of so many terms, which then are one more.

@@ -38,6 +38,8 @@ impl Recipe {
         demand((4..=16).contains(&stream), "model.stream_bits", "4 to 16", stream.to_string())?;
         let squeeze = self.squeeze.bits;
         demand((1..=8).contains(&squeeze), "squeeze.bits", "1 to 8", squeeze.to_string())?;
+        let (lipschitz, is_number) = (model.lipschitz, model.lipschitz.is_finite());
+        demand(lipschitz > 0.0 && is_number, "model.lipschitz", "a number above 0", lipschitz.to_string())?;
         self.check_quantizers(origin)?;
         self.check_defences(origin)?;
         let sgd = &self.optimizer;

@@ -9,7 +9,7 @@ mod read;
 mod training;
 
 pub use defence::{Adversarial, Attack, Attacked, Choose, Dq, Draw, PenaltyOn, Start};
-pub use model::{Activation, Architecture, Model, Residual, Squeeze};
+pub use model::{Activation, Architecture, Model, Normalization, Residual, Squeeze};
 pub use quantizer::{BitWidths, Bits, StepSize};
 pub use read::RecipeError;
 pub use training::{

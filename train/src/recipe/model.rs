@@ -24,6 +24,10 @@ pub struct Model {
     pub stream_bits: u32,
     /// Activation before the quantizer.
     pub activation: Activation,
+    /// What stands between accumulators and activation.
+    pub normalization: Normalization,
+    /// `aol`: how many times further the logits move at most than the image (pixels 0…1), in the Euclidean norm.
+    pub lipschitz: f64,
 }
 
 /// Families of networks.
@@ -66,6 +70,17 @@ pub enum Activation {
     Sign,
 }
 
+/// What stands between accumulators and activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Normalization {
+    /// Batch normalization (Ioffe, Szegedy 2015).
+    Batch,
+    /// Almost-orthogonal rescaling (Prach, Lampert 2022) of each output channel, by the very weights that are computed with:
+    /// the Lipschitz constant of the logits is [`Model::lipschitz`] at most, by construction, quantizers aside.
+    Aol,
+}
+
 /// `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and on the chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -88,6 +103,8 @@ impl Default for Model {
             residual: Residual::Convex,
             stream_bits: 12,
             activation: Activation::Relu6,
+            normalization: Normalization::Batch,
+            lipschitz: 20.0,
         }
     }
 }

@@ -192,6 +192,7 @@ mod tests {
             ("model.kernel = 4", "`model.kernel`: expected an odd number"),
             ("model.blocks = [[]]", "`model.blocks`"),
             ("model = 3", "model"),
+            ("model.lipschitz = 0", "`model.lipschitz`: expected a number above 0"),
             ("bits.layers.conv1_1 = 9", "expected 1 to 8 or \"float\", found 9"),
             ("model.activation = \"sign\"", "`model.activation`: expected activations of 1 bit"),
             ("model.activation = \"tanh\"\nbits.activations = \"float\"", "`model.activation`"),
