@@ -1,7 +1,7 @@
 //! `dq attack`: the attack suite on the exact integer network.
 
 use crate::adversaries::{self, Adversaries};
-use crate::args::DataArg;
+use crate::args::{DataArg, GradArg};
 use crate::table::table;
 use crate::ui::{Interrupted, Ui};
 use crate::{data, report};
@@ -51,6 +51,9 @@ pub struct Args {
     /// Where PGD starts.
     #[arg(long, value_enum, default_value_t = StartArg::Signs)]
     start: StartArg,
+    /// Numbers that an integer network's gradients are summed in.
+    #[arg(long, value_enum, default_value_t)]
+    grad: GradArg,
     /// Each attack gets every image, under `auto` too (default there: only what the attacks before left standing).
     #[arg(long)]
     each: bool,
@@ -94,12 +97,13 @@ pub enum StartArg {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let target = Target::open(&args.model)?;
+    let target = Target::open(&args.model)?.with_gradients(args.grad);
     if let Some(path) = &args.replay {
         return replay(ui, args, &target, path);
     }
     let output = args.output.as_deref().expect("required without --replay");
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
+    let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
     let images = data::test_images(&args.data, args.count, shape, classes)?;
     let named = args.attack.iter().map(String::as_str);
@@ -250,6 +254,14 @@ impl Target {
             AnyNetwork::Integer(network) => Self::Integer(Box::new(Engine::new(&network))),
             AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
         })
+    }
+
+    /// The same, with an integer network's gradients summed so.
+    fn with_gradients(self, grad: GradArg) -> Self {
+        match self {
+            Self::Integer(engine) => Self::Integer(Box::new(engine.with_gradients(grad.into()))),
+            float => float,
+        }
     }
 
     /// The same weights without quantizers, and with softened ones.

@@ -1,5 +1,6 @@
 //! `dq bench`: how fast the engine, its gradient and attacks run here.
 
+use crate::args::GradArg;
 use crate::model;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
@@ -57,6 +58,9 @@ pub struct Args {
     /// Instructions: `portable`, `avx2`, `avx512-vnni` (default: the best that there are here).
     #[arg(long, value_name = "NAME")]
     kernel: Option<String>,
+    /// Numbers that gradients are summed in.
+    #[arg(long, value_enum, default_value_t)]
+    grad: GradArg,
     /// Measure the emitted Verilog in Verilator as well.
     #[arg(long)]
     verilator: bool,
@@ -66,7 +70,7 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = open(ui, args)?;
     let kernel = kernel(args)?;
-    let engine = Engine::with_kernel(&network, kernel);
+    let engine = Engine::with_kernel(&network, kernel).with_gradients(args.grad.into());
     let shape = network.input_shape();
     let mut images = Array4::zeros((BATCH, shape.height, shape.width, shape.channels));
     for (seed, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
@@ -109,6 +113,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     );
     found.insert("model".into(), json!(network.name));
     found.insert("kernel".into(), json!(kernel.name()));
+    found.insert("grad".into(), json!(engine.precision().name()));
     ui.result(&Value::Object(found), text)
 }
 

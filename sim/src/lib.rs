@@ -38,5 +38,5 @@ mod windows;
 
 pub use engine::Engine;
 pub use float::FloatEngine;
-pub use gradient::{GradientSource, Loss, LossGradient};
+pub use gradient::{GradientSource, Loss, LossGradient, Precision};
 pub use kernel::Kernel;

@@ -211,10 +211,21 @@ impl Windows {
     pub fn starts(&self, rows: Range<usize>, starts: &mut Vec<usize>) {
         starts.clear();
         let (pixels, width) = (self.pixels(), self.output.width);
-        starts.extend(rows.map(|row| {
-            let (image, y, x) = (row / pixels, row % pixels / width, row % width);
-            image * self.frame.len()
-                + (y * self.stride[0] * self.frame.width + x * self.stride[1]) * self.frame.source.channels
-        }));
+        let channels = self.frame.source.channels;
+        let down = self.stride[0] * self.frame.width * channels;
+        let across = self.stride[1] * channels;
+        // Divided once: the rest is counted.
+        let (mut image, mut y, mut x) =
+            (rows.start / pixels, rows.start % pixels / width, rows.start % width);
+        for _ in rows {
+            starts.push(image * self.frame.len() + y * down + x * across);
+            x += 1;
+            if x == width {
+                (x, y) = (0, y + 1);
+            }
+            if y == self.output.height {
+                (y, image) = (0, image + 1);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use dq_sim::attack::suite::{self, Suite, SuiteError};
 use dq_sim::attack::{self, Start};
 use dq_sim::merge::{MergeError, merge};
 use dq_sim::report::{Report, Shard};
-use dq_sim::{Engine, GradientSource};
+use dq_sim::{Engine, GradientSource, Precision};
 use ndarray::{Array2, Array4};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -316,6 +316,27 @@ fn what_does_not_fit_is_refused_by_name() {
         watch(&|_| (), &mut |_| (), &STOP),
     );
     assert!(matches!(error, Err(SuiteError::Mismatch { what, .. }) if what.contains("other")));
+}
+
+/// Gradients of 16 bits do what those of floats do, the report says so where they were asked for, and a report of the one
+/// does not go on with the other.
+#[test]
+fn gradients_of_16_bits_attack_as_well_and_are_told() {
+    let images = stripes(40);
+    let float = Engine::new(&stripes_network());
+    let fixed = Engine::new(&stripes_network()).with_gradients(Precision::Int16);
+    let suite = Suite { attacks: ["random", "pgd", "apgd-ce"].map(str::to_owned).into(), ..suite(&[8]) };
+    let [by_float, by_fixed] = [&float, &fixed].map(|engine| run(engine, &images, &suite));
+    assert_eq!(by_float.runs[0], by_fixed.runs[0], "random noise needs no gradient");
+    for (a, b) in by_float.runs.iter().zip(&by_fixed.runs).skip(1) {
+        assert!(a.tally.correct.abs_diff(b.tally.correct) <= 2, "{}: {:?}, {:?}", a.attack, a.tally, b.tally);
+        assert!(!a.settings.contains_key("gradients"));
+        assert_eq!(b.settings["gradients"], "int16");
+    }
+    let resumed =
+        suite::run(&fixed, None, &images, &suite, Some(by_float), watch(&|_| (), &mut |_| (), &STOP));
+    let error = resumed.unwrap_err().to_string();
+    assert!(error.contains("settings of pgd of the earlier report") && error.contains("int16"), "{error}");
 }
 
 #[test]

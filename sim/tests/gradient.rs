@@ -3,7 +3,7 @@
 use dq_net::layer::{Layer, Logits};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Shape};
-use dq_sim::{Engine, GradientSource, Kernel, Loss};
+use dq_sim::{Engine, GradientSource, Kernel, Loss, Precision};
 use ndarray::{Array3, Array4, Axis};
 
 /// Loss and ∂ loss / ∂ pixel of one image, node by node, with naive loops. With `part` = |·| the gradient is the sum of
@@ -146,6 +146,9 @@ fn backward(
     into
 }
 
+/// How far a slope of 16-bit fixed point may be off, as a part of the image's largest sum of magnitudes.
+const FIXED: f64 = 1e-3;
+
 #[test]
 fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
     let mut alive = 0;
@@ -160,10 +163,15 @@ fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
         }
         let labels: Vec<u8> = (0..10).map(|i| (i % network.classes()) as u8).collect();
         let found = Engine::new(&network).loss_gradient(images.view(), &labels, Loss::CrossEntropy);
+        let by = |kernel, precision| {
+            let engine = Engine::with_kernel(&network, kernel).with_gradients(precision);
+            engine.loss_gradient(images.view(), &labels, Loss::CrossEntropy)
+        };
+        let fixed = by(Kernel::Portable, Precision::Int16);
+        assert_eq!((&fixed.losses, &fixed.logits), (&found.losses, &found.logits), "seed {seed}");
         for kernel in Kernel::available() {
-            let other = Engine::with_kernel(&network, kernel);
-            let other = other.loss_gradient(images.view(), &labels, Loss::CrossEntropy);
-            assert_eq!(other, found, "seed {seed}, {kernel:?}");
+            assert_eq!(by(kernel, Precision::Float), found, "seed {seed}, {kernel:?}");
+            assert_eq!(by(kernel, Precision::Int16), fixed, "seed {seed}, {kernel:?}, int16");
         }
         for (b, image) in images.outer_iter().enumerate() {
             let (loss, wanted) = naive(&network, image, labels[b].into(), |v| v);
@@ -171,10 +179,16 @@ fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
             assert!((found.losses[b] - loss).abs() < 1e-9 * (1.0 + loss), "seed {seed}");
             let gradient = found.gradient.index_axis(Axis(0), b);
             alive += usize::from(wanted.iter().any(|v| *v != 0.0));
+            let largest = magnitude.iter().copied().fold(0.0, f64::max);
             for (at, &wanted) in wanted.indexed_iter() {
                 let error = (f64::from(gradient[at]) - wanted).abs();
                 let allowed = 1e-5 * magnitude[at] + 1e-30;
                 assert!(error <= allowed, "seed {seed}, image {b}, {at:?}: {error:e} of {wanted:e}");
+                let error = (f64::from(fixed.gradient[[b, at.0, at.1, at.2]]) - wanted).abs();
+                assert!(
+                    error <= FIXED * largest + 1e-30,
+                    "seed {seed}, image {b}, {at:?}, int16: {error:e} of {largest:e}"
+                );
             }
         }
     }

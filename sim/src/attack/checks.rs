@@ -3,7 +3,7 @@
 use super::suite::{self, Judge, Substitute, Suite};
 use super::{ALL, find};
 use crate::gradient::GradientSource;
-use crate::report::{self, Report};
+use crate::report::{self, Report, Run};
 use dq_net::data::Images;
 
 /// Why a suite cannot run.
@@ -106,4 +106,13 @@ pub(super) fn check_earlier(
                 && run.outcomes.len() <= report.clean_labels.len()
         });
     if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one an image", "others")) }
+}
+
+/// Whether a run of an earlier report was made as `run` is to be.
+pub(super) fn check_settings(earlier: &Run, run: &Run) -> Result<(), SuiteError> {
+    if earlier.settings == run.settings {
+        return Ok(());
+    }
+    let text = |run: &Run| serde_json::to_string(&run.settings).expect("numbers and words");
+    Err(mismatch(&format!("settings of {} of the earlier report", run.title()), text(run), text(earlier)))
 }

@@ -2,13 +2,15 @@
 //! writes down what became of every image. Results depend on the seed alone: not on threads, blocks or stops.
 
 pub use super::checks::SuiteError;
-use super::checks::{check, check_earlier};
+use super::checks::{check, check_earlier, check_settings};
 use super::{Attack, Candidates, Start, Task, clip, find};
 use crate::engine::Engine;
-use crate::gradient::GradientSource;
+use crate::gradient::{GradientSource, Precision};
 use crate::report::{self, Data, Model, Report, Run, Shard, Tally};
 use dq_net::data::Images;
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Images attacked between two looks at the stop flag.
@@ -162,12 +164,16 @@ pub fn run(
         }
         let attack = find(name).expect("checked");
         let source = substitute.filter(|_| attack.gradient);
-        let position = match report.runs.iter().position(|run| {
-            run.attack == name && run.eps == eps && run.source.as_deref() == source.map(|(name, _)| name)
-        }) {
-            Some(position) => position,
+        let gives = source.map_or(target as &dyn GradientSource, |(_, source)| source);
+        let run = fresh(name, eps, source, settings(attack, eps, suite, gives));
+        let same = |other: &Run| other.attack == name && other.eps == eps && other.source == run.source;
+        let position = match report.runs.iter().position(same) {
+            Some(position) => {
+                check_settings(&report.runs[position], &run)?;
+                position
+            }
             None => {
-                report.runs.push(fresh(name, attack, eps, source, suite.start));
+                report.runs.push(run);
                 report.runs.len() - 1
             }
         };
@@ -298,12 +304,22 @@ fn blank(target: &dyn Judge, images: &Images, suite: &Suite) -> Report {
     }
 }
 
-fn fresh(name: &str, attack: Attack, eps: u8, source: Option<Substitute>, start: Start) -> Run {
+/// Every hyper-parameter of a run whose gradients are those of `source`.
+fn settings(attack: Attack, eps: u8, suite: &Suite, source: &dyn GradientSource) -> BTreeMap<String, Value> {
+    let mut settings: BTreeMap<String, Value> = (attack.settings)(eps, suite.start).into_iter().collect();
+    // Of what is not the default alone: reports of older versions stay what they are.
+    if attack.gradient && source.precision() != Precision::default() {
+        settings.insert("gradients".into(), source.precision().name().into());
+    }
+    settings
+}
+
+fn fresh(name: &str, eps: u8, source: Option<Substitute>, settings: BTreeMap<String, Value>) -> Run {
     Run {
         attack: name.into(),
         eps,
         source: source.map(|(name, _)| name.to_owned()),
-        settings: (attack.settings)(eps, start).into_iter().collect(),
+        settings,
         outcomes: String::new(),
         broken_labels: Vec::new(),
         queries: Vec::new(),

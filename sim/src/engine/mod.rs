@@ -10,7 +10,7 @@ mod tensor;
 
 pub(crate) use bounds::Bounds;
 
-use crate::gradient::Backward;
+use crate::gradient::{Backward, Precision};
 use crate::kernel::Kernel;
 use dq_net::layer::{BitDepth, Layer, Logits};
 use dq_net::{Network, Range, Shape};
@@ -37,6 +37,7 @@ pub struct Engine {
     /// The last node that needs each node's value: as its reader, or as the reader of a fused one.
     needed_until: Vec<usize>,
     block: usize,
+    pub(crate) precision: Precision,
     /// Packed on the first call that asks for a gradient.
     backward: OnceLock<Vec<Backward>>,
 }
@@ -106,8 +107,14 @@ impl Engine {
             fused,
             needed_until,
             block,
+            precision: Precision::default(),
             backward: OnceLock::new(),
         }
+    }
+
+    /// The same, with gradients summed in other numbers. Scores and labels are as before.
+    pub fn with_gradients(self, precision: Precision) -> Self {
+        Self { precision, backward: OnceLock::new(), ..self }
     }
 
     /// The network it runs.
@@ -229,7 +236,8 @@ impl Engine {
 
     /// The backward pass of node `i`.
     pub(crate) fn backward_node(&self, i: usize) -> &Backward {
-        let prepare = || (0..self.nodes.len()).map(|i| Backward::new(&self.network, i)).collect();
+        let prepare =
+            || (0..self.nodes.len()).map(|i| Backward::new(&self.network, i, self.precision)).collect();
         &self.backward.get_or_init(prepare)[i]
     }
 

@@ -1,8 +1,9 @@
 //! The engine's straight-through backward pass: integer forward, float backward. A Step passes the gradient, times its
 //! surrogate's gain, where the accumulator lies in the surrogate's open interval.
 
+use super::fixed::FixedLinear;
 use super::linear::RealLinear;
-use super::{GradientSource, Loss, LossGradient, of_weights, pool};
+use super::{GradientSource, Loss, LossGradient, Precision, of_weights, pool};
 use crate::engine::stream::median_taps;
 use crate::engine::{Engine, Tensor};
 use crate::kernel::{Kernel, multiversion};
@@ -23,6 +24,7 @@ pub(crate) struct Climb {
 pub(crate) enum Backward {
     Input,
     Linear(RealLinear<f32>),
+    Fixed(FixedLinear),
     Step {
         gain: Vec<f32>,
         open_lo: Vec<i32>,
@@ -50,10 +52,16 @@ pub(crate) enum Backward {
 
 impl Backward {
     /// Prepares node `i` of `network`.
-    pub fn new(network: &Network, i: usize) -> Self {
+    pub fn new(network: &Network, i: usize, precision: Precision) -> Self {
         let input = || network.wire(network.sources(i)[0]).shape;
         match &network.nodes()[i].layer {
             Layer::Input(_) => Backward::Input,
+            Layer::Conv(conv) if precision == Precision::Int16 => {
+                Backward::Fixed(FixedLinear::conv(conv, input(), network.wire(i).shape))
+            }
+            Layer::Dense(dense) if precision == Precision::Int16 => {
+                Backward::Fixed(FixedLinear::dense(dense))
+            }
             Layer::Conv(conv) => {
                 let weights = conv.weights.mapv(f32::from);
                 let output = network.wire(i).shape;
@@ -99,6 +107,7 @@ impl Backward {
                 let found = linear.run(kernel, slopes, count);
                 into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
             }
+            Backward::Fixed(linear) => linear.run(kernel, slopes, count, into),
             Backward::Step { gain, open_lo, open_hi } => {
                 pass_open(kernel, &values.words(), slopes, gain, open_lo, open_hi, into);
             }
@@ -185,6 +194,10 @@ impl GradientSource for Engine {
 
     fn classes(&self) -> usize {
         self.network().classes()
+    }
+
+    fn precision(&self) -> Precision {
+        self.precision
     }
 
     fn loss_gradient(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> LossGradient {

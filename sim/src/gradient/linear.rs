@@ -1,7 +1,7 @@
 //! Conv and Dense as real linear maps, forward and transposed: the backward pass, float networks and norms.
 
 use crate::kernel::Kernel;
-use crate::kernel::real::{PackedReal, Real, product};
+use crate::kernel::real::{Element, Packed, product};
 use crate::windows::{Phase, Windows};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
@@ -19,13 +19,13 @@ pub(crate) struct RealLinear<T> {
 /// All of the output, or a phase of it.
 struct Part<T> {
     windows: Windows,
-    groups: Vec<(Vec<usize>, PackedReal<T>)>,
+    groups: Vec<(Vec<usize>, Packed<T>)>,
     /// Row and column of its first pixel in the output, and how far apart the next ones are.
     first: [usize; 2],
     apart: [usize; 2],
 }
 
-impl<T: Real> RealLinear<T> {
+impl<T: Element> RealLinear<T> {
     /// A convolution; `weights`: output × row × column × input channel of the group.
     pub fn conv(
         weights: ArrayView4<T>,
@@ -86,8 +86,8 @@ impl<T: Real> RealLinear<T> {
     }
 
     /// Applies the map to `count` images.
-    pub fn run(&self, kernel: Kernel, input: &[T], count: usize) -> Vec<T> {
-        let mut out = vec![T::default(); self.output.len() * count];
+    pub fn run(&self, kernel: Kernel, input: &[T], count: usize) -> Vec<T::Sum> {
+        let mut out = vec![T::Sum::default(); self.output.len() * count];
         for part in &self.parts {
             part.run(kernel, input, count, self.output, &mut out);
         }
@@ -95,14 +95,14 @@ impl<T: Real> RealLinear<T> {
     }
 }
 
-impl<T: Real> Part<T> {
-    fn run(&self, kernel: Kernel, input: &[T], count: usize, output: Shape, out: &mut [T]) {
+impl<T: Element> Part<T> {
+    fn run(&self, kernel: Kernel, input: &[T], count: usize, output: Shape, out: &mut [T::Sum]) {
         let mut framed = self.windows.frame.buffer(count);
         self.windows.frame.place(input, &mut framed, |v| v);
         let channels = output.channels;
         let pixels = self.windows.pixels() * count;
         let mut starts = Vec::with_capacity(TILE);
-        let mut compute = |first: usize, tile: &mut [T]| {
+        let mut compute = |first: usize, tile: &mut [T::Sum]| {
             self.windows.starts(first..first + tile.len() / channels, &mut starts);
             for (group, (runs, weights)) in self.groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
@@ -113,7 +113,7 @@ impl<T: Real> Part<T> {
             out.chunks_mut(TILE * channels).enumerate().for_each(|(t, tile)| compute(t * TILE, tile));
             return;
         }
-        let mut tile = vec![T::default(); TILE * channels];
+        let mut tile = vec![T::Sum::default(); TILE * channels];
         for first in (0..pixels).step_by(TILE) {
             let rows = TILE.min(pixels - first);
             compute(first, &mut tile[..rows * channels]);
@@ -134,17 +134,17 @@ impl<T: Real> Part<T> {
 }
 
 /// Weights of each group; `columns`: of the kernel.
-fn pack<T: Real>(
+fn pack<T: Element>(
     windows: &Windows,
     columns: usize,
     weight: impl Fn(usize, usize, usize, usize, usize) -> T,
-) -> Vec<(Vec<usize>, PackedReal<T>)> {
+) -> Vec<(Vec<usize>, Packed<T>)> {
     let group = |group: usize| {
         let weight = |o: usize, s: usize, k: usize| {
             let (y, x, c) = windows.tap(s, k, columns);
             weight(group, o, y, x, c)
         };
-        let packed = PackedReal::new(windows.group_outputs(), windows.run_count(), windows.run, weight);
+        let packed = Packed::new(windows.group_outputs(), windows.run_count(), windows.run, weight);
         (windows.group_runs(group), packed)
     };
     (0..windows.groups).map(group).collect()

@@ -73,10 +73,10 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MA
 /// # Safety
 /// The machine has AVX2 and FMA, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
+pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, rows: usize, sums: &mut [[f32; LANES]]) {
     // SAFETY: the caller's promise covers every row.
     unsafe {
-        match sums.len() {
+        match rows {
             6 => rows_f32::<6>(tile, sums),
             _ => rows_f32::<1>(tile, sums),
         }
@@ -89,9 +89,9 @@ pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, sums: &mut [[f32; LANES]])
 unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
     let mut acc = [[_mm256_setzero_ps(); 2]; R];
     let starts: [*const f32; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
-    let mut panel = tile.panel.as_ptr();
+    let mut panel = tile.panels.as_ptr();
     for &run in tile.runs {
-        for k in 0..tile.run {
+        for k in 0..tile.groups {
             // SAFETY: the panel holds runs × run × 16 values; windows lie within the input (promised).
             unsafe {
                 let b = [_mm256_loadu_ps(panel), _mm256_loadu_ps(panel.add(8))];
@@ -108,5 +108,50 @@ unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANE
     for (half, lanes) in done.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
         // SAFETY: eight f32 are one register.
         unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), *half) };
+    }
+}
+
+/// 6 rows or 1 of `tile` against its panel, two products a step.
+///
+/// # Safety
+/// The machine has AVX2, and every window of `tile` lies within its input.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn micro_i16(tile: real::Tile<i16>, rows: usize, sums: &mut [[i32; LANES]]) {
+    // SAFETY: the caller's promise covers every row.
+    unsafe {
+        match rows {
+            6 => rows_i16::<6>(tile, sums),
+            _ => rows_i16::<1>(tile, sums),
+        }
+    }
+}
+
+/// # Safety
+/// As [`micro_i16`], with at least `R` rows.
+#[target_feature(enable = "avx2")]
+unsafe fn rows_i16<const R: usize>(tile: real::Tile<i16>, sums: &mut [[i32; LANES]]) {
+    let mut acc = [[_mm256_setzero_si256(); 2]; R];
+    let starts: [*const i16; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+    let mut panel = tile.panels.as_ptr();
+    for &run in tile.runs {
+        for group in 0..tile.groups {
+            // SAFETY: the panel holds runs × groups × 32 values; windows lie within the input (promised).
+            unsafe {
+                let b = [0, 16].map(|at| _mm256_loadu_si256(panel.add(at).cast()));
+                panel = panel.add(LANES * 2);
+                for r in 0..R {
+                    let taps = starts[r].add(run + group * 2).cast::<i32>().read_unaligned();
+                    let a = _mm256_set1_epi32(taps);
+                    for half in 0..2 {
+                        acc[r][half] = _mm256_add_epi32(acc[r][half], _mm256_madd_epi16(a, b[half]));
+                    }
+                }
+            }
+        }
+    }
+    let done = acc;
+    for (half, lanes) in done.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
+        // SAFETY: eight i32 are one register.
+        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), *half) };
     }
 }

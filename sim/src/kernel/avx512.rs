@@ -59,44 +59,84 @@ unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_
     R
 }
 
-/// 12 rows, 4 or 1 of `tile` against its panel.
-///
-/// # Safety
-/// The machine has AVX-512 F, and every window of `tile` lies within its input.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
-    // SAFETY: the caller's promise covers every row.
-    unsafe {
-        match sums.len() {
-            12 => rows_f32::<12>(tile, sums),
-            4 => rows_f32::<4>(tile, sums),
-            _ => rows_f32::<1>(tile, sums),
-        }
-    }
-}
-
-/// # Safety
-/// As [`micro_f32`], with at least `R` rows.
-#[target_feature(enable = "avx512f")]
-unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
-    let mut acc = [_mm512_setzero_ps(); R];
-    let starts: [*const f32; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
-    let mut panel = tile.panel.as_ptr();
-    for &run in tile.runs {
-        for k in 0..tile.run {
-            // SAFETY: the panel holds runs × run × 16 values; windows lie within the input (promised).
+/// Writes the micro-kernels of one element: 12 rows, 4 or 1 of a tile against one panel or two.
+macro_rules! micro {
+    ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $features:literal, $zero:expr, $load:expr,
+     $spread:expr, $step:expr, $store:expr) => {
+        $(#[$meta])*
+        ///
+        /// # Safety
+        /// The machine has what AVX-512 kernels need, and every window of `tile` lies within its input.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name(tile: real::Tile<$element>, rows: usize, sums: &mut [[$sum; LANES]]) {
+            let two = sums.len() == 2 * rows;
+            // SAFETY: the caller's promise covers every row.
             unsafe {
-                let b = _mm512_loadu_ps(panel);
-                panel = panel.add(LANES);
-                for r in 0..R {
-                    acc[r] = _mm512_fmadd_ps(_mm512_set1_ps(*starts[r].add(run + k)), b, acc[r]);
+                match (rows, two) {
+                    (12, true) => $rows::<12, 2>(tile, sums),
+                    (4, true) => $rows::<4, 2>(tile, sums),
+                    (_, true) => $rows::<1, 2>(tile, sums),
+                    (12, _) => $rows::<12, 1>(tile, sums),
+                    (4, _) => $rows::<4, 1>(tile, sums),
+                    _ => $rows::<1, 1>(tile, sums),
                 }
             }
         }
-    }
-    let done = acc;
-    for (acc, lanes) in done.iter().zip(sums) {
-        // SAFETY: sixteen f32 are one register.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), *acc) };
-    }
+
+        /// # Safety
+        /// As above, with at least `R` rows and `P` panels.
+        #[target_feature(enable = $features)]
+        unsafe fn $rows<const R: usize, const P: usize>(
+            tile: real::Tile<$element>,
+            sums: &mut [[$sum; LANES]],
+        ) {
+            const TAPS: usize = <$element as real::Element>::TAPS;
+            let mut acc = [[$zero; P]; R];
+            let length = tile.runs.len() * tile.groups * LANES * TAPS;
+            let starts: [*const $element; R] =
+                std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+            let mut panel = tile.panels.as_ptr();
+            for &run in tile.runs {
+                for group in 0..tile.groups {
+                    // SAFETY: each panel holds runs × groups × 16 × taps values; windows lie within the input (promised).
+                    unsafe {
+                        let b: [_; P] = std::array::from_fn(|p| $load(panel.add(p * length)));
+                        panel = panel.add(LANES * TAPS);
+                        for r in 0..R {
+                            let a = $spread(starts[r].add(run + group * TAPS));
+                            for p in 0..P {
+                                acc[r][p] = $step(acc[r][p], a, b[p]);
+                            }
+                        }
+                    }
+                }
+            }
+            // A copy: what is walked through lies in memory, and the sums are to stay in registers until here.
+            let done = acc;
+            for (acc, lanes) in done.iter().flatten().zip(sums) {
+                // SAFETY: sixteen sums are one register.
+                unsafe { $store(lanes.as_mut_ptr(), *acc) };
+            }
+        }
+    };
+}
+
+micro! {
+    /// Floats: one fused multiply-add a tap, in the taps' order.
+    micro_f32, rows_f32, f32, f32, "avx512f",
+    _mm512_setzero_ps(),
+    |at| _mm512_loadu_ps(at),
+    |at: *const f32| _mm512_set1_ps(*at),
+    |sum, a, b| _mm512_fmadd_ps(a, b, sum),
+    |to, sum| _mm512_storeu_ps(to, sum)
+}
+
+micro! {
+    /// Fixed point: two products a step, added to an i32.
+    micro_i16, rows_i16, i16, i32, "avx512f,avx512vnni",
+    _mm512_setzero_si512(),
+    |at: *const i16| _mm512_loadu_si512(at.cast()),
+    |at: *const i16| _mm512_set1_epi32(at.cast::<i32>().read_unaligned()),
+    |sum, a, b| _mm512_dpwssd_epi32(sum, a, b),
+    |to: *mut i32, sum| _mm512_storeu_si512(to.cast(), sum)
 }

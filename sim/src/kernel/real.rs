@@ -1,61 +1,83 @@
-//! Float matrix product over windows, the twin of [`super::int`]. Every sum runs over its taps in order, each step one
-//! fused multiply-add: the result is the same bit for bit in every kernel, batch and thread.
+//! Matrix product over windows of floats or 16-bit fixed point, the twin of [`super::int`]. Float sums run over their taps in
+//! order, each step one fused multiply-add: the result is the same bit for bit in every kernel, batch and thread. Sums of
+//! fixed point are exact.
 
 use super::{Kernel, multiversion};
 
 /// Outputs in a panel.
 pub(super) const LANES: usize = 16;
-/// Most rows of a micro-kernel.
-const MAX_ROWS: usize = 12;
+/// Most rows and panels of a micro-kernel.
+const MAX_SUMS: usize = 12 * 2;
 
-/// Weights in the order in which the kernel reads them: panel × run × tap × 16 outputs, zeros at the edges.
-pub(crate) struct PackedReal<T> {
+/// Weights in the order in which the kernel reads them: panel × run × group of taps × 16 outputs × the group's taps, zeros
+/// at the edges.
+pub(crate) struct Packed<T> {
     data: Vec<T>,
     outputs: usize,
     runs: usize,
-    run: usize,
+    /// Groups of a run.
+    groups: usize,
 }
 
-impl<T: Real> PackedReal<T> {
+impl<T: Element> Packed<T> {
     /// `weight(output, run, k)` for `runs` runs of `run` taps.
     pub fn new(outputs: usize, runs: usize, run: usize, weight: impl Fn(usize, usize, usize) -> T) -> Self {
-        let mut data = vec![T::default(); outputs.div_ceil(LANES) * runs * run * LANES];
-        for (i, chunk) in data.chunks_exact_mut(LANES).enumerate() {
-            let (panel, s, k) = (i / (runs * run), i / run % runs, i % run);
-            for (j, slot) in chunk.iter_mut().enumerate().take(outputs - panel * LANES) {
-                *slot = weight(panel * LANES + j, s, k);
+        let groups = run.div_ceil(T::TAPS);
+        let mut data = vec![T::default(); outputs.div_ceil(LANES) * runs * groups * LANES * T::TAPS];
+        for (i, chunk) in data.chunks_exact_mut(LANES * T::TAPS).enumerate() {
+            let (panel, s, group) = (i / (runs * groups), i / groups % runs, i % groups);
+            for (j, slot) in chunk.iter_mut().enumerate() {
+                let (output, k) = (panel * LANES + j / T::TAPS, group * T::TAPS + j % T::TAPS);
+                if output < outputs && k < run {
+                    *slot = weight(output, s, k);
+                }
             }
         }
-        Self { data, outputs, runs, run }
+        Self { data, outputs, runs, groups }
+    }
+
+    fn panel_len(&self) -> usize {
+        self.runs * self.groups * LANES * T::TAPS
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, against one packed panel.
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, against packed panels.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a, T> {
     pub input: &'a [T],
     pub rows: &'a [usize],
     pub runs: &'a [usize],
-    pub run: usize,
-    pub panel: &'a [T],
+    /// Groups of taps of a run.
+    pub groups: usize,
+    /// One or two, each of runs × groups × 16 × taps of a group.
+    pub panels: &'a [T],
 }
 
-/// f32 or f64.
-pub(crate) trait Real: Copy + Default + Send + Sync {
-    /// `self · b + c`, rounded once.
-    fn fused(self, b: Self, c: Self) -> Self;
+/// f32, f64, or fixed point in an i16.
+pub(crate) trait Element: Copy + Default + Send + Sync {
+    /// What products add up to.
+    type Sum: Copy + Default + Send + Sync;
+
+    /// Taps of a run that one step of a kernel takes: a run is read for a multiple of so many.
+    const TAPS: usize;
+
+    /// Most panels that `kernel` takes at a time.
+    fn panels(kernel: Kernel) -> usize;
 
     /// Rows of `kernel`'s micro-kernels, the most first, 1 the last.
     fn rows(kernel: Kernel) -> &'static [usize];
 
-    /// The first `sums.len()` rows of `tile` against its panel: one of [`Real::rows`]. [`product`] checked every window.
-    fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]);
+    /// The first `rows` rows of `tile`, one of [`Element::rows`], against its panels: row × panel. [`product`] checked every
+    /// window.
+    fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[Self::Sum; LANES]]);
 }
 
-impl Real for f32 {
-    #[inline(always)]
-    fn fused(self, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
+impl Element for f32 {
+    type Sum = f32;
+    const TAPS: usize = 1;
+
+    fn panels(kernel: Kernel) -> usize {
+        if kernel == Kernel::Avx512 { 2 } else { 1 }
     }
 
     fn rows(kernel: Kernel) -> &'static [usize] {
@@ -66,30 +88,32 @@ impl Real for f32 {
         }
     }
 
-    fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]) {
+    fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[f32; LANES]]) {
         match kernel {
             // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { super::avx512::micro_f32(tile, sums) },
+            Kernel::Avx512 => unsafe { super::avx512::micro_f32(tile, rows, sums) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { super::avx2::micro_f32(tile, sums) },
-            _ => plain::<f32, 1>(tile, sums),
+            Kernel::Avx2 => unsafe { super::avx2::micro_f32(tile, rows, sums) },
+            _ => plain::<f32, 1>(tile, sums, f32::mul_add),
         }
     }
 }
 
-impl Real for f64 {
-    #[inline(always)]
-    fn fused(self, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
+impl Element for f64 {
+    type Sum = f64;
+    const TAPS: usize = 1;
+
+    fn panels(_: Kernel) -> usize {
+        1
     }
 
     fn rows(_: Kernel) -> &'static [usize] {
         &[2, 1]
     }
 
-    fn micro(kernel: Kernel, tile: Tile<Self>, sums: &mut [[Self; LANES]]) {
+    fn micro(kernel: Kernel, tile: Tile<Self>, _: usize, sums: &mut [[f64; LANES]]) {
         plain_f64(kernel, tile, sums);
     }
 }
@@ -100,57 +124,151 @@ multiversion! {
 
 #[inline(always)]
 fn either_f64(tile: Tile<f64>, sums: &mut [[f64; LANES]]) {
-    if sums.len() == 2 { plain::<f64, 2>(tile, sums) } else { plain::<f64, 1>(tile, sums) }
+    if sums.len() == 2 {
+        plain::<f64, 2>(tile, sums, f64::mul_add)
+    } else {
+        plain::<f64, 1>(tile, sums, f64::mul_add)
+    }
+}
+
+/// Sums must fit an i32.
+impl Element for i16 {
+    type Sum = i32;
+    const TAPS: usize = 2;
+
+    fn panels(kernel: Kernel) -> usize {
+        if kernel == Kernel::Avx512 { 2 } else { 1 }
+    }
+
+    fn rows(kernel: Kernel) -> &'static [usize] {
+        f32::rows(kernel)
+    }
+
+    fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[i32; LANES]]) {
+        match kernel {
+            // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx512 => unsafe { super::avx512::micro_i16(tile, rows, sums) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Kernel::Avx2 => unsafe { super::avx2::micro_i16(tile, rows, sums) },
+            _ => pairs(tile, &mut sums[0]),
+        }
+    }
 }
 
 /// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
 ///
 /// # Panics
 /// If a window would leave `input`, or a row `out`.
-pub(crate) fn product<T: Real>(
+pub(crate) fn product<T: Element>(
     kernel: Kernel,
     input: &[T],
     rows: &[usize],
     runs: &[usize],
-    weights: &PackedReal<T>,
-    out: &mut [T],
+    weights: &Packed<T>,
+    out: &mut [T::Sum],
     stride: usize,
 ) {
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
-    assert!(last + weights.run <= input.len(), "a window leaves the feature map");
+    assert!(last + weights.groups * T::TAPS <= input.len(), "a window leaves the feature map");
     assert_eq!(runs.len(), weights.runs);
-    let mut sums = [[T::default(); LANES]; MAX_ROWS];
-    for (p, panel) in weights.data.chunks_exact(weights.runs * weights.run * LANES).enumerate() {
-        let columns = (weights.outputs - p * LANES).min(LANES);
+    let panels = weights.outputs.div_ceil(LANES);
+    let length = weights.panel_len();
+    let mut sums = [[T::Sum::default(); LANES]; MAX_SUMS];
+    let mut panel = 0;
+    while panel < panels {
+        let width = T::panels(kernel).min(panels - panel);
+        let (first, panels) = (panel * LANES, &weights.data[panel * length..(panel + width) * length]);
+        let columns = (weights.outputs - first).min(width * LANES);
         let mut row = 0;
         while row < rows.len() {
             let fits = T::rows(kernel).iter().find(|&&count| rows.len() - row >= count);
             let count = *fits.expect("one row always fits");
-            let tile = Tile { input, rows: &rows[row..], runs, run: weights.run, panel };
-            T::micro(kernel, tile, &mut sums[..count]);
-            for (r, lanes) in sums[..count].iter().enumerate() {
-                let at = (row + r) * stride + p * LANES;
-                out[at..at + columns].copy_from_slice(&lanes[..columns]);
+            let tile = Tile { input, rows: &rows[row..], runs, groups: weights.groups, panels };
+            T::micro(kernel, tile, count, &mut sums[..count * width]);
+            for (r, lanes) in sums[..count * width].chunks_exact(width).enumerate() {
+                let at = (row + r) * stride + first;
+                out[at..at + columns].copy_from_slice(&lanes.as_flattened()[..columns]);
             }
             row += count;
         }
+        panel += width;
     }
 }
 
-/// `R` rows in plain loops, vectorized by the compiler.
+/// `R` rows against one panel in plain loops, vectorized by the compiler.
 #[inline(always)]
-fn plain<T: Real, const R: usize>(tile: Tile<T>, sums: &mut [[T; LANES]]) {
+fn plain<T: Element<Sum = T>, const R: usize>(
+    tile: Tile<T>,
+    sums: &mut [[T; LANES]],
+    fused: impl Fn(T, T, T) -> T + Copy,
+) {
     let mut acc = [[T::default(); LANES]; R];
-    for (start, panel) in tile.runs.iter().zip(tile.panel.chunks_exact(tile.run * LANES)) {
-        let windows: [&[T]; R] = std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.run]);
+    for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES)) {
+        let windows: [&[T]; R] = std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.groups]);
         for (k, b) in panel.chunks_exact(LANES).enumerate() {
             for (acc, window) in acc.iter_mut().zip(windows) {
                 let a = window[k];
                 for (acc, &b) in acc.iter_mut().zip(b) {
-                    *acc = a.fused(b, *acc);
+                    *acc = fused(a, b, *acc);
                 }
             }
         }
     }
     sums.copy_from_slice(&acc);
+}
+
+/// One row against one panel.
+fn pairs(tile: Tile<i16>, sums: &mut [i32; LANES]) {
+    let mut acc = [0; LANES];
+    for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES * 2)) {
+        let window = &tile.input[tile.rows[0] + start..][..tile.groups * 2];
+        for (a, b) in window.chunks_exact(2).zip(panel.chunks_exact(LANES * 2)) {
+            for (acc, b) in acc.iter_mut().zip(b.chunks_exact(2)) {
+                *acc += i32::from(a[0]) * i32::from(b[0]) + i32::from(a[1]) * i32::from(b[1]);
+            }
+        }
+    }
+    *sums = acc;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every kernel against plain sums, in whole numbers that all of them hold exactly, at every edge of rows and panels.
+    #[test]
+    fn every_kernel_sums_whole_numbers_exactly() {
+        for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 5)] {
+            let number = |i: usize| (i * 7_919 % 2003) as i16 - 1001;
+            let weight = |o: usize, s: usize, k: usize| number(o * 31 + s * 7 + k) / 8;
+            let starts: Vec<usize> = (0..rows).map(|r| r * 31).collect();
+            let offsets: Vec<usize> = (0..runs).map(|s| s * 401).collect();
+            let stride = outputs + 3;
+            let mut wanted = vec![-1; rows * stride];
+            for (r, start) in starts.iter().enumerate() {
+                for o in 0..outputs {
+                    let taps = (0..runs).flat_map(|s| (0..run).map(move |k| (s, k)));
+                    let product = |(s, k): (usize, usize)| {
+                        i32::from(number(start + offsets[s] + k)) * i32::from(weight(o, s, k))
+                    };
+                    wanted[r * stride + o] = taps.map(product).sum();
+                }
+            }
+            let whole: Vec<i16> = (0..5000).map(number).collect();
+            let real: Vec<f32> = whole.iter().map(|&v| v.into()).collect();
+            for kernel in Kernel::available() {
+                let packed = Packed::new(outputs, runs, run, weight);
+                let mut out = vec![-1; rows * stride];
+                product(kernel, &whole, &starts, &offsets, &packed, &mut out, stride);
+                assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
+                let packed = Packed::new(outputs, runs, run, |o, s, k| f32::from(weight(o, s, k)));
+                let mut out = vec![-1.0; rows * stride];
+                product(kernel, &real, &starts, &offsets, &packed, &mut out, stride);
+                let out: Vec<i32> = out.into_iter().map(|v| v as i32).collect();
+                assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
+            }
+        }
+    }
 }
