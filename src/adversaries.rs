@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use dq_net::data::Images;
-use dq_sim::attack::distance;
+use dq_sim::attack::Norm;
 use dq_sim::attack::suite::{Adversary, Judge};
 use ndarray::{Array1, Array4, Axis, Dimension};
 use ndarray_npy::{NpzReader, NpzWriter, ReadableElement};
@@ -12,12 +12,17 @@ use std::fs::File;
 use std::io::Cursor;
 use std::path::Path;
 
+/// Balls in the file, by the exponent of their norm; 0 is the largest difference.
+const LINF: u8 = 0;
+const L2: u8 = 2;
+
 /// Adversaries, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Adversaries {
     pixels: Vec<u8>,
     indices: Vec<u64>,
     labels: Vec<u8>,
+    norms: Vec<u8>,
     eps: Vec<u8>,
     run: Vec<u32>,
 }
@@ -29,6 +34,8 @@ pub struct Read {
     pub images: Array4<u8>,
     /// Position of each one's original in the test set.
     pub indices: Vec<usize>,
+    /// Ball of each.
+    pub norms: Vec<Norm>,
     /// Radius of each.
     pub eps: Vec<u8>,
 }
@@ -54,12 +61,13 @@ impl Adversaries {
         self.pixels.extend(found.image.iter());
         self.indices.push(found.index as u64);
         self.labels.push(label);
+        self.norms.push(if found.norm == Norm::L2 { L2 } else { LINF });
         self.eps.push(found.eps);
         self.run.push(run as u32);
     }
 
-    /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`, and `runs`, the
-    /// places in the report's list.
+    /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`, `runs`, the places
+    /// in the report's list, and where they are Euclidean `norms` (0: largest difference, 2: Euclidean distance).
     pub fn write(self, path: &Path, shape: [usize; 3]) -> Result<()> {
         let context = || format!("{}: writing the adversaries", path.display());
         let mut npz = NpzWriter::new_compressed(Cursor::new(vec![]));
@@ -67,6 +75,9 @@ impl Adversaries {
         npz.add_array("images", &images.expect("a whole image each")).with_context(context)?;
         npz.add_array("indices", &Array1::from(self.indices)).with_context(context)?;
         npz.add_array("labels", &Array1::from(self.labels)).with_context(context)?;
+        if self.norms.contains(&L2) {
+            npz.add_array("norms", &Array1::from(self.norms)).with_context(context)?;
+        }
         npz.add_array("eps", &Array1::from(self.eps)).with_context(context)?;
         npz.add_array("runs", &Array1::from(self.run)).with_context(context)?;
         let bytes = npz.finish().with_context(context)?.into_inner();
@@ -76,7 +87,7 @@ impl Adversaries {
 
 impl Read {
     /// Reads `path`, whose adversaries are of `images`. Arrays that others may leave out: `indices` (then the first images in
-    /// order), `eps` (then `eps` for all).
+    /// order), `eps` (then `eps` for all), `norms` (then the largest difference).
     pub fn open(path: &Path, images: &Images, eps: u8) -> Result<Read> {
         let file = File::open(path).with_context(|| format!("{}: opening", path.display()))?;
         let mut npz =
@@ -107,7 +118,18 @@ impl Read {
         } else {
             vec![eps; count]
         };
-        for (name, length) in [("indices", indices.len()), ("eps", eps.len())] {
+        let norms = if has("norms") {
+            array::<u8, _>(&mut npz, path, "norms", "uint8, N")?.to_vec()
+        } else {
+            vec![LINF; count]
+        };
+        if let Some(other) = norms.iter().find(|norm| ![LINF, L2].contains(norm)) {
+            bail!(
+                "{}: `norms`: expected 0 (largest difference) or 2 (Euclidean), found {other}",
+                path.display()
+            );
+        }
+        for (name, length) in [("indices", indices.len()), ("eps", eps.len()), ("norms", norms.len())] {
             if length != count {
                 bail!(
                     "{}: `{name}`: expected {count} elements as `images` has, found {length}",
@@ -122,7 +144,8 @@ impl Read {
                 images.len()
             );
         }
-        Ok(Read { images: found, indices, eps })
+        let norms = norms.into_iter().map(|norm| if norm == L2 { Norm::L2 } else { Norm::Linf }).collect();
+        Ok(Read { images: found, indices, norms, eps })
     }
 
     /// What `target` says of them.
@@ -139,7 +162,7 @@ impl Read {
         for (n, &index) in self.indices.iter().enumerate() {
             let label = usize::from(images.labels[index]);
             let (image, original) = (self.images.index_axis(Axis(0), n), originals.index_axis(Axis(0), n));
-            let outside = distance(image, original) > self.eps[n];
+            let outside = !self.norms[n].holds(image, original, self.eps[n]);
             let resisted = !outside && found[n].label == label;
             judged.outside += usize::from(outside);
             judged.broken += usize::from(!outside && found[n].label != label);
@@ -188,7 +211,11 @@ mod tests {
         let moved = images.pixels.mapv(|pixel| pixel.saturating_add(3));
         for (index, image) in moved.outer_iter().enumerate() {
             let eps = if index == 2 { 2 } else { 3 };
-            kept.push(Adversary { attack: "x", eps, index, image }, images.labels[index], 0);
+            kept.push(
+                Adversary { attack: "x", norm: Norm::Linf, eps, index, image },
+                images.labels[index],
+                0,
+            );
         }
         kept.write(&path, images.shape()).unwrap();
         let read = Read::open(&path, &images, 0).unwrap();

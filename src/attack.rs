@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use dq_net::AnyNetwork;
 use dq_net::data::{Images, Split};
 use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Suite, Watch};
-use dq_sim::attack::{ALL, AUTO, PAPER, Start};
+use dq_sim::attack::{ALL, AUTO, AUTO_L2, PAPER, Start};
 use dq_sim::report::{Report, Shard, Tally};
 use dq_sim::{Engine, FloatEngine, GradientSource};
 use serde_json::json;
@@ -42,10 +42,10 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Attacks, comma-separated: names, `paper` (random, fgsm, r-fgsm, pgd), `auto` (AutoAttack's standard set: apgd-ce,
-    /// apgd-t, fab-t, square; in sequence).
+    /// apgd-t, fab-t, square; in sequence), `auto-l2` (the same in the Euclidean ball: attacks ending in `-l2`).
     #[arg(long, value_delimiter = ',', default_value = "paper", value_parser = attack_name)]
     attack: Vec<String>,
-    /// Radii in units of a uint8 pixel.
+    /// Radii in units of a uint8 pixel: of the largest difference, or of the Euclidean distance (128: 0.5 of pixels 0…1).
     #[arg(long, value_delimiter = ',', default_value = "2,8,16")]
     eps: Vec<u8>,
     /// Where PGD starts.
@@ -110,10 +110,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let attacks = named.flat_map(|name| match name {
         "paper" => PAPER.to_vec(),
         "auto" => AUTO.to_vec(),
+        "auto-l2" => AUTO_L2.to_vec(),
         name => vec![name],
     });
     let attacks = attacks.map(str::to_owned).collect();
-    let sequential = !args.each && args.attack.iter().any(|name| name == "auto");
+    let sequential = !args.each && args.attack.iter().any(|name| name.starts_with("auto"));
     let start = match args.start {
         StartArg::Signs => Start::Signs,
         StartArg::Uniform => Start::Uniform,
@@ -295,7 +296,7 @@ impl Target {
 
 /// The name of an attack or of a set of them.
 fn attack_name(text: &str) -> Result<String, String> {
-    let sets = ["paper", "auto"];
+    let sets = ["paper", "auto", "auto-l2"];
     if sets.contains(&text) {
         return Ok(text.to_owned());
     }

@@ -12,7 +12,7 @@ use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
 use dq_hdl::{emit, fold};
 use dq_net::{Network, random, topology};
-use dq_sim::attack::{clip, square};
+use dq_sim::attack::{Norm, clip, square};
 use dq_sim::{Engine, GradientSource, Kernel, Loss};
 use ndarray::{Array4, ArrayView4, Axis, Zip, s};
 use serde_json::{Map, Value, json};
@@ -181,7 +181,7 @@ fn measurements<'a>(
             let to = if slope > 0.0 { pixel.saturating_add(by) } else { pixel.saturating_sub(by) };
             *pixel = if slope == 0.0 { *pixel } else { to };
         });
-        clip(adversaries, images.view(), 8);
+        clip(Norm::Linf, adversaries, images.view(), 8);
     };
     let fgsm = move || step(&mut images.clone(), 8);
     let pgd = move || {

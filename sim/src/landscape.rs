@@ -1,7 +1,7 @@
 //! How the loss looks around an image: along the steps of a long attack, and over a square of the ball. A surface that is
 //! flat or rugged, or a curve that still rises at its end, says that gradients tell little. Never an attack of its own.
 
-use crate::attack::{add_uniform, clip, distance, is_zero, shifted, sign};
+use crate::attack::{Norm, add_uniform, clip, distance, is_zero, shifted, sign};
 use crate::gradient::{GradientSource, Loss, arg_max};
 use crate::random::Random;
 use ndarray::{Array4, ArrayView3, Axis, Zip};
@@ -68,7 +68,7 @@ pub fn around(
             Zip::from(&mut at)
                 .and(&found.gradient)
                 .for_each(|pixel, &slope| *pixel = shifted(*pixel, sign(slope)));
-            clip(&mut at, original, eps);
+            clip(Norm::Linf, &mut at, original, eps);
         }
     }
     let slopes = source.loss_gradient(original, &[label], Loss::CrossEntropy).gradient;

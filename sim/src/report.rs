@@ -1,6 +1,6 @@
 //! `report.json`: what was attacked, how, and what became of every image. Plain data; never a claim of robustness.
 
-use crate::attack::Start;
+use crate::attack::{Norm, Start};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +18,18 @@ pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the f
      (arg max of the scores, lowest index on ties): an image counts as broken when its label is not the true one. \
      Accuracy under attack counts images that were misclassified without attack as failures and does not attack them.";
 
+/// The words of [`THREAT_MODEL`] for the ball.
+const LINF_BALL: &str = "with |X' - X| <= eps in every element";
+
+/// What the adversary may do in balls of `norm`.
+pub fn threat_model(norm: Norm) -> String {
+    match norm {
+        Norm::Linf => THREAT_MODEL.to_owned(),
+        Norm::L2 => THREAT_MODEL
+            .replace(LINF_BALL, "whose Euclidean distance from X over all elements is at most eps"),
+    }
+}
+
 /// Everything about one suite on one network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,7 +40,7 @@ pub struct Report {
     pub version: u32,
     /// [`SUITE_VERSION`].
     pub suite_version: u32,
-    /// [`THREAT_MODEL`].
+    /// [`threat_model`].
     pub threat_model: String,
     /// The network under attack, which alone judges.
     pub model: Model,
@@ -276,7 +288,8 @@ pub fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {
             }
         }
         // A ball that holds every image holds an adversary of each.
-        if white(run) && run.eps == 255 && run.tally.correct as f64 > allowed {
+        let norm = crate::attack::find(&run.attack).map(|attack| attack.norm);
+        if white(run) && run.eps == 255 && norm == Some(Norm::Linf) && run.tally.correct as f64 > allowed {
             doubt(
                 "whole-range-survived",
                 format!("{} left {} images standing", place(run), run.tally.correct),

@@ -1,7 +1,7 @@
 //! A search for inputs that drive accumulators to their declared bounds: none may lie beyond, and how near one comes says
 //! what width a circuit really needs. Bounds are those of the wires, from the weights alone.
 
-use crate::attack::{clip, shifted, sign};
+use crate::attack::{Norm, clip, shifted, sign};
 use crate::engine::Engine;
 use dq_net::layer::Layer;
 use ndarray::{ArrayView4, Axis, Zip};
@@ -70,7 +70,7 @@ pub fn search(engine: &Engine, images: ArrayView4<u8>, eps: u8, tick: &mut dyn F
                 Zip::from(&mut at)
                     .and(&climb.gradient)
                     .for_each(|pixel, &slope| *pixel = shifted(*pixel, length * sign(slope)));
-                clip(&mut at, images, eps);
+                clip(Norm::Linf, &mut at, images, eps);
                 debug_assert_eq!(at.len_of(Axis(0)), climb.extremes.len());
                 tick();
             }

@@ -6,7 +6,7 @@ use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step,
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};
 use dq_sim::attack::suite::{self, Suite, SuiteError};
-use dq_sim::attack::{self, Start};
+use dq_sim::attack::{self, Norm, Start};
 use dq_sim::merge::{MergeError, merge};
 use dq_sim::report::{Report, Shard};
 use dq_sim::{Engine, GradientSource, Precision};
@@ -58,11 +58,12 @@ fn stripes(count: usize) -> Images {
 }
 
 /// Attacks of thousands of queries, which have tests of their own.
-const LONG: [&str; 5] = ["square", "square-20k", "draws", "sign-hunter", "rays"];
+const LONG: [&str; 6] = ["square", "square-20k", "draws", "sign-hunter", "rays", "square-l2"];
 
 fn suite(eps: &[u8]) -> Suite {
-    let attacks = attack::ALL.iter().map(|(name, _)| (*name).to_owned());
-    let attacks = attacks.filter(|name| !LONG.contains(&name.as_str())).collect();
+    let attacks =
+        attack::ALL.iter().filter(|(name, attack)| attack.norm == Norm::Linf && !LONG.contains(name));
+    let attacks = attacks.map(|(name, _)| (*name).to_owned()).collect();
     Suite { attacks, eps: eps.to_vec(), seed: 7, start: Start::Signs, sequential: false, shard: None }
 }
 
@@ -143,8 +144,9 @@ fn adversaries_stay_in_the_ball_on_any_network() {
 
                     let all: Vec<usize> = (0..6).collect();
                     let found = suite::adversaries(&engine, &images, &all, name, eps, &suite);
-                    let far = found.iter().zip(&images.pixels).map(|(a, b)| a.abs_diff(*b)).max();
-                    assert!(far.unwrap() <= eps, "{name} at {eps} left the ball");
+                    for (image, original) in found.outer_iter().zip(images.pixels.outer_iter()) {
+                        assert!(attack.norm.holds(image, original, eps), "{name} at {eps} left the ball");
+                    }
                 }
             }
         }
@@ -205,6 +207,27 @@ fn strong_attacks_break_what_weak_ones_leave() {
     assert!(
         sequence.worst[0].tally.correct <= report.runs.iter().map(|run| run.tally.correct).min().unwrap()
     );
+}
+
+/// The Euclidean ball of radius 8·ε holds the 64-element box of ±ε, so that its attacks break at least as much.
+#[test]
+fn the_euclidean_set_breaks_what_the_box_does() {
+    let (engine, images) = (Engine::new(&stripes_network()), stripes(100));
+    let of = |names: &[&str], eps: u8| {
+        let attacks = names.iter().map(|name| (*name).to_owned()).collect();
+        run(&engine, &images, &Suite { attacks, ..suite(&[eps]) })
+    };
+    let (boxed, ball) = (of(attack::AUTO, 5), of(attack::AUTO_L2, 40));
+    for (narrow, wide) in attack::AUTO.iter().zip(attack::AUTO_L2) {
+        let (narrow, wide) = (standing(&boxed, narrow, 5), standing(&ball, wide, 40));
+        assert!(wide <= narrow && narrow < boxed.clean.correct, "{narrow} in the box, {wide} in the ball");
+    }
+    assert!(standing(&boxed, "apgd-ce", 5) > 0, "the box leaves something to do");
+    assert!(ball.threat_model.contains("Euclidean") && !boxed.threat_model.contains("Euclidean"));
+    let mixed = Suite { attacks: vec!["fgsm".into(), "fab-t-l2".into()], ..suite(&[8]) };
+    let error = suite::run(&engine, None, &images, &mixed, None, watch(&|_| (), &mut |_| (), &STOP));
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("the ball of `fab-t-l2`") && error.contains("expected linf, found l2"), "{error}");
 }
 
 /// The positive control: gradients that are zero everywhere hide nothing from an attack that asks for scores.
@@ -277,7 +300,7 @@ fn results_depend_on_the_seed_alone() {
         if LONG[1..3].contains(name) {
             continue;
         }
-        let random = !["fgsm", "bim", "mi", "fab-t", "sign-hunter", "rays"].contains(name);
+        let random = !["fgsm", "bim", "mi", "fab-t", "fab-t-l2", "sign-hunter", "rays"].contains(name);
         assert_eq!(proposed(7) != proposed(8), random, "{name}: {}", attack.about);
     }
 }

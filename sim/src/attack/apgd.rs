@@ -2,7 +2,7 @@
 //! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
-use super::{Attack, Candidates, Task, rule, sign};
+use super::{Attack, Candidates, Norm, Task, rule, sign};
 use crate::gradient::Loss;
 use crate::random::Random;
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
@@ -18,6 +18,7 @@ const MOMENTUM: f32 = 0.75;
 /// Untargeted, with cross entropy.
 pub(super) const CROSS_ENTROPY: Attack = Attack {
     about: "100 steps of APGD on the cross entropy",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| STEPS,
     run: |task| {
@@ -31,11 +32,18 @@ pub(super) const CROSS_ENTROPY: Attack = Attack {
 /// Targeted, with the difference of logits ratio, at the nine likeliest other classes in turn.
 pub(super) const TARGETED: Attack = Attack {
     about: "100 steps of APGD on the targeted DLR, for each of 9 targets",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| STEPS * TARGETS,
     run: targeted,
     settings: |eps, _| settings(eps, "targeted_dlr", TARGETS),
 };
+
+/// The same in the Euclidean ball.
+pub(super) const CROSS_ENTROPY_L2: Attack = Attack { norm: Norm::L2, ..CROSS_ENTROPY };
+
+/// The same in the Euclidean ball.
+pub(super) const TARGETED_L2: Attack = Attack { norm: Norm::L2, ..TARGETED };
 
 fn settings(eps: u8, loss: &str, targets: usize) -> Vec<(String, Value)> {
     vec![
@@ -83,17 +91,16 @@ struct Climb {
 /// One climb of every image that stands, on the cross entropy or towards each image of the task's target.
 fn climb(search: &mut Search, name: &str, targets: Option<&[u8]>) {
     let task = search.task;
-    let eps = f32::from(task.eps);
     let mut climbs: Vec<Climb> = vec![];
     for &i in &search.standing {
         let mut random = Random::keyed(task.seed, name, task.eps, task.indices[i] as u64);
-        climbs.push(Climb::new(task.images.index_axis(Axis(0), i), eps, &mut random));
+        climbs.push(Climb::new(task.images.index_axis(Axis(0), i), (task.norm, task.eps), &mut random));
     }
     for n in 0..=STEPS {
         if climbs.is_empty() {
             return;
         }
-        let images = lattice(&climbs, task.source.input_shape().dim());
+        let images = lattice(&climbs, search);
         let towards: Vec<u8> =
             targets.map_or(vec![], |targets| search.standing.iter().map(|&i| targets[i]).collect());
         let loss = if targets.is_some() { Loss::TargetedDlr(&towards) } else { Loss::CrossEntropy };
@@ -105,25 +112,27 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[u8]>) {
         drop_broken(&mut climbs, &broken);
         if n < STEPS {
             for (climb, &i) in climbs.iter_mut().zip(&search.standing) {
-                climb.move_on(task.images.index_axis(Axis(0), i), eps, n);
+                climb.move_on(task.images.index_axis(Axis(0), i), (task.norm, task.eps), n);
             }
         }
     }
 }
 
-/// The lattice points next to the iterates.
-fn lattice(climbs: &[Climb], (height, width, channels): (usize, usize, usize)) -> Array4<u8> {
-    let mut images = Array4::zeros((climbs.len(), height, width, channels));
-    for (mut image, climb) in images.outer_iter_mut().zip(climbs) {
-        image.zip_mut_with(&climb.at, |to, from| *to = from.round() as u8);
+/// The lattice points next to the iterates of the images that stand.
+fn lattice(climbs: &[Climb], search: &Search) -> Array4<u8> {
+    let task = search.task;
+    let mut images = search.originals();
+    for ((image, climb), &i) in images.outer_iter_mut().zip(climbs).zip(&search.standing) {
+        task.norm.nearest(&climb.at, task.images.index_axis(Axis(0), i), task.eps, image);
     }
     images
 }
 
 impl Climb {
-    fn new(image: ArrayView3<u8>, eps: f32, random: &mut Random) -> Self {
+    fn new(image: ArrayView3<u8>, (norm, eps): (Norm, u8), random: &mut Random) -> Self {
+        let eps = f32::from(eps);
         let mut noise = image.mapv(|_| random.within(-(1 << 20), 1 << 20) as f32);
-        let most = noise.iter().fold(1.0f32, |most, v| most.max(v.abs()));
+        let most = norm.length(&noise).max(1.0);
         Zip::from(&mut noise)
             .and(&image)
             .for_each(|v, &pixel| *v = (f32::from(pixel) + eps * *v / most).clamp(0.0, 255.0));
@@ -173,18 +182,40 @@ impl Climb {
     }
 
     /// Step `n`, from 0 on.
-    fn move_on(&mut self, image: ArrayView3<u8>, eps: f32, n: usize) {
+    fn move_on(&mut self, image: ArrayView3<u8>, (norm, eps): (Norm, u8), n: usize) {
         let share = if n > 0 { MOMENTUM } else { 1.0 };
-        let step = self.step;
-        Zip::from(&mut self.at).and(&mut self.before).and(&self.gradient).and(&image).for_each(
-            |at, before, &slope, &pixel| {
-                let pixel = f32::from(pixel);
-                let (low, high) = ((pixel - eps).max(0.0), (pixel + eps).min(255.0));
-                let drift = *at - *before;
-                let to = (*at + step * sign(slope) as f32).clamp(low, high);
-                let to = (*at + (to - *at) * share + drift * (1.0 - share)).clamp(low, high);
-                (*before, *at) = (*at, to);
-            },
-        );
+        let (step, eps) = (self.step, f32::from(eps));
+        match norm {
+            Norm::Linf => {
+                Zip::from(&mut self.at).and(&mut self.before).and(&self.gradient).and(&image).for_each(
+                    |at, before, &slope, &pixel| {
+                        let pixel = f32::from(pixel);
+                        let (low, high) = ((pixel - eps).max(0.0), (pixel + eps).min(255.0));
+                        let drift = *at - *before;
+                        let to = (*at + step * sign(slope) as f32).clamp(low, high);
+                        let to = (*at + (to - *at) * share + drift * (1.0 - share)).clamp(low, high);
+                        (*before, *at) = (*at, to);
+                    },
+                )
+            }
+            Norm::L2 => {
+                let length = norm.length(&self.gradient);
+                let step = if length > 0.0 { step / length } else { 0.0 };
+                let mut to = &self.at + &(&self.gradient * step);
+                project(&mut to, image, eps);
+                Zip::from(&mut to).and(&self.at).and(&self.before).for_each(|to, &at, &before| {
+                    *to = at + (*to - at) * share + (at - before) * (1.0 - share);
+                });
+                project(&mut to, image, eps);
+                self.before = std::mem::replace(&mut self.at, to);
+            }
+        }
     }
+}
+
+/// Brings a point into the Euclidean ball and the pixels' box.
+fn project(point: &mut Array3<f32>, image: ArrayView3<u8>, eps: f32) {
+    point.zip_mut_with(&image, |to, &pixel| *to -= f32::from(pixel));
+    let share = (eps / Norm::L2.length(&*point)).min(1.0);
+    point.zip_mut_with(&image, |to, &pixel| *to = (*to * share + f32::from(pixel)).clamp(0.0, 255.0));
 }

@@ -1,10 +1,11 @@
 //! BIM, the paper's (3): steps of 1 along the gradient's sign, clipped to the ball after each, from the image itself.
 
-use super::{Attack, Candidates, Task, iterations, rule};
+use super::{Attack, Candidates, Norm, Task, iterations, rule};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the gradient's sign",
+    norm: Norm::Linf,
     gradient: true,
     steps: iterations,
     run,

@@ -1,7 +1,7 @@
 //! The suite's door: everything is checked here before the first image is attacked. Never runs anything.
 
 use super::suite::{self, Judge, Substitute, Suite};
-use super::{ALL, find};
+use super::{ALL, Norm, find};
 use crate::gradient::GradientSource;
 use crate::report::{self, Report, Run};
 use dq_net::data::Images;
@@ -33,17 +33,23 @@ fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteE
     SuiteError::Mismatch { what: what.into(), expected: expected.to_string(), found: found.to_string() }
 }
 
-/// Whether images, network, substitute and suite fit each other.
+/// Whether images, network, substitute and suite fit each other; the ball that all attacks of the suite look in.
 pub(super) fn check(
     target: &dyn Judge,
     substitute: Option<Substitute>,
     images: &Images,
     suite: &Suite,
-) -> Result<(), SuiteError> {
+) -> Result<Norm, SuiteError> {
+    let mut norm = None;
     for name in &suite.attacks {
-        if find(name).is_none() {
+        let Some(attack) = find(name) else {
             let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
             return Err(SuiteError::UnknownAttack { name: name.clone(), known: known.join(", ") });
+        };
+        let first = *norm.get_or_insert(attack.norm);
+        if attack.norm != first {
+            let what = format!("the ball of `{name}` (radii of two norms do not compare)");
+            return Err(mismatch(&what, first.name(), attack.norm.name()));
         }
     }
     let (classes, label) = (images.classes.len(), images.labels.iter().max().copied().unwrap_or(0));
@@ -61,7 +67,7 @@ pub(super) fn check(
             return Err(mismatch(&format!("classes of {name}"), classes, network.classes()));
         }
     }
-    Ok(())
+    Ok(norm.unwrap_or(Norm::Linf))
 }
 
 /// Whether an earlier report is of this very network, these images and this suite.
@@ -70,6 +76,7 @@ pub(super) fn check_earlier(
     target: &dyn Judge,
     images: &Images,
     suite: &Suite,
+    norm: Norm,
 ) -> Result<(), SuiteError> {
     let (model, data) = (target.model(), suite::data(images));
     let same = [
@@ -80,6 +87,7 @@ pub(super) fn check_earlier(
             report::SUITE_VERSION.to_string(),
             report.suite_version.to_string(),
         ),
+        ("threat model of the earlier report", report::threat_model(norm), report.threat_model.clone()),
         ("network of the earlier report", format!("{model:?}"), format!("{:?}", report.model)),
         ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
         ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),

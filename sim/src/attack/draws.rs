@@ -2,13 +2,14 @@
 //! of masking.
 
 use super::search::Search;
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 
 const DRAWS: usize = 10_000;
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "10,000 draws of uniform noise in −ε..=ε",
+    norm: Norm::Linf,
     gradient: false,
     steps: |_| 0,
     run,

@@ -1,9 +1,9 @@
-//! FAB-T (Croce, Hein, ICML 2020), L∞: looks for the nearest adversary of each target class, by projections on the linearized
-//! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, outward. An
-//! adversary farther than ε is no success.
+//! FAB-T (Croce, Hein, ICML 2020): looks for the nearest adversary of each target class, by projections on the linearized
+//! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, in L∞ outward.
+//! An adversary farther than ε is no success.
 
 use super::search::{Search, TARGETS, ranked_targets};
-use super::{Attack, Candidates, Task, distance, rule, sign};
+use super::{Attack, Candidates, Norm, Task, rule, sign};
 use crate::gradient::{Loss, arg_max};
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 
@@ -18,6 +18,7 @@ const BACKWARD: f32 = 0.9;
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "100 steps of FAB towards the boundary of each of 9 targets",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| STEPS * TARGETS,
     run,
@@ -33,6 +34,9 @@ pub(super) const ATTACK: Attack = Attack {
         ]
     },
 };
+
+/// The same in the Euclidean ball.
+pub(super) const L2: Attack = Attack { norm: Norm::L2, ..ATTACK };
 
 fn run(task: &Task) -> Candidates {
     let ranked = ranked_targets(task);
@@ -61,14 +65,19 @@ fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<A
     let dim = task.source.input_shape().dim();
     let mut images = Array4::zeros((places.len(), dim.0, dim.1, dim.2));
     for ((mut image, place), &i) in images.outer_iter_mut().zip(&places).zip(&standing) {
-        Zip::from(&mut image)
-            .and(place)
-            .and(original(i))
-            .for_each(|to, &place, &from| *to = outward(place, from));
+        let look = |to: &mut u8, &place: &f32, &from: &u8| {
+            *to = match task.norm {
+                Norm::Linf => outward(place, from),
+                // All elements outward would be much farther than the place.
+                Norm::L2 => place.round() as u8,
+            }
+        };
+        Zip::from(&mut image).and(place).and(original(i)).for_each(look);
     }
     let targets: Vec<u8> = standing.iter().map(|&i| ranked[i][rank]).collect();
-    let apart = images.outer_iter().zip(&standing).map(|(image, &i)| distance(image, original(i)));
-    let outside: Vec<bool> = apart.map(|far| far > task.eps).collect();
+    let pairs = images.outer_iter().zip(&standing);
+    let outside: Vec<bool> =
+        pairs.map(|(image, &i)| !task.norm.holds(image, original(i), task.eps)).collect();
     let (found, _) = search.ascend_beyond(&images, Loss::Difference(&targets), &outside);
     for (at_index, (&i, place)) in standing.iter().zip(places).enumerate() {
         let image = images.index_axis(Axis(0), at_index);
@@ -86,9 +95,9 @@ fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<A
                 value
                     + Zip::from(point).and(&base).and(gradient).fold(0.0f32, |sum, p, b, g| sum + g * (p - b))
             };
-            let here = project(&next, gradient, -gap(&next));
-            let from_start = project(&start, gradient, -gap(&start));
-            let (near, far) = (norm(&here), norm(&from_start));
+            let here = project(task.norm, &next, gradient, -gap(&next));
+            let from_start = project(task.norm, &start, gradient, -gap(&start));
+            let (near, far) = (task.norm.length(&here), task.norm.length(&from_start));
             let share = if near + far > 0.0 { (near / (near + far)).min(MOST_BACK) } else { 0.0 };
             Zip::from(&mut next).and(&here).and(&start).and(&from_start).for_each(|to, &d, &from, &e| {
                 let one = *to + OVERSHOOT * d;
@@ -106,29 +115,43 @@ fn outward(place: f32, from: u8) -> u8 {
     if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
 }
 
-fn norm(step: &Array3<f32>) -> f32 {
-    step.iter().fold(0.0, |most, v| most.max(v.abs()))
-}
-
-/// The step of least L∞ norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as much as the box
-/// allows: each element goes the same way, or to its wall.
-fn project(point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f32) -> Array3<f32> {
+/// The step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as much as the box allows:
+/// each element goes the same way (in the Euclidean norm, in proportion to its slope), or to its wall.
+fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f32) -> Array3<f32> {
     let towards = if wanted >= 0.0 { 1.0f32 } else { -1.0 };
+    let along = |x: f32, g: f32, by: f32| {
+        let way = match norm {
+            Norm::Linf => sign(g) as f32,
+            Norm::L2 => g,
+        };
+        (x + towards * way * by).clamp(0.0, 255.0) - x
+    };
     let moved = |by: f32| {
         let mut step = Array3::zeros(point.raw_dim());
-        Zip::from(&mut step).and(point).and(gradient).for_each(|step: &mut f32, &x, &g| {
-            let sign = towards * sign(g) as f32;
-            *step = (x + sign * by).clamp(0.0, 255.0) - x;
-        });
+        Zip::from(&mut step).and(point).and(gradient).for_each(|step, &x, &g| *step = along(x, g, by));
         step
     };
     let change = |by: f32| {
-        Zip::from(point).and(gradient).fold(0.0f32, |sum, &x, &g| {
-            let sign = towards * sign(g) as f32;
-            sum + g * ((x + sign * by).clamp(0.0, 255.0) - x)
-        }) * towards
+        Zip::from(point).and(gradient).fold(0.0f32, |sum, &x, &g| sum + g * along(x, g, by)) * towards
     };
     let (mut low, mut high) = (0.0f32, 255.0f32);
+    if norm == Norm::L2 {
+        let square: f32 = gradient.iter().map(|g| g * g).sum();
+        if square == 0.0 || !square.is_finite() {
+            return Array3::zeros(point.raw_dim());
+        }
+        // What it takes without walls, then ever more, until walls leave no more.
+        high = wanted.abs() / square;
+        let mut found = change(high);
+        while found < wanted.abs() {
+            high *= 2.0;
+            let next = change(high);
+            if next <= found || !high.is_finite() {
+                break;
+            }
+            found = next;
+        }
+    }
     if change(high) <= wanted.abs() {
         return moved(high);
     }
@@ -148,11 +171,20 @@ mod tests {
         let point = Array3::from_shape_vec((1, 1, 3), vec![100.0, 250.0, 3.0]).unwrap();
         let gradient = Array3::from_shape_vec((1, 1, 3), vec![1.0, 2.0, -1.0]).unwrap();
         // All move by t: t + 2·min(t, 5) + min(t, 3) = 28 where t = 15.
-        let step = project(&point, gradient.view(), 28.0);
+        let step = project(Norm::Linf, &point, gradient.view(), 28.0);
         let wanted = [15.0, 5.0, -3.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
         // More than the box has: all of it.
-        let step = project(&point, gradient.view(), -1e9);
-        assert_eq!(step.into_raw_vec_and_offset().0, [-100.0, -250.0, 252.0]);
+        for norm in [Norm::Linf, Norm::L2] {
+            let step = project(norm, &point, gradient.view(), -1e9);
+            assert_eq!(step.into_raw_vec_and_offset().0, [-100.0, -250.0, 252.0]);
+        }
+        // In proportion to the slope, to the walls: t + 2·min(2t, 5) + min(t, 3) = 28, and 12 before there are any.
+        let step = project(Norm::L2, &point, gradient.view(), 28.0);
+        let wanted = [15.0, 5.0, -3.0];
+        assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
+        let step = project(Norm::L2, &point, gradient.view(), 12.0);
+        let wanted = [2.0, 4.0, -2.0];
+        assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
     }
 }

@@ -1,10 +1,11 @@
 //! FGSM, the paper's (1): `X + ε·sign(∇J(X, y))`, one step.
 
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "one step of ε along the gradient's sign",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| 1,
     run,

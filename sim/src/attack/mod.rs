@@ -2,6 +2,7 @@
 //! ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own success.
 
 mod apgd;
+mod ball;
 mod bim;
 mod checks;
 mod draws;
@@ -17,7 +18,10 @@ mod restarts;
 mod search;
 mod sign_hunter;
 mod square;
+mod square_l2;
 pub mod suite;
+
+pub use ball::{Norm, clip};
 
 use crate::gradient::{GradientSource, Loss};
 use crate::random::Random;
@@ -43,6 +47,10 @@ pub const ALL: &[(&str, Attack)] = &[
     ("sign-hunter", sign_hunter::ATTACK),
     ("rays", rays::ATTACK),
     ("draws", draws::ATTACK),
+    ("apgd-ce-l2", apgd::CROSS_ENTROPY_L2),
+    ("apgd-t-l2", apgd::TARGETED_L2),
+    ("fab-t-l2", fab::L2),
+    ("square-l2", square_l2::ATTACK),
 ];
 
 /// The attacks of the paper's tables.
@@ -50,6 +58,9 @@ pub const PAPER: &[&str] = &["random", "fgsm", "r-fgsm", "pgd"];
 
 /// The standard set of AutoAttack (Croce, Hein, ICML 2020), in its order.
 pub const AUTO: &[&str] = &["apgd-ce", "apgd-t", "fab-t", "square"];
+
+/// The same in the Euclidean ball.
+pub const AUTO_L2: &[&str] = &["apgd-ce-l2", "apgd-t-l2", "fab-t-l2", "square-l2"];
 
 /// The attack called `name`.
 pub fn find(name: &str) -> Option<Attack> {
@@ -61,6 +72,8 @@ pub fn find(name: &str) -> Option<Attack> {
 pub struct Attack {
     /// One line for people.
     pub about: &'static str,
+    /// The ball it looks in.
+    pub norm: Norm,
     /// Whether it asks for gradients.
     pub gradient: bool,
     /// Gradients it asks for at radius ε.
@@ -90,7 +103,9 @@ pub struct Task<'a> {
     pub labels: &'a [u8],
     /// Position of each image in the data set: with the seed, its source of random numbers.
     pub indices: &'a [usize],
-    /// Radius of the ball |X' − X| ≤ ε, in units of a uint8 pixel.
+    /// The ball.
+    pub norm: Norm,
+    /// Its radius, in units of a uint8 pixel.
     pub eps: u8,
     /// The network under attack, for attacks that only look at its scores.
     pub target: &'a dyn GradientSource,
@@ -160,7 +175,7 @@ impl Task<'_> {
         Zip::from(&mut found.images).and(&gradient).for_each(|pixel, &slope| {
             *pixel = shifted(*pixel, sign(slope) * i32::from(step));
         });
-        clip(&mut found.images, self.images, self.eps);
+        clip(Norm::Linf, &mut found.images, self.images, self.eps);
     }
 }
 
@@ -198,6 +213,7 @@ pub fn square(
         images,
         labels,
         indices: &indices,
+        norm: Norm::Linf,
         eps,
         target,
         source: target,
@@ -207,13 +223,6 @@ pub fn square(
         name,
     };
     square::run(&task, queries)
-}
-
-/// Clips `images` to |X' − X| ≤ ε; the uint8 range holds by type.
-pub fn clip(images: &mut Array4<u8>, originals: ArrayView4<u8>, eps: u8) {
-    Zip::from(images).and(&originals).for_each(|to, &from| {
-        *to = (*to).clamp(from.saturating_sub(eps), from.saturating_add(eps));
-    });
 }
 
 /// The paper's number of iterations, ⌊min(ε + 4, 1.25·ε)⌋: 2 at ε = 2, 10 at 8, 20 at 16.
@@ -244,13 +253,5 @@ mod tests {
     fn the_schedule_is_the_papers() {
         let found: Vec<usize> = [0, 1, 2, 4, 8, 16, 255].into_iter().map(iterations).collect();
         assert_eq!(found, [0, 1, 2, 5, 10, 20, 259]);
-    }
-
-    #[test]
-    fn clipping_holds_the_ball_and_the_byte() {
-        let originals = Array4::from_shape_vec((1, 1, 4, 1), vec![0, 3, 250, 128]).unwrap();
-        let mut images = Array4::from_shape_vec((1, 1, 4, 1), vec![255, 0, 255, 100]).unwrap();
-        clip(&mut images, originals.view(), 8);
-        assert_eq!(images.into_raw_vec_and_offset().0, [8, 0, 255, 120]);
     }
 }

@@ -2,13 +2,14 @@
 //! than BIM.
 
 use super::search::{Search, drop_broken};
-use super::{Attack, Candidates, Task, clip, iterations, rule, shifted, sign};
+use super::{Attack, Candidates, Norm, Task, clip, iterations, rule, shifted, sign};
 use crate::gradient::Loss;
 use ndarray::{Array3, Axis, Zip};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the sign of all gradients' sum",
+    norm: Norm::Linf,
     gradient: true,
     steps: iterations,
     run,
@@ -46,7 +47,7 @@ fn run(task: &Task) -> Candidates {
                 *pixel = shifted(*pixel, sign(slope));
             });
         }
-        clip(&mut images, search.originals().view(), task.eps);
+        clip(Norm::Linf, &mut images, search.originals().view(), task.eps);
     }
     search.finish()
 }

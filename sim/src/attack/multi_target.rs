@@ -2,7 +2,7 @@
 //! the difference of two logits.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
-use super::{Attack, Candidates, Task, clip, rule, shifted, sign};
+use super::{Attack, Candidates, Norm, Task, clip, rule, shifted, sign};
 use crate::gradient::Loss;
 use ndarray::Zip;
 
@@ -11,6 +11,7 @@ const STEPS: usize = 20;
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "20 steps of PGD towards each of 9 targets",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| STEPS * TARGETS,
     run,
@@ -54,7 +55,7 @@ fn run(task: &Task) -> Candidates {
             Zip::from(&mut images).and(&gradient).for_each(|pixel, &slope| {
                 *pixel = shifted(*pixel, sign(slope) * i32::from(step(task.eps)));
             });
-            clip(&mut images, search.originals().view(), task.eps);
+            clip(Norm::Linf, &mut images, search.originals().view(), task.eps);
         }
     }
     search.finish()

@@ -1,11 +1,12 @@
 //! PGD as the paper runs it: BIM after a random start "as in R+FGSM", read literally (⌊ε/2⌋ random signs), or uniform in
 //! the ball as Madry's.
 
-use super::{Attack, Candidates, Start, Task, iterations, rule};
+use super::{Attack, Candidates, Norm, Start, Task, iterations, rule};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the gradient's sign, from a random start",
+    norm: Norm::Linf,
     gradient: true,
     steps: iterations,
     run,

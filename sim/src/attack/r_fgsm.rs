@@ -1,11 +1,12 @@
 //! R+FGSM, the paper's (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The paper's ε₁ is ε/2; on the
 //! lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
 
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "a random step of ⌊ε/2⌋, then one step of the rest along the gradient's sign",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| 1,
     run,

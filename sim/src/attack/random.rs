@@ -1,11 +1,12 @@
 //! Random noise, as the paper's A.1: `clip(X + u)`. On the lattice u is uniform over the integers −ε..=ε. Asks no
 //! gradient, so what it breaks that a white-box attack does not is a sign of gradient masking.
 
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "uniform noise in −ε..=ε",
+    norm: Norm::Linf,
     gradient: false,
     steps: |_| 0,
     run,

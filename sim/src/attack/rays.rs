@@ -2,7 +2,7 @@
 //! signs along which the nearest other label lies, flipping blocks that halve; a direction is measured, by bisection, only
 //! if it is nearer than the best one so far.
 
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 use crate::gradient::arg_max;
 use ndarray::{Array3, ArrayView3, Axis};
 use rayon::prelude::*;
@@ -12,6 +12,7 @@ const QUERIES: u32 = 10_000;
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "10,000 queries of RayS, labels alone",
+    norm: Norm::Linf,
     gradient: false,
     steps: |_| 0,
     run,

@@ -1,7 +1,7 @@
 //! PGD as it is run today (Madry et al., ICLR 2018): from several uniform starts, many steps, the best of all.
 
 use super::search::Search;
-use super::{Attack, Candidates, Task, clip, rule, shifted, sign};
+use super::{Attack, Candidates, Norm, Task, clip, rule, shifted, sign};
 use crate::gradient::Loss;
 use ndarray::{Axis, Zip};
 
@@ -11,6 +11,7 @@ const STEPS: usize = 40;
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "10 uniform starts, 40 steps of max(1, ⌊ε/4⌋) each along the gradient's sign",
+    norm: Norm::Linf,
     gradient: true,
     steps: |_| RESTARTS * STEPS,
     run,
@@ -48,7 +49,7 @@ fn run(task: &Task) -> Candidates {
             Zip::from(&mut images).and(&slopes.gradient.select(Axis(0), &left)).for_each(|pixel, &slope| {
                 *pixel = shifted(*pixel, sign(slope) * by);
             });
-            clip(&mut images, search.originals().view(), task.eps);
+            clip(Norm::Linf, &mut images, search.originals().view(), task.eps);
         }
     }
     search.finish()

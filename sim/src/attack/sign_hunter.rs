@@ -3,7 +3,7 @@
 //! from there until the queries are spent.
 
 use super::search::{Search, drop_broken};
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 use ndarray::{Array4, Axis};
 
 const QUERIES: usize = 5_000;
@@ -11,6 +11,7 @@ const QUERIES: usize = 5_000;
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
     about: "5,000 queries of flipped blocks of signs of ε, scores alone",
+    norm: Norm::Linf,
     gradient: false,
     steps: |_| 0,
     run,

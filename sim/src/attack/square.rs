@@ -2,7 +2,7 @@
 //! for its scores alone, so masked gradients do not hide from it.
 
 use super::search::{Search, drop_broken};
-use super::{Attack, Candidates, Task, rule};
+use super::{Attack, Candidates, Norm, Task, rule};
 use crate::random::Random;
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 use serde_json::Value;
@@ -10,29 +10,33 @@ use serde_json::Value;
 /// Share of the pixels that the first squares change.
 const FIRST_SHARE: f64 = 0.8;
 
+const STRIPES: &str = "vertical stripes of +eps or -eps";
+
 /// With 5,000 queries, as AutoAttack.
 pub(super) const ATTACK: Attack = Attack {
     about: "5,000 queries of random squares, scores alone",
+    norm: Norm::Linf,
     gradient: false,
     steps: |_| 0,
     run: |task| run(task, 5_000),
-    settings: |_, _| settings(5_000),
+    settings: |_, _| settings(5_000, STRIPES),
 };
 
 /// With 20,000 queries.
 pub(super) const LONG: Attack = Attack {
     about: "20,000 queries of random squares, scores alone",
+    norm: Norm::Linf,
     gradient: false,
     steps: |_| 0,
     run: |task| run(task, 20_000),
-    settings: |_, _| settings(20_000),
+    settings: |_, _| settings(20_000, STRIPES),
 };
 
-fn settings(queries: usize) -> Vec<(String, Value)> {
+pub(super) fn settings(queries: usize, start: &str) -> Vec<(String, Value)> {
     vec![
         rule("queries", queries),
         rule("first_share", FIRST_SHARE),
-        rule("start", "vertical stripes of +eps or -eps"),
+        rule("start", start),
         rule("loss", "margin"),
     ]
 }
@@ -102,7 +106,7 @@ fn stripes(image: ArrayView3<u8>, eps: u8, random: &mut Random) -> Array3<u8> {
 }
 
 /// The side of the square that query `n` of `queries` changes: its share halves on the paper's schedule, which is for 10,000.
-fn side(n: usize, queries: usize, (height, width, _): (usize, usize, usize)) -> usize {
+pub(super) fn side(n: usize, queries: usize, (height, width, _): (usize, usize, usize)) -> usize {
     let at = n * 10_000 / queries;
     let halvings =
         [10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000].iter().filter(|&&end| at > end).count();

@@ -3,7 +3,7 @@
 
 pub use super::checks::SuiteError;
 use super::checks::{check, check_earlier, check_settings};
-use super::{Attack, Candidates, Start, Task, clip, find};
+use super::{Attack, Candidates, Norm, Start, Task, clip, find};
 use crate::engine::Engine;
 use crate::gradient::{GradientSource, Precision};
 use crate::report::{self, Data, Model, Report, Run, Shard, Tally};
@@ -90,6 +90,8 @@ pub type Substitute<'a> = (&'a str, &'a dyn GradientSource);
 pub struct Adversary<'a> {
     /// The attack that found it.
     pub attack: &'a str,
+    /// Its ball.
+    pub norm: Norm,
     /// Its radius.
     pub eps: u8,
     /// Position of the original in the data set.
@@ -121,13 +123,13 @@ pub fn run(
     watch: Watch,
 ) -> Result<Report, SuiteError> {
     let Watch { progress, keep, stop } = watch;
-    check(target, substitute, images, suite)?;
+    let norm = check(target, substitute, images, suite)?;
     let mut report = match earlier {
         Some(report) => {
-            check_earlier(&report, target, images, suite)?;
+            check_earlier(&report, target, images, suite, norm)?;
             report
         }
-        None => blank(target, images, suite),
+        None => blank(target, images, suite, norm),
     };
     let mut plan: Vec<(&str, u8)> = Vec::new();
     for pair in suite.attacks.iter().flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps))) {
@@ -214,7 +216,7 @@ pub fn run(
                 } else {
                     run.outcomes.push('x');
                     run.broken_labels.push(verdict.label as u32);
-                    keep(Adversary { attack: name, eps, index: positions[i], image });
+                    keep(Adversary { attack: name, norm, eps, index: positions[i], image });
                 }
             }
             stopped = tell(name, eps, run.outcomes.len(), n);
@@ -262,6 +264,7 @@ fn propose(
         images: originals.view(),
         labels: &labels,
         indices,
+        norm: attack.norm,
         eps,
         target,
         source: substitute.unwrap_or(target),
@@ -274,7 +277,7 @@ fn propose(
         return task.start();
     }
     let mut found = (attack.run)(&task);
-    clip(&mut found.images, originals.view(), eps);
+    clip(attack.norm, &mut found.images, originals.view(), eps);
     found
 }
 
@@ -282,12 +285,12 @@ pub(super) fn data(images: &Images) -> Data {
     Data { name: images.name.clone(), digest: images.digest(), images: images.len() }
 }
 
-fn blank(target: &dyn Judge, images: &Images, suite: &Suite) -> Report {
+fn blank(target: &dyn Judge, images: &Images, suite: &Suite, norm: Norm) -> Report {
     Report {
         format: report::FORMAT.into(),
         version: report::VERSION,
         suite_version: report::SUITE_VERSION,
-        threat_model: report::THREAT_MODEL.into(),
+        threat_model: report::threat_model(norm),
         model: target.model(),
         data: data(images),
         seed: suite.seed,
