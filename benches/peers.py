@@ -7,7 +7,8 @@
 
 The peer is what is used today to evaluate a quantized network: a fake-quantized float model in PyTorch, attacked by
 torchattacks (PGD of 20 steps, eps 8/255; Square), batch 128, W4A4, random weights. Speed alone is compared: dq's answers
-are the circuit's, bit for bit, a fake-quantized model's are not. Both use the threads given by --threads.
+are the circuit's, bit for bit, a fake-quantized model's are not. Both use the threads given by --threads. The last two
+columns are dq's with gradients in 16-bit fixed point (--grad int16); they change fgsm and pgd20 alone.
 """
 
 import argparse
@@ -104,14 +105,21 @@ def main():
             arguments.error(f"unknown network {name}: expected {' or '.join(SHAPES)}")
     torch.set_num_threads(given.threads)
     suffix = "_core" if given.threads == 1 else ""
-    print(f"{'network':8} {'what':8} {'dq':>9} {'PyTorch':>9} {'ratio':>6}   a second, {given.threads} thread(s)")
+    print(
+        f"{'network':8} {'what':8} {'PyTorch':>9} {'dq':>9} {'ratio':>6} {'dq int16':>9} {'ratio':>6}"
+        f"   a second, {given.threads} thread(s)"
+    )
     for name in given.networks:
         command = [given.dq, "bench", name, "--json", "--quiet", "--threads", str(given.threads)]
-        ours = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        theirs = peer(name)
+
+        def bench(grad):
+            found = subprocess.run([*command, "--grad", grad], check=True, capture_output=True, text=True)
+            return json.loads(found.stdout)
+
+        ours, theirs, fixed = bench("f32"), peer(name), bench("int16")
         for what, value in theirs.items():
-            mine = ours[what + suffix]
-            print(f"{name:8} {what:8} {mine:9.0f} {value:9.0f} {mine / value:6.1f}")
+            one, other = ours[what + suffix], fixed[what + suffix]
+            print(f"{name:8} {what:8} {value:9.0f} {one:9.0f} {one / value:6.1f} {other:9.0f} {other / value:6.1f}")
 
 
 if __name__ == "__main__":
