@@ -237,12 +237,13 @@ fn statistics_are_those_that_the_weights_learned_with() {
 #[test]
 fn float_and_mixed_recipes_export_as_float_networks() {
     let data = images(200, [8, 8, 3], 4);
-    let families: [&[&str]; 5] = [
+    let families: [&[&str]; 6] = [
         &["model.dense=[5]"],
         &["model.architecture=\"wrn\"", "model.depth=10", "model.width=0.25", "squeeze.bits=5"],
         &["model.architecture=\"wrn\"", "model.depth=16", "model.width=0.25", "model.residual=\"add\""],
         &["model.architecture=\"resnet\"", "model.depth=8", "model.width=0.25", "model.activation=\"relu1\""],
         &["model.activation=\"tanh\"", "squeeze.median=true"],
+        &["model.normalization=\"aol\"", "model.lipschitz=1000", "model.dense=[5]"],
     ];
     let bits = [("\"float\"", "\"float\""), ("\"float\"", "3"), ("4", "\"float\"")];
     for (family, (w, a)) in families.iter().flat_map(|&family| bits.map(|bits| (family, bits))) {

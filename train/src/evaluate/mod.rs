@@ -3,7 +3,10 @@
 //! where they stay below 2^24, as they nearly always do, f32 is as exact and ten times faster on a CPU, and convolves.
 //! Node for node the integer network. Never rounds anything that is not a whole number already, quantizers aside.
 
-use anyhow::{Result, ensure};
+mod normalize;
+mod range;
+
+use anyhow::Result;
 use dq_net::Range;
 use dq_net::data::Images;
 use dq_net::layer::Mix;
@@ -11,12 +14,16 @@ use ndarray::{Array2, Array4};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use crate::aol;
+pub(crate) use normalize::normalizer;
+use normalize::reach;
+use range::{magnitude, output_range};
+
 use crate::batch;
-use crate::graph::{Node, Norm, Op, Shares};
+use crate::graph::{Op, Shares};
 use crate::model::{Model, Tensors, flat};
 use crate::recipe::Bits;
 use crate::squeeze;
-use crate::step::{StepFunction, integers, vector};
+use crate::step::{StepFunction, vector};
 use crate::stream::{self, RescaleFunction};
 
 /// Name of the dense node that the training graph's last node is split into, before `logits`.
@@ -140,21 +147,20 @@ impl Evaluation {
                 Op::MaxPool => EvalOp::MaxPool,
                 Op::GlobalSum { positions } => EvalOp::GlobalSum { positions },
                 Op::Logits { bits, bound, .. } => {
-                    let (weights, scale) = quantized();
+                    let (weights, mut scale) = quantized();
                     let unit = evaluation.nodes[node.inputs[0]].unit;
-                    evaluation.scale = match bound {
-                        Some(bound) => {
-                            let gains = aol::exact_gains(&weights, 1, bits != Bits::Float);
-                            let least = gains.into_iter().fold(f64::INFINITY, f64::min);
-                            least * unit / reaches[node.inputs[0]] * bound
-                        }
-                        None => scale[0] * unit,
-                    };
+                    let mut score = scale[0] * unit;
+                    evaluation.scale = score;
+                    if let Some(bound) = bound {
+                        let gains = aol::exact_gains(&weights, 1, bits != Bits::Float);
+                        score = gains.into_iter().fold(f64::INFINITY, f64::min) * unit;
+                        evaluation.scale = score / reaches[node.inputs[0]] * bound;
+                        scale = vec![evaluation.scale / unit];
+                    }
                     let op = EvalOp::Dense { weights, scale, bits };
                     evaluation.push(CLASSIFIER, op, node.inputs.clone())?;
                     // Divided here: a GPU divides by a number by multiplying with its inverse.
-                    let real =
-                        vector(model.parameter(node, "bias")).into_iter().map(|b| b / evaluation.scale);
+                    let real = vector(model.parameter(node, "bias")).into_iter().map(|b| b / score);
                     let whole = |b: f64| if bits == Bits::Float { b } else { b.round_ties_even() };
                     let bias: Vec<f64> = real.map(whole).collect();
                     let bias = Tensor::from_slice(&bias).to_device(crate::device());
@@ -323,143 +329,4 @@ impl Evaluation {
         self.nodes.push(EvalNode { name: name.to_owned(), op, inputs, range, unit, offset, flat, kind });
         Ok(())
     }
-}
-
-/// How many times further than the image a node's real value moves at most, where all weights before are rescaled, from
-/// that of its `inputs` and how much further it itself moves what it reads.
-fn reach(op: &EvalOp, inputs: &[f64], stretch: f64) -> f64 {
-    match (op, inputs) {
-        (EvalOp::Mix { shares: Shares::Sum { .. }, .. }, [skip, branch, ..]) => skip + branch,
-        (EvalOp::Mix { mix, .. }, [skip, branch, ..]) => {
-            (skip * f64::from(mix.a) + branch * f64::from(mix.b)) / f64::from(mix.shift).exp2()
-        }
-        // Each pixel is in four windows.
-        (EvalOp::Median, [input, ..]) => input * 2.0,
-        (EvalOp::GlobalSum { positions }, [input, ..]) => input / (*positions as f64).sqrt(),
-        (_, [input, ..]) => input * stretch,
-        (_, []) => 1.0,
-    }
-}
-
-/// The function of a step or rescale node that reads `source`, from the statistics of its normalization if it has one.
-/// Second: how much further its real value moves than that of what `source` reads, where its weights are rescaled.
-pub(crate) fn normalizer(
-    model: &Model,
-    node: &Node,
-    statistics: &Tensors,
-    source: &EvalNode,
-) -> (EvalOp, f64) {
-    let parameter = |what: &str| model.parameter(node, what).detach().to_device(crate::device());
-    let statistic = |what: &str| statistics[&format!("{}.{what}", node.name)].to_device(crate::device());
-    let factor = || {
-        let (weights, stride, bits) = match &source.op {
-            EvalOp::Conv { weights, stride, bits, .. } => (weights, *stride, bits),
-            EvalOp::Dense { weights, bits, .. } => (weights, 1, bits),
-            _ => unreachable!("only accumulators are rescaled"),
-        };
-        let gains = aol::exact_gains(weights, stride, *bits != Bits::Float);
-        let stretch = aol::exact_stretch(&gains, &vector(&statistic("var")));
-        (gains.into_iter().map(|gain| gain * stretch).collect::<Vec<f64>>(), stretch / source.unit)
-    };
-    let (unit, offset) = (source.unit, source.offset);
-    match node.op {
-        Op::Step { channels, norm, activation, bits } => {
-            let quantizer = model.quantizer(node, activation, bits);
-            let (function, stretch) = match norm {
-                Norm::Batch => {
-                    let (gain, bias) = (parameter("gain"), parameter("bias"));
-                    let (mean, var) = (statistic("mean"), statistic("var"));
-                    (StepFunction::new(&gain, &bias, &mean, &var, quantizer), 1.0)
-                }
-                Norm::Aol => {
-                    let (factor, stretch) = factor();
-                    let (bias, mean) = (parameter("bias"), statistic("mean"));
-                    (StepFunction::rescaled(&factor, &bias, &mean, quantizer), stretch)
-                }
-                Norm::None => (StepFunction::plain(channels, unit, offset, quantizer), 1.0),
-            };
-            (EvalOp::Step(function), stretch)
-        }
-        Op::Rescale { channels, norm, bits } => {
-            let (function, stretch) = match norm {
-                Norm::Batch => {
-                    let (gain, bias) = (parameter("gain"), parameter("bias"));
-                    let (mean, var) = (statistic("mean"), statistic("var"));
-                    (RescaleFunction::new(&gain, &bias, &mean, &var, bits), 1.0)
-                }
-                Norm::Aol => {
-                    let (factor, stretch) = factor();
-                    let (bias, mean) = (parameter("bias"), statistic("mean"));
-                    (RescaleFunction::rescaled(&factor, &bias, &mean, bits), stretch)
-                }
-                Norm::None => (RescaleFunction::plain(channels, unit, offset, bits), 1.0),
-            };
-            (EvalOp::Rescale(function), stretch)
-        }
-        _ => unreachable!("only steps and rescales normalize"),
-    }
-}
-
-/// The range of `op`'s output from those of its inputs (`None` where those are not whole numbers); `None` where its values
-/// are not whole numbers.
-fn output_range(name: &str, op: &EvalOp, inputs: Option<&[Range]>) -> Result<Option<Range>> {
-    match op {
-        EvalOp::Step(step) => {
-            return Ok(match step.quantizer().bits {
-                Bits::Float => None,
-                Bits::Int(bits) => Some(Range::levels(bits as u8)),
-            });
-        }
-        EvalOp::Conv { bits: Bits::Float, .. } | EvalOp::Dense { bits: Bits::Float, .. } => return Ok(None),
-        _ => {}
-    }
-    let Some(inputs) = inputs else { return Ok(None) };
-    let input = inputs[0];
-    let range = match op {
-        EvalOp::Conv { weights, .. } | EvalOp::Dense { weights, .. } => dot_range(name, weights, input)?,
-        EvalOp::Rescale(rescale) => rescale.range(input),
-        EvalOp::Mix { mix, .. } => {
-            let value = |x: i64, y: i64| mix.value(x as i32, y as i32).into();
-            Range::new(value(input.lo, inputs[1].lo), value(input.hi, inputs[1].hi))
-        }
-        EvalOp::BitDepth { bits } => Range::levels(*bits as u8),
-        EvalOp::GlobalSum { positions } => {
-            let n = *positions as i64;
-            Range::new((input.lo * n).min(0), (input.hi * n).max(0))
-        }
-        EvalOp::Logits { bias } => {
-            let bias = integers(bias);
-            let (least, most) = bias.iter().fold((i64::MAX, i64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
-            Range::new(input.lo + least, input.hi + most)
-        }
-        EvalOp::Input | EvalOp::Median | EvalOp::MaxPool | EvalOp::Step(_) => input,
-    };
-    ensure!(
-        range.fits_accumulator(),
-        "node `{name}`: accumulators of {range} outgrow ±2^30: use fewer bits or narrower layers"
-    );
-    Ok(Some(range))
-}
-
-/// The range of sums of products of each row of whole-number `weights` with values in `input`, zero included.
-fn dot_range(name: &str, weights: &Tensor, input: Range) -> Result<Range> {
-    let magnitude = magnitude(weights, input);
-    ensure!(
-        magnitude < F64_EXACT,
-        "node `{name}`: sums of products reach {magnitude:e}, above 2^53: the accumulators would not be exact"
-    );
-    let rows = weights.reshape([weights.size()[0], -1]);
-    let sum = |t: Tensor| t.sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
-    let (low, high) = (input.lo.min(0) as f64, input.hi.max(0) as f64);
-    let (negative, positive) = (rows.clamp_max(0.0), rows.clamp_min(0.0));
-    let least = sum(&negative * high + &positive * low).min().double_value(&[]);
-    let most = sum(negative * low + positive * high).max().double_value(&[]);
-    Ok(Range::new((least as i64).min(0), (most as i64).max(0)))
-}
-
-/// Largest Σ|w|·|x| of any output: no partial sum, in whatever order, is larger.
-fn magnitude(weights: &Tensor, input: Range) -> f64 {
-    let rows = weights.reshape([weights.size()[0], -1]).abs();
-    let largest = rows.sum_dim_intlist([1i64].as_slice(), false, Kind::Double).max();
-    largest.double_value(&[]) * input.hi.max(-input.lo) as f64
 }
