@@ -57,6 +57,22 @@ fn every_width_agrees_on_every_kernel() {
     }
 }
 
+/// Levels and weights of one bit, of which there are as many as are counted in words, and a few more.
+#[test]
+fn one_bit_agrees_on_every_kernel() {
+    for seed in 0..12 {
+        let options = Options {
+            max_channels: 140,
+            max_layers: 5,
+            weight_bits: Some(1),
+            level_bits: Some(1),
+            residuals: seed % 3 == 1,
+            ..Options::default()
+        };
+        agrees(seed, &options);
+    }
+}
+
 #[test]
 fn views_that_are_not_contiguous_and_empty_batches() {
     let network = random::network(5, &Options::default());

@@ -124,7 +124,15 @@ impl Pass<'_> {
         let images =
             if share < n { Tensor::cat(&[hostile, images.narrow(0, share, n - share)], 0) } else { hostile };
         let scores = model.forward(&images, true);
-        (cross_entropy(&scores), count_right(&scores, labels))
+        let right = count_right(&scores, labels);
+        if settings.weight == 1.0 {
+            return (cross_entropy(&scores), right);
+        }
+        let each =
+            scores.cross_entropy_loss(labels, None::<Tensor>, Reduction::None, -100, train.label_smoothing);
+        let sum = |first: i64, count: i64| each.narrow(0, first, count).sum(Kind::Float);
+        let whole = settings.weight * share as f64 + (n - share) as f64;
+        ((sum(0, share) * settings.weight + sum(share, n - share)) / whole, right)
     }
 }
 

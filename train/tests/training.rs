@@ -48,7 +48,12 @@ fn any_step_is_a_place_to_go_on_from() {
     let settings: [&[&str]; 6] = [
         &["train.ema=0.9", "train.label_smoothing=0.1", "data.augment=[\"cutout\",\"crop\"]"],
         &["adversarial.attack=\"pgd\"", "attacked.attack=\"fgsm\"", "attacked.choose=\"attacked\""],
-        &["adversarial.attack=\"r+fgsm\"", "adversarial.share=0.5", "bits.weight_step=\"learned\""],
+        &[
+            "adversarial.attack=\"r+fgsm\"",
+            "adversarial.share=0.5",
+            "adversarial.weight=0.3",
+            "bits.weight_step=\"learned\"",
+        ],
         &["bits.activation_step=\"learned\"", "model.activation=\"relu1\""],
         &["model.architecture=\"wrn\"", "model.depth=10", "model.width=0.25", "dq.retraction=0.01"],
         &["model.normalization=\"aol\"", "model.lipschitz=100", "train.ema=0.9"],

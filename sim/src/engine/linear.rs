@@ -1,19 +1,33 @@
 //! Conv and Dense as one thing: windows times packed weights. Exact for levels of up to 16 bits, which go through the
-//! uint8 kernels as two byte planes.
+//! uint8 kernels as two byte planes; 1-bit levels and weights are counted as bits where the
+//! machine has an instruction for it and there are enough of them.
 
 use super::tensor::Tensor;
-use crate::kernel::{Kernel, int};
+use crate::kernel::{Kernel, bit, int};
 use crate::windows::Windows;
 use dq_net::layer::{Conv, Dense};
-use dq_net::{Shape, Wire};
+use dq_net::{Range, Shape, Wire};
 
 /// Output pixels whose accumulators are held at a time: few enough to stay in the first-level cache.
 const TILE: usize = 48;
+
+/// Least channels of a pixel that are counted as bits: fewer leave most of a word empty.
+const BITS_FROM: usize = 32;
 
 /// A layer with weights, ready to run.
 pub(super) struct Linear {
     windows: Windows,
     groups: Vec<(Vec<usize>, int::PackedInt)>,
+    bits: Option<Box<BitLinear>>,
+}
+
+/// The same over words of 1-bit levels: a pixel has as many channels as words.
+struct BitLinear {
+    windows: Windows,
+    runs: Vec<usize>,
+    weights: bit::PackedBits,
+    /// Levels of a pixel.
+    channels: usize,
 }
 
 impl Linear {
@@ -30,13 +44,14 @@ impl Linear {
                 pack(&windows, group, input, weight)
             })
             .collect();
-        Self { windows, groups }
+        let bits = BitLinear::conv(layer, input, output).map(Box::new);
+        Self { windows, groups, bits }
     }
 
     pub fn dense(layer: &Dense, input: Wire) -> Self {
         let windows = Windows::dense(input.shape, layer.weights.dim().0);
         let groups = vec![pack(&windows, 0, input, |o, _, k| layer.weights[[o, k]])];
-        Self { windows, groups }
+        Self { windows, groups, bits: BitLinear::dense(layer, input).map(Box::new) }
     }
 
     /// Accumulators of one output pixel.
@@ -47,6 +62,9 @@ impl Linear {
     /// Computes `count` images and hands the accumulators to `sink(first pixel, accumulators)` tile by tile, pixels
     /// counted through all images.
     pub fn run(&self, kernel: Kernel, input: &Tensor, count: usize, mut sink: impl FnMut(usize, &[i32])) {
+        if let (Some(bits), Tensor::Bytes(levels), true) = (&self.bits, input, bit::counts(kernel)) {
+            return bits.run(levels, count, sink);
+        }
         let frame = &self.windows.frame;
         let mut low = frame.buffer::<u8>(count);
         let mut high = Vec::new();
@@ -85,6 +103,66 @@ impl Linear {
             int::product(kernel, plane, starts, runs, weights, sums, self.windows.output.channels);
         }
     }
+}
+
+impl BitLinear {
+    /// Where levels and weights have 1 bit, and there are enough of them.
+    fn conv(layer: &Conv, input: Wire, output: Shape) -> Option<Self> {
+        let channels = input.shape.channels;
+        let fits = layer.groups == 1 && channels >= BITS_FROM && is_binary(input, layer.weights.iter());
+        fits.then(|| {
+            let words = channels.div_ceil(bit::WORD);
+            let shape = Shape::new(input.shape.height, input.shape.width, words);
+            let windows = Windows::conv(shape, output, layer.axes(), 1);
+            let positive = |o: usize, y: usize, k: usize, at: usize| {
+                layer
+                    .weights
+                    .get([o, y, k / words, k % words * bit::WORD + at])
+                    .is_some_and(|&weight| weight > 0)
+            };
+            Self::new(windows, channels, positive)
+        })
+    }
+
+    fn dense(layer: &Dense, input: Wire) -> Option<Self> {
+        let channels = input.shape.len();
+        let fits = channels >= BITS_FROM && is_binary(input, layer.weights.iter());
+        fits.then(|| {
+            let shape = Shape::new(1, 1, channels.div_ceil(bit::WORD));
+            let windows = Windows::dense(shape, layer.weights.dim().0);
+            let positive = |o: usize, _: usize, k: usize, at: usize| {
+                layer.weights.get([o, k * bit::WORD + at]).is_some_and(|&weight| weight > 0)
+            };
+            Self::new(windows, channels, positive)
+        })
+    }
+
+    fn new(windows: Windows, channels: usize, positive: impl Fn(usize, usize, usize, usize) -> bool) -> Self {
+        let outputs = windows.output.channels;
+        let weights = bit::PackedBits::new(outputs, windows.run_count(), windows.run, positive);
+        Self { runs: windows.group_runs(0), windows, weights, channels }
+    }
+
+    fn run(&self, levels: &[u8], count: usize, mut sink: impl FnMut(usize, &[i32])) {
+        let frame = &self.windows.frame;
+        let mut framed = frame.buffer::<u64>(count);
+        frame.place(&bit::pack(levels, self.channels), &mut framed, |word| word);
+        let (channels, pixels) = (self.windows.output.channels, self.windows.pixels() * count);
+        let mut sums = vec![0; TILE * channels];
+        let mut starts = Vec::with_capacity(TILE);
+        for first in (0..pixels).step_by(TILE) {
+            let rows = first..pixels.min(first + TILE);
+            let sums = &mut sums[..rows.len() * channels];
+            self.windows.starts(rows, &mut starts);
+            bit::product(&framed, &starts, &self.runs, &self.weights, sums, channels);
+            sink(first, sums);
+        }
+    }
+}
+
+/// Whether levels are 0 and 1, and weights −1 and +1.
+fn is_binary<'a>(input: Wire, mut weights: impl Iterator<Item = &'a i8>) -> bool {
+    input.range == Range::levels(1) && weights.all(|weight| weight.abs() == 1)
 }
 
 fn pack(

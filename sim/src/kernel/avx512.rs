@@ -2,7 +2,7 @@
 //! one fused multiply-add a tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
-use super::real;
+use super::{bit, real};
 use std::arch::x86_64::*;
 
 /// Up to 12 leading rows of `tile` against its `width` panels (1 or 2): writes their sums and returns how
@@ -57,6 +57,46 @@ unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_
         unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *acc) };
     }
     R
+}
+
+/// Counts the bits that each of `job`'s up to four rows shares with the 16 outputs of `panel`.
+///
+/// # Safety
+/// The machine has AVX-512 F and VPOPCNTDQ, and every window of `job` lies within its input.
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+pub(super) unsafe fn count(
+    job: &bit::Job,
+    panel: &[[u64; bit::LANES]],
+    sums: &mut [[u64; bit::LANES]; bit::ROWS],
+) {
+    // The last row stands in for those that are not there.
+    let last = job.rows.len() - 1;
+    let starts: [*const u64; bit::ROWS] =
+        std::array::from_fn(|r| job.input.as_ptr().wrapping_add(job.rows[r.min(last)]));
+    let mut acc = [[_mm512_setzero_si512(); 2]; bit::ROWS];
+    let mut words = panel.iter();
+    for &run in job.runs {
+        for (k, weights) in words.by_ref().take(job.run).enumerate() {
+            // SAFETY: sixteen words are two registers; windows lie within the input (promised).
+            unsafe {
+                let b = [0, 8].map(|at| _mm512_loadu_si512(weights.as_ptr().add(at).cast()));
+                for r in 0..bit::ROWS {
+                    let a = _mm512_set1_epi64(starts[r].add(run + k).cast::<i64>().read());
+                    for half in 0..2 {
+                        let shared = _mm512_popcnt_epi64(_mm512_and_si512(a, b[half]));
+                        acc[r][half] = _mm512_add_epi64(acc[r][half], shared);
+                    }
+                }
+            }
+        }
+    }
+    let done = acc;
+    for (acc, sums) in done.iter().zip(sums) {
+        for (half, lanes) in acc.iter().zip(sums.chunks_exact_mut(8)) {
+            // SAFETY: eight u64 are one register.
+            unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *half) };
+        }
+    }
 }
 
 /// Writes the micro-kernels of one element: 12 rows, 4 or 1 of a tile against one panel or two.

@@ -5,6 +5,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+pub(crate) mod bit;
 pub(crate) mod int;
 pub(crate) mod real;
 

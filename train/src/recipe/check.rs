@@ -107,13 +107,19 @@ impl Recipe {
     /// The penalty, adversarial training and the attack on the held-out images.
     fn check_defences(&self, origin: &str) -> Result<(), RecipeError> {
         let (dq, ours, watch) = (&self.dq, &self.adversarial, &self.attacked);
-        let rows: [(bool, &'static str, &str, f64); 9] = [
+        let rows: [(bool, &'static str, &str, f64); 10] = [
             (dq.beta >= 0.0 && dq.beta.is_finite(), "dq.beta", "a number not below 0", dq.beta),
             ((0.0..1.0).contains(&dq.retraction), "dq.retraction", "0 ≤ rate < 1", dq.retraction),
             (is_radius(ours.eps), "adversarial.eps", "above 0, up to 255", ours.eps),
             (is_radius(ours.step), "adversarial.step", "above 0, up to 255", ours.step),
             (ours.iterations <= 1000, "adversarial.iterations", "0 to 1000", ours.iterations as f64),
             (ours.share > 0.0 && ours.share <= 1.0, "adversarial.share", "0 < share ≤ 1", ours.share),
+            (
+                ours.weight > 0.0 && ours.weight.is_finite() && (ours.weight == 1.0 || ours.share < 1.0),
+                "adversarial.weight",
+                "a number above 0, and 1 where `adversarial.share` is 1",
+                ours.weight,
+            ),
             (
                 ours.trades >= 0.0 && ours.trades.is_finite(),
                 "adversarial.trades",

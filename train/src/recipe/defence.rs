@@ -42,6 +42,8 @@ pub struct Adversarial {
     pub start: Start,
     /// Part of each batch that is replaced, 0…1: 1 is Madry's, ½ Kurakin's mix of clean and adversarial images.
     pub share: f64,
+    /// Weight of a replaced image's loss beside that of one that is not (Kurakin 2016's λ is 0.3).
+    pub weight: f64,
     /// TRADES' weight (Zhang 2019) of KL(clean ‖ adversarial), which is then both attacked and learned; 0: cross entropy.
     pub trades: f64,
 }
@@ -128,6 +130,7 @@ impl Default for Adversarial {
             iterations: 0,
             start: Start::Sign,
             share: 1.0,
+            weight: 1.0,
             trades: 0.0,
         }
     }

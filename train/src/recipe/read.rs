@@ -198,6 +198,7 @@ mod tests {
             ("model.activation = \"tanh\"\nbits.activations = \"float\"", "`model.activation`"),
             ("model.activation = \"tanh\"\nbits.activation_step = \"learned\"", "`model.activation`"),
             ("adversarial.eps = 0", "`adversarial.eps`: expected above 0"),
+            ("adversarial.weight = 0.3", "`adversarial.weight`: expected a number above 0, and 1 where"),
             ("adversarial.trades = 6", "`adversarial.trades`: expected attack `pgd`"),
             ("attacked.choose = \"attacked\"", "`attacked.choose`"),
             ("squeeze.bits = 9", "`squeeze.bits`"),
