@@ -43,14 +43,12 @@ impl StepFunction {
         var: &Tensor,
         quantizer: Quantizer,
     ) -> StepFunction {
-        let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
-        StepFunction { mean: double(mean), factor: factor(gain, var), bias: double(bias), quantizer }
+        Self::rescaled(factor(gain, var), bias, mean, quantizer)
     }
 
-    /// From a channel's factor as it is, bias and mean.
-    pub fn rescaled(factor: &[f64], bias: &Tensor, mean: &Tensor, quantizer: Quantizer) -> StepFunction {
+    /// From a channel's factor (f64) as it is, bias and mean.
+    pub fn rescaled(factor: Tensor, bias: &Tensor, mean: &Tensor, quantizer: Quantizer) -> StepFunction {
         let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
-        let factor = Tensor::from_slice(factor).to_device(bias.device());
         StepFunction { mean: double(mean), factor, bias: double(bias), quantizer }
     }
 

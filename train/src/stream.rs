@@ -27,18 +27,14 @@ pub struct RescaleFunction {
 impl RescaleFunction {
     /// Batch norm into a stream of `bits` bits, from a channel's gain and bias and its accumulator's mean and variance.
     pub fn new(gain: &Tensor, bias: &Tensor, mean: &Tensor, var: &Tensor, bits: u32) -> RescaleFunction {
-        let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
-        let var = double(var);
+        let var = var.detach().to_kind(Kind::Double);
         let moves = var.ge(STILL).to_kind(Kind::Double);
-        let factor = factor(gain, &var) * moves;
-        let offset = double(bias) - double(mean) * &factor;
-        Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
+        Self::rescaled(factor(gain, &var) * moves, bias, mean, bits)
     }
 
-    /// From a channel's factor as it is, bias and mean.
-    pub fn rescaled(factor: &[f64], bias: &Tensor, mean: &Tensor, bits: u32) -> RescaleFunction {
+    /// From a channel's factor (f64) as it is, bias and mean.
+    pub fn rescaled(factor: Tensor, bias: &Tensor, mean: &Tensor, bits: u32) -> RescaleFunction {
         let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
-        let factor = Tensor::from_slice(factor).to_device(bias.device());
         let offset = double(bias) - double(mean) * &factor;
         Self::dyadic(&(factor / stream_unit(bits)), &(offset / stream_unit(bits)), bits)
     }

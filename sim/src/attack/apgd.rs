@@ -1,6 +1,7 @@
 //! APGD (Croce, Hein, ICML 2020): PGD with momentum, whose step starts at 2ε and halves where the loss stops rising, from the
 //! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
 
+use super::ball::project;
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::{Attack, Candidates, Norm, Task, rule, sign};
 use crate::gradient::Loss;
@@ -211,11 +212,4 @@ impl Climb {
             }
         }
     }
-}
-
-/// Brings a point into the Euclidean ball and the pixels' box.
-fn project(point: &mut Array3<f32>, image: ArrayView3<u8>, eps: f32) {
-    point.zip_mut_with(&image, |to, &pixel| *to -= f32::from(pixel));
-    let share = (eps / Norm::L2.length(&*point)).min(1.0);
-    point.zip_mut_with(&image, |to, &pixel| *to = (*to * share + f32::from(pixel)).clamp(0.0, 255.0));
 }

@@ -1,6 +1,6 @@
 //! Balls around an image, on the uint8 lattice: what an adversary may be. Every distance is in units of a uint8 pixel.
 
-use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3, Zip};
+use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3};
 
 /// How far two images are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl Norm {
         to.zip_mut_with(at, |to, from| *to = from.round() as u8);
         match self {
             Norm::Linf => clip_linf(to, original, eps),
-            Norm::L2 => shorten(to, |at_index| at[at_index], original, eps),
+            Norm::L2 => shorten(to, at, original, eps),
         }
     }
 }
@@ -59,20 +59,20 @@ pub fn clip(norm: Norm, images: &mut Array4<u8>, originals: ArrayView4<u8>, eps:
     for (mut image, original) in images.outer_iter_mut().zip(originals.outer_iter()) {
         match norm {
             Norm::Linf => clip_linf(image, original, eps),
-            Norm::L2 if norm.holds(image.view(), original, eps) => (),
             Norm::L2 => {
-                let wanted = image.to_owned();
-                let length = norm.length(&difference(wanted.view(), original));
-                let share = f32::from(eps) / length;
-                let place = |at| {
-                    let from = f32::from(original[at]);
-                    from + (f32::from(wanted[at]) - from) * share
-                };
-                Zip::indexed(&mut image).for_each(|at, to| *to = place(at).round() as u8);
-                shorten(image, place, original, eps);
+                let mut at = image.mapv(f32::from);
+                project(&mut at, original, eps.into());
+                norm.nearest(&at, original, eps, image.view_mut());
             }
         }
     }
+}
+
+/// Brings a real point into the Euclidean ball and the pixels' box.
+pub(super) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f32) {
+    point.zip_mut_with(&original, |to, &pixel| *to -= f32::from(pixel));
+    let share = (eps / Norm::L2.length(&*point)).min(1.0);
+    point.zip_mut_with(&original, |to, &pixel| *to = (*to * share + f32::from(pixel)).clamp(0.0, 255.0));
 }
 
 fn clip_linf(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, eps: u8) {
@@ -81,18 +81,9 @@ fn clip_linf(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, eps: u8) {
     });
 }
 
-fn difference(image: ArrayView3<u8>, original: ArrayView3<u8>) -> Vec<f32> {
-    image.iter().zip(original).map(|(a, b)| f32::from(*a) - f32::from(*b)).collect()
-}
-
 /// Brings `image`, the rounded real point `place`, into the Euclidean ball: elements that rounding moved outward go back by
 /// one, those first that it moved most; where that is not enough, the farthest do.
-fn shorten(
-    mut image: ArrayViewMut3<u8>,
-    place: impl Fn((usize, usize, usize)) -> f32,
-    original: ArrayView3<u8>,
-    eps: u8,
-) {
+fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayView3<u8>, eps: u8) {
     let most = i64::from(eps) * i64::from(eps);
     let apart = |to: u8, from: u8| i64::from(to) - i64::from(from);
     let mut sum: i64 = image.iter().zip(original).map(|(&to, &from)| apart(to, from).pow(2)).sum();
@@ -102,7 +93,7 @@ fn shorten(
     let mut outward: Vec<(f32, (usize, usize, usize))> = vec![];
     for (at, &to) in image.indexed_iter() {
         let beyond =
-            (f32::from(to) - f32::from(original[at])).abs() - (place(at) - f32::from(original[at])).abs();
+            (f32::from(to) - f32::from(original[at])).abs() - (place[at] - f32::from(original[at])).abs();
         if beyond > 0.0 && to != original[at] {
             outward.push((beyond, at));
         }
@@ -156,7 +147,7 @@ mod tests {
             for (image, original) in images.outer_iter().zip(originals.outer_iter()) {
                 assert!(Norm::L2.holds(image, original, eps), "outside {eps}");
                 // A small radius is spread over so many elements that most round to 0.
-                let length = Norm::L2.length(&difference(image, original));
+                let length = Norm::L2.length(&(image.mapv(f32::from) - original.mapv(f32::from)));
                 assert!(eps < 40 || length > f32::from(eps) * 0.9, "{length} of {eps}");
                 let real = image.mapv(f32::from);
                 let mut near = Array3::zeros(real.raw_dim());

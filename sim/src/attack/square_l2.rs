@@ -5,7 +5,7 @@ use super::search::{Search, drop_broken};
 use super::square::{settings, side};
 use super::{Attack, Candidates, Norm, Task};
 use crate::random::Random;
-use ndarray::{Array2, Array3, ArrayView3, Axis, Zip, s};
+use ndarray::{Array2, Array3, Axis, Zip, s};
 
 /// As AutoAttack.
 const QUERIES: usize = 5_000;
@@ -103,8 +103,7 @@ fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Arr
     let within = |(y, x): (usize, usize), (top, left): (usize, usize)| {
         (top..top + side).contains(&y) && (left..left + side).contains(&x)
     };
-    let square = |values: ArrayView3<f32>| values.iter().map(|v| v * v).sum::<f32>();
-    let unused = (eps * eps - square(noise.view())).max(0.0) / channels as f32;
+    let unused = (eps * eps - Norm::L2.length(noise).powi(2)).max(0.0) / channels as f32;
     let mut next = noise.clone();
     next.slice_mut(s![from_y..from_y + side, from_x..from_x + side, ..]).fill(0.0);
     let bump = bump(side, random);
@@ -115,11 +114,11 @@ fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Arr
         let budget = (both.map(|(_, v)| v * v).sum::<f32>() + unused).sqrt();
         let window = s![to_y..to_y + side, to_x..to_x + side, channel];
         let before = noise.slice(window);
-        let length = before.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
+        let length = Norm::L2.length(before).max(1e-12);
         let way = sign(random);
         let mut new = Array2::zeros((side, side));
         Zip::from(&mut new).and(&bump).and(before).for_each(|to, &b, &v| *to = way * b + v / length);
-        let scale = budget / new.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-12);
+        let scale = budget / Norm::L2.length(&new).max(1e-12);
         next.slice_mut(window).assign(&(new * scale));
     }
     next
@@ -135,7 +134,7 @@ fn bump(side: usize, random: &mut Random) -> Array2<f32> {
     let half = side / 2;
     whole.slice_mut(s![..half, ..]).assign(&hill(half, side));
     whole.slice_mut(s![half.., ..]).assign(&(hill(side - half, side) * -1.0));
-    let length = whole.iter().map(|v: &f32| v * v).sum::<f32>().sqrt().max(1e-12);
+    let length = Norm::L2.length(&whole).max(1e-12);
     whole /= length;
     if random.word() >> 63 == 0 { whole } else { whole.reversed_axes() }
 }
@@ -149,7 +148,7 @@ fn hill(rows: usize, columns: usize) -> Array2<f32> {
         let columns = middle_column.saturating_sub(n)..(middle_column + n + 1).min(columns);
         values.slice_mut(s![rows, columns]).mapv_inplace(|v| v + 1.0 / ((n + 1) * (n + 1)) as f32);
     }
-    let length = values.iter().map(|v: &f32| v * v).sum::<f32>().sqrt().max(1e-12);
+    let length = Norm::L2.length(&values).max(1e-12);
     values / length
 }
 

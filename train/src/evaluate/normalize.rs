@@ -2,6 +2,8 @@
 //! values can move through it.
 
 use super::{EvalNode, EvalOp};
+use tch::Tensor;
+
 use crate::aol;
 use crate::graph::{Node, Norm, Op, Shares};
 use crate::model::{Model, Tensors};
@@ -35,7 +37,9 @@ pub(crate) fn normalizer(
 ) -> (EvalOp, f64) {
     let parameter = |what: &str| model.parameter(node, what).detach().to_device(crate::device());
     let statistic = |what: &str| statistics[&format!("{}.{what}", node.name)].to_device(crate::device());
-    let factor = || {
+    let batch = || ["gain", "bias"].map(parameter);
+    // The factor of each channel, and how much further it moves values.
+    let rescaling = || {
         let (weights, stride, bits) = match &source.op {
             EvalOp::Conv { weights, stride, bits, .. } => (weights, *stride, bits),
             EvalOp::Dense { weights, bits, .. } => (weights, 1, bits),
@@ -43,43 +47,40 @@ pub(crate) fn normalizer(
         };
         let gains = aol::exact_gains(weights, stride, *bits != Bits::Float);
         let stretch = aol::exact_stretch(&gains, &vector(&statistic("var")));
-        (gains.into_iter().map(|gain| gain * stretch).collect::<Vec<f64>>(), stretch / source.unit)
+        let factor: Vec<f64> = gains.into_iter().map(|gain| gain * stretch).collect();
+        (Tensor::from_slice(&factor).to_device(crate::device()), stretch / source.unit)
     };
     let (unit, offset) = (source.unit, source.offset);
-    match node.op {
+    let mut stretch = 1.0;
+    let op = match node.op {
         Op::Step { channels, norm, activation, bits } => {
             let quantizer = model.quantizer(node, activation, bits);
-            let (function, stretch) = match norm {
+            EvalOp::Step(match norm {
                 Norm::Batch => {
-                    let (gain, bias) = (parameter("gain"), parameter("bias"));
-                    let (mean, var) = (statistic("mean"), statistic("var"));
-                    (StepFunction::new(&gain, &bias, &mean, &var, quantizer), 1.0)
+                    let [gain, bias] = batch();
+                    StepFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), quantizer)
                 }
                 Norm::Aol => {
-                    let (factor, stretch) = factor();
-                    let (bias, mean) = (parameter("bias"), statistic("mean"));
-                    (StepFunction::rescaled(&factor, &bias, &mean, quantizer), stretch)
+                    let factor;
+                    (factor, stretch) = rescaling();
+                    StepFunction::rescaled(factor, &parameter("bias"), &statistic("mean"), quantizer)
                 }
-                Norm::None => (StepFunction::plain(channels, unit, offset, quantizer), 1.0),
-            };
-            (EvalOp::Step(function), stretch)
+                Norm::None => StepFunction::plain(channels, unit, offset, quantizer),
+            })
         }
-        Op::Rescale { channels, norm, bits } => {
-            let (function, stretch) = match norm {
-                Norm::Batch => {
-                    let (gain, bias) = (parameter("gain"), parameter("bias"));
-                    let (mean, var) = (statistic("mean"), statistic("var"));
-                    (RescaleFunction::new(&gain, &bias, &mean, &var, bits), 1.0)
-                }
-                Norm::Aol => {
-                    let (factor, stretch) = factor();
-                    let (bias, mean) = (parameter("bias"), statistic("mean"));
-                    (RescaleFunction::rescaled(&factor, &bias, &mean, bits), stretch)
-                }
-                Norm::None => (RescaleFunction::plain(channels, unit, offset, bits), 1.0),
-            };
-            (EvalOp::Rescale(function), stretch)
-        }
+        Op::Rescale { channels, norm, bits } => EvalOp::Rescale(match norm {
+            Norm::Batch => {
+                let [gain, bias] = batch();
+                RescaleFunction::new(&gain, &bias, &statistic("mean"), &statistic("var"), bits)
+            }
+            Norm::Aol => {
+                let factor;
+                (factor, stretch) = rescaling();
+                RescaleFunction::rescaled(factor, &parameter("bias"), &statistic("mean"), bits)
+            }
+            Norm::None => RescaleFunction::plain(channels, unit, offset, bits),
+        }),
         _ => unreachable!("only steps and rescales normalize"),
-    }
+    };
+    (op, stretch)
 }

@@ -46,17 +46,18 @@ impl Model {
         for (i, node) in self.nodes.iter().enumerate() {
             let inputs: Vec<&(Tensor, Unit)> =
                 node.inputs.iter().map(|&i| outputs[i].as_ref().expect("kept until its last use")).collect();
-            let (output, mut unit, stretch) = match inputs[..] {
-                [] => (images.shallow_clone(), Unit::plain(1.0 / 255.0), None),
+            let (output, unit) = match inputs[..] {
+                [] => (images.shallow_clone(), self.pixel(images.device())),
                 [(x, unit)] => {
                     let (output, stretch) = self.node(node, x, unit, mode);
-                    (output, self.unit(node, unit), stretch)
+                    let reach = self.reach(node, &inputs, stretch.as_ref());
+                    (output, self.unit(node, unit).reaching(reach))
                 }
-                [skip, branch, ..] => (self.mix(node, &skip.0, &branch.0), self.unit(node, &branch.1), None),
+                [skip, branch, ..] => {
+                    let reach = self.reach(node, &inputs, None);
+                    (self.mix(node, &skip.0, &branch.0), self.unit(node, &branch.1).reaching(reach))
+                }
             };
-            if let Some(reach) = self.reach(node, &inputs, stretch.as_ref()) {
-                unit.reach = Some(reach);
-            }
             see(node, &output);
             outputs.push(Some((output, unit)));
             for &source in &node.inputs {

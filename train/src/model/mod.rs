@@ -36,8 +36,6 @@ pub struct Model {
     /// fp32, with gradient: `NODE.weight` (latent), `NODE.gain` and `NODE.bias` of batch norm, `logits.bias`; where they
     /// are learned, `NODE.scale` of weights, `NODE.ceiling` of an activation, `NODE.shares` of a residual.
     pub parameters: Tensors,
-    /// Whether every layer before the logits is rescaled, and the logits are bounded.
-    bounded: bool,
     /// fp32, without gradient: `NODE.mean` and `NODE.var` of batch norm, in accumulator units.
     pub statistics: Tensors,
 }
@@ -102,9 +100,7 @@ impl Model {
         let on_device = |tensors: Tensors, grad: bool| {
             tensors.into_iter().map(|(k, t)| (k, t.to_device(device).set_requires_grad(grad))).collect()
         };
-        let bounded = nodes.iter().any(|node| matches!(node.op, Op::Logits { bound: Some(_), .. }));
-        let (parameters, statistics) = (on_device(parameters, true), on_device(statistics, false));
-        Model { nodes, bounded, parameters, statistics }
+        Model { nodes, parameters: on_device(parameters, true), statistics: on_device(statistics, false) }
     }
 
     /// The same network with tensors of its own.
@@ -115,7 +111,6 @@ impl Model {
         };
         Model {
             nodes: self.nodes.clone(),
-            bounded: self.bounded,
             parameters: copied(&self.parameters),
             statistics: copied(&self.statistics),
         }

@@ -30,18 +30,30 @@ impl Unit {
 
     fn times(&self, factor: f64) -> Unit {
         let ceiling = self.ceiling.as_ref().map(Tensor::shallow_clone);
-        let reach = self.reach.as_ref().map(Tensor::shallow_clone);
-        Unit { factor: self.factor * factor, ceiling, offset: self.offset, reach }
+        Unit { factor: self.factor * factor, ceiling, offset: self.offset, reach: None }
+    }
+
+    /// The same with a reach.
+    pub(super) fn reaching(self, reach: Option<Tensor>) -> Unit {
+        Unit { reach, ..self }
     }
 
     /// A unit that is not learned.
-    pub(super) fn plain(factor: f64) -> Unit {
+    fn plain(factor: f64) -> Unit {
         Unit { factor, ceiling: None, offset: 0.0, reach: None }
     }
 }
 
 impl Model {
-    /// The unit of a node's output from that of its (last) input.
+    /// The unit of pixels, on `device`.
+    pub(super) fn pixel(&self, device: Device) -> Unit {
+        let is_bounded =
+            matches!(self.nodes.last(), Some(Node { op: Op::Logits { bound: Some(_), .. }, .. }));
+        let reach = is_bounded.then(|| Tensor::ones([1], (Kind::Float, device)));
+        Unit::plain(1.0 / 255.0).reaching(reach)
+    }
+
+    /// The unit of a node's output from that of its (last) input, but for its reach.
     pub(super) fn unit(&self, node: &Node, input: &Unit) -> Unit {
         match node.op {
             Op::BitDepth { bits } => Unit::plain(1.0 / ((1u32 << bits) - 1) as f64),
@@ -71,7 +83,6 @@ impl Model {
     ) -> Option<Tensor> {
         let of = |input: &(Tensor, Unit)| input.1.reach.as_ref().map(Tensor::shallow_clone);
         match node.op {
-            Op::Input { .. } => self.bounded.then(|| Tensor::ones([1], (Kind::Float, self.device()))),
             Op::Step { norm: Norm::None, .. } | Op::Rescale { norm: Norm::None, .. } => of(inputs[0]),
             Op::Step { .. } | Op::Rescale { .. } => Some(of(inputs[0])? * stretch?),
             Op::Mix { shares, .. } => {
@@ -89,9 +100,5 @@ impl Model {
             Op::GlobalSum { positions } => of(inputs[0]).map(|reach| reach / (positions as f64).sqrt()),
             _ => of(inputs[0]),
         }
-    }
-
-    fn device(&self) -> Device {
-        self.parameters.values().next().map_or(Device::Cpu, Tensor::device)
     }
 }
