@@ -6,7 +6,7 @@ use dq_net::layer::window::Axis;
 use std::ops::Range;
 
 /// Elements behind a bordered map that a kernel may read past its last run (their weights are zero).
-const SLACK: usize = 16;
+const SLACK: usize = 64;
 
 /// A feature map inside a larger one: pixel (y, x) goes to row `top + y·step`, column `left + x·step`.
 #[derive(Clone, Debug)]

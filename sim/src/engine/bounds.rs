@@ -74,10 +74,11 @@ fn halves(engine: &Engine, i: usize) -> Option<[Linear; 2]> {
     match &network.nodes()[i].layer {
         Layer::Conv(conv) => Some(signs.map(|half| {
             let half = Conv { weights: conv.weights.mapv(half), ..conv.clone() };
-            Linear::conv(&half, input(), network.wire(i).shape)
+            Linear::conv(engine.kernel(), &half, input(), network.wire(i).shape)
         })),
         Layer::Dense(dense) => Some(signs.map(|half| {
-            Linear::dense(&Dense { weights: dense.weights.mapv(half), ..dense.clone() }, input())
+            let half = Dense { weights: dense.weights.mapv(half), ..dense.clone() };
+            Linear::dense(engine.kernel(), &half, input())
         })),
         _ => None,
     }

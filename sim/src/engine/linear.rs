@@ -3,13 +3,10 @@
 //! machine has an instruction for it and there are enough of them.
 
 use super::tensor::Tensor;
-use crate::kernel::{Kernel, bit, int};
+use crate::kernel::{Kernel, Session, bit, int};
 use crate::windows::Windows;
 use dq_net::layer::{Conv, Dense};
 use dq_net::{Range, Shape, Wire};
-
-/// Output pixels whose accumulators are held at a time: few enough to stay in the first-level cache.
-const TILE: usize = 48;
 
 /// Least channels of a pixel that are counted as bits: fewer leave most of a word empty.
 const BITS_FROM: usize = 32;
@@ -17,7 +14,8 @@ const BITS_FROM: usize = 32;
 /// A layer with weights, ready to run.
 pub(super) struct Linear {
     windows: Windows,
-    groups: Vec<(Vec<usize>, int::PackedInt)>,
+    /// Weights of each group.
+    groups: Vec<int::PackedInt>,
     bits: Option<Box<BitLinear>>,
 }
 
@@ -31,7 +29,7 @@ struct BitLinear {
 }
 
 impl Linear {
-    pub fn conv(layer: &Conv, input: Wire, output: Shape) -> Self {
+    pub fn conv(kernel: Kernel, layer: &Conv, input: Wire, output: Shape) -> Self {
         let windows = Windows::conv(input.shape, output, layer.axes(), layer.groups);
         let columns = layer.weights.dim().2;
         let per_group = windows.group_outputs();
@@ -41,16 +39,16 @@ impl Linear {
                     let (y, x, c) = windows.tap(s, k, columns);
                     layer.weights[[group * per_group + o, y, x, c]]
                 };
-                pack(&windows, group, input, weight)
+                pack(kernel, &windows, group, input, weight)
             })
             .collect();
         let bits = BitLinear::conv(layer, input, output).map(Box::new);
         Self { windows, groups, bits }
     }
 
-    pub fn dense(layer: &Dense, input: Wire) -> Self {
+    pub fn dense(kernel: Kernel, layer: &Dense, input: Wire) -> Self {
         let windows = Windows::dense(input.shape, layer.weights.dim().0);
-        let groups = vec![pack(&windows, 0, input, |o, _, k| layer.weights[[o, k]])];
+        let groups = vec![pack(kernel, &windows, 0, input, |o, _, k| layer.weights[[o, k]])];
         Self { windows, groups, bits: BitLinear::dense(layer, input).map(Box::new) }
     }
 
@@ -63,7 +61,7 @@ impl Linear {
     /// counted through all images.
     pub fn run(&self, kernel: Kernel, input: &Tensor, count: usize, mut sink: impl FnMut(usize, &[i32])) {
         if let (Some(bits), Tensor::Bytes(levels), true) = (&self.bits, input, bit::counts(kernel)) {
-            return bits.run(levels, count, sink);
+            return bits.run(kernel, levels, count, sink);
         }
         let frame = &self.windows.frame;
         let mut low = frame.buffer::<u8>(count);
@@ -77,16 +75,17 @@ impl Linear {
             }
         }
         let (channels, pixels) = (self.channels(), self.windows.pixels() * count);
-        let mut sums = vec![0; TILE * channels];
-        let mut above = vec![0; if high.is_empty() { 0 } else { TILE * channels }];
-        let mut starts = Vec::with_capacity(TILE);
-        for first in (0..pixels).step_by(TILE) {
-            let rows = first..pixels.min(first + TILE);
+        let (session, tile) = (Session::new(kernel), kernel.windows());
+        let mut sums = vec![0; tile * channels];
+        let mut above = vec![0; if high.is_empty() { 0 } else { tile * channels }];
+        let mut starts = Vec::with_capacity(tile);
+        for first in (0..pixels).step_by(tile) {
+            let rows = first..pixels.min(first + tile);
             let length = rows.len() * channels;
             self.windows.starts(rows, &mut starts);
-            self.product(kernel, &low, &starts, &mut sums[..length]);
+            self.product(&session, &low, &starts, &mut sums[..length]);
             if !high.is_empty() {
-                self.product(kernel, &high, &starts, &mut above[..length]);
+                self.product(&session, &high, &starts, &mut above[..length]);
                 // Modulo 2^32, and the true sum fits (`Network::new` checked).
                 sums.iter_mut().zip(&above).for_each(|(low, &high)| {
                     *low = low.wrapping_add(high.wrapping_mul(256));
@@ -96,11 +95,11 @@ impl Linear {
         }
     }
 
-    fn product(&self, kernel: Kernel, plane: &[u8], starts: &[usize], sums: &mut [i32]) {
+    fn product(&self, session: &Session, plane: &[u8], starts: &[usize], sums: &mut [i32]) {
         let per_group = self.windows.group_outputs();
-        for (group, (runs, weights)) in self.groups.iter().enumerate() {
+        for (group, weights) in self.groups.iter().enumerate() {
             let sums = &mut sums[group * per_group..];
-            int::product(kernel, plane, starts, runs, weights, sums, self.windows.output.channels);
+            int::product(session, plane, starts, weights, sums, self.windows.output.channels);
         }
     }
 }
@@ -143,15 +142,16 @@ impl BitLinear {
         Self { runs: windows.group_runs(0), windows, weights, channels }
     }
 
-    fn run(&self, levels: &[u8], count: usize, mut sink: impl FnMut(usize, &[i32])) {
+    fn run(&self, kernel: Kernel, levels: &[u8], count: usize, mut sink: impl FnMut(usize, &[i32])) {
         let frame = &self.windows.frame;
         let mut framed = frame.buffer::<u64>(count);
         frame.place(&bit::pack(levels, self.channels), &mut framed, |word| word);
         let (channels, pixels) = (self.windows.output.channels, self.windows.pixels() * count);
-        let mut sums = vec![0; TILE * channels];
-        let mut starts = Vec::with_capacity(TILE);
-        for first in (0..pixels).step_by(TILE) {
-            let rows = first..pixels.min(first + TILE);
+        let tile = kernel.windows();
+        let mut sums = vec![0; tile * channels];
+        let mut starts = Vec::with_capacity(tile);
+        for first in (0..pixels).step_by(tile) {
+            let rows = first..pixels.min(first + tile);
             let sums = &mut sums[..rows.len() * channels];
             self.windows.starts(rows, &mut starts);
             bit::product(&framed, &starts, &self.runs, &self.weights, sums, channels);
@@ -166,13 +166,12 @@ fn is_binary<'a>(input: Wire, mut weights: impl Iterator<Item = &'a i8>) -> bool
 }
 
 fn pack(
+    kernel: Kernel,
     windows: &Windows,
     group: usize,
     input: Wire,
     weight: impl Fn(usize, usize, usize) -> i8,
-) -> (Vec<usize>, int::PackedInt) {
-    let outputs = windows.group_outputs();
-    let level_hi = input.range.hi.min(255);
-    let packed = int::PackedInt::new(outputs, windows.run_count(), windows.run, level_hi, weight);
-    (windows.group_runs(group), packed)
+) -> int::PackedInt {
+    let (outputs, level_hi) = (windows.group_outputs(), input.range.hi.min(255));
+    int::PackedInt::new(kernel, outputs, windows.group_runs(group), windows.run, level_hi, weight)
 }

@@ -99,7 +99,7 @@ impl Engine {
         }
         let bytes: usize = (0..count).map(|i| network.wire(i).shape.len() * 4).sum();
         let block = (BLOCK_BYTES / bytes).clamp(1, BLOCK);
-        let nodes = (0..count).map(|i| prepare(network, i)).collect();
+        let nodes = (0..count).map(|i| prepare(network, i, kernel)).collect();
         Self {
             network: network.clone(),
             kernel,
@@ -236,8 +236,11 @@ impl Engine {
 
     /// The backward pass of node `i`.
     pub(crate) fn backward_node(&self, i: usize) -> &Backward {
-        let prepare =
-            || (0..self.nodes.len()).map(|i| Backward::new(&self.network, i, self.precision)).collect();
+        let prepare = || {
+            (0..self.nodes.len())
+                .map(|i| Backward::new(&self.network, i, self.kernel, self.precision))
+                .collect()
+        };
         &self.backward.get_or_init(prepare)[i]
     }
 
@@ -369,13 +372,13 @@ fn sum(
     Tensor::narrow(sums, range)
 }
 
-fn prepare(network: &Network, i: usize) -> Op {
+fn prepare(network: &Network, i: usize, kernel: Kernel) -> Op {
     let input = network.sources(i).first().map(|&s| network.wire(s));
     let input = || input.expect("checked: only the input reads nothing");
     match &network.nodes()[i].layer {
         Layer::Input(_) => Op::Input,
-        Layer::Conv(conv) => Op::Linear(Linear::conv(conv, input(), network.wire(i).shape)),
-        Layer::Dense(dense) => Op::Linear(Linear::dense(dense, input())),
+        Layer::Conv(conv) => Op::Linear(Linear::conv(kernel, conv, input(), network.wire(i).shape)),
+        Layer::Dense(dense) => Op::Linear(Linear::dense(kernel, dense, input())),
         Layer::Step(step) => Op::Step(FastStep::new(step, input().range)),
         Layer::MaxPool(pool) => Op::MaxPool { window: pool.window, stride: pool.stride },
         Layer::SumPool(pool) => Op::SumPool { window: pool.window, stride: pool.stride },

@@ -2,46 +2,100 @@
 //! integer weights, and summed exactly. About twice as fast as floats; each slope is off by at most half of one part in
 //! 32,767 of the image's largest. The same in every kernel, batch and thread.
 
-use super::linear::RealLinear;
-use crate::kernel::{Kernel, multiversion};
+use super::linear::{Factor, LinearMap, RealLinear};
+use crate::kernel::tile::{self, Planes, TiledWeights};
+use crate::kernel::{Kernel, Session, multiversion};
+use crate::windows::Frame;
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
 
 /// A transposed layer with integer weights.
 pub(crate) struct FixedLinear {
-    linear: RealLinear<i16>,
+    map: Map,
     /// The largest whole number of which no sum leaves an i32.
     most: f32,
 }
 
+enum Map {
+    Words(RealLinear<i16>),
+    /// By tiles of bytes.
+    Bytes(LinearMap<TiledWeights>),
+}
+
+/// Slopes as two planes of bytes.
+impl Factor for TiledWeights {
+    type Weight = i8;
+    type Value = i16;
+    type Framed = [Vec<u8>; 2];
+    type Sum = i32;
+
+    fn pack(
+        outputs: usize,
+        runs: Vec<usize>,
+        run: usize,
+        weight: impl Fn(usize, usize, usize) -> i8,
+    ) -> Self {
+        TiledWeights::new(outputs, runs, run, weight)
+    }
+
+    fn frame(frame: &Frame, values: &[i16], count: usize) -> [Vec<u8>; 2] {
+        [0, 8].map(|shift| {
+            let mut framed = frame.buffer(count);
+            frame.place(values, &mut framed, |v| (v >> shift) as u8);
+            framed
+        })
+    }
+
+    fn product(
+        &self,
+        session: &Session,
+        [low, high]: &[Vec<u8>; 2],
+        rows: &[usize],
+        out: &mut [i32],
+        stride: usize,
+    ) {
+        tile::product(session, Planes { low, high: Some(high) }, rows, self, out, stride);
+    }
+}
+
 impl FixedLinear {
     /// The transpose of a convolution.
-    pub fn conv(conv: &Conv, input: Shape, output: Shape) -> Self {
-        let weights = conv.weights.mapv(i16::from);
-        let linear = RealLinear::conv_transposed(weights.view(), input, output, conv.axes(), conv.groups);
+    pub fn conv(kernel: Kernel, conv: &Conv, input: Shape, output: Shape) -> Self {
+        let (axes, groups) = (conv.axes(), conv.groups);
+        // A group's few channels leave most of a tile empty.
+        let map = if kernel == Kernel::Amx && groups == 1 {
+            Map::Bytes(LinearMap::conv_transposed(conv.weights.view(), input, output, axes, groups))
+        } else {
+            let weights = conv.weights.mapv(i16::from);
+            Map::Words(RealLinear::conv_transposed(weights.view(), input, output, axes, groups))
+        };
         // A slope of the input takes every tap of every output of its group at most.
         let (outputs, _, _, channels) = conv.weights.dim();
         let mut sums = vec![0; conv.groups * channels];
         for ((o, _, _, channel), &weight) in conv.weights.indexed_iter() {
             sums[o * conv.groups / outputs * channels + channel] += i64::from(weight).abs();
         }
-        Self::new(linear, sums.into_iter().max())
+        Self::new(map, sums.into_iter().max())
     }
 
     /// The transpose of a fully connected layer.
-    pub fn dense(dense: &Dense) -> Self {
-        let linear = RealLinear::dense(dense.weights.mapv(i16::from).t());
+    pub fn dense(kernel: Kernel, dense: &Dense) -> Self {
+        let map = if kernel == Kernel::Amx {
+            Map::Bytes(LinearMap::dense(dense.weights.t()))
+        } else {
+            Map::Words(RealLinear::dense(dense.weights.mapv(i16::from).t()))
+        };
         let sums = dense
             .weights
             .columns()
             .into_iter()
             .map(|column| column.iter().map(|&w| i64::from(w).abs()).sum());
-        Self::new(linear, sums.max())
+        Self::new(map, sums.max())
     }
 
-    fn new(linear: RealLinear<i16>, largest_sum: Option<i64>) -> Self {
+    fn new(map: Map, largest_sum: Option<i64>) -> Self {
         let most = i64::from(i32::MAX) / largest_sum.unwrap_or(0).max(1);
-        Self { linear, most: most.min(i16::MAX.into()) as f32 }
+        Self { map, most: most.min(i16::MAX.into()) as f32 }
     }
 
     /// Adds the slopes of what `count` images' slopes lead to, to `into`.
@@ -60,7 +114,10 @@ impl FixedLinear {
                 largest[0] / self.most
             })
             .collect();
-        let sums = self.linear.run(kernel, &whole, count);
+        let sums = match &self.map {
+            Map::Words(map) => map.run(kernel, &whole, count),
+            Map::Bytes(map) => map.run(kernel, &whole, count),
+        };
         for ((into, sums), unit) in into.chunks_exact_mut(to).zip(sums.chunks_exact(to)).zip(units) {
             into.iter_mut().zip(sums).for_each(|(into, &sum)| *into += sum as f32 * unit);
         }
@@ -110,8 +167,7 @@ mod tests {
         let (outputs, inputs) = (40_000, 3);
         let weight = |o: usize, i: usize| if i == 0 { 127 } else { (o * 31 % 255) as i8 };
         let weights = Array2::from_shape_fn((outputs, inputs), |(o, i)| weight(o, i));
-        let fixed = FixedLinear::dense(&Dense { weights, weight_bits: 8 });
-        assert!(fixed.most < 1000.0);
+        let dense = Dense { weights, weight_bits: 8 };
         let slope = |image: usize, o: usize| match image {
             0 => 1.0 - (o % 7) as f32 / 100.0,
             1 => 0.0,
@@ -119,6 +175,8 @@ mod tests {
         };
         let slopes: Vec<f32> = (0..3 * outputs).map(|at| slope(at / outputs, at % outputs)).collect();
         for kernel in Kernel::available() {
+            let fixed = FixedLinear::dense(kernel, &dense);
+            assert!(fixed.most < 1000.0);
             let mut into = vec![1.0; 3 * inputs];
             fixed.run(kernel, &slopes, 3, &mut into);
             for (i, &found) in into[..inputs].iter().enumerate() {

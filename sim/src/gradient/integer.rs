@@ -52,15 +52,15 @@ pub(crate) enum Backward {
 
 impl Backward {
     /// Prepares node `i` of `network`.
-    pub fn new(network: &Network, i: usize, precision: Precision) -> Self {
+    pub fn new(network: &Network, i: usize, kernel: Kernel, precision: Precision) -> Self {
         let input = || network.wire(network.sources(i)[0]).shape;
         match &network.nodes()[i].layer {
             Layer::Input(_) => Backward::Input,
             Layer::Conv(conv) if precision == Precision::Int16 => {
-                Backward::Fixed(FixedLinear::conv(conv, input(), network.wire(i).shape))
+                Backward::Fixed(FixedLinear::conv(kernel, conv, input(), network.wire(i).shape))
             }
             Layer::Dense(dense) if precision == Precision::Int16 => {
-                Backward::Fixed(FixedLinear::dense(dense))
+                Backward::Fixed(FixedLinear::dense(kernel, dense))
             }
             Layer::Conv(conv) => {
                 let weights = conv.weights.mapv(f32::from);

@@ -1,34 +1,91 @@
-//! Conv and Dense as real linear maps, forward and transposed: the backward pass, float networks and norms.
+//! Conv and Dense as linear maps, forward and transposed: the backward pass, float networks and norms.
 
-use crate::kernel::Kernel;
-use crate::kernel::real::{Element, Packed, product};
-use crate::windows::{Phase, Windows};
+use crate::kernel::real::{self, Element, Packed};
+use crate::kernel::{Kernel, Session};
+use crate::windows::{Frame, Phase, Windows};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use ndarray::{ArrayView2, ArrayView4};
 
-/// Pixels computed at a time.
-const TILE: usize = 48;
+/// The weights of a map's group, and how products are made of them.
+pub(crate) trait Factor: Sized {
+    /// A weight.
+    type Weight;
+    /// An element of the input.
+    type Value: Copy;
+    /// Bordered maps of them.
+    type Framed;
+    /// An element of the output.
+    type Sum: Copy + Default;
+
+    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
+    fn pack(
+        outputs: usize,
+        runs: Vec<usize>,
+        run: usize,
+        weight: impl Fn(usize, usize, usize) -> Self::Weight,
+    ) -> Self;
+
+    /// `count` maps with their border.
+    fn frame(frame: &Frame, values: &[Self::Value], count: usize) -> Self::Framed;
+
+    /// `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
+    fn product(
+        &self,
+        session: &Session,
+        framed: &Self::Framed,
+        rows: &[usize],
+        out: &mut [Self::Sum],
+        stride: usize,
+    );
+}
+
+impl<T: Element> Factor for Packed<T> {
+    type Weight = T;
+    type Value = T;
+    type Framed = Vec<T>;
+    type Sum = T::Sum;
+
+    fn pack(outputs: usize, runs: Vec<usize>, run: usize, weight: impl Fn(usize, usize, usize) -> T) -> Self {
+        Packed::new(outputs, runs, run, weight)
+    }
+
+    fn frame(frame: &Frame, values: &[T], count: usize) -> Vec<T> {
+        let mut framed = frame.buffer(count);
+        frame.place(values, &mut framed, |v| v);
+        framed
+    }
+
+    fn product(&self, session: &Session, framed: &Vec<T>, rows: &[usize], out: &mut [T::Sum], stride: usize) {
+        real::product(session.kernel(), framed, rows, self, out, stride);
+    }
+}
 
 /// A linear map over windows: forward, or the transpose of one.
-pub(crate) struct RealLinear<T> {
-    parts: Vec<Part<T>>,
+pub(crate) struct LinearMap<F> {
+    parts: Vec<Part<F>>,
     output: Shape,
 }
 
+/// One in f32, f64 or 16-bit fixed point.
+pub(crate) type RealLinear<T> = LinearMap<Packed<T>>;
+
 /// All of the output, or a phase of it.
-struct Part<T> {
+struct Part<F> {
     windows: Windows,
-    groups: Vec<(Vec<usize>, Packed<T>)>,
+    groups: Vec<F>,
     /// Row and column of its first pixel in the output, and how far apart the next ones are.
     first: [usize; 2],
     apart: [usize; 2],
 }
 
-impl<T: Element> RealLinear<T> {
+impl<F: Factor> LinearMap<F>
+where
+    F::Weight: Copy,
+{
     /// A convolution; `weights`: output × row × column × input channel of the group.
     pub fn conv(
-        weights: ArrayView4<T>,
+        weights: ArrayView4<F::Weight>,
         input: Shape,
         output: Shape,
         axes: (Axis, Axis),
@@ -41,7 +98,7 @@ impl<T: Element> RealLinear<T> {
 
     /// The transpose of that convolution.
     pub fn conv_transposed(
-        weights: ArrayView4<T>,
+        weights: ArrayView4<F::Weight>,
         input: Shape,
         output: Shape,
         axes: (Axis, Axis),
@@ -69,7 +126,7 @@ impl<T: Element> RealLinear<T> {
     }
 
     /// A fully connected layer; `weights`: output × input element.
-    pub fn dense(weights: ArrayView2<T>) -> Self {
+    pub fn dense(weights: ArrayView2<F::Weight>) -> Self {
         let (outputs, elements) = weights.dim();
         let windows = Windows::dense(Shape::new(1, 1, elements), outputs);
         let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
@@ -79,45 +136,46 @@ impl<T: Element> RealLinear<T> {
     fn whole(
         windows: Windows,
         axes: (Axis, Axis),
-        weight: impl Fn(usize, usize, usize, usize, usize) -> T,
+        weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
     ) -> Self {
         let (output, groups) = (windows.output, pack(&windows, axes.1.kernel, weight));
         Self { parts: vec![Part { windows, groups, first: [0, 0], apart: [1, 1] }], output }
     }
 
     /// Applies the map to `count` images.
-    pub fn run(&self, kernel: Kernel, input: &[T], count: usize) -> Vec<T::Sum> {
-        let mut out = vec![T::Sum::default(); self.output.len() * count];
+    pub fn run(&self, kernel: Kernel, input: &[F::Value], count: usize) -> Vec<F::Sum> {
+        let session = Session::new(kernel);
+        let mut out = vec![F::Sum::default(); self.output.len() * count];
         for part in &self.parts {
-            part.run(kernel, input, count, self.output, &mut out);
+            part.run(&session, input, count, self.output, &mut out);
         }
         out
     }
 }
 
-impl<T: Element> Part<T> {
-    fn run(&self, kernel: Kernel, input: &[T], count: usize, output: Shape, out: &mut [T::Sum]) {
-        let mut framed = self.windows.frame.buffer(count);
-        self.windows.frame.place(input, &mut framed, |v| v);
+impl<F: Factor> Part<F> {
+    fn run(&self, session: &Session, input: &[F::Value], count: usize, output: Shape, out: &mut [F::Sum]) {
+        let framed = F::frame(&self.windows.frame, input, count);
+        let tile = session.kernel().windows();
         let channels = output.channels;
         let pixels = self.windows.pixels() * count;
-        let mut starts = Vec::with_capacity(TILE);
-        let mut compute = |first: usize, tile: &mut [T::Sum]| {
+        let mut starts = Vec::with_capacity(tile);
+        let mut compute = |first: usize, tile: &mut [F::Sum]| {
             self.windows.starts(first..first + tile.len() / channels, &mut starts);
-            for (group, (runs, weights)) in self.groups.iter().enumerate() {
+            for (group, weights) in self.groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
-                product(kernel, &framed, &starts, runs, weights, tile, channels);
+                weights.product(session, &framed, &starts, tile, channels);
             }
         };
         if self.apart == [1, 1] {
-            out.chunks_mut(TILE * channels).enumerate().for_each(|(t, tile)| compute(t * TILE, tile));
+            out.chunks_mut(tile * channels).enumerate().for_each(|(t, sums)| compute(t * tile, sums));
             return;
         }
-        let mut tile = vec![T::Sum::default(); TILE * channels];
-        for first in (0..pixels).step_by(TILE) {
-            let rows = TILE.min(pixels - first);
-            compute(first, &mut tile[..rows * channels]);
-            for (row, sums) in tile[..rows * channels].chunks_exact(channels).enumerate() {
+        let mut sums = vec![F::Sum::default(); tile * channels];
+        for first in (0..pixels).step_by(tile) {
+            let rows = tile.min(pixels - first);
+            compute(first, &mut sums[..rows * channels]);
+            for (row, sums) in sums[..rows * channels].chunks_exact(channels).enumerate() {
                 let to = self.place(first + row, output) * channels;
                 out[to..to + channels].copy_from_slice(sums);
             }
@@ -134,18 +192,17 @@ impl<T: Element> Part<T> {
 }
 
 /// Weights of each group; `columns`: of the kernel.
-fn pack<T: Element>(
+fn pack<F: Factor>(
     windows: &Windows,
     columns: usize,
-    weight: impl Fn(usize, usize, usize, usize, usize) -> T,
-) -> Vec<(Vec<usize>, Packed<T>)> {
+    weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
+) -> Vec<F> {
     let group = |group: usize| {
         let weight = |o: usize, s: usize, k: usize| {
             let (y, x, c) = windows.tap(s, k, columns);
             weight(group, o, y, x, c)
         };
-        let packed = Packed::new(windows.group_outputs(), windows.run_count(), windows.run, weight);
-        (windows.group_runs(group), packed)
+        F::pack(windows.group_outputs(), windows.group_runs(group), windows.run, weight)
     };
     (0..windows.groups).map(group).collect()
 }

@@ -1,35 +1,64 @@
 //! Exact integer matrix product over windows: uint8 levels × int8 weights → i32. A row of the left matrix is not
 //! stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit im2col).
 
-use super::Kernel;
+use super::tile::{self, Planes, TiledWeights};
+use super::{Kernel, Session};
 
 /// Outputs in a panel: one AVX-512 register of accumulators.
 pub(super) const LANES: usize = 16;
 
-/// Weights in the order in which the kernels read them: panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
+/// Weights in the order in which a kernel reads them.
 pub(crate) struct PackedInt {
+    form: Form,
+}
+
+enum Form {
+    Panels(Panels),
+    Tiles(TiledWeights),
+}
+
+/// Panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
+struct Panels {
     data: Vec<i8>,
     outputs: usize,
-    runs: usize,
+    runs: Vec<usize>,
     quads: usize,
     /// Whether two products may leave an i16 (AVX2 then splits the levels).
     wide_pairs: bool,
 }
 
 impl PackedInt {
-    /// `weight(output, run, k)` for `runs` runs of `run` taps; levels are at most `level_hi` ≤ 255.
+    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window; levels are at most `level_hi` ≤ 255.
     pub fn new(
+        kernel: Kernel,
         outputs: usize,
-        runs: usize,
+        runs: Vec<usize>,
+        run: usize,
+        level_hi: i64,
+        weight: impl Fn(usize, usize, usize) -> i8,
+    ) -> Self {
+        let form = if kernel == Kernel::Amx && TiledWeights::pay(outputs, runs.len(), run) {
+            Form::Tiles(TiledWeights::new(outputs, runs, run, weight))
+        } else {
+            Form::Panels(Panels::new(outputs, runs, run, level_hi, weight))
+        };
+        Self { form }
+    }
+}
+
+impl Panels {
+    fn new(
+        outputs: usize,
+        runs: Vec<usize>,
         run: usize,
         level_hi: i64,
         weight: impl Fn(usize, usize, usize) -> i8,
     ) -> Self {
         let (panels, quads) = (outputs.div_ceil(LANES), run.div_ceil(4));
-        let mut data = vec![0; panels * runs * quads * LANES * 4];
+        let mut data = vec![0; panels * runs.len() * quads * LANES * 4];
         let mut largest = 0;
         for (i, chunk) in data.chunks_exact_mut(LANES * 4).enumerate() {
-            let (panel, s, quad) = (i / (runs * quads), i / quads % runs, i % quads);
+            let (panel, s, quad) = (i / (runs.len() * quads), i / quads % runs.len(), i % quads);
             for (j, slot) in chunk.iter_mut().enumerate() {
                 let (output, k) = (panel * LANES + j / 4, quad * 4 + j % 4);
                 if output < outputs && k < run {
@@ -42,12 +71,12 @@ impl PackedInt {
     }
 
     /// Bytes that a run is read for: up to 3 more than it has, whose weights are zero.
-    pub fn run_bytes(&self) -> usize {
+    fn run_bytes(&self) -> usize {
         self.quads * 4
     }
 
     fn panel_len(&self) -> usize {
-        self.runs * self.quads * LANES * 4
+        self.runs.len() * self.quads * LANES * 4
     }
 }
 
@@ -64,19 +93,30 @@ pub(super) struct Tile<'a> {
 /// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, exactly.
 ///
 /// # Panics
-/// If a window would leave `input`, or a row `out`.
+/// If a window would leave `input`, or a row `out`; if the weights were packed for another kernel.
 pub(crate) fn product(
-    kernel: Kernel,
+    session: &Session,
     input: &[u8],
     rows: &[usize],
-    runs: &[usize],
     weights: &PackedInt,
     out: &mut [i32],
     stride: usize,
 ) {
+    match &weights.form {
+        Form::Panels(panels) => {
+            by_panels(session.kernel().vectors(), input, rows, panels, out, stride);
+        }
+        Form::Tiles(tiles) => {
+            let input = Planes { low: input, high: None };
+            tile::product(session, input, rows, tiles, out, stride);
+        }
+    }
+}
+
+fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out: &mut [i32], stride: usize) {
+    let runs = &weights.runs[..];
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.run_bytes() <= input.len(), "a window leaves the feature map");
-    assert_eq!(runs.len(), weights.runs);
     let panels = weights.outputs.div_ceil(LANES);
     let mut sums = [0; MAX_SUMS];
     let mut panel = 0;
@@ -150,7 +190,6 @@ mod tests {
         for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 3)] {
             let input: Vec<u8> = (0..5000).map(|i| [255, 254, 255, 128, 0][i * 7 % 5]).collect();
             let weight = |o: usize, s: usize, k: usize| [127, -128, -128, -127, 1][(o + s * 3 + k * k) % 5];
-            let packed = PackedInt::new(outputs, runs, run, 255, weight);
             let starts: Vec<usize> = (0..rows).map(|r| r * 31).collect();
             let offsets: Vec<usize> = (0..runs).map(|s| s * 401).collect();
             let stride = outputs + 3;
@@ -164,8 +203,9 @@ mod tests {
                 }
             }
             for kernel in Kernel::available() {
+                let packed = PackedInt::new(kernel, outputs, offsets.clone(), run, 255, weight);
                 let mut out = vec![-1; rows * stride];
-                product(kernel, &input, &starts, &offsets, &packed, &mut out, stride);
+                product(&Session::new(kernel), &input, &starts, &packed, &mut out, stride);
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
             }
         }

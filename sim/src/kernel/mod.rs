@@ -2,12 +2,17 @@
 //! bit for bit, because every one of them sums in the same order with fused multiply-adds.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod bit;
+#[cfg(all(feature = "emulate-amx", target_arch = "x86_64", target_os = "linux"))]
+mod emulate;
 pub(crate) mod int;
 pub(crate) mod real;
+pub(crate) mod tile;
 
 /// The instruction set of the inner loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub enum Kernel {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512,
+    /// The same with AMX's int8 tiles, for what they are faster at.
+    Amx,
 }
 
 impl Kernel {
@@ -36,14 +43,20 @@ impl Kernel {
             }
             if avx2 && avx512 {
                 found.push(Kernel::Avx512);
+                if amx::is_available() {
+                    found.push(Kernel::Amx);
+                }
             }
         }
         found
     }
 
-    /// The fastest of [`Kernel::available`].
+    /// The fastest of [`Kernel::available`] that is not emulated.
     pub fn best() -> Kernel {
-        *Self::available().last().expect("never empty")
+        let mut found = Self::available();
+        #[cfg(target_arch = "x86_64")]
+        found.retain(|&kernel| kernel != Kernel::Amx || amx::is_native());
+        *found.last().expect("never empty")
     }
 
     /// Its name in tables and reports.
@@ -52,7 +65,53 @@ impl Kernel {
             Kernel::Portable => "portable",
             Kernel::Avx2 => "avx2",
             Kernel::Avx512 => "avx512-vnni",
+            Kernel::Amx => "amx-int8",
         }
+    }
+
+    /// What runs all but products of tiles.
+    pub(crate) fn vectors(self) -> Kernel {
+        if self == Kernel::Amx { Kernel::Avx512 } else { self }
+    }
+
+    /// Windows whose sums are held at a time: few enough to stay in the first-level cache.
+    pub(crate) fn windows(self) -> usize {
+        if self == Kernel::Amx { 64 } else { 48 }
+    }
+}
+
+/// A thread's use of a kernel, on which its products rely. Short: a system saves tiles as long as they are set up.
+pub(crate) struct Session {
+    kernel: Kernel,
+    #[cfg(target_arch = "x86_64")]
+    tiles: Option<amx::Tiles>,
+}
+
+impl Session {
+    /// # Panics
+    /// If the machine cannot run `kernel`'s tiles.
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            #[cfg(target_arch = "x86_64")]
+            tiles: (kernel == Kernel::Amx).then(amx::Tiles::new),
+        }
+    }
+
+    /// The kernel.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// # Panics
+    /// If the kernel has no tiles.
+    fn multiply(&self, job: &tile::Job, sums: &mut tile::Sums) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(tiles) = &self.tiles {
+            return tiles.multiply(job, sums);
+        }
+        let _ = (job, sums);
+        panic!("the {} kernel has no tiles", self.kernel.name());
     }
 }
 
@@ -71,7 +130,7 @@ macro_rules! multiversion {
             fn avx512($($arg: $ty),*) {
                 $body($($arg),*)
             }
-            match kernel {
+            match kernel.vectors() {
                 // SAFETY: engines are only built with a kernel of `Kernel::available`.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernel::Kernel::Avx2 => unsafe { avx2($($arg),*) },

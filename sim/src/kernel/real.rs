@@ -14,18 +14,23 @@ const MAX_SUMS: usize = 12 * 2;
 pub(crate) struct Packed<T> {
     data: Vec<T>,
     outputs: usize,
-    runs: usize,
+    runs: Vec<usize>,
     /// Groups of a run.
     groups: usize,
 }
 
 impl<T: Element> Packed<T> {
-    /// `weight(output, run, k)` for `runs` runs of `run` taps.
-    pub fn new(outputs: usize, runs: usize, run: usize, weight: impl Fn(usize, usize, usize) -> T) -> Self {
-        let groups = run.div_ceil(T::TAPS);
-        let mut data = vec![T::default(); outputs.div_ceil(LANES) * runs * groups * LANES * T::TAPS];
+    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
+    pub fn new(
+        outputs: usize,
+        runs: Vec<usize>,
+        run: usize,
+        weight: impl Fn(usize, usize, usize) -> T,
+    ) -> Self {
+        let (count, groups) = (runs.len(), run.div_ceil(T::TAPS));
+        let mut data = vec![T::default(); outputs.div_ceil(LANES) * count * groups * LANES * T::TAPS];
         for (i, chunk) in data.chunks_exact_mut(LANES * T::TAPS).enumerate() {
-            let (panel, s, group) = (i / (runs * groups), i / groups % runs, i % groups);
+            let (panel, s, group) = (i / (count * groups), i / groups % count, i % groups);
             for (j, slot) in chunk.iter_mut().enumerate() {
                 let (output, k) = (panel * LANES + j / T::TAPS, group * T::TAPS + j % T::TAPS);
                 if output < outputs && k < run {
@@ -37,7 +42,7 @@ impl<T: Element> Packed<T> {
     }
 
     fn panel_len(&self) -> usize {
-        self.runs * self.groups * LANES * T::TAPS
+        self.runs.len() * self.groups * LANES * T::TAPS
     }
 }
 
@@ -84,7 +89,7 @@ impl Element for f32 {
         match kernel {
             Kernel::Portable => &[1],
             Kernel::Avx2 => &[6, 1],
-            Kernel::Avx512 => &[12, 4, 1],
+            Kernel::Avx512 | Kernel::Amx => &[12, 4, 1],
         }
     }
 
@@ -165,14 +170,14 @@ pub(crate) fn product<T: Element>(
     kernel: Kernel,
     input: &[T],
     rows: &[usize],
-    runs: &[usize],
     weights: &Packed<T>,
     out: &mut [T::Sum],
     stride: usize,
 ) {
+    let runs = &weights.runs[..];
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.groups * T::TAPS <= input.len(), "a window leaves the feature map");
-    assert_eq!(runs.len(), weights.runs);
+    let kernel = kernel.vectors();
     let panels = weights.outputs.div_ceil(LANES);
     let length = weights.panel_len();
     let mut sums = [[T::Sum::default(); LANES]; MAX_SUMS];
@@ -259,13 +264,13 @@ mod tests {
             let whole: Vec<i16> = (0..5000).map(number).collect();
             let real: Vec<f32> = whole.iter().map(|&v| v.into()).collect();
             for kernel in Kernel::available() {
-                let packed = Packed::new(outputs, runs, run, weight);
+                let packed = Packed::new(outputs, offsets.clone(), run, weight);
                 let mut out = vec![-1; rows * stride];
-                product(kernel, &whole, &starts, &offsets, &packed, &mut out, stride);
+                product(kernel, &whole, &starts, &packed, &mut out, stride);
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
-                let packed = Packed::new(outputs, runs, run, |o, s, k| f32::from(weight(o, s, k)));
+                let packed = Packed::new(outputs, offsets.clone(), run, |o, s, k| f32::from(weight(o, s, k)));
                 let mut out = vec![-1.0; rows * stride];
-                product(kernel, &real, &starts, &offsets, &packed, &mut out, stride);
+                product(kernel, &real, &starts, &packed, &mut out, stride);
                 let out: Vec<i32> = out.into_iter().map(|v| v as i32).collect();
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
             }

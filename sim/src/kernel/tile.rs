@@ -1,0 +1,322 @@
+//! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in one instruction.
+//! Windows are read where they lie if they are equally far apart, and gathered if not.
+
+use super::Session;
+
+/// Rows of a tile: windows of the left one, groups of four taps of the right one.
+pub(super) const ROWS: usize = 16;
+/// Bytes of a tile's row.
+pub(super) const ROW: usize = 64;
+/// Bytes of a tile.
+pub(super) const TILE: usize = ROWS * ROW;
+/// Outputs of a tile.
+const LANES: usize = 16;
+
+/// Sums of up to two tiles of windows by two of outputs: window × output.
+#[repr(C, align(64))]
+pub(super) struct Sums(pub [[i32; 2 * LANES]; 2 * ROWS]);
+
+/// Weights as tiles: pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the edges.
+pub(crate) struct TiledWeights {
+    data: Vec<i8>,
+    outputs: usize,
+    runs: Vec<usize>,
+    run: usize,
+    /// First byte of each slab of a window where that lies, each run in slabs of its own. None if runs are too short for that.
+    in_place: Option<Vec<usize>>,
+    /// The same in a gathered row.
+    gathered: Vec<usize>,
+}
+
+/// Windows of one tile.
+struct Group {
+    /// The first, among the rows.
+    first: usize,
+    count: usize,
+    /// Row of the tile that each window is.
+    slots: [usize; ROWS],
+    in_place: bool,
+}
+
+impl TiledWeights {
+    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
+    pub fn new(
+        outputs: usize,
+        runs: Vec<usize>,
+        run: usize,
+        weight: impl Fn(usize, usize, usize) -> i8,
+    ) -> Self {
+        let by_run = run.div_ceil(ROW);
+        let in_place = (!is_gathered(runs.len(), run))
+            .then(|| runs.iter().flat_map(|start| (0..by_run).map(move |at| start + at * ROW)).collect());
+        // Taps from one run to the next.
+        let apart = if in_place.is_some() { by_run * ROW } else { run };
+        let slabs = (runs.len() * apart).div_ceil(ROW);
+        let panels = outputs.div_ceil(LANES);
+        let mut data = vec![0; panels * slabs * TILE];
+        for (i, tile) in data.chunks_exact_mut(TILE).enumerate() {
+            let pair = i / (2 * slabs);
+            let (width, within) = ((panels - 2 * pair).min(2), i - pair * 2 * slabs);
+            let (slab, panel) = (within / width, 2 * pair + within % width);
+            for (j, slot) in tile.iter_mut().enumerate() {
+                let (output, tap) = (panel * LANES + j % ROW / 4, slab * ROW + j / ROW * 4 + j % 4);
+                let (s, k) = (tap / apart, tap % apart);
+                if output < outputs && s < runs.len() && k < run {
+                    *slot = weight(output, s, k);
+                }
+            }
+        }
+        Self { data, outputs, runs, run, in_place, gathered: (0..slabs).map(|slab| slab * ROW).collect() }
+    }
+
+    /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, counted: a tile takes 16, a vector half of one,
+    /// and to gather a window one or two for each run and 64 bytes of it.
+    pub fn pay(outputs: usize, runs: usize, run: usize) -> bool {
+        let panels = outputs.div_ceil(LANES);
+        let (slabs, gather) = if is_gathered(runs, run) {
+            ((runs * run).div_ceil(ROW), runs * (run.div_ceil(ROW) + 1))
+        } else {
+            (runs * run.div_ceil(ROW), 0)
+        };
+        2 * (slabs * panels + gather) < runs * run.div_ceil(4) * panels
+    }
+
+    /// Bytes of a gathered row: a run is copied up to 63 bytes past its end.
+    fn row(&self) -> usize {
+        (self.gathered.len() + 1) * ROW
+    }
+
+    /// Copies the windows at `rows` to the rows of `scratch`.
+    fn gather(&self, input: &[u8], rows: &[usize], scratch: &mut [u8]) {
+        let apart = if self.in_place.is_some() { self.run.next_multiple_of(ROW) } else { self.run };
+        for (&start, row) in rows.iter().zip(scratch.chunks_exact_mut(self.row())) {
+            for (s, run) in self.runs.iter().enumerate() {
+                for at in (0..self.run).step_by(ROW) {
+                    let from = input[start + run + at..].first_chunk::<ROW>();
+                    let to = row[s * apart + at..].first_chunk_mut::<ROW>();
+                    *to.expect("a row has room") = *from.expect("a map has slack");
+                }
+            }
+        }
+    }
+
+    /// Windows of `rows` that make a tile, from the `first` on: `apart` bytes or a multiple of that from each other.
+    fn group(&self, input: &[u8], rows: &[usize], first: usize, apart: usize) -> Group {
+        let rows = &rows[first..];
+        let mut slots = std::array::from_fn(|slot| slot);
+        let last = self.in_place.as_ref().and_then(|slabs| slabs.iter().max());
+        let end = last.map(|last| (rows[0] + last + ROW).saturating_add(apart.saturating_mul(ROWS - 1)));
+        if end.is_none_or(|end| end > input.len()) {
+            return Group { first, count: rows.len().min(ROWS), slots, in_place: false };
+        }
+        let (mut count, mut slot, mut position) = (0, 0, rows[0]);
+        for &row in rows.iter().take(ROWS) {
+            while position < row && slot < ROWS {
+                (position, slot) = (position + apart, slot + 1);
+            }
+            if position != row || slot == ROWS {
+                break;
+            }
+            slots[count] = slot;
+            count += 1;
+        }
+        Group { first, count, slots, in_place: true }
+    }
+}
+
+/// Whether short runs are gathered one behind another: where that saves a third of the slabs.
+fn is_gathered(runs: usize, run: usize) -> bool {
+    3 * (runs * run).div_ceil(ROW) <= 2 * runs * run.div_ceil(ROW)
+}
+
+/// One or two tiles of windows against one or two panels of weights.
+pub(super) struct Job<'a> {
+    pub input: &'a [u8],
+    /// First byte of each tile's first window.
+    pub starts: &'a [usize],
+    /// Bytes from a window of a tile to its next.
+    pub apart: usize,
+    /// First byte of each slab of a window.
+    pub slabs: &'a [usize],
+    /// Tiles: slab × panel.
+    pub weights: &'a [i8],
+    pub panels: usize,
+    /// Whether the input's bytes are signed.
+    pub signed: bool,
+}
+
+impl Job<'_> {
+    /// # Panics
+    /// If a tile would leave the input or the weights.
+    pub fn check(&self) {
+        let last = self.starts.iter().max().expect("a tile") + self.slabs.iter().max().expect("a slab");
+        assert!(last + (ROWS - 1) * self.apart + ROW <= self.input.len(), "a tile leaves the feature map");
+        assert_eq!(self.weights.len(), self.panels * self.slabs.len() * TILE);
+        assert!(matches!(self.starts.len(), 1 | 2) && matches!(self.panels, 1 | 2));
+    }
+}
+
+/// Levels of 8 bits, or whole numbers of 16 as two planes of bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Planes<'a> {
+    pub low: &'a [u8],
+    /// The higher bytes, signed.
+    pub high: Option<&'a [u8]>,
+}
+
+/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, modulo 2³².
+///
+/// # Panics
+/// If a window would leave `input`, or a row `out`; if the session's kernel has no tiles.
+pub(crate) fn product(
+    session: &Session,
+    input: Planes,
+    rows: &[usize],
+    weights: &TiledWeights,
+    out: &mut [i32],
+    stride: usize,
+) {
+    by(|job, sums| session.multiply(job, sums), input, rows, weights, out, stride);
+}
+
+fn by(
+    multiply: impl Fn(&Job, &mut Sums),
+    input: Planes,
+    rows: &[usize],
+    weights: &TiledWeights,
+    out: &mut [i32],
+    stride: usize,
+) {
+    let between = rows.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).min().unwrap_or(ROW);
+    let (outputs, row, slabs) = (weights.outputs, weights.row(), weights.gathered.len());
+    let planes = [Some(input.low), input.high];
+    let mut scratch = [vec![], vec![]];
+    let mut sums = [const { Sums([[0; 2 * LANES]; 2 * ROWS]) }; 2];
+    let mut done = 0;
+    while done < rows.len() {
+        let first = weights.group(input.low, rows, done, between);
+        let next = done + first.count;
+        let second = (next < rows.len()).then(|| weights.group(input.low, rows, next, between));
+        let second = second.filter(|second| second.in_place == first.in_place);
+        let groups = || [Some(&first), second.as_ref()].into_iter().flatten();
+        let (planes, starts, apart, at) = match &weights.in_place {
+            Some(at) if first.in_place => {
+                (planes, [rows[done], second.as_ref().map_or(0, |second| rows[second.first])], between, at)
+            }
+            _ => {
+                for (plane, scratch) in planes.iter().flatten().zip(&mut scratch) {
+                    scratch.resize(2 * ROWS * row, 0);
+                    for (group, to) in groups().zip(scratch.chunks_exact_mut(ROWS * row)) {
+                        weights.gather(plane, &rows[group.first..][..group.count], to);
+                    }
+                }
+                let [low, high] = &scratch;
+                ([Some(&low[..]), input.high.map(|_| &high[..])], [0, ROWS * row], row, &weights.gathered)
+            }
+        };
+        let starts = &starts[..groups().count()];
+        for (pair, weights) in weights.data.chunks(2 * slabs * TILE).enumerate() {
+            let panels = weights.len() / (slabs * TILE);
+            for (signed, (plane, sums)) in [false, true].into_iter().zip(planes.iter().zip(&mut sums)) {
+                if let Some(input) = plane {
+                    multiply(&Job { input, starts, apart, slabs: at, weights, panels, signed }, sums);
+                }
+            }
+            let first = pair * 2 * LANES;
+            let columns = first..first + (outputs - first).min(2 * LANES);
+            for (t, group) in groups().enumerate() {
+                for (i, slot) in group.slots[..group.count].iter().enumerate() {
+                    let [mut sum, high] = [0, 1].map(|plane: usize| sums[plane].0[t * ROWS + slot]);
+                    if input.high.is_some() {
+                        sum.iter_mut().zip(high).for_each(|(sum, high)| *sum = sum.wrapping_add(high << 8));
+                    }
+                    copy(&sum, &mut out[(group.first + i) * stride..][columns.clone()]);
+                }
+            }
+        }
+        done = next + second.map_or(0, |second| second.count);
+    }
+}
+
+/// The first of `sums`, by moves of a known length where there are many.
+#[inline(always)]
+fn copy(sums: &[i32; 2 * LANES], out: &mut [i32]) {
+    match out.len() {
+        32 => *out.first_chunk_mut::<32>().expect("32") = *sums,
+        16 => *out.first_chunk_mut::<16>().expect("16") = *sums.first_chunk().expect("32"),
+        columns => out.copy_from_slice(&sums[..columns]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kernel;
+    use super::*;
+
+    /// What a processor's tiles do, in plain loops.
+    fn plain(job: &Job, sums: &mut Sums) {
+        job.check();
+        for (t, start) in job.starts.iter().enumerate() {
+            for (row, sums) in sums.0[t * ROWS..][..ROWS].iter_mut().enumerate() {
+                for (o, sum) in sums[..job.panels * LANES].iter_mut().enumerate() {
+                    let tap = |slab: usize, k: usize| {
+                        let level = job.input[start + row * job.apart + job.slabs[slab] + k];
+                        let level = if job.signed { i32::from(level as i8) } else { level.into() };
+                        let tile = &job.weights[(slab * job.panels + o / LANES) * TILE..];
+                        level * i32::from(tile[k / 4 * ROW + o % LANES * 4 + k % 4])
+                    };
+                    let taps = (0..job.slabs.len()).flat_map(|slab| (0..ROW).map(move |k| (slab, k)));
+                    *sum = taps.map(|(slab, k)| tap(slab, k)).sum();
+                }
+            }
+        }
+    }
+
+    /// Windows as convolutions have them (a stride, rows of a map, maps, the last of them at the buffer's end), and runs of
+    /// every length; by plain loops, and by this machine's tiles if it has them.
+    #[test]
+    fn tiles_sum_what_windows_hold_wherever_they_lie() {
+        let (width, channels) = (10, 3);
+        for (run, runs) in [(1, 1), (9, 3), (24, 3), (48, 3), (64, 2), (96, 3), (150, 1), (200, 2)] {
+            for (across, columns, outputs) in [(1, 8, 16), (2, 4, 33), (1, 1, 70), (1, 9, 10)] {
+                let offsets: Vec<usize> = (0..runs).map(|s| s * width * channels).collect();
+                let starts: Vec<usize> = (0..3)
+                    .flat_map(|image| (0..7).map(move |y| (image, y)))
+                    .flat_map(|(image, y)| (0..columns).map(move |x| (image, y, x)))
+                    .map(|(image, y, x)| ((image * 9 + y) * width + x * across) * channels)
+                    .collect();
+                let length = starts.last().unwrap() + offsets.last().unwrap() + run + ROW;
+                let input: Vec<u8> = (0..length).map(|i| (i * 7_919 % 251) as u8 + 5).collect();
+                let weight = |o: usize, s: usize, k: usize| ((o * 31 + s * 57 + k * 101) % 256) as u8 as i8;
+                let weights = TiledWeights::new(outputs, offsets.clone(), run, weight);
+                let stride = outputs + 3;
+                let high: Vec<u8> = input.iter().map(|level| level.wrapping_mul(37)).collect();
+                for high in [None, Some(&high[..])] {
+                    let mut wanted = vec![-1; starts.len() * stride];
+                    for (start, row) in starts.iter().zip(wanted.chunks_exact_mut(stride)) {
+                        for (o, wanted) in row[..outputs].iter_mut().enumerate() {
+                            let taps = (0..runs).flat_map(|s| (0..run).map(move |k| (s, k)));
+                            let products = taps.map(|(s, k)| {
+                                let at = start + offsets[s] + k;
+                                let above = high.map_or(0, |high| i32::from(high[at] as i8));
+                                (i32::from(input[at]) + 256 * above) * i32::from(weight(o, s, k))
+                            });
+                            *wanted = products.sum();
+                        }
+                    }
+                    let case = format!("{runs} x {run}, {outputs} outputs, {across} x {columns}");
+                    let planes = Planes { low: &input, high };
+                    let mut out = vec![-1; wanted.len()];
+                    by(plain, planes, &starts, &weights, &mut out, stride);
+                    assert_eq!(out, wanted, "{case}");
+                    if Kernel::available().contains(&Kernel::Amx) {
+                        out.fill(-1);
+                        let session = Session::new(Kernel::Amx);
+                        product(&session, planes, &starts, &weights, &mut out, stride);
+                        assert_eq!(out, wanted, "by AMX: {case}");
+                    }
+                }
+            }
+        }
+    }
+}
