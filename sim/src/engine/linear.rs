@@ -75,7 +75,7 @@ impl Linear {
             }
         }
         let (channels, pixels) = (self.channels(), self.windows.pixels() * count);
-        let (session, tile) = (Session::new(kernel), kernel.windows());
+        let (mut session, tile) = (Session::new(kernel), kernel.windows());
         let mut sums = vec![0; tile * channels];
         let mut above = vec![0; if high.is_empty() { 0 } else { tile * channels }];
         let mut starts = Vec::with_capacity(tile);
@@ -83,9 +83,9 @@ impl Linear {
             let rows = first..pixels.min(first + tile);
             let length = rows.len() * channels;
             self.windows.starts(rows, &mut starts);
-            self.product(&session, &low, &starts, &mut sums[..length]);
+            self.product(&mut session, &low, &starts, &mut sums[..length]);
             if !high.is_empty() {
-                self.product(&session, &high, &starts, &mut above[..length]);
+                self.product(&mut session, &high, &starts, &mut above[..length]);
                 // Modulo 2^32, and the true sum fits (`Network::new` checked).
                 sums.iter_mut().zip(&above).for_each(|(low, &high)| {
                     *low = low.wrapping_add(high.wrapping_mul(256));
@@ -95,7 +95,7 @@ impl Linear {
         }
     }
 
-    fn product(&self, session: &Session, plane: &[u8], starts: &[usize], sums: &mut [i32]) {
+    fn product(&self, session: &mut Session, plane: &[u8], starts: &[usize], sums: &mut [i32]) {
         let per_group = self.windows.group_outputs();
         for (group, weights) in self.groups.iter().enumerate() {
             let sums = &mut sums[group * per_group..];

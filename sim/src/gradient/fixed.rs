@@ -48,7 +48,7 @@ impl Factor for TiledWeights {
 
     fn product(
         &self,
-        session: &Session,
+        session: &mut Session,
         [low, high]: &[Vec<u8>; 2],
         rows: &[usize],
         out: &mut [i32],

@@ -32,7 +32,7 @@ pub(crate) trait Factor: Sized {
     /// `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
     fn product(
         &self,
-        session: &Session,
+        session: &mut Session,
         framed: &Self::Framed,
         rows: &[usize],
         out: &mut [Self::Sum],
@@ -56,7 +56,14 @@ impl<T: Element> Factor for Packed<T> {
         framed
     }
 
-    fn product(&self, session: &Session, framed: &Vec<T>, rows: &[usize], out: &mut [T::Sum], stride: usize) {
+    fn product(
+        &self,
+        session: &mut Session,
+        framed: &Vec<T>,
+        rows: &[usize],
+        out: &mut [T::Sum],
+        stride: usize,
+    ) {
         real::product(session.kernel(), framed, rows, self, out, stride);
     }
 }
@@ -144,17 +151,24 @@ where
 
     /// Applies the map to `count` images.
     pub fn run(&self, kernel: Kernel, input: &[F::Value], count: usize) -> Vec<F::Sum> {
-        let session = Session::new(kernel);
+        let mut session = Session::new(kernel);
         let mut out = vec![F::Sum::default(); self.output.len() * count];
         for part in &self.parts {
-            part.run(&session, input, count, self.output, &mut out);
+            part.run(&mut session, input, count, self.output, &mut out);
         }
         out
     }
 }
 
 impl<F: Factor> Part<F> {
-    fn run(&self, session: &Session, input: &[F::Value], count: usize, output: Shape, out: &mut [F::Sum]) {
+    fn run(
+        &self,
+        session: &mut Session,
+        input: &[F::Value],
+        count: usize,
+        output: Shape,
+        out: &mut [F::Sum],
+    ) {
         let framed = F::frame(&self.windows.frame, input, count);
         let tile = session.kernel().windows();
         let channels = output.channels;

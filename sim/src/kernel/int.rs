@@ -25,6 +25,8 @@ struct Panels {
     quads: usize,
     /// Whether two products may leave an i16 (AVX2 then splits the levels).
     wide_pairs: bool,
+    /// 128 times the sum of each output's weights, modulo 2³² (NEON takes 128 from each level).
+    offsets: Vec<i32>,
 }
 
 impl PackedInt {
@@ -57,6 +59,7 @@ impl Panels {
         let (panels, quads) = (outputs.div_ceil(LANES), run.div_ceil(4));
         let mut data = vec![0; panels * runs.len() * quads * LANES * 4];
         let mut largest = 0;
+        let mut offsets = vec![0i32; panels * LANES];
         for (i, chunk) in data.chunks_exact_mut(LANES * 4).enumerate() {
             let (panel, s, quad) = (i / (runs.len() * quads), i / quads % runs.len(), i % quads);
             for (j, slot) in chunk.iter_mut().enumerate() {
@@ -64,10 +67,12 @@ impl Panels {
                 if output < outputs && k < run {
                     *slot = weight(output, s, k);
                     largest = largest.max(i64::from(*slot).abs());
+                    offsets[output] = offsets[output].wrapping_add(128 * i32::from(*slot));
                 }
             }
         }
-        Self { data, outputs, runs, quads, wide_pairs: 2 * largest * level_hi > i64::from(i16::MAX) }
+        let wide_pairs = 2 * largest * level_hi > i64::from(i16::MAX);
+        Self { data, outputs, runs, quads, wide_pairs, offsets }
     }
 
     /// Bytes that a run is read for: up to 3 more than it has, whose weights are zero.
@@ -88,6 +93,9 @@ pub(super) struct Tile<'a> {
     pub runs: &'a [usize],
     pub quads: usize,
     pub panels: &'a [i8],
+    /// Of the panels' outputs.
+    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
+    pub offsets: &'a [i32],
 }
 
 /// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, exactly.
@@ -95,7 +103,7 @@ pub(super) struct Tile<'a> {
 /// # Panics
 /// If a window would leave `input`, or a row `out`; if the weights were packed for another kernel.
 pub(crate) fn product(
-    session: &Session,
+    session: &mut Session,
     input: &[u8],
     rows: &[usize],
     weights: &PackedInt,
@@ -129,6 +137,7 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
             runs,
             quads: weights.quads,
             panels: &weights.data[panel * length..(panel + width) * length],
+            offsets: &weights.offsets[panel * LANES..],
         };
         let mut row = 0;
         while row < rows.len() {
@@ -159,6 +168,9 @@ fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mu
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Kernel::Avx2 => unsafe { super::avx2::micro(tile, _wide_pairs, sums) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Kernel::Neon => unsafe { super::neon::micro(tile, sums) },
         _ => portable(tile, sums),
     }
 }
@@ -205,7 +217,7 @@ mod tests {
             for kernel in Kernel::available() {
                 let packed = PackedInt::new(kernel, outputs, offsets.clone(), run, 255, weight);
                 let mut out = vec![-1; rows * stride];
-                product(&Session::new(kernel), &input, &starts, &packed, &mut out, stride);
+                product(&mut Session::new(kernel), &input, &starts, &packed, &mut out, stride);
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
             }
         }

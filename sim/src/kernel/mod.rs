@@ -7,11 +7,15 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "bits are counted on x86-64"))]
 pub(crate) mod bit;
 #[cfg(all(feature = "emulate-amx", target_arch = "x86_64", target_os = "linux"))]
 mod emulate;
 pub(crate) mod int;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod real;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles are x86-64's"))]
 pub(crate) mod tile;
 
 /// The instruction set of the inner loops.
@@ -19,6 +23,8 @@ pub(crate) mod tile;
 pub enum Kernel {
     /// Plain loops: every machine.
     Portable,
+    /// AArch64 with dot products (every core since 2018, about).
+    Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
@@ -31,6 +37,10 @@ impl Kernel {
     /// What this machine can run, slowest first. Never empty.
     pub fn available() -> Vec<Kernel> {
         let mut found = vec![Kernel::Portable];
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("dotprod") {
+            found.push(Kernel::Neon);
+        }
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -53,16 +63,23 @@ impl Kernel {
 
     /// The fastest of [`Kernel::available`] that is not emulated.
     pub fn best() -> Kernel {
-        let mut found = Self::available();
+        Self::available().into_iter().rfind(|kernel| !kernel.is_emulated()).expect("plain loops are not")
+    }
+
+    /// Whether tests stand in for the processor.
+    fn is_emulated(self) -> bool {
         #[cfg(target_arch = "x86_64")]
-        found.retain(|&kernel| kernel != Kernel::Amx || amx::is_native());
-        *found.last().expect("never empty")
+        if self == Kernel::Amx {
+            return !amx::is_native();
+        }
+        false
     }
 
     /// Its name in tables and reports.
     pub fn name(self) -> &'static str {
         match self {
             Kernel::Portable => "portable",
+            Kernel::Neon => "neon-dotprod",
             Kernel::Avx2 => "avx2",
             Kernel::Avx512 => "avx512-vnni",
             Kernel::Amx => "amx-int8",
@@ -84,7 +101,7 @@ impl Kernel {
 pub(crate) struct Session {
     kernel: Kernel,
     #[cfg(target_arch = "x86_64")]
-    tiles: Option<amx::Tiles>,
+    tiles: Option<(amx::Tiles, Box<tile::Scratch>)>,
 }
 
 impl Session {
@@ -94,24 +111,13 @@ impl Session {
         Self {
             kernel,
             #[cfg(target_arch = "x86_64")]
-            tiles: (kernel == Kernel::Amx).then(amx::Tiles::new),
+            tiles: (kernel == Kernel::Amx).then(|| (amx::Tiles::new(), Box::default())),
         }
     }
 
     /// The kernel.
     pub fn kernel(&self) -> Kernel {
         self.kernel
-    }
-
-    /// # Panics
-    /// If the kernel has no tiles.
-    fn multiply(&self, job: &tile::Job, sums: &mut tile::Sums) {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(tiles) = &self.tiles {
-            return tiles.multiply(job, sums);
-        }
-        let _ = (job, sums);
-        panic!("the {} kernel has no tiles", self.kernel.name());
     }
 }
 

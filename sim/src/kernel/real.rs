@@ -88,6 +88,8 @@ impl Element for f32 {
     fn rows(kernel: Kernel) -> &'static [usize] {
         match kernel {
             Kernel::Portable => &[1],
+            // Plain loops, which a compiler for AArch64 makes NEON's.
+            Kernel::Neon => &[4, 1],
             Kernel::Avx2 => &[6, 1],
             Kernel::Avx512 | Kernel::Amx => &[12, 4, 1],
         }
@@ -101,6 +103,7 @@ impl Element for f32 {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => unsafe { super::avx2::micro_f32(tile, rows, sums) },
+            Kernel::Neon if rows == 4 => plain::<f32, 4>(tile, sums, f32::mul_add),
             _ => plain::<f32, 1>(tile, sums, f32::mul_add),
         }
     }
@@ -157,7 +160,8 @@ impl Element for i16 {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx2 => unsafe { super::avx2::micro_i16(tile, rows, sums) },
-            _ => pairs(tile, &mut sums[0]),
+            _ if rows == 4 => pairs::<4>(tile, sums),
+            _ => pairs::<1>(tile, sums),
         }
     }
 }
@@ -224,18 +228,22 @@ fn plain<T: Element<Sum = T>, const R: usize>(
     sums.copy_from_slice(&acc);
 }
 
-/// One row against one panel.
-fn pairs(tile: Tile<i16>, sums: &mut [i32; LANES]) {
-    let mut acc = [0; LANES];
+/// The same by pairs of taps.
+fn pairs<const R: usize>(tile: Tile<i16>, sums: &mut [[i32; LANES]]) {
+    let mut acc = [[0; LANES]; R];
     for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES * 2)) {
-        let window = &tile.input[tile.rows[0] + start..][..tile.groups * 2];
-        for (a, b) in window.chunks_exact(2).zip(panel.chunks_exact(LANES * 2)) {
-            for (acc, b) in acc.iter_mut().zip(b.chunks_exact(2)) {
-                *acc += i32::from(a[0]) * i32::from(b[0]) + i32::from(a[1]) * i32::from(b[1]);
+        let windows: [&[i16]; R] =
+            std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.groups * 2]);
+        for (k, b) in panel.chunks_exact(LANES * 2).enumerate() {
+            for (acc, window) in acc.iter_mut().zip(windows) {
+                let a = [window[2 * k], window[2 * k + 1]].map(i32::from);
+                for (acc, b) in acc.iter_mut().zip(b.chunks_exact(2)) {
+                    *acc += a[0] * i32::from(b[0]) + a[1] * i32::from(b[1]);
+                }
             }
         }
     }
-    *sums = acc;
+    sums.copy_from_slice(&acc);
 }
 
 #[cfg(test)]

@@ -16,6 +16,19 @@ const LANES: usize = 16;
 #[repr(C, align(64))]
 pub(super) struct Sums(pub [[i32; 2 * LANES]; 2 * ROWS]);
 
+/// Where a thread's products are put together: sums and gathered windows of each plane.
+pub(super) struct Scratch {
+    sums: [Sums; 2],
+    rows: [Vec<u8>; 2],
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        let sums = [const { Sums([[0; 2 * LANES]; 2 * ROWS]) }; 2];
+        Self { sums, rows: [vec![], vec![]] }
+    }
+}
+
 /// Weights as tiles: pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the edges.
 pub(crate) struct TiledWeights {
     data: Vec<i8>,
@@ -169,18 +182,23 @@ pub(crate) struct Planes<'a> {
 /// # Panics
 /// If a window would leave `input`, or a row `out`; if the session's kernel has no tiles.
 pub(crate) fn product(
-    session: &Session,
+    session: &mut Session,
     input: Planes,
     rows: &[usize],
     weights: &TiledWeights,
     out: &mut [i32],
     stride: usize,
 ) {
-    by(|job, sums| session.multiply(job, sums), input, rows, weights, out, stride);
+    #[cfg(target_arch = "x86_64")]
+    if let Some((tiles, scratch)) = &mut session.tiles {
+        return by(|job, sums| tiles.multiply(job, sums), scratch, input, rows, weights, out, stride);
+    }
+    panic!("the {} kernel has no tiles", session.kernel.name());
 }
 
 fn by(
     multiply: impl Fn(&Job, &mut Sums),
+    scratch: &mut Scratch,
     input: Planes,
     rows: &[usize],
     weights: &TiledWeights,
@@ -190,8 +208,7 @@ fn by(
     let between = rows.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).min().unwrap_or(ROW);
     let (outputs, row, slabs) = (weights.outputs, weights.row(), weights.gathered.len());
     let planes = [Some(input.low), input.high];
-    let mut scratch = [vec![], vec![]];
-    let mut sums = [const { Sums([[0; 2 * LANES]; 2 * ROWS]) }; 2];
+    let Scratch { sums, rows: gathered } = scratch;
     let mut done = 0;
     while done < rows.len() {
         let first = weights.group(input.low, rows, done, between);
@@ -204,20 +221,20 @@ fn by(
                 (planes, [rows[done], second.as_ref().map_or(0, |second| rows[second.first])], between, at)
             }
             _ => {
-                for (plane, scratch) in planes.iter().flatten().zip(&mut scratch) {
+                for (plane, scratch) in planes.iter().flatten().zip(&mut *gathered) {
                     scratch.resize(2 * ROWS * row, 0);
                     for (group, to) in groups().zip(scratch.chunks_exact_mut(ROWS * row)) {
                         weights.gather(plane, &rows[group.first..][..group.count], to);
                     }
                 }
-                let [low, high] = &scratch;
+                let [low, high] = &*gathered;
                 ([Some(&low[..]), input.high.map(|_| &high[..])], [0, ROWS * row], row, &weights.gathered)
             }
         };
         let starts = &starts[..groups().count()];
         for (pair, weights) in weights.data.chunks(2 * slabs * TILE).enumerate() {
             let panels = weights.len() / (slabs * TILE);
-            for (signed, (plane, sums)) in [false, true].into_iter().zip(planes.iter().zip(&mut sums)) {
+            for (signed, (plane, sums)) in [false, true].into_iter().zip(planes.iter().zip(&mut *sums)) {
                 if let Some(input) = plane {
                     multiply(&Job { input, starts, apart, slabs: at, weights, panels, signed }, sums);
                 }
@@ -307,12 +324,12 @@ mod tests {
                     let case = format!("{runs} x {run}, {outputs} outputs, {across} x {columns}");
                     let planes = Planes { low: &input, high };
                     let mut out = vec![-1; wanted.len()];
-                    by(plain, planes, &starts, &weights, &mut out, stride);
+                    by(plain, &mut Scratch::default(), planes, &starts, &weights, &mut out, stride);
                     assert_eq!(out, wanted, "{case}");
                     if Kernel::available().contains(&Kernel::Amx) {
                         out.fill(-1);
-                        let session = Session::new(Kernel::Amx);
-                        product(&session, planes, &starts, &weights, &mut out, stride);
+                        let mut session = Session::new(Kernel::Amx);
+                        product(&mut session, planes, &starts, &weights, &mut out, stride);
                         assert_eq!(out, wanted, "by AMX: {case}");
                     }
                 }

@@ -1,0 +1,89 @@
+//! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read as signed, 128
+//! less than they are, and sums start from what that takes away.
+
+use super::int::{LANES, MAX_SUMS, Tile};
+use std::arch::aarch64::*;
+use std::arch::asm;
+
+/// Up to 4 leading rows of `tile` against its one panel: writes their sums and returns how many rows.
+///
+/// # Safety
+/// The machine has dot products, and every window of `tile` lies within its input.
+#[target_feature(enable = "neon,dotprod")]
+pub(super) unsafe fn micro(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+    // SAFETY: the caller's promise covers every row.
+    unsafe { if tile.rows.len() >= 4 { rows::<4>(tile, sums) } else { rows::<1>(tile, sums) } }
+}
+
+/// # Safety
+/// As [`micro`], with at least `R` rows.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn rows<const R: usize>(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+    let offsets: &[i32; LANES] = tile.offsets.first_chunk().expect("one for each output");
+    // SAFETY: sixteen i32 are four registers.
+    let mut acc = unsafe { [std::array::from_fn(|q| vld1q_s32(offsets.as_ptr().add(4 * q))); R] };
+    let mut panel = tile.panels.as_ptr();
+    for &run in tile.runs {
+        let mut quad = 0;
+        while quad < tile.quads {
+            // SAFETY: the panel holds runs × quads × 64 bytes; windows lie within the input (promised).
+            unsafe {
+                if quad + 4 <= tile.quads {
+                    let a: [int8x16_t; R] =
+                        std::array::from_fn(|r| signed(vld1q_u8(starts[r].add(run + quad * 4))));
+                    step::<R, 0>(&mut acc, &a, panel);
+                    step::<R, 1>(&mut acc, &a, panel.add(LANES * 4));
+                    step::<R, 2>(&mut acc, &a, panel.add(LANES * 8));
+                    step::<R, 3>(&mut acc, &a, panel.add(LANES * 12));
+                    (quad, panel) = (quad + 4, panel.add(LANES * 16));
+                } else {
+                    let four = |r: usize| starts[r].add(run + quad * 4).cast::<u32>().read_unaligned();
+                    let a: [int8x16_t; R] =
+                        std::array::from_fn(|r| signed(vreinterpretq_u8_u32(vdupq_n_u32(four(r)))));
+                    step::<R, 0>(&mut acc, &a, panel);
+                    (quad, panel) = (quad + 1, panel.add(LANES * 4));
+                }
+            }
+        }
+    }
+    for (acc, lanes) in acc.iter().flatten().zip(sums.chunks_exact_mut(4)) {
+        // SAFETY: four i32 are one register.
+        unsafe { vst1q_s32(lanes.as_mut_ptr(), *acc) };
+    }
+    R
+}
+
+/// Each level less 128.
+#[target_feature(enable = "neon")]
+fn signed(levels: uint8x16_t) -> int8x16_t {
+    vreinterpretq_s8_u8(veorq_u8(levels, vdupq_n_u8(128)))
+}
+
+/// Adds the products of quad `Q` of each row and a quad of 16 outputs.
+///
+/// # Safety
+/// The machine has dot products, and 64 bytes lie at `panel`.
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn step<const R: usize, const Q: usize>(
+    acc: &mut [[int32x4_t; 4]; R],
+    a: &[int8x16_t; R],
+    panel: *const i8,
+) {
+    // SAFETY: 64 bytes are four registers; the instruction touches its operands alone.
+    unsafe {
+        let b: [int8x16_t; 4] = std::array::from_fn(|q| vld1q_s8(panel.add(16 * q)));
+        for (acc, a) in acc.iter_mut().zip(a) {
+            for (acc, b) in acc.iter_mut().zip(b) {
+                asm!(
+                    "sdot {acc:v}.4s, {b:v}.16b, {a:v}.4b[{quad}]",
+                    acc = inout(vreg) *acc,
+                    b = in(vreg) b,
+                    a = in(vreg) *a,
+                    quad = const Q,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
+            }
+        }
+    }
+}
