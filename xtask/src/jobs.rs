@@ -9,7 +9,8 @@ use anyhow::Context;
 /// Runs all tests, those that need EDA tools included, and ends with the line `N passed, N failed`.
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
     let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(args).env("DQ_REQUIRE_TOOLS", "1");
+    command.args(["test", "--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
+    command.args(args).env("DQ_REQUIRE_TOOLS", "1");
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no output")?;
     let mut total = Counts::default();
