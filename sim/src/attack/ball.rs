@@ -1,6 +1,8 @@
 //! Balls around an image, on the uint8 lattice: what an adversary may be. Every distance is in units of a uint8 pixel.
 
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// How far two images are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,19 +92,14 @@ fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayVie
     if sum <= most {
         return;
     }
-    let mut outward: Vec<(f32, (usize, usize, usize))> = vec![];
-    for (at, &to) in image.indexed_iter() {
-        let beyond =
-            (f32::from(to) - f32::from(original[at])).abs() - (place[at] - f32::from(original[at])).abs();
-        if beyond > 0.0 && to != original[at] {
-            outward.push((beyond, at));
-        }
-    }
-    outward.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (_, at) in outward {
-        if sum <= most {
-            return;
-        }
+    let outward = image.indexed_iter().enumerate().filter_map(|(n, (at, &to))| {
+        let from = f32::from(original[at]);
+        let beyond = (f32::from(to) - from).abs() - (place[at] - from).abs();
+        // Bits of floats above zero are ordered as they are; of equal ones the first goes first.
+        (beyond > 0.0 && to != original[at]).then(|| (beyond.to_bits(), Reverse(n), at))
+    });
+    let mut outward: BinaryHeap<_> = outward.collect();
+    while let Some((_, _, at)) = outward.pop().filter(|_| sum > most) {
         sum -= inward(&mut image[at], original[at]);
     }
     // The real point itself lies outside: shares of its length do.

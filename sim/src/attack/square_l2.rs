@@ -5,7 +5,8 @@ use super::search::{Search, drop_broken};
 use super::square::{settings, side};
 use super::{Attack, Candidates, Norm, Task};
 use crate::random::Random;
-use ndarray::{Array2, Array3, Axis, Zip, s};
+use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, Zip, s};
+use rayon::prelude::*;
 
 /// As AutoAttack.
 const QUERIES: usize = 5_000;
@@ -39,26 +40,20 @@ fn run(task: &Task) -> Candidates {
             break;
         }
         let mut proposals = search.originals();
-        let mut noises = vec![];
-        for ((proposal, &i), square) in proposals.outer_iter_mut().zip(&search.standing).zip(&mut squares) {
-            let original = task.images.index_axis(Axis(0), i);
-            let mut noise = if query == 0 {
-                grid(shape, &mut square.random)
-            } else {
-                moved(&square.noise, f32::from(task.eps), side(query, QUERIES, shape), &mut square.random)
-            };
-            let length = Norm::L2.length(&noise).max(1e-12);
-            let mut place = noise.clone();
-            Zip::from(&mut place).and(&original).for_each(|to, &pixel| {
-                *to = (f32::from(pixel) + *to * (f32::from(task.eps) / length)).clamp(0.0, 255.0);
-            });
-            Zip::from(&mut noise)
-                .and(&place)
-                .and(&original)
-                .for_each(|to, &at, &from| *to = at - f32::from(from));
-            Norm::L2.nearest(&place, original, task.eps, proposal);
-            noises.push(noise);
-        }
+        let noises: Vec<Array3<f32>> = proposals
+            .axis_iter_mut(Axis(0))
+            .into_par_iter()
+            .zip(&search.standing)
+            .zip(&mut squares)
+            .map(|((proposal, &i), square)| {
+                let noise = if query == 0 {
+                    grid(shape, &mut square.random)
+                } else {
+                    moved(&square.noise, task.eps.into(), side(query, QUERIES, shape), &mut square.random)
+                };
+                place(noise, task.images.index_axis(Axis(0), i), task.eps, proposal)
+            })
+            .collect();
         let (margins, broken) = search.margins(&proposals);
         for (square, (margin, noise)) in squares.iter_mut().zip(margins.into_iter().zip(noises)) {
             if margin > square.margin {
@@ -68,6 +63,23 @@ fn run(task: &Task) -> Candidates {
         drop_broken(&mut squares, &broken);
     }
     search.finish()
+}
+
+/// Writes `original` with `noise` of length `eps` to `proposal`, on the lattice; what of the noise lies within the pixels' box.
+fn place(
+    mut noise: Array3<f32>,
+    original: ArrayView3<u8>,
+    eps: u8,
+    proposal: ArrayViewMut3<u8>,
+) -> Array3<f32> {
+    let share = f32::from(eps) / Norm::L2.length(&noise).max(1e-12);
+    let mut place = noise.clone();
+    Zip::from(&mut place).and(&original).for_each(|to, &pixel| {
+        *to = (f32::from(pixel) + *to * share).clamp(0.0, 255.0);
+    });
+    Zip::from(&mut noise).and(&place).and(&original).for_each(|to, &at, &from| *to = at - f32::from(from));
+    Norm::L2.nearest(&place, original, eps, proposal);
+    noise
 }
 
 /// Bumps on a grid of five by five.
@@ -100,21 +112,23 @@ fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Arr
         (random.within(0, (height - side) as i32) as usize, random.within(0, (width - side) as i32) as usize)
     };
     let ((to_y, to_x), (from_y, from_x)) = (place(), place());
-    let within = |(y, x): (usize, usize), (top, left): (usize, usize)| {
-        (top..top + side).contains(&y) && (left..left + side).contains(&x)
-    };
     let unused = (eps * eps - Norm::L2.length(noise).powi(2)).max(0.0) / channels as f32;
     let mut next = noise.clone();
     next.slice_mut(s![from_y..from_y + side, from_x..from_x + side, ..]).fill(0.0);
     let bump = bump(side, random);
     for channel in 0..channels {
-        let both = noise.indexed_iter().filter(|((y, x, c), _)| {
-            *c == channel && (within((*y, *x), (to_y, to_x)) || within((*y, *x), (from_y, from_x)))
-        });
-        let budget = (both.map(|(_, v)| v * v).sum::<f32>() + unused).sqrt();
         let window = s![to_y..to_y + side, to_x..to_x + side, channel];
         let before = noise.slice(window);
         let length = Norm::L2.length(before).max(1e-12);
+        // Of both windows: the other one's is what the first does not hold too.
+        let mut other = noise.slice(s![from_y..from_y + side, from_x..from_x + side, channel]).to_owned();
+        for ((y, x), value) in other.indexed_iter_mut() {
+            let (y, x) = (from_y + y, from_x + x);
+            if (to_y..to_y + side).contains(&y) && (to_x..to_x + side).contains(&x) {
+                *value = 0.0;
+            }
+        }
+        let budget = (length.powi(2) + Norm::L2.length(&other).powi(2) + unused).sqrt();
         let way = sign(random);
         let mut new = Array2::zeros((side, side));
         Zip::from(&mut new).and(&bump).and(before).for_each(|to, &b, &v| *to = way * b + v / length);
