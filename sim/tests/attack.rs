@@ -23,6 +23,11 @@ fn node(name: &str, layer: Layer, input: &str) -> Node {
 
 /// A network that tells horizontal from vertical stripes: two edge filters, half-wave steps, sums.
 fn stripes_network() -> Network {
+    stripes_network_of(0.05)
+}
+
+/// The same with real logits of another scale.
+fn stripes_network_of(scale: f64) -> Network {
     let shape = Shape::new(8, 8, 1);
     let taps = [[[-1, -1, -1], [0, 0, 0], [1, 1, 1]], [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]];
     let weights = Array4::from_shape_fn((2, 3, 3, 1), |(o, y, x, _)| taps[o][y][x]);
@@ -38,7 +43,7 @@ fn stripes_network() -> Network {
         node("pool", Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }), "step"),
         node("sum", Layer::GlobalSum(GlobalSum), "pool"),
         node("dense", Layer::Dense(dense), "sum"),
-        node("logits", Layer::Logits(Logits { bias: vec![0, 0], scale: 0.05 }), "dense"),
+        node("logits", Layer::Logits(Logits { bias: vec![0, 0], scale }), "dense"),
     ];
     Network::new("stripes", nodes).unwrap()
 }
@@ -153,6 +158,19 @@ fn adversaries_stay_in_the_ball_on_any_network() {
     }
 }
 
+/// PGD++ does the same where real logits are a thousand times as far apart.
+#[test]
+fn scaled_logits_do_not_depend_on_how_far_apart_they_are() {
+    let images = stripes(40);
+    let suite = Suite { attacks: vec!["pgd-pp".into()], ..suite(&[4]) };
+    let [small, large] = [0.05, 0.05 * 1024.0].map(|scale| {
+        let mut report = run(&Engine::new(&stripes_network_of(scale)), &images, &suite);
+        report.runs.remove(0)
+    });
+    assert!(small.tally.correct < 40, "the radius breaks some: {:?}", small.tally);
+    assert_eq!((small.outcomes, small.queries), (large.outcomes, large.queries));
+}
+
 #[test]
 fn strong_attacks_break_what_weak_ones_leave() {
     let engine = Engine::new(&stripes_network());
@@ -162,6 +180,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
             "fgsm",
             "pgd",
             "pgd-r",
+            "pgd-pp",
             "pgd-t",
             "apgd-ce",
             "apgd-t",
@@ -180,7 +199,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
     for strong in ["pgd-r", "pgd-t", "apgd-ce", "apgd-t", "fab-t", "square", "sign-hunter"] {
         assert!(left(strong) < left("fgsm"), "{strong}: {} of {}", left(strong), left("fgsm"));
     }
-    for strong in ["pgd-r", "pgd-t", "apgd-ce", "apgd-t"] {
+    for strong in ["pgd-r", "pgd-pp", "pgd-t", "apgd-ce", "apgd-t"] {
         assert!(left(strong) <= left("pgd"), "{strong}: {} of {}", left(strong), left("pgd"));
     }
     for run in &report.runs {

@@ -15,6 +15,7 @@ mod r_fgsm;
 mod random;
 mod rays;
 mod restarts;
+mod scaled;
 mod search;
 mod sign_hunter;
 mod square;
@@ -38,6 +39,7 @@ pub const ALL: &[(&str, Attack)] = &[
     ("pgd", pgd::ATTACK),
     ("mi", momentum::ATTACK),
     ("pgd-r", restarts::ATTACK),
+    ("pgd-pp", scaled::ATTACK),
     ("pgd-t", multi_target::ATTACK),
     ("apgd-ce", apgd::CROSS_ENTROPY),
     ("apgd-t", apgd::TARGETED),

@@ -4,6 +4,7 @@ use super::search::Search;
 use super::{Attack, Candidates, Norm, Task, clip, rule, shifted, sign};
 use crate::gradient::Loss;
 use ndarray::{Axis, Zip};
+use serde_json::Value;
 
 const RESTARTS: usize = 10;
 const STEPS: usize = 40;
@@ -13,24 +14,30 @@ pub(super) const ATTACK: Attack = Attack {
     about: "10 uniform starts, 40 steps of max(1, ⌊ε/4⌋) each along the gradient's sign",
     norm: Norm::Linf,
     gradient: true,
-    steps: |_| RESTARTS * STEPS,
-    run,
-    settings: |eps, _| {
-        vec![
-            rule("start", "image + integers uniform in -eps..=eps"),
-            rule("restarts", RESTARTS),
-            rule("iterations", STEPS),
-            rule("step", step(eps)),
-            rule("loss", "cross_entropy"),
-        ]
-    },
+    steps: |_| GRADIENTS,
+    run: |task| climb(task, None),
+    settings: |eps, _| settings(eps, "cross_entropy"),
 };
+
+/// Gradients asked for.
+pub(super) const GRADIENTS: usize = RESTARTS * STEPS;
+
+pub(super) fn settings(eps: u8, loss: &str) -> Vec<(String, Value)> {
+    vec![
+        rule("start", "image + integers uniform in -eps..=eps"),
+        rule("restarts", RESTARTS),
+        rule("iterations", STEPS),
+        rule("step", step(eps)),
+        rule("loss", loss),
+    ]
+}
 
 fn step(eps: u8) -> u8 {
     (eps / 4).max(1)
 }
 
-fn run(task: &Task) -> Candidates {
+/// The attack, on cross entropy of logits or, where there are `factors`, of each image's logits times its factor.
+pub(super) fn climb(task: &Task, factors: Option<&[f64]>) -> Candidates {
     let mut search = Search::new(task);
     let by = i32::from(step(task.eps));
     let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
@@ -40,7 +47,10 @@ fn run(task: &Task) -> Candidates {
         }
         let mut images = search.noisy(&mut random);
         for n in 0..=STEPS {
-            let (slopes, broken) = search.ascend(&images, Loss::CrossEntropy);
+            let standing = |factors: &[f64]| search.standing.iter().map(|&i| factors[i]).collect();
+            let factors: Option<Vec<f64>> = factors.map(standing);
+            let loss = factors.as_deref().map_or(Loss::CrossEntropy, Loss::Scaled);
+            let (slopes, broken) = search.ascend(&images, loss);
             let left: Vec<usize> = (0..broken.len()).filter(|&at| !broken[at]).collect();
             if left.is_empty() || n == STEPS {
                 break;

@@ -12,7 +12,7 @@ use dq_net::Shape;
 use ndarray::{Array2, Array4, ArrayView1, ArrayView2, ArrayView4};
 
 /// What an attack raises. Slices hold a class for each image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss<'a> {
     /// Softmax cross entropy of the real logits (natural logarithm), as in training.
     CrossEntropy,
@@ -23,6 +23,10 @@ pub enum Loss<'a> {
     TargetedDlr(&'a [u8]),
     /// z_t − z_y.
     Difference(&'a [u8]),
+    /// z_t.
+    Logit(&'a [u8]),
+    /// Cross entropy of each image's logits times a factor.
+    Scaled(&'a [f64]),
 }
 
 /// In which numbers an integer network's gradients are summed.
@@ -90,6 +94,18 @@ impl Loss<'_> {
             Loss::Margin => difference(logits, runner_up(logits, label), label),
             Loss::TargetedDlr(targets) => targeted_dlr(logits, targets[i].into(), label),
             Loss::Difference(targets) => difference(logits, targets[i].into(), label),
+            Loss::Logit(targets) => {
+                let target = usize::from(targets[i]);
+                let mut slopes = vec![0.0; logits.len()];
+                slopes[target] = 1.0;
+                (logits[target], slopes)
+            }
+            Loss::Scaled(factors) => {
+                let scaled: Vec<f64> = logits.iter().map(|z| z * factors[i]).collect();
+                let (loss, mut slopes) = cross_entropy(&scaled, label);
+                slopes.iter_mut().for_each(|slope| *slope *= factors[i]);
+                (loss, slopes)
+            }
         }
     }
 
@@ -190,9 +206,14 @@ mod tests {
         for logits in [vec![1.0, 2.5, 0.5, -1.0, 0.25], vec![3.0, 1.0, 2.0], vec![0.5, -0.5]] {
             let last = logits.len() as u8 - 1;
             let targets = [last];
-            for loss in
-                [Loss::CrossEntropy, Loss::Margin, Loss::TargetedDlr(&targets), Loss::Difference(&targets)]
-            {
+            for loss in [
+                Loss::CrossEntropy,
+                Loss::Margin,
+                Loss::TargetedDlr(&targets),
+                Loss::Difference(&targets),
+                Loss::Logit(&targets),
+                Loss::Scaled(&[0.3]),
+            ] {
                 let (value, slopes) = loss.of(0, &logits, 0);
                 for class in 0..logits.len() {
                     let mut moved = logits.clone();
