@@ -2,7 +2,7 @@
 
 use super::tile::{Job, ROW, ROWS, Sums};
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count};
+use std::arch::x86_64::{__cpuid_count, CpuidResult};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
@@ -29,13 +29,13 @@ pub(super) fn is_available() -> bool {
 fn has_int8() -> bool {
     const TILE: u32 = 1 << 24;
     const INT8: u32 = 1 << 25;
-    __cpuid(0).eax >= 7 && __cpuid_count(7, 0).edx & (TILE | INT8) == TILE | INT8
+    cpuid(0).eax >= 7 && cpuid(7).edx & (TILE | INT8) == TILE | INT8
 }
 
 /// Whether the system saves configuration and data of tiles (Intel's manual, volume 1, 13.3).
 fn saves_tiles() -> bool {
     const OS_SAVES: u32 = 1 << 27;
-    if __cpuid(1).ecx & OS_SAVES == 0 {
+    if cpuid(1).ecx & OS_SAVES == 0 {
         return false;
     }
     let low: u32;
@@ -44,6 +44,12 @@ fn saves_tiles() -> bool {
         asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack, preserves_flags));
     }
     low >> (TILE_DATA - 1) & 3 == 3
+}
+
+#[allow(unused_unsafe, reason = "newer compilers know that it is safe")]
+fn cpuid(leaf: u32) -> CpuidResult {
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe { __cpuid_count(leaf, 0) }
 }
 
 /// Linux gives tile data to a process that asks for it (Documentation/arch/x86/xstate.rst).
