@@ -1,32 +1,30 @@
-//! PGD++ (Gupta, Ajanthan, AAAI 2022), with network Jacobian scaling: a quantized network's logits are often so far apart that
-//! their softmax leaves the gradient to one class. They are scaled first, image by image, so that a step of the image moves them by
-//! as much, and further where the softmax is still sure.
+//! PGD++ (Gupta, Ajanthan, AAAI 2022), by Hessian norm scaling: a quantized network's logits are often so far apart that their
+//! softmax leaves the gradient to one class. They are scaled first, image by image, to where the loss bends most.
 
 use super::restarts::{GRADIENTS, climb, settings};
 use super::{Attack, Candidates, Norm, Task};
 use crate::gradient::Loss;
-use ndarray::{Array2, ArrayView1};
-
-/// What a softmax leaves to other classes at least (the paper's ρ).
-const SURE: f64 = 0.01;
+use ndarray::{Array2, ArrayView1, Axis};
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {
-    about: "pgd-r on logits over the mean singular value of their Jacobian, image by image (PGD++)",
+    about: "pgd-r on logits scaled, image by image, to where the loss bends most (PGD++, HNS)",
     norm: Norm::Linf,
     gradient: true,
     steps: |_| GRADIENTS,
     run,
     settings: |eps, _| {
-        settings(eps, "cross_entropy of logits scaled by the mean Jacobian singular value at the image")
+        settings(
+            eps,
+            "cross_entropy of the logits times the factor of the largest input Hessian at the image",
+        )
     },
 };
 
 fn run(task: &Task) -> Candidates {
-    let classes = task.source.classes();
-    let count = task.labels.len();
+    let (classes, count) = (task.source.classes(), task.labels.len());
     let logits = task.source.real_logits(task.images);
-    // Rows of each image's Jacobian, of pixels from 0 to 1, as products of two by two.
+    // Rows of each image's Jacobian, of which only products are needed.
     let rows: Vec<_> = (0..classes)
         .map(|class| {
             let targets = vec![class as u8; count];
@@ -35,13 +33,11 @@ fn run(task: &Task) -> Candidates {
         .collect();
     let factors: Vec<f64> = (0..count)
         .map(|i| {
-            let row = |class: usize| rows[class].index_axis(ndarray::Axis(0), i);
+            let row = |class: usize| rows[class].index_axis(Axis(0), i);
             let gram = Array2::from_shape_fn((classes, classes), |(a, b)| {
-                let products =
-                    row(a).iter().zip(row(b)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-                products * 255.0 * 255.0
+                row(a).iter().zip(row(b)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
             });
-            factor(logits.row(i), task.labels[i].into(), singular_values(gram))
+            factor(logits.row(i), &gram)
         })
         .collect();
     let mut found = climb(task, Some(&factors));
@@ -49,47 +45,25 @@ fn run(task: &Task) -> Candidates {
     found
 }
 
-/// What an image's logits are multiplied by.
-fn factor(logits: ArrayView1<f64>, label: usize, singular: Vec<f64>) -> f64 {
-    let mean = singular.iter().sum::<f64>() / singular.len() as f64;
-    let first = if mean > 0.0 { 1.0 / mean } else { 1.0 };
-    let scaled = logits.mapv(|z| z * first);
-    let (loss, _) = Loss::CrossEntropy.of(0, &scaled.to_vec(), label);
-    if (-loss).exp_m1().abs() >= SURE {
-        return first;
+/// What an image's logits z are multiplied by, of factors that bring them from a hundredth of a unit to ten thousand apart:
+/// that of the largest Hessian with respect to the pixels. `gram`: J·Jᵀ of the Jacobian ∂z/∂x.
+fn factor(logits: ArrayView1<f64>, gram: &Array2<f64>) -> f64 {
+    let most = logits.fold(f64::NEG_INFINITY, |most, z| most.max(*z));
+    let range = most - logits.fold(f64::INFINITY, |least, z| least.min(*z));
+    if range == 0.0 {
+        return 1.0;
     }
-    let range = scaled.fold(f64::NEG_INFINITY, |most, z| most.max(*z))
-        - scaled.fold(f64::INFINITY, |least, z| least.min(*z));
-    let others = (logits.len() - 1) as f64;
-    first * -(SURE / ((1.0 - SURE) * others)).ln() / range
-}
-
-/// Roots of the eigenvalues of a symmetric matrix without negative ones, by Jacobi's rotations.
-fn singular_values(mut matrix: Array2<f64>) -> Vec<f64> {
-    const SWEEPS: usize = 30;
-    let n = matrix.nrows();
-    for _ in 0..SWEEPS {
-        for p in 0..n {
-            for q in p + 1..n {
-                if matrix[[p, q]] == 0.0 {
-                    continue;
-                }
-                let theta = (matrix[[q, q]] - matrix[[p, p]]) / (2.0 * matrix[[p, q]]);
-                let tangent = theta.signum() / (theta.abs() + theta.hypot(1.0));
-                let cosine = 1.0 / tangent.hypot(1.0);
-                let sine = tangent * cosine;
-                for k in 0..n {
-                    let (a, b) = (matrix[[k, p]], matrix[[k, q]]);
-                    (matrix[[k, p]], matrix[[k, q]]) = (cosine * a - sine * b, sine * a + cosine * b);
-                }
-                for k in 0..n {
-                    let (a, b) = (matrix[[p, k]], matrix[[q, k]]);
-                    (matrix[[p, k]], matrix[[q, k]]) = (cosine * a - sine * b, sine * a + cosine * b);
-                }
-            }
-        }
-    }
-    matrix.diag().iter().map(|value| value.max(0.0).sqrt()).collect()
+    let factors = (0..=96).map(|n| 10f64.powf(f64::from(n) / 16.0 - 2.0) / range);
+    let bends = factors.map(|factor| {
+        let mut p = logits.mapv(|z| ((z - most) * factor).exp());
+        p /= p.sum();
+        // The Hessian is β²·Jᵀ·(diag(p) − p·pᵀ)·J; its norm, from products of classes alone.
+        let mean = p.dot(gram);
+        let bend = Array2::from_shape_fn(gram.dim(), |(a, b)| p[a] * (gram[[a, b]] - mean[b]));
+        let square = (&bend * &bend.t()).sum().max(0.0);
+        (factor, factor * factor * square.sqrt())
+    });
+    bends.fold((1.0, 0.0), |best, at| if at.1 > best.1 { at } else { best }).0
 }
 
 #[cfg(test)]
@@ -97,37 +71,38 @@ mod tests {
     use super::*;
     use ndarray::arr1;
 
-    /// Against the sums that eigenvalues have: trace, and trace of the square.
+    /// The bend from products of classes is the norm of the Hessian itself, by differences of the loss's gradient.
     #[test]
-    fn rotations_find_singular_values() {
-        let jacobian = Array2::from_shape_fn((7, 12), |(i, j)| ((i * 31 + j * 17) % 23) as f64 - 11.0);
-        let gram = jacobian.dot(&jacobian.t());
-        let values = singular_values(gram.clone());
-        let sum = |power: i32| values.iter().map(|v| v.powi(power)).sum::<f64>();
-        assert!((sum(2) / gram.diag().sum() - 1.0).abs() < 1e-9);
-        assert!((sum(4) / gram.dot(&gram).diag().sum() - 1.0).abs() < 1e-9);
-        // A rank of two and a row of zeros.
-        let flat =
-            Array2::from_shape_fn((4, 4), |(i, j)| if i < 3 && j < 3 { (1 + i * j) as f64 } else { 0.0 });
-        let mut values = singular_values(flat);
-        values.sort_by(f64::total_cmp);
-        assert!(values[1] < 1e-6 && values[2] > 0.5, "{values:?}");
+    fn the_factor_is_where_the_hessian_is_largest() {
+        let jacobian = Array2::from_shape_fn((4, 6), |(i, j)| ((i * 31 + j * 17) % 23) as f64 - 11.0);
+        let logits = arr1(&[9.0, 2.0, -1.0, 8.5]);
+        let gradient = |factor: f64, step: usize, by: f64| {
+            let moved = &logits + &(jacobian.column(step).to_owned() * by);
+            let (_, slopes) = Loss::Scaled(&[factor]).of(0, &moved.to_vec(), 0);
+            arr1(&slopes).dot(&jacobian)
+        };
+        let hessian = |factor: f64| {
+            let squares = (0..6).map(|step| {
+                let row = (gradient(factor, step, 1e-6) - gradient(factor, step, -1e-6)) / 2e-6;
+                row.mapv(|v| v * v).sum()
+            });
+            squares.sum::<f64>()
+        };
+        let found = factor(logits.view(), &jacobian.dot(&jacobian.t()));
+        for other in [0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0] {
+            assert!(hessian(other) < hessian(found) * 1.03, "{other} against {found}");
+        }
     }
 
-    /// However far apart a network's logits are, the scaled ones leave other classes what the paper says, and no more is asked of
-    /// a softmax that leaves it.
+    /// However far apart logits are, the scaled ones are the same; without a slope or a difference there is nothing to choose.
     #[test]
-    fn a_sure_softmax_is_made_less_so() {
-        let logits = arr1(&[9.0, 2.0, -1.0, 0.5]);
-        for scale in [1.0, 1e3, 1e-3] {
-            let factor = factor(logits.mapv(|z| z * scale).view(), 0, vec![0.5 * scale, 1.5 * scale]);
-            assert!(
-                (factor * scale * 10.0 - (0.99f64 * 3.0 / 0.01).ln()).abs() < 1e-9,
-                "{factor} at {scale}"
-            );
-        }
-        let unsure = factor(arr1(&[1.0, 0.9, 0.8, 0.0]).view(), 0, vec![2.0, 2.0]);
-        assert_eq!(unsure, 0.5);
-        assert_eq!(factor(arr1(&[0.0, 0.0]).view(), 1, vec![0.0, 0.0]), 1.0);
+    fn the_factor_follows_the_scale() {
+        let gram = Array2::from_shape_fn((3, 3), |(a, b)| if a == b { 2.0 } else { 0.5 });
+        let logits = arr1(&[4.0, 1.0, 0.0]);
+        let one = factor(logits.view(), &gram);
+        let far = factor((&logits * 1024.0).view(), &(&gram * (1024.0 * 1024.0)));
+        assert_eq!(one, far * 1024.0);
+        assert_eq!(factor(logits.view(), &Array2::zeros((3, 3))), 1.0);
+        assert_eq!(factor(arr1(&[2.0, 2.0, 2.0]).view(), &gram), 1.0);
     }
 }
