@@ -183,11 +183,6 @@ impl Windows {
         self.runs.iter().map(|start| start + group * self.run * usize::from(self.groups > 1)).collect()
     }
 
-    /// Number of runs in a window.
-    pub fn run_count(&self) -> usize {
-        self.runs.len()
-    }
-
     /// Kernel row, kernel column and channel of the group of tap `k` of run `s`, for kernels `columns` wide.
     pub fn tap(&self, s: usize, k: usize, columns: usize) -> (usize, usize, usize) {
         if self.groups == 1 {

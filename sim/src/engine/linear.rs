@@ -22,7 +22,6 @@ pub(super) struct Linear {
 /// The same over words of 1-bit levels: a pixel has as many channels as words.
 struct BitLinear {
     windows: Windows,
-    runs: Vec<usize>,
     weights: bit::PackedBits,
     /// Levels of a pixel.
     channels: usize,
@@ -138,8 +137,8 @@ impl BitLinear {
 
     fn new(windows: Windows, channels: usize, positive: impl Fn(usize, usize, usize, usize) -> bool) -> Self {
         let outputs = windows.output.channels;
-        let weights = bit::PackedBits::new(outputs, windows.run_count(), windows.run, positive);
-        Self { runs: windows.group_runs(0), windows, weights, channels }
+        let weights = bit::PackedBits::new(outputs, windows.group_runs(0), windows.run, positive);
+        Self { windows, weights, channels }
     }
 
     fn run(&self, kernel: Kernel, levels: &[u8], count: usize, mut sink: impl FnMut(usize, &[i32])) {
@@ -154,7 +153,7 @@ impl BitLinear {
             let rows = first..pixels.min(first + tile);
             let sums = &mut sums[..rows.len() * channels];
             self.windows.starts(rows, &mut starts);
-            bit::product(&framed, &starts, &self.runs, &self.weights, sums, channels);
+            bit::product(&framed, &starts, &self.weights, sums, channels);
             sink(first, sums);
         }
     }

@@ -14,22 +14,22 @@ pub(super) const ROWS: usize = 4;
 pub(crate) struct PackedBits {
     data: Vec<[u64; LANES]>,
     outputs: usize,
-    runs: usize,
+    runs: Vec<usize>,
     run: usize,
 }
 
 impl PackedBits {
-    /// `weight(output, run, k, bit)`: whether the weight at a bit of word `k` of a run is positive, for `runs` runs of `run`
-    /// words; where a window has no level, that bit of it is 0 and the weight does not matter.
+    /// `weight(output, run, k, bit)`: whether the weight at a bit of word `k` of a run is positive, for runs of `run` words at
+    /// `runs` of a window; where a window has no level, that bit of it is 0 and the weight does not matter.
     pub fn new(
         outputs: usize,
-        runs: usize,
+        runs: Vec<usize>,
         run: usize,
         weight: impl Fn(usize, usize, usize, usize) -> bool,
     ) -> Self {
-        let mut data = vec![[0; LANES]; outputs.div_ceil(LANES) * runs * run];
+        let mut data = vec![[0; LANES]; outputs.div_ceil(LANES) * runs.len() * run];
         for (i, words) in data.iter_mut().enumerate() {
-            let (panel, s, k) = (i / (runs * run), i / run % runs, i % run);
+            let (panel, s, k) = (i / (runs.len() * run), i / run % runs.len(), i % run);
             for (j, word) in words.iter_mut().enumerate().take(outputs - panel * LANES) {
                 let positive = (0..WORD).filter(|&bit| weight(panel * LANES + j, s, k, bit));
                 *word = positive.fold(0, |word, bit| word | 1 << bit);
@@ -84,19 +84,11 @@ pub(super) struct Job<'a> {
 ///
 /// # Panics
 /// If a window would leave `input`, a row `out`, or this machine does not count.
-pub(crate) fn product(
-    input: &[u64],
-    rows: &[usize],
-    runs: &[usize],
-    weights: &PackedBits,
-    out: &mut [i32],
-    stride: usize,
-) {
-    let PackedBits { data, outputs, run, .. } = weights;
+pub(crate) fn product(input: &[u64], rows: &[usize], weights: &PackedBits, out: &mut [i32], stride: usize) {
+    let PackedBits { data, outputs, runs, run } = weights;
     assert!(counts(Kernel::Avx512), "this machine does not count bits");
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + run <= input.len(), "a window leaves the feature map");
-    assert_eq!(runs.len(), weights.runs);
     for (block, rows) in rows.chunks(ROWS).enumerate() {
         let job = Job { input, rows, runs, run: *run };
         let mut ones = [0; ROWS];
@@ -145,11 +137,12 @@ mod tests {
             let levels: Vec<u8> = (0..channels * 400).map(level).collect();
             let packed = pack(&levels, channels);
             let sign = |o: usize, s: usize, tap: usize, c: usize| (o * 5 + s * 3 + tap * 11 + c * c) % 7 < 3;
-            let weights = PackedBits::new(outputs, runs, taps * words, |o, s, k, bit| {
-                sign(o, s, k / words, k % words * WORD + bit)
-            });
             let (starts, offsets): (Vec<usize>, Vec<usize>) =
                 ((0..rows).map(|r| r * 17).collect(), (0..runs).map(|s| s * 50).collect());
+            let in_words = |places: &[usize]| places.iter().map(|place| place * words).collect::<Vec<_>>();
+            let weights = PackedBits::new(outputs, in_words(&offsets), taps * words, |o, s, k, bit| {
+                sign(o, s, k / words, k % words * WORD + bit)
+            });
             let stride = outputs + 2;
             let mut wanted = vec![-1; rows * stride];
             for (r, start) in starts.iter().enumerate() {
@@ -163,10 +156,9 @@ mod tests {
                     wanted[r * stride + o] = each.map(product).sum();
                 }
             }
-            let in_words = |places: &[usize]| places.iter().map(|place| place * words).collect::<Vec<_>>();
             if Kernel::available().into_iter().any(counts) {
                 let mut out = vec![-1; rows * stride];
-                product(&packed, &in_words(&starts), &in_words(&offsets), &weights, &mut out, stride);
+                product(&packed, &in_words(&starts), &weights, &mut out, stride);
                 assert_eq!(out, wanted, "{channels} channels");
             }
         }

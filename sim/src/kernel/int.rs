@@ -8,17 +8,13 @@ use super::{Kernel, Session};
 pub(super) const LANES: usize = 16;
 
 /// Weights in the order in which a kernel reads them.
-pub(crate) struct PackedInt {
-    form: Form,
-}
-
-enum Form {
+pub(crate) enum PackedInt {
     Panels(Panels),
     Tiles(TiledWeights),
 }
 
 /// Panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
-struct Panels {
+pub(crate) struct Panels {
     data: Vec<i8>,
     outputs: usize,
     runs: Vec<usize>,
@@ -39,12 +35,11 @@ impl PackedInt {
         level_hi: i64,
         weight: impl Fn(usize, usize, usize) -> i8,
     ) -> Self {
-        let form = if kernel == Kernel::Amx && TiledWeights::pay(outputs, runs.len(), run) {
-            Form::Tiles(TiledWeights::new(outputs, runs, run, weight))
+        if kernel == Kernel::Amx && TiledWeights::pay(outputs, runs.len(), run) {
+            Self::Tiles(TiledWeights::new(outputs, runs, run, weight))
         } else {
-            Form::Panels(Panels::new(outputs, runs, run, level_hi, weight))
-        };
-        Self { form }
+            Self::Panels(Panels::new(outputs, runs, run, level_hi, weight))
+        }
     }
 }
 
@@ -110,11 +105,11 @@ pub(crate) fn product(
     out: &mut [i32],
     stride: usize,
 ) {
-    match &weights.form {
-        Form::Panels(panels) => {
+    match weights {
+        PackedInt::Panels(panels) => {
             by_panels(session.kernel().vectors(), input, rows, panels, out, stride);
         }
-        Form::Tiles(tiles) => {
+        PackedInt::Tiles(tiles) => {
             let input = Planes { low: input, high: None };
             tile::product(session, input, rows, tiles, out, stride);
         }
