@@ -2,7 +2,7 @@
 //! judged as one's own: in the ball, and by the integer network's label.
 
 use anyhow::{Context, Result, bail};
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_sim::attack::Norm;
 use dq_sim::attack::suite::{Adversary, Judge};
 use ndarray::{Array1, Array4, Axis, Dimension};

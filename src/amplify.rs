@@ -6,7 +6,7 @@ use crate::table::table;
 use crate::ui::Ui;
 use crate::{data, model};
 use anyhow::{Result, bail};
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_net::layer::Layer;
 use dq_sim::Engine;
 use dq_sim::amplify::distances;

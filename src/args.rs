@@ -86,7 +86,7 @@ impl FromStr for DataArg {
             Some((set, dir)) => (set, Some(PathBuf::from(dir))),
             None => (text, None),
         };
-        let known: Vec<&str> = dq_net::data::SETS.iter().map(|s| s.name).collect();
+        let known: Vec<&str> = dq_data::SETS.iter().map(|s| s.name).collect();
         if !known.contains(&set) {
             return Err(format!("unknown data set `{set}`; there are {}", known.join(", ")));
         }

@@ -6,7 +6,7 @@ use crate::table::table;
 use crate::ui::{Interrupted, Ui};
 use crate::{data, model, report};
 use anyhow::{Context, Result, ensure};
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_sim::Engine;
 use dq_sim::attack::suite::{self, Judge, Suite};
 use dq_sim::certify::{Certifier, Outcome};

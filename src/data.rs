@@ -2,8 +2,8 @@
 
 use crate::args::DataArg;
 use anyhow::{Result, bail};
+use dq_data::{Images, Split, load};
 use dq_net::Shape;
-use dq_net::data::{Images, Split, load};
 
 /// Loads a split of the data set named `wanted`, whose folder (if it needs one) is among `given`.
 #[cfg(feature = "train")]

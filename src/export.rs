@@ -5,7 +5,7 @@ use crate::data;
 use crate::table::thousands;
 use crate::ui::Ui;
 use anyhow::{Context, Result};
-use dq_net::data::Split;
+use dq_data::Split;
 use dq_net::{AnyNetwork, Network};
 use dq_train::BitWidths;
 use serde_json::json;

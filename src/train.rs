@@ -6,7 +6,7 @@ use crate::args::{DataArg, Device};
 use crate::data;
 use crate::ui::{Interrupted, Ui};
 use anyhow::Result;
-use dq_net::data::{Images, Split};
+use dq_data::{Images, Split};
 use dq_train::{EpochMetrics, Event, Options, Outcome, Recipe};
 use serde_json::json;
 use std::path::{Path, PathBuf};

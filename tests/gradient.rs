@@ -3,7 +3,7 @@
 #![cfg(feature = "train")]
 
 use crate::run::root;
-use dq_net::data::{Images, Split, load};
+use dq_data::{Images, Split, load};
 use dq_net::{AnyNetwork, Network};
 use dq_sim::{Engine, GradientSource, Loss};
 use dq_train::{Evaluation, Options, Recipe};

@@ -103,7 +103,7 @@ fn line(rescale: &Rescale) -> FloatLayer {
 mod tests {
     use super::*;
     use crate::{Engine, FloatEngine, GradientSource};
-    use dq_net::data::{Split, load};
+    use dq_data::{Split, load};
     use dq_net::random::{self, Options};
     use ndarray::Axis;
 

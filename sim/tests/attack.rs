@@ -1,7 +1,7 @@
 //! The attacks and their driver: adversaries stay in the ball and are judged by the network, results depend on the
 //! seed alone, and gradients are worth more than noise.
 
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};

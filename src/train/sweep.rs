@@ -4,7 +4,7 @@ use super::{How, train};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::{Context, Result, ensure};
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_train::{EpochMetrics, METRICS, Recipe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use crate::ui::Ui;
 use anyhow::{Result, bail};
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_net::{Network, random};
 use dq_sim::Engine;
 use ndarray::{Array4, Axis, s};

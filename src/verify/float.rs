@@ -2,8 +2,8 @@
 
 use crate::ui::Ui;
 use anyhow::{Result, bail};
+use dq_data::Images;
 use dq_net::Network;
-use dq_net::data::Images;
 use dq_sim::Engine;
 use serde::Serialize;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Batches: which images, in which order, changed how. Pure functions of (seed, epoch, index); never normalizes.
 
-use dq_net::data::Images;
+use dq_data::Images;
 use ndarray::{Axis, Slice};
 use tch::{Device, Kind, Tensor};
 

@@ -3,8 +3,8 @@
 //! what is exported. Never changes a weight.
 
 use anyhow::Result;
+use dq_data::Images;
 use dq_net::Range;
-use dq_net::data::Images;
 use tch::{Kind, Tensor, no_grad};
 
 use crate::batch;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use dq_net::data::Images;
+use dq_data::Images;
 use toml::{Table, Value};
 
 use crate::checkpoint::{State, load, save, write_atomically};

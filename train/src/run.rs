@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_net::{AnyNetwork, Layer, Network, Proof, Provenance};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

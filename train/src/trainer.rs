@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use dq_net::data::Images;
+use dq_data::Images;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::adversary::{Goal, adversaries, watching};

@@ -4,7 +4,7 @@ use super::suite::{self, Judge, Substitute, Suite};
 use super::{ALL, Norm, find};
 use crate::gradient::GradientSource;
 use crate::report::{self, Report, Run};
-use dq_net::data::Images;
+use dq_data::Images;
 
 /// Why a suite cannot run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::{Attack, Candidates, Norm, Start, Task, clip, find};
 use crate::engine::Engine;
 use crate::gradient::{GradientSource, Precision};
 use crate::report::{self, Data, Model, Report, Run, Shard, Tally};
-use dq_net::data::Images;
+use dq_data::Images;
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis};
 use serde_json::Value;
 use std::collections::BTreeMap;

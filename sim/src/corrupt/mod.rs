@@ -60,7 +60,7 @@ pub fn corrupt(images: ArrayView4<u8>, indices: &[usize], name: &str, severity: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dq_net::data::{Split, load};
+    use dq_data::{Split, load};
 
     fn mean_distance(a: &Array4<u8>, b: ArrayView4<u8>) -> f64 {
         a.iter().zip(b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64

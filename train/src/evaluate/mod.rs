@@ -7,8 +7,8 @@ mod normalize;
 mod range;
 
 use anyhow::Result;
+use dq_data::Images;
 use dq_net::Range;
-use dq_net::data::Images;
 use dq_net::layer::Mix;
 use ndarray::{Array2, Array4};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};

@@ -1,6 +1,6 @@
 //! What a recipe may say: each value's range. Never looks at data: what must fit the images is checked in training.
 
-use dq_net::data::SETS;
+use dq_data::SETS;
 
 use super::{Activation, Attack, Bits, Choose, Recipe, RecipeError, StepSize};
 

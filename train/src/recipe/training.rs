@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Data {
-    /// A name of `dq_net::data::SETS`.
+    /// A name of `dq_data::SETS`.
     pub set: String,
     /// Random changes of each training image.
     pub augment: Vec<Augment>,

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::Result;
-use dq_net::data::Images;
+use dq_data::Images;
 use dq_train::{Event, Options, Outcome, Recipe, train};
 use ndarray::Array4;
 

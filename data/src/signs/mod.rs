@@ -13,16 +13,16 @@ mod view;
 use ndarray::Array4;
 use rayon::prelude::*;
 
-use super::{Images, Split};
+use crate::{Images, Split};
 use random::Random;
 
 /// Height and width of an image, in pixels.
 pub const SIDE: usize = 32;
-/// The seed of the images that [`load`](super::load) gives.
+/// The seed of the images that [`load`](crate::load) gives.
 pub const SEED: u64 = 0x5167_4e53;
-/// How many images [`load`](super::load) gives for training.
+/// How many images [`load`](crate::load) gives for training.
 pub const TRAIN: usize = 8_000;
-/// How many images [`load`](super::load) gives for testing.
+/// How many images [`load`](crate::load) gives for testing.
 pub const TEST: usize = 2_000;
 
 const SET: &str = "signs";

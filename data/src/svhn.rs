@@ -11,8 +11,8 @@ use flate2::read::ZlibDecoder;
 use matfile::{MatFile, NumericData};
 use ndarray::{Array4, ShapeBuilder};
 
-use super::files::Place;
-use super::{DataError, Images, Split};
+use crate::files::Place;
+use crate::{DataError, Images, Split};
 
 const SET: &str = "svhn";
 const SIDE: usize = 32;

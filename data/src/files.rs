@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::DataError;
+use crate::DataError;
 
 /// What a loader is reading: its data set and one of its files.
 #[derive(Clone, Copy)]

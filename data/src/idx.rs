@@ -10,8 +10,8 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use ndarray::Array4;
 
-use super::files::Place;
-use super::{DataError, Images, Split};
+use crate::files::Place;
+use crate::{DataError, Images, Split};
 
 const SIDE: usize = 28;
 const CLASSES: usize = 10;
@@ -118,8 +118,8 @@ mod tests {
     use std::fs;
     use std::io::Write;
 
-    use super::super::files::data_dir;
     use super::*;
+    use crate::files::data_dir;
 
     fn idx(magic: u32, dims: &[u32], content: &[u8]) -> Vec<u8> {
         let mut bytes = magic.to_be_bytes().to_vec();

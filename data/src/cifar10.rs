@@ -7,8 +7,8 @@ use std::path::Path;
 
 use ndarray::Array4;
 
-use super::files::Place;
-use super::{DataError, Images, Split};
+use crate::files::Place;
+use crate::{DataError, Images, Split};
 
 const SET: &str = "cifar10";
 const SIDE: usize = 32;
@@ -59,8 +59,8 @@ pub(super) fn load(dir: &Path, split: Split) -> Result<Images, DataError> {
 mod tests {
     use std::fs;
 
-    use super::super::files::data_dir;
     use super::*;
+    use crate::files::data_dir;
 
     fn batch(label_at: impl Fn(usize) -> u8) -> Vec<u8> {
         let mut bytes = vec![0; RECORDS * RECORD];
