@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::run::{command, fails, json, root};
+use dq_net::SplitMix64;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -75,7 +76,7 @@ fn a_killed_training_ends_at_the_same_weights() {
     json(folder, &args("whole"));
     for kill in 0..kills {
         let mut child = start(folder, &args("killed"));
-        std::thread::sleep(Duration::from_millis(900 + kill.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 2600));
+        std::thread::sleep(Duration::from_millis(900 + kill.wrapping_mul(SplitMix64::GAMMA) % 2600));
         child.kill().unwrap();
         child.wait().unwrap();
     }

@@ -8,6 +8,7 @@
 //!
 //! A pattern is a function of the cycle alone, so any engine can ask for any cycle.
 
+use dq_net::SplitMix64;
 use serde::{Deserialize, Serialize};
 
 /// When one side of a stream is open.
@@ -42,7 +43,7 @@ impl Stalls {
     /// Random stalls of both sides, of a frequency and length that `seed` draws too.
     pub fn random(seed: u64) -> Stalls {
         let draw = |salt: u64| {
-            let word = mix(seed.wrapping_add(salt.wrapping_mul(GAMMA)));
+            let word = SplitMix64::mix(seed.wrapping_add(salt.wrapping_mul(SplitMix64::GAMMA)));
             Pattern {
                 seed: word,
                 closed: [0, 32, 128, 208][(word >> 8) as usize % 4],
@@ -53,14 +54,14 @@ impl Stalls {
     }
 }
 
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-
 impl Pattern {
     /// Whether `cycle` is open.
     pub fn open(&self, cycle: u64) -> bool {
         self.closed == 0 || {
+            // The Verilator harness has the same lines in C++.
             let block = cycle >> self.block;
-            (mix(self.seed.wrapping_add(block.wrapping_mul(GAMMA))) >> 56) as u8 >= self.closed
+            (SplitMix64::mix(self.seed.wrapping_add(block.wrapping_mul(SplitMix64::GAMMA))) >> 56) as u8
+                >= self.closed
         }
     }
 
@@ -71,13 +72,6 @@ impl Pattern {
         }
         cycle
     }
-}
-
-/// The finalizer of SplitMix64 (Steele et al. 2014). The Verilator harness has the same lines in C++.
-fn mix(mut z: u64) -> u64 {
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod random;
 mod range;
 pub mod read;
 mod shape;
+mod splitmix;
 pub mod topology;
 mod wire;
 
@@ -25,4 +26,5 @@ pub use network::{Network, Node};
 pub use provenance::{LayerProof, Proof, Provenance};
 pub use range::Range;
 pub use shape::Shape;
+pub use splitmix::SplitMix64;
 pub use wire::Wire;

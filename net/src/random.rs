@@ -6,7 +6,7 @@ use crate::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, SumPool,
     Surrogate,
 };
-use crate::{network::Network, network::Node, range::Range, shape::Shape, wire::Wire};
+use crate::{SplitMix64, network::Network, network::Node, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, Array4, Axis, s};
 
 /// Bounds of what [`network`] draws.
@@ -41,7 +41,7 @@ impl Default for Options {
 
 /// A random network. Equal arguments give equal networks, on every machine.
 pub fn network(seed: u64, options: &Options) -> Network {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let shape = Shape::new(
         random.within(1, options.max_side),
         random.within(1, options.max_side),
@@ -63,7 +63,7 @@ pub fn network(seed: u64, options: &Options) -> Network {
 
 /// A random image of `shape`: one in four is mostly black and white, to reach the ends of ranges.
 pub fn image(seed: u64, shape: Shape) -> Array3<u8> {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let extreme = random.within(0, 3) == 0;
     Array3::from_shape_simple_fn(shape.dim(), || {
         let word = random.word();
@@ -322,20 +322,16 @@ impl Walk<'_> {
     }
 }
 
-/// SplitMix64 (Steele et al. 2014).
-pub(crate) struct Random(u64);
+/// The numbers that a network is drawn from.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Random(seed)
+        Random(SplitMix64::new(seed))
     }
 
     fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.word()
     }
 
     /// Uniform in `lo..=hi`, up to a bias that does not matter for ranges this small.

@@ -1,32 +1,28 @@
 //! Random numbers as a pure function of what they are for: seed, attack, radius, image. Never shared between images, so
 //! results do not depend on threads, batches or order.
 
-/// SplitMix64 (Steele et al. 2014).
-pub(crate) struct Random(u64);
+use dq_net::SplitMix64;
+
+/// A stream of random numbers.
+pub(crate) struct Random(SplitMix64);
 
 impl Random {
     /// The stream of image `index` under attack `name` at radius `eps`.
     pub fn keyed(seed: u64, name: &str, eps: u8, index: u64) -> Self {
-        let mut state = Self(seed);
-        let bytes = name.bytes().map(u64::from);
-        for word in bytes.chain([1 << 32 | u64::from(eps), index]) {
-            state.0 = state.word() ^ word;
-        }
-        Self(state.word())
+        let first_word = |state| SplitMix64::new(state).word();
+        let parts = name.bytes().map(u64::from).chain([1 << 32 | u64::from(eps), index]);
+        let state = parts.fold(seed, |state, part| first_word(state) ^ part);
+        Self(SplitMix64::new(first_word(state)))
     }
 
     /// 64 random bits.
     pub fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.word()
     }
 
     /// Uniform in 0..1.
     pub fn unit(&mut self) -> f64 {
-        (self.word() >> 11) as f64 / (1u64 << 53) as f64
+        self.0.unit()
     }
 
     /// Of the standard normal distribution (Box and Muller 1958).

@@ -3,7 +3,7 @@
 //! (default 1,500 of each).
 
 use dq_net::random::{self, Options};
-use dq_net::{AnyNetwork, read_any, to_json, write_float};
+use dq_net::{AnyNetwork, SplitMix64, read_any, to_json, write_float};
 use dq_sim::report::Report;
 use dq_sim::{Engine, FloatEngine, GradientSource, twin};
 use ndarray::Axis;
@@ -12,19 +12,6 @@ use std::path::Path;
 
 fn cases() -> u64 {
     std::env::var("DQ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_500)
-}
-
-/// SplitMix64.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, count: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % count as u64) as usize
-    }
 }
 
 /// Values below `value`, itself among them.
@@ -37,7 +24,7 @@ fn size(value: &Value) -> usize {
 }
 
 /// Edits the `at`th value of `value`, in order.
-fn edit(value: &mut Value, at: usize, draw: &mut Draw) {
+fn edit(value: &mut Value, at: usize, draw: &mut SplitMix64) {
     if at == 0 {
         change(value, draw);
         return;
@@ -58,7 +45,7 @@ fn edit(value: &mut Value, at: usize, draw: &mut Draw) {
     }
 }
 
-fn change(value: &mut Value, draw: &mut Draw) {
+fn change(value: &mut Value, draw: &mut SplitMix64) {
     const NUMBERS: [f64; 14] =
         [0.0, 1.0, -1.0, 2.0, 3.0, 7.0, 9.0, 255.0, 65_536.0, 2e9, -3e9, 9e18, 0.5, 1e300];
     match value {
@@ -134,7 +121,7 @@ fn edited_models_are_refused_or_hold_what_networks_promise() {
             to_json(&network)
         };
         let mut value: Value = serde_json::from_str(&text).unwrap();
-        let mut draw = Draw(case);
+        let mut draw = SplitMix64::new(case);
         for _ in 0..=draw.below(3) {
             let at = draw.below(size(&value));
             edit(&mut value, at, &mut draw);
@@ -170,7 +157,7 @@ fn edited_reports_are_refused_or_merged_without_a_panic() {
     assert!(report.complete);
     let mut taken = 0;
     for case in 0..cases() {
-        let mut draw = Draw(case);
+        let mut draw = SplitMix64::new(case);
         let mut value: Value = serde_json::from_str(text).unwrap();
         let at = draw.below(size(&value));
         edit(&mut value, at, &mut draw);

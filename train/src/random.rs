@@ -1,6 +1,8 @@
 //! Counter-based random numbers: a pure function of (seed, stream, index). There is no state to save, so resuming,
 //! threads and the order of evaluation change nothing. Never cryptographic.
 
+use dq_net::SplitMix64;
+
 /// What numbers are drawn for; streams of one seed are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -37,12 +39,13 @@ pub fn bits(seed: u64, stream: Stream, index: u64) -> u64 {
         Stream::Noise(n) => (8, n),
         Stream::Norm => (9, 0),
     };
-    mix(mix(mix(mix(seed) ^ kind) ^ number) ^ index)
+    let first_word = |state| SplitMix64::new(state).word();
+    [kind, number, index].into_iter().fold(first_word(seed), |state, part| first_word(state ^ part))
 }
 
 /// A uniform number in [0, 1).
 pub fn uniform(seed: u64, stream: Stream, index: u64) -> f64 {
-    (bits(seed, stream, index) >> 11) as f64 / (1u64 << 53) as f64
+    SplitMix64::fraction(bits(seed, stream, index))
 }
 
 /// A standard normal number (Box–Muller).
@@ -58,14 +61,6 @@ pub fn permutation(seed: u64, stream: Stream, n: usize) -> Vec<usize> {
         order.swap(i, (bits(seed, stream, i as u64) % (i as u64 + 1)) as usize);
     }
     order
-}
-
-/// SplitMix64's finalizer with its increment (Steele, Lea, Flood 2014): a bijection with full avalanche.
-fn mix(x: u64) -> u64 {
-    let z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,32 +1,33 @@
-//! The random numbers of drawn images: a SplitMix64 stream (Steele et al. 2014) for each key, and lattice noise.
+//! The random numbers of drawn images: a SplitMix64 stream for each key, and lattice noise.
 //!
 //! Never shared between images, so that their order and the number of threads do not matter.
 
+use dq_net::SplitMix64;
+
 /// A stream of random numbers.
-pub(super) struct Random {
-    state: u64,
-}
+pub(super) struct Random(SplitMix64);
 
 impl Random {
     /// The stream of a key, such as (seed, split, image, purpose).
     pub fn new(key: [u64; 4]) -> Self {
-        Random { state: key.into_iter().fold(0, |state, part| mix(state.wrapping_add(GAMMA) ^ mix(part))) }
+        let absorb =
+            |state, part| SplitMix64::mix(SplitMix64::GAMMA.wrapping_add(state) ^ SplitMix64::mix(part));
+        Random(SplitMix64::new(key.into_iter().fold(0, absorb)))
     }
 
     /// A random 64-bit word.
     pub fn word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(GAMMA);
-        mix(self.state)
+        self.0.word()
     }
 
     /// Uniform in `low..high`.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * unit(self.word())
+        low + (high - low) * self.0.unit()
     }
 
     /// Symmetric about 0 in `-1..1`, with most of the weight near 0 (the mean of three uniform numbers; deviation 1/3).
     pub fn bell(&mut self) -> f64 {
-        (unit(self.word()) + unit(self.word()) + unit(self.word())) * (2.0 / 3.0) - 1.0
+        (self.0.unit() + self.0.unit() + self.0.unit()) * (2.0 / 3.0) - 1.0
     }
 
     /// Uniform in `0..n`; `n` is small, so the bias of one part in 2^64 / n does not matter.
@@ -36,7 +37,7 @@ impl Random {
 
     /// True with probability `p`.
     pub fn chance(&mut self, p: f64) -> bool {
-        unit(self.word()) < p
+        self.0.unit() < p
     }
 }
 
@@ -58,7 +59,8 @@ impl Noise {
         let (across, down) = (ease(x - column), ease(y - row));
         let corner = |dx: f64, dy: f64| {
             let (i, j) = ((column + dx) as i64 as u64, (row + dy) as i64 as u64);
-            unit(mix(self.key ^ mix(i.wrapping_mul(GAMMA) ^ mix(j))))
+            let point = SplitMix64::mix(i.wrapping_mul(SplitMix64::GAMMA) ^ SplitMix64::mix(j));
+            SplitMix64::fraction(SplitMix64::mix(self.key ^ point))
         };
         let top = corner(0.0, 0.0) + (corner(1.0, 0.0) - corner(0.0, 0.0)) * across;
         let bottom = corner(0.0, 1.0) + (corner(1.0, 1.0) - corner(0.0, 1.0)) * across;
@@ -70,19 +72,6 @@ impl Noise {
         let octave = |length: f64, shift: f64| self.at(x / length + shift, y / length - shift);
         (octave(finest * 4.0, 0.0) * 4.0 + octave(finest * 2.0, 71.0) * 2.0 + octave(finest, 137.0)) / 7.0
     }
-}
-
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-
-fn mix(mut word: u64) -> u64 {
-    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    word ^ (word >> 31)
-}
-
-/// The upper 53 bits as a fraction in 0..1, exactly.
-fn unit(word: u64) -> f64 {
-    (word >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::activity::Activity;
 use super::expr::{Bin, Reduce};
 use super::ops::Op;
 use super::words;
+use dq_net::SplitMix64;
 use std::cmp::Ordering;
 use std::ops::Range;
 
@@ -148,16 +149,16 @@ impl Engine {
 
     /// Fills what powers up undefined (registers without reset, RAMs) with noise.
     pub fn scramble(&mut self, seed: u64) {
-        let mut noise = Noise(seed);
+        let mut noise = SplitMix64::new(seed);
         let Machine { state, arrays, .. } = &mut self.machine;
         for place in &self.program.undefined {
             let words = &mut state[place.at..place.at + words::words_for(place.width)];
-            words.fill_with(|| noise.next());
+            words.fill_with(|| noise.word());
             words::canonical(words, place.width);
         }
         for array in arrays.iter_mut().filter(|array| !array.filled) {
             for word in array.data.chunks_mut(array.stride) {
-                word.fill_with(|| noise.next());
+                word.fill_with(|| noise.word());
                 words::canonical(word, array.width);
             }
         }
@@ -386,17 +387,5 @@ impl Machine {
             _ => unreachable!("narrow operations are handled in run()"),
         };
         s[words_at(to, count)].copy_from_slice(scratch);
-    }
-}
-
-/// SplitMix64.
-struct Noise(u64);
-
-impl Noise {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
     }
 }

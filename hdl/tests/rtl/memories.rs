@@ -1,6 +1,7 @@
 //! Registers and memories against a model in plain Rust, clock by clock.
 
 use dq_hdl::rtl::*;
+use dq_net::SplitMix64;
 use proptest::prelude::*;
 
 /// A RAM with a clocked and one with a combinational read, one with contents, a ROM, a table, and a counter with reset.
@@ -48,7 +49,7 @@ proptest! {
     ) {
         let word = |x: u64| {
             let mut value: Vec<u64> = (0..word_bits.div_ceil(64) as u64)
-                .map(|at| x.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(at as u32 * 7)).collect();
+                .map(|at| x.wrapping_mul(SplitMix64::GAMMA).rotate_left(at as u32 * 7)).collect();
             words::canonical(&mut value, word_bits);
             value
         };

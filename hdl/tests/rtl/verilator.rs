@@ -3,6 +3,7 @@
 
 use dq_hdl::rtl::*;
 use dq_hdl::tools;
+use dq_net::SplitMix64;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -11,19 +12,16 @@ use std::process::{Command, Stdio};
 const WIDTHS: &[usize] = &[1, 1, 2, 3, 5, 8, 13, 31, 32, 33, 63, 64, 65, 100, 128, 129, 200, 1000];
 const CLOCKS: usize = 300;
 
-/// SplitMix64.
-struct Rng(u64);
+/// What kernels and stimuli are drawn from.
+struct Rng(SplitMix64);
 
 impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
+    fn word(&mut self) -> u64 {
+        self.0.word()
     }
 
     fn below(&mut self, count: usize) -> usize {
-        (self.next() % count as u64) as usize
+        self.0.below(count)
     }
 
     fn pick<T: Copy>(&mut self, from: &[T]) -> T {
@@ -36,7 +34,7 @@ impl Rng {
             .map(|_| match self.below(5) {
                 0 => 0,
                 1 => !0,
-                _ => self.next(),
+                _ => self.word(),
             })
             .collect();
         words::canonical(&mut out, width);
@@ -56,7 +54,7 @@ fn random_kernel(name: &str, rng: &mut Rng) -> Module {
             let reg = match (signed, width > 62) {
                 (true, _) => k.reg_signed(&name, width, reset.then_some(-1)),
                 (false, true) => k.reg(&name, width, reset.then_some(77)),
-                (false, false) => k.reg(&name, width, reset.then(|| rng.next() & words::mask(width))),
+                (false, false) => k.reg(&name, width, reset.then(|| rng.word() & words::mask(width))),
             };
             (reg, signed)
         })
@@ -125,7 +123,7 @@ fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
     let kind = rng.below(3);
     let mut contents = || {
         let data = (0..words).flat_map(|_| rng.words(word_bits)).collect();
-        (data, format!("{}_{name}.mem", rng.next()))
+        (data, format!("{}_{name}.mem", rng.word()))
     };
     if kind == 0 {
         let (data, file) = contents();
@@ -206,7 +204,7 @@ fn random_expr(pool: &[Sig], rng: &mut Rng, depth: usize) -> Expr {
 
 /// All kernels side by side, every port led out as `<instance>_<port>`.
 fn bench(seed: u64, kernels: usize) -> Module {
-    let mut rng = Rng(seed);
+    let mut rng = Rng(SplitMix64::new(seed));
     let mut top = Group::new("bench", "Random kernels side by side.");
     for at in 0..kernels {
         let module = random_kernel(&format!("random{at}"), &mut rng);
@@ -329,7 +327,7 @@ fn random_kernels_are_the_same_in_verilator() {
     let mut sim = Sim::new(&top);
     let ports: Vec<(Port, PortId)> =
         top.ports().into_iter().skip(1).map(|port| (port.clone(), sim.port(&port.name))).collect();
-    let mut rng = Rng(seed + 1);
+    let mut rng = Rng(SplitMix64::new(seed + 1));
     let (mut stimulus, mut expected) = (vec![], vec![]);
     for clock in 0..CLOCKS {
         for (port, id) in ports.iter().filter(|(port, _)| port.direction == Direction::In) {

@@ -133,6 +133,7 @@ pub(crate) fn median_taps(at: usize, shape: Shape) -> [usize; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dq_net::SplitMix64;
 
     /// `count` values of `range`, its ends among them.
     fn values(range: Range, count: usize) -> Vec<i32> {
@@ -140,7 +141,7 @@ mod tests {
         let value = |i: usize| match i {
             0 => range.lo,
             1 => range.hi,
-            _ => range.lo + ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) % span) as i64,
+            _ => range.lo + ((i as u64).wrapping_mul(SplitMix64::GAMMA) % span) as i64,
         };
         (0..count).map(|i| value(i) as i32).collect()
     }
