@@ -70,10 +70,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         .map(|i| Row {
             node: network.nodes()[i].name.clone(),
             kind: network.nodes()[i].layer.kind().name(),
-            read_by: (i..network.nodes().len())
-                .filter(|&j| network.sources(j).contains(&i))
-                .filter(|&j| matches!(network.nodes()[j].layer, Layer::Conv(_) | Layer::Dense(_)))
-                .map(|j| network.nodes()[j].name.clone())
+            read_by: network
+                .readers(i)
+                .iter()
+                .filter(|&&j| matches!(network.nodes()[j].layer, Layer::Conv(_) | Layer::Dense(_)))
+                .map(|&j| network.nodes()[j].name.clone())
                 .collect(),
             distance: vec![],
         })

@@ -6,7 +6,7 @@ use crate::device::{Budget, Device};
 use crate::estimate::{self, Resources};
 use crate::pipeline::{self, Kind};
 use crate::plan::{
-    Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_entry, limits, readers,
+    Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_entry, limits,
 };
 use dq_net::Network;
 use thiserror::Error;
@@ -435,7 +435,6 @@ fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac, sprams: bool) ->
         Some(_) => &of_weights[..if sprams { 3 } else { 2 }],
         None => &[Memory::Auto],
     };
-    let readers = readers(network)[i];
     let mut found: Vec<Choice> = vec![];
     for pe in divisors(limits.outputs) {
         for simd in divisors(limits.inputs) {
@@ -443,7 +442,7 @@ fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac, sprams: bool) ->
                 let fits = weight_bits.is_some_and(|bits| mac.fits(simd, bits.into()));
                 let mac = if fits { mac } else { Mac::Auto };
                 let entry = NodePlan { pe, simd, memory, mac, lines, ..entry(&network.nodes()[i].name) };
-                if memory == Memory::Spram && check_entry(network, i, readers, &entry).is_err() {
+                if memory == Memory::Spram && check_entry(network, i, &entry).is_err() {
                     continue;
                 }
                 let stages = pipeline::alone(network, empty, i, &entry);

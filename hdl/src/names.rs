@@ -1,6 +1,5 @@
 //! Instance names from node names: what Verilog, its tools and the circuit's own names allow.
 
-use crate::plan;
 use dq_net::Network;
 use std::collections::HashSet;
 use std::iter::once;
@@ -42,9 +41,8 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
     let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control"];
     let mut used: HashSet<String> = fixed.map(String::from).into();
     let mut names = vec![];
-    let readers = plan::readers(network);
     for (i, node) in network.nodes().iter().enumerate() {
-        let readers = readers[i];
+        let readers = network.readers(i).len();
         let mut name = node.name.clone();
         while name.contains("__") {
             name = name.replace("__", "_");

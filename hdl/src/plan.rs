@@ -267,7 +267,6 @@ impl Plan {
             let shown: String = name.chars().take(80).collect();
             return Err(PlanError::new("(plan)", "device", format!("one of {}", known.join(", ")), shown));
         }
-        let readers = readers(network);
         for (i, plan) in self.nodes.iter().enumerate() {
             let name = plan.node.as_str();
             let shown: String = name.chars().take(80).collect();
@@ -277,7 +276,7 @@ impl Plan {
             if self.nodes[..i].iter().any(|earlier| earlier.node == name) {
                 return Err(PlanError::new(name, "node", "one entry", "a second one"));
             }
-            check_entry(network, position, readers[position], plan)?;
+            check_entry(network, position, plan)?;
         }
         for (i, node) in network.nodes().iter().enumerate() {
             if limits(network, i).is_some() && self.node(&node.name).is_none() {
@@ -336,19 +335,8 @@ pub fn limits(network: &Network, i: usize) -> Option<Limits> {
     }
 }
 
-/// How many inputs of later nodes read each node.
-pub fn readers(network: &Network) -> Vec<usize> {
-    let mut readers = vec![0; network.nodes().len()];
-    (0..readers.len()).flat_map(|i| network.sources(i)).for_each(|&source| readers[source] += 1);
-    readers
-}
-
-pub(crate) fn check_entry(
-    network: &Network,
-    i: usize,
-    readers: usize,
-    plan: &NodePlan,
-) -> Result<(), PlanError> {
+pub(crate) fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Result<(), PlanError> {
+    let readers = network.readers(i).len();
     let kind = network.nodes()[i].layer.kind().name();
     let (pe, simd, unfolded) = match limits(network, i) {
         Some(limits) => (limits.outputs, limits.inputs, false),

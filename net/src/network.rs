@@ -28,6 +28,7 @@ pub struct Network {
     pub proof: Option<Proof>,
     nodes: Vec<Node>,
     sources: Vec<Vec<usize>>,
+    readers: Vec<Vec<usize>>,
     wires: Vec<Wire>,
 }
 
@@ -44,7 +45,11 @@ impl Network {
             wires.push(wire.map_err(|fault| NetworkError::at(&node.name, fault))?);
             graph::check_total(&node.name, wires.iter().map(|wire| wire.shape.len()))?;
         }
-        Ok(Self { name, provenance: Provenance::default(), proof: None, nodes, sources, wires })
+        let mut readers = vec![vec![]; nodes.len()];
+        for (reader, sources) in sources.iter().enumerate() {
+            sources.iter().for_each(|&source| readers[source].push(reader));
+        }
+        Ok(Self { name, provenance: Provenance::default(), proof: None, nodes, sources, readers, wires })
     }
 
     /// Nodes in topological order.
@@ -55,6 +60,11 @@ impl Network {
     /// Positions of the nodes that node `i` reads.
     pub fn sources(&self, i: usize) -> &[usize] {
         &self.sources[i]
+    }
+
+    /// Positions of the nodes that read node `i`, ascending; a node that reads it twice stands there twice.
+    pub fn readers(&self, i: usize) -> &[usize] {
+        &self.readers[i]
     }
 
     /// Shape and range of node `i`'s output.

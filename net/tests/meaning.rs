@@ -5,7 +5,7 @@ use dq_net::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale, Step,
     SumPool, Surrogate,
 };
-use dq_net::{Network, Node, Range, Shape, Wire};
+use dq_net::{Network, Node, Range, Shape, Wire, random};
 use ndarray::{Array2, Array3, Array4, ArrayView3, array, s};
 
 fn wire(height: usize, width: usize, channels: usize, lo: i64, hi: i64) -> Wire {
@@ -244,4 +244,21 @@ fn a_median_is_the_lower_middle_of_its_neighbours() {
         );
     }
     assert_eq!(Median::choose([f32::NAN; 4]), 0);
+}
+
+#[test]
+fn readers_are_sources_seen_from_the_other_end() {
+    for seed in 0..20 {
+        let network = random::network(seed, &random::Options { residuals: true, ..Default::default() });
+        let nodes = network.nodes().len();
+        for (source, reader) in (0..nodes).flat_map(|i| (0..nodes).map(move |j| (i, j))) {
+            let reads = network.sources(reader).iter().filter(|&&i| i == source).count();
+            assert_eq!(
+                network.readers(source).iter().filter(|&&j| j == reader).count(),
+                reads,
+                "seed {seed}"
+            );
+        }
+        assert!((0..nodes).all(|i| network.readers(i).is_sorted()), "seed {seed}");
+    }
 }

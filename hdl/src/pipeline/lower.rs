@@ -4,7 +4,7 @@ use super::build::{Build, Stream};
 use super::wires::wires;
 use super::{Fold, Kind, Lanes, Mvau, Stage};
 use crate::names;
-use crate::plan::{Control, Memory, NodePlan, Output, Plan, PlanError, limits, readers};
+use crate::plan::{Control, Memory, NodePlan, Output, Plan, PlanError, limits};
 use crate::stage::{bit_depth, dot, median, mix, mvau, rescale, step};
 use crate::timing::{Timing, size};
 use dq_net::layer::{Layer, window::Axis};
@@ -33,7 +33,6 @@ pub(crate) fn timed(network: &Network, plan: &Plan) -> Result<(Vec<Stage>, Timin
 pub(crate) fn lower(network: &Network, plan: &Plan) -> Vec<Stage> {
     plan.check(network).unwrap_or_else(|error| panic!("plan not checked: {error}"));
     let names = names::of_nodes(network);
-    let readers = readers(network);
     let wires = wires(network, plan);
     let mut build = Build::new(plan.family());
     for (i, node) in network.nodes().iter().enumerate() {
@@ -46,8 +45,9 @@ pub(crate) fn lower(network: &Network, plan: &Plan) -> Vec<Stage> {
             build.stages.last_mut().expect("every node has a stage").depths = vec![depth];
         }
         let forks = entry.map_or(&[][..], |entry| &entry.forks);
-        let least = vec![2; readers[i]];
-        build.end(stream, readers[i], if forks.is_empty() { &least } else { forks });
+        let readers = network.readers(i).len();
+        let least = vec![2; readers];
+        build.end(stream, readers, if forks.is_empty() { &least } else { forks });
         for stage in &mut build.stages[before..] {
             if let Some(entry) = entry {
                 place(stage, entry);

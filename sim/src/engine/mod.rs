@@ -73,30 +73,18 @@ impl Engine {
             kernel.name()
         );
         let count = network.nodes().len();
-        let mut last_reader: Vec<usize> = (0..count).collect();
-        let mut readers = vec![0; count];
-        for i in 0..count {
-            for &source in network.sources(i) {
-                // Readers come in node order: the last one stays.
-                last_reader[source] = i;
-                readers[source] += 1;
+        let is_fused = |i: usize| match network.readers(i) {
+            &[reader] => {
+                matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_))
+                    && matches!(network.nodes()[reader].layer, Layer::Step(_) | Layer::Rescale(_))
             }
-        }
-        let fused: Vec<bool> = (0..count)
-            .map(|i| {
-                let has_weights = matches!(network.nodes()[i].layer, Layer::Conv(_) | Layer::Dense(_));
-                has_weights
-                    && readers[i] == 1
-                    && matches!(network.nodes()[last_reader[i]].layer, Layer::Step(_) | Layer::Rescale(_))
-            })
-            .collect();
-        let mut needed_until: Vec<usize> = (0..count).collect();
-        for i in 0..count {
-            let run_at = if fused[i] { last_reader[i] } else { i };
-            for &source in network.sources(i) {
-                needed_until[source] = needed_until[source].max(run_at);
-            }
-        }
+            _ => false,
+        };
+        let fused: Vec<bool> = (0..count).map(is_fused).collect();
+        let run_at = |i: usize| if fused[i] { network.readers(i)[0] } else { i };
+        let needed_until =
+            (0..count).map(|i| network.readers(i).iter().map(|&reader| run_at(reader)).max().unwrap_or(i));
+        let needed_until: Vec<usize> = needed_until.collect();
         let bytes: usize = (0..count).map(|i| network.wire(i).shape.len() * 4).sum();
         let block = (BLOCK_BYTES / bytes).clamp(1, BLOCK);
         let nodes = (0..count).map(|i| prepare(network, i, kernel)).collect();

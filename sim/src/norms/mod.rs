@@ -160,7 +160,7 @@ mod tests {
             let found = layers(&network);
             for layer in &found {
                 let i = network.position(&layer.node).unwrap();
-                let reader = (0..network.nodes().len()).find(|&r| network.sources(r).contains(&i)).unwrap();
+                let reader = network.readers(i)[0];
                 rescaled += usize::from(matches!(network.nodes()[reader].layer, Layer::Rescale(_)));
                 let wanted = dense_norm(&network, i, reader);
                 assert!(layer.error <= TOLERANCE, "seed {seed}, {layer:?}");
