@@ -56,14 +56,14 @@ pub struct Judged {
 }
 
 impl Adversaries {
-    /// Adds one that run number `run` of the report found.
-    pub fn push(&mut self, found: Adversary, label: u8, run: usize) {
+    /// Adds one, whose original has the true label `label`.
+    pub fn push(&mut self, found: Adversary, label: u8) {
         self.pixels.extend(found.image.iter());
         self.indices.push(found.index as u64);
         self.labels.push(label);
         self.norms.push(if found.norm == Norm::L2 { L2 } else { LINF });
         self.eps.push(found.eps);
-        self.run.push(run as u32);
+        self.run.push(found.run as u32);
     }
 
     /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`, `runs`, the places
@@ -212,9 +212,8 @@ mod tests {
         for (index, image) in moved.outer_iter().enumerate() {
             let eps = if index == 2 { 2 } else { 3 };
             kept.push(
-                Adversary { attack: "x", norm: Norm::Linf, eps, index, image },
+                Adversary { attack: "x", norm: Norm::Linf, eps, run: 0, index, image },
                 images.labels[index],
-                0,
             );
         }
         kept.write(&path, images.shape()).unwrap();

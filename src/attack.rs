@@ -133,15 +133,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let name = args.from.as_ref().map(|path| path.display().to_string());
     let substitute = name.as_deref().zip(substitute.as_ref().map(Target::source));
     let mut kept = Adversaries::default();
-    let runs: Vec<(&str, u8)> = suite
-        .attacks
-        .iter()
-        .flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps)))
-        .collect();
-    let mut keep = |found: Adversary| {
-        let run = runs.iter().position(|run| *run == (found.attack, found.eps)).expect("a run of the suite");
-        kept.push(found, images.labels[found.index], run);
-    };
+    let mut keep = |found: Adversary| kept.push(found, images.labels[found.index]);
     let ladder = if args.ladder { target.ladder()? } else { vec![] };
     let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
     let mut report = attack(ui, target.judge(), substitute, &images, &suite, earlier, watch)?;

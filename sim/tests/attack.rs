@@ -406,6 +406,40 @@ fn what_is_named_twice_runs_once_and_is_complete() {
     assert_eq!(twice.runs, once.runs);
 }
 
+/// The place of a run that an adversary names is the one in the report's own list, also where an attack is named twice, and
+/// with a second source of gradients whose runs come behind those of an earlier report.
+#[test]
+fn an_adversary_names_its_run_in_the_reports_own_list() {
+    let engine = Engine::new(&stripes_network());
+    let (images, twin) = (stripes(40), Engine::new(&stripes_network_of(0.5)));
+    let attacks = ["fgsm", "random", "fgsm", "pgd"].map(String::from).into();
+    let suite = Suite { attacks, ..suite(&[8, 16]) };
+    let mut found = vec![];
+    let mut report = None;
+    for substitute in [None, Some(("twin", &twin as &dyn GradientSource))] {
+        let mut keep = |one: suite::Adversary| {
+            found.push((
+                one.run,
+                one.attack.to_owned(),
+                one.eps,
+                substitute.map(|(name, _)| name.to_owned()),
+            ));
+        };
+        let watch = watch(&|_| (), &mut keep, &STOP);
+        report = Some(suite::run(&engine, substitute, &images, &suite, report, watch).unwrap());
+    }
+    let runs = report.unwrap().runs;
+    for (n, run) in runs.iter().enumerate() {
+        let count = found.iter().filter(|(run, ..)| *run == n).count();
+        assert_eq!(count, run.broken_labels.len(), "run {n}, {}", run.title());
+    }
+    for (n, attack, eps, source) in found {
+        // What needs no gradient has no source.
+        let source = source.filter(|_| attack != "random");
+        assert_eq!((&runs[n].attack, runs[n].eps, &runs[n].source), (&attack, eps, &source));
+    }
+}
+
 #[test]
 fn shards_merge_to_the_report_of_one_process() {
     let engine = Engine::new(&stripes_network());

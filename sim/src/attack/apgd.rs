@@ -1,7 +1,7 @@
 //! APGD (Croce, Hein, ICML 2020): PGD with momentum, whose step starts at 2ε and halves where the loss stops rising, from the
 //! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
 
-use super::ball::project;
+use super::ball::{project, scaled};
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::{Attack, Candidates, Norm, Task, rule, sign};
 use crate::gradient::Loss;
@@ -63,7 +63,7 @@ fn targeted(task: &Task) -> Candidates {
     let ranked = ranked_targets(task);
     let mut search = Search::new(task);
     for rank in 0..TARGETS.min(task.source.classes() - 1) {
-        let targets: Vec<u8> = ranked.iter().map(|ranked| ranked[rank]).collect();
+        let targets: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
         // The losses of two targets do not compare; what is kept is the last one's where none breaks the image.
         search.forget_losses();
         climb(&mut search, &format!("apgd {rank}"), Some(&targets));
@@ -90,7 +90,7 @@ struct Climb {
 }
 
 /// One climb of every image that stands, on the cross entropy or towards each image of the task's target.
-fn climb(search: &mut Search, name: &str, targets: Option<&[u8]>) {
+fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
     let task = search.task;
     let mut climbs: Vec<Climb> = vec![];
     for &i in &search.standing {
@@ -102,7 +102,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[u8]>) {
             return;
         }
         let images = lattice(&climbs, search);
-        let towards: Vec<u8> =
+        let towards: Vec<usize> =
             targets.map_or(vec![], |targets| search.standing.iter().map(|&i| targets[i]).collect());
         let loss = if targets.is_some() { Loss::TargetedDlr(&towards) } else { Loss::CrossEntropy };
         let (found, broken) = search.ascend(&images, loss);
@@ -200,15 +200,42 @@ impl Climb {
                 )
             }
             Norm::L2 => {
-                let length = norm.length(&self.gradient);
+                let (direction, _) = scaled(self.gradient.view());
+                let length = norm.length(&direction);
                 let step = if length > 0.0 { step / length } else { 0.0 };
-                let mut to = &self.at + &(&self.gradient * step);
+                let mut to = &self.at + &(direction * step);
                 project(&mut to, image, eps);
                 Zip::from(&mut to).and(&self.at).and(&self.before).for_each(|to, &at, &before| {
                     *to = at + (*to - at) * share + (at - before) * (1.0 - share);
                 });
                 project(&mut to, image, eps);
                 self.before = std::mem::replace(&mut self.at, to);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step goes its whole length along any gradient that has a direction, and no iterate is NaN.
+    #[test]
+    fn a_step_has_its_length_however_small_or_large_the_gradient_is() {
+        let image = Array3::from_elem((2, 2, 2), 128u8);
+        for norm in [Norm::Linf, Norm::L2] {
+            for largest in [0.0, 1e-45, 1e-40, 1e-36, 1e-20, 1.0, 1e20, 1e38, f32::INFINITY, f32::NAN] {
+                let mut random = Random::keyed(1, "step", 9, 0);
+                let mut climb = Climb::new(image.view(), (norm, 9), &mut random);
+                let gradient = Array3::from_shape_fn((2, 2, 2), |(y, x, _)| [0.0, largest][(y + x) % 2]);
+                for n in 0..3 {
+                    climb.look(gradient.view(), n as f64, n);
+                    let before = climb.at.clone();
+                    climb.move_on(image.view(), (norm, 9), n);
+                    assert!(climb.at.iter().all(|v| (119.0..=137.0).contains(v)), "{largest}: {}", climb.at);
+                    let moved = norm.length(&(&climb.at - &before));
+                    assert!(n > 0 || largest == 0.0 || largest.is_nan() || moved > 3.0, "{largest}: {moved}");
+                }
             }
         }
     }

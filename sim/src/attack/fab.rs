@@ -2,8 +2,9 @@
 //! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, in L∞ outward.
 //! An adversary farther than ε is no success.
 
+use super::ball::scaled;
 use super::search::{Search, TARGETS, ranked_targets};
-use super::{Attack, Candidates, Norm, Task, rule, sign};
+use super::{Attack, Candidates, Norm, Task, is_zero, rule, sign};
 use crate::gradient::{Loss, arg_max};
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 
@@ -55,7 +56,7 @@ fn run(task: &Task) -> Candidates {
 }
 
 /// One step of every image that stands towards its `rank`th class. `at` is where each is, none at the image itself.
-fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<Array3<f32>>]) {
+fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Option<Array3<f32>>]) {
     let task = search.task;
     let standing = search.standing.clone();
     let original = |i: usize| task.images.index_axis(Axis(0), i);
@@ -74,15 +75,16 @@ fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<A
         };
         Zip::from(&mut image).and(place).and(original(i)).for_each(look);
     }
-    let targets: Vec<u8> = standing.iter().map(|&i| ranked[i][rank]).collect();
+    let targets: Vec<usize> = standing.iter().map(|&i| ranked[i][rank]).collect();
     let pairs = images.outer_iter().zip(&standing);
     let outside: Vec<bool> =
         pairs.map(|(image, &i)| !task.norm.holds(image, original(i), task.eps)).collect();
     let (found, _) = search.ascend_beyond(&images, Loss::Difference(&targets), &outside);
     for (at_index, (&i, place)) in standing.iter().zip(places).enumerate() {
         let image = images.index_axis(Axis(0), at_index);
-        let gradient = found.gradient.index_axis(Axis(0), at_index);
-        let value = found.losses[at_index] as f32;
+        // The boundary of a plane divided by a number is the same.
+        let (gradient, power) = scaled(found.gradient.index_axis(Axis(0), at_index));
+        let value = (f64::from(found.losses[at_index] as f32) / power) as f32;
         let wrong = arg_max(found.logits.row(at_index)) != usize::from(task.labels[i]);
         let start = real(i);
         let mut next = place;
@@ -93,10 +95,13 @@ fn step(search: &mut Search, ranked: &[Vec<u8>], rank: usize, at: &mut [Option<A
             let base = image.mapv(f32::from);
             let gap = |point: &Array3<f32>| {
                 value
-                    + Zip::from(point).and(&base).and(gradient).fold(0.0f32, |sum, p, b, g| sum + g * (p - b))
+                    + Zip::from(point)
+                        .and(&base)
+                        .and(&gradient)
+                        .fold(0.0f32, |sum, p, b, g| sum + g * (p - b))
             };
-            let here = project(task.norm, &next, gradient, -gap(&next));
-            let from_start = project(task.norm, &start, gradient, -gap(&start));
+            let here = project(task.norm, &next, gradient.view(), -gap(&next));
+            let from_start = project(task.norm, &start, gradient.view(), -gap(&start));
             let (near, far) = (task.norm.length(&here), task.norm.length(&from_start));
             let share = if near + far > 0.0 { (near / (near + far)).min(MOST_BACK) } else { 0.0 };
             Zip::from(&mut next).and(&here).and(&start).and(&from_start).for_each(|to, &d, &from, &e| {
@@ -116,8 +121,13 @@ fn outward(place: f32, from: u8) -> u8 {
 }
 
 /// The step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as much as the box allows:
-/// each element goes the same way (in the Euclidean norm, in proportion to its slope), or to its wall.
+/// each element goes the same way (in the Euclidean norm, in proportion to its slope), or to its wall. The slopes are finite,
+/// the largest of them about 1; where they say nothing, or `wanted` is not a number, the step is none.
 fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f32) -> Array3<f32> {
+    if wanted.is_nan() || is_zero(gradient.iter()) {
+        return Array3::zeros(point.raw_dim());
+    }
+    let wanted = wanted.clamp(-f32::MAX, f32::MAX);
     let towards = if wanted >= 0.0 { 1.0f32 } else { -1.0 };
     let along = |x: f32, g: f32, by: f32| {
         let way = match norm {
@@ -137,16 +147,13 @@ fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f
     let (mut low, mut high) = (0.0f32, 255.0f32);
     if norm == Norm::L2 {
         let square: f32 = gradient.iter().map(|g| g * g).sum();
-        if square == 0.0 || !square.is_finite() {
-            return Array3::zeros(point.raw_dim());
-        }
         // What it takes without walls, then ever more, until walls leave no more.
         high = wanted.abs() / square;
         let mut found = change(high);
-        while found < wanted.abs() {
+        while found < wanted.abs() && high <= f32::MAX / 4.0 {
             high *= 2.0;
             let next = change(high);
-            if next <= found || !high.is_finite() {
+            if next <= found {
                 break;
             }
             found = next;
@@ -186,5 +193,20 @@ mod tests {
         let step = project(Norm::L2, &point, gradient.view(), 12.0);
         let wanted = [2.0, 4.0, -2.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
+    }
+
+    #[test]
+    fn projections_are_numbers_whatever_is_wanted_of_them() {
+        let point = Array3::from_shape_vec((1, 1, 3), vec![100.0, 0.0, 255.0]).unwrap();
+        for gradient in [[1.0, 0.0, -1.5], [1e-30, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1e-38, 1.0]] {
+            let gradient = Array3::from_shape_vec((1, 1, 3), gradient.to_vec()).unwrap();
+            for wanted in [0.0, 1e-45, 1.0, 1e20, f32::MAX, f32::INFINITY, f32::NAN] {
+                for (norm, sign) in [Norm::Linf, Norm::L2].iter().flat_map(|n| [(*n, 1.0), (*n, -1.0)]) {
+                    let step = project(norm, &point, gradient.view(), sign * wanted);
+                    let inside = step.iter().zip(&point).all(|(s, p)| (0.0..=255.0).contains(&(s + p)));
+                    assert!(inside, "{norm:?} {gradient} {wanted}: {step}");
+                }
+            }
+        }
     }
 }

@@ -29,6 +29,7 @@ use crate::random::Random;
 use ndarray::{Array4, ArrayView3, ArrayView4, ArrayViewMut3, Zip};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Every attack there is, by name, in the order in which a suite runs them.
 pub const ALL: &[(&str, Attack)] = &[
@@ -121,7 +122,12 @@ pub struct Task<'a> {
     pub seed: u64,
     /// The attack's name.
     pub name: &'a str,
+    /// Set to stop. An attack that looks ends soon, and what it proposes then is thrown away.
+    pub stop: &'a AtomicBool,
 }
+
+/// The flag of attacks that nobody stops.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// What an attack proposes.
 pub struct Candidates {
@@ -142,6 +148,11 @@ impl Task<'_> {
             zero_gradient: vec![false; count],
             queries: vec![0; count],
         }
+    }
+
+    /// Whether the attack is to end.
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     /// Random numbers of image `i` of the task: a function of seed, attack, ε and the image's index alone.
@@ -168,6 +179,9 @@ impl Task<'_> {
 
     /// Adds `step` times the sign of the loss's gradient, and clips to the ball.
     fn ascend(&self, found: &mut Candidates, step: u8) {
+        if self.is_stopped() {
+            return;
+        }
         let gradient =
             self.source.loss_gradient(found.images.view(), self.labels, Loss::CrossEntropy).gradient;
         for (flag, gradient) in found.zero_gradient.iter_mut().zip(gradient.outer_iter()) {
@@ -223,6 +237,7 @@ pub fn square(
         start,
         seed,
         name,
+        stop: &NEVER,
     };
     square::run(&task, queries)
 }

@@ -1,6 +1,7 @@
 //! MI-FGSM (Dong et al., CVPR 2018): BIM along the sum of all gradients so far, each scaled to a mean of 1. Transfers better
 //! than BIM.
 
+use super::ball::scaled;
 use super::search::{Search, drop_broken};
 use super::{Attack, Candidates, Norm, Task, clip, iterations, rule, shifted, sign};
 use crate::gradient::Loss;
@@ -38,7 +39,7 @@ fn run(task: &Task) -> Candidates {
         }
         images = images.select(Axis(0), &left);
         for ((mut image, sum), &at) in images.outer_iter_mut().zip(&mut sums).zip(&left) {
-            let gradient = slopes.gradient.index_axis(Axis(0), at);
+            let (gradient, _) = scaled(slopes.gradient.index_axis(Axis(0), at));
             let mean = gradient.iter().map(|g| g.abs()).sum::<f32>() / gradient.len() as f32;
             if mean > 0.0 {
                 sum.zip_mut_with(&gradient, |sum, g| *sum += g / mean);

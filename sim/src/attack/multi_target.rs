@@ -40,10 +40,10 @@ fn run(task: &Task) -> Candidates {
             break;
         }
         search.forget_losses();
-        let target: Vec<u8> = ranked.iter().map(|ranked| ranked[rank]).collect();
+        let target: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
         let mut images = search.noisy(&mut random);
         for _ in 0..=STEPS {
-            let targets: Vec<u8> = search.standing.iter().map(|&i| target[i]).collect();
+            let targets: Vec<usize> = search.standing.iter().map(|&i| target[i]).collect();
             let (slopes, broken) = search.ascend(&images, Loss::Difference(&targets));
             let mut left: Vec<usize> = (0..broken.len()).collect();
             drop_broken(&mut left, &broken);

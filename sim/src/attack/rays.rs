@@ -66,15 +66,20 @@ impl Rays<'_, '_> {
         arg_max(logits.row(0)) != self.label
     }
 
+    /// Whether the queries are spent, `nearest` lies in the ball, or the attack is to stop.
+    fn is_done(&self, nearest: u16) -> bool {
+        self.queries >= QUERIES || nearest <= u16::from(self.task.eps) || self.task.is_stopped()
+    }
+
     fn search(mut self) -> (Array3<u8>, u32) {
         let length = self.original.len();
         let mut up = vec![true; length];
         // The nearest radius known to have another label; one more than there are where none is.
         let mut nearest = 256u16;
         let mut size = length;
-        while self.queries < QUERIES && nearest > u16::from(self.task.eps) {
+        while !self.is_done(nearest) {
             for first in (0..length).step_by(size) {
-                if self.queries >= QUERIES || nearest <= u16::from(self.task.eps) {
+                if self.is_done(nearest) {
                     break;
                 }
                 let block = first..length.min(first + size);

@@ -26,11 +26,15 @@ fn run(task: &Task) -> Candidates {
     let logits = task.source.real_logits(task.images);
     // Rows of each image's Jacobian, of which only products are needed.
     let rows: Vec<_> = (0..classes)
+        .take_while(|_| !task.is_stopped())
         .map(|class| {
-            let targets = vec![class as u8; count];
+            let targets = vec![class; count];
             task.source.loss_gradient(task.images, task.labels, Loss::Logit(&targets)).gradient
         })
         .collect();
+    if rows.len() < classes {
+        return task.start();
+    }
     let factors: Vec<f64> = (0..count)
         .map(|i| {
             let row = |class: usize| rows[class].index_axis(Axis(0), i);

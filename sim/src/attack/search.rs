@@ -109,6 +109,10 @@ impl<'s, 't> Search<'s, 't> {
             }
             all.push(broken);
         }
+        if self.task.is_stopped() {
+            // No image is left to search for, so that every loop over them ends.
+            all.fill(true);
+        }
         drop_broken(&mut self.standing, &all);
         all
     }
@@ -118,10 +122,11 @@ impl<'s, 't> Search<'s, 't> {
 pub(super) const TARGETS: usize = 9;
 
 /// The classes of each image of `task` but its label, the largest logit first.
-pub(super) fn ranked_targets(task: &Task) -> Vec<Vec<u8>> {
+pub(super) fn ranked_targets(task: &Task) -> Vec<Vec<usize>> {
     let ranked = |(logits, &label): (ArrayView1<f64>, &u8)| {
-        let mut classes: Vec<u8> = (0..logits.len() as u8).filter(|&class| class != label).collect();
-        classes.sort_by(|&a, &b| logits[usize::from(b)].total_cmp(&logits[usize::from(a)]));
+        let mut classes: Vec<usize> =
+            (0..logits.len()).filter(|&class| class != usize::from(label)).collect();
+        classes.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
         classes
     };
     let logits = task.source.real_logits(task.images);

@@ -3,7 +3,7 @@
 
 pub use super::checks::SuiteError;
 use super::checks::{check, check_earlier, check_settings};
-use super::{Attack, Candidates, Norm, Start, Task, clip, find};
+use super::{Attack, Candidates, NEVER, Norm, Start, Task, clip, find};
 use crate::engine::Engine;
 use crate::gradient::{GradientSource, Precision};
 use crate::report::{self, Data, Model, Report, Run, Shard, Tally};
@@ -94,6 +94,8 @@ pub struct Adversary<'a> {
     pub norm: Norm,
     /// Its radius.
     pub eps: u8,
+    /// Place of the run that found it in the report's list.
+    pub run: usize,
     /// Position of the original in the data set.
     pub index: usize,
     /// Height × width × channels.
@@ -195,7 +197,12 @@ pub fn run(
                 .map(|i| positions[i])
                 .collect();
             let sources = (target as &dyn GradientSource, source.map(|(_, source)| source));
-            let found = propose(sources, images, &attacked, name, eps, suite);
+            let found = propose(sources, images, &attacked, name, eps, suite, stop);
+            if stop.load(Ordering::Relaxed) {
+                // Stopped on the way: the block is attacked again when the run goes on.
+                stopped = true;
+                break;
+            }
             run.zero_gradients += found.zero_gradient.iter().filter(|zero| **zero).count();
             run.queries.extend(&found.queries);
             let verdicts = if attacked.is_empty() { vec![] } else { target.judge(found.images.view()) };
@@ -216,7 +223,7 @@ pub fn run(
                 } else {
                     run.outcomes.push('x');
                     run.broken_labels.push(verdict.label as u32);
-                    keep(Adversary { attack: name, norm, eps, index: positions[i], image });
+                    keep(Adversary { attack: name, norm, eps, run: position, index: positions[i], image });
                 }
             }
             stopped = tell(name, eps, run.outcomes.len(), n);
@@ -245,7 +252,7 @@ pub fn adversaries(
     eps: u8,
     suite: &Suite,
 ) -> Array4<u8> {
-    propose((source, None), images, indices, name, eps, suite).images
+    propose((source, None), images, indices, name, eps, suite, &NEVER).images
 }
 
 /// Clipped adversaries of the target, the first of `sources`, by the gradients of the second or its own.
@@ -256,6 +263,7 @@ fn propose(
     name: &str,
     eps: u8,
     suite: &Suite,
+    stop: &AtomicBool,
 ) -> Candidates {
     let attack = find(name).unwrap_or_else(|| panic!("no attack is called `{name}`"));
     let originals = images.pixels.select(Axis(0), indices);
@@ -272,6 +280,7 @@ fn propose(
         start: suite.start,
         seed: suite.seed,
         name,
+        stop,
     };
     if indices.is_empty() {
         return task.start();

@@ -20,11 +20,11 @@ pub enum Loss<'a> {
     Margin,
     /// Targeted difference of logits ratio, (z_t − z_y) / (z_π1 − (z_π3 + z_π4) / 2) (Croce, Hein, ICML 2020). With fewer
     /// than four classes the last ones stand in; a denominator of zero counts as one.
-    TargetedDlr(&'a [u8]),
+    TargetedDlr(&'a [usize]),
     /// z_t − z_y.
-    Difference(&'a [u8]),
+    Difference(&'a [usize]),
     /// z_t.
-    Logit(&'a [u8]),
+    Logit(&'a [usize]),
     /// Cross entropy of each image's logits times a factor.
     Scaled(&'a [f64]),
 }
@@ -92,10 +92,10 @@ impl Loss<'_> {
         match self {
             Loss::CrossEntropy => cross_entropy(logits, label),
             Loss::Margin => difference(logits, runner_up(logits, label), label),
-            Loss::TargetedDlr(targets) => targeted_dlr(logits, targets[i].into(), label),
-            Loss::Difference(targets) => difference(logits, targets[i].into(), label),
+            Loss::TargetedDlr(targets) => targeted_dlr(logits, targets[i], label),
+            Loss::Difference(targets) => difference(logits, targets[i], label),
             Loss::Logit(targets) => {
-                let target = usize::from(targets[i]);
+                let target = targets[i];
                 let mut slopes = vec![0.0; logits.len()];
                 slopes[target] = 1.0;
                 (logits[target], slopes)
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn losses_have_the_slopes_of_their_values() {
         for logits in [vec![1.0, 2.5, 0.5, -1.0, 0.25], vec![3.0, 1.0, 2.0], vec![0.5, -0.5]] {
-            let last = logits.len() as u8 - 1;
+            let last = logits.len() - 1;
             let targets = [last];
             for loss in [
                 Loss::CrossEntropy,
