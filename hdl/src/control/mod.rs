@@ -5,16 +5,17 @@
 #![doc = include_str!("../../../docs/control.md")]
 
 mod boot;
+mod identity;
 mod master;
 mod port;
 
 pub use boot::module as boot;
+pub use identity::identity;
 pub use master::{Answer, Master};
 pub use port::module;
 
 use crate::pipeline::Stage;
 use crate::rtl::{Module, words};
-use sha2::{Digest, Sha256};
 
 /// Bits of a byte address.
 pub const ADDRESS_BITS: usize = 12;
@@ -42,17 +43,6 @@ pub const CLEAR_COUNTERS: u32 = 2;
 pub const RESTART_CHECKSUM: u32 = 4;
 /// Stages that the map has room for.
 pub const MAX_STAGES: usize = 768;
-
-/// What tells circuits apart for the loading of parameters: 32 bits of a hash over everything that shapes them (kinds of
-/// stages, lanes, depths), but no parameter and no name.
-pub fn identity(stages: &[Stage]) -> u32 {
-    let mut hash = Sha256::new();
-    for stage in stages {
-        let nameless = Stage { name: String::new(), ..stage.clone() };
-        hash.update(format!("{nameless:?}\n"));
-    }
-    u32::from_be_bytes(hash.finalize()[..4].try_into().expect("4 bytes"))
-}
 
 /// The parameters of a circuit, as the control port takes them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ pub(crate) mod bit_depth;
 mod contract;
 pub(crate) mod dot;
 mod egress;
+pub(crate) mod encoding;
 pub(crate) mod flat;
 mod fork;
 mod global_sum;
