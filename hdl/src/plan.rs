@@ -335,6 +335,32 @@ pub fn limits(network: &Network, i: usize) -> Option<Limits> {
     }
 }
 
+/// What a node's entry may place beside its folding.
+struct Extras {
+    /// Where the memory of its stage lives.
+    memory: bool,
+    /// Where its line buffer lives.
+    lines: bool,
+    /// How many beats its FIFO holds.
+    fifo: bool,
+}
+
+impl Extras {
+    fn of(layer: &Layer) -> Extras {
+        match layer {
+            Layer::Conv(_) | Layer::Dense(_) => Extras { memory: true, lines: true, fifo: true },
+            Layer::MaxPool(_) | Layer::SumPool(_) => Extras { memory: true, lines: true, fifo: true },
+            Layer::Step(_) | Layer::Rescale(_) | Layer::Median(_) => {
+                Extras { memory: true, lines: false, fifo: true }
+            }
+            Layer::Mix(_) | Layer::BitDepth(_) | Layer::GlobalSum(_) => {
+                Extras { memory: false, lines: false, fifo: true }
+            }
+            Layer::Input(_) | Layer::Logits(_) => Extras { memory: false, lines: false, fifo: false },
+        }
+    }
+}
+
 pub(crate) fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Result<(), PlanError> {
     let readers = network.readers(i).len();
     let kind = network.nodes()[i].layer.kind().name();
@@ -352,7 +378,8 @@ pub(crate) fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Resul
             return Err(PlanError::new(&plan.node, field, expected, value));
         }
     }
-    if unfolded && plan.memory != Memory::Auto && !["step", "rescale", "median"].contains(&kind) {
+    let has = Extras::of(&network.nodes()[i].layer);
+    if plan.memory != Memory::Auto && !has.memory {
         let found = format!("{:?}", plan.memory).to_lowercase();
         return Err(PlanError::new(
             &plan.node,
@@ -369,7 +396,16 @@ pub(crate) fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Resul
     let words = match &network.nodes()[i].layer {
         Layer::Conv(conv) => conv.weights.len(),
         Layer::Dense(dense) => dense.weights.len(),
-        _ => 0,
+        Layer::Input(_)
+        | Layer::Step(_)
+        | Layer::MaxPool(_)
+        | Layer::SumPool(_)
+        | Layer::Mix(_)
+        | Layer::Rescale(_)
+        | Layer::BitDepth(_)
+        | Layer::Median(_)
+        | Layer::GlobalSum(_)
+        | Layer::Logits(_) => 0,
     } / (plan.pe * plan.simd);
     if plan.memory == Memory::Spram && words > banks::MOST_SPRAM_WORDS {
         let most = banks::MOST_SPRAM_WORDS;
@@ -402,7 +438,7 @@ pub(crate) fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Resul
         let expected = format!("2 to {MAX_FIFO} entries");
         return Err(PlanError::new(&plan.node, &format!("forks[{port}]"), expected, plan.forks[port]));
     }
-    if !["conv", "dense", "max_pool", "sum_pool"].contains(&kind) && plan.lines != Memory::Auto {
+    if plan.lines != Memory::Auto && !has.lines {
         let found = format!("{:?}", plan.lines).to_lowercase();
         return Err(PlanError::new(
             &plan.node,
@@ -412,7 +448,7 @@ pub(crate) fn check_entry(network: &Network, i: usize, plan: &NodePlan) -> Resul
         ));
     }
     match plan.fifo {
-        Some(_) if kind == "input" || kind == "logits" => {
+        Some(_) if !has.fifo => {
             Err(PlanError::new(&plan.node, "fifo", "none: its stream has a FIFO of 2", "one"))
         }
         Some(depth) if !(2..=MAX_FIFO).contains(&depth) => {
