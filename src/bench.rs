@@ -10,7 +10,7 @@ use dq_hdl::design::Design;
 use dq_hdl::plan::Output;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{emit, fold};
+use dq_hdl::{emit, plan};
 use dq_net::{Network, random, topology};
 use dq_sim::attack::{Norm, clip, square};
 use dq_sim::{Engine, GradientSource, Kernel, Loss};
@@ -125,7 +125,7 @@ struct Circuit {
 
 impl Circuit {
     fn new(network: &Network) -> Result<Circuit> {
-        let design = Design::new(network, &fold::default(network, Output::Scores)?).context("the circuit")?;
+        let design = Design::new(network, &plan::default(network, Output::Scores)?).context("the circuit")?;
         let simulator = verilated(&emit::emit(&design))?;
         Ok(Circuit { design, simulator })
     }

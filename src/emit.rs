@@ -10,9 +10,8 @@ use dq_hdl::board::Board;
 use dq_hdl::design::Design;
 use dq_hdl::device::{Budget, DEVICES, Device};
 use dq_hdl::emit::{Emission, Report};
-use dq_hdl::fold::{self, Target};
 use dq_hdl::pipeline::Kind;
-use dq_hdl::plan::{Control, Mac, Output, Plan};
+use dq_hdl::plan::{self, Control, Mac, Output, Plan, Target};
 use dq_net::Network;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -124,7 +123,7 @@ pub enum OutputArg {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = open(ui, args)?;
     let device = device_of(args.board.as_deref())?;
-    let plan = args.plan.plan(&network, device, fold::DEFAULT_CLOCK_MHZ)?;
+    let plan = args.plan.plan(&network, device, plan::DEFAULT_CLOCK_MHZ)?;
     let design = Design::new(&network, &plan)?;
     ui.check_stop("nothing was written")?;
     let emission = emit(&design, &args.output, args.vivado.as_deref())?;
@@ -208,7 +207,7 @@ pub fn emit(design: &Design, output: &Path, vivado: Option<&str>) -> Result<Emis
 
 /// The plan that `args` ask for, on no board: read and checked, or folded for a frame rate.
 pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
-    args.plan(network, None, fold::DEFAULT_CLOCK_MHZ)
+    args.plan(network, None, plan::DEFAULT_CLOCK_MHZ)
 }
 
 impl PlanArgs {
@@ -220,8 +219,8 @@ impl PlanArgs {
         }
         let planning = || format!("planning {}", network.name);
         let mut plan = match self.target(device, clock_mhz) {
-            Some(target) => fold::plan(network, &target).with_context(planning)?,
-            None => fold::default(network, self.output())?,
+            Some(target) => plan::choose(network, &target).with_context(planning)?,
+            None => plan::default(network, self.output())?,
         };
         plan.control = match self.control {
             None => Control::None,
@@ -251,7 +250,7 @@ impl PlanArgs {
             return None;
         }
         let frames_per_second =
-            if bounded { self.fps } else { Some(self.fps.unwrap_or(fold::DEFAULT_FRAMES_PER_SECOND)) };
+            if bounded { self.fps } else { Some(self.fps.unwrap_or(plan::DEFAULT_FRAMES_PER_SECOND)) };
         let clock_mhz = self.mhz.unwrap_or(clock_mhz);
         let mac = match self.mac {
             None => Mac::Auto,

@@ -6,7 +6,7 @@ use crate::table::{table, thousands};
 use crate::ui::Ui;
 use anyhow::Result;
 use dq_hdl::design::Design;
-use dq_hdl::{emit, fold};
+use dq_hdl::{emit, plan};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
     let device = device_of(args.board.as_deref())?;
-    let plan = args.plan.plan(&network, device, fold::DEFAULT_CLOCK_MHZ)?;
+    let plan = args.plan.plan(&network, device, plan::DEFAULT_CLOCK_MHZ)?;
     let design = Design::new(&network, &plan)?;
     let report = emit::report(&design);
     if let Some(path) = &args.output {

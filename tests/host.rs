@@ -5,7 +5,7 @@ use crate::run::{dq, fails, json, root};
 use dq_hdl::board::{self, Board, protocol};
 use dq_hdl::design::Design;
 use dq_hdl::flow::Record;
-use dq_hdl::fold;
+use dq_hdl::plan;
 use dq_hdl::plan::{Memory, NodePlan, Output};
 use dq_hdl::rtl::Sim;
 use std::fs::File;
@@ -37,7 +37,7 @@ fn design(folder: &Path) -> Design {
     let model = root().join("models/signs-tiny-dq/model.json");
     let network = dq_net::read_network(&model).unwrap();
     // Fast enough for a line of so few clocks a bit.
-    let plan = fold::for_target(&network, Output::Scores, 100, 2_000).unwrap();
+    let plan = plan::for_target(&network, Output::Scores, 100, 2_000).unwrap();
     let design = Design::new(&network, &plan).unwrap();
     std::fs::copy(&model, folder.join("model.json")).unwrap();
     write_record(folder, &design, "ulx3s", 25_000, CLOCKS);

@@ -8,7 +8,7 @@ use dq_hdl::design::Design;
 use dq_hdl::plan::{NodePlan, Output, Plan};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{emit, fold, netlist, tools};
+use dq_hdl::{emit, netlist, plan, tools};
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Shape, random};
 use ndarray::{Array2, Array4, Axis};
@@ -21,13 +21,13 @@ fn main() {
     let wanted = |name: &str| named.is_empty() || named.iter().any(|arg| arg == name);
     if wanted("small") {
         let network = small();
-        let mut plan = fold::for_target(&network, Output::Scores, 100, 1).expect("a plan");
+        let mut plan = plan::for_target(&network, Output::Scores, 100, 1).expect("a plan");
         fold_by_hand(&mut plan, "conv", 2, 4);
         measure("small", &network, &plan, 60);
     }
     if wanted("vgg") {
         let network = vgg();
-        let plan = fold::for_target(&network, Output::Scores, 100, 500).expect("a plan");
+        let plan = plan::for_target(&network, Output::Scores, 100, 500).expect("a plan");
         measure("vgg", &network, &plan, 1);
     }
 }

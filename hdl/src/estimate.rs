@@ -4,11 +4,12 @@
 //! (CCU2C) counts as 2 LUTs and a LUT RAM (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds it within a factor of two.
 
 use crate::device::Family;
+use crate::memory::{banks, parts};
 use crate::pipeline::{Kind, Mvau, Stage, Window};
 use crate::plan::{Mac, Memory};
 use crate::rtl::addr_bits;
-use crate::stage::mvau::{self, banks};
-use crate::stage::{parts, step};
+use crate::stage::mvau;
+use crate::stage::step;
 use serde::{Deserialize, Serialize};
 
 /// Resources of a circuit.

@@ -2,12 +2,12 @@
 //! means, holds no float, needs no EDA tool but for [`verilator`].
 //!
 //! ```
-//! use dq_hdl::{design::Design, emit, fold, netlist, plan::Output, stalls::Stalls};
+//! use dq_hdl::{design::Design, emit, netlist, plan, plan::Output, stalls::Stalls};
 //! use dq_net::random;
 //!
 //! let network = random::network(3, &random::Options::default());
 //! // A plan: chosen for a target, or `Plan::read(path, &network)`.
-//! let plan = fold::for_target(&network, Output::Scores, 100, 1_000).unwrap(); // MHz, frames/s
+//! let plan = plan::for_target(&network, Output::Scores, 100, 1_000).unwrap(); // MHz, frames/s
 //! let design = Design::new(&network, &plan).unwrap();
 //!
 //! // Latency and interval, exact, without simulation; resources by a stated model.
@@ -34,9 +34,9 @@ pub mod device;
 pub mod emit;
 pub mod estimate;
 pub mod flow;
-pub mod fold;
 pub mod formal;
 pub mod gates;
+mod memory;
 mod names;
 pub mod netlist;
 pub mod pipeline;

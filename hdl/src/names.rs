@@ -70,8 +70,8 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Control, Output};
-    use crate::{design::Design, fold, rtl};
+    use crate::plan::{self, Control, Output};
+    use crate::{design::Design, rtl};
     use dq_net::random::{self, Options};
     use std::collections::BTreeSet;
 
@@ -81,7 +81,7 @@ mod tests {
         for seed in 0..60 {
             let network = random::network(seed, &Options::default());
             let output = if seed % 2 == 0 { Output::Scores } else { Output::Label };
-            let mut plan = fold::default(&network, output).unwrap();
+            let mut plan = plan::default(&network, output).unwrap();
             let controls = [Control::None, Control::Load];
             let loadable = controls.into_iter().filter_map(|control| {
                 plan.control = control;

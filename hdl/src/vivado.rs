@@ -69,13 +69,13 @@ pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {
 mod tests {
     use super::*;
     use crate::emit::emit;
-    use crate::fold;
+    use crate::plan;
     use crate::plan::Output;
 
     #[test]
     fn scripts_name_every_file_and_close_what_they_open() {
         let network = dq_net::topology::build("lenet@1/4", 1).unwrap();
-        let design = Design::new(&network, &fold::default(&network, Output::Scores).unwrap()).unwrap();
+        let design = Design::new(&network, &plan::default(&network, Output::Scores).unwrap()).unwrap();
         let emission = emit(&design);
         let files = files(&design, &emission, "xc7z020clg400-1");
         assert!(files[2].text.contains("-period 10.000 "));

@@ -104,16 +104,15 @@ fn mvau_text(mvau: &Mvau) -> String {
 mod tests {
     use super::*;
     use crate::device::Family;
-    use crate::fold;
     use crate::pipeline::{self, Lanes, Source};
-    use crate::plan::{Control, Mac, Memory, Output};
+    use crate::plan::{self, Control, Mac, Memory, Output};
     use dq_net::layer::window::Axis;
     use dq_net::random::{self, Options};
     use dq_net::{Network, Range, Shape};
     use std::collections::HashSet;
 
     fn stages(network: &Network, control: Control) -> Vec<Stage> {
-        let mut plan = fold::default(network, Output::Scores).unwrap();
+        let mut plan = plan::default(network, Output::Scores).unwrap();
         plan.control = control;
         pipeline::stages(network, &plan).unwrap()
     }

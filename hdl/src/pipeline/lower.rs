@@ -1,9 +1,9 @@
 //! Lowering: which stages a node becomes, on which lanes, how deep. The only place that chooses latencies and depths.
 
 use super::build::{Build, Stream};
-use super::wires::wires;
 use super::{Fold, Kind, Lanes, Mvau, Stage};
 use crate::names;
+use crate::plan::wires::wires;
 use crate::plan::{Control, Memory, NodePlan, Output, Plan, PlanError, limits};
 use crate::stage::{bit_depth, dot, median, mix, mvau, rescale, step};
 use crate::timing::{Timing, size};

@@ -12,7 +12,6 @@
 
 mod build;
 mod lower;
-pub(crate) mod wires;
 
 pub(crate) use lower::{alone, lower, timed};
 pub use lower::{stages, whole};

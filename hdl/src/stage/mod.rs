@@ -17,7 +17,6 @@ pub(crate) mod mix;
 pub(crate) mod mvau;
 mod outlet;
 mod parameters;
-pub(crate) mod parts;
 mod reduce;
 pub(crate) mod rescale;
 pub(crate) mod step;

@@ -1,10 +1,9 @@
 //! The quantizer: a pipelined search among the thresholds, two bits of the level a time. Any monotone function, in
 //! either direction, exactly.
 
-use super::mvau::banks;
-use super::parts;
 use super::{Counter, Inlet, contract, outlet::Outlet, parameters::Parameters, rom_words, style};
 use crate::device::Family;
+use crate::memory::{banks, parts};
 use crate::pipeline::Stage;
 use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};

@@ -6,7 +6,7 @@ use dq_hdl::board::{self, BoardCircuit, protocol};
 use dq_hdl::design::Design;
 use dq_hdl::plan::{Output, Plan};
 use dq_hdl::rtl::{PortId, Sim};
-use dq_hdl::{fold, rtl, tools};
+use dq_hdl::{plan, rtl, tools};
 use dq_net::random::{self, Options};
 use ndarray::Axis;
 use protocol::{Answer, Status};
@@ -76,7 +76,7 @@ fn design(output: Output) -> Design {
     let network = (0..).map(|seed| random::network(seed, &Options::default()));
     let mut network = network.filter(|n| n.input_shape().channels == 3 && n.input_shape().height > 3);
     let network = network.next().expect("some are that large");
-    let plan: Plan = fold::default(&network, output).unwrap();
+    let plan: Plan = plan::default(&network, output).unwrap();
     Design::new(&network, &plan).unwrap()
 }
 

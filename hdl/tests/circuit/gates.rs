@@ -7,7 +7,7 @@ use dq_hdl::plan::{Control, Output};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::tools;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{fold, gates};
+use dq_hdl::{gates, plan};
 use dq_net::random::{self, Options};
 use dq_net::topology;
 
@@ -51,7 +51,7 @@ fn gates_give_the_same_words_and_cycles() {
 fn synthesis_is_proved_to_keep_the_stages() {
     let Some(yosys) = tools::require("yosys") else { return };
     let network = topology::build("lenet@1/4", 1).unwrap();
-    let mut plan = fold::default(&network, Output::Scores).unwrap();
+    let mut plan = plan::default(&network, Output::Scores).unwrap();
     plan.device = Some("ecp5-25f".into());
     let emission = emit(&Design::new(&network, &plan).unwrap());
     let folder = tempfile::tempdir().unwrap();

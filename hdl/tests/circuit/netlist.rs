@@ -5,7 +5,7 @@ use crate::synthesis::unit;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{File, emit};
 use dq_hdl::plan::{Mac, Memory, NodePlan, Output};
-use dq_hdl::{fold, netlist, stalls::Stalls};
+use dq_hdl::{netlist, plan, stalls::Stalls};
 use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
 use dq_net::{Shape, topology};
@@ -46,7 +46,7 @@ fn a_trace_names_the_nodes() {
 #[test]
 fn weights_in_several_banks_agree() {
     let network = topology::build("lenet", 1).unwrap();
-    let mut plan = fold::default(&network, Output::Scores).unwrap();
+    let mut plan = plan::default(&network, Output::Scores).unwrap();
     // ROMs of LUTs are cut at 256 words: conv2 has 1152 (5 banks, two levels of multiplexers), conv3 2304.
     for node in &mut plan.nodes {
         (node.pe, node.simd, node.memory) = (1, 1, Memory::Distributed);
@@ -74,7 +74,7 @@ fn weights_all_over_the_device_agree() {
     // Words of 32 to 512 bits, 4,320 to 270 of them.
     for (pe, simd) in [(4, 2), (4, 8), (8, 8), (8, 16), (16, 32)] {
         for device in ["ecp5-85f", "xc7z020"] {
-            let mut plan = fold::default(&network, Output::Scores).unwrap();
+            let mut plan = plan::default(&network, Output::Scores).unwrap();
             plan.device = Some(device.into());
             for node in plan.nodes.iter_mut().filter(|node| node.node == "dense") {
                 (node.pe, node.simd, node.memory) = (pe, simd, Memory::Block);
@@ -103,7 +103,7 @@ fn line_buffers_in_parts_agree() {
     let network = dq_net::topology::build("lenet:w2a3", 5).unwrap();
     let frames = common::frames(&network, 2, 4);
     for device in ["ecp5-85f", "xc7z020"] {
-        let mut plan = fold::default(&network, Output::Scores).unwrap();
+        let mut plan = plan::default(&network, Output::Scores).unwrap();
         plan.device = Some(device.into());
         let conv = |node: &&mut NodePlan| node.node.starts_with("conv");
         plan.nodes.iter_mut().filter(conv).for_each(|node| node.lines = Memory::Distributed);
@@ -133,7 +133,7 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
     ] {
         for device in ["ecp5-85f", "xc7z020", "ice40-up5k"] {
             let network = unit(bits, bits);
-            let mut plan = fold::default(&network, Output::Scores).unwrap();
+            let mut plan = plan::default(&network, Output::Scores).unwrap();
             plan.device = Some(device.into());
             for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {
                 (node.pe, node.simd, node.memory, node.mac) = (2, 16, Memory::Block, mac);
@@ -149,7 +149,7 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
     }
     assert!(in_luts > 1, "{in_luts} circuits with a bank in LUTs");
     let network = unit(4, 4);
-    let mut plan = fold::default(&network, Output::Scores).unwrap();
+    let mut plan = plan::default(&network, Output::Scores).unwrap();
     plan.device = Some("ice40-hx8k".into());
     plan.nodes.iter_mut().find(|node| node.node == "conv").unwrap().mac = Mac::Dsp;
     let error = Design::new(&network, &plan).unwrap_err().to_string();

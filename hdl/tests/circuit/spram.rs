@@ -6,14 +6,14 @@ use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Memory, Output, Plan};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{fold, gates, netlist, tools};
+use dq_hdl::{gates, netlist, plan, tools};
 use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::{Network, Shape, topology};
 use ndarray::Array2;
 
 /// A plan for an UP5K in which the weights of `nodes` (with PE and SIMD) lie in SPRAM.
 fn plan(network: &Network, nodes: &[(&str, usize, usize)]) -> Plan {
-    let mut plan = fold::default(network, Output::Scores).unwrap();
+    let mut plan = plan::default(network, Output::Scores).unwrap();
     plan.device = Some("ice40-up5k".into());
     for &(name, pe, simd) in nodes {
         let node = plan.nodes.iter_mut().find(|node| node.node == name).expect("a node of the network");

@@ -4,7 +4,7 @@ use crate::common;
 use dq_hdl::design::{Beat, Design};
 use dq_hdl::netlist::{self, Offer};
 use dq_hdl::plan::{Output, Plan};
-use dq_hdl::{fold, stalls::Stalls};
+use dq_hdl::{plan, stalls::Stalls};
 use dq_net::random::{self, Options};
 use ndarray::{Array4, s};
 use std::path::Path;
@@ -14,7 +14,7 @@ fn design() -> Design {
     let network = (0..).map(|seed| random::network(seed, &Options::default()));
     let mut network = network.filter(|n| n.input_shape().height > 3 && n.input_shape().width > 3);
     let network = network.next().expect("some are that large");
-    let plan = fold::default(&network, Output::Scores).unwrap();
+    let plan = plan::default(&network, Output::Scores).unwrap();
     Design::new(&network, &plan).unwrap()
 }
 

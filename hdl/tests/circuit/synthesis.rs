@@ -6,7 +6,7 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::pipeline::Kind;
 use dq_hdl::plan::{Mac, Memory, Output};
-use dq_hdl::{estimate, fold, tools};
+use dq_hdl::{estimate, plan, tools};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Layer, Network, Shape};
@@ -74,7 +74,7 @@ fn an_unrolled_layer_is_folded_into_constants() {
     }
     let bits = std::env::var("DQ_BITS").map_or(2, |bits| bits.parse().expect("DQ_BITS: a number"));
     let network = dq_net::topology::build(&format!("mlp@1/16:w{bits}a{bits}"), 1).unwrap();
-    let mut plan = fold::default(&network, Output::Label).unwrap();
+    let mut plan = plan::default(&network, Output::Label).unwrap();
     plan.device = Some("ecp5-85f".into());
     let side =
         network.wire(network.nodes().iter().position(|node| node.name == "step1").unwrap()).shape.channels;
@@ -139,7 +139,7 @@ pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
 /// `network` as `unit` with its convolution at PE 8 and SIMD 32, in a folder.
 fn emitted_unit(weight_bits: u8, level_bits: u8, mac: Mac) -> (Design, tempfile::TempDir) {
     let network = unit(weight_bits, level_bits);
-    let mut plan = fold::default(&network, Output::Label).unwrap();
+    let mut plan = plan::default(&network, Output::Label).unwrap();
     for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {
         (node.pe, node.simd, node.memory, node.mac) = (8, 32, Memory::Block, mac);
     }

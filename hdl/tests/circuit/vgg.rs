@@ -2,7 +2,7 @@
 
 use dq_hdl::design::Design;
 use dq_hdl::plan::Output;
-use dq_hdl::{emit, fold};
+use dq_hdl::{emit, plan};
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Shape};
 use ndarray::{Array2, Array4};
@@ -60,7 +60,7 @@ fn vgg() -> Network {
 fn five_hundred_frames_a_second_at_100_mhz() {
     let network = vgg();
     let clock = Instant::now();
-    let plan = fold::for_target(&network, Output::Scores, 100, 500).unwrap();
+    let plan = plan::for_target(&network, Output::Scores, 100, 500).unwrap();
     eprintln!("planned in {:?}", clock.elapsed());
     let clock = Instant::now();
     let design = Design::new(&network, &plan).unwrap();
@@ -88,6 +88,6 @@ fn five_hundred_frames_a_second_at_100_mhz() {
 
 #[test]
 fn what_cannot_be_reached_is_said() {
-    let error = fold::for_target(&vgg(), Output::Label, 100, 1_000_000).unwrap_err().to_string();
+    let error = plan::for_target(&vgg(), Output::Label, 100, 1_000_000).unwrap_err().to_string();
     assert!(error.contains("`conv1_window` needs 9216 cycles") && error.contains("at most 10850"), "{error}");
 }

@@ -3,8 +3,8 @@
 use crate::proofs::{ready, small};
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
-use dq_hdl::fold;
 use dq_hdl::formal::{self, Prover, Task, Verdict};
+use dq_hdl::plan;
 use dq_hdl::plan::Output;
 use dq_net::{Network, random, topology};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ struct Bench {
 
 impl Bench {
     fn new(network: &Network, folder: PathBuf) -> Bench {
-        let design = Design::new(network, &fold::default(network, Output::Scores).unwrap()).unwrap();
+        let design = Design::new(network, &plan::default(network, Output::Scores).unwrap()).unwrap();
         let emission = emit(&design);
         std::fs::create_dir(&folder).unwrap();
         let prover = Prover::new(&emission, &folder).unwrap();

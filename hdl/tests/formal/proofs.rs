@@ -4,7 +4,7 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::formal::{self, Prover, Verdict};
 use dq_hdl::plan::Output;
-use dq_hdl::{fold, tools};
+use dq_hdl::{plan, tools};
 use dq_net::random::{self, Options};
 use dq_net::{Network, topology};
 
@@ -20,7 +20,7 @@ pub fn small(residuals: bool) -> Options {
 }
 
 fn prove(network: &Network, output: Output) {
-    let plan = fold::default(network, output).unwrap();
+    let plan = plan::default(network, output).unwrap();
     let design = Design::new(network, &plan).unwrap();
     let emission = emit(&design);
     let folder = tempfile::tempdir().unwrap();

@@ -1,12 +1,12 @@
 //! The weights: counts beats and reads a word of weights for each, from a ROM in banks of what a block RAM holds, joined
 //! by a pipelined multiplexer.
 
-use super::banks::{self, WAYS};
+use crate::memory::banks::{self, WAYS};
+use crate::memory::parts;
 use crate::pipeline::{Mvau, Stage};
 use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lit, set, words};
 use crate::stage::parameters::{self, Parameters};
-use crate::stage::parts;
 use crate::stage::{Counter, Inlet, rom_words, style};
 use dq_net::Wire;
 use dq_net::layer::Layer;

@@ -1,10 +1,9 @@
 //! The matrix-vector unit: weights from a ROM, one dot product a PE, accumulators.
 
 mod accumulate;
-pub(crate) mod banks;
 mod fetch;
 
-pub use banks::levels;
+pub use crate::memory::banks::levels;
 
 use super::dot::Dot;
 use super::parameters::{LOAD_PORTS, SPRAM_PORTS};

@@ -4,9 +4,9 @@ mod contract;
 mod scan;
 mod store;
 
-use super::mvau::banks;
-use super::{Inlet, outlet::Outlet, parts, ram_style};
+use super::{Inlet, outlet::Outlet, ram_style};
 use crate::device::Family;
+use crate::memory::{banks, parts};
 use crate::pipeline::{Stage, Window};
 use crate::plan::Memory;
 use crate::rtl::{Kernel, Module, Read, Value, Write, addr_bits, bits_for, lit, set};

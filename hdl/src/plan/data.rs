@@ -1,9 +1,9 @@
-//! The plan: how much hardware every node gets. Read from `plan.json` or chosen by [`crate::fold`]; checked here
+//! The plan: how much hardware every node gets. Read from `plan.json` or chosen by [`super::planner`]; checked here
 //! against its network, once; afterwards nothing about it can fail. Never says what a layer computes.
 
+use super::wires;
 use crate::device::{DEVICES, Device, Family};
-use crate::pipeline::wires;
-use crate::stage::mvau::banks;
+use crate::memory::banks;
 use dq_net::layer::Layer;
 use dq_net::{Network, atomic};
 use serde::{Deserialize, Serialize};

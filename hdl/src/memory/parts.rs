@@ -1,7 +1,7 @@
 //! Memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer, a register after each.
 //! Slices of a ROM's word have addresses of their own, so that no register reaches far.
 
-use super::mvau::banks;
+use super::banks;
 use crate::device::Family;
 use crate::plan::Memory;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, lanes, lit, words};

@@ -2,12 +2,12 @@
 //! follow from the timing. Each node's choices are costed once, alone; a price of a block RAM in LUTs (a Lagrange
 //! multiplier) joins them to one plan, and moves until the plan fits its budget.
 
+use super::data::{
+    Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_entry, limits,
+};
 use crate::device::{Budget, Device};
 use crate::estimate::{self, Resources};
 use crate::pipeline::{self, Kind};
-use crate::plan::{
-    Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_entry, limits,
-};
 use dq_net::Network;
 use thiserror::Error;
 
@@ -124,7 +124,7 @@ pub fn for_target(
     clock_mhz: u32,
     frames_per_second: u64,
 ) -> Result<Plan, FoldError> {
-    plan(network, &Target::unbounded(output, clock_mhz, frames_per_second))
+    choose(network, &Target::unbounded(output, clock_mhz, frames_per_second))
 }
 
 /// A plan for [`DEFAULT_FRAMES_PER_SECOND`], or as fast as the network can be.
@@ -138,7 +138,7 @@ pub fn default(network: &Network, output: Output) -> Result<Plan, FoldError> {
 }
 
 /// The cheapest plan for `target`, or the fastest where it names no speed.
-pub fn plan(network: &Network, target: &Target) -> Result<Plan, FoldError> {
+pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
     let choices = Choices::new(network, target);
     match target.frames_per_second {
         Some(frames) => choices.at_speed(frames),
@@ -507,11 +507,11 @@ mod tests {
     fn dsps_help_where_luts_run_out() {
         let network = dq_net::topology::build("lenet:w8a8", 1).unwrap();
         let target = Target::unbounded(Output::Label, 100, 2_000);
-        let ample = plan(&network, &target).unwrap();
+        let ample = choose(&network, &target).unwrap();
         let luts = |plan: &Plan| estimate::total(&pipeline::lower(&network, plan));
         assert_eq!(luts(&ample).dsp, 0, "while LUTs suffice no DSP is used");
         let lut = luts(&ample).lut * 9 / 10;
-        let with = |dsp| plan(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });
+        let with = |dsp| choose(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });
         assert!(matches!(with(0), Err(FoldError::TooLarge { resource: "LUTs", .. })));
         let used = luts(&with(40).unwrap());
         assert!(used.lut <= lut && (1..=40).contains(&used.dsp), "{used:?}");
@@ -524,7 +524,8 @@ mod tests {
             let network = dq_net::topology::build(name, 1).unwrap();
             let (output, clock_mhz, mac) = (Output::Label, 24, Mac::Auto);
             let (device, budget, frames_per_second) = (Some(device), device.budget(), None);
-            let plan = plan(&network, &Target { output, clock_mhz, frames_per_second, device, budget, mac });
+            let plan =
+                choose(&network, &Target { output, clock_mhz, frames_per_second, device, budget, mac });
             (plan.unwrap(), network)
         };
         let (small, _) = of("lenet:w2a2");
@@ -557,25 +558,25 @@ mod tests {
             budget: device.budget(),
             mac: Mac::Auto,
         };
-        let fastest = plan(&network, &target).unwrap();
+        let fastest = choose(&network, &target).unwrap();
         let used = |plan: &Plan| estimate::estimate(&pipeline::stages(&network, plan).unwrap()).total;
         assert_eq!(target.budget.overflow(used(&fastest)), None, "{:?}", used(&fastest));
         let frames =
             |plan: &Plan| 100_000_000 / timing::timing(&pipeline::stages(&network, plan).unwrap()).interval;
         // A slower one takes less, a faster one does not fit.
         target.frames_per_second = Some(frames(&fastest) / 8);
-        let slower = plan(&network, &target).unwrap();
+        let slower = choose(&network, &target).unwrap();
         assert!(used(&slower).lut < used(&fastest).lut && frames(&slower) >= frames(&fastest) / 8);
         target.frames_per_second = Some(frames(&fastest));
         target.budget.lut = used(&fastest).lut * 7 / 10;
-        let error = plan(&network, &target).unwrap_err().to_string();
+        let error = choose(&network, &target).unwrap_err().to_string();
         assert!(error.contains("LUTs needed of") && error.contains("would fit"), "{error}");
         target.budget = device.budget();
         // Where block RAM is short, memories go to LUTs.
         target.frames_per_second = Some(200);
-        let ample = used(&plan(&network, &target).unwrap());
+        let ample = used(&choose(&network, &target).unwrap());
         target.budget.bram = ample.bram - 2;
-        let tight = used(&plan(&network, &target).unwrap());
+        let tight = used(&choose(&network, &target).unwrap());
         assert!(tight.bram <= ample.bram - 2 && tight.lut > ample.lut, "{ample:?} {tight:?}");
     }
 }

@@ -1,0 +1,4 @@
+//! Memories: how block RAM, LUT RAM and SPRAM hold words, and what that costs. Never says what the words mean.
+
+pub mod banks;
+pub mod parts;
