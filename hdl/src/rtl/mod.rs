@@ -69,36 +69,18 @@
 //! **Names.** Modules with the same name must have the same text and are printed once, so a kernel that holds a ROM
 //! carries its node in its module and file names (`conv2_mvau`, `conv2_weights.mem`).
 
-mod activity;
-mod check;
-mod circuit;
-mod emit;
-mod engine;
-mod expr;
-mod flatten;
-mod fold;
-mod group;
-mod kernel;
-mod lower;
-mod memory;
-mod module;
-mod names;
-mod ops;
-mod places;
-mod print;
-mod print_expr;
-mod program;
-mod reset;
+mod ir;
+mod rust_hdl;
 mod sim;
-mod stmt;
-pub mod words;
+mod verilog;
 
-pub use emit::{EmitError, File, emit};
-pub use expr::{Expr, Sig, Value, all_of, any_of, cat, lanes, lit, lit_words, slit, sum_tree};
-pub use group::Group;
-pub use kernel::Kernel;
-pub use memory::{Read, Style, Write, addr_bits, bits_for};
-pub use module::{Direction, Module, Port};
-pub use names::is_valid as is_valid_name;
-pub use sim::{PortId, Sim};
-pub use stmt::{Stmt, note, set, when, when_else};
+pub use self::rust_hdl::driver::{PortId, Sim};
+pub use ir::expr::{Expr, Sig, Value, all_of, any_of, cat, lanes, lit, lit_words, slit, sum_tree};
+pub use ir::group::Group;
+pub use ir::kernel::Kernel;
+pub use ir::memory::{Read, Style, Write, addr_bits, bits_for};
+pub use ir::module::{Direction, Module, Port};
+pub use ir::names::is_valid as is_valid_name;
+pub use ir::stmt::{Stmt, note, set, when, when_else};
+pub use ir::words;
+pub use verilog::emit::{EmitError, File, emit};

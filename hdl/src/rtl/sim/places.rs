@@ -1,17 +1,17 @@
 //! Where a compiled netlist keeps its values: state, arrays, wires, constants, and what is computed on the way. Never knows
 //! what the values are for.
 
+use super::compile::Compiler;
 use super::engine::{Array, Place};
-use super::expr::Node;
-use super::flatten::Source;
-use super::kernel::NetKind;
-use super::memory::Read;
 use super::ops::Op;
-use super::program::Compiler;
-use super::words::words_for;
+use crate::rtl::ir::expr::Node;
+use crate::rtl::ir::flatten::Source;
+use crate::rtl::ir::kernel::NetKind;
+use crate::rtl::ir::memory::Read;
+use crate::rtl::ir::words::words_for;
 
 /// Words that hold intermediate values, of one assign after another.
-pub(super) struct Temporary {
+pub(crate) struct Temporary {
     at: usize,
     words: usize,
     free: bool,

@@ -8,7 +8,7 @@ use super::stmt::Stmt;
 use std::collections::HashMap;
 
 /// Panics, naming module and nets, unless the kernel is complete.
-pub(super) fn kernel(kernel: &Kernel) {
+pub(crate) fn kernel(kernel: &Kernel) {
     driven(kernel);
     read(kernel);
     if let Err(cycle) = comb_order(kernel) {
@@ -18,7 +18,7 @@ pub(super) fn kernel(kernel: &Kernel) {
 }
 
 /// Ids of the nets without state, each after those it depends on; or the cycle that prevents it.
-pub(super) fn comb_order(kernel: &Kernel) -> Result<Vec<usize>, Vec<usize>> {
+pub(crate) fn comb_order(kernel: &Kernel) -> Result<Vec<usize>, Vec<usize>> {
     let depends = |id: usize, visit: &mut dyn FnMut(usize)| {
         comb_inputs(kernel, id, &mut |sig| visit(sig.id as usize));
     };
@@ -28,7 +28,7 @@ pub(super) fn comb_order(kernel: &Kernel) -> Result<Vec<usize>, Vec<usize>> {
 }
 
 /// Whether the net follows other nets within a clock.
-pub(super) fn is_comb(kernel: &Kernel, id: usize) -> bool {
+pub(crate) fn is_comb(kernel: &Kernel, id: usize) -> bool {
     match &kernel.nets[id].kind {
         NetKind::Input | NetKind::Reg(_) => false,
         NetKind::MemRead(memory) => matches!(kernel.memories[*memory].read, Read::Async { .. }),
@@ -37,7 +37,7 @@ pub(super) fn is_comb(kernel: &Kernel, id: usize) -> bool {
 }
 
 /// Calls `visit` with every net that net `id` follows within a clock.
-pub(super) fn comb_inputs(kernel: &Kernel, id: usize, visit: &mut dyn FnMut(Sig)) {
+pub(crate) fn comb_inputs(kernel: &Kernel, id: usize, visit: &mut dyn FnMut(Sig)) {
     let mut of = |value: &Expr| value.nets(&mut |sig, _, _| visit(sig));
     match &kernel.nets[id].kind {
         NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => of(value),
@@ -56,7 +56,7 @@ pub(super) fn comb_inputs(kernel: &Kernel, id: usize, visit: &mut dyn FnMut(Sig)
 
 /// Sorts `0..count` so that each comes after what it depends on, otherwise in order; or gives one cycle, closed
 /// (first = last). Needs no recursion, so chains may be of any length.
-pub(super) fn topological(
+pub(crate) fn topological(
     count: usize,
     depends: impl Fn(usize, &mut dyn FnMut(usize)),
 ) -> Result<Vec<usize>, Vec<usize>> {
@@ -106,7 +106,7 @@ pub(super) fn topological(
 }
 
 /// Whether the kernel uses its clock and its reset.
-pub(super) fn uses_clk_rst(kernel: &Kernel) -> (bool, bool) {
+pub(crate) fn uses_clk_rst(kernel: &Kernel) -> (bool, bool) {
     let clocked = |read: &Read| matches!(read, Read::Sync { .. });
     let clk =
         !kernel.blocks.is_empty() || kernel.memories.iter().any(|m| m.write.is_some() || clocked(&m.read));
@@ -117,7 +117,7 @@ pub(super) fn uses_clk_rst(kernel: &Kernel) -> (bool, bool) {
 }
 
 /// Registers a block assigns.
-pub(super) fn assigned(body: &[Stmt], visit: &mut dyn FnMut(Sig)) {
+pub(crate) fn assigned(body: &[Stmt], visit: &mut dyn FnMut(Sig)) {
     for stmt in body {
         match stmt {
             Stmt::Set(reg, _) => visit(*reg),

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 /// A finished module. Cheap to clone; two instances of one module share its text.
 #[derive(Clone, Debug)]
-pub struct Module(pub(super) Arc<Body>);
+pub struct Module(pub(crate) Arc<Body>);
 
 #[derive(Debug)]
-pub(super) enum Body {
+pub(crate) enum Body {
     Leaf(Kernel),
     Group(Group),
 }
@@ -35,11 +35,11 @@ pub struct Port {
 }
 
 impl Module {
-    pub(super) fn leaf(kernel: Kernel) -> Module {
+    pub(crate) fn leaf(kernel: Kernel) -> Module {
         Module(Arc::new(Body::Leaf(kernel)))
     }
 
-    pub(super) fn group(group: Group) -> Module {
+    pub(crate) fn group(group: Group) -> Module {
         Module(Arc::new(Body::Group(group)))
     }
 

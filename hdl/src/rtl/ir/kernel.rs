@@ -4,24 +4,26 @@
 //! simulated. Programming errors (a width that does not fit, a net driven twice) panic and name module and net.
 //! Never prints, never runs.
 
+use super::check;
 use super::expr::{Expr, Sig, Value, lit_words};
 use super::memory::{Memory, Read, RomImage, Style, Write, addr_bits};
 use super::module::{Direction, Module};
+use super::names;
 use super::stmt::{Stmt, set, when};
-use super::{check, names, words};
+use super::words;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One leaf module being built. Every kernel has the inputs `clk` and `rst` (synchronous, high).
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    pub(super) name: String,
-    pub(super) note: String,
-    pub(super) nets: Vec<NetDecl>,
-    pub(super) blocks: Vec<Vec<Stmt>>,
-    pub(super) memories: Vec<Memory>,
-    pub(super) unused: Vec<Expr>,
-    pub(super) contract: Vec<Contract>,
+    pub(crate) name: String,
+    pub(crate) note: String,
+    pub(crate) nets: Vec<NetDecl>,
+    pub(crate) blocks: Vec<Vec<Stmt>>,
+    pub(crate) memories: Vec<Memory>,
+    pub(crate) unused: Vec<Expr>,
+    pub(crate) contract: Vec<Contract>,
     /// Names in use, of nets and memories.
     names: HashSet<String>,
     tag: u32,
@@ -29,7 +31,7 @@ pub struct Kernel {
 
 /// A net of a kernel, by its Verilog name.
 #[derive(Clone, Debug)]
-pub(super) struct NetDecl {
+pub(crate) struct NetDecl {
     pub name: String,
     pub sig: Sig,
     pub kind: NetKind,
@@ -39,7 +41,7 @@ pub(super) struct NetDecl {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum NetKind {
+pub(crate) enum NetKind {
     Input,
     /// Driven by this expression; none until it is set.
     Output(Option<Expr>),
@@ -57,13 +59,13 @@ pub(super) enum NetKind {
 
 /// What a module promises, for proofs.
 #[derive(Clone, Debug)]
-pub(super) enum Contract {
+pub(crate) enum Contract {
     Wire(String, Expr),
     Text(String),
 }
 
 /// The wire that takes what nothing reads.
-pub(super) const UNUSED: &str = "unused_ok";
+pub(crate) const UNUSED: &str = "unused_ok";
 
 static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
 
@@ -405,7 +407,7 @@ impl Kernel {
         }
     }
 
-    pub(super) fn decl(&self, sig: Sig) -> &NetDecl {
+    pub(crate) fn decl(&self, sig: Sig) -> &NetDecl {
         assert!(sig.kernel == self.tag, "{}: a net of another kernel", self.name);
         &self.nets[sig.id as usize]
     }
@@ -418,7 +420,7 @@ impl Kernel {
     }
 
     /// Ports in order of declaration: name, width, direction.
-    pub(super) fn ports(&self) -> impl Iterator<Item = (&str, usize, Direction)> {
+    pub(crate) fn ports(&self) -> impl Iterator<Item = (&str, usize, Direction)> {
         self.nets.iter().filter_map(|net| match net.kind {
             NetKind::Input => Some((net.name.as_str(), net.sig.width, Direction::In)),
             NetKind::Output(_) => Some((net.name.as_str(), net.sig.width, Direction::Out)),

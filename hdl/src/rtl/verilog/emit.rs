@@ -1,11 +1,12 @@
 //! Emission: a module and everything below it as named texts: one `.v` file a distinct module, one `.mem` file a ROM.
 //! Never touches the disk.
 
-use super::group::{Driver, End, Group};
-use super::kernel::Kernel;
-use super::module::{Body, Direction, Module};
-use super::print_expr::literal;
-use super::{print, words};
+use super::expr::literal;
+use super::leaf;
+use crate::rtl::ir::group::{Driver, End, Group};
+use crate::rtl::ir::kernel::Kernel;
+use crate::rtl::ir::module::{Body, Direction, Module};
+use crate::rtl::ir::words;
 use std::collections::HashMap;
 
 /// A file to be written.
@@ -48,10 +49,10 @@ struct Files {
 impl Files {
     fn module(&mut self, module: &Module, banner: &str) -> Result<(), EmitError> {
         let text = match &*module.0 {
-            Body::Leaf(kernel) => print::kernel(kernel),
+            Body::Leaf(kernel) => leaf::kernel(kernel),
             Body::Group(group) => structure(group),
         };
-        let file = File { name: format!("{}.v", module.name()), text: print::file(banner, &text) };
+        let file = File { name: format!("{}.v", module.name()), text: leaf::file(banner, &text) };
         self.add(file, || EmitError::ModuleClash(module.name().into()))?;
         match &*module.0 {
             Body::Leaf(kernel) => self.roms(kernel),
@@ -85,8 +86,8 @@ impl Files {
 
 /// A group as Verilog: wires and instances.
 fn structure(group: &Group) -> String {
-    let mut out = print::comment(&group.note);
-    out += &print::header(&group.name, group.ports());
+    let mut out = leaf::comment(&group.note);
+    out += &leaf::header(&group.name, group.ports());
     let wiring = Wiring::new(group);
     out += &wiring.declarations;
     for (index, (instance, module)) in group.children.iter().enumerate() {
@@ -145,7 +146,7 @@ impl Wiring {
                 }
                 let unused = if group.ignored.contains(&end) { "unused_" } else { "" };
                 let name = format!("{unused}{instance}_{}", port.name);
-                wiring.declarations += &format!("  wire {}{name};\n", print::range(port.width));
+                wiring.declarations += &format!("  wire {}{name};\n", leaf::range(port.width));
                 wiring.names.insert(end, name);
             }
             if before == 0 && !wiring.declarations.is_empty() {

@@ -1,21 +1,21 @@
 //! Prints a leaf as Verilog-2005: ANSI ports, explicit widths, wires in order of evaluation, synchronous reset last in
 //! each process. Every operand already has its width, so no rule of the language ever changes a value. Never checks.
 
-use super::check;
-use super::expr::{Expr, Sig};
-use super::kernel::{Contract, Kernel, NetKind, UNUSED};
-use super::memory::{Memory, Read, Style};
-use super::module::Direction;
-use super::print_expr::literal;
-use super::stmt::Stmt;
-use super::words;
+use super::expr::literal;
+use crate::rtl::ir::check;
+use crate::rtl::ir::expr::{Expr, Sig};
+use crate::rtl::ir::kernel::{Contract, Kernel, NetKind, UNUSED};
+use crate::rtl::ir::memory::{Memory, Read, Style};
+use crate::rtl::ir::module::Direction;
+use crate::rtl::ir::stmt::Stmt;
+use crate::rtl::ir::words;
 use std::fmt::Write;
 
 /// Longest line of code, where a blank allows a break.
 const COLUMNS: usize = 100;
 
 /// The module text, from its comment to `endmodule`, without the lines that open and close a file.
-pub(super) fn kernel(kernel: &Kernel) -> String {
+pub(crate) fn kernel(kernel: &Kernel) -> String {
     let printer = Printer { kernel };
     let mut out = comment(&kernel.note);
     out += &header(&kernel.name, kernel.ports());
@@ -29,17 +29,17 @@ pub(super) fn kernel(kernel: &Kernel) -> String {
 }
 
 /// A file: banner, then the module between the two `default_nettype` lines.
-pub(super) fn file(banner: &str, module: &str) -> String {
+pub(crate) fn file(banner: &str, module: &str) -> String {
     format!("{}`default_nettype none\n\n{module}\n`default_nettype wire\n", comment(banner))
 }
 
 /// Comment lines, byte for byte but trailing blanks.
-pub(super) fn comment(text: &str) -> String {
+pub(crate) fn comment(text: &str) -> String {
     text.lines().map(|line| format!("// {line}").trim_end().to_string() + "\n").collect()
 }
 
 /// `module name ( ANSI ports );`
-pub(super) fn header<'a>(name: &str, ports: impl Iterator<Item = (&'a str, usize, Direction)>) -> String {
+pub(crate) fn header<'a>(name: &str, ports: impl Iterator<Item = (&'a str, usize, Direction)>) -> String {
     let ports: Vec<(&str, String, Direction)> =
         ports.map(|(name, width, direction)| (name, range(width), direction)).collect();
     let column = ports.iter().map(|(_, range, _)| range.len()).max().unwrap_or(0);
@@ -54,11 +54,11 @@ pub(super) fn header<'a>(name: &str, ports: impl Iterator<Item = (&'a str, usize
 }
 
 /// `[7:0] `, or nothing for one bit.
-pub(super) fn range(width: usize) -> String {
+pub(crate) fn range(width: usize) -> String {
     if width == 1 { String::new() } else { format!("[{}:0] ", width - 1) }
 }
 
-pub(super) struct Printer<'a> {
+pub(crate) struct Printer<'a> {
     pub kernel: &'a Kernel,
 }
 

@@ -37,7 +37,7 @@ pub fn is_valid(name: &str) -> bool {
 }
 
 /// Panics unless `name` is valid, naming the `place` that wanted it.
-pub(super) fn check(name: &str, place: &str) {
+pub(crate) fn check(name: &str, place: &str) {
     assert!(is_valid(name), "{place}: `{name}` is no usable Verilog name");
 }
 

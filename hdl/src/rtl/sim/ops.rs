@@ -1,10 +1,10 @@
 //! The instructions of the flat machine. Never run here.
 
-use super::expr::{Bin, Reduce};
+use crate::rtl::ir::expr::{Bin, Reduce};
 
 /// One instruction. Operands are first words in the state; `to` is none of them, but for a `Mux` that keeps what it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Copy {
         to: u32,
         a: u32,

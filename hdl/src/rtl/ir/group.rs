@@ -5,33 +5,35 @@
 
 use super::expr::Expr;
 use super::module::{Direction, Module};
-use super::{circuit, names, program};
+use super::names;
+use crate::rtl::rust_hdl::circuit;
+use crate::rtl::sim::compile;
 use std::collections::{HashMap, HashSet};
 
 /// One structural module being built.
 #[derive(Clone, Debug)]
 pub struct Group {
-    pub(super) name: String,
-    pub(super) note: String,
-    pub(super) own: Vec<(String, usize, Direction)>,
-    pub(super) children: Vec<(String, Module)>,
+    pub(crate) name: String,
+    pub(crate) note: String,
+    pub(crate) own: Vec<(String, usize, Direction)>,
+    pub(crate) children: Vec<(String, Module)>,
     /// What drives each sink; a sink is a child's input or an own output.
-    pub(super) drivers: HashMap<End, Driver>,
+    pub(crate) drivers: HashMap<End, Driver>,
     /// Sinks in the order of linking, so that output does not depend on hashing.
-    pub(super) order: Vec<End>,
-    pub(super) ignored: Vec<End>,
+    pub(crate) order: Vec<End>,
+    pub(crate) ignored: Vec<End>,
 }
 
 /// A port: of a child, or of the group itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct End {
+pub(crate) struct End {
     pub child: Option<usize>,
     pub port: String,
 }
 
 /// The source of a link.
 #[derive(Clone, Debug)]
-pub(super) enum Driver {
+pub(crate) enum Driver {
     Net(End),
     Constant(Expr),
 }
@@ -158,16 +160,16 @@ impl Group {
         self.check_connections();
         let module = Module::group(self);
         circuit::check(&module);
-        program::check_cycles(&module);
+        compile::check_cycles(&module);
         module
     }
 
-    pub(super) fn ports(&self) -> impl Iterator<Item = (&str, usize, Direction)> {
+    pub(crate) fn ports(&self) -> impl Iterator<Item = (&str, usize, Direction)> {
         self.own.iter().map(|(name, width, direction)| (name.as_str(), *width, *direction))
     }
 
     /// How an end reads in messages and in simulation paths.
-    pub(super) fn end_name(&self, end: &End) -> String {
+    pub(crate) fn end_name(&self, end: &End) -> String {
         match end.child {
             Some(child) => format!("{}.{}", self.children[child].0, end.port),
             None => end.port.clone(),

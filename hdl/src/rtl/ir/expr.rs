@@ -4,30 +4,30 @@
 //! below extend them, by their own sign, to the width the caller names. Mixed signs are refused. A slice or sign bit
 //! that Verilog could not take (of a sum, say) panics and asks for a named wire. Never evaluates a net.
 
-use super::fold::{arith, bitwise, compare, reduce};
+use super::const_fold::{arith, bitwise, compare, reduce};
 use super::words;
 use std::sync::Arc;
 
 /// A handle to a net of one kernel. Cheap to copy; usable wherever an expression is.
 #[derive(Clone, Copy, Debug)]
 pub struct Sig {
-    pub(super) kernel: u32,
-    pub(super) id: u32,
-    pub(super) width: usize,
-    pub(super) signed: bool,
+    pub(crate) kernel: u32,
+    pub(crate) id: u32,
+    pub(crate) width: usize,
+    pub(crate) signed: bool,
 }
 
 /// An expression of a fixed width and sign. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Expr {
-    pub(super) node: Arc<Node>,
-    pub(super) width: usize,
-    pub(super) signed: bool,
+    pub(crate) node: Arc<Node>,
+    pub(crate) width: usize,
+    pub(crate) signed: bool,
 }
 
 /// What an expression is made of. The sign of an operand is that of its `Expr`.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Net(Sig),
     /// Canonical words.
     Lit(Vec<u64>),
@@ -46,14 +46,14 @@ pub(super) enum Node {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Reduce {
+pub(crate) enum Reduce {
     And,
     Or,
     Xor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Bin {
+pub(crate) enum Bin {
     Add,
     Sub,
     Mul,
@@ -85,7 +85,7 @@ impl From<&Expr> for Expr {
     }
 }
 
-pub(super) fn expr(node: Node, width: usize, signed: bool) -> Expr {
+pub(crate) fn expr(node: Node, width: usize, signed: bool) -> Expr {
     Expr { node: Arc::new(node), width, signed }
 }
 
@@ -411,7 +411,7 @@ impl Expr {
     }
 
     /// The words of a literal.
-    pub(super) fn literal(&self) -> Option<&[u64]> {
+    pub(crate) fn literal(&self) -> Option<&[u64]> {
         match &*self.node {
             Node::Lit(value) => Some(value),
             _ => None,
@@ -419,7 +419,7 @@ impl Expr {
     }
 
     /// Calls `visit` with every net it reads: net, first bit, number of bits.
-    pub(super) fn nets(&self, visit: &mut dyn FnMut(Sig, usize, usize)) {
+    pub(crate) fn nets(&self, visit: &mut dyn FnMut(Sig, usize, usize)) {
         match &*self.node {
             Node::Net(sig) => visit(*sig, 0, sig.width),
             Node::Slice(sig, offset) => visit(*sig, *offset, self.width),

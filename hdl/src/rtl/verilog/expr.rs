@@ -1,11 +1,11 @@
 //! Prints expressions: each operand at its own width, `$signed` exactly where signedness matters. Never decides a width.
 
-use super::expr::{Bin, Expr, Node, Reduce, Sig};
-use super::print::Printer;
-use super::words;
+use super::leaf::Printer;
+use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};
+use crate::rtl::ir::words;
 
 /// A sized literal.
-pub(super) fn literal(value: &[u64], width: usize, signed: bool) -> String {
+pub(crate) fn literal(value: &[u64], width: usize, signed: bool) -> String {
     if !signed {
         return unsigned_literal(value, width);
     }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 impl Expr {
     /// `width` bits from `offset` on, pushed down to nets and literals; none where only a wire would do.
-    pub(super) fn cut(&self, offset: usize, width: usize) -> Option<Expr> {
+    pub(crate) fn cut(&self, offset: usize, width: usize) -> Option<Expr> {
         if offset == 0 && width == self.width {
             return Some(self.clone().unsigned());
         }
@@ -57,7 +57,7 @@ impl Expr {
 }
 
 #[track_caller]
-pub(super) fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
+pub(crate) fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
     assert!(a.signed == b.signed, "{op:?} of a signed and an unsigned value");
     let signed = a.signed;
     let (a, b) = (a.ext(width), b.ext(width));
@@ -79,7 +79,7 @@ pub(super) fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
 }
 
 #[track_caller]
-pub(super) fn compare(op: Bin, a: Expr, b: Expr) -> Expr {
+pub(crate) fn compare(op: Bin, a: Expr, b: Expr) -> Expr {
     assert!(a.signed == b.signed, "comparison of a signed and an unsigned value");
     let (width, signed) = (a.width.max(b.width), a.signed);
     let (a, b) = (a.ext(width), b.ext(width));
@@ -116,7 +116,7 @@ fn decided(op: Bin, a: &Expr, b: &Expr, signed: bool) -> Option<bool> {
 }
 
 #[track_caller]
-pub(super) fn bitwise(op: Bin, a: Expr, b: Expr) -> Expr {
+pub(crate) fn bitwise(op: Bin, a: Expr, b: Expr) -> Expr {
     assert!(a.width == b.width, "{op:?} of {} and {} bits", a.width, b.width);
     let width = a.width;
     for (literal, other) in [(&a, &b), (&b, &a)] {
@@ -143,7 +143,7 @@ pub(super) fn bitwise(op: Bin, a: Expr, b: Expr) -> Expr {
     expr(Node::Bin(op, a, b), width, false)
 }
 
-pub(super) fn reduce(op: Reduce, value: Expr) -> Expr {
+pub(crate) fn reduce(op: Reduce, value: Expr) -> Expr {
     if value.width == 1 {
         return value.unsigned();
     }

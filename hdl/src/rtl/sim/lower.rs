@@ -1,10 +1,10 @@
 //! Compiles expressions into instructions. Never knows which net or process they are for.
 
+use super::compile::Compiler;
 use super::engine::{Array, Place};
-use super::expr::{Bin, Expr, Node, Reduce, Sig};
 use super::ops::Op;
-use super::program::Compiler;
-use super::words::{mask, words_for};
+use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};
+use crate::rtl::ir::words::{mask, words_for};
 
 /// A value of up to 64 bits: where it is, or the instruction (whose target is still open) that makes it.
 enum Narrow {

@@ -2,17 +2,17 @@
 //! computed before. Its instructions are grouped so that they can be left out, and what it drives is compared after they
 //! ran, so that those who read it know. Never runs anything.
 
-use super::check;
 use super::engine::Place;
-use super::flatten::{Flat, Source};
-use super::kernel::NetKind;
-use super::words::words_for;
+use crate::rtl::ir::check;
+use crate::rtl::ir::flatten::{Flat, Source};
+use crate::rtl::ir::kernel::NetKind;
+use crate::rtl::ir::words::words_for;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 /// Combinational instructions of one leaf, in a row.
 #[derive(Clone, Debug)]
-pub(super) struct Segment {
+pub(crate) struct Segment {
     pub leaf: usize,
     pub ops: Range<usize>,
     /// What other leaves read of it.
@@ -21,7 +21,7 @@ pub(super) struct Segment {
 
 /// The clocked part of one leaf.
 #[derive(Clone, Debug)]
-pub(super) struct Clocked {
+pub(crate) struct Clocked {
     pub ops: Range<usize>,
     pub registers: Range<usize>,
     /// Registers that other leaves read.
@@ -30,7 +30,7 @@ pub(super) struct Clocked {
 
 /// A value that leaves read, and where the one that they saw is kept.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     pub at: usize,
     pub words: usize,
     pub saved: usize,
@@ -39,7 +39,7 @@ pub(super) struct Watch {
 
 /// The order of a netlist's instructions, and what depends on what.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     pub segments: Vec<Segment>,
     pub leaves: Vec<Clocked>,
     /// Those of the inputs, in their order, stand first.
@@ -51,7 +51,7 @@ pub(super) struct Activity {
 }
 
 /// The readers of each place, to be named as segments are made.
-pub(super) struct Readers(HashMap<usize, Vec<usize>>);
+pub(crate) struct Readers(HashMap<usize, Vec<usize>>);
 
 impl Readers {
     /// Of `flat`, whose nets are at `places`. The clock is read by nobody.
@@ -98,7 +98,7 @@ impl Activity {
 }
 
 /// `order`, combinational nets each behind those that it follows, with those of a leaf in as few rows as come by themselves.
-pub(super) fn by_leaf(flat: &Flat, order: &[usize]) -> Vec<usize> {
+pub(crate) fn by_leaf(flat: &Flat, order: &[usize]) -> Vec<usize> {
     let leaf_of = |net: usize| flat.leaf_of(net).expect("a combinational net is some leaf's");
     let mut waits = vec![usize::MAX; flat.nets.len()];
     order.iter().for_each(|&net| waits[net] = 0);

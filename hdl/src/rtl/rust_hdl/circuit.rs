@@ -1,13 +1,14 @@
 //! `Circuit`: a module as rust-hdl sees it: a `Block` whose `update_all` runs the compiled netlist, and a tree of
 //! scopes and atoms that rust-hdl's checks, printer and VCD probe walk. The one file that names rust-hdl's types.
 
-use super::engine::{Engine, Place};
-use super::flatten::Instance;
-use super::group::{Driver, Group};
-use super::kernel::NetKind;
-use super::module::{Body, Direction, Module};
-use super::program;
-use super::{print, words};
+use crate::rtl::ir::flatten::Instance;
+use crate::rtl::ir::group::{Driver, End, Group};
+use crate::rtl::ir::kernel::NetKind;
+use crate::rtl::ir::module::{Body, Direction, Module};
+use crate::rtl::ir::words;
+use crate::rtl::sim::compile;
+use crate::rtl::sim::engine::{Engine, Place};
+use crate::rtl::verilog::leaf;
 use rust_hdl::core::ast::{
     BlackBox, Verilog, VerilogExpression, VerilogLink, VerilogLinkDetails, VerilogLiteral, VerilogStatement,
 };
@@ -22,7 +23,7 @@ use rust_hdl::core::synth::{Synth, VCDValue};
 use rust_hdl::core::type_descriptor::{TypeDescriptor, TypeKind};
 
 /// A module with its state, ready for rust-hdl's `simulate`, probes and checks.
-pub(super) struct Circuit {
+pub(crate) struct Circuit {
     pub engine: Engine,
     root: Scope,
     changed: bool,
@@ -52,7 +53,7 @@ struct Scope {
 ///
 /// # Panics
 /// Panics with what rust-hdl found.
-pub(super) fn check(module: &Module) {
+pub(crate) fn check(module: &Module) {
     let mut circuit = Circuit::new(module);
     circuit.connect_all();
     if let Err(error) = check_all(&circuit) {
@@ -62,7 +63,7 @@ pub(super) fn check(module: &Module) {
 
 impl Circuit {
     pub fn new(module: &Module) -> Circuit {
-        let (engine, instance, places) = program::compile(module);
+        let (engine, instance, places) = compile::compile(module);
         Circuit { engine, root: Scope::new(instance, &places), changed: false }
     }
 
@@ -192,7 +193,7 @@ impl Logic for Scope {
     fn hdl(&self) -> Verilog {
         match &*self.module.0 {
             Body::Leaf(kernel) => {
-                Verilog::Blackbox(BlackBox { name: kernel.name.clone(), code: print::kernel(kernel) })
+                Verilog::Blackbox(BlackBox { name: kernel.name.clone(), code: leaf::kernel(kernel) })
             }
             Body::Group(group) => Verilog::Combinatorial(links(group)),
         }
@@ -269,11 +270,11 @@ impl Atom for Net {
 
 /// The links of a group in rust-hdl's AST: own ports are links, siblings are assignments.
 fn links(group: &Group) -> Vec<VerilogStatement> {
-    let name = |end: &super::group::End| match end.child {
+    let name = |end: &crate::rtl::ir::group::End| match end.child {
         Some(child) => format!("{}${}", group.children[child].0, end.port),
         None => end.port.clone(),
     };
-    let statement = |sink: &super::group::End| {
+    let statement = |sink: &crate::rtl::ir::group::End| {
         let target = name(sink);
         match &group.drivers[sink] {
             Driver::Net(source) if source.child.is_some() && sink.child.is_some() => {

@@ -3,23 +3,23 @@
 //! Never knows of modules or names.
 
 use super::activity::Activity;
-use super::expr::{Bin, Reduce};
 use super::ops::Op;
-use super::words;
-use dq_net::SplitMix64;
+use crate::rtl::ir::expr::{Bin, Reduce};
+use crate::rtl::ir::words;
 use std::cmp::Ordering;
+use dq_net::SplitMix64;
 use std::ops::Range;
 
 /// Where a net lives: its first word, and its width in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pub at: usize,
     pub width: usize,
 }
 
 /// A memory or a constant table.
 #[derive(Clone, Debug)]
-pub(super) struct Array {
+pub(crate) struct Array {
     pub data: Vec<u64>,
     /// `u64`s a word.
     pub stride: usize,
@@ -31,7 +31,7 @@ pub(super) struct Array {
 
 /// What the compiler makes of a netlist.
 #[derive(Clone, Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
     pub state: Vec<u64>,
     pub inputs: Vec<(String, Place)>,
@@ -47,7 +47,7 @@ pub(super) struct Program {
 
 /// A compiled netlist and its present state.
 #[derive(Clone, Debug)]
-pub(super) struct Engine {
+pub(crate) struct Engine {
     program: Program,
     machine: Machine,
     readers: Readers,

@@ -4,7 +4,7 @@ use super::expr::{Expr, Sig};
 
 /// A memory with one read port and at most one write port.
 #[derive(Clone, Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     pub name: String,
     pub word_bits: usize,
     pub words: usize,
@@ -25,7 +25,7 @@ impl Memory {
 
 /// The contents of a memory: `words` words one after another, each of `words_for(word_bits)` `u64`s.
 #[derive(Clone, Debug)]
-pub(super) struct RomImage {
+pub(crate) struct RomImage {
     pub file: String,
     pub data: Vec<u64>,
 }

@@ -2,28 +2,28 @@
 //! one pass settles the circuit. Never runs anything.
 
 use super::activity::{self, Activity, Clocked, Readers, Segment};
-use super::check;
 use super::engine::{Array, Engine, Place, Program};
-use super::expr::{Expr, Node};
-use super::flatten::{Flat, Instance, Source, flatten};
-use super::kernel::{Kernel, NetKind};
-use super::memory::Read;
-use super::module::Module;
 use super::ops::Op;
 use super::places::Temporary;
-use super::stmt::Stmt;
-use super::words::words_for;
+use crate::rtl::ir::check;
+use crate::rtl::ir::expr::{Expr, Node};
+use crate::rtl::ir::flatten::{Flat, Instance, Source, flatten};
+use crate::rtl::ir::kernel::{Kernel, NetKind};
+use crate::rtl::ir::memory::Read;
+use crate::rtl::ir::module::Module;
+use crate::rtl::ir::stmt::Stmt;
+use crate::rtl::ir::words::words_for;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 /// Panics, with the path, if a combinational cycle runs through the hierarchy.
-pub(super) fn check_cycles(module: &Module) {
+pub(crate) fn check_cycles(module: &Module) {
     let flat = flatten(module);
     flat.order(module.name());
 }
 
 /// The engine of a module, and where each net of its hierarchy lives in it.
-pub(super) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
+pub(crate) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
     let flat = flatten(module);
     let order = activity::by_leaf(&flat, &flat.order(module.name()));
     let mut compiler = Compiler::new(&flat, &order);
@@ -60,31 +60,31 @@ pub(super) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
 }
 
 /// What is compiled so far.
-pub(super) struct Compiler<'a> {
-    pub(super) flat: &'a Flat,
-    pub(super) places: Vec<Place>,
+pub(crate) struct Compiler<'a> {
+    pub(crate) flat: &'a Flat,
+    pub(crate) places: Vec<Place>,
     /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
-    pub(super) state: Vec<u64>,
-    pub(super) inputs: Vec<(String, Place)>,
-    pub(super) registers: Range<usize>,
+    pub(crate) state: Vec<u64>,
+    pub(crate) inputs: Vec<(String, Place)>,
+    pub(crate) registers: Range<usize>,
     /// Those of each leaf.
-    pub(super) registers_of: Vec<Range<usize>>,
-    pub(super) shadow: usize,
+    pub(crate) registers_of: Vec<Range<usize>>,
+    pub(crate) shadow: usize,
     /// Nets and memories without a defined power-up value.
-    pub(super) undefined: Vec<Place>,
-    pub(super) arrays: Vec<Array>,
+    pub(crate) undefined: Vec<Place>,
+    pub(crate) arrays: Vec<Array>,
     /// First array of each leaf.
-    pub(super) array_base: Vec<usize>,
-    pub(super) constants: HashMap<Vec<u64>, usize>,
-    pub(super) ops: Vec<Op>,
-    pub(super) temporaries: Vec<Temporary>,
+    pub(crate) array_base: Vec<usize>,
+    pub(crate) constants: HashMap<Vec<u64>, usize>,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) temporaries: Vec<Temporary>,
     /// For each leaf, where values are that its instructions compute in any case, by the instruction without its target.
     /// What its nets settle to is there at the edge, too.
-    pub(super) computed: Vec<HashMap<Op, u32>>,
+    pub(crate) computed: Vec<HashMap<Op, u32>>,
     /// The leaf being compiled; how many conditions what is compiled stands under; whether it is for a clock edge.
-    pub(super) leaf: usize,
-    pub(super) conditions: usize,
-    pub(super) clocking: bool,
+    pub(crate) leaf: usize,
+    pub(crate) conditions: usize,
+    pub(crate) clocking: bool,
 }
 
 impl<'a> Compiler<'a> {

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 /// An instance of the flattened hierarchy: for each net of its module (own ports of a group, all nets of a leaf), in
 /// order of declaration, the flat net that carries it.
-pub(super) struct Instance {
+pub(crate) struct Instance {
     pub name: String,
     pub module: Module,
     pub nets: Vec<usize>,
@@ -17,13 +17,13 @@ pub(super) struct Instance {
 }
 
 /// A net of the flattened hierarchy.
-pub(super) struct FlatNet {
+pub(crate) struct FlatNet {
     pub path: String,
     pub width: usize,
     pub source: Source,
 }
 
-pub(super) enum Source {
+pub(crate) enum Source {
     /// An input of the root.
     Input,
     Constant(Vec<u64>),
@@ -35,14 +35,14 @@ pub(super) enum Source {
 }
 
 /// The flattened hierarchy.
-pub(super) struct Flat {
+pub(crate) struct Flat {
     pub nets: Vec<FlatNet>,
     pub leaves: Vec<Leaf>,
     pub root: Instance,
 }
 
 /// A leaf instance: its kernel, by way of its module, and the flat net of each of its nets.
-pub(super) struct Leaf {
+pub(crate) struct Leaf {
     pub module: Module,
     pub nets: Vec<usize>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Leaf {
 const UNBOUND: usize = usize::MAX;
 
 /// Flattens `module` and everything below it.
-pub(super) fn flatten(module: &Module) -> Flat {
+pub(crate) fn flatten(module: &Module) -> Flat {
     let mut nets = vec![];
     let mut leaves = vec![];
     let mut root = allocate(module, "", &mut nets, &mut leaves);
