@@ -75,12 +75,14 @@ mod sim;
 mod verilog;
 
 pub use self::rust_hdl::driver::{PortId, Sim};
-pub use ir::expr::{Expr, Sig, Value, all_of, any_of, cat, lanes, lit, lit_words, slit, sum_tree};
+pub use ir::expr::{Expr, Sig, lit, lit_words, slit};
 pub use ir::group::Group;
 pub use ir::kernel::Kernel;
 pub use ir::memory::{Read, Style, Write, addr_bits, bits_for};
-pub use ir::module::{Direction, Module, Port};
+pub use ir::module::Module;
 pub use ir::names::is_valid as is_valid_name;
+pub use ir::port::{Direction, Port};
 pub use ir::stmt::{Stmt, note, set, when, when_else};
+pub use ir::value::{Value, all_of, any_of, cat, lanes, sum_tree};
 pub use ir::words;
 pub use verilog::emit::{EmitError, File, emit};

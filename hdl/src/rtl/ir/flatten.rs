@@ -1,10 +1,10 @@
 //! Flattens a module and everything below it into one netlist: links disappear, every net gets a number, and the
 //! combinational nets an order. Never evaluates anything.
 
-use super::check;
-use super::group::{Driver, End, Group};
-use super::kernel::{Kernel, NetKind};
-use super::module::{Body, Direction, Module};
+use super::leaf::{self, NetKind};
+use super::module::{Body, Driver, End, Module, Structure};
+use super::order;
+use super::port::Direction;
 use std::collections::HashMap;
 
 /// An instance of the flattened hierarchy: for each net of its module (own ports of a group, all nets of a leaf), in
@@ -41,13 +41,21 @@ pub(crate) struct Flat {
     pub root: Instance,
 }
 
-/// A leaf instance: its kernel, by way of its module, and the flat net of each of its nets.
+/// A leaf instance: its record, by way of its module, and the flat net of each of its nets.
 pub(crate) struct Leaf {
     pub module: Module,
     pub nets: Vec<usize>,
 }
 
 const UNBOUND: usize = usize::MAX;
+
+/// Checks what only the whole hierarchy shows. Emission and simulation begin with it.
+///
+/// # Panics
+/// Panics, with the path, if a combinational cycle runs through the hierarchy.
+pub(crate) fn check(module: &Module) {
+    flatten(module).order(module.name());
+}
 
 /// Flattens `module` and everything below it.
 pub(crate) fn flatten(module: &Module) -> Flat {
@@ -73,10 +81,10 @@ fn allocate(module: &Module, path: &str, nets: &mut Vec<FlatNet>, leaves: &mut V
     let below = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
     let mut children = vec![];
     let own = match &*module.0 {
-        Body::Leaf(kernel) => {
+        Body::Leaf(record) => {
             let leaf = leaves.len();
             leaves.push(Leaf { module: module.clone(), nets: vec![] });
-            let own = kernel.nets.iter().enumerate().map(|(id, net)| {
+            let own = record.nets.iter().enumerate().map(|(id, net)| {
                 if matches!(net.kind, NetKind::Input) {
                     return UNBOUND;
                 }
@@ -86,20 +94,20 @@ fn allocate(module: &Module, path: &str, nets: &mut Vec<FlatNet>, leaves: &mut V
             });
             own.collect()
         }
-        Body::Group(group) => {
-            for (name, child) in &group.children {
+        Body::Structure(structure) => {
+            for (name, child) in &structure.children {
                 let mut instance = allocate(child, &below(name), nets, leaves);
                 instance.name.clone_from(name);
                 children.push(instance);
             }
             let driver = |(name, direction): (&str, Direction)| match direction {
                 Direction::In => UNBOUND,
-                Direction::Out => match &group.drivers[&End { child: None, port: name.into() }] {
+                Direction::Out => match &structure.drivers[&End { child: None, port: name.into() }] {
                     Driver::Net(end) => child_net(&children, end),
                     Driver::Constant(_) => unreachable!("only children's inputs are tied"),
                 },
             };
-            group.ports().map(|(name, _, direction)| driver((name, direction))).collect()
+            structure.ports().map(|(name, _, direction)| driver((name, direction))).collect()
         }
     };
     Instance { name: String::new(), module: module.clone(), nets: own, children }
@@ -114,8 +122,8 @@ fn bind(
 ) {
     let module = instance.module.clone();
     match &*module.0 {
-        Body::Leaf(kernel) => {
-            for (slot, net) in instance.nets.iter_mut().zip(&kernel.nets) {
+        Body::Leaf(record) => {
+            for (slot, net) in instance.nets.iter_mut().zip(&record.nets) {
                 if matches!(net.kind, NetKind::Input) {
                     *slot = inputs[&net.name];
                 }
@@ -124,14 +132,14 @@ fn bind(
             let leaf = leaves.iter_mut().find(|leaf| leaf.nets.is_empty()).expect("a leaf an instance");
             leaf.nets.clone_from(&instance.nets);
         }
-        Body::Group(group) => {
-            for (slot, (name, _, direction)) in instance.nets.iter_mut().zip(group.ports()) {
+        Body::Structure(structure) => {
+            for (slot, (name, _, direction)) in instance.nets.iter_mut().zip(structure.ports()) {
                 if direction == Direction::In {
                     *slot = inputs[name];
                 }
             }
-            let bound: Vec<HashMap<String, usize>> = (0..group.children.len())
-                .map(|child| child_inputs(group, child, &instance.children, inputs, nets))
+            let bound: Vec<HashMap<String, usize>> = (0..structure.children.len())
+                .map(|child| child_inputs(structure, child, &instance.children, inputs, nets))
                 .collect();
             for (child, inputs) in instance.children.iter_mut().zip(&bound) {
                 bind(child, inputs, nets, leaves);
@@ -141,22 +149,23 @@ fn bind(
 }
 
 fn child_inputs(
-    group: &Group,
+    structure: &Structure,
     child: usize,
     children: &[Instance],
     inputs: &HashMap<String, usize>,
     nets: &mut Vec<FlatNet>,
 ) -> HashMap<String, usize> {
-    let ports = group.children[child].1.ports().into_iter().filter(|port| port.direction == Direction::In);
+    let ports =
+        structure.children[child].1.ports().into_iter().filter(|port| port.direction == Direction::In);
     ports
         .map(|port| {
             let end = End { child: Some(child), port: port.name.clone() };
-            let net = match &group.drivers[&end] {
+            let net = match &structure.drivers[&end] {
                 Driver::Net(end) if end.child.is_none() => inputs[&end.port],
                 Driver::Net(end) => child_net(children, end),
                 Driver::Constant(value) => {
                     let bits = value.literal().expect("tie() takes literals").to_vec();
-                    let path = group.end_name(&end);
+                    let path = structure.end_name(&end);
                     nets.push(FlatNet { path, width: value.width, source: Source::Constant(bits) });
                     nets.len() - 1
                 }
@@ -169,17 +178,17 @@ fn child_inputs(
 fn child_net(children: &[Instance], end: &End) -> usize {
     let child = &children[end.child.expect("a child's port")];
     let at = match &*child.module.0 {
-        Body::Leaf(kernel) => kernel.nets.iter().position(|net| net.name == end.port),
-        Body::Group(group) => group.ports().position(|(name, ..)| name == end.port),
+        Body::Leaf(record) => record.nets.iter().position(|net| net.name == end.port),
+        Body::Structure(structure) => structure.ports().position(|(name, ..)| name == end.port),
     };
     child.nets[at.expect("linked ports exist")]
 }
 
 impl Leaf {
-    pub fn kernel(&self) -> &Kernel {
+    pub fn record(&self) -> &leaf::Leaf {
         match &*self.module.0 {
-            Body::Leaf(kernel) => kernel,
-            Body::Group(_) => unreachable!("leaves hold kernels"),
+            Body::Leaf(record) => record,
+            Body::Structure(_) => unreachable!("leaves hold records"),
         }
     }
 }
@@ -198,15 +207,15 @@ impl Flat {
         let depends = |net: usize, visit: &mut dyn FnMut(usize)| {
             if let Source::Leaf { leaf, id } = self.nets[net].source {
                 let leaf = &self.leaves[leaf];
-                check::comb_inputs(leaf.kernel(), id, &mut |sig| visit(leaf.nets[sig.id as usize]));
+                order::comb_inputs(leaf.record(), id, &mut |sig| visit(leaf.nets[sig.id as usize]));
             }
         };
-        let sorted = check::topological(self.nets.len(), depends).unwrap_or_else(|cycle| {
+        let sorted = order::topological(self.nets.len(), depends).unwrap_or_else(|cycle| {
             let path: Vec<&str> = cycle.iter().map(|&net| self.nets[net].path.as_str()).collect();
             panic!("{name}: combinational cycle {}", path.join(" -> "))
         });
         let comb = |net: &usize| match self.nets[*net].source {
-            Source::Leaf { leaf, id } => check::is_comb(self.leaves[leaf].kernel(), id),
+            Source::Leaf { leaf, id } => order::is_comb(self.leaves[leaf].record(), id),
             Source::Input | Source::Constant(_) => false,
         };
         sorted.into_iter().filter(comb).collect()

@@ -1,9 +1,9 @@
-//! Reset for large circuits: a tree of registers between a group's `rst` and those of its children, so that no wire of
-//! it reaches far. Every child enters and leaves reset [`DELAY`] cycles after `rst` does.
+//! Reset for large circuits: a tree of registers between a structure's `rst` and those of its children, so that no wire
+//! of it reaches far. Every child enters and leaves reset [`DELAY`] cycles after `rst` does.
 
-use super::group::{Driver, End, Group};
+use super::group::Group;
 use super::kernel::Kernel;
-use super::module::{Body, Module};
+use super::module::{Body, Driver, End, Module};
 
 /// Cycles from `rst` to the children.
 const DELAY: u64 = 2;
@@ -11,26 +11,23 @@ const DELAY: u64 = 2;
 const BRANCHES: usize = 8;
 
 impl Module {
-    /// This group, all else unchanged, with a register of its own in front of each child's reset. What comes to its
-    /// inputs within two cycles after reset may be lost.
+    /// Returns this structure, all else unchanged, with a register of its own in front of each child's reset. What comes
+    /// to its inputs within two cycles after reset may be lost.
     ///
     /// # Panics
-    /// On a leaf.
+    /// Panics on a leaf.
     pub fn with_reset_tree(&self) -> Module {
-        let Body::Group(group) = &*self.0 else { panic!("{}: a leaf has no children", self.name()) };
-        let mut group: Group = group.clone();
-        let children = group.children.len();
-        let tree = tree("dq_reset", children);
-        group.child("dq_reset", &tree);
-        for child in 0..children {
+        let Body::Structure(structure) = &*self.0 else { panic!("{}: a leaf has no children", self.name()) };
+        let mut group = Group::reopen(structure.clone());
+        group.child("dq_reset", &tree("dq_reset", structure.children.len()));
+        for (child, (name, _)) in structure.children.iter().enumerate() {
+            let register = format!("dq_reset.rst{child}");
             let sink = End { child: Some(child), port: "rst".into() };
-            // One whose reset is another's stays with that.
-            if !matches!(&group.drivers[&sink], Driver::Net(end) if end.child.is_none()) {
-                group.ignore(&format!("dq_reset.rst{child}"));
-                continue;
+            match &structure.drivers[&sink] {
+                Driver::Net(End { child: None, .. }) => group.reset(name, &register),
+                // One whose reset is another's stays with that.
+                _ => group.ignore(&register),
             }
-            let driver = End { child: Some(children), port: format!("rst{child}") };
-            group.drivers.insert(sink, Driver::Net(driver));
         }
         group.build()
     }
@@ -38,7 +35,8 @@ impl Module {
 
 fn tree(name: &str, leaves: usize) -> Module {
     let note = format!(
-        "Reset for {leaves} stages, {DELAY} cycles late: a register for each, and one for each {BRANCHES} before it."
+        "Reset for {leaves} stages, {DELAY} cycles late: a register for each, and one for each {BRANCHES} \
+         before it."
     );
     let mut k = Kernel::new(name, &note);
     let outputs: Vec<_> = (0..leaves).map(|leaf| k.output(&format!("rst{leaf}"), 1)).collect();

@@ -1,26 +1,16 @@
-//! `Circuit`: a module as rust-hdl sees it: a `Block` whose `update_all` runs the compiled netlist, and a tree of
-//! scopes and atoms that rust-hdl's checks, printer and VCD probe walk. The one file that names rust-hdl's types.
+//! `Circuit`: a module as rust-hdl sees it: a `Block` whose `update_all` runs the compiled netlist, above the tree of
+//! scopes that rust-hdl's checks, printer and VCD probe walk.
 
-use crate::rtl::ir::flatten::Instance;
-use crate::rtl::ir::group::{Driver, End, Group};
-use crate::rtl::ir::kernel::NetKind;
-use crate::rtl::ir::module::{Body, Direction, Module};
-use crate::rtl::ir::words;
+use super::scope::Scope;
+use crate::rtl::ir::module::Module;
 use crate::rtl::sim::compile;
-use crate::rtl::sim::engine::{Engine, Place};
-use crate::rtl::verilog::leaf;
-use rust_hdl::core::ast::{
-    BlackBox, Verilog, VerilogExpression, VerilogLink, VerilogLinkDetails, VerilogLiteral, VerilogStatement,
-};
-use rust_hdl::core::atom::{Atom, AtomKind};
+use crate::rtl::sim::engine::Engine;
+use crate::rtl::sim::image::Place;
+use rust_hdl::core::ast::Verilog;
 use rust_hdl::core::block::Block;
 use rust_hdl::core::check_error::check_all;
-use rust_hdl::core::constraint::PinConstraint;
 use rust_hdl::core::logic::Logic;
 use rust_hdl::core::probe::Probe;
-use rust_hdl::core::signal::get_signal_id;
-use rust_hdl::core::synth::{Synth, VCDValue};
-use rust_hdl::core::type_descriptor::{TypeDescriptor, TypeKind};
 
 /// A module with its state, ready for rust-hdl's `simulate`, probes and checks.
 pub(crate) struct Circuit {
@@ -29,45 +19,22 @@ pub(crate) struct Circuit {
     changed: bool,
 }
 
-/// A signal whose width is chosen at run time: what rust-hdl's typed `Signal` cannot be, its `Atom` can.
-struct Net {
-    name: String,
-    place: Place,
-    signed: bool,
-    kind: AtomKind,
-    connected: bool,
-    changed: bool,
-    value: Vec<u64>,
-    id: usize,
-}
-
-/// An instance. It is passive: its nets show what the circuit's program computed.
-struct Scope {
-    name: String,
-    module: Module,
-    nets: Vec<Net>,
-    children: Vec<Scope>,
-}
-
-/// Runs rust-hdl's connection checks on a group.
-///
-/// # Panics
-/// Panics with what rust-hdl found.
-pub(crate) fn check(module: &Module) {
-    let mut circuit = Circuit::new(module);
-    circuit.connect_all();
-    if let Err(error) = check_all(&circuit) {
-        panic!("{}: {error:?}", module.name());
-    }
-}
-
 impl Circuit {
+    /// Compiles `module`, and runs rust-hdl's connection checks on it.
+    ///
+    /// # Panics
+    /// Panics with what rust-hdl found, or with the path of a combinational cycle.
     pub fn new(module: &Module) -> Circuit {
         let (engine, instance, places) = compile::compile(module);
-        Circuit { engine, root: Scope::new(instance, &places), changed: false }
+        let mut circuit = Circuit { engine, root: Scope::new(instance, &places), changed: false };
+        circuit.connect_all();
+        if let Err(error) = check_all(&circuit) {
+            panic!("{}: {error:?}", module.name());
+        }
+        circuit
     }
 
-    /// Where a net lives, by its path: `net`, or `child.….net`.
+    /// Returns where a net lives, by its path: `net`, or `child.….net`.
     pub fn place(&self, path: &str) -> Option<Place> {
         let mut scope = &self.root;
         let mut parts = path.split('.').peekable();
@@ -116,197 +83,12 @@ impl Block for Circuit {
     }
 }
 
-impl Scope {
-    fn new(instance: Instance, places: &[Place]) -> Scope {
-        let net = |name: &str, at: usize, signed: bool, kind: AtomKind| Net {
-            name: name.into(),
-            place: places[at],
-            signed,
-            kind,
-            connected: false,
-            changed: false,
-            value: vec![0; words::words_for(places[at].width)],
-            id: get_signal_id(),
-        };
-        let nets = match &*instance.module.0 {
-            Body::Leaf(kernel) => {
-                let each = kernel.nets.iter().zip(&instance.nets);
-                each.map(|(decl, &at)| {
-                    let kind = match decl.kind {
-                        NetKind::Input => AtomKind::InputParameter,
-                        NetKind::Output(_) => AtomKind::OutputPassthrough,
-                        NetKind::Wire(_) => AtomKind::StubOutputSignal,
-                        NetKind::Reg(_) | NetKind::MemRead(_) | NetKind::Case { .. } => AtomKind::LocalSignal,
-                    };
-                    net(&decl.name, at, decl.sig.signed, kind)
-                })
-                .collect()
-            }
-            Body::Group(group) => {
-                let each = group.ports().zip(&instance.nets);
-                each.map(|((name, _, direction), &at)| {
-                    let kind = match direction {
-                        Direction::In => AtomKind::InputParameter,
-                        Direction::Out => AtomKind::OutputPassthrough,
-                    };
-                    net(name, at, false, kind)
-                })
-                .collect()
-            }
-        };
-        let children = instance.children.into_iter().map(|child| Scope::new(child, places)).collect();
-        Scope { name: instance.name, module: instance.module, nets, children }
-    }
-
-    fn show(&mut self, engine: &Engine) {
-        for net in &mut self.nets {
-            let value = engine.value(net.place);
-            net.changed = net.value != value;
-            net.value.copy_from_slice(value);
-        }
-        self.children.iter_mut().for_each(|child| child.show(engine));
-    }
-}
-
-impl Logic for Scope {
-    fn update(&mut self) {}
-
-    /// Everything but the own inputs is driven from inside; a group drives the inputs of its children by its links.
-    fn connect(&mut self) {
-        match &*self.module.0 {
-            Body::Leaf(_) => {
-                let inner = self.nets.iter_mut().filter(|net| net.kind != AtomKind::InputParameter);
-                inner.for_each(|net| net.connected = true);
-            }
-            Body::Group(group) => {
-                for sink in group.drivers.keys() {
-                    let nets = match sink.child {
-                        Some(child) => &mut self.children[child].nets,
-                        None => &mut self.nets,
-                    };
-                    nets.iter_mut().filter(|net| net.name == sink.port).for_each(|net| net.connected = true);
-                }
-            }
-        }
-    }
-
-    fn hdl(&self) -> Verilog {
-        match &*self.module.0 {
-            Body::Leaf(kernel) => {
-                Verilog::Blackbox(BlackBox { name: kernel.name.clone(), code: leaf::kernel(kernel) })
-            }
-            Body::Group(group) => Verilog::Combinatorial(links(group)),
-        }
-    }
-}
-
-impl Block for Scope {
-    fn connect_all(&mut self) {
-        self.connect();
-        self.children.iter_mut().for_each(|child| child.connect_all());
-    }
-
-    fn update_all(&mut self) {}
-
-    fn has_changed(&self) -> bool {
-        self.nets.iter().any(|net| net.changed) || self.children.iter().any(|child| child.has_changed())
-    }
-
-    fn accept(&self, name: &str, probe: &mut dyn Probe) {
-        probe.visit_start_scope(name, self);
-        self.nets.iter().for_each(|net| probe.visit_atom(&net.name, net));
-        self.children.iter().for_each(|child| child.accept(&child.name, probe));
-        probe.visit_end_scope(name, self);
-    }
-}
-
-impl Atom for Net {
-    fn bits(&self) -> usize {
-        self.place.width
-    }
-
-    fn connected(&self) -> bool {
-        self.connected
-    }
-
-    fn changed(&self) -> bool {
-        self.changed
-    }
-
-    fn kind(&self) -> AtomKind {
-        self.kind
-    }
-
-    fn descriptor(&self) -> TypeDescriptor {
-        let width = self.place.width;
-        let kind = if self.signed { TypeKind::Signed(width) } else { TypeKind::Bits(width) };
-        TypeDescriptor { name: format!("net{width}"), kind }
-    }
-
-    fn vcd(&self) -> VCDValue {
-        let bit = |at: usize| match Synth::vcd(words::bit(&self.value, at)) {
-            VCDValue::Single(value) => value,
-            _ => unreachable!("a bool is one bit"),
-        };
-        match self.place.width {
-            1 => VCDValue::Single(bit(0)),
-            width => VCDValue::Vector((0..width).rev().map(bit).collect()),
-        }
-    }
-
-    fn id(&self) -> usize {
-        self.id
-    }
-
-    /// rust-hdl prints this for `AtomKind::Constant` alone, which no net here is.
-    fn verilog(&self) -> VerilogLiteral {
-        self.value[0].into()
-    }
-
-    fn constraints(&self) -> Vec<PinConstraint> {
-        vec![]
-    }
-}
-
-/// The links of a group in rust-hdl's AST: own ports are links, siblings are assignments.
-fn links(group: &Group) -> Vec<VerilogStatement> {
-    let name = |end: &crate::rtl::ir::group::End| match end.child {
-        Some(child) => format!("{}${}", group.children[child].0, end.port),
-        None => end.port.clone(),
-    };
-    let statement = |sink: &crate::rtl::ir::group::End| {
-        let target = name(sink);
-        match &group.drivers[sink] {
-            Driver::Net(source) if source.child.is_some() && sink.child.is_some() => {
-                VerilogStatement::Assignment(
-                    VerilogExpression::Signal(target),
-                    VerilogExpression::Signal(name(source)),
-                )
-            }
-            Driver::Net(source) => {
-                VerilogStatement::Link(vec![VerilogLink::Bidirectional(VerilogLinkDetails {
-                    my_name: String::new(),
-                    owner_name: target,
-                    other_name: name(source),
-                })])
-            }
-            Driver::Constant(value) => {
-                let bits = value.literal().expect("tie() takes literals");
-                let literal = VerilogLiteral::from(bits[0]);
-                VerilogStatement::Assignment(
-                    VerilogExpression::Signal(target),
-                    VerilogExpression::Literal(literal),
-                )
-            }
-        }
-    };
-    group.order.iter().map(statement).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rtl::{Kernel, lit};
+    use crate::rtl::ir::expr::lit;
+    use crate::rtl::ir::group::Group;
+    use crate::rtl::ir::kernel::Kernel;
     use rust_hdl::core::module_defines::ModuleDefines;
 
     /// rust-hdl's own printer walks the same tree: it must meet every instance and the leaf's text.

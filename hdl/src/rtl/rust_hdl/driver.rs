@@ -3,9 +3,10 @@
 //! A clock cycle is: set inputs, read outputs, [`Sim::clock`]. Reading settles by itself. Never checks values.
 
 use super::circuit::Circuit;
-use crate::rtl::ir::module::{Direction, Module};
+use crate::rtl::ir::module::Module;
+use crate::rtl::ir::port::Direction;
 use crate::rtl::ir::words;
-use crate::rtl::sim::engine::Place;
+use crate::rtl::sim::image::Place;
 use rust_hdl::core::simulate::simulate;
 use rust_hdl::core::vcd_probe::{VCDProbe, write_vcd_change, write_vcd_dump, write_vcd_header};
 use std::io::Write;

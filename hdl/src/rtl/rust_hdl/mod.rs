@@ -1,4 +1,7 @@
-//! What rust-hdl does: it drives a simulation and writes its traces.
+//! What rust-hdl does: its checks, its traces, its printer, on the tree of a module. Only here is rust-hdl named. It sees
+//! the simulator, whose values it shows, and the printer of leaves, whose text it takes as it is.
 
-pub(crate) mod circuit;
+mod ast;
+mod circuit;
 pub(crate) mod driver;
+mod scope;

@@ -2,53 +2,13 @@
 //! computed before. Its instructions are grouped so that they can be left out, and what it drives is compared after they
 //! ran, so that those who read it know. Never runs anything.
 
-use super::engine::Place;
-use crate::rtl::ir::check;
+use super::image::{Activity, Place, Watch};
 use crate::rtl::ir::flatten::{Flat, Source};
-use crate::rtl::ir::kernel::NetKind;
+use crate::rtl::ir::leaf::NetKind;
+use crate::rtl::ir::order;
 use crate::rtl::ir::words::words_for;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-
-/// Combinational instructions of one leaf, in a row.
-#[derive(Clone, Debug)]
-pub(crate) struct Segment {
-    pub leaf: usize,
-    pub ops: Range<usize>,
-    /// What other leaves read of it.
-    pub watches: Range<usize>,
-}
-
-/// The clocked part of one leaf.
-#[derive(Clone, Debug)]
-pub(crate) struct Clocked {
-    pub ops: Range<usize>,
-    pub registers: Range<usize>,
-    /// Registers that other leaves read.
-    pub watches: Range<usize>,
-}
-
-/// A value that leaves read, and where the one that they saw is kept.
-#[derive(Clone, Debug)]
-pub(crate) struct Watch {
-    pub at: usize,
-    pub words: usize,
-    pub saved: usize,
-    pub readers: Range<usize>,
-}
-
-/// The order of a netlist's instructions, and what depends on what.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Activity {
-    pub segments: Vec<Segment>,
-    pub leaves: Vec<Clocked>,
-    /// Those of the inputs, in their order, stand first.
-    pub watches: Vec<Watch>,
-    /// Leaves, as watches name them.
-    pub readers: Vec<usize>,
-    /// Words of all watches.
-    pub saved: usize,
-}
 
 /// The readers of each place, to be named as segments are made.
 pub(crate) struct Readers(HashMap<usize, Vec<usize>>);
@@ -58,7 +18,7 @@ impl Readers {
     pub fn new(flat: &Flat, places: &[Place], clk: usize) -> Self {
         let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
         for (at, leaf) in flat.leaves.iter().enumerate() {
-            let nets = leaf.kernel().nets.iter().zip(&leaf.nets);
+            let nets = leaf.record().nets.iter().zip(&leaf.nets);
             for (_, &net) in nets.filter(|(net, _)| matches!(net.kind, NetKind::Input)) {
                 let of_place = readers.entry(places[net].at).or_default();
                 if of_place.last() != Some(&at) {
@@ -106,7 +66,7 @@ pub(crate) fn by_leaf(flat: &Flat, order: &[usize]) -> Vec<usize> {
     for &net in order {
         let Source::Leaf { leaf, id } = flat.nets[net].source else { continue };
         let leaf = &flat.leaves[leaf];
-        check::comb_inputs(leaf.kernel(), id, &mut |sig| {
+        order::comb_inputs(leaf.record(), id, &mut |sig| {
             let from = leaf.nets[sig.id as usize];
             if waits[from] != usize::MAX {
                 followers.entry(from).or_default().push(net);

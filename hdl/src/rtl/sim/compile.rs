@@ -1,32 +1,31 @@
 //! Compiles a flattened netlist into the instructions of [`Engine`]: renamings share a place, assigns run in order, so
 //! one pass settles the circuit. Never runs anything.
 
-use super::activity::{self, Activity, Clocked, Readers, Segment};
-use super::engine::{Array, Engine, Place, Program};
+use super::activity::{self, Readers};
+use super::compiler::Compiler;
+use super::engine::Engine;
+use super::image::{Activity, Clocked, Place, Program, Segment};
 use super::ops::Op;
-use super::places::Temporary;
-use crate::rtl::ir::check;
 use crate::rtl::ir::expr::{Expr, Node};
-use crate::rtl::ir::flatten::{Flat, Instance, Source, flatten};
-use crate::rtl::ir::kernel::{Kernel, NetKind};
+use crate::rtl::ir::flatten::{Instance, Source, flatten};
+use crate::rtl::ir::leaf::{Leaf, NetKind, assigned};
 use crate::rtl::ir::memory::Read;
 use crate::rtl::ir::module::Module;
 use crate::rtl::ir::stmt::Stmt;
 use crate::rtl::ir::words::words_for;
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
+use std::collections::BTreeMap;
 
+/// Returns the engine of a module, and where each net of its hierarchy lives in it.
+///
+/// # Panics
 /// Panics, with the path, if a combinational cycle runs through the hierarchy.
-pub(crate) fn check_cycles(module: &Module) {
-    let flat = flatten(module);
-    flat.order(module.name());
-}
-
-/// The engine of a module, and where each net of its hierarchy lives in it.
 pub(crate) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
     let flat = flatten(module);
     let order = activity::by_leaf(&flat, &flat.order(module.name()));
-    let mut compiler = Compiler::new(&flat, &order);
+    let mut compiler = Compiler::new(&flat);
+    compiler.place_state();
+    compiler.place_arrays();
+    compiler.place_wires(&order);
     let clk = compiler.inputs.iter().find(|(name, _)| name == "clk").expect("every module has clk").1.at;
     let readers = Readers::new(&flat, &compiler.places, clk);
     let mut activity = Activity::default();
@@ -59,69 +58,15 @@ pub(crate) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
     (compiler.finish(comb, edge, activity), flat.root, places)
 }
 
-/// What is compiled so far.
-pub(crate) struct Compiler<'a> {
-    pub(crate) flat: &'a Flat,
-    pub(crate) places: Vec<Place>,
-    /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
-    pub(crate) state: Vec<u64>,
-    pub(crate) inputs: Vec<(String, Place)>,
-    pub(crate) registers: Range<usize>,
-    /// Those of each leaf.
-    pub(crate) registers_of: Vec<Range<usize>>,
-    pub(crate) shadow: usize,
-    /// Nets and memories without a defined power-up value.
-    pub(crate) undefined: Vec<Place>,
-    pub(crate) arrays: Vec<Array>,
-    /// First array of each leaf.
-    pub(crate) array_base: Vec<usize>,
-    pub(crate) constants: HashMap<Vec<u64>, usize>,
-    pub(crate) ops: Vec<Op>,
-    pub(crate) temporaries: Vec<Temporary>,
-    /// For each leaf, where values are that its instructions compute in any case, by the instruction without its target.
-    /// What its nets settle to is there at the edge, too.
-    pub(crate) computed: Vec<HashMap<Op, u32>>,
-    /// The leaf being compiled; how many conditions what is compiled stands under; whether it is for a clock edge.
-    pub(crate) leaf: usize,
-    pub(crate) conditions: usize,
-    pub(crate) clocking: bool,
-}
-
-impl<'a> Compiler<'a> {
-    fn new(flat: &'a Flat, order: &[usize]) -> Self {
-        let mut compiler = Compiler {
-            flat,
-            places: vec![Place { at: 0, width: 0 }; flat.nets.len()],
-            state: vec![],
-            inputs: vec![],
-            registers: 0..0,
-            registers_of: vec![0..0; flat.leaves.len()],
-            shadow: 0,
-            undefined: vec![],
-            arrays: vec![],
-            array_base: vec![],
-            constants: HashMap::new(),
-            ops: vec![],
-            temporaries: vec![],
-            computed: vec![HashMap::new(); flat.leaves.len()],
-            leaf: 0,
-            conditions: 0,
-            clocking: false,
-        };
-        compiler.place_state();
-        compiler.place_arrays();
-        compiler.place_wires(order);
-        compiler
-    }
-
+impl Compiler<'_> {
     /// Gives whether the net has a place of its own.
     fn comb(&mut self, net: usize) -> bool {
         let Source::Leaf { leaf: at, id } = self.flat.nets[net].source else { return false };
         self.leaf = at;
         let leaf = &self.flat.leaves[at];
-        let kernel = leaf.kernel();
+        let record = leaf.record();
         let place = self.places[net];
-        match &kernel.nets[id].kind {
+        match &record.nets[id].kind {
             NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => {
                 if matches!(&*value.node, Node::Net(_)) {
                     return false;
@@ -130,7 +75,7 @@ impl<'a> Compiler<'a> {
             }
             NetKind::Case { index, items } => self.case(index, items, &leaf.nets, place),
             NetKind::MemRead(memory) => {
-                if let Read::Async { addr } = &kernel.memories[*memory].read {
+                if let Read::Async { addr } = &record.memories[*memory].read {
                     let addr = self.value(addr, &leaf.nets);
                     let array = self.array_base[at] + memory;
                     self.ops.push(Op::Load { to: place.at as u32, array: array as u32, addr });
@@ -145,13 +90,13 @@ impl<'a> Compiler<'a> {
     /// The clock edge of one leaf: next values into the shadows, then memory writes, from values before the edge.
     fn clocked(&mut self, at: usize) {
         let leaf = &self.flat.leaves[at];
-        let kernel = leaf.kernel();
+        let record = leaf.record();
         (self.leaf, self.clocking) = (at, true);
-        for body in &kernel.blocks {
+        for body in &record.blocks {
             self.block(body, &leaf.nets);
         }
-        self.resets(kernel, &leaf.nets);
-        for (index, memory) in kernel.memories.iter().enumerate() {
+        self.resets(record, &leaf.nets);
+        for (index, memory) in record.memories.iter().enumerate() {
             let array = (self.array_base[at] + index) as u32;
             if let Read::Sync { enable, addr } = &memory.read {
                 let to = self.shadow_of(leaf.nets[memory.out.id as usize]) as u32;
@@ -211,11 +156,11 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn resets(&mut self, kernel: &Kernel, nets: &[usize]) {
+    fn resets(&mut self, record: &Leaf, nets: &[usize]) {
         let mut regs = BTreeMap::new();
-        for body in &kernel.blocks {
-            check::assigned(body, &mut |reg| {
-                if let NetKind::Reg(Some(value)) = &kernel.nets[reg.id as usize].kind {
+        for body in &record.blocks {
+            assigned(body, &mut |reg| {
+                if let NetKind::Reg(Some(value)) = &record.nets[reg.id as usize].kind {
                     regs.insert(nets[reg.id as usize], value);
                 }
             });
@@ -229,7 +174,7 @@ impl<'a> Compiler<'a> {
             let (from, to) = (self.constant(value), self.shadow_of(net));
             self.copy(to, from, self.places[net].width);
         }
-        let rst = self.places[nets[kernel.rst().id as usize]].at as u32;
+        let rst = self.places[nets[record.rst().id as usize]].at as u32;
         self.ops[skip] = Op::JumpUnless { cond: rst, to: self.ops.len() as u32 };
     }
 

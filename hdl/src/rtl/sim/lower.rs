@@ -1,7 +1,7 @@
 //! Compiles expressions into instructions. Never knows which net or process they are for.
 
-use super::compile::Compiler;
-use super::engine::{Array, Place};
+use super::compiler::Compiler;
+use super::image::{Array, Place};
 use super::ops::Op;
 use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};
 use crate::rtl::ir::words::{mask, words_for};

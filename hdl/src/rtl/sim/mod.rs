@@ -1,8 +1,13 @@
-//! The flat machine that runs a compiled netlist.
+//! The netlist simulator: a module flattened, compiled into a list of instructions, and run clock by clock.
+//!
+//! [`compile`] makes an [`image::Program`], [`engine`] runs it. The hierarchy is checked where it is compiled.
 
-pub(crate) mod activity;
+mod activity;
 pub(crate) mod compile;
+mod compiler;
 pub(crate) mod engine;
-pub(crate) mod lower;
-pub(crate) mod ops;
-pub(crate) mod places;
+pub(crate) mod image;
+mod lower;
+mod machine;
+mod ops;
+mod places;

@@ -1,21 +1,14 @@
 //! Where a compiled netlist keeps its values: state, arrays, wires, constants, and what is computed on the way. Never knows
 //! what the values are for.
 
-use super::compile::Compiler;
-use super::engine::{Array, Place};
+use super::compiler::{Compiler, Temporary};
+use super::image::{Array, Place};
 use super::ops::Op;
 use crate::rtl::ir::expr::Node;
 use crate::rtl::ir::flatten::Source;
-use crate::rtl::ir::kernel::NetKind;
+use crate::rtl::ir::leaf::NetKind;
 use crate::rtl::ir::memory::Read;
 use crate::rtl::ir::words::words_for;
-
-/// Words that hold intermediate values, of one assign after another.
-pub(crate) struct Temporary {
-    at: usize,
-    words: usize,
-    free: bool,
-}
 
 impl Compiler<'_> {
     fn place(&mut self, net: usize) -> Place {
@@ -37,10 +30,10 @@ impl Compiler<'_> {
         let start = self.state.len();
         for (net, flat) in self.flat.nets.iter().enumerate() {
             let Source::Leaf { leaf, id } = flat.source else { continue };
-            let kernel = self.flat.leaves[leaf].kernel();
-            let undefined = match &kernel.nets[id].kind {
+            let record = self.flat.leaves[leaf].record();
+            let undefined = match &record.nets[id].kind {
                 NetKind::Reg(reset) => reset.is_none(),
-                NetKind::MemRead(memory) if matches!(kernel.memories[*memory].read, Read::Sync { .. }) => {
+                NetKind::MemRead(memory) if matches!(record.memories[*memory].read, Read::Sync { .. }) => {
                     true
                 }
                 _ => continue,
@@ -69,7 +62,7 @@ impl Compiler<'_> {
     pub fn place_arrays(&mut self) {
         for leaf in &self.flat.leaves {
             self.array_base.push(self.arrays.len());
-            for memory in &leaf.kernel().memories {
+            for memory in &leaf.record().memories {
                 let stride = words_for(memory.word_bits);
                 let image = memory.preset();
                 let data = image.map_or_else(|| vec![0; stride * memory.words], |image| image.data.clone());
@@ -84,7 +77,7 @@ impl Compiler<'_> {
         for &net in order {
             let Source::Leaf { leaf, id } = self.flat.nets[net].source else { continue };
             let leaf = &self.flat.leaves[leaf];
-            let renamed = match &leaf.kernel().nets[id].kind {
+            let renamed = match &leaf.record().nets[id].kind {
                 NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => match &*value.node {
                     Node::Net(sig) => Some(leaf.nets[sig.id as usize]),
                     _ => None,

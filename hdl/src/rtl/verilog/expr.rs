@@ -1,10 +1,15 @@
 //! Prints expressions: each operand at its own width, `$signed` exactly where signedness matters. Never decides a width.
 
-use super::leaf::Printer;
 use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};
+use crate::rtl::ir::leaf::Leaf;
 use crate::rtl::ir::words;
 
-/// A sized literal.
+/// Prints parts of one leaf.
+pub(crate) struct Printer<'a> {
+    pub leaf: &'a Leaf,
+}
+
+/// Returns a sized literal.
 pub(crate) fn literal(value: &[u64], width: usize, signed: bool) -> String {
     if !signed {
         return unsigned_literal(value, width);
@@ -32,8 +37,8 @@ fn unsigned_literal(value: &[u64], width: usize) -> String {
 }
 
 impl Printer<'_> {
-    /// A whole expression.
-    pub fn top(&self, value: &Expr) -> String {
+    /// Prints a whole expression.
+    pub fn whole(&self, value: &Expr) -> String {
         let text = self.operand(value);
         // A whole expression needs no parentheses around it.
         match &*value.node {
@@ -42,7 +47,7 @@ impl Printer<'_> {
         }
     }
 
-    /// An expression that may stand beside any operator.
+    /// Prints an expression that may stand beside any operator.
     fn operand(&self, value: &Expr) -> String {
         match &*value.node {
             Node::Net(sig) => self.name(*sig).into(),
@@ -75,20 +80,20 @@ impl Printer<'_> {
             Node::Ext(a) => {
                 let more = value.width - a.width;
                 if !a.signed {
-                    return format!("{{{more}'d0, {}}}", self.top(a));
+                    return format!("{{{more}'d0, {}}}", self.whole(a));
                 }
                 let sign = a.cut(a.width - 1, 1).expect("checked when it was extended");
-                let sign = self.top(&sign);
+                let sign = self.whole(&sign);
                 if more == 1 {
-                    format!("{{{sign}, {}}}", self.top(a))
+                    format!("{{{sign}, {}}}", self.whole(a))
                 } else {
-                    format!("{{{{{more}{{{sign}}}}}, {}}}", self.top(a))
+                    format!("{{{{{more}{{{sign}}}}}, {}}}", self.whole(a))
                 }
             }
             Node::Cat(parts) => {
                 let mut runs: Vec<(String, usize)> = vec![];
                 for part in parts {
-                    let text = self.top(part);
+                    let text = self.whole(part);
                     match runs.last_mut() {
                         Some((last, count)) if *last == text => *count += 1,
                         _ => runs.push((text, 1)),
@@ -105,12 +110,12 @@ impl Printer<'_> {
         }
     }
 
-    /// An operand that Verilog takes as signed.
+    /// Prints an operand that Verilog takes as signed.
     fn signed(&self, value: &Expr) -> String {
         match &*value.node {
             Node::Net(sig) if sig.signed => self.operand(value),
             Node::Lit(_) => self.operand(value),
-            _ => format!("$signed({})", self.top(value)),
+            _ => format!("$signed({})", self.whole(value)),
         }
     }
 
@@ -124,7 +129,7 @@ impl Printer<'_> {
     }
 
     fn name(&self, sig: Sig) -> &str {
-        &self.kernel.decl(sig).name
+        &self.leaf.net(sig).name
     }
 }
 
