@@ -5,8 +5,8 @@ use anyhow::{Context, Result, bail};
 use dq_data::Images;
 use dq_sim::attack::Norm;
 use dq_sim::attack::suite::{Adversary, Judge};
-use ndarray::{Array1, Array4, Axis, Dimension};
-use ndarray_npy::{NpzReader, NpzWriter, ReadableElement};
+use ndarray::{Array, Array1, Array4, Axis, Dimension, Ix1, Ix4};
+use ndarray_npy::{NpzReader, NpzWriter, ReadNpyError, ReadNpzError, ReadableElement};
 use serde::Serialize;
 use std::fs::File;
 use std::io::Cursor;
@@ -101,25 +101,29 @@ impl Read {
                 names.join(", ")
             );
         }
-        let found: Array4<u8> = array(&mut npz, path, "images", "uint8, N × H × W × C")?;
+        let found =
+            integers::<u8, Ix4>(&mut npz, path, "images", "whole numbers of 0 to 255, N × H × W × C")?;
+        let found = found.as_standard_layout().into_owned();
         let count = found.dim().0;
+        if count == 0 {
+            bail!("{}: `images`: expected at least one adversary, found none", path.display());
+        }
         let shape: [usize; 3] = found.shape()[1..].try_into().expect("four axes");
         if shape != images.shape() {
             bail!("{}: `images`: expected {:?} a piece, found {shape:?}", path.display(), images.shape());
         }
         let indices: Vec<usize> = if has("indices") {
-            let found: Array1<u64> = array(&mut npz, path, "indices", "uint64, N")?;
-            found.iter().map(|&i| i as usize).collect()
+            integers::<usize, Ix1>(&mut npz, path, "indices", "whole numbers from 0, N")?.to_vec()
         } else {
             (0..count).collect()
         };
         let eps = if has("eps") {
-            array::<u8, _>(&mut npz, path, "eps", "uint8, N")?.to_vec()
+            integers::<u8, Ix1>(&mut npz, path, "eps", "whole numbers of 0 to 255, N")?.to_vec()
         } else {
             vec![eps; count]
         };
         let norms = if has("norms") {
-            array::<u8, _>(&mut npz, path, "norms", "uint8, N")?.to_vec()
+            integers::<u8, Ix1>(&mut npz, path, "norms", "0 or 2, N")?.to_vec()
         } else {
             vec![LINF; count]
         };
@@ -175,13 +179,45 @@ impl Read {
     }
 }
 
+/// Reads an array of whole numbers, whatever their size and byte order in the file; NumPy's default is int64.
+fn integers<T, D>(npz: &mut NpzReader<File>, path: &Path, name: &str, expected: &str) -> Result<Array<T, D>>
+where
+    T: Copy + TryFrom<u8> + TryFrom<u16> + TryFrom<u32> + TryFrom<u64>,
+    T: TryFrom<i8> + TryFrom<i16> + TryFrom<i32> + TryFrom<i64>,
+    D: Dimension,
+{
+    let place = || format!("{}: `{name}`: expected {expected}", path.display());
+    macro_rules! first_of {
+        ($($type:ty),*) => {{
+            $(if let Some(found) = array::<$type, D>(npz, name).with_context(place)? {
+                return narrow(&found).with_context(place);
+            })*
+            bail!("{}, found numbers of another type", place())
+        }};
+    }
+    first_of!(u8, i64, u64, i32, u32, i16, u16, i8)
+}
+
+/// Reads an array of `T`; `None` where its elements are of another type.
 fn array<T: ReadableElement, D: Dimension>(
     npz: &mut NpzReader<File>,
-    path: &Path,
     name: &str,
-    expected: &str,
-) -> Result<ndarray::Array<T, D>> {
-    npz.by_name(name).with_context(|| format!("{}: `{name}`: expected {expected}", path.display()))
+) -> Result<Option<Array<T, D>>, ReadNpzError> {
+    match npz.by_name(name) {
+        Ok(found) => Ok(Some(found)),
+        Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same numbers as `T`, if each is one.
+fn narrow<T: Copy + TryFrom<F>, F: Copy + std::fmt::Display, D: Dimension>(
+    found: &Array<F, D>,
+) -> Result<Array<T, D>> {
+    if let Some(wrong) = found.iter().find(|&&value| T::try_from(value).is_err()) {
+        bail!("found {wrong}");
+    }
+    Ok(found.mapv(|value| T::try_from(value).ok().expect("each was tried")))
 }
 
 #[cfg(test)]
@@ -237,5 +273,42 @@ mod tests {
         std::fs::write(&path, b"PK no").unwrap();
         let error = Read::open(&path, &images, 0).unwrap_err().to_string();
         assert!(error.contains("expected an npz file"), "{error}");
+    }
+
+    /// Adversaries as other tools write them: NumPy's default integers, big-endian, channels slowest in memory.
+    #[test]
+    fn arrays_of_other_integers_and_layouts_are_read() {
+        let network = random::network(3, &Options::default());
+        let images = images(&network, 4);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("foreign.npz");
+        let moved = images.pixels.mapv(|pixel| pixel / 2);
+        let write = |pixels: &Array4<u8>, indices: &[i64], eps: &[i64]| {
+            let mut npz = NpzWriter::new(File::create(&path).unwrap());
+            let mut fortran = Array4::from_elem(ndarray::ShapeBuilder::f(pixels.dim()), 0);
+            fortran.assign(pixels);
+            npz.add_array("images", &fortran).unwrap();
+            npz.add_array("indices", &Array1::from(indices.to_vec())).unwrap();
+            npz.add_array("eps", &Array1::from(eps.to_vec())).unwrap();
+            npz.finish().unwrap();
+        };
+        let error = || Read::open(&path, &images, 0).unwrap_err();
+        write(&moved, &[3, 2, 1, 0], &[255; 4]);
+        let read = Read::open(&path, &images, 0).unwrap();
+        assert_eq!((&read.images, &read.indices[..], read.eps[0]), (&moved, &[3, 2, 1, 0][..], 255));
+        assert!(read.images.is_standard_layout());
+        let engine = Engine::new(&network);
+        assert_eq!(read.judge(&engine, &images).adversaries, 4);
+        // What is out of range, of another type, or not there at all is named.
+        write(&moved, &[3, 2, -1, 0], &[255; 4]);
+        assert!(format!("{:#}", error()).contains("`indices`: expected whole numbers from 0, N: found -1"));
+        write(&moved, &[3, 2, 1, 0], &[256; 4]);
+        assert!(format!("{:#}", error()).contains("`eps`: expected whole numbers of 0 to 255, N: found 256"));
+        write(&moved.slice(ndarray::s![..0, .., .., ..]).to_owned(), &[], &[]);
+        assert!(error().to_string().contains("expected at least one adversary, found none"));
+        let mut npz = NpzWriter::new(File::create(&path).unwrap());
+        npz.add_array("images", &moved.mapv(f64::from)).unwrap();
+        npz.finish().unwrap();
+        assert!(error().to_string().contains("N × H × W × C, found numbers of another type"));
     }
 }

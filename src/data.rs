@@ -47,7 +47,7 @@ pub fn check_fit(images: &Images, shape: Shape, classes: usize) -> Result<()> {
     if found != shape {
         bail!("data set `{}` has {found} images, the network takes {shape}", images.name);
     }
-    if images.classes.len() != classes {
+    if !images.fits_classes(classes) {
         bail!("data set `{}` has {} classes, the network {classes}", images.name, images.classes.len());
     }
     Ok(())

@@ -232,10 +232,10 @@ fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Resu
 /// Verilator with its waves in `path`, which is there whole or not at all.
 fn waves(design: &Design, images: &Images, stalls: &Stalls, format: Waves, path: &Path) -> Result<Outcome> {
     let context = || format!("{}: writing the waves", path.display());
-    let file = dq_net::atomic::temporary_beside(path).with_context(context)?;
+    let file = dq_net::atomic::Pending::new(path).with_context(context)?;
     let simulator = Simulator::traced(&emit::emit(design), &simulators()?, format, file.path())?;
     let outcome = simulator.run(design, images.pixels.view(), stalls)?;
-    file.persist(path).with_context(context)?;
+    file.publish().with_context(context)?;
     Ok(outcome)
 }
 

@@ -7,6 +7,7 @@ mod hardware;
 mod host;
 mod interrupt;
 mod load;
+mod output;
 mod path;
 mod robust;
 mod run;

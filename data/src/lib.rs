@@ -5,6 +5,7 @@
 
 mod cifar10;
 mod files;
+mod gzip;
 mod idx;
 pub mod signs;
 mod svhn;
@@ -51,6 +52,13 @@ impl Images {
     pub fn shape(&self) -> [usize; 3] {
         let (_, height, width, channels) = self.pixels.dim();
         [height, width, channels]
+    }
+
+    /// Whether a network of so many classes can be judged on these images: as many as the set has or, where it is of
+    /// one's own and names none, at least as many as occur.
+    pub fn fits_classes(&self, classes: usize) -> bool {
+        let named = self.name != idx::OWN;
+        self.classes.len() == classes || !named && self.classes.len() < classes
     }
 
     /// The first `n` images, or all where there are fewer.
@@ -138,6 +146,11 @@ pub const SETS: &[Set] = &[
         about: "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28×28 in grey (IDX files, gzipped or not)",
         source: Source::Folder(idx::fashion_mnist),
     },
+    Set {
+        name: idx::OWN,
+        about: "images of your own: any size, up to 256 classes (IDX files named as MNIST's; `idx4` with channels)",
+        source: Source::Folder(idx::own),
+    },
 ];
 
 /// Why a data set could not be loaded.
@@ -175,6 +188,16 @@ pub enum DataError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// The files are sound, and hold nothing to train or to be judged on.
+    #[error("data set `{set}`: {}: expected at least one image in its {split} split, found none", dir.display())]
+    Empty {
+        /// The data set.
+        set: &'static str,
+        /// The folder.
+        dir: PathBuf,
+        /// The split.
+        split: &'static str,
+    },
     /// A file is there but is not what was published.
     #[error("data set `{set}`: {}: {what}: expected {expected}, found {found}", path.display())]
     Malformed {
@@ -191,7 +214,8 @@ pub enum DataError {
     },
 }
 
-/// Loads one split of data set `set`, from the published files in `dir` where it is not built in.
+/// Loads one split of data set `set`, from the published files in `dir` where it is not built in. It has at least one
+/// image.
 pub fn load(set: &str, dir: Option<&Path>, split: Split) -> Result<Images, DataError> {
     let row = SETS.iter().find(|row| row.name == set).ok_or_else(|| DataError::UnknownSet {
         name: set.to_owned(),
@@ -200,7 +224,17 @@ pub fn load(set: &str, dir: Option<&Path>, split: Split) -> Result<Images, DataE
     match (row.source, dir) {
         (Source::BuiltIn(load), None) => Ok(load(split)),
         (Source::BuiltIn(_), Some(_)) => Err(DataError::TakesNoDir { set: row.name }),
-        (Source::Folder(load), Some(dir)) => load(dir, split),
+        (Source::Folder(load), Some(dir)) => {
+            let images = load(dir, split)?;
+            if images.is_empty() {
+                let split = match split {
+                    Split::Train => "training",
+                    Split::Test => "test",
+                };
+                return Err(DataError::Empty { set: row.name, dir: dir.to_owned(), split });
+            }
+            Ok(images)
+        }
         (Source::Folder(_), None) => Err(DataError::NeedsDir { set: row.name }),
     }
 }
@@ -217,6 +251,21 @@ mod tests {
             let dir = if set.needs_dir() { None } else { Some(Path::new(".")) };
             let error = load(set.name, dir, Split::Test).unwrap_err().to_string();
             assert!(error.contains(set.name) && error.contains("--data"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_set_of_no_images_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let header = |dims: &[u32]| {
+            let magic = [0x0800 + dims.len() as u32];
+            magic.iter().chain(dims).flat_map(|word| word.to_be_bytes()).collect::<Vec<u8>>()
+        };
+        std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), header(&[0, 28, 28])).unwrap();
+        std::fs::write(dir.path().join("t10k-labels-idx1-ubyte"), header(&[0])).unwrap();
+        for set in ["mnist", "idx"] {
+            let error = load(set, Some(dir.path()), Split::Test).unwrap_err().to_string();
+            assert!(error.contains("at least one image in its test split, found none"), "{error}");
         }
     }
 
