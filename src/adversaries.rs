@@ -224,7 +224,7 @@ fn narrow<T: Copy + TryFrom<F>, F: Copy + std::fmt::Display, D: Dimension>(
 mod tests {
     use super::*;
     use dq_net::random::{self, Options};
-    use dq_sim::Engine;
+    use dq_sim::{Engine, WhiteBox};
 
     fn images(network: &dq_net::Network, count: usize) -> Images {
         let (height, width, channels) = network.input_shape().dim();
@@ -259,7 +259,7 @@ mod tests {
             (&moved, &[0, 1, 2, 3][..], &[3, 3, 2, 3][..])
         );
         let engine = Engine::new(&network);
-        let judged = read.judge(&engine, &images);
+        let judged = read.judge(&WhiteBox::new(&network), &images);
         let found = engine.labels(moved.view());
         let wrong = found.iter().zip(&images.labels).enumerate();
         let wrong = wrong.filter(|(n, (a, b))| *n != 2 && **a != usize::from(**b)).count();
@@ -297,8 +297,7 @@ mod tests {
         let read = Read::open(&path, &images, 0).unwrap();
         assert_eq!((&read.images, &read.indices[..], read.eps[0]), (&moved, &[3, 2, 1, 0][..], 255));
         assert!(read.images.is_standard_layout());
-        let engine = Engine::new(&network);
-        assert_eq!(read.judge(&engine, &images).adversaries, 4);
+        assert_eq!(read.judge(&WhiteBox::new(&network), &images).adversaries, 4);
         // What is out of range, of another type, or not there at all is named.
         write(&moved, &[3, 2, -1, 0], &[255; 4]);
         assert!(format!("{:#}", error()).contains("`indices`: expected whole numbers from 0, N: found -1"));

@@ -6,13 +6,8 @@ use crate::table::table;
 use crate::ui::Ui;
 use crate::{data, model};
 use anyhow::{Result, bail};
-use dq_data::Images;
-use dq_net::layer::Layer;
-use dq_sim::Engine;
-use dq_sim::amplify::distances;
-use dq_sim::attack::suite::{self, Suite};
-use ndarray::Axis;
-use serde::Serialize;
+use dq_sim::WhiteBox;
+use dq_sim::study::amplify::{self, Noise, Row};
 use std::path::PathBuf;
 
 /// Measure how adversarial noise grows from layer to layer
@@ -43,53 +38,19 @@ pub struct Args {
     eps: Vec<u8>,
 }
 
-/// A node's output.
-#[derive(Serialize)]
-struct Row {
-    node: String,
-    kind: &'static str,
-    /// Layers with weights that read it.
-    read_by: Vec<String>,
-    /// Mean distance at each radius.
-    distance: Vec<f64>,
-}
-
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
-    let engine = Engine::new(&network);
+    let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
     let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
-    let labels = engine.labels(images.pixels.view());
-    let right: Vec<usize> =
-        (0..images.len()).filter(|&i| labels[i] == usize::from(images.labels[i])).collect();
+    let right = amplify::attacked(white_box.engine(), &images);
     if right.is_empty() {
         bail!("none of {} test images is classified right: there is nothing to attack", images.len());
     }
-    let mut rows: Vec<Row> = (0..network.nodes().len())
-        .map(|i| Row {
-            node: network.nodes()[i].name.clone(),
-            kind: network.nodes()[i].layer.kind().name(),
-            read_by: network
-                .readers(i)
-                .iter()
-                .filter(|&&j| matches!(network.nodes()[j].layer, Layer::Conv(_) | Layer::Dense(_)))
-                .map(|&j| network.nodes()[j].name.clone())
-                .collect(),
-            distance: vec![],
-        })
-        .collect();
+    let noise = Noise { attack: args.attack.clone(), eps: args.eps.clone(), seed: ui.seed() };
     let bar = ui.bar("attacking", (right.len() * args.eps.len()) as u64, "images");
-    for &eps in &args.eps {
-        let mut sums = vec![0.0; rows.len()];
-        for block in right.chunks(64) {
-            ui.check_stop("nothing was written")?;
-            add(&engine, &images, block, eps, args, ui.seed(), &mut sums);
-            bar.inc(block.len() as u64);
-        }
-        rows.iter_mut().zip(sums).for_each(|(row, sum)| row.distance.push(sum / right.len() as f64));
-    }
-    bar.finish_and_clear();
+    let rows = ui.study(&bar, |watch| amplify::measure(&white_box, &images, &right, &noise, watch))?;
     let last = rows.len() - 1;
     let shown = |(i, row): &(usize, &Row)| !row.read_by.is_empty() || *i == last;
     let cells = |(_, row): (usize, &Row)| {
@@ -111,14 +72,4 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let json = serde_json::json!({"model": network.name, "hash": dq_net::content_hash(&network),
         "data": images.name, "images": right.len(), "attack": args.attack, "eps": args.eps, "nodes": rows});
     ui.result(&json, text)
-}
-
-/// Adds the distances of the images of `block` at every node.
-fn add(engine: &Engine, images: &Images, block: &[usize], eps: u8, args: &Args, seed: u64, sums: &mut [f64]) {
-    let suite = Suite::single(&args.attack, eps, seed);
-    let adversaries = suite::adversaries(engine, images, block, &args.attack, eps, &suite);
-    let originals = images.pixels.select(Axis(0), block);
-    for (sum, node) in sums.iter_mut().zip(distances(engine, originals.view(), adversaries.view())) {
-        *sum += node.iter().sum::<f64>();
-    }
 }

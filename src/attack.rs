@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use dq_data::{Images, Split};
 use dq_net::AnyNetwork;
-use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Suite, Watch};
+use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Subject, Suite, Watch};
 use dq_sim::attack::{ALL, AUTO, AUTO_L2, PAPER, Start};
 use dq_sim::report::{Report, Shard, Tally};
-use dq_sim::{Engine, FloatEngine, GradientSource};
+use dq_sim::{FloatEngine, GradientSource, WhiteBox};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -136,8 +136,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let mut keep = |found: Adversary| kept.push(found, images.labels[found.index]);
     let ladder = if args.ladder { target.ladder()? } else { vec![] };
     let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
-    let mut report = attack(ui, target.judge(), substitute, &images, &suite, earlier, watch)?;
-    for (name, rung) in &ladder {
+    let subject = Subject { target: target.judge(), substitute, images: &images };
+    let mut report = attack(ui, &subject, &suite, earlier, watch)?;
+    for (name, twin) in &ladder {
         if ui.stop.load(Ordering::SeqCst) {
             break;
         }
@@ -145,8 +146,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
         let attacks = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
         let suite = Suite { attacks, ..suite.clone() };
-        let source = Some((*name, rung as &dyn GradientSource));
-        report = attack(ui, target.judge(), source, &images, &suite, Some(report), watch)?;
+        let subject = Subject { substitute: Some((*name, twin as &dyn GradientSource)), ..subject };
+        report = attack(ui, &subject, &suite, Some(report), watch)?;
     }
     if !report.complete {
         report::write(&report, &partial)?;
@@ -189,9 +190,7 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
 /// Runs `suite` with a progress bar; a stopped run comes back with `complete: false`.
 pub fn attack(
     ui: &Ui,
-    target: &dyn Judge,
-    substitute: Option<suite::Substitute>,
-    images: &Images,
+    subject: &Subject,
     suite: &Suite,
     earlier: Option<Report>,
     keep: Option<&mut dyn FnMut(Adversary)>,
@@ -210,7 +209,7 @@ pub fn attack(
     let mut drop = |_: Adversary| ();
     let keep = keep.unwrap_or(&mut drop);
     let watch = Watch { progress: &progress, keep, stop: &ui.stop };
-    let report = suite::run(target, substitute, images, suite, earlier, watch)?;
+    let report = suite::run(subject, suite, earlier, watch)?;
     bar.finish_and_clear();
     Ok(report)
 }
@@ -236,7 +235,7 @@ const LADDER: [&str; 2] = ["float twin", "softened twin"];
 
 /// A network of either family, ready to be attacked or to give gradients.
 pub enum Target {
-    Integer(Box<Engine>),
+    Integer(Box<WhiteBox>),
     Float(Box<FloatEngine>),
 }
 
@@ -244,7 +243,7 @@ impl Target {
     /// Reads `path`.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(match dq_net::read_any(path)? {
-            AnyNetwork::Integer(network) => Self::Integer(Box::new(Engine::new(&network))),
+            AnyNetwork::Integer(network) => Self::Integer(Box::new(WhiteBox::new(&network))),
             AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
         })
     }
@@ -252,7 +251,7 @@ impl Target {
     /// The same, with an integer network's gradients summed so.
     fn with_gradients(self, grad: GradArg) -> Self {
         match self {
-            Self::Integer(engine) => Self::Integer(Box::new(engine.with_gradients(grad.into()))),
+            Self::Integer(white_box) => Self::Integer(Box::new(white_box.with_gradients(grad.into()))),
             float => float,
         }
     }
@@ -260,10 +259,10 @@ impl Target {
     /// The same weights without quantizers, and with softened ones.
     fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
         match self {
-            Self::Integer(engine) => {
-                let twin = dq_sim::twin::twin(engine.network())?;
-                let rungs = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
-                Ok(LADDER.into_iter().zip(rungs).collect())
+            Self::Integer(white_box) => {
+                let twin = dq_sim::twin::twin(white_box.network())?;
+                let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
+                Ok(LADDER.into_iter().zip(sources).collect())
             }
             Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
         }
@@ -272,7 +271,7 @@ impl Target {
     /// As what is attacked.
     pub fn judge(&self) -> &dyn Judge {
         match self {
-            Self::Integer(engine) => engine.as_ref(),
+            Self::Integer(white_box) => white_box.as_ref(),
             Self::Float(engine) => engine.as_ref(),
         }
     }
@@ -280,7 +279,7 @@ impl Target {
     /// As what gives gradients.
     pub fn source(&self) -> &dyn GradientSource {
         match self {
-            Self::Integer(engine) => engine.as_ref(),
+            Self::Integer(white_box) => white_box.as_ref(),
             Self::Float(engine) => engine.as_ref(),
         }
     }

@@ -12,8 +12,8 @@ use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
 use dq_hdl::{emit, plan};
 use dq_net::{Network, random, topology};
-use dq_sim::attack::{Norm, clip, square};
-use dq_sim::{Engine, GradientSource, Kernel, Loss};
+use dq_sim::attack::{Budget, Norm, clip, square};
+use dq_sim::{Engine, GradientSource, Kernel, Loss, WhiteBox};
 use ndarray::{Array4, ArrayView4, Axis, Zip, s};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -70,18 +70,19 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = open(ui, args)?;
     let kernel = kernel(args)?;
-    let engine = Engine::with_kernel(&network, kernel).with_gradients(args.grad.into());
+    let white_box = WhiteBox::from(Engine::with_kernel(&network, kernel)).with_gradients(args.grad.into());
     let shape = network.input_shape();
     let mut images = Array4::zeros((BATCH, shape.height, shape.width, shape.channels));
     for (seed, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
         image.assign(&random::image(ui.seed() + seed as u64, shape));
     }
-    let labels: Vec<u8> = engine.labels(images.view()).into_iter().map(|label| label as u8).collect();
+    let labels: Vec<u8> =
+        white_box.engine().labels(images.view()).into_iter().map(|label| label as u8).collect();
     let circuit = args.verilator.then(|| Circuit::new(&network)).transpose()?;
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("starting a thread")?;
     let (mut found, mut rows) = (Map::new(), vec![]);
     let bar = ui.bar("bench", 8, "measurements");
-    for (name, unit, per_run, measured) in measurements(&engine, &images, &labels) {
+    for (name, unit, per_run, measured) in measurements(&white_box, &images, &labels) {
         let mut row = vec![format!("{name}, {unit}")];
         for (suffix, alone) in [("", false), ("_core", true)] {
             ui.check_stop("nothing was written")?;
@@ -113,7 +114,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     );
     found.insert("model".into(), json!(network.name));
     found.insert("kernel".into(), json!(kernel.name()));
-    found.insert("grad".into(), json!(engine.precision().name()));
+    found.insert("grad".into(), json!(white_box.precision().name()));
     ui.result(&Value::Object(found), text)
 }
 
@@ -171,12 +172,12 @@ type Measured<'a> = Box<dyn Fn() + Sync + 'a>;
 
 /// Name, unit, how many of it a run makes, the run.
 fn measurements<'a>(
-    engine: &'a Engine,
+    white_box: &'a WhiteBox,
     images: &'a Array4<u8>,
     labels: &'a [u8],
 ) -> Vec<(&'static str, &'static str, usize, Measured<'a>)> {
     let step = |adversaries: &mut Array4<u8>, by: u8| {
-        let found = engine.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
+        let found = white_box.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
         Zip::from(&mut *adversaries).and(&found.gradient).for_each(|pixel, &slope| {
             let to = if slope > 0.0 { pixel.saturating_add(by) } else { pixel.saturating_sub(by) };
             *pixel = if slope == 0.0 { *pixel } else { to };
@@ -189,9 +190,10 @@ fn measurements<'a>(
         (0..STEPS).for_each(|_| step(&mut adversaries, 2));
     };
     // In a ball of nothing no image is broken, so that every query is made.
-    let queries = || drop(square(engine, images.view(), labels, 0, 1, QUERIES));
+    let budget = Budget { eps: 0, seed: 1, queries: QUERIES };
+    let queries = move || drop(square(white_box, images.view(), labels, &budget));
     vec![
-        ("forward", "images", BATCH, Box::new(|| drop(engine.scores(images.view())))),
+        ("forward", "images", BATCH, Box::new(|| drop(white_box.engine().scores(images.view())))),
         ("fgsm", "images", BATCH, Box::new(fgsm)),
         ("pgd20", "images", BATCH, Box::new(pgd)),
         ("square", "queries", BATCH * QUERIES, Box::new(queries)),

@@ -1,14 +1,12 @@
 //! `dq corrupt`: accuracy under natural corruptions.
 
 use crate::args::DataArg;
-use crate::attack::{open_all, percent};
+use crate::attack::{Target, open_all, percent};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::Result;
-use dq_sim::corrupt;
-use dq_sim::report::Tally;
-use ndarray::Axis;
-use serde::Serialize;
+use dq_sim::attack::suite::Judge;
+use dq_sim::study::corrupt::{self, Found, Row, Weather};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -42,74 +40,18 @@ pub struct Args {
     severity: Vec<u8>,
 }
 
-/// What one network made of the corrupted images.
-#[derive(Serialize)]
-struct Found {
-    model: dq_sim::report::Model,
-    clean: Tally,
-    kinds: Vec<Row>,
-    /// Mean error over kinds and severities.
-    mean_error: f64,
-}
-
-#[derive(Serialize)]
-struct Row {
-    kind: String,
-    /// At each severity.
-    accuracy: Vec<Tally>,
-}
-
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (targets, images) = open_all(&args.models, &args.data, args.count)?;
-    let all = corrupt::names();
-    let kinds: Vec<&str> = match args.kinds.is_empty() {
-        true => all,
-        false => args.kinds.iter().map(String::as_str).collect(),
+    let kinds = match args.kinds.is_empty() {
+        true => corrupt::names().into_iter().map(str::to_owned).collect(),
+        false => args.kinds.clone(),
     };
-    let indices: Vec<usize> = (0..images.len()).collect();
-    let bar = ui.bar("corrupting", (images.len() * kinds.len() * args.severity.len()) as u64, "images");
-    // Each target's images that are right, of a kind (none: clean) at a severity.
-    let count = |corruption: Option<(&str, u8)>| -> Result<Vec<Tally>> {
-        let mut right = vec![0; targets.len()];
-        for block in indices.chunks(256) {
-            ui.check_stop("nothing was written")?;
-            let mut pixels = images.pixels.select(Axis(0), block);
-            if let Some((kind, severity)) = corruption {
-                pixels = corrupt::corrupt(pixels.view(), block, kind, severity, ui.seed());
-                bar.inc(block.len() as u64);
-            }
-            for (target, right) in targets.iter().zip(&mut right) {
-                let found = target.judge().judge(pixels.view());
-                *right += found
-                    .iter()
-                    .zip(block)
-                    .filter(|(v, i)| v.label == usize::from(images.labels[**i]))
-                    .count();
-            }
-        }
-        Ok(right.into_iter().map(|right| Tally::new(right, images.len())).collect())
-    };
-    let clean = count(None)?;
-    let mut found: Vec<Found> = targets
-        .iter()
-        .zip(clean)
-        .map(|(target, clean)| Found { model: target.judge().model(), clean, kinds: vec![], mean_error: 0.0 })
-        .collect();
-    for kind in &kinds {
-        let mut rows: Vec<Row> =
-            targets.iter().map(|_| Row { kind: (*kind).to_owned(), accuracy: vec![] }).collect();
-        for &severity in &args.severity {
-            let tallies = count(Some((kind, severity)))?;
-            rows.iter_mut().zip(tallies).for_each(|(row, tally)| row.accuracy.push(tally));
-        }
-        found.iter_mut().zip(rows).for_each(|(found, row)| found.kinds.push(row));
-    }
-    bar.finish_and_clear();
-    for found in &mut found {
-        let errors = found.kinds.iter().flat_map(|row| &row.accuracy).map(|tally| 1.0 - tally.accuracy);
-        found.mean_error = errors.sum::<f64>() / (kinds.len() * args.severity.len()) as f64;
-    }
+    let weather = Weather { kinds, severities: args.severity.clone(), seed: ui.seed() };
+    let steps = images.len() * weather.kinds.len() * weather.severities.len();
+    let bar = ui.bar("corrupting", steps as u64, "images");
+    let judges: Vec<&dyn Judge> = targets.iter().map(Target::judge).collect();
+    let found = ui.study(&bar, |watch| corrupt::measure(&judges, &images, &weather, watch))?;
     let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");
     let json = json!({"data": images.name, "images": images.len(), "seed": ui.seed(),
         "severities": args.severity, "networks": found});

@@ -12,8 +12,8 @@ use dq_data::{Images, Split, load};
 use dq_hdl::design::Design;
 use dq_hdl::emit::Report as Circuit;
 use dq_net::AnyNetwork;
-use dq_sim::Engine;
-use dq_sim::attack::suite::Suite;
+use dq_sim::WhiteBox;
+use dq_sim::attack::suite::{Subject, Suite};
 use dq_sim::attack::{PAPER, Start};
 use dq_sim::report::Report;
 use dq_train::Recipe;
@@ -106,7 +106,7 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
     let verified = verify(ui, &network, Some(&run), Some(test), &frames, Some(&design))?;
     ui.note(verified.text());
-    let engine = Engine::new(&network);
+    let white_box = WhiteBox::new(&network);
     let attacks = PAPER.iter().map(|name| (*name).to_owned()).collect();
     let suite = Suite {
         attacks,
@@ -116,7 +116,8 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
         sequential: false,
         shard: None,
     };
-    let attacks = attack(ui, &engine, None, test, &suite, None, None)?;
+    let subject = Subject { target: &white_box, substitute: None, images: test };
+    let attacks = attack(ui, &subject, &suite, None, None)?;
     if !attacks.complete {
         let kept = format!("runs and models are kept in {}; the same command goes on", output.display());
         return Err(Interrupted(kept).into());

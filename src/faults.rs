@@ -3,7 +3,6 @@
 use crate::args::DataArg;
 use crate::attack::percent;
 use crate::data::first;
-use crate::sim::{labels, right};
 use crate::table::{table, thousands};
 use crate::ui::Ui;
 use crate::{data, model, report};
@@ -11,11 +10,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use dq_data::{Images, Split};
 use dq_net::Network;
-use dq_sim::Engine;
-use dq_sim::attack::suite::Judge;
-use dq_sim::faults::{datapath, memory, search};
-use dq_sim::report::{Data, Model, Tally};
-use serde::Serialize;
+use dq_sim::report::Data;
+use dq_sim::study::faults::{self, Campaign, Found, Stuck, Upset};
 use std::path::PathBuf;
 
 /// Measure what networks withstand when bits of their circuit flip
@@ -73,56 +69,15 @@ enum Kind {
     Stuck,
 }
 
-/// What one network withstood.
-#[derive(Serialize)]
-struct Found {
-    model: Model,
-    /// Bits of the weights' memory.
-    stored_bits: usize,
-    clean: Tally,
-    flips: Vec<Rate>,
-    search: Vec<Flip>,
-    /// Flips of the search until accuracy was chance; none where they did not suffice.
-    flips_to_chance: Option<usize>,
-    upsets: Vec<Upset>,
-    stuck: Vec<Stuck>,
-}
-
-#[derive(Serialize)]
-struct Rate {
-    rate: f64,
-    /// Bits flipped and accuracy, a trial each.
-    bits: Vec<usize>,
-    accuracy: Vec<f64>,
-}
-
-#[derive(Serialize)]
-struct Flip {
-    node: String,
-    weight: usize,
-    bit: u8,
-    /// Mean loss of the images that the search sees.
-    loss: f64,
-    accuracy: Tally,
-}
-
-#[derive(Serialize)]
-struct Upset {
-    node: String,
-    kind: &'static str,
-    bits: u32,
-    registers: usize,
-    /// Images whose label one upset changed, of all.
-    changed: Tally,
-}
-
-#[derive(Serialize)]
-struct Stuck {
-    node: String,
-    kind: &'static str,
-    bits: u32,
-    /// Accuracy with a bit stuck at 0 or 1 in turn, a trial each.
-    accuracy: Vec<f64>,
+impl From<Kind> for faults::Kind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Flips => faults::Kind::Flips,
+            Kind::Search => faults::Kind::Search,
+            Kind::Upsets => faults::Kind::Upsets,
+            Kind::Stuck => faults::Kind::Stuck,
+        }
+    }
 }
 
 /// Runs the command.
@@ -141,16 +96,20 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         dq_net::atomic::check(path)
             .with_context(|| format!("{}: the place of what is written", path.display()))?;
     }
-    let bar = ui.bar("injecting", networks.iter().map(|network| steps(network, args)).sum(), "faults");
-    let tick = || -> Result<()> {
-        bar.inc(1);
-        ui.check_stop("nothing was written")
+    let campaign = Campaign {
+        kinds: args.faults.iter().map(|&kind| kind.into()).collect(),
+        rates: args.rates.clone(),
+        trials: args.trials,
+        flips: args.flips,
+        seen: seen.as_ref(),
+        seed: ui.seed(),
     };
-    let found = networks
-        .iter()
-        .map(|network| measure(network, &images, seen.as_ref(), args, ui.seed(), &tick))
-        .collect::<Result<Vec<Found>>>()?;
-    bar.finish_and_clear();
+    let steps = networks.iter().map(|network| faults::steps(network, &campaign)).sum();
+    let bar = ui.bar("injecting", steps, "faults");
+    let found = ui.study(&bar, |watch| {
+        let measure = |network| faults::measure(network, &images, &campaign, watch);
+        networks.iter().map(measure).collect::<Result<Vec<Found>, _>>()
+    })?;
     let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
     let json = serde_json::json!({"format": "dq-faults", "version": 1, "data": data, "seed": ui.seed(),
         "trials": args.trials, "batch": args.batch, "networks": found});
@@ -158,108 +117,6 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         report::write(&json, path)?;
     }
     ui.result(&json, found.iter().map(|found| text(found, &images)).collect::<Vec<_>>().join("\n"))
-}
-
-/// Faults that will be injected, for the bar.
-fn steps(network: &Network, args: &Args) -> u64 {
-    let nodes = network.nodes().len() as u64;
-    let of = |kind: &Kind| match kind {
-        Kind::Flips => args.rates.len() as u64 * args.trials,
-        Kind::Search => args.flips as u64,
-        Kind::Upsets => nodes,
-        Kind::Stuck => nodes * args.trials,
-    };
-    args.faults.iter().map(of).sum()
-}
-
-fn measure(
-    network: &Network,
-    images: &Images,
-    seen: Option<&Images>,
-    args: &Args,
-    seed: u64,
-    tick: &dyn Fn() -> Result<()>,
-) -> Result<Found> {
-    let engine = Engine::new(network);
-    let clean_labels = engine.labels(images.pixels.view());
-    let mut found = Found {
-        model: engine.model(),
-        stored_bits: memory::stored_bits(network),
-        clean: right(&clean_labels, images),
-        flips: vec![],
-        search: vec![],
-        flips_to_chance: None,
-        upsets: vec![],
-        stuck: vec![],
-    };
-    if args.faults.contains(&Kind::Flips) {
-        for &rate in &args.rates {
-            let mut row = Rate { rate, bits: vec![], accuracy: vec![] };
-            for trial in 0..args.trials {
-                tick()?;
-                let flips = memory::random_flips(network, rate, seed, trial);
-                row.bits.push(flips.len());
-                row.accuracy.push(accuracy(&memory::flipped(network, &flips), images).accuracy);
-            }
-            found.flips.push(row);
-        }
-    }
-    if let Some(seen) = seen {
-        let chance = 1.0 / network.classes() as f64 + 0.01;
-        let (mut faulty, mut taken) = (network.clone(), vec![]);
-        while found.search.len() < args.flips {
-            tick()?;
-            let Some(next) = search::next(&faulty, seen.pixels.view(), &seen.labels, &taken) else { break };
-            let accuracy = accuracy(&next.network, images);
-            taken.push(next.bit);
-            found.search.push(Flip {
-                node: network.nodes()[next.bit.node].name.clone(),
-                weight: next.bit.weight,
-                bit: next.bit.bit,
-                loss: next.loss,
-                accuracy,
-            });
-            faulty = next.network;
-            if accuracy.accuracy <= chance {
-                found.flips_to_chance = Some(found.search.len());
-                break;
-            }
-        }
-    }
-    let indices: Vec<usize> = (0..images.len()).collect();
-    let faulty_labels = |node: usize, fault: datapath::Fault, trial: u64| {
-        let scores = datapath::scores(&engine, images.pixels.view(), &indices, node, fault, seed, trial);
-        labels(&scores)
-    };
-    for (i, node) in network.nodes().iter().enumerate() {
-        let (kind, bits) = (node.layer.kind().name(), network.wire(i).range.bits());
-        if args.faults.contains(&Kind::Upsets) {
-            tick()?;
-            let changed = faulty_labels(i, datapath::Fault::Upset, 0);
-            let changed = changed.iter().zip(&clean_labels).filter(|(a, b)| a != b).count();
-            found.upsets.push(Upset {
-                node: node.name.clone(),
-                kind,
-                bits,
-                registers: network.wire(i).shape.len(),
-                changed: Tally::new(changed, images.len()),
-            });
-        }
-        if args.faults.contains(&Kind::Stuck) {
-            let mut row = Stuck { node: node.name.clone(), kind, bits, accuracy: vec![] };
-            for trial in 0..args.trials {
-                tick()?;
-                let labels = faulty_labels(i, datapath::Fault::Stuck(trial % 2 == 1), trial);
-                row.accuracy.push(right(&labels, images).accuracy);
-            }
-            found.stuck.push(row);
-        }
-    }
-    Ok(found)
-}
-
-fn accuracy(network: &Network, images: &Images) -> Tally {
-    right(&Engine::new(network).labels(images.pixels.view()), images)
 }
 
 fn text(found: &Found, images: &Images) -> String {

@@ -6,10 +6,7 @@ use crate::table::table;
 use crate::ui::Ui;
 use crate::{data, report};
 use anyhow::{Context, Result};
-use dq_sim::landscape::{Landscape, POINTS, STEPS, around};
-use ndarray::Axis;
-use rayon::prelude::*;
-use serde::Serialize;
+use dq_sim::study::landscape::{self, Landscape, POINTS, STEPS, Surroundings};
 use std::path::PathBuf;
 
 /// Store loss curves and loss surfaces around test images
@@ -40,14 +37,6 @@ pub struct Args {
     output: PathBuf,
 }
 
-#[derive(Serialize)]
-struct Image {
-    index: usize,
-    label: u8,
-    #[serde(flatten)]
-    landscape: Landscape,
-}
-
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let target = Target::open(&args.model)?;
@@ -56,22 +45,15 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     dq_net::atomic::check(&args.output)
         .with_context(|| format!("{}: the place of what is written", args.output.display()))?;
     let bar = ui.bar("looking", images.len() as u64, "images");
-    let look = |index: usize| -> Result<Image> {
-        ui.check_stop("nothing was written")?;
-        let (image, label) = (images.pixels.index_axis(Axis(0), index), images.labels[index]);
-        let landscape = around(target.source(), image, label, args.eps, ui.seed(), index);
-        bar.inc(1);
-        Ok(Image { index, label, landscape })
-    };
-    let found = (0..images.len()).into_par_iter().map(look).collect::<Result<Vec<Image>>>()?;
-    bar.finish_and_clear();
+    let (source, seed) = (target.source(), ui.seed());
+    let found = ui.study(&bar, |watch| landscape::measure(source, &images, args.eps, seed, watch))?;
     let model = target.judge().model();
     let rising = found.iter().filter(|image| image.landscape.still_rising()).count();
     let zero = found.iter().filter(|image| image.landscape.zero_gradients > 0).count();
     let json = serde_json::json!({"format": "dq-landscape", "version": 1, "model": model, "data": images.name,
         "seed": ui.seed(), "eps": args.eps, "images": found, "still_rising": rising, "zero_gradients": zero});
     report::write(&json, &args.output)?;
-    let row = |image: &Image| {
+    let row = |image: &Surroundings| {
         let Landscape { curve, surface, .. } = &image.landscape;
         let most = surface.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
         vec![

@@ -3,7 +3,7 @@
 use crate::ui::Ui;
 use crate::{attack, report};
 use anyhow::{Context, Result, anyhow};
-use dq_sim::merge::{MergeError, merge};
+use dq_sim::attack::merge::{MergeError, merge};
 use std::path::PathBuf;
 
 /// Merge the reports of all shards of an attack

@@ -5,8 +5,8 @@ use crate::table::{table, thousands};
 use crate::ui::Ui;
 use crate::{data, model};
 use anyhow::{Result, bail};
-use dq_sim::Engine;
-use dq_sim::saturate::{Reached, search, steps};
+use dq_sim::WhiteBox;
+use dq_sim::study::saturate::{Reached, search, steps};
 use std::path::PathBuf;
 
 /// Search for inputs that drive accumulators to their declared bounds
@@ -38,13 +38,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
-    let engine = Engine::new(&network);
+    let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
     let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
-    let bar = ui.bar("searching", steps(&engine) as u64, "steps");
-    let found = search(&engine, images.pixels.view(), args.eps, &mut || bar.inc(1));
-    bar.finish_and_clear();
-    ui.check_stop("nothing was written")?;
+    let bar = ui.bar("searching", steps(white_box.engine()) as u64, "steps");
+    let found = ui.study(&bar, |watch| search(&white_box, images.pixels.view(), args.eps, watch))?;
     let row = |layer: &Reached| {
         let [reached, declared] = layer.bits();
         let range = |[lo, hi]: [i64; 2]| format!("{lo}..={hi}");

@@ -1,15 +1,11 @@
 //! `dq scene`: accuracy where the image is turned and shifted, or a patch is put on it.
 
 use crate::args::DataArg;
-use crate::attack::{open_all, percent};
+use crate::attack::{Target, open_all, percent};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::{Result, ensure};
-use dq_sim::report::Tally;
-use dq_sim::scene;
-use ndarray::Axis;
-use rayon::prelude::*;
-use serde::Serialize;
+use dq_sim::study::scene::{self, Scene};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -46,14 +42,6 @@ pub struct Args {
     patch: u16,
 }
 
-#[derive(Serialize)]
-struct Found {
-    model: dq_sim::report::Model,
-    clean: Tally,
-    turn: Tally,
-    patch: Tally,
-}
-
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (targets, images) = open_all(&args.models, &args.data, args.count)?;
@@ -64,28 +52,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         "--patch: expected at most {} pixels, the image's side, found {side}",
         height.min(width)
     );
+    let scene = Scene { degrees: args.degrees, shift: args.shift, patch: side, seed: ui.seed() };
     let bar = ui.bar("attacking", (images.len() * targets.len()) as u64, "images");
-    let mut found = vec![];
-    for target in &targets {
-        let right = target.judge().judge(images.pixels.view());
-        let attack = |i: usize| -> Result<[bool; 3]> {
-            ui.check_stop("nothing was written")?;
-            let (image, label) = (images.pixels.index_axis(Axis(0), i), images.labels[i]);
-            bar.inc(1);
-            if right[i].label != usize::from(label) {
-                return Ok([false; 3]);
-            }
-            let (source, degrees, shift) = (target.source(), f32::from(args.degrees), f32::from(args.shift));
-            let (_, turn) = scene::worst_turn(source, image, label, degrees, shift);
-            let patch = scene::patch(source, image, label, side, ui.seed(), i);
-            Ok([true, !turn, patch.is_none()])
-        };
-        let outcomes = (0..images.len()).into_par_iter().map(attack).collect::<Result<Vec<_>>>()?;
-        let tally = |n: usize| Tally::new(outcomes.iter().filter(|o| o[n]).count(), images.len());
-        let model = target.judge().model();
-        found.push(Found { model, clean: tally(0), turn: tally(1), patch: tally(2) });
-    }
-    bar.finish_and_clear();
+    let found = ui.study(&bar, |watch| {
+        let measure = |target: &Target| scene::measure(target.judge(), &images, &scene, watch);
+        targets.iter().map(measure).collect::<Result<Vec<_>, _>>()
+    })?;
     let turn = format!("turned {}°, {} px", args.degrees, args.shift);
     let patch = format!("patch {side}×{side}");
     let rows: Vec<Vec<String>> = found

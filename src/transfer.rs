@@ -5,7 +5,7 @@ use crate::attack::{one_attack, open_all};
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::Result;
-use dq_sim::attack::suite::{self, Suite};
+use dq_sim::attack::suite::{self, Single};
 use dq_sim::report::Tally;
 use ndarray::Axis;
 use serde_json::json;
@@ -44,7 +44,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (targets, images) = open_all(&args.models, &args.data, args.count)?;
-    let suite = Suite::single(&args.attack, args.eps, ui.seed());
+    let single = Single { stop: &ui.stop, ..Single::new(&args.attack, args.eps, ui.seed()) };
     let names: Vec<String> = targets.iter().map(|target| target.judge().model().name).collect();
     let all: Vec<usize> = (0..images.len()).collect();
     let mut clean = vec![vec![]; targets.len()];
@@ -60,10 +60,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             targets.iter().map(|target| right(target.judge().judge(pixels.view()))).collect();
         for (source, row) in targets.iter().zip(&mut matrix) {
             ui.check_stop("nothing was written")?;
-            let found = suite::adversaries(source.source(), &images, block, &args.attack, args.eps, &suite);
-            for ((target, before), standing) in targets.iter().zip(&before).zip(row) {
+            let found = suite::adversaries(source.source(), &images, block, &single);
+            ui.check_stop("nothing was written")?;
+            for ((target, before), surviving) in targets.iter().zip(&before).zip(row) {
                 let after = right(target.judge().judge(found.view()));
-                *standing += after.iter().zip(before).filter(|(after, before)| **after && **before).count();
+                *surviving += after.iter().zip(before).filter(|(after, before)| **after && **before).count();
             }
             bar.inc(block.len() as u64);
         }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
+use dq_sim::study::{Stopped, Watch};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::fmt;
@@ -94,6 +95,18 @@ impl Ui {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("writing the result to stdout"),
         }
+    }
+
+    /// Runs an experiment that ticks `bar` and ends when Ctrl-C is pressed; then nothing of it is kept.
+    pub fn study<T>(
+        &self,
+        bar: &ProgressBar,
+        study: impl FnOnce(Watch) -> Result<T, Stopped>,
+    ) -> Result<T, Interrupted> {
+        let tick = |steps| bar.inc(steps);
+        let found = study(Watch { tick: &tick, stop: &self.stop });
+        bar.finish_and_clear();
+        found.map_err(|Stopped| Interrupted("nothing was written".to_owned()))
     }
 
     /// Fails when Ctrl-C was pressed. `done` says what is kept.

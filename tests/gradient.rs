@@ -5,7 +5,7 @@
 use crate::run::root;
 use dq_data::{Images, Split, load};
 use dq_net::{AnyNetwork, Network};
-use dq_sim::{Engine, GradientSource, Loss};
+use dq_sim::{GradientSource, Loss, WhiteBox};
 use dq_train::{Evaluation, Options, Recipe};
 use ndarray::Array4;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +23,7 @@ fn the_engines_gradient_is_autograds() {
     let found = compare(&evaluation, &network, &images);
     // Slopes by the wrong label differ, so equality is no accident of the comparison.
     let wrong: Vec<u8> = images.labels.iter().map(|label| (label + 1) % images.classes.len() as u8).collect();
-    let other = Engine::new(&network).loss_gradient(images.pixels.view(), &wrong, Loss::CrossEntropy);
+    let other = WhiteBox::new(&network).loss_gradient(images.pixels.view(), &wrong, Loss::CrossEntropy);
     assert_ne!(other.gradient, found);
 }
 
@@ -72,7 +72,8 @@ fn so_it_is_for_networks_of_every_kind() {
 fn compare(evaluation: &Evaluation, network: &Network, images: &Images) -> Array4<f32> {
     let name = network.nodes()[1].name.clone();
     let (losses, slopes) = evaluation.loss_gradient(images);
-    let found = Engine::new(network).loss_gradient(images.pixels.view(), &images.labels, Loss::CrossEntropy);
+    let found =
+        WhiteBox::new(network).loss_gradient(images.pixels.view(), &images.labels, Loss::CrossEntropy);
     for (i, (found, wanted)) in found.losses.iter().zip(&losses).enumerate() {
         assert!(
             (found - wanted).abs() <= 1e-9 * (1.0 + wanted),

@@ -1,7 +1,7 @@
 //! Bytes as an attack's report: read, or refused; merged with another, or refused.
 #![no_main]
 
-use dq_sim::merge::merge;
+use dq_sim::attack::merge::merge;
 use dq_sim::report::{Report, Shard};
 use libfuzzer_sys::fuzz_target;
 

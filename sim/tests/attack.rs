@@ -5,11 +5,11 @@ use dq_data::Images;
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};
-use dq_sim::attack::suite::{self, Suite, SuiteError};
+use dq_sim::attack::merge::{MergeError, merge};
+use dq_sim::attack::suite::{self, Single, Subject, Suite, SuiteError};
 use dq_sim::attack::{self, Norm, Start};
-use dq_sim::merge::{MergeError, merge};
-use dq_sim::report::{Report, Shard};
-use dq_sim::{Engine, GradientSource, Precision};
+use dq_sim::report::{Outcome, Report, Shard};
+use dq_sim::{GradientSource, Precision, WhiteBox};
 use ndarray::{Array2, Array4};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -80,8 +80,13 @@ fn watch<'a>(
     suite::Watch { progress, keep, stop }
 }
 
-fn run(engine: &Engine, images: &Images, suite: &Suite) -> Report {
-    suite::run(engine, None, images, suite, None, watch(&|_| (), &mut |_| (), &STOP)).unwrap()
+/// A network under attack by its own gradients.
+fn subject<'a>(target: &'a WhiteBox, images: &'a Images) -> Subject<'a> {
+    Subject { target, substitute: None, images }
+}
+
+fn run(engine: &WhiteBox, images: &Images, suite: &Suite) -> Report {
+    suite::run(&subject(engine, images), suite, None, watch(&|_| (), &mut |_| (), &STOP)).unwrap()
 }
 
 fn standing(report: &Report, attack: &str, eps: u8) -> usize {
@@ -90,7 +95,7 @@ fn standing(report: &Report, attack: &str, eps: u8) -> usize {
 
 #[test]
 fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let images = stripes(150);
     let report = run(&engine, &images, &suite(&[4, 8, 16]));
     assert!(report.complete);
@@ -103,18 +108,18 @@ fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
     assert!(standing(&report, "pgd", 16) < standing(&report, "pgd", 4));
     for run in &report.runs {
         assert_eq!(run.outcomes.len(), 150);
-        let count = |letter: u8| run.outcomes.bytes().filter(|b| *b == letter).count();
+        let count = |letter: u8| run.outcomes.text().bytes().filter(|b| *b == letter).count();
         assert_eq!(count(b'-'), 150 - report.clean.correct);
         assert_eq!(count(b'.'), run.tally.correct);
         assert_eq!(count(b'x'), run.broken_labels.len());
         // The very adversaries again, asked of the reference.
-        let indices: Vec<usize> = (0..150).filter(|&i| run.outcomes.as_bytes()[i] != b'-').collect();
-        let found = suite::adversaries(&engine, &images, &indices, &run.attack, run.eps, &suite(&[run.eps]));
+        let indices: Vec<usize> = (0..150).filter(|&i| run.outcomes.text().as_bytes()[i] != b'-').collect();
+        let found = suite::adversaries(&engine, &images, &indices, &Single::new(&run.attack, run.eps, 7));
         for (&i, image) in indices.iter().zip(found.outer_iter()) {
             let label = Logits::label(engine.network().eval(image));
             assert_eq!(
                 label != usize::from(images.labels[i]),
-                run.outcomes.as_bytes()[i] == b'x',
+                run.outcomes.text().as_bytes()[i] == b'x',
                 "{} {i}",
                 run.attack
             );
@@ -130,7 +135,7 @@ fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
 fn adversaries_stay_in_the_ball_on_any_network() {
     for seed in 0..40 {
         let network = random::network(seed, &Options::default());
-        let engine = Engine::new(&network);
+        let engine = WhiteBox::new(&network);
         let (height, width, channels) = network.input_shape().dim();
         let pixels = Array4::from_shape_fn((6, height, width, channels), |(b, y, x, c)| {
             [0, 255, 1, 254, 128, 7][(b + y * 5 + x * 3 + c) % 6]
@@ -139,7 +144,6 @@ fn adversaries_stay_in_the_ball_on_any_network() {
         let images = Images { name: "edge".into(), pixels, labels: vec![0, 1, 0, 1, 0, 1], classes };
         for start in [Start::Signs, Start::Uniform] {
             for eps in [0, 1, 3, 8, 255] {
-                let suite = Suite { start, ..suite(&[eps]) };
                 for (name, attack) in attack::ALL {
                     // Many steps on few networks.
                     let long = LONG.contains(name) || (attack.steps)(eps) > 200;
@@ -148,7 +152,12 @@ fn adversaries_stay_in_the_ball_on_any_network() {
                     }
 
                     let all: Vec<usize> = (0..6).collect();
-                    let found = suite::adversaries(&engine, &images, &all, name, eps, &suite);
+                    let found = suite::adversaries(
+                        &engine,
+                        &images,
+                        &all,
+                        &Single { start, ..Single::new(name, eps, 7) },
+                    );
                     for (image, original) in found.outer_iter().zip(images.pixels.outer_iter()) {
                         assert!(attack.norm.holds(image, original, eps), "{name} at {eps} left the ball");
                     }
@@ -164,7 +173,7 @@ fn scaled_logits_do_not_depend_on_how_far_apart_they_are() {
     let images = stripes(40);
     let suite = Suite { attacks: vec!["pgd-pp".into()], ..suite(&[4]) };
     let [small, large] = [0.05, 0.05 * 1024.0].map(|scale| {
-        let mut report = run(&Engine::new(&stripes_network_of(scale)), &images, &suite);
+        let mut report = run(&WhiteBox::new(&stripes_network_of(scale)), &images, &suite);
         report.runs.remove(0)
     });
     assert!(small.tally.correct < 40, "the radius breaks some: {:?}", small.tally);
@@ -173,7 +182,7 @@ fn scaled_logits_do_not_depend_on_how_far_apart_they_are() {
 
 #[test]
 fn strong_attacks_break_what_weak_ones_leave() {
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let images = stripes(100);
     let all = Suite {
         attacks: [
@@ -207,7 +216,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
     }
     // A broken image stops its search; one that stands had all of it.
     let square = report.runs.iter().find(|run| run.attack == "square").unwrap();
-    let attacked = square.outcomes.bytes().filter(|b| *b != b'-');
+    let attacked = square.outcomes.text().into_bytes().into_iter().filter(|b| *b != b'-');
     for (outcome, &queries) in attacked.zip(&square.queries) {
         assert!(if outcome == b'x' { queries <= 5_000 } else { queries == 5_000 }, "{queries}");
     }
@@ -219,7 +228,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
     let sequence = run(&engine, &images, &Suite { sequential: true, ..all });
     assert_eq!(sequence.runs[0], report.runs[0]);
     let (first, second) = (&sequence.runs[0], &sequence.runs[1]);
-    for (a, b) in first.outcomes.bytes().zip(second.outcomes.bytes()) {
+    for (a, b) in first.outcomes.text().bytes().zip(second.outcomes.text().bytes()) {
         assert_eq!(b == b'=', a == b'x');
     }
     assert_eq!(sequence.worst[0].tally, sequence.runs.last().unwrap().tally);
@@ -231,7 +240,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
 /// The Euclidean ball of radius 8·ε holds the 64-element box of ±ε, so that its attacks break at least as much.
 #[test]
 fn the_euclidean_set_breaks_what_the_box_does() {
-    let (engine, images) = (Engine::new(&stripes_network()), stripes(100));
+    let (engine, images) = (WhiteBox::new(&stripes_network()), stripes(100));
     let of = |names: &[&str], eps: u8| {
         let attacks = names.iter().map(|name| (*name).to_owned()).collect();
         run(&engine, &images, &Suite { attacks, ..suite(&[eps]) })
@@ -244,7 +253,7 @@ fn the_euclidean_set_breaks_what_the_box_does() {
     assert!(standing(&boxed, "apgd-ce", 5) > 0, "the box leaves something to do");
     assert!(ball.threat_model.contains("Euclidean") && !boxed.threat_model.contains("Euclidean"));
     let mixed = Suite { attacks: vec!["fgsm".into(), "fab-t-l2".into()], ..suite(&[8]) };
-    let error = suite::run(&engine, None, &images, &mixed, None, watch(&|_| (), &mut |_| (), &STOP));
+    let error = suite::run(&subject(&engine, &images), &mixed, None, watch(&|_| (), &mut |_| (), &STOP));
     let error = error.unwrap_err().to_string();
     assert!(error.contains("the ball of `fab-t-l2`") && error.contains("expected linf, found l2"), "{error}");
 }
@@ -255,7 +264,7 @@ fn a_masked_network_is_broken_by_scores_alone_and_doubted() {
     let mut nodes = stripes_network().nodes().to_vec();
     let Layer::Step(step) = &mut nodes[2].layer else { panic!("the third node is the step") };
     step.surrogate.open_hi = vec![0; 2];
-    let engine = Engine::new(&Network::new("masked", nodes).unwrap());
+    let engine = WhiteBox::new(&Network::new("masked", nodes).unwrap());
     let attacks = ["pgd-r", "apgd-ce", "square"].map(String::from).into();
     let report = run(&engine, &stripes(60), &Suite { attacks, ..suite(&[16]) });
     assert!(standing(&report, "square", 16) < standing(&report, "apgd-ce", 16));
@@ -265,13 +274,13 @@ fn a_masked_network_is_broken_by_scores_alone_and_doubted() {
 
 #[test]
 fn every_adversary_is_shown_as_it_was_judged() {
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let images = stripes(40);
     let mut shown = vec![];
     let mut keep =
         |found: suite::Adversary| shown.push((found.attack.to_owned(), found.index, found.image.to_owned()));
     let report =
-        suite::run(&engine, None, &images, &suite(&[8]), None, watch(&|_| (), &mut keep, &STOP)).unwrap();
+        suite::run(&subject(&engine, &images), &suite(&[8]), None, watch(&|_| (), &mut keep, &STOP)).unwrap();
     let broken: usize = report.runs.iter().map(|run| run.broken_labels.len()).sum();
     assert_eq!(shown.len(), broken);
     for (attack, index, image) in shown {
@@ -286,7 +295,7 @@ fn every_adversary_is_shown_as_it_was_judged() {
 #[test]
 fn results_depend_on_the_seed_alone() {
     let (images, suite) = (stripes(150), suite(&[6]));
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let report = run(&engine, &images, &suite);
     for threads in [1, 2, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -301,7 +310,7 @@ fn results_depend_on_the_seed_alone() {
             stop.store(looks.get() == 2, Ordering::Relaxed);
         };
         let found =
-            suite::run(&engine, None, &images, &suite, kept.take(), watch(&progress, &mut |_| (), &stop))
+            suite::run(&subject(&engine, &images), &suite, kept.take(), watch(&progress, &mut |_| (), &stop))
                 .unwrap();
         if found.complete {
             assert!(round > 3, "it was stopped on the way");
@@ -312,10 +321,7 @@ fn results_depend_on_the_seed_alone() {
         kept = Some(found);
     }
     for (name, attack) in attack::ALL {
-        let proposed = |seed| {
-            let suite = Suite { seed, ..suite.clone() };
-            suite::adversaries(&engine, &images, &[0, 5], name, 6, &suite)
-        };
+        let proposed = |seed| suite::adversaries(&engine, &images, &[0, 5], &Single::new(name, 6, seed));
         if LONG[1..3].contains(name) {
             continue;
         }
@@ -326,9 +332,9 @@ fn results_depend_on_the_seed_alone() {
 
 #[test]
 fn what_does_not_fit_is_refused_by_name() {
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let run = |images: &Images, suite: &Suite, earlier| {
-        suite::run(&engine, None, images, suite, earlier, watch(&|_| (), &mut |_| (), &STOP))
+        suite::run(&subject(&engine, images), suite, earlier, watch(&|_| (), &mut |_| (), &STOP))
             .map_err(|e| e.to_string())
     };
     let images = stripes(10);
@@ -345,14 +351,12 @@ fn what_does_not_fit_is_refused_by_name() {
     let error = run(&images, &Suite { seed: 9, ..suite(&[8]) }, Some(report.clone())).unwrap_err();
     assert!(error.contains("seed of the earlier report: expected 9, found 7"), "{error}");
     let mut edited = report;
-    edited.runs[0].outcomes.push('x');
+    edited.runs[0].outcomes.push(Outcome::Broken);
     assert!(run(&images, &suite(&[8]), Some(edited)).unwrap_err().contains("outcomes"));
-    let substitute = Engine::new(&random::network(1, &Options::default()));
+    let substitute = WhiteBox::new(&random::network(1, &Options::default()));
     let source: &dyn GradientSource = &substitute;
     let error = suite::run(
-        &engine,
-        Some(("other", source)),
-        &images,
+        &Subject { substitute: Some(("other", source)), ..subject(&engine, &images) },
         &suite(&[8]),
         None,
         watch(&|_| (), &mut |_| (), &STOP),
@@ -365,8 +369,8 @@ fn what_does_not_fit_is_refused_by_name() {
 #[test]
 fn gradients_of_16_bits_attack_as_well_and_are_told() {
     let images = stripes(40);
-    let float = Engine::new(&stripes_network());
-    let fixed = Engine::new(&stripes_network()).with_gradients(Precision::Int16);
+    let float = WhiteBox::new(&stripes_network());
+    let fixed = WhiteBox::new(&stripes_network()).with_gradients(Precision::Int16);
     let suite = Suite { attacks: ["random", "pgd", "apgd-ce"].map(str::to_owned).into(), ..suite(&[8]) };
     let [by_float, by_fixed] = [&float, &fixed].map(|engine| run(engine, &images, &suite));
     assert_eq!(by_float.runs[0], by_fixed.runs[0], "random noise needs no gradient");
@@ -376,7 +380,7 @@ fn gradients_of_16_bits_attack_as_well_and_are_told() {
         assert_eq!(b.settings["gradients"], "int16");
     }
     let resumed =
-        suite::run(&fixed, None, &images, &suite, Some(by_float), watch(&|_| (), &mut |_| (), &STOP));
+        suite::run(&subject(&fixed, &images), &suite, Some(by_float), watch(&|_| (), &mut |_| (), &STOP));
     let error = resumed.unwrap_err().to_string();
     assert!(error.contains("settings of pgd of the earlier report") && error.contains("int16"), "{error}");
 }
@@ -386,7 +390,7 @@ fn a_dead_gradient_is_counted_and_doubted() {
     let mut nodes = stripes_network().nodes().to_vec();
     let Layer::Step(step) = &mut nodes[2].layer else { panic!("the third node is the step") };
     step.surrogate.open_hi = vec![0; 2];
-    let engine = Engine::new(&Network::new("dead", nodes).unwrap());
+    let engine = WhiteBox::new(&Network::new("dead", nodes).unwrap());
     let report = run(&engine, &stripes(60), &suite(&[8]));
     let fgsm = report.runs.iter().find(|run| run.attack == "fgsm").unwrap();
     assert_eq!(fgsm.zero_gradients, report.clean.correct);
@@ -396,7 +400,7 @@ fn a_dead_gradient_is_counted_and_doubted() {
 
 #[test]
 fn what_is_named_twice_runs_once_and_is_complete() {
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let images = stripes(6);
     let once = run(&engine, &images, &suite(&[2, 8]));
     let mut doubled = suite(&[2, 8, 2]);
@@ -410,8 +414,8 @@ fn what_is_named_twice_runs_once_and_is_complete() {
 /// with a second source of gradients whose runs come behind those of an earlier report.
 #[test]
 fn an_adversary_names_its_run_in_the_reports_own_list() {
-    let engine = Engine::new(&stripes_network());
-    let (images, twin) = (stripes(40), Engine::new(&stripes_network_of(0.5)));
+    let engine = WhiteBox::new(&stripes_network());
+    let (images, twin) = (stripes(40), WhiteBox::new(&stripes_network_of(0.5)));
     let attacks = ["fgsm", "random", "fgsm", "pgd"].map(String::from).into();
     let suite = Suite { attacks, ..suite(&[8, 16]) };
     let mut found = vec![];
@@ -426,7 +430,8 @@ fn an_adversary_names_its_run_in_the_reports_own_list() {
             ));
         };
         let watch = watch(&|_| (), &mut keep, &STOP);
-        report = Some(suite::run(&engine, substitute, &images, &suite, report, watch).unwrap());
+        let subject = Subject { substitute, ..subject(&engine, &images) };
+        report = Some(suite::run(&subject, &suite, report, watch).unwrap());
     }
     let runs = report.unwrap().runs;
     for (n, run) in runs.iter().enumerate() {
@@ -442,7 +447,7 @@ fn an_adversary_names_its_run_in_the_reports_own_list() {
 
 #[test]
 fn shards_merge_to_the_report_of_one_process() {
-    let engine = Engine::new(&stripes_network());
+    let engine = WhiteBox::new(&stripes_network());
     let images = stripes(50);
     for sequential in [false, true] {
         let suite = Suite { sequential, ..suite(&[4, 8]) };

@@ -3,9 +3,12 @@
 
 use dq_net::Network;
 use dq_net::random::{self, Options};
-use dq_sim::Engine;
-use dq_sim::certify::{Certifier, Outcome};
+use dq_sim::WhiteBox;
+use dq_sim::study::certify::{Certifier, Outcome};
 use ndarray::{Array3, Array4, Axis};
+use std::sync::atomic::AtomicBool;
+
+static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// Networks whose images have at most `pixels` elements.
 fn small(seeds: std::ops::Range<u64>, pixels: usize) -> impl Iterator<Item = (u64, Network)> {
@@ -40,14 +43,15 @@ fn ball(image: &Array3<u8>, eps: u8) -> Array4<u8> {
 fn the_search_decides_as_trying_every_image_does() {
     let (mut certified, mut broken, mut by_search) = (0, 0, 0);
     for (seed, network) in small(0..1600, 6) {
-        let engine = Engine::new(&network);
-        let certifier = Certifier::new(&engine);
+        let white_box = WhiteBox::new(&network);
+        let engine = white_box.engine();
+        let certifier = Certifier::new(&white_box, &NEVER);
         let image = random::image(seed + 7, network.input_shape());
         let label = engine.labels(image.view().insert_axis(Axis(0)))[0];
         // The widest balls that can be tried out, so that boxes are cut often.
         let eps = [255, 60, 12, 5, 3, 2][image.len() - 1];
         let truth = engine.labels(ball(&image, eps).view()).iter().all(|&found| found == label);
-        let (outcome, boxes) = certifier.certify(image.view(), label, eps, usize::MAX);
+        let (outcome, boxes) = certifier.certify(image.view(), label as u8, eps, usize::MAX);
         match outcome {
             Outcome::Certified => {
                 assert!(truth, "seed {seed}: certified, but an image of the ball has another label");
@@ -64,7 +68,7 @@ fn the_search_decides_as_trying_every_image_does() {
             Outcome::Open => panic!("seed {seed}: undecided without a budget"),
         }
         // Bounds alone never say more.
-        let (alone, spent) = certifier.certify(image.view(), label, eps, 1);
+        let (alone, spent) = certifier.certify(image.view(), label as u8, eps, 1);
         assert!(
             spent == 1 && (alone == Outcome::Open || (alone == Outcome::Certified && truth)),
             "seed {seed}"
@@ -77,12 +81,13 @@ fn the_search_decides_as_trying_every_image_does() {
 fn a_certificate_of_a_large_ball_is_never_contradicted_by_its_images() {
     for seed in 0..150 {
         let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
-        let engine = Engine::new(&network);
-        let certifier = Certifier::new(&engine);
+        let white_box = WhiteBox::new(&network);
+        let engine = white_box.engine();
+        let certifier = Certifier::new(&white_box, &NEVER);
         let image = random::image(seed, network.input_shape());
         let label = engine.labels(image.view().insert_axis(Axis(0)))[0];
         for eps in [1, 8, 64] {
-            let (outcome, boxes) = certifier.certify(image.view(), label, eps, 40);
+            let (outcome, boxes) = certifier.certify(image.view(), label as u8, eps, 40);
             assert!(boxes <= 40);
             if outcome != Outcome::Certified {
                 continue;
@@ -101,4 +106,14 @@ fn a_certificate_of_a_large_ball_is_never_contradicted_by_its_images() {
             );
         }
     }
+}
+
+#[test]
+fn a_search_that_is_stopped_decides_nothing() {
+    let network = random::network(1, &Options::default());
+    let white_box = WhiteBox::new(&network);
+    let stopped = AtomicBool::new(true);
+    let image = random::image(1, network.input_shape());
+    let found = Certifier::new(&white_box, &stopped).certify(image.view(), 0, 1, usize::MAX);
+    assert_eq!(found, (Outcome::Open, 0));
 }

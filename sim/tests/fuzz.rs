@@ -165,8 +165,8 @@ fn edited_reports_are_refused_or_merged_without_a_panic() {
         taken += 1;
         let mut second = report.clone();
         second.shard = Some(dq_sim::report::Shard { index: 2, count: 2 });
-        _ = dq_sim::merge::merge(vec![found.clone(), second.clone()]);
-        _ = dq_sim::merge::merge(vec![second, found]);
+        _ = dq_sim::attack::merge::merge(vec![found.clone(), second.clone()]);
+        _ = dq_sim::attack::merge::merge(vec![second, found]);
     }
     assert!(taken > cases() / 20, "{taken} were taken");
 }

@@ -3,7 +3,7 @@
 use dq_net::layer::{Layer, Logits};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Shape};
-use dq_sim::{Engine, GradientSource, Kernel, Loss, Precision};
+use dq_sim::{Engine, GradientSource, Kernel, Loss, Precision, WhiteBox};
 use ndarray::{Array3, Array4, Axis};
 
 /// Loss and ∂ loss / ∂ pixel of one image, node by node, with naive loops. With `part` = |·| the gradient is the sum of
@@ -162,9 +162,9 @@ fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
             image.assign(&random::image(seed * 100 + i as u64, network.input_shape()));
         }
         let labels: Vec<u8> = (0..10).map(|i| (i % network.classes()) as u8).collect();
-        let found = Engine::new(&network).loss_gradient(images.view(), &labels, Loss::CrossEntropy);
+        let found = WhiteBox::new(&network).loss_gradient(images.view(), &labels, Loss::CrossEntropy);
         let by = |kernel, precision| {
-            let engine = Engine::with_kernel(&network, kernel).with_gradients(precision);
+            let engine = WhiteBox::from(Engine::with_kernel(&network, kernel)).with_gradients(precision);
             engine.loss_gradient(images.view(), &labels, Loss::CrossEntropy)
         };
         let fixed = by(Kernel::Portable, Precision::Int16);
@@ -198,7 +198,7 @@ fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
 #[test]
 fn a_gradient_does_not_depend_on_its_batch() {
     let network = random::network(11, &Options::default());
-    let engine = Engine::new(&network);
+    let engine = WhiteBox::new(&network);
     let (height, width, channels) = network.input_shape().dim();
     let images = Array4::from_shape_fn((21, height, width, channels), |(b, y, x, c)| {
         (b * 37 + y * 11 + x * 5 + c) as u8

@@ -3,8 +3,8 @@
 
 use dq_data::Images;
 use dq_net::Shape;
-use dq_sim::attack::suite::{self, Judge, Suite, Verdict, Watch};
-use dq_sim::attack::{self, Start};
+use dq_sim::attack;
+use dq_sim::attack::suite::{self, Judge, Single, Subject, Suite, Verdict, Watch};
 use dq_sim::report::{Model, Report};
 use dq_sim::{GradientSource, Loss, LossGradient};
 use ndarray::{Array2, Array4, ArrayView4};
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
 
     fn run(&self, images: &Images, suite: &Suite, earlier: Option<Report>) -> Report {
         let watch = Watch { progress: &|_| (), keep: &mut |_| (), stop: &self.stop };
-        suite::run(self, None, images, suite, earlier, watch).unwrap()
+        suite::run(&Subject { target: self, substitute: None, images }, suite, earlier, watch).unwrap()
     }
 }
 
@@ -95,10 +95,6 @@ fn images(count: usize, classes: usize) -> Images {
     Images { name: "hostile".into(), pixels, labels: vec![0; count], classes }
 }
 
-fn suite(attack: &str, eps: u8) -> Suite {
-    Suite { start: Start::Uniform, ..Suite::single(attack, eps, 3) }
-}
-
 /// Attacks that ask for gradients.
 fn by_gradient() -> impl Iterator<Item = (&'static str, attack::Attack)> {
     attack::ALL.iter().copied().filter(|(_, attack)| attack.gradient)
@@ -114,7 +110,7 @@ fn attacks_end_within_the_ball_whatever_the_gradient_is() {
             let slope = |at: usize| [size, -size, 0.0, size / 3.0][at % 4];
             let source = Source::new(4, &slope);
             for eps in [1, 30] {
-                let found = suite::adversaries(&source, &images, &[0, 1], name, eps, &suite(name, eps));
+                let found = suite::adversaries(&source, &images, &[0, 1], &Single::new(name, eps, 3));
                 for (image, original) in found.outer_iter().zip(images.pixels.outer_iter()) {
                     assert!(attack.norm.holds(image, original, eps), "{name}, {size}");
                 }
@@ -131,7 +127,7 @@ fn tiny_gradients_lead_as_far_as_large_ones() {
         let moved = |size: f32| {
             let slope = |at: usize| [size, -size, 0.0, size / 2.0][at % 4];
             let source = Source::new(4, &slope);
-            suite::adversaries(&source, &images, &[0, 1], name, 20, &suite(name, 20))
+            suite::adversaries(&source, &images, &[0, 1], &Single::new(name, 20, 3))
         };
         // Powers of two, which scale every element exactly; half of 2⁻¹⁴⁸ is the smallest number there is.
         let wanted = moved(1.0);
@@ -154,7 +150,7 @@ fn targets_beyond_the_256th_class_are_not_taken_for_others() {
         ("pgd-pp", 0..300),
     ] {
         let source = Source::new(300, &|_| 1.0);
-        suite::adversaries(&source, &images, &[0, 1], name, 3, &suite(name, 3));
+        suite::adversaries(&source, &images, &[0, 1], &Single::new(name, 3, 3));
         assert_eq!(source.targets.into_inner().unwrap(), targets.collect(), "{name}");
     }
 }
@@ -165,7 +161,7 @@ fn a_stop_is_heard_in_the_midst_of_a_block_and_the_run_goes_on_to_the_same_resul
     let images = images(5, 4);
     for (name, attack) in attack::ALL {
         let slope = |at: usize| ((at * 31 % 17) as f32 - 8.0) * 1e-3;
-        let suite = suite(name, 9);
+        let suite = Suite::single(name, 9, 3);
         if (attack.steps)(9) == 1 || *name == "random" {
             continue; // one evaluation, or none
         }

@@ -11,9 +11,8 @@ use dq_hdl::flow::FlowError;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
 use dq_hdl::{emit, gates, netlist, timing};
-use dq_sim::Engine;
-use dq_sim::attack::Start;
-use dq_sim::attack::suite::{Suite, adversaries};
+use dq_sim::attack::suite::{Single, adversaries};
+use dq_sim::{Engine, WhiteBox};
 use ndarray::{Array4, ArrayView4, Axis, s};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -133,17 +132,14 @@ fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames
     let Some(images) = images else { return (random_frames(engine.network(), count), 0) };
     let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
     let mut pixels = images.pixels.select(Axis(0), &clean);
-    let suite = Suite {
-        attacks: vec![],
-        eps: vec![],
-        seed: ui.seed(),
-        start: Start::Signs,
-        sequential: false,
-        shard: None,
-    };
     let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();
     if !attacked.is_empty() {
-        let found = adversaries(engine, images, &attacked, "pgd", 8, &suite);
+        let found = adversaries(
+            &WhiteBox::new(engine.network()),
+            images,
+            &attacked,
+            &Single::new("pgd", 8, ui.seed()),
+        );
         pixels.slice_mut(s![1..;2, .., .., ..]).assign(&found);
     }
     (pixels, attacked.len())

@@ -1,10 +1,12 @@
 //! APGD (Croce, Hein, ICML 2020): PGD with momentum, whose step starts at 2ε and halves where the loss stops rising, from the
 //! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
 
-use super::ball::{project, scaled};
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
-use super::{Attack, Candidates, Norm, Task, rule, sign};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
+use crate::ball::{project, scaled};
 use crate::gradient::Loss;
+use crate::lattice::sign;
 use crate::random::Random;
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 use serde_json::Value;
@@ -93,7 +95,7 @@ struct Climb {
 fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
     let task = search.task;
     let mut climbs: Vec<Climb> = vec![];
-    for &i in &search.standing {
+    for &i in &search.surviving {
         let mut random = Random::keyed(task.seed, name, task.eps, task.indices[i] as u64);
         climbs.push(Climb::new(task.images.index_axis(Axis(0), i), (task.norm, task.eps), &mut random));
     }
@@ -103,7 +105,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
         }
         let images = lattice(&climbs, search);
         let towards: Vec<usize> =
-            targets.map_or(vec![], |targets| search.standing.iter().map(|&i| targets[i]).collect());
+            targets.map_or(vec![], |targets| search.surviving.iter().map(|&i| targets[i]).collect());
         let loss = if targets.is_some() { Loss::TargetedDlr(&towards) } else { Loss::CrossEntropy };
         let (found, broken) = search.ascend(&images, loss);
         let gradients = found.gradient.outer_iter().zip(&found.losses);
@@ -112,7 +114,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
         }
         drop_broken(&mut climbs, &broken);
         if n < STEPS {
-            for (climb, &i) in climbs.iter_mut().zip(&search.standing) {
+            for (climb, &i) in climbs.iter_mut().zip(&search.surviving) {
                 climb.move_on(task.images.index_axis(Axis(0), i), (task.norm, task.eps), n);
             }
         }
@@ -123,7 +125,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
 fn lattice(climbs: &[Climb], search: &Search) -> Array4<u8> {
     let task = search.task;
     let mut images = search.originals();
-    for ((image, climb), &i) in images.outer_iter_mut().zip(climbs).zip(&search.standing) {
+    for ((image, climb), &i) in images.outer_iter_mut().zip(climbs).zip(&search.surviving) {
         task.norm.nearest(&climb.at, task.images.index_axis(Axis(0), i), task.eps, image);
     }
     images

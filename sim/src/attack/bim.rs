@@ -1,6 +1,7 @@
 //! BIM, the paper's (3): steps of 1 along the gradient's sign, clipped to the ball after each, from the image itself.
 
-use super::{Attack, Candidates, Norm, Task, iterations, rule};
+use super::task::{Attack, Candidates, Task, iterations, rule};
+use crate::ball::Norm;
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {

@@ -2,7 +2,8 @@
 //! of masking.
 
 use super::search::Search;
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
 
 const DRAWS: usize = 10_000;
 
@@ -22,7 +23,7 @@ fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
     for _ in 0..DRAWS {
-        if search.standing.is_empty() {
+        if search.surviving.is_empty() {
             break;
         }
         let images = search.noisy(&mut random);

@@ -2,10 +2,12 @@
 //! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, in L∞ outward.
 //! An adversary farther than ε is no success.
 
-use super::ball::scaled;
 use super::search::{Search, TARGETS, ranked_targets};
-use super::{Attack, Candidates, Norm, Task, is_zero, rule, sign};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
+use crate::ball::scaled;
 use crate::gradient::{Loss, arg_max};
+use crate::lattice::{is_zero, sign};
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 
 const STEPS: usize = 100;
@@ -46,7 +48,7 @@ fn run(task: &Task) -> Candidates {
         let mut at: Vec<Option<Array3<f32>>> = vec![None; task.labels.len()];
         search.forget_losses();
         for _ in 0..STEPS {
-            if search.standing.is_empty() {
+            if search.surviving.is_empty() {
                 return search.finish();
             }
             step(&mut search, &ranked, rank, &mut at);
@@ -58,14 +60,14 @@ fn run(task: &Task) -> Candidates {
 /// One step of every image that stands towards its `rank`th class. `at` is where each is, none at the image itself.
 fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Option<Array3<f32>>]) {
     let task = search.task;
-    let standing = search.standing.clone();
+    let surviving = search.surviving.clone();
     let original = |i: usize| task.images.index_axis(Axis(0), i);
     let real = |i: usize| original(i).mapv(f32::from);
     let places: Vec<Array3<f32>> =
-        standing.iter().map(|&i| at[i].take().unwrap_or_else(|| real(i))).collect();
+        surviving.iter().map(|&i| at[i].take().unwrap_or_else(|| real(i))).collect();
     let dim = task.source.input_shape().dim();
     let mut images = Array4::zeros((places.len(), dim.0, dim.1, dim.2));
-    for ((mut image, place), &i) in images.outer_iter_mut().zip(&places).zip(&standing) {
+    for ((mut image, place), &i) in images.outer_iter_mut().zip(&places).zip(&surviving) {
         let look = |to: &mut u8, &place: &f32, &from: &u8| {
             *to = match task.norm {
                 Norm::Linf => outward(place, from),
@@ -75,12 +77,12 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
         };
         Zip::from(&mut image).and(place).and(original(i)).for_each(look);
     }
-    let targets: Vec<usize> = standing.iter().map(|&i| ranked[i][rank]).collect();
-    let pairs = images.outer_iter().zip(&standing);
+    let targets: Vec<usize> = surviving.iter().map(|&i| ranked[i][rank]).collect();
+    let pairs = images.outer_iter().zip(&surviving);
     let outside: Vec<bool> =
         pairs.map(|(image, &i)| !task.norm.holds(image, original(i), task.eps)).collect();
     let (found, _) = search.ascend_beyond(&images, Loss::Difference(&targets), &outside);
-    for (at_index, (&i, place)) in standing.iter().zip(places).enumerate() {
+    for (at_index, (&i, place)) in surviving.iter().zip(places).enumerate() {
         let image = images.index_axis(Axis(0), at_index);
         // The boundary of a plane divided by a number is the same.
         let (gradient, power) = scaled(found.gradient.index_axis(Axis(0), at_index));

@@ -1,6 +1,7 @@
 //! FGSM, the paper's (1): `X + ε·sign(∇J(X, y))`, one step.
 
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {

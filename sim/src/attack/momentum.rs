@@ -1,10 +1,12 @@
 //! MI-FGSM (Dong et al., CVPR 2018): BIM along the sum of all gradients so far, each scaled to a mean of 1. Transfers better
 //! than BIM.
 
-use super::ball::scaled;
 use super::search::{Search, drop_broken};
-use super::{Attack, Candidates, Norm, Task, clip, iterations, rule, shifted, sign};
+use super::task::{Attack, Candidates, Task, iterations, rule};
+use crate::ball::scaled;
+use crate::ball::{Norm, clip};
 use crate::gradient::Loss;
+use crate::lattice::{shifted, sign};
 use ndarray::{Array3, Axis, Zip};
 
 /// Its row.

@@ -2,8 +2,10 @@
 //! the difference of two logits.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
-use super::{Attack, Candidates, Norm, Task, clip, rule, shifted, sign};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::{Norm, clip};
 use crate::gradient::Loss;
+use crate::lattice::{shifted, sign};
 use ndarray::Zip;
 
 const STEPS: usize = 20;
@@ -36,14 +38,14 @@ fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
     for rank in 0..TARGETS.min(task.source.classes() - 1) {
-        if search.standing.is_empty() {
+        if search.surviving.is_empty() {
             break;
         }
         search.forget_losses();
         let target: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
         let mut images = search.noisy(&mut random);
         for _ in 0..=STEPS {
-            let targets: Vec<usize> = search.standing.iter().map(|&i| target[i]).collect();
+            let targets: Vec<usize> = search.surviving.iter().map(|&i| target[i]).collect();
             let (slopes, broken) = search.ascend(&images, Loss::Difference(&targets));
             let mut left: Vec<usize> = (0..broken.len()).collect();
             drop_broken(&mut left, &broken);

@@ -1,7 +1,9 @@
 //! PGD as the paper runs it: BIM after a random start "as in R+FGSM", read literally (⌊ε/2⌋ random signs), or uniform in
 //! the ball as Madry's.
 
-use super::{Attack, Candidates, Norm, Start, Task, iterations, rule};
+use super::task::{Attack, Candidates, Task, iterations, rule};
+use crate::ball::Norm;
+use crate::report::Start;
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {

@@ -1,7 +1,8 @@
 //! R+FGSM, the paper's (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The paper's ε₁ is ε/2; on the
 //! lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
 
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {

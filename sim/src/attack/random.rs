@@ -1,7 +1,8 @@
 //! Random noise, as the paper's A.1: `clip(X + u)`. On the lattice u is uniform over the integers −ε..=ε. Asks no
 //! gradient, so what it breaks that a white-box attack does not is a sign of gradient masking.
 
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
 
 /// Its row.
 pub(super) const ATTACK: Attack = Attack {

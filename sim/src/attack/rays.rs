@@ -2,7 +2,8 @@
 //! signs along which the nearest other label lies, flipping blocks that halve; a direction is measured, by bisection, only
 //! if it is nearer than the best one so far.
 
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
 use crate::gradient::arg_max;
 use ndarray::{Array3, ArrayView3, Axis};
 use rayon::prelude::*;

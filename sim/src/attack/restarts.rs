@@ -1,8 +1,10 @@
 //! PGD as it is run today (Madry et al., ICLR 2018): from several uniform starts, many steps, the best of all.
 
 use super::search::Search;
-use super::{Attack, Candidates, Norm, Task, clip, rule, shifted, sign};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::{Norm, clip};
 use crate::gradient::Loss;
+use crate::lattice::{shifted, sign};
 use ndarray::{Axis, Zip};
 use serde_json::Value;
 
@@ -42,13 +44,13 @@ pub(super) fn climb(task: &Task, factors: Option<&[f64]>) -> Candidates {
     let by = i32::from(step(task.eps));
     let mut random: Vec<_> = (0..task.labels.len()).map(|i| task.random(i)).collect();
     for _ in 0..RESTARTS {
-        if search.standing.is_empty() {
+        if search.surviving.is_empty() {
             break;
         }
         let mut images = search.noisy(&mut random);
         for n in 0..=STEPS {
-            let standing = |factors: &[f64]| search.standing.iter().map(|&i| factors[i]).collect();
-            let factors: Option<Vec<f64>> = factors.map(standing);
+            let surviving = |factors: &[f64]| search.surviving.iter().map(|&i| factors[i]).collect();
+            let factors: Option<Vec<f64>> = factors.map(surviving);
             let loss = factors.as_deref().map_or(Loss::CrossEntropy, Loss::Scaled);
             let (slopes, broken) = search.ascend(&images, loss);
             let left: Vec<usize> = (0..broken.len()).filter(|&at| !broken[at]).collect();

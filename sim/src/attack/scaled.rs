@@ -2,7 +2,8 @@
 //! softmax leaves the gradient to one class. They are scaled first, image by image, to where the loss bends most.
 
 use super::restarts::{GRADIENTS, climb, settings};
-use super::{Attack, Candidates, Norm, Task};
+use super::task::{Attack, Candidates, Task};
+use crate::ball::Norm;
 use crate::gradient::Loss;
 use ndarray::{Array2, ArrayView1, Axis};
 

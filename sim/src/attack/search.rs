@@ -1,8 +1,9 @@
 //! What the attacks that search have in common: which images still stand, the best adversary of each, and how often it was
 //! evaluated. Never decides where to look.
 
-use super::{Candidates, Task, add_uniform, is_zero};
+use super::task::{Candidates, Task};
 use crate::gradient::{Loss, LossGradient, arg_max};
+use crate::lattice::{add_uniform, is_zero};
 use crate::random::Random;
 use ndarray::{Array2, Array4, ArrayView1, Axis};
 
@@ -10,7 +11,7 @@ use ndarray::{Array2, Array4, ArrayView1, Axis};
 pub(super) struct Search<'s, 't> {
     pub task: &'s Task<'t>,
     /// The images of the task that stand, in order.
-    pub standing: Vec<usize>,
+    pub surviving: Vec<usize>,
     found: Candidates,
     /// The loss that the kept image of each had.
     best: Vec<f64>,
@@ -19,8 +20,8 @@ pub(super) struct Search<'s, 't> {
 impl<'s, 't> Search<'s, 't> {
     pub fn new(task: &'s Task<'t>) -> Self {
         let count = task.labels.len();
-        let standing = (0..count).collect();
-        Search { task, standing, found: task.start(), best: vec![f64::NEG_INFINITY; count] }
+        let surviving = (0..count).collect();
+        Search { task, surviving, found: task.start(), best: vec![f64::NEG_INFINITY; count] }
     }
 
     /// Loss and gradient at `images`, one for each image that stands; `loss` knows those alone. Keeps what raised the loss,
@@ -49,7 +50,7 @@ impl<'s, 't> Search<'s, 't> {
     ) -> (LossGradient, Vec<bool>) {
         let labels = self.labels();
         let slopes = self.task.source.loss_gradient(images.view(), &labels, loss);
-        for (&i, gradient) in self.standing.iter().zip(slopes.gradient.outer_iter()) {
+        for (&i, gradient) in self.surviving.iter().zip(slopes.gradient.outer_iter()) {
             self.found.zero_gradient[i] |= is_zero(gradient.iter());
         }
         let broken = self.keep(images, &slopes.logits, &slopes.losses, outside);
@@ -58,18 +59,18 @@ impl<'s, 't> Search<'s, 't> {
 
     /// Labels of the images that stand.
     pub fn labels(&self) -> Vec<u8> {
-        self.standing.iter().map(|&i| self.task.labels[i]).collect()
+        self.surviving.iter().map(|&i| self.task.labels[i]).collect()
     }
 
     /// The originals of the images that stand.
     pub fn originals(&self) -> Array4<u8> {
-        self.task.images.select(Axis(0), &self.standing)
+        self.task.images.select(Axis(0), &self.surviving)
     }
 
     /// The originals of the images that stand, each with noise uniform in the ball from its own of the task's `random`.
     pub fn noisy(&self, random: &mut [Random]) -> Array4<u8> {
         let mut images = self.originals();
-        for (image, &i) in images.outer_iter_mut().zip(&self.standing) {
+        for (image, &i) in images.outer_iter_mut().zip(&self.surviving) {
             add_uniform(image, self.task.eps, &mut random[i]);
         }
         images
@@ -94,7 +95,7 @@ impl<'s, 't> Search<'s, 't> {
         outside: &[bool],
     ) -> Vec<bool> {
         let mut all = vec![];
-        for (at, &i) in self.standing.iter().enumerate() {
+        for (at, &i) in self.surviving.iter().enumerate() {
             self.found.queries[i] += 1;
             if outside[at] {
                 all.push(false);
@@ -102,7 +103,7 @@ impl<'s, 't> Search<'s, 't> {
             }
             let label = arg_max(logits.row(at));
             // A substitute that is wrong says nothing of the target: there the largest loss is taken.
-            let broken = self.task.white && label != usize::from(self.task.labels[i]);
+            let broken = self.task.is_white_box && label != usize::from(self.task.labels[i]);
             if broken || losses[at] > self.best[i] {
                 self.best[i] = losses[at];
                 self.found.images.index_axis_mut(Axis(0), i).assign(&images.index_axis(Axis(0), at));
@@ -113,7 +114,7 @@ impl<'s, 't> Search<'s, 't> {
             // No image is left to search for, so that every loop over them ends.
             all.fill(true);
         }
-        drop_broken(&mut self.standing, &all);
+        drop_broken(&mut self.surviving, &all);
         all
     }
 }

@@ -3,7 +3,8 @@
 //! from there until the queries are spent.
 
 use super::search::{Search, drop_broken};
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, Task, rule};
+use crate::ball::Norm;
 use ndarray::{Array4, Axis};
 
 const QUERIES: usize = 5_000;
@@ -28,12 +29,12 @@ pub(super) const ATTACK: Attack = Attack {
 fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     let length = task.target.input_shape().len();
-    // Whether each element of each standing image goes up, and the margin there.
+    // Whether each element of each surviving image goes up, and the margin there.
     let mut corners: Vec<(Vec<bool>, f64)> = vec![(vec![true; length], f64::NEG_INFINITY); task.labels.len()];
     // The whole is the first block but one: the first query is of the start itself.
     let mut blocks = std::iter::once(0..0).chain((0..).flat_map(|_| rounds(length)));
     for _ in 0..QUERIES {
-        if search.standing.is_empty() {
+        if search.surviving.is_empty() {
             break;
         }
         let block = blocks.next().expect("endless");

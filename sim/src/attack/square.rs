@@ -2,9 +2,12 @@
 //! for its scores alone, so masked gradients do not hide from it.
 
 use super::search::{Search, drop_broken};
-use super::{Attack, Candidates, Norm, Task, rule};
+use super::task::{Attack, Candidates, NEVER, Task, rule};
+use crate::ball::Norm;
+use crate::gradient::GradientSource;
 use crate::random::Random;
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use crate::report::Start;
+use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis};
 use serde_json::Value;
 
 /// Share of the pixels that the first squares change.
@@ -63,8 +66,8 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
             break;
         }
         let mut proposals = Array4::zeros((squares.len(), shape.0, shape.1, shape.2));
-        let standing = search.standing.iter().zip(&mut squares);
-        for (mut proposal, (&i, square)) in proposals.outer_iter_mut().zip(standing) {
+        let surviving = search.surviving.iter().zip(&mut squares);
+        for (mut proposal, (&i, square)) in proposals.outer_iter_mut().zip(surviving) {
             proposal.assign(&square.image);
             if query > 0 {
                 let side = side(query, queries, shape);
@@ -95,6 +98,47 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
     search.finish()
 }
 
+/// What Square may spend.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Radius, in units of a uint8 pixel.
+    pub eps: u8,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Evaluations per image.
+    pub queries: usize,
+}
+
+/// Runs Square with as many queries as are asked for, on images that are numbered from 0; see [`super::ALL`] for the usual
+/// numbers.
+///
+/// # Panics
+/// If the shapes do not fit, or a label is not a class.
+pub fn square(
+    target: &dyn GradientSource,
+    images: ArrayView4<u8>,
+    labels: &[u8],
+    budget: &Budget,
+) -> Candidates {
+    let indices: Vec<usize> = (0..labels.len()).collect();
+    let task = Task {
+        images,
+        labels,
+        indices: &indices,
+        norm: Norm::Linf,
+        eps: budget.eps,
+        target,
+        source: target,
+        is_white_box: true,
+        start: Start::default(),
+        seed: budget.seed,
+        name: "square",
+        stop: &NEVER,
+    };
+    run(&task, budget.queries)
+}
+
+/// Returns the edge of the ball around `pixel`, above it or below.
 fn edge(pixel: u8, eps: u8, up: bool) -> u8 {
     if up { pixel.saturating_add(eps) } else { pixel.saturating_sub(eps) }
 }

@@ -3,7 +3,8 @@
 
 use super::search::{Search, drop_broken};
 use super::square::{settings, side};
-use super::{Attack, Candidates, Norm, Task};
+use super::task::{Attack, Candidates, Task};
+use crate::ball::Norm;
 use crate::random::Random;
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, Zip, s};
 use rayon::prelude::*;
@@ -43,7 +44,7 @@ fn run(task: &Task) -> Candidates {
         let noises: Vec<Array3<f32>> = proposals
             .axis_iter_mut(Axis(0))
             .into_par_iter()
-            .zip(&search.standing)
+            .zip(&search.surviving)
             .zip(&mut squares)
             .map(|((proposal, &i), square)| {
                 let noise = if query == 0 {

@@ -1,8 +1,8 @@
 //! The largest singular value of a linear map that is only applied, never written out. Never knows of layers.
 
 use super::TOLERANCE;
-use crate::gradient::linear::RealLinear;
 use crate::kernel::Kernel;
+use crate::linear::RealLinear;
 use dq_net::Shape;
 
 /// Most iterations.

@@ -3,7 +3,7 @@
 
 mod lanczos;
 
-use crate::gradient::linear::RealLinear;
+use crate::linear::RealLinear;
 use dq_net::Network;
 use dq_net::layer::Layer;
 use lanczos::Operator;

@@ -1,0 +1,256 @@
+//! Reasons to distrust a report: what in its runs contradicts the order that sound attacks show. One rule per function;
+//! a new one is one more row of [`RULES`] or [`PAIR_RULES`]. Never changes a figure.
+
+use crate::attack::find;
+use crate::ball::Norm;
+use crate::report::{Doubt, Outcome, Run};
+
+/// Share of the images by which an attack that ought to be weaker may win before it is a doubt (AutoAttack's 0.2 points).
+const TOLERANCE: f64 = 0.002;
+
+/// Share of the images that restarts and more steps may break beyond a run that has converged.
+const CONVERGED: f64 = 0.005;
+
+/// The complete runs of a report.
+struct Evidence<'a> {
+    runs: Vec<&'a Run>,
+    images: usize,
+}
+
+/// What one run says, against all others.
+const RULES: &[fn(&Run, &Evidence) -> Option<Doubt>] =
+    &[zero_gradient, white_boxes_missed, whole_range_survived, more_steps_help];
+
+/// What a run says against another one with the same source of gradients; both ask for gradients.
+const PAIR_RULES: &[fn(&Run, &Run, &Evidence) -> Option<Doubt>] = &[single_step_beats_iterated, not_monotone];
+
+/// Returns what in `runs` contradicts the order that sound attacks show, over the complete runs alone.
+pub(crate) fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {
+    let evidence =
+        Evidence { runs: runs.iter().filter(|run| run.outcomes.len() == images).collect(), images };
+    let mut found = Vec::new();
+    for run in &evidence.runs {
+        found.extend(RULES.iter().filter_map(|rule| rule(run, &evidence)));
+        let comparable =
+            |other: &&&Run| other.source == run.source && asks_gradient(other) && asks_gradient(run);
+        for other in evidence.runs.iter().filter(comparable) {
+            found.extend(PAIR_RULES.iter().filter_map(|rule| rule(run, other, &evidence)));
+        }
+    }
+    found
+}
+
+/// The attack sees nothing where its gradient is zero in every element.
+fn zero_gradient(run: &Run, evidence: &Evidence) -> Option<Doubt> {
+    (run.zero_gradients > 0).then(|| {
+        let text = format!(
+            "{}: {} of {} images had a gradient of zero, so the attack could not see them",
+            place(run),
+            run.zero_gradients,
+            evidence.images
+        );
+        doubt("zero-gradient", text)
+    })
+}
+
+/// A blind or transferred attack must not break images that white-box attacks of its radius tried in vain.
+fn white_boxes_missed(run: &Run, evidence: &Evidence) -> Option<Doubt> {
+    let white_boxes: Vec<&&Run> =
+        evidence.runs.iter().filter(|other| is_white_box(other) && other.eps == run.eps).collect();
+    if is_white_box(run) || white_boxes.is_empty() {
+        return None;
+    }
+    let missed = (0..evidence.images)
+        .filter(|&i| broken(run, i) && white_boxes.iter().all(|other| !broken(other, i)))
+        .filter(|&i| white_boxes.iter().any(|other| other.outcomes[i] == Outcome::Survived))
+        .count();
+    if missed as f64 <= evidence.tolerance() {
+        return None;
+    }
+    let rule = match run.attack.as_str() {
+        _ if asks_gradient(run) => "transfer-beats-white-box",
+        "random" | "draws" => "random-beats-gradient",
+        _ => "black-box-beats-white-box",
+    };
+    let images = evidence.images;
+    let text = format!("{} broke {missed} of {images} images that no white-box attack broke", place(run));
+    Some(doubt(rule, text))
+}
+
+/// A ball that holds every image holds an adversary of each.
+fn whole_range_survived(run: &Run, evidence: &Evidence) -> Option<Doubt> {
+    let norm = find(&run.attack).map(|attack| attack.norm);
+    let is_whole = is_white_box(run) && run.eps == 255 && norm == Some(Norm::Linf);
+    let survived = run.tally.correct;
+    (is_whole && survived as f64 > evidence.tolerance())
+        .then(|| doubt("whole-range-survived", format!("{} left {survived} images standing", place(run))))
+}
+
+/// The restarted run tells whether the short one had converged.
+fn more_steps_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
+    let is_short =
+        |other: &&&Run| other.attack == "pgd" && other.eps == run.eps && other.source == run.source;
+    let short = evidence.runs.iter().find(is_short).filter(|_| run.attack == "pgd-r")?;
+    let fewer = (0..evidence.images).filter(|&i| broken(run, i) && !broken(short, i)).count();
+    (fewer as f64 > CONVERGED * evidence.images as f64).then(|| {
+        let text = format!("{} broke {fewer} images that {} left standing", place(run), place(short));
+        doubt("more-steps-help", text)
+    })
+}
+
+/// More steps must not leave more images than one.
+fn single_step_beats_iterated(run: &Run, other: &Run, evidence: &Evidence) -> Option<Doubt> {
+    let comparable = run.eps == other.eps && steps(run) > 1 && steps(other) == 1;
+    (comparable && evidence.is_more(run, other)).then(|| {
+        let text = format!(
+            "{} left {} images standing, {} only {}",
+            place(run),
+            run.tally.correct,
+            place(other),
+            other.tally.correct
+        );
+        doubt("single-step-beats-iterated", text)
+    })
+}
+
+/// A larger ball must not leave more images than a smaller one.
+fn not_monotone(run: &Run, other: &Run, evidence: &Evidence) -> Option<Doubt> {
+    let comparable = run.attack == other.attack && run.eps > other.eps;
+    (comparable && evidence.is_more(run, other)).then(|| {
+        let text = format!(
+            "{} left {} images standing, the smaller eps {} only {}",
+            place(run),
+            run.tally.correct,
+            other.eps,
+            other.tally.correct
+        );
+        doubt("not-monotone", text)
+    })
+}
+
+impl Evidence<'_> {
+    /// Returns how many images may contradict the order before that is a doubt.
+    fn tolerance(&self) -> f64 {
+        TOLERANCE * self.images as f64
+    }
+
+    /// Whether more images survived `run` than `other`, beyond the tolerance.
+    fn is_more(&self, run: &Run, other: &Run) -> bool {
+        run.tally.correct as f64 - other.tally.correct as f64 > self.tolerance()
+    }
+}
+
+fn doubt(rule: &str, text: String) -> Doubt {
+    Doubt { rule: rule.into(), text }
+}
+
+/// Names a run: its attack, source and radius.
+fn place(run: &Run) -> String {
+    format!("{} at eps {}", run.title(), run.eps)
+}
+
+fn asks_gradient(run: &Run) -> bool {
+    find(&run.attack).is_some_and(|attack| attack.gradient)
+}
+
+/// Returns how many gradients the run's attack asks for.
+fn steps(run: &Run) -> usize {
+    find(&run.attack).map_or(0, |attack| (attack.steps)(run.eps))
+}
+
+fn is_white_box(run: &Run) -> bool {
+    asks_gradient(run) && run.source.is_none()
+}
+
+fn broken(run: &Run, image: usize) -> bool {
+    run.outcomes[image] == Outcome::Broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Letter, Outcomes, Tally, worst};
+    use std::collections::BTreeMap;
+
+    fn run(attack: &str, eps: u8, source: Option<&str>, letters: &str) -> Run {
+        let outcome = |letter| Outcome::ALL.iter().find(|(_, known)| *known == letter).unwrap().0;
+        let outcomes: Outcomes = letters.chars().map(outcome).collect();
+        let (survived, broken) = (outcomes.count(Outcome::Survived), outcomes.count(Outcome::Broken));
+        Run {
+            attack: attack.into(),
+            eps,
+            source: source.map(str::to_owned),
+            settings: BTreeMap::new(),
+            broken_labels: vec![0; broken],
+            queries: vec![1; survived + broken],
+            ties: 0,
+            zero_gradients: 0,
+            tally: Tally::new(survived, outcomes.len()),
+            outcomes,
+        }
+    }
+
+    #[test]
+    fn doubts_are_raised_by_what_contradicts_a_sound_order_and_by_nothing_else() {
+        let sound = [
+            run("random", 8, None, "-...x..."),
+            run("fgsm", 8, None, "-xx.x..."),
+            run("pgd", 8, None, "-xx.xx.."),
+            run("pgd", 8, Some("vgg"), "-.x.x..."),
+            run("pgd", 16, None, "-xxxxxx."),
+        ];
+        assert_eq!(doubts(&sound, 8), []);
+        let masked = [
+            run("random", 8, None, "-...x..x"),
+            run("fgsm", 8, None, "-xx.x..."),
+            run("pgd", 8, None, "-x..x..."),
+            run("pgd", 8, Some("vgg"), "-..xx..."),
+            run("pgd", 16, None, "-......."),
+        ];
+        let rules: Vec<String> = doubts(&masked, 8).into_iter().map(|d| d.rule).collect();
+        let wanted = [
+            "random-beats-gradient",
+            "single-step-beats-iterated",
+            "transfer-beats-white-box",
+            "not-monotone",
+        ];
+        assert_eq!(rules, wanted);
+        let more = [
+            run("pgd", 8, None, "-xx....."),
+            run("pgd-r", 8, None, "-xxx...."),
+            run("square", 8, None, "-....x.."),
+            run("pgd", 255, None, "-xx....."),
+        ];
+        let rules: Vec<String> = doubts(&more, 8).into_iter().map(|d| d.rule).collect();
+        let wanted = ["more-steps-help", "black-box-beats-white-box", "whole-range-survived"];
+        assert_eq!(rules, wanted);
+        // In a sequence the white box was never asked about what came before it.
+        let sequence = [
+            run("random", 8, None, "-x......"),
+            run("pgd", 8, None, "-=xx...."),
+            run("square", 8, None, "-===xxx."),
+        ];
+        let rules: Vec<String> = doubts(&sequence, 8).into_iter().map(|d| d.rule).collect();
+        assert_eq!(rules, ["black-box-beats-white-box"]);
+        let mut blind = run("pgd", 8, None, "-xx.xx..");
+        blind.zero_gradients = 3;
+        assert_eq!(doubts(&[blind], 8)[0].rule, "zero-gradient");
+    }
+
+    #[test]
+    fn the_headline_is_the_worst_attack_for_each_image() {
+        let runs = [
+            run("fgsm", 8, None, "-x......"),
+            run("pgd", 8, None, "-xx....."),
+            run("pgd", 8, Some("vgg"), "-..x...."),
+            run("square", 8, None, "-==.x..."),
+            run("pgd", 4, None, "-x......"),
+            run("pgd", 16, None, "-x"),
+        ];
+        let found = worst(&runs, 8);
+        assert_eq!(found.iter().map(|w| (w.eps, w.tally.correct)).collect::<Vec<_>>(), [(4, 6), (8, 3)]);
+        let by: Vec<(&str, usize)> =
+            found[1].broken_by.iter().map(|(run, count)| (run.as_str(), *count)).collect();
+        assert_eq!(by, [("fgsm", 1), ("pgd", 1), ("pgd from vgg", 1), ("square", 1)]);
+    }
+}

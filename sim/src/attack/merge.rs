@@ -1,0 +1,148 @@
+//! The reports of all shards of a suite as one: what a single process would have written. Never attacks.
+
+use super::doubts::doubts;
+use crate::report::{self, Outcome, Outcomes, Report, Run, Shard, Tally};
+use thiserror::Error;
+
+/// Why reports are not the shards of one suite. Reports are numbered as they were given, from 0.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MergeError {
+    /// There is no report.
+    #[error("no report to merge")]
+    Empty,
+    /// A report is of all images already.
+    #[error("expected a shard, found a report of all images")]
+    Whole(usize),
+    /// A report was stopped.
+    #[error("expected a complete shard, found one that was stopped: go on with it first (--resume)")]
+    Stopped(usize),
+    /// A report of another suite.
+    #[error("{field}: expected {expected}, as the first report has, found {found}")]
+    Other {
+        /// Which.
+        report: usize,
+        /// What differs.
+        field: &'static str,
+        /// What the first has.
+        expected: String,
+        /// What it has.
+        found: String,
+    },
+    /// What a report holds does not fit its shard.
+    #[error("expected {expected} images as its shard has, found {found}")]
+    Length {
+        /// Which.
+        report: usize,
+        /// Images of the shard.
+        expected: usize,
+        /// Images of the report.
+        found: usize,
+    },
+    /// A shard is missing, or there twice.
+    #[error("shard {index} of {count} is there {times} times, expected once")]
+    Shards {
+        /// Which.
+        index: usize,
+        /// Of how many.
+        count: usize,
+        /// How often.
+        times: usize,
+    },
+}
+
+/// The report that one process would have written.
+pub fn merge(mut reports: Vec<Report>) -> Result<Report, MergeError> {
+    let first = reports.first().cloned().ok_or(MergeError::Empty)?;
+    let Some(Shard { count, .. }) = first.shard else { return Err(MergeError::Whole(0)) };
+    for (n, report) in reports.iter().enumerate() {
+        check(&first, n, report)?;
+    }
+    for index in 1..=count {
+        let times = reports.iter().filter(|report| report.shard.is_some_and(|s| s.index == index)).count();
+        if times != 1 {
+            return Err(MergeError::Shards { index, count, times });
+        }
+    }
+    reports.sort_by_key(|report| report.shard.map(|shard| shard.index));
+    let images = first.data.images;
+    let mut labels: Vec<_> = reports.iter().map(|report| report.clean_labels.iter()).collect();
+    let clean_labels: Vec<u32> = (0..images).filter_map(|i| labels[i % count].next().copied()).collect();
+    let runs: Vec<Run> = (0..first.runs.len())
+        .map(|r| run(&reports.iter().map(|report| &report.runs[r]).collect::<Vec<_>>(), images))
+        .collect();
+    let correct = reports.iter().map(|report| report.clean.correct).sum();
+    Ok(Report {
+        shard: None,
+        clean_ties: reports.iter().map(|report| report.clean_ties).sum(),
+        clean: Tally::new(correct, clean_labels.len()),
+        clean_labels,
+        worst: report::worst(&runs, images),
+        doubts: doubts(&runs, images),
+        runs,
+        ..first
+    })
+}
+
+/// Whether report number `n` is a whole shard of the suite of which `first` is one.
+fn check(first: &Report, n: usize, report: &Report) -> Result<(), MergeError> {
+    let shard = report.shard.ok_or(MergeError::Whole(n))?;
+    let fields = |report: &Report| {
+        let settings: Vec<_> =
+            report.runs.iter().map(|run| (run.title(), run.eps, run.settings.clone())).collect();
+        [
+            ("number of shards", report.shard.map_or(0, |shard| shard.count).to_string()),
+            ("version", format!("{} {} {}", report.format, report.version, report.suite_version)),
+            ("network", format!("{:?}", report.model)),
+            ("data", format!("{:?}", report.data)),
+            ("seed", report.seed.to_string()),
+            ("start", format!("{:?}", report.start)),
+            ("sequential", report.sequential.to_string()),
+            ("runs", format!("{settings:?}")),
+        ]
+    };
+    for ((field, expected), (_, found)) in fields(first).into_iter().zip(fields(report)) {
+        if expected != found {
+            return Err(MergeError::Other { report: n, field, expected, found });
+        }
+    }
+    if !report.complete {
+        return Err(MergeError::Stopped(n));
+    }
+    if shard.index == 0 || shard.index > shard.count {
+        let (index, count) = (shard.index, shard.count);
+        return Err(MergeError::Shards { index, count, times: 1 });
+    }
+    let expected = shard.positions(report.data.images).count();
+    let lengths = report.runs.iter().map(|run| run.outcomes.len()).chain([report.clean_labels.len()]);
+    match lengths.into_iter().find(|&found| found != expected) {
+        Some(found) => Err(MergeError::Length { report: n, expected, found }),
+        None => Ok(()),
+    }
+}
+
+/// One run of all shards, in the images' order.
+fn run(shards: &[&Run], images: usize) -> Run {
+    let mut outcomes: Vec<_> = shards.iter().map(|run| run.outcomes.iter().copied()).collect();
+    let mut labels: Vec<_> = shards.iter().map(|run| run.broken_labels.iter()).collect();
+    let mut queries: Vec<_> = shards.iter().map(|run| run.queries.iter()).collect();
+    let mut merged = Run {
+        outcomes: Outcomes::default(),
+        broken_labels: vec![],
+        queries: vec![],
+        ties: shards.iter().map(|run| run.ties).sum(),
+        zero_gradients: shards.iter().map(|run| run.zero_gradients).sum(),
+        ..shards[0].clone()
+    };
+    for shard in (0..images).map(|i| i % shards.len()) {
+        let Some(outcome) = outcomes[shard].next() else { continue };
+        merged.outcomes.push(outcome);
+        if outcome == Outcome::Broken {
+            merged.broken_labels.extend(labels[shard].next());
+        }
+        if matches!(outcome, Outcome::Survived | Outcome::Broken) {
+            merged.queries.extend(queries[shard].next());
+        }
+    }
+    merged.tally = Tally::new(merged.outcomes.count(Outcome::Survived), merged.outcomes.len());
+    merged
+}

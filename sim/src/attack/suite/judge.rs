@@ -1,0 +1,43 @@
+//! Who judges: a network under attack, by its own label alone.
+
+use crate::gradient::{GradientSource, WhiteBox};
+use crate::report::Model;
+use dq_net::layer::Logits;
+use ndarray::{ArrayView1, ArrayView4};
+
+/// A network under attack. It alone judges.
+pub trait Judge: GradientSource {
+    /// Computes the label of each image (batch × height × width × channels), and whether its two largest scores tie.
+    fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict>;
+
+    /// Returns what a report says of the network.
+    fn model(&self) -> Model;
+}
+
+/// What a network says of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Arg max of the scores, the lowest index on ties.
+    pub label: usize,
+    /// Whether another class has the same score.
+    pub tie: bool,
+}
+
+impl Judge for WhiteBox {
+    fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
+        let scores = self.engine().scores(images);
+        let verdict = |row: ArrayView1<i32>| {
+            let label = Logits::label(row.iter().copied());
+            Verdict { label, tie: row.iter().filter(|score| **score == row[label]).count() > 1 }
+        };
+        scores.rows().into_iter().map(verdict).collect()
+    }
+
+    fn model(&self) -> Model {
+        Model {
+            name: self.network().name.clone(),
+            kind: "integer".into(),
+            content_hash: dq_net::content_hash(self.network()),
+        }
+    }
+}

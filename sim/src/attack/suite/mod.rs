@@ -1,0 +1,11 @@
+//! The driver of attacks: what a suite is, who judges, what is checked first, and the run itself.
+
+mod check;
+mod judge;
+mod run;
+mod spec;
+
+pub use check::SuiteError;
+pub use judge::{Judge, Verdict};
+pub use run::{adversaries, run};
+pub use spec::{Adversary, Progress, Single, Subject, Substitute, Suite, Watch};

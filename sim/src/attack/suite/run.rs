@@ -1,0 +1,308 @@
+//! The run: attacks block by block, clips what they propose to the ball, asks the network under attack, and writes down
+//! what became of every image. Results depend on the seed alone: not on threads, blocks or stops.
+
+use super::check::{SuiteError, check, check_earlier, check_settings, data};
+use super::spec::{Adversary, Progress, Single, Subject, Substitute, Suite, Watch};
+use crate::attack::doubts::doubts;
+use crate::attack::{Candidates, Task, find};
+use crate::ball::{Norm, clip};
+use crate::gradient::{GradientSource, Precision};
+use crate::report::{self, Outcome, Outcomes, Report, Run, Tally};
+use dq_data::Images;
+use ndarray::{Array4, Axis};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+/// Images attacked between two looks at the stop flag by the driver; attacks look more often.
+const BLOCK: usize = 64;
+
+/// Runs `suite` on `subject`.
+///
+/// `earlier` is a report of the same suite that was stopped: what it holds is kept. Set the watch's `stop` and the report
+/// comes back with `complete: false`; it can be given again as `earlier`.
+pub fn run<'a>(
+    subject: &'a Subject<'a>,
+    suite: &'a Suite,
+    earlier: Option<Report>,
+    watch: Watch<'a>,
+) -> Result<Report, SuiteError> {
+    let norm = check(subject, suite)?;
+    let report = match earlier {
+        Some(report) => {
+            check_earlier(&report, subject, suite, norm)?;
+            report
+        }
+        None => blank(subject, suite, norm),
+    };
+    let positions = match suite.shard {
+        Some(shard) => shard.positions(subject.images.len()).collect(),
+        None => (0..subject.images.len()).collect(),
+    };
+    let mut driver = Driver { subject, suite, norm, plan: plan(suite), positions, watch, report };
+    let mut is_stopped = driver.classify();
+    for n in 0..driver.plan.len() {
+        if is_stopped {
+            break;
+        }
+        is_stopped = driver.attack(n)?;
+    }
+    Ok(driver.finish())
+}
+
+/// Proposes the clipped adversaries of `images` (at positions `indices` of their data set) by the gradients of `source`:
+/// the very images that [`run`] judges.
+///
+/// # Panics
+/// If no attack has the name.
+pub fn adversaries(
+    source: &dyn GradientSource,
+    images: &Images,
+    indices: &[usize],
+    attack: &Single,
+) -> Array4<u8> {
+    propose((source, None), images, indices, attack).images
+}
+
+/// A suite as it runs.
+struct Driver<'a> {
+    subject: &'a Subject<'a>,
+    suite: &'a Suite,
+    norm: Norm,
+    /// Attacks and radii, in order.
+    plan: Vec<(&'a str, u8)>,
+    /// The attacked images' places in the data set.
+    positions: Vec<usize>,
+    watch: Watch<'a>,
+    report: Report,
+}
+
+/// Lists attacks and radii; one named twice is run once.
+fn plan(suite: &Suite) -> Vec<(&str, u8)> {
+    let mut plan: Vec<(&str, u8)> = Vec::new();
+    for pair in suite.attacks.iter().flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps))) {
+        if !plan.contains(&pair) {
+            plan.push(pair);
+        }
+    }
+    plan
+}
+
+impl Driver<'_> {
+    /// Classifies the images as they are. Says whether it was stopped.
+    fn classify(&mut self) -> bool {
+        let mut is_stopped = false;
+        while self.report.clean_labels.len() < self.positions.len() && !is_stopped {
+            let first = self.report.clean_labels.len();
+            let block = first..self.positions.len().min(first + 4 * BLOCK);
+            let pixels = self.subject.images.pixels.select(Axis(0), &self.positions[block]);
+            for verdict in self.subject.target.judge(pixels.view()) {
+                self.report.clean_labels.push(verdict.label as u32);
+                self.report.clean_ties += usize::from(verdict.tie);
+            }
+            is_stopped = self.tell("", 0, self.report.clean_labels.len(), 0);
+        }
+        let labels = self.report.clean_labels.iter().enumerate();
+        let correct = labels.filter(|(i, label)| self.is_right(*i, **label)).count();
+        self.report.clean = Tally::new(correct, self.report.clean_labels.len());
+        is_stopped
+    }
+
+    /// Runs attack `n` of the plan to its end. Says whether it was stopped.
+    fn attack(&mut self, n: usize) -> Result<bool, SuiteError> {
+        let (name, eps) = self.plan[n];
+        let substitute = self.subject.substitute.filter(|_| find(name).expect("checked").gradient);
+        let place = self.place(self.fresh(name, eps, substitute))?;
+        let broken_before = self.broken_before(place);
+        let single = Single {
+            attack: name,
+            eps,
+            seed: self.suite.seed,
+            start: self.suite.start,
+            stop: self.watch.stop,
+        };
+        let mut is_stopped = false;
+        while self.report.runs[place].outcomes.len() < self.positions.len() && !is_stopped {
+            let first = self.report.runs[place].outcomes.len();
+            let before: Vec<Option<Outcome>> = (first..self.positions.len().min(first + BLOCK))
+                .map(|i| match self.is_right(i, self.report.clean_labels[i]) {
+                    false => Some(Outcome::Misclassified),
+                    true => broken_before[i].then_some(Outcome::LeftOut),
+                })
+                .collect();
+            let tried: Vec<usize> =
+                (first..).zip(&before).filter(|(_, b)| b.is_none()).map(|(i, _)| i).collect();
+            let indices: Vec<usize> = tried.iter().map(|&i| self.positions[i]).collect();
+            let sources = (self.subject.target as &dyn GradientSource, substitute.map(|(_, source)| source));
+            let found = propose(sources, self.subject.images, &indices, &single);
+            if self.watch.stop.load(Ordering::Relaxed) {
+                // Stopped on the way: the block is attacked again when the run goes on.
+                is_stopped = true;
+                break;
+            }
+            self.judge(place, &before, &indices, &found);
+            is_stopped = self.tell(name, eps, self.report.runs[place].outcomes.len(), n);
+        }
+        let run = &mut self.report.runs[place];
+        run.tally = Tally::new(run.outcomes.count(Outcome::Survived), run.outcomes.len());
+        Ok(is_stopped)
+    }
+
+    /// Asks the network about the proposals of one block, for the images at `indices`, and writes down what became of each
+    /// image: what it was `before`, where it was not attacked.
+    fn judge(&mut self, place: usize, before: &[Option<Outcome>], indices: &[usize], found: &Candidates) {
+        let run = &mut self.report.runs[place];
+        run.zero_gradients += found.zero_gradient.iter().filter(|zero| **zero).count();
+        run.queries.extend(&found.queries);
+        let target = self.subject.target;
+        let verdicts = if indices.is_empty() { vec![] } else { target.judge(found.images.view()) };
+        let mut verdicts = verdicts.into_iter().zip(found.images.outer_iter()).zip(indices);
+        for before in before {
+            if let Some(outcome) = before {
+                run.outcomes.push(*outcome);
+                continue;
+            }
+            let ((verdict, image), &index) = verdicts.next().expect("one per attacked image");
+            run.ties += usize::from(verdict.tie);
+            if verdict.label == usize::from(self.subject.images.labels[index]) {
+                run.outcomes.push(Outcome::Survived);
+                continue;
+            }
+            run.outcomes.push(Outcome::Broken);
+            run.broken_labels.push(verdict.label as u32);
+            let (attack, eps) = (run.attack.as_str(), run.eps);
+            (self.watch.keep)(Adversary { attack, norm: self.norm, eps, run: place, index, image });
+        }
+    }
+
+    /// Returns the place of `run` in the report, where it stands already if the report goes on.
+    fn place(&mut self, run: Run) -> Result<usize, SuiteError> {
+        let same =
+            |other: &Run| other.attack == run.attack && other.eps == run.eps && other.source == run.source;
+        if let Some(place) = self.report.runs.iter().position(same) {
+            check_settings(&self.report.runs[place], &run)?;
+            return Ok(place);
+        }
+        self.report.runs.push(run);
+        Ok(self.report.runs.len() - 1)
+    }
+
+    /// Starts a run without outcomes.
+    fn fresh(&self, name: &str, eps: u8, substitute: Option<Substitute>) -> Run {
+        Run {
+            attack: name.into(),
+            eps,
+            source: substitute.map(|(name, _)| name.to_owned()),
+            settings: self.settings(name, eps, substitute),
+            outcomes: Outcomes::default(),
+            broken_labels: Vec::new(),
+            queries: Vec::new(),
+            ties: 0,
+            zero_gradients: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Lists every hyper-parameter of a run.
+    fn settings(&self, name: &str, eps: u8, substitute: Option<Substitute>) -> BTreeMap<String, Value> {
+        let attack = find(name).expect("checked");
+        let mut settings: BTreeMap<String, Value> =
+            (attack.settings)(eps, self.suite.start).into_iter().collect();
+        let source = substitute.map_or(self.subject.target as &dyn GradientSource, |(_, source)| source);
+        // Only where it is not the default: reports of older versions stay what they are.
+        if attack.gradient && source.precision() != Precision::default() {
+            settings.insert("gradients".into(), source.precision().name().into());
+        }
+        settings
+    }
+
+    /// Says for each image whether a sequential suite broke it at the same radius before the run at `place`.
+    fn broken_before(&self, place: usize) -> Vec<bool> {
+        let mut broken = vec![false; self.positions.len()];
+        let (runs, eps) = (&self.report.runs[..place], self.report.runs[place].eps);
+        for run in runs.iter().filter(|run| self.suite.sequential && run.eps == eps) {
+            let outcomes = broken.iter_mut().zip(run.outcomes.iter());
+            outcomes.for_each(|(broken, outcome)| *broken |= *outcome == Outcome::Broken);
+        }
+        broken
+    }
+
+    /// Whether `label` is the true one of attacked image `i`.
+    fn is_right(&self, i: usize, label: u32) -> bool {
+        label == u32::from(self.subject.images.labels[self.positions[i]])
+    }
+
+    /// Tells the watch how far the suite is. Says whether to stop.
+    fn tell(&self, attack: &str, eps: u8, done: usize, runs_done: usize) -> bool {
+        let (images, runs) = (self.positions.len(), self.plan.len());
+        (self.watch.progress)(Progress { attack, eps, done, images, runs_done, runs });
+        self.watch.stop.load(Ordering::Relaxed)
+    }
+
+    /// Sums up the runs.
+    fn finish(self) -> Report {
+        let (mut report, images) = (self.report, self.positions.len());
+        report.complete = report.clean_labels.len() == images
+            && report.runs.len() >= self.plan.len()
+            && report.runs.iter().all(|run| run.outcomes.len() == images);
+        report.worst = report::worst(&report.runs, images);
+        report.doubts = doubts(&report.runs, images);
+        report
+    }
+}
+
+/// Proposes clipped adversaries of the target, the first of `sources`, by the gradients of the second or its own.
+fn propose(
+    (target, substitute): (&dyn GradientSource, Option<&dyn GradientSource>),
+    images: &Images,
+    indices: &[usize],
+    single: &Single,
+) -> Candidates {
+    let name = single.attack;
+    let attack = find(name).unwrap_or_else(|| panic!("no attack is called `{name}`"));
+    let originals = images.pixels.select(Axis(0), indices);
+    let labels: Vec<u8> = indices.iter().map(|&i| images.labels[i]).collect();
+    let task = Task {
+        images: originals.view(),
+        labels: &labels,
+        indices,
+        norm: attack.norm,
+        eps: single.eps,
+        target,
+        source: substitute.unwrap_or(target),
+        is_white_box: substitute.is_none(),
+        start: single.start,
+        seed: single.seed,
+        name,
+        stop: single.stop,
+    };
+    if indices.is_empty() {
+        return task.start();
+    }
+    let mut found = (attack.run)(&task);
+    clip(attack.norm, &mut found.images, originals.view(), single.eps);
+    found
+}
+
+/// Starts a report without runs.
+fn blank(subject: &Subject, suite: &Suite, norm: Norm) -> Report {
+    Report {
+        format: report::FORMAT.into(),
+        version: report::VERSION,
+        suite_version: report::SUITE_VERSION,
+        threat_model: report::threat_model(norm),
+        model: subject.target.model(),
+        data: data(subject.images),
+        seed: suite.seed,
+        start: suite.start,
+        sequential: suite.sequential,
+        shard: suite.shard,
+        clean_labels: Vec::new(),
+        clean_ties: 0,
+        clean: Tally::default(),
+        runs: Vec::new(),
+        worst: Vec::new(),
+        doubts: Vec::new(),
+        complete: false,
+    }
+}

@@ -1,0 +1,145 @@
+//! What an attack is, what it is given and what it proposes.
+
+use crate::ball::{Norm, clip};
+use crate::gradient::{GradientSource, Loss};
+use crate::lattice::{add_uniform, is_zero, shifted, sign};
+use crate::random::Random;
+use crate::report::Start;
+use ndarray::{Array4, ArrayView4, Zip};
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// One attack.
+#[derive(Clone, Copy)]
+pub struct Attack {
+    /// One line for people.
+    pub about: &'static str,
+    /// The ball it looks in.
+    pub norm: Norm,
+    /// Whether it asks for gradients.
+    pub gradient: bool,
+    /// How many gradients it asks for at radius ε.
+    pub steps: fn(u8) -> usize,
+    /// Proposes an adversary for each image of the task.
+    pub run: fn(&Task) -> Candidates,
+    /// Lists its hyper-parameters at radius ε, for the report.
+    pub settings: fn(u8, Start) -> Vec<(String, Value)>,
+}
+
+/// What an attack is given: a few images, their labels, the radius and where gradients come from.
+pub struct Task<'a> {
+    /// Batch × height × width × channels.
+    pub images: ArrayView4<'a, u8>,
+    /// True labels.
+    pub labels: &'a [u8],
+    /// Position of each image in the data set: with the seed, its source of random numbers.
+    pub indices: &'a [usize],
+    /// The ball.
+    pub norm: Norm,
+    /// Its radius, in units of a uint8 pixel.
+    pub eps: u8,
+    /// The network under attack, for attacks that only look at its scores.
+    pub target: &'a dyn GradientSource,
+    /// Where gradients come from: the network under attack as a white box, or a substitute.
+    pub source: &'a dyn GradientSource,
+    /// Whether gradients are the target's own: then an image is done when the source mislabels it.
+    pub is_white_box: bool,
+    /// Where PGD starts.
+    pub start: Start,
+    /// Seed of the suite.
+    pub seed: u64,
+    /// The attack's name.
+    pub name: &'a str,
+    /// Set to stop. An attack that looks ends soon, and what it proposes then is thrown away.
+    pub stop: &'a AtomicBool,
+}
+
+/// The flag of attacks that nobody stops.
+pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
+
+/// What an attack proposes.
+pub struct Candidates {
+    /// One image per image of the task.
+    pub images: Array4<u8>,
+    /// Whether an image's gradient was zero, or not a number, in every element at some step.
+    pub zero_gradient: Vec<bool>,
+    /// How often the attack had each image, or a change of it, evaluated.
+    pub queries: Vec<u32>,
+}
+
+impl Task<'_> {
+    /// Proposes the images themselves.
+    pub(super) fn start(&self) -> Candidates {
+        let count = self.labels.len();
+        Candidates {
+            images: self.images.to_owned(),
+            zero_gradient: vec![false; count],
+            queries: vec![0; count],
+        }
+    }
+
+    /// Whether the attack is to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Starts the random numbers of image `i` of the task: a function of seed, attack, ε and the image's index alone.
+    pub(super) fn random(&self, i: usize) -> Random {
+        Random::keyed(self.seed, self.name, self.eps, self.indices[i] as u64)
+    }
+
+    /// Adds `step` times a random sign to every element.
+    pub(super) fn random_signs(&self, found: &mut Candidates, step: u8) {
+        for (i, mut image) in found.images.outer_iter_mut().enumerate() {
+            let mut random = self.random(i);
+            image.mapv_inplace(|v| {
+                shifted(v, if random.word() >> 63 == 0 { step.into() } else { -i32::from(step) })
+            });
+        }
+    }
+
+    /// Adds integers uniform in the ball.
+    pub(super) fn random_uniform(&self, found: &mut Candidates) {
+        for (i, image) in found.images.outer_iter_mut().enumerate() {
+            add_uniform(image, self.eps, &mut self.random(i));
+        }
+    }
+
+    /// Adds `step` times the sign of the loss's gradient, and clips to the ball.
+    pub(super) fn ascend(&self, found: &mut Candidates, step: u8) {
+        if self.is_stopped() {
+            return;
+        }
+        let gradient =
+            self.source.loss_gradient(found.images.view(), self.labels, Loss::CrossEntropy).gradient;
+        for (flag, gradient) in found.zero_gradient.iter_mut().zip(gradient.outer_iter()) {
+            *flag |= is_zero(gradient.iter());
+        }
+        found.queries.iter_mut().for_each(|queries| *queries += 1);
+        Zip::from(&mut found.images).and(&gradient).for_each(|pixel, &slope| {
+            *pixel = shifted(*pixel, sign(slope) * i32::from(step));
+        });
+        clip(Norm::Linf, &mut found.images, self.images, self.eps);
+    }
+}
+
+/// Returns the paper's number of iterations, ⌊min(ε + 4, 1.25·ε)⌋: 2 at ε = 2, 10 at 8, 20 at 16.
+pub(super) fn iterations(eps: u8) -> usize {
+    (usize::from(eps) + 4).min(usize::from(eps) * 5 / 4)
+}
+
+/// Names one hyper-parameter of a report.
+pub(super) fn rule(name: &str, value: impl Into<Value>) -> (String, Value) {
+    (name.to_owned(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schedule_is_the_papers() {
+        let found: Vec<usize> = [0, 1, 2, 4, 8, 16, 255].into_iter().map(iterations).collect();
+        assert_eq!(found, [0, 1, 2, 5, 10, 20, 259]);
+    }
+}

@@ -1,0 +1,71 @@
+//! Conv: windows times weights, by the integer kernels.
+
+use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
+use super::weighted::SIGNS;
+use crate::linear::{FixedLinear, Linear, Precision, RealLinear};
+use crate::tensor::Tensor;
+use dq_net::FloatLayer;
+use dq_net::layer::Conv;
+
+impl Kind for Conv {
+    fn forward(&self, site: &Site) -> Box<dyn Forward> {
+        Box::new(Linear::conv(site.kernel, self, site.input(), site.output.shape))
+    }
+
+    fn bounds(&self, site: &Site) -> Bounds {
+        let half = |sign: fn(i8) -> i8| {
+            let half = Conv { weights: self.weights.mapv(sign), ..self.clone() };
+            Linear::conv(site.kernel, &half, site.input(), site.output.shape)
+        };
+        Bounds::Signed(Box::new(SIGNS.map(half)))
+    }
+
+    fn backward(&self, site: &Site, precision: Precision) -> Box<dyn Backward> {
+        let (input, output) = (site.input().shape, site.output.shape);
+        match precision {
+            Precision::Int16 => Box::new(FixedLinear::conv(site.kernel, self, input, output)),
+            Precision::Float => {
+                let weights = self.weights.mapv(f32::from);
+                let (axes, groups) = (self.axes(), self.groups);
+                Box::new(RealLinear::conv_transposed(weights.view(), input, output, axes, groups))
+            }
+        }
+    }
+
+    fn twin(&self, _: &Site) -> Twin {
+        Twin::one(FloatLayer::Conv {
+            weights: self.weights.mapv(f32::from),
+            stride: self.stride,
+            pad: self.pad,
+            groups: self.groups,
+        })
+    }
+
+    /// `Σ slope · input` over all output pixels, in plain loops: the search for harmful bit flips asks a few times per
+    /// flip.
+    fn weight_slopes(&self, site: &Site, input: &Tensor, slopes: &[f32]) -> Vec<f32> {
+        let (from, to) = (site.input().shape, site.output.shape);
+        let (outputs, kernel_rows, kernel_columns, per_group) = self.weights.dim();
+        let (rows, columns) = self.axes();
+        let levels: Vec<f32> = input.words().iter().map(|&v| v as f32).collect();
+        let mut found = vec![0.0; self.weights.len()];
+        let window = kernel_rows * kernel_columns * per_group;
+        for (slopes, levels) in slopes.chunks_exact(to.len()).zip(levels.chunks_exact(from.len())) {
+            for (pixel, slopes) in slopes.chunks_exact(outputs).enumerate() {
+                let (oy, ox) = (pixel / to.width, pixel % to.width);
+                let taps = (0..kernel_rows).flat_map(|ky| (0..kernel_columns).map(move |kx| (ky, kx)));
+                for (tap, (ky, kx)) in taps.enumerate() {
+                    let place = rows.tap(oy, ky, from.height).zip(columns.tap(ox, kx, from.width));
+                    let Some((y, x)) = place else { continue };
+                    let levels = &levels[(y * from.width + x) * from.channels..][..from.channels];
+                    for (o, &slope) in slopes.iter().enumerate().filter(|(_, slope)| **slope != 0.0) {
+                        let group = o / (outputs / self.groups) * per_group;
+                        let into = &mut found[o * window + tap * per_group..][..per_group];
+                        into.iter_mut().zip(&levels[group..]).for_each(|(to, &level)| *to += slope * level);
+                    }
+                }
+            }
+        }
+        found
+    }
+}

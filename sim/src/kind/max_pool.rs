@@ -1,0 +1,58 @@
+//! MaxPool: the largest value of each window.
+
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::window::Windows;
+use crate::linear::Precision;
+use crate::tensor::Tensor;
+use dq_net::FloatLayer;
+use dq_net::layer::MaxPool;
+
+/// The windows whose largest values are taken.
+struct Largest(Windows);
+
+impl Largest {
+    fn new(pool: &MaxPool, site: &Site) -> Self {
+        let (input, output) = (site.input().shape, site.output.shape);
+        Self(Windows { input, output, window: pool.window, stride: pool.stride })
+    }
+}
+
+impl Kind for MaxPool {
+    fn forward(&self, site: &Site) -> Box<dyn Forward> {
+        Box::new(Largest::new(self, site))
+    }
+
+    fn bounds(&self, _: &Site) -> Bounds {
+        Bounds::Rising
+    }
+
+    fn backward(&self, site: &Site, _: Precision) -> Box<dyn Backward> {
+        Box::new(Largest::new(self, site))
+    }
+
+    fn twin(&self, _: &Site) -> Twin {
+        Twin::one(FloatLayer::MaxPool { window: self.window, stride: self.stride })
+    }
+}
+
+impl Forward for Largest {
+    fn run(&self, _: &Site, inputs: &[Feed], _: usize) -> Tensor {
+        match inputs[0].values() {
+            Tensor::Bytes(values) => Tensor::Bytes(self.0.join(values, |v| v, |a, b| a.max(b))),
+            Tensor::Words(values) => Tensor::Words(self.0.join(values, |v| v, |a, b| a.max(b))),
+        }
+    }
+}
+
+impl Backward for Largest {
+    fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
+        let (from, to) = (site.input().shape.len(), site.output.shape.len());
+        let images = flow.slopes.chunks_exact(to).zip(into.chunks_exact_mut(from));
+        for (image, (slopes, into)) in images.enumerate() {
+            match flow.values() {
+                Tensor::Bytes(values) => self.0.add_max_slopes(&values[image * from..], slopes, into),
+                Tensor::Words(values) => self.0.add_max_slopes(&values[image * from..], slopes, into),
+            }
+        }
+    }
+}

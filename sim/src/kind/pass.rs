@@ -1,0 +1,163 @@
+//! What a kind of layer answers about one of its nodes, and what passes through a node in either direction.
+
+use crate::kernel::Kernel;
+use crate::linear::{Linear, Precision};
+use crate::tensor::Tensor;
+use dq_net::{FloatLayer, Network, Wire};
+use ndarray::ArrayView4;
+
+/// The surroundings of one node: the instruction set that it runs on, and the wires on either side of it.
+pub(crate) struct Site {
+    pub kernel: Kernel,
+    /// One wire per input.
+    pub inputs: Vec<Wire>,
+    pub output: Wire,
+}
+
+impl Site {
+    /// Describes node `i` of `network`.
+    pub fn new(network: &Network, i: usize, kernel: Kernel) -> Self {
+        let inputs = network.sources(i).iter().map(|&source| network.wire(source)).collect();
+        Self { kernel, inputs, output: network.wire(i) }
+    }
+
+    /// Returns the wire of the first input.
+    pub fn input(&self) -> Wire {
+        self.inputs[0]
+    }
+}
+
+/// What a kind of layer answers. Bounds have no default: a kind that is silent about them does not compile, since a
+/// wrong guess would make certificates false.
+pub(crate) trait Kind {
+    /// Prepares the node's forward pass.
+    fn forward(&self, site: &Site) -> Box<dyn Forward>;
+
+    /// Says how bounds of the output follow from bounds of the inputs, soundly for the exact integers.
+    fn bounds(&self, site: &Site) -> Bounds;
+
+    /// Prepares the node's straight-through backward pass, summed in numbers of `precision`.
+    fn backward(&self, site: &Site, precision: Precision) -> Box<dyn Backward>;
+
+    /// Returns what the node would compute if nothing were rounded.
+    fn twin(&self, site: &Site) -> Twin;
+
+    /// Returns the gradient with respect to each weight (row-major), given the node's `input` and the slopes of its
+    /// output, summed over all images; it is empty for a kind without weights.
+    fn weight_slopes(&self, _site: &Site, _input: &Tensor, _slopes: &[f32]) -> Vec<f32> {
+        vec![]
+    }
+}
+
+/// One node's forward pass.
+pub(crate) trait Forward: Send + Sync {
+    /// Computes the output for `count` images.
+    fn run(&self, site: &Site, inputs: &[Feed], count: usize) -> Tensor;
+
+    /// Returns the layer whose accumulators can be computed tile by tile, where the node is one.
+    fn linear(&self) -> Option<&Linear> {
+        None
+    }
+
+    /// Whether the node takes its input tile by tile, so that a layer with weights before it need not be stored.
+    fn reads_tiles(&self) -> bool {
+        false
+    }
+}
+
+/// What a node reads for a block of images.
+pub(crate) enum Feed<'a> {
+    /// The images themselves, for the Input.
+    Images(ArrayView4<'a, u8>),
+    /// Another node's values.
+    Values(&'a Tensor),
+    /// The accumulators of a layer with weights, not stored but computed from that layer's own input when they are read.
+    Tiles(&'a Linear, &'a Tensor),
+}
+
+impl Feed<'_> {
+    /// Returns the values.
+    ///
+    /// # Panics
+    /// If they are not stored, which the engine leaves out only where [`Forward::reads_tiles`] allows it.
+    pub fn values(&self) -> &Tensor {
+        match self {
+            Feed::Values(values) => values,
+            Feed::Images(_) | Feed::Tiles(..) => unreachable!("a value is kept until its last reader"),
+        }
+    }
+
+    /// Hands `sink(first element, values)` all values in order, as one piece or tile by tile.
+    pub fn tiles(&self, kernel: Kernel, count: usize, mut sink: impl FnMut(usize, &[i32])) {
+        match self {
+            Feed::Tiles(linear, input) => {
+                linear.run(kernel, input, count, |first, tile| sink(first * linear.channels(), tile));
+            }
+            _ => sink(0, &self.values().words()),
+        }
+    }
+}
+
+/// How the bounds of a node's output follow from those of its inputs.
+pub(crate) enum Bounds {
+    /// No output falls where an input rises: the forward pass of all lower ends gives the lower ends, and of all upper
+    /// ends the upper ones.
+    Rising,
+    /// Each output depends on one input alone and rises or falls with it, by the channel: the forward passes of both ends
+    /// are put in order.
+    Monotone,
+    /// The node is a layer with weights: the part of those above zero, which rises, and of those below, which falls.
+    Signed(Box<[Linear; 2]>),
+}
+
+/// One node's backward pass.
+pub(crate) trait Backward: Send + Sync {
+    /// Adds the gradient of one of the node's inputs to `into`.
+    fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]);
+}
+
+/// What flows back into a node.
+pub(crate) struct Flow<'a> {
+    /// The slope of each value of the node's output.
+    pub slopes: &'a [f32],
+    /// The values of the node's inputs in the forward pass.
+    pub inputs: &'a [&'a Tensor],
+    /// The input whose gradient is asked for.
+    pub port: usize,
+    /// Images.
+    pub count: usize,
+}
+
+impl Flow<'_> {
+    /// Returns the values of the input whose gradient is asked for.
+    pub fn values(&self) -> &Tensor {
+        self.inputs[self.port]
+    }
+}
+
+/// The backward pass of a node whose output moves as much as its input, times a factor.
+pub(crate) struct Through(pub f32);
+
+impl Backward for Through {
+    fn run(&self, _: &Site, flow: &Flow, into: &mut [f32]) {
+        into.iter_mut().zip(flow.slopes).for_each(|(to, slope)| *to += slope * self.0);
+    }
+}
+
+/// What stands for a node in the float twin of its network: a layer, and one that follows it where that takes two.
+pub(crate) struct Twin {
+    pub layer: FloatLayer,
+    pub then: Option<FloatLayer>,
+}
+
+impl Twin {
+    /// One layer alone.
+    pub fn one(layer: FloatLayer) -> Self {
+        Self { layer, then: None }
+    }
+
+    /// A layer that multiplies each of `channels` channels by `factor`.
+    pub fn times(factor: f64, channels: usize) -> FloatLayer {
+        FloatLayer::Affine { scale: vec![factor as f32; channels], bias: vec![0.0; channels] }
+    }
+}

@@ -1,0 +1,31 @@
+//! What Conv and Dense share: a linear layer's passes in either direction.
+
+use super::pass::{Backward, Feed, Flow, Forward, Site};
+use crate::linear::{FixedLinear, Linear, RealLinear};
+use crate::tensor::Tensor;
+
+/// Splits a weight into its part above zero and its part below.
+pub(super) const SIGNS: [fn(i8) -> i8; 2] = [|weight| weight.max(0), |weight| weight.min(0)];
+
+impl Forward for Linear {
+    fn run(&self, site: &Site, inputs: &[Feed], count: usize) -> Tensor {
+        Tensor::narrow(self.sums(site.kernel, inputs[0].values(), count), site.output.range)
+    }
+
+    fn linear(&self) -> Option<&Linear> {
+        Some(self)
+    }
+}
+
+impl Backward for RealLinear<f32> {
+    fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
+        let found = self.run(site.kernel, flow.slopes, flow.count);
+        into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
+    }
+}
+
+impl Backward for FixedLinear {
+    fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
+        self.run(site.kernel, flow.slopes, flow.count, into);
+    }
+}

@@ -1,0 +1,95 @@
+//! Windows of the pools, forward and backward, for integers and for floats. Inputs and outputs are height × width ×
+//! channels.
+
+use dq_net::Shape;
+
+/// The windows of one pool.
+#[derive(Clone, Copy)]
+pub(crate) struct Windows {
+    pub input: Shape,
+    pub output: Shape,
+    /// Rows and columns of a window.
+    pub window: [usize; 2],
+    /// Pixels from one window to the next, down and across.
+    pub stride: [usize; 2],
+}
+
+impl Windows {
+    /// Returns the one window over all of `input`.
+    pub fn whole(input: Shape) -> Self {
+        let output = Shape::new(1, 1, input.channels);
+        Self { input, output, window: [input.height, input.width], stride: [1, 1] }
+    }
+
+    /// Joins the elements of each window of each image, each converted by `first`.
+    pub fn join<T: Copy, U: Copy>(
+        &self,
+        values: &[T],
+        first: impl Fn(T) -> U,
+        join: impl Fn(U, U) -> U,
+    ) -> Vec<U> {
+        let Self { input, output, window, stride } = *self;
+        let channels = input.channels;
+        let mut out: Vec<U> = Vec::with_capacity(values.len() / input.len() * output.len());
+        for image in values.chunks_exact(input.len()) {
+            for y in 0..output.height {
+                for x in 0..output.width {
+                    let pixel = |i: usize, j: usize| {
+                        let at = ((y * stride[0] + i) * input.width + x * stride[1] + j) * channels;
+                        &image[at..at + channels]
+                    };
+                    let start = out.len();
+                    out.extend(pixel(0, 0).iter().map(|&v| first(v)));
+                    for (i, j) in (0..window[0]).flat_map(|i| (0..window[1]).map(move |j| (i, j))).skip(1) {
+                        let joined = out[start..].iter_mut().zip(pixel(i, j));
+                        joined.for_each(|(to, &v)| *to = join(*to, first(v)));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Adds the gradient of a largest value's input to `into`, for one image with the inputs `values`. Among equal values
+    /// the slope goes to the first in row-major order.
+    pub fn add_max_slopes<T: Copy + PartialOrd>(&self, values: &[T], slopes: &[f32], into: &mut [f32]) {
+        let channels = self.output.channels;
+        let mut best = vec![values[0]; channels];
+        let mut at = vec![0u32; channels];
+        for (pixel, slopes) in slopes.chunks_exact(channels).enumerate() {
+            let mut taps = self.taps(pixel * channels);
+            let first = taps.next().expect("checked: a window is not empty");
+            best.copy_from_slice(&values[first..first + channels]);
+            at.fill(first as u32);
+            for tap in taps {
+                let values = &values[tap..tap + channels];
+                for ((best, at), &value) in best.iter_mut().zip(&mut at).zip(values) {
+                    let more = value > *best;
+                    *best = if more { value } else { *best };
+                    *at = if more { tap as u32 } else { *at };
+                }
+            }
+            for (c, (&at, slope)) in at.iter().zip(slopes).enumerate() {
+                into[at as usize + c] += slope;
+            }
+        }
+    }
+
+    /// Adds the gradient of a sum's input to `into`, for one image.
+    pub fn add_sum_slopes(&self, slopes: &[f32], into: &mut [f32]) {
+        for (i, &slope) in slopes.iter().enumerate() {
+            self.taps(i).for_each(|tap| into[tap] += slope);
+        }
+    }
+
+    /// Returns the input elements under output element `i`, in row-major order.
+    fn taps(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
+        let Self { input, output, window, stride } = *self;
+        let c = i % output.channels;
+        let (y, x) = (i / output.channels / output.width, i / output.channels % output.width);
+        let tap = move |dy: usize, dx: usize| {
+            ((y * stride[0] + dy) * input.width + x * stride[1] + dx) * input.channels + c
+        };
+        (0..window[0]).flat_map(move |dy| (0..window[1]).map(move |dx| tap(dy, dx)))
+    }
+}

@@ -1,0 +1,256 @@
+//! Conv and Dense as linear maps, forward and transposed: the backward pass, float networks and norms.
+
+use super::windows::{Frame, Phase, Windows};
+use crate::kernel::real::{self, Element, Packed};
+use crate::kernel::{Kernel, Session};
+use dq_net::Shape;
+use dq_net::layer::window::Axis;
+use ndarray::{ArrayView2, ArrayView4};
+
+/// The weights of a map's group, and how products are made of them.
+pub(crate) trait Factor: Sized {
+    /// A weight.
+    type Weight;
+    /// An element of the input.
+    type Value: Copy;
+    /// Bordered maps of them.
+    type Framed;
+    /// An element of the output.
+    type Sum: Copy + Default;
+
+    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
+    fn pack(
+        outputs: usize,
+        runs: Vec<usize>,
+        run: usize,
+        weight: impl Fn(usize, usize, usize) -> Self::Weight,
+    ) -> Self;
+
+    /// `count` maps with their border.
+    fn frame(frame: &Frame, values: &[Self::Value], count: usize) -> Self::Framed;
+
+    /// `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
+    fn product(
+        &self,
+        session: &mut Session,
+        framed: &Self::Framed,
+        rows: &[usize],
+        out: &mut [Self::Sum],
+        stride: usize,
+    );
+}
+
+impl<T: Element> Factor for Packed<T> {
+    type Weight = T;
+    type Value = T;
+    type Framed = Vec<T>;
+    type Sum = T::Sum;
+
+    fn pack(outputs: usize, runs: Vec<usize>, run: usize, weight: impl Fn(usize, usize, usize) -> T) -> Self {
+        Packed::new(outputs, runs, run, weight)
+    }
+
+    fn frame(frame: &Frame, values: &[T], count: usize) -> Vec<T> {
+        let mut framed = frame.buffer(count);
+        frame.place(values, &mut framed, |v| v);
+        framed
+    }
+
+    fn product(
+        &self,
+        session: &mut Session,
+        framed: &Vec<T>,
+        rows: &[usize],
+        out: &mut [T::Sum],
+        stride: usize,
+    ) {
+        real::product(session.kernel(), framed, rows, self, out, stride);
+    }
+}
+
+/// A linear map over windows: forward, or the transpose of one.
+pub(crate) struct LinearMap<F> {
+    parts: Vec<Part<F>>,
+    output: Shape,
+}
+
+/// One in f32, f64 or 16-bit fixed point.
+pub(crate) type RealLinear<T> = LinearMap<Packed<T>>;
+
+/// All of the output, or a phase of it.
+struct Part<F> {
+    windows: Windows,
+    groups: Vec<F>,
+    /// Row and column of its first pixel in the output, and how far apart the next ones are.
+    first: [usize; 2],
+    apart: [usize; 2],
+}
+
+impl<F: Factor> LinearMap<F>
+where
+    F::Weight: Copy,
+{
+    /// A convolution; `weights`: output × row × column × input channel of the group.
+    pub fn conv(
+        weights: ArrayView4<F::Weight>,
+        input: Shape,
+        output: Shape,
+        axes: (Axis, Axis),
+        groups: usize,
+    ) -> Self {
+        let windows = Windows::conv(input, output, axes, groups);
+        let per_group = windows.group_outputs();
+        Self::whole(windows, axes, |group, o, y, x, c| weights[[group * per_group + o, y, x, c]])
+    }
+
+    /// The transpose of that convolution.
+    pub fn conv_transposed(
+        weights: ArrayView4<F::Weight>,
+        input: Shape,
+        output: Shape,
+        axes: (Axis, Axis),
+        groups: usize,
+    ) -> Self {
+        let strides = [axes.0.stride, axes.1.stride];
+        let phases =
+            if groups == 1 && strides != [1, 1] { Windows::phases(input, output, axes) } else { None };
+        if let Some(phases) = phases {
+            let part = |(windows, phase): (Windows, Phase)| {
+                let (rows, columns) = windows.kernel();
+                let last = [rows - 1, columns - 1];
+                let tap = |axis: usize, at: usize| phase.remainder[axis] + (last[axis] - at) * strides[axis];
+                let groups = pack(&windows, columns, |_, c, y, x, o| weights[[o, tap(0, y), tap(1, x), c]]);
+                Part { windows, groups, first: phase.first, apart: strides }
+            };
+            return Self { parts: phases.into_iter().map(part).collect(), output: input };
+        }
+        let windows = Windows::transposed(input, output, axes, groups);
+        let (rows, columns) = (axes.0.kernel - 1, axes.1.kernel - 1);
+        let per_group = output.channels / groups;
+        Self::whole(windows, axes, |group, c, y, x, o| {
+            weights[[group * per_group + o, rows - y, columns - x, c]]
+        })
+    }
+
+    /// A fully connected layer; `weights`: output × input element.
+    pub fn dense(weights: ArrayView2<F::Weight>) -> Self {
+        let (outputs, elements) = weights.dim();
+        let windows = Windows::dense(Shape::new(1, 1, elements), outputs);
+        let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
+        Self::whole(windows, (unit, unit), |_, o, _, _, i| weights[[o, i]])
+    }
+
+    fn whole(
+        windows: Windows,
+        axes: (Axis, Axis),
+        weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
+    ) -> Self {
+        let (output, groups) = (windows.output, pack(&windows, axes.1.kernel, weight));
+        Self { parts: vec![Part { windows, groups, first: [0, 0], apart: [1, 1] }], output }
+    }
+
+    /// Applies the map to `count` images.
+    pub fn run(&self, kernel: Kernel, input: &[F::Value], count: usize) -> Vec<F::Sum> {
+        let mut session = Session::new(kernel);
+        let mut out = vec![F::Sum::default(); self.output.len() * count];
+        for part in &self.parts {
+            part.run(&mut session, input, count, self.output, &mut out);
+        }
+        out
+    }
+}
+
+impl<F: Factor> Part<F> {
+    fn run(
+        &self,
+        session: &mut Session,
+        input: &[F::Value],
+        count: usize,
+        output: Shape,
+        out: &mut [F::Sum],
+    ) {
+        let framed = F::frame(&self.windows.frame, input, count);
+        let tile = session.kernel().windows();
+        let channels = output.channels;
+        let pixels = self.windows.pixels() * count;
+        let mut starts = Vec::with_capacity(tile);
+        let mut compute = |first: usize, tile: &mut [F::Sum]| {
+            self.windows.starts(first..first + tile.len() / channels, &mut starts);
+            for (group, weights) in self.groups.iter().enumerate() {
+                let tile = &mut tile[group * self.windows.group_outputs()..];
+                weights.product(session, &framed, &starts, tile, channels);
+            }
+        };
+        if self.apart == [1, 1] {
+            out.chunks_mut(tile * channels).enumerate().for_each(|(t, sums)| compute(t * tile, sums));
+            return;
+        }
+        let mut sums = vec![F::Sum::default(); tile * channels];
+        for first in (0..pixels).step_by(tile) {
+            let rows = tile.min(pixels - first);
+            compute(first, &mut sums[..rows * channels]);
+            for (row, sums) in sums[..rows * channels].chunks_exact(channels).enumerate() {
+                let to = self.place(first + row, output) * channels;
+                out[to..to + channels].copy_from_slice(sums);
+            }
+        }
+    }
+
+    /// The output's pixel that pixel `at` of this part is, both counted through all images.
+    fn place(&self, at: usize, output: Shape) -> usize {
+        let (pixels, width) = (self.windows.pixels(), self.windows.output.width);
+        let (image, y, x) = (at / pixels, at % pixels / width, at % width);
+        let (y, x) = (self.first[0] + y * self.apart[0], self.first[1] + x * self.apart[1]);
+        (image * output.height + y) * output.width + x
+    }
+}
+
+/// Weights of each group; `columns`: of the kernel.
+fn pack<F: Factor>(
+    windows: &Windows,
+    columns: usize,
+    weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
+) -> Vec<F> {
+    let group = |group: usize| {
+        let weight = |o: usize, s: usize, k: usize| {
+            let (y, x, c) = windows.tap(s, k, columns);
+            weight(group, o, y, x, c)
+        };
+        F::pack(windows.group_outputs(), windows.group_runs(group), windows.run, weight)
+    };
+    (0..windows.groups).map(group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array4;
+
+    /// ⟨A·x, u⟩ = ⟨x, Aᵀ·u⟩, in integers that f64 holds exactly, for every stride and padding of a few kernels.
+    #[test]
+    fn the_transpose_is_the_transpose_whatever_the_stride() {
+        let mut by_phases = 0;
+        let number = |i: usize| ((i * 7_919 + 13) % 23) as f64 - 11.0;
+        for (kernel, stride, before, after, side) in (1..5)
+            .flat_map(|kernel| (1..4).map(move |stride| (kernel, stride)))
+            .flat_map(|(k, s)| [(0, 0), (k / 2, k / 2), (0, k - 1)].map(|(b, a)| (k, s, b, a)))
+            .flat_map(|(k, s, b, a)| [7, 8].map(|side| (k, s, b, a, side)))
+        {
+            let axis = Axis { kernel, stride, before, after };
+            let outputs = axis.output(side, "test").unwrap();
+            let (input, output) = (Shape::new(side, side, 3), Shape::new(outputs, outputs, 5));
+            let weights = Array4::from_shape_fn((5, kernel, kernel, 3), |(o, y, x, c)| {
+                number(o + y * 5 + x * 31 + c * 97)
+            });
+            let forward = RealLinear::<f64>::conv(weights.view(), input, output, (axis, axis), 1);
+            let back = RealLinear::<f64>::conv_transposed(weights.view(), input, output, (axis, axis), 1);
+            by_phases += usize::from(back.parts.len() > 1);
+            let x: Vec<f64> = (0..2 * input.len()).map(number).collect();
+            let u: Vec<f64> = (0..2 * output.len()).map(|i| number(i + 5)).collect();
+            let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+            let (ax, atu) = (forward.run(Kernel::Portable, &x, 2), back.run(Kernel::Portable, &u, 2));
+            assert_eq!(dot(&ax, &u), dot(&x, &atu), "{axis:?} on {side}");
+        }
+        assert!(by_phases > 10, "{by_phases} by phases");
+    }
+}

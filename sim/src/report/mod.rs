@@ -1,0 +1,192 @@
+//! `report.json`: what was attacked, how, and what became of every image. Plain data; never a claim of robustness.
+
+mod letters;
+mod shard;
+mod tally;
+
+pub use letters::{Letter, Letters, Outcome, Outcomes};
+pub use shard::Shard;
+pub use tally::{Tally, wilson};
+
+use crate::ball::Norm;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// `format` of a report.
+pub const FORMAT: &str = "dq-attack-report";
+/// Version of the report's layout.
+pub const VERSION: u32 = 2;
+/// Version of the suite: it rises when an attack's results change.
+pub const SUITE_VERSION: u32 = 1;
+/// What the adversary may do: printed in every report.
+pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the first integer layer: every adversary is a \
+     uint8 image X' with |X' - X| <= eps in every element. It knows the network, its weights and scales (white box), or \
+     only a substitute where a run names another gradient source. Success is judged by the network's own label alone \
+     (arg max of the scores, lowest index on ties): an image counts as broken when its label is not the true one. \
+     Accuracy under attack counts images that were misclassified without attack as failures and does not attack them.";
+
+/// The words of [`THREAT_MODEL`] for the ball.
+const LINF_BALL: &str = "with |X' - X| <= eps in every element";
+
+/// What the adversary may do in balls of `norm`.
+pub fn threat_model(norm: Norm) -> String {
+    match norm {
+        Norm::Linf => THREAT_MODEL.to_owned(),
+        Norm::L2 => THREAT_MODEL
+            .replace(LINF_BALL, "whose Euclidean distance from X over all elements is at most eps"),
+    }
+}
+
+/// Everything about one suite on one network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// [`SUITE_VERSION`].
+    pub suite_version: u32,
+    /// [`threat_model`].
+    pub threat_model: String,
+    /// The network under attack, which alone judges.
+    pub model: Model,
+    /// The images.
+    pub data: Data,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Where PGD starts.
+    pub start: Start,
+    /// The part of the images that this report covers; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// The network's labels without attack, in the images' order.
+    pub clean_labels: Vec<u32>,
+    /// Images whose two largest scores tie without attack.
+    pub clean_ties: usize,
+    /// Whether an attack left out what an earlier one had broken at the same radius.
+    pub sequential: bool,
+    /// Accuracy without attack.
+    pub clean: Tally,
+    /// One entry per attack, radius and gradient source, in the order in which they ran.
+    pub runs: Vec<Run>,
+    /// What withstood every attack of a radius, over the runs that are whole: the headline.
+    pub worst: Vec<Worst>,
+    /// Reasons to distrust the figures.
+    pub doubts: Vec<Doubt>,
+    /// Whether every run went through every image.
+    pub complete: bool,
+}
+
+/// Where PGD starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// `X + ⌊ε/2⌋·sign(N)`: the paper's text read literally.
+    #[default]
+    Signs,
+    /// Uniform in the ball.
+    Uniform,
+}
+
+/// A network under attack.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Its name.
+    pub name: String,
+    /// `integer` (bit-exact), `float` or `float, A only` (quantized activations).
+    pub kind: String,
+    /// SHA-256 of what it computes, where it has one.
+    pub content_hash: String,
+}
+
+/// The images under attack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// Data set.
+    pub name: String,
+    /// SHA-256 of shape, pixels and labels.
+    pub digest: String,
+    /// How many.
+    pub images: usize,
+}
+
+/// All attacks at one radius together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worst {
+    /// Radius, in units of a uint8 pixel.
+    pub eps: u8,
+    /// Accuracy under the attack that is worst for each image.
+    pub tally: Tally,
+    /// Images by the first run that broke them, as `attack` or `attack from source`.
+    pub broken_by: BTreeMap<String, usize>,
+}
+
+/// One attack at one radius.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its name in [`crate::attack::ALL`].
+    pub attack: String,
+    /// Radius, in units of a uint8 pixel.
+    pub eps: u8,
+    /// The substitute whose gradients were used; `None` is the network itself.
+    pub source: Option<String>,
+    /// Every hyper-parameter.
+    pub settings: BTreeMap<String, Value>,
+    /// What became of each image, in order; a string of [`Outcome`]'s letters in the file.
+    pub outcomes: Outcomes,
+    /// The wrong label of each broken image, in order.
+    pub broken_labels: Vec<u32>,
+    /// How often each attacked image, or a change of it, was evaluated until it was broken or given up, in order.
+    pub queries: Vec<u32>,
+    /// Adversaries whose two largest scores tie.
+    pub ties: usize,
+    /// Attacked images whose gradient was zero (or not a number) in every element at some step.
+    pub zero_gradients: usize,
+    /// Accuracy under this attack.
+    pub tally: Tally,
+}
+
+impl Run {
+    /// Returns its name for people: `pgd`, or `pgd from substitute.json`.
+    pub fn title(&self) -> String {
+        match &self.source {
+            None => self.attack.clone(),
+            Some(source) => format!("{} from {source}", self.attack),
+        }
+    }
+}
+
+/// A reason to distrust a figure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Doubt {
+    /// `zero-gradient`, `random-beats-gradient`, `black-box-beats-white-box`, `transfer-beats-white-box`,
+    /// `single-step-beats-iterated`, `more-steps-help`, `not-monotone`, `whole-range-survived`.
+    pub rule: String,
+    /// What was seen.
+    pub text: String,
+}
+
+/// Sums up which images survived every whole run of each radius.
+pub fn worst(runs: &[Run], images: usize) -> Vec<Worst> {
+    let runs: Vec<&Run> = runs.iter().filter(|run| run.outcomes.len() == images).collect();
+    let radii: BTreeSet<u8> = runs.iter().map(|run| run.eps).collect();
+    let summary = |eps: u8| {
+        let runs: Vec<&&Run> = runs.iter().filter(|run| run.eps == eps).collect();
+        let (mut broken_by, mut correct) = (BTreeMap::new(), 0);
+        for i in 0..images {
+            match runs.iter().find(|run| run.outcomes[i] == Outcome::Broken) {
+                Some(run) => *broken_by.entry(run.title()).or_insert(0) += 1,
+                None => correct += usize::from(runs[0].outcomes[i] != Outcome::Misclassified),
+            }
+        }
+        Worst { eps, tally: Tally::new(correct, images), broken_by }
+    };
+    radii.into_iter().map(summary).collect()
+}

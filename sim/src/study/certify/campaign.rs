@@ -1,0 +1,241 @@
+//! Certificates of a data set: how many images provably keep their label in the whole ball, beside how many an attack
+//! breaks.
+
+use super::search::{Certifier, Outcome};
+use crate::attack::suite::{Judge, Single, adversaries};
+use crate::gradient::WhiteBox;
+use crate::report::{Data, Letter, Letters, Model, Tally};
+use crate::study::{Stopped, Watch};
+use dq_data::Images;
+use ndarray::{Array3, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+const FORMAT: &str = "dq-certificates";
+const VERSION: u32 = 1;
+/// Images that are attacked together.
+const BLOCK: usize = 8;
+
+/// What is certified.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// Radii, in units of a uint8 pixel.
+    pub eps: Vec<u8>,
+    /// Most boxes that the search may bound per image; 1 is the bounds of the whole ball alone.
+    pub boxes: u64,
+    /// The attack beside the search, a name in [`crate::attack::ALL`].
+    pub attack: String,
+    /// Seed of every random number.
+    pub seed: u64,
+}
+
+/// What is proved of a data set's images.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificates {
+    /// `dq-certificates`.
+    pub format: String,
+    /// Version of this layout.
+    pub version: u32,
+    /// The network.
+    pub model: Model,
+    /// The images.
+    pub data: Data,
+    /// Seed of every random number.
+    pub seed: u64,
+    /// Most boxes that the search may bound per image.
+    pub boxes: u64,
+    /// The attack beside the search.
+    pub attack: String,
+    /// Accuracy without attack.
+    pub clean: Tally,
+    /// One entry per radius.
+    pub radii: Vec<Radius>,
+}
+
+/// What became of each image at one radius.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Radius {
+    /// Radius, in units of a uint8 pixel.
+    pub eps: u8,
+    /// What is proved of each image, in order; a string of [`Proof`]'s letters in the file.
+    pub outcomes: Letters<Proof>,
+    /// Boxes that were bounded for each image.
+    pub boxes: Vec<usize>,
+    /// Share that is certified: at most the true robust accuracy.
+    pub certified: Tally,
+    /// Share that neither the attack nor the search broke: at least the true robust accuracy.
+    pub attacked: Tally,
+}
+
+/// What is proved of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The network is wrong without attack: `-`.
+    Misclassified,
+    /// An image of the ball has another label: `x`.
+    Broken,
+    /// Bounds of the whole ball alone certify the label: `c`.
+    ByBounds,
+    /// The search certifies the label: `s`.
+    BySearch,
+    /// Nothing, within the budget: `?`.
+    Open,
+}
+
+impl Letter for Proof {
+    const ALL: &'static [(Self, char)] = &[
+        (Proof::Misclassified, '-'),
+        (Proof::Broken, 'x'),
+        (Proof::ByBounds, 'c'),
+        (Proof::BySearch, 's'),
+        (Proof::Open, '?'),
+    ];
+}
+
+impl Certificates {
+    /// Begins certificates of `images`, with nothing proved yet.
+    pub fn new(white_box: &WhiteBox, images: &Images, campaign: &Campaign) -> Self {
+        let right = right(white_box, images);
+        Self {
+            format: FORMAT.into(),
+            version: VERSION,
+            model: white_box.model(),
+            data: Data { name: images.name.clone(), digest: images.digest(), images: images.len() },
+            seed: campaign.seed,
+            boxes: campaign.boxes,
+            attack: campaign.attack.clone(),
+            clean: Tally::new(right.iter().filter(|right| **right).count(), images.len()),
+            radii: campaign.eps.iter().map(|&eps| Radius::new(eps)).collect(),
+        }
+    }
+
+    /// Checks that `earlier` certificates were begun like these, and can go on. The error says what differs.
+    pub fn check_earlier(&self, earlier: &Certificates) -> Result<(), String> {
+        let settings = |c: &Certificates| {
+            let radii: Vec<u8> = c.radii.iter().map(|radius| radius.eps).collect();
+            format!("{:?}", (&c.format, c.version, &c.model, &c.data, c.seed, c.boxes, &c.attack, radii))
+        };
+        let (expected, found) = (settings(self), settings(earlier));
+        if expected != found {
+            return Err(format!("expected {expected}, found {found}"));
+        }
+        let fits = |radius: &Radius| {
+            radius.outcomes.len() <= self.data.images && radius.boxes.len() == radius.outcomes.len()
+        };
+        match earlier.radii.iter().all(fits) {
+            true => Ok(()),
+            false => Err("outcomes that do not fit the images".into()),
+        }
+    }
+
+    /// Attacks and certifies the images that are left. Ticks once per image and radius. Where it is stopped, what is proved
+    /// so far stays, and can go on.
+    pub fn extend(&mut self, white_box: &WhiteBox, images: &Images, watch: Watch) -> Result<(), Stopped> {
+        let right = right(white_box, images);
+        let prover = Prover {
+            white_box,
+            certifier: Certifier::new(white_box, watch.stop),
+            images,
+            boxes: self.boxes as usize,
+            attack: &self.attack,
+            seed: self.seed,
+            watch,
+        };
+        for radius in &mut self.radii {
+            (watch.tick)(radius.outcomes.len() as u64);
+            while radius.outcomes.len() < images.len() {
+                let start = radius.outcomes.len();
+                let block: Vec<usize> = (start..images.len().min(start + BLOCK)).collect();
+                let tried: Vec<usize> = block.iter().copied().filter(|&i| right[i]).collect();
+                let mut found = prover.prove(&tried, radius.eps)?.into_iter();
+                for &i in &block {
+                    let (proof, boxes) = match right[i] {
+                        true => found.next().expect("one per tried image"),
+                        false => (Proof::Misclassified, 0),
+                    };
+                    radius.outcomes.push(proof);
+                    radius.boxes.push(boxes);
+                }
+                radius.sum_up();
+                (watch.tick)(block.len() as u64);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Radius {
+    fn new(eps: u8) -> Self {
+        let (certified, attacked) = (Tally::default(), Tally::default());
+        Self { eps, outcomes: Letters::default(), boxes: vec![], certified, attacked }
+    }
+
+    fn sum_up(&mut self) {
+        let certified = self.outcomes.count(Proof::ByBounds) + self.outcomes.count(Proof::BySearch);
+        let open = self.outcomes.count(Proof::Open);
+        self.certified = Tally::new(certified, self.outcomes.len());
+        self.attacked = Tally::new(certified + open, self.outcomes.len());
+    }
+}
+
+/// What a proof of images takes.
+struct Prover<'a> {
+    white_box: &'a WhiteBox,
+    certifier: Certifier<'a>,
+    images: &'a Images,
+    boxes: usize,
+    attack: &'a str,
+    seed: u64,
+    watch: Watch<'a>,
+}
+
+impl Prover<'_> {
+    /// Attacks the images `tried` and certifies those that survive; says how many boxes each took.
+    fn prove(&self, tried: &[usize], eps: u8) -> Result<Vec<(Proof, usize)>, Stopped> {
+        self.watch.check()?;
+        let single = Single { stop: self.watch.stop, ..Single::new(self.attack, eps, self.seed) };
+        let adversaries = adversaries(self.white_box, self.images, tried, &single);
+        let labels = match tried.is_empty() {
+            true => vec![],
+            false => self.white_box.engine().labels(adversaries.view()),
+        };
+        let prove = |(&i, found): (&usize, usize)| match found == usize::from(self.images.labels[i]) {
+            true => self.certify(i, eps),
+            false => (Proof::Broken, 0),
+        };
+        let found = tried.par_iter().zip(labels).map(prove).collect();
+        // What a stopped attack or search said does not count.
+        self.watch.check()?;
+        Ok(found)
+    }
+
+    /// Certifies image `i`.
+    fn certify(&self, i: usize, eps: u8) -> (Proof, usize) {
+        let (image, label) = (self.images.pixels.index_axis(Axis(0), i), self.images.labels[i]);
+        let (outcome, boxes) = self.certifier.certify(image, label, eps, self.boxes);
+        let proof = match outcome {
+            Outcome::Certified if boxes == 1 => Proof::ByBounds,
+            Outcome::Certified => Proof::BySearch,
+            Outcome::Broken(found) => {
+                self.check(&found, label);
+                Proof::Broken
+            }
+            Outcome::Open => Proof::Open,
+        };
+        (proof, boxes)
+    }
+
+    /// Lets the network judge what the search found, like any adversary.
+    fn check(&self, found: &Array3<u8>, label: u8) {
+        let labels = self.white_box.engine().labels(found.view().insert_axis(Axis(0)));
+        assert_ne!(labels[0], usize::from(label), "the search broke nothing");
+    }
+}
+
+/// Says of each image whether its label without attack is the true one.
+fn right(white_box: &WhiteBox, images: &Images) -> Vec<bool> {
+    let labels = white_box.engine().labels(images.pixels.view());
+    labels.iter().zip(&images.labels).map(|(a, b)| *a == usize::from(*b)).collect()
+}

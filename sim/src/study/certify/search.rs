@@ -1,0 +1,195 @@
+//! Certificates: no image of the ball changes the label, proved on integers. Interval bounds through the whole network,
+//! and where they do not suffice a complete search that cuts the ball into boxes, within a budget. Never an estimate: what
+//! is not decided says so.
+
+use crate::engine::IntervalBounds;
+use crate::gradient::{GradientSource, Loss, WhiteBox};
+use crate::tensor::Tensor;
+use dq_net::layer::{Dense, Layer};
+use ndarray::{Array3, Array4, ArrayView3, Axis};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Boxes that are bounded together.
+const BATCH: usize = 16;
+
+/// What became of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No image of the ball has another label.
+    Certified,
+    /// This image of the ball has.
+    Broken(Array3<u8>),
+    /// The budget was spent first, or the search was stopped.
+    Open,
+}
+
+/// A network made ready for certificates.
+pub struct Certifier<'a> {
+    white_box: &'a WhiteBox,
+    bounds: IntervalBounds<'a>,
+    /// Where the scores come straight from a Dense layer: its node, whose input bounds differences of scores tighter than
+    /// the scores' own bounds do.
+    head: Option<(usize, &'a Dense)>,
+    stop: &'a AtomicBool,
+}
+
+/// A box of images: every one between two ends.
+struct Region {
+    lo: Array3<u8>,
+    hi: Array3<u8>,
+}
+
+impl<'a> Certifier<'a> {
+    /// Prepares a network. Set `stop` and a search ends soon.
+    pub fn new(white_box: &'a WhiteBox, stop: &'a AtomicBool) -> Self {
+        let network = white_box.network();
+        let before = network.sources(network.nodes().len() - 1)[0];
+        let head = match &network.nodes()[before].layer {
+            Layer::Dense(dense) => Some((network.sources(before)[0], dense)),
+            _ => None,
+        };
+        Self { white_box, bounds: IntervalBounds::new(white_box.engine()), head, stop }
+    }
+
+    /// Decides whether every uint8 image within `eps` of `image` (height × width × channels) has the label `label`, and says
+    /// how many boxes that took, of at most `budget`. A budget of 1 means the bounds of the whole ball alone: certified or
+    /// open.
+    ///
+    /// # Panics
+    /// If the image is not of the network's shape.
+    pub fn certify(&self, image: ArrayView3<u8>, label: u8, eps: u8, budget: usize) -> (Outcome, usize) {
+        let mut open = vec![Region {
+            lo: image.mapv(|pixel| pixel.saturating_sub(eps)),
+            hi: image.mapv(|pixel| pixel.saturating_add(eps)),
+        }];
+        let mut boxes = 0;
+        while !open.is_empty() {
+            if boxes == budget || self.stop.load(Ordering::Relaxed) {
+                return (Outcome::Open, boxes);
+            }
+            let batch = open.split_off(open.len().saturating_sub(BATCH.min(budget - boxes)));
+            boxes += batch.len();
+            let robust = self.robust(&batch, label);
+            let batch: Vec<Region> =
+                batch.into_iter().zip(robust).filter(|(_, robust)| !robust).map(|(b, _)| b).collect();
+            if batch.is_empty() {
+                continue;
+            }
+            if boxes == budget {
+                return (Outcome::Open, boxes);
+            }
+            match self.split(batch, label) {
+                Ok(parts) => open.extend(parts),
+                Err(found) => return (Outcome::Broken(found), boxes),
+            }
+        }
+        (Outcome::Certified, boxes)
+    }
+
+    /// Whether bounds alone show that each box has one label.
+    fn robust(&self, boxes: &[Region], label: u8) -> Vec<bool> {
+        let [lo, hi] = [stack(boxes.iter().map(|b| &b.lo)), stack(boxes.iter().map(|b| &b.hi))];
+        let ends = self.bounds.run(lo.view(), hi.view());
+        let (label, bias) = (usize::from(label), &self.white_box.network().logits().bias);
+        let scores = &ends[ends.len() - 1];
+        (0..boxes.len())
+            .map(|b| {
+                let mut others = (0..bias.len()).filter(|&class| class != label);
+                others.all(|class| {
+                    let lead = match self.head {
+                        Some((node, dense)) => {
+                            let bias = i64::from(bias[label]) - i64::from(bias[class]);
+                            bias + least_lead(dense, &ends[node], b, label, class)
+                        }
+                        None => {
+                            let at = b * bias.len();
+                            i64::from(scores[0].get(at + label)) - i64::from(scores[1].get(at + class))
+                        }
+                    };
+                    // The lowest of equal classes is the label.
+                    lead > 0 || (lead == 0 && label < class)
+                })
+            })
+            .collect()
+    }
+
+    /// Cuts each box in two where the label's lead depends on most; or finds an image with another label. Looks at the
+    /// corner of each box where the slope points, and at its middle; boxes of one image are known exactly.
+    fn split(&self, boxes: Vec<Region>, label: u8) -> Result<Vec<Region>, Array3<u8>> {
+        let middles: Vec<Array3<u8>> = boxes.iter().map(Region::middle).collect();
+        let labels = vec![label; boxes.len()];
+        let slopes =
+            self.white_box.loss_gradient(stack(middles.iter()).view(), &labels, Loss::Margin).gradient;
+        let mut corners = middles.clone();
+        for ((corner, b), slopes) in corners.iter_mut().zip(&boxes).zip(slopes.outer_iter()) {
+            for (((to, &lo), &hi), &slope) in corner.iter_mut().zip(&b.lo).zip(&b.hi).zip(slopes) {
+                *to = if slope > 0.0 { hi } else { lo };
+            }
+        }
+        for tried in [corners, middles] {
+            let found = self.white_box.engine().labels(stack(tried.iter()).view());
+            if let Some(at) = found.iter().position(|&found| found != usize::from(label)) {
+                return Err(tried[at].clone());
+            }
+        }
+        let mut parts = Vec::with_capacity(2 * boxes.len());
+        for (b, slopes) in boxes.into_iter().zip(slopes.outer_iter()) {
+            match b.heaviest(slopes) {
+                Some(at) => parts.extend(b.cut(at)),
+                // One image, whose bounds are its scores.
+                None => return Err(b.lo),
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl Region {
+    /// Returns the image in the middle.
+    fn middle(&self) -> Array3<u8> {
+        let mut middle = self.lo.clone();
+        middle.zip_mut_with(&self.hi, |lo, &hi| *lo += (hi - *lo) / 2);
+        middle
+    }
+
+    /// Returns the element whose width times slope is largest; none if the box is one image.
+    fn heaviest(&self, slopes: ArrayView3<f32>) -> Option<usize> {
+        let weight = |((&lo, &hi), &slope): ((&u8, &u8), &f32)| {
+            let width = f64::from(hi - lo);
+            (width * f64::from(slope.abs().min(f32::MAX)), width)
+        };
+        let weights = self.lo.iter().zip(&self.hi).zip(slopes).map(weight).enumerate();
+        let heaviest = weights.max_by(|(_, a), (_, b)| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        heaviest.filter(|(_, (_, width))| *width > 0.0).map(|(at, _)| at)
+    }
+
+    /// Cuts it into two halves along element `at`, which has more than one value.
+    fn cut(self, at: usize) -> [Region; 2] {
+        let index = |images: &Array3<u8>| {
+            let (_, width, channels) = images.dim();
+            [at / (width * channels), at / channels % width, at % channels]
+        };
+        let at = index(&self.lo);
+        let middle = self.lo[at] + (self.hi[at] - self.lo[at]) / 2;
+        let (mut below, mut above) = (self.hi.clone(), self.lo.clone());
+        below[at] = middle;
+        above[at] = middle + 1;
+        [Region { lo: self.lo, hi: below }, Region { lo: above, hi: self.hi }]
+    }
+}
+
+/// Returns the least of `Σ (w[label] − w[class])·x` over image `image` of the bounds `x`.
+fn least_lead(dense: &Dense, x: &[Tensor; 2], image: usize, label: usize, class: usize) -> i64 {
+    let (mine, theirs) = (dense.weights.row(label), dense.weights.row(class));
+    let first = image * mine.len();
+    let terms = mine.iter().zip(theirs).enumerate().map(|(k, (&mine, &theirs))| {
+        let weight = i64::from(mine) - i64::from(theirs);
+        weight * i64::from(x[usize::from(weight < 0)].get(first + k))
+    });
+    terms.sum()
+}
+
+fn stack<'b>(images: impl ExactSizeIterator<Item = &'b Array3<u8>>) -> Array4<u8> {
+    let images: Vec<_> = images.map(|image| image.view()).collect();
+    ndarray::stack(Axis(0), &images).expect("one shape")
+}

@@ -1,0 +1,71 @@
+//! The values of a node for a block of images: bytes where the wire's range allows, else words.
+
+use dq_net::{Range, Shape};
+use ndarray::Array4;
+use std::borrow::Cow;
+
+/// Batch × height × width × channels, row-major.
+pub(crate) enum Tensor {
+    /// Every value of the wire lies in 0..=255.
+    Bytes(Vec<u8>),
+    /// Any wire.
+    Words(Vec<i32>),
+}
+
+impl Tensor {
+    /// Whether values of `range` are held as bytes.
+    pub fn is_bytes(range: Range) -> bool {
+        range.lo >= 0 && range.hi <= 255
+    }
+
+    /// Values of a wire of `range`.
+    pub fn narrow(values: Vec<i32>, range: Range) -> Self {
+        if Self::is_bytes(range) {
+            Tensor::Bytes(values.into_iter().map(|v| v as u8).collect())
+        } else {
+            Tensor::Words(values)
+        }
+    }
+
+    /// One value.
+    pub fn get(&self, i: usize) -> i32 {
+        match self {
+            Tensor::Bytes(values) => values[i].into(),
+            Tensor::Words(values) => values[i],
+        }
+    }
+
+    /// All values as words.
+    pub fn words(&self) -> Cow<'_, [i32]> {
+        match self {
+            Tensor::Bytes(values) => values.iter().map(|&v| v.into()).collect(),
+            Tensor::Words(values) => Cow::Borrowed(values),
+        }
+    }
+
+    /// All values as words.
+    pub fn into_words(self) -> Vec<i32> {
+        match self {
+            Tensor::Bytes(values) => values.into_iter().map(i32::from).collect(),
+            Tensor::Words(values) => values,
+        }
+    }
+
+    /// As an array of `count` maps of `shape`.
+    pub fn into_array(self, count: usize, shape: Shape) -> Array4<i32> {
+        let (height, width, channels) = shape.dim();
+        Array4::from_shape_vec((count, height, width, channels), self.into_words()).expect("counted")
+    }
+}
+
+/// Returns `count` values of `range`, its ends among them.
+#[cfg(test)]
+pub(crate) fn spread(range: Range, count: usize) -> Vec<i32> {
+    let span = (range.hi - range.lo + 1) as u64;
+    let value = |i: usize| match i {
+        0 => range.lo,
+        1 => range.hi,
+        _ => range.lo + ((i as u64).wrapping_mul(dq_net::SplitMix64::GAMMA) % span) as i64,
+    };
+    (0..count).map(|i| value(i) as i32).collect()
+}
