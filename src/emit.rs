@@ -10,7 +10,6 @@ use dq_hdl::board::Board;
 use dq_hdl::design::Design;
 use dq_hdl::device::{Budget, DEVICES, Device};
 use dq_hdl::emit::{Emission, Report};
-use dq_hdl::pipeline::Kind;
 use dq_hdl::plan::{self, Control, Mac, Output, Plan, Target};
 use dq_net::Network;
 use serde_json::json;
@@ -165,12 +164,10 @@ pub fn stage_table(design: &Design, report: &Report) -> String {
         .iter()
         .zip(report.timing.stages.iter().zip(&report.estimate.stages))
         .map(|(stage, (timing, cost))| {
-            let folding = match &stage.kind {
-                Kind::Mvau(mvau) => {
-                    let form = format!("{:?}", mvau.mac).to_lowercase();
-                    format!("PE {} x SIMD {}, {form}", mvau.pe, mvau.simd)
-                }
-                _ => format!("{} x {} bits", stage.output.count, stage.output.bits),
+            let lanes = stage.site.output;
+            let folding = match stage.kind.unit() {
+                Some(unit) => format!("PE {} x SIMD {}, {}", unit.pe, unit.simd, unit.mac.name()),
+                None => format!("{} x {} bits", lanes.count, lanes.bits),
             };
             let depths: Vec<String> = timing.depths.iter().map(ToString::to_string).collect();
             vec![

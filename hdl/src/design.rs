@@ -2,11 +2,11 @@
 
 use crate::control::Image;
 use crate::netlist::Offer;
-use crate::pipeline::{self, Lanes, Stage};
+use crate::pipeline::{Lanes, Stage, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::Module;
 use crate::timing::{self, Timing};
-use crate::{stage, stalls::Stalls, top};
+use crate::{stalls::Stalls, top};
 use dq_net::layer::Logits;
 use dq_net::{Network, Shape};
 use ndarray::{ArrayView3, ArrayView4, Axis};
@@ -50,7 +50,7 @@ impl Design {
     /// Checks `plan` against `network` and builds the circuit.
     pub fn new(network: &Network, plan: &Plan) -> Result<Design, PlanError> {
         plan.check(network)?;
-        let (stages, timing) = pipeline::timed(network, plan)?;
+        let (stages, timing) = Model::new(network).timed(plan)?;
         let top = top::module(network, plan, &stages);
         Ok(Design { network: network.clone(), plan: plan.clone(), stages, top, timing })
     }
@@ -67,7 +67,7 @@ impl Design {
 
     /// The parameters, as the control port of a circuit of this plan takes them.
     pub fn image(&self) -> Image {
-        let modules: Vec<Module> = self.stages.iter().map(|s| stage::module(s, &self.network)).collect();
+        let modules: Vec<Module> = self.stages.iter().map(Stage::module).collect();
         Image::new(&self.stages, modules.iter())
     }
 
@@ -78,7 +78,7 @@ impl Design {
 
     /// The lanes of the output: whole bytes.
     pub fn output_lanes(&self) -> Lanes {
-        self.stages.last().expect("a pipeline has stages").output
+        self.stages.last().expect("a pipeline has stages").site.output
     }
 
     /// Beats of a frame at the output.
@@ -160,8 +160,8 @@ impl Design {
 
     /// The value in `word`, an output beat.
     pub(crate) fn output_value(&self, word: u64) -> i64 {
-        let bits = self.stages.last().expect("a pipeline has stages").output.bits as u32;
-        let signed = self.stages.last().expect("a pipeline has stages").output.signed;
+        let Lanes { bits, signed, .. } = self.output_lanes();
+        let bits = bits as u32;
         if signed { (word << (64 - bits)) as i64 >> (64 - bits) } else { word as i64 }
     }
 }

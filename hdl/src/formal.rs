@@ -4,10 +4,8 @@
 
 use crate::design::Design;
 use crate::emit::Emission;
-use crate::pipeline::{Kind, Stage};
-use crate::plan::Memory;
+use crate::pipeline::{Stage, Unrolled};
 use crate::rtl::File;
-use crate::stage::{self, flat};
 use crate::tools::{self, Tool, ToolError};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -17,11 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use thiserror::Error;
 
-/// Matrix-vector units of at most so many products a sum, outputs, and bits of both factors are unrolled: larger ones are
-/// beyond the solver.
-const MOST_PRODUCTS: usize = 4;
-const MOST_OUTPUTS: usize = 2;
-const MOST_BITS: usize = 4;
 /// Seconds that the solver may take for one question.
 const PATIENCE: &str = "60";
 /// Lines of a failed tool that are shown.
@@ -102,24 +95,16 @@ pub enum Verdict {
 pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
     let mut seen = BTreeSet::new();
     let mut tasks = vec![];
-    for stage in &design.stages {
-        let module = stage::module(stage, &design.network);
-        let name = module.name().to_owned();
+    for Stage { site, kind } in &design.stages {
+        let name = kind.module_name(site);
         if !seen.insert(name.clone()) {
             continue;
         }
         let files = files(emission, &name);
-        let steps = stage.latency as usize + 3;
-        let property = match &stage.kind {
-            Kind::Step { .. } => "stream, levels by definition",
-            Kind::Mvau(_) => "stream, dot products by definition",
-            _ => "stream",
-        };
+        let steps = site.latency as usize + 3;
+        let property = kind.property();
         let contract = Task { module: name, files, harness: None, property, steps, induction: true };
-        if let (Kind::Mvau(mvau), Some(cycles)) = (&stage.kind, unrolled(stage)) {
-            let layer = &design.network.nodes()[stage.node].layer;
-            let input = design.network.wire(design.network.sources(stage.node)[0]);
-            let harness = flat::harness(stage, mvau, layer, input);
+        if let Some(Unrolled { harness, cycles }) = kind.unrolled(site) {
             tasks.push(Task {
                 harness: Some(harness),
                 property: "sums of all folds against flat dot products",
@@ -131,17 +116,6 @@ pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
         tasks.push(contract);
     }
     tasks
-}
-
-/// Cycles in which all folds of a small matrix-vector unit pass; none if there are too many.
-fn unrolled(stage: &Stage) -> Option<usize> {
-    let Kind::Mvau(mvau) = &stage.kind else { return None };
-    let cycles = mvau.taps * mvau.folds + stage.latency as usize + 4;
-    let small = mvau.taps * mvau.simd <= MOST_PRODUCTS
-        && mvau.folds * mvau.pe <= MOST_OUTPUTS
-        && mvau.level_bits + mvau.weight_bits <= MOST_BITS;
-    // Of memories that are filled later nothing is known.
-    (small && !stage.controlled && stage.memory != Memory::Spram).then_some(cycles)
 }
 
 /// The module's own file and those of the modules below it.

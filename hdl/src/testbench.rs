@@ -29,7 +29,7 @@ pub fn files(design: &Design, banner: &str, cycles: &[u64]) -> Vec<File> {
     let values = scores.iter().flat_map(|scores| design.values_of_scores(scores));
     let expected = design.beats(values, cycles);
     let last_cycle = expected.last().expect("frames have beats").cycle;
-    let out_bits = design.stages.last().expect("a pipeline has stages").output.width();
+    let out_bits = design.stages.last().expect("a pipeline has stages").site.output.width();
     let beat_words = design.input_words();
     let in_bits = 8 * shape.channels;
     let input: String = design

@@ -5,7 +5,7 @@ use crate::control;
 use crate::pipeline::{Source, Stage};
 use crate::plan::{Control, Plan};
 use crate::rtl::{Direction, Group, Module, words::words_for};
-use crate::stage::{self, LOAD_PORTS, SPRAM_PORTS};
+use crate::stage::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use dq_net::Network;
 
 /// The instance of the control port.
@@ -33,32 +33,32 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
         network.classes(),
     );
     let mut g = Group::new("top", &note);
-    g.input("s_axis_tdata", first.input.width().next_multiple_of(8));
+    g.input("s_axis_tdata", first.site.input.width().next_multiple_of(8));
     g.input("s_axis_tvalid", 1);
     g.output("s_axis_tready", 1);
     g.input("s_axis_tlast", 1);
-    g.output("m_axis_tdata", last.output.width());
+    g.output("m_axis_tdata", last.site.output.width());
     g.output("m_axis_tvalid", 1);
     g.input("m_axis_tready", 1);
     g.output("m_axis_tlast", 1);
     g.output("error", 1);
-    let modules: Vec<Module> = stages.iter().map(|stage| stage::module(stage, network)).collect();
+    let modules: Vec<Module> = stages.iter().map(Stage::module).collect();
     for (stage, module) in stages.iter().zip(&modules) {
-        g.child(&stage.name, module);
+        g.child(&stage.site.name, module);
     }
     for (_, source, sink) in streams(stages) {
         g.stream(&source, &sink);
     }
     for port in ["s_axis_tdata", "s_axis_tvalid", "s_axis_tlast"] {
-        g.link(port, &format!("{}.{port}", first.name));
+        g.link(port, &format!("{}.{port}", first.site.name));
     }
     for port in ["s_axis_tready", "error"] {
-        g.link(&format!("{}.{port}", first.name), port);
+        g.link(&format!("{}.{port}", first.site.name), port);
     }
     for port in ["m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"] {
-        g.link(&format!("{}.{port}", last.name), port);
+        g.link(&format!("{}.{port}", last.site.name), port);
     }
-    g.link("m_axis_tready", &format!("{}.m_axis_tready", last.name));
+    g.link("m_axis_tready", &format!("{}.m_axis_tready", last.site.name));
     if plan.control != Control::None {
         link_control(&mut g, stages, &modules);
     }
@@ -71,10 +71,10 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
 /// Every stream between two stages: where it comes from, and the names of its ends.
 fn streams(stages: &[Stage]) -> impl Iterator<Item = (Source, String, String)> {
     stages.iter().flat_map(move |reader| {
-        reader.sources.iter().enumerate().map(move |(port, &from)| {
-            let producer = &stages[from.stage];
+        reader.site.sources.iter().enumerate().map(move |(port, &from)| {
+            let producer = &stages[from.stage].site;
             let source = format!("{}.{}", producer.name, producer.output_port(from.port));
-            (from, source, format!("{}.{}", reader.name, reader.input_port(port)))
+            (from, source, format!("{}.{}", reader.site.name, reader.site.input_port(port)))
         })
     })
 }
@@ -97,12 +97,12 @@ fn link_boot(g: &mut Group, stages: &[Stage], modules: &[Module]) {
         g.link(from, to);
     }
     for stage in stages {
-        g.reset(&stage.name, "boot.reset");
+        g.reset(&stage.site.name, "boot.reset");
     }
     let filled = stages.iter().zip(modules).filter(|(_, module)| module.port(SPRAM_PORTS[0]).is_some());
     for (i, (stage, _)) in filled.enumerate() {
         for (from, to) in ["write", "at", "word"].iter().zip(SPRAM_PORTS) {
-            g.link(&format!("{BOOT}.{from}{i}"), &format!("{}.{to}", stage.name));
+            g.link(&format!("{BOOT}.{from}{i}"), &format!("{}.{to}", stage.site.name));
         }
     }
 }
@@ -135,22 +135,22 @@ fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
         (last, "m_axis_tvalid", "out_valid"),
         (last, "m_axis_tlast", "out_last"),
     ] {
-        g.link(&format!("{}.{from}", stage.name), &format!("{CONTROL}.{to}"));
+        g.link(&format!("{}.{from}", stage.site.name), &format!("{CONTROL}.{to}"));
     }
-    g.link(&format!("{CONTROL}.hold"), &format!("{}.hold", first.name));
+    g.link(&format!("{CONTROL}.hold"), &format!("{}.hold", first.site.name));
     // A fork is counted at its first reader.
     for (Source { stage, .. }, source, sink) in streams(stages).filter(|(from, ..)| from.port == 0) {
         g.link(&format!("{source}_valid"), &format!("{CONTROL}.valid{stage}"));
         g.link(&format!("{sink}_ready"), &format!("{CONTROL}.ready{stage}"));
     }
     let i = stages.len() - 1;
-    g.link(&format!("{}.m_axis_tvalid", last.name), &format!("{CONTROL}.valid{i}"));
+    g.link(&format!("{}.m_axis_tvalid", last.site.name), &format!("{CONTROL}.valid{i}"));
     g.link("m_axis_tready", &format!("{CONTROL}.ready{i}"));
     let loaded = stages.iter().zip(modules).filter(|(_, module)| module.port(LOAD_PORTS[0]).is_some());
     for (i, (stage, _)) in loaded.enumerate() {
         for port in &LOAD_PORTS[..3] {
-            g.link(&format!("{CONTROL}.{port}"), &format!("{}.{port}", stage.name));
+            g.link(&format!("{CONTROL}.{port}"), &format!("{}.{port}", stage.site.name));
         }
-        g.link(&format!("{CONTROL}.select{i}"), &format!("{}.{}", stage.name, LOAD_PORTS[3]));
+        g.link(&format!("{CONTROL}.select{i}"), &format!("{}.{}", stage.site.name, LOAD_PORTS[3]));
     }
 }

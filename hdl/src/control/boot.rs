@@ -2,7 +2,7 @@
 //! Until the last of them has been checked all stages are held in reset.
 
 use crate::rtl::{Kernel, Module, Value, addr_bits, all_of, lit, set, when};
-use crate::stage::Loader;
+use crate::stage::parameters::Loader;
 
 /// The loader of a circuit of this `identity` whose memories have such (bits, words). `boot_data` and `boot_valid` bring the
 /// identity, the words of all memories in pieces, and of these pieces the sum and the sum of the sums so far

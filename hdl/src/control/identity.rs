@@ -1,7 +1,8 @@
 //! The identity of a circuit, by which a host or a loader knows that parameters fit it.
 
-use crate::pipeline::{Fold, Kind, Mvau, Stage, Window};
-use crate::stage::encoding::record;
+use crate::stage::encoding::{Encode, record};
+use crate::stage::kind::Stage;
+use crate::stage::site::Site;
 use sha2::{Digest, Sha256};
 
 /// What tells circuits apart for the loading of parameters: 32 bits of a hash over everything that shapes them (kinds of
@@ -17,99 +18,38 @@ pub fn identity(stages: &[Stage]) -> u32 {
 
 /// The text of one stage. Its name is left out: the network's author chooses it.
 fn text(stage: &Stage) -> String {
-    record(
-        "Stage",
-        &[
-            ("name", &String::from("\"\"")),
-            ("node", &stage.node),
-            ("kind", &kind(&stage.kind)),
-            ("sources", &stage.sources),
-            ("input", &stage.input),
-            ("output", &stage.output),
-            ("latency", &stage.latency),
-            ("depths", &stage.depths),
-            ("memory", &stage.memory),
-            ("family", &stage.family),
-            ("controlled", &stage.controlled),
-        ],
-    )
-}
-
-/// The text of a kind of stage with its fields.
-fn kind(kind: &Kind) -> String {
-    match kind {
-        Kind::Ingress { beats } => record("Ingress", &[("beats", beats)]),
-        Kind::Narrow { ratio } => record("Narrow", &[("ratio", ratio)]),
-        Kind::Widen { ratio } => record("Widen", &[("ratio", ratio)]),
-        Kind::Fork => "Fork".into(),
-        Kind::Window(window) => format!("Window({})", window_text(window)),
-        Kind::Mvau(mvau) => format!("Mvau({})", mvau_text(mvau)),
-        Kind::Step { folds, range } => record("Step", &[("folds", folds), ("range", range)]),
-        Kind::Mix { other, ranges, terms } => {
-            record("Mix", &[("other", other), ("ranges", ranges), ("terms", terms)])
-        }
-        Kind::Rescale { folds, range, terms } => {
-            record("Rescale", &[("folds", folds), ("range", range), ("terms", terms)])
-        }
-        Kind::BitDepth { bits } => record("BitDepth", &[("bits", bits)]),
-        Kind::Median { height, width, chunks } => {
-            record("Median", &[("height", height), ("width", width), ("chunks", chunks)])
-        }
-        Kind::Reduce { fold, taps } => {
-            let fold = match fold {
-                Fold::Max => "Max",
-                Fold::Sum => "Sum",
-            };
-            record("Reduce", &[("fold", &fold.to_owned()), ("taps", taps)])
-        }
-        Kind::GlobalSum { pixels, chunks } => record("GlobalSum", &[("pixels", pixels), ("chunks", chunks)]),
-        Kind::Bias { classes } => record("Bias", &[("classes", classes)]),
-        Kind::ArgMax { classes } => record("ArgMax", &[("classes", classes)]),
-        Kind::Egress { beats } => record("Egress", &[("beats", beats)]),
-    }
-}
-
-fn window_text(window: &Window) -> String {
-    record(
-        "Window",
-        &[
-            ("map", &window.map),
-            ("rows", &window.rows),
-            ("columns", &window.columns),
-            ("output", &window.output),
-            ("groups", &window.groups),
-            ("folds", &window.folds),
-            ("chunks", &window.chunks),
-            ("ring", &window.ring),
-        ],
-    )
-}
-
-fn mvau_text(mvau: &Mvau) -> String {
-    record(
-        "Mvau",
-        &[
-            ("pe", &mvau.pe),
-            ("simd", &mvau.simd),
-            ("taps", &mvau.taps),
-            ("folds", &mvau.folds),
-            ("level_bits", &mvau.level_bits),
-            ("weight_bits", &mvau.weight_bits),
-            ("mac", &mvau.mac),
-        ],
-    )
+    let Site { node, sources, input, output, latency, depths, memory, family, controlled, name: _ } =
+        &stage.site;
+    let fields: [(&str, &dyn Encode); 11] = [
+        ("name", &String::from("\"\"")),
+        ("node", node),
+        ("kind", &stage.kind.encode()),
+        ("sources", sources),
+        ("input", input),
+        ("output", output),
+        ("latency", latency),
+        ("depths", depths),
+        ("memory", memory),
+        ("family", family),
+        ("controlled", controlled),
+    ];
+    record("Stage", &fields)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::device::Family;
-    use crate::pipeline::{self, Lanes, Source};
+    use crate::pipeline::{self, Kind, Lanes, Mvau, Source, Window};
     use crate::plan::{self, Control, Mac, Memory, Output};
+    use crate::stage;
     use dq_net::layer::window::Axis;
+    use dq_net::layer::{self, Surrogate};
     use dq_net::random::{self, Options};
     use dq_net::{Network, Range, Shape};
+    use ndarray::{Array2, Array4};
     use std::collections::HashSet;
+    use std::sync::Arc;
 
     fn stages(network: &Network, control: Control) -> Vec<Stage> {
         let mut plan = plan::default(network, Output::Scores).unwrap();
@@ -132,53 +72,78 @@ mod tests {
         }
     }
 
+    const RANGE: Range = Range::new(-5, 6);
+    const OTHER: Lanes = Lanes { count: 2, bits: 7, signed: true };
+
+    fn step(folds: usize, range: Range) -> stage::step::Step {
+        let surrogate = Surrogate { gain: vec![1.0], open_lo: vec![-5], open_hi: vec![6], unit: 1.0 };
+        let (dir, thresholds) = (vec![1], Array2::zeros((1, 1)));
+        stage::step::Step {
+            folds,
+            range,
+            step: Arc::new(layer::Step { bits: 1, dir, thresholds, surrogate }),
+        }
+    }
+
+    fn rescale(folds: usize, range: Range, terms: usize) -> stage::rescale::Rescale {
+        let rescale = Arc::new(layer::Rescale { mul: vec![1], add: vec![0], shift: 0, bits: 8, unit: 1.0 });
+        stage::rescale::Rescale { folds, range, terms, rescale }
+    }
+
+    fn windows() -> (Window, stage::mvau::Unit) {
+        let axis = Axis { kernel: 3, stride: 2, before: 1, after: 0 };
+        let columns = Axis { after: 1, ..axis };
+        let (map, output, groups, folds, chunks, ring) = (Shape::new(8, 9, 4), [4, 5], 2, 3, 1, 5);
+        let mvau = Mvau { pe: 2, simd: 3, taps: 9, folds: 6, level_bits: 2, weight_bits: 4, mac: Mac::Pairs };
+        let (weights, stride, pad, groups_of) = (Array4::zeros((12, 3, 3, 3)), [2, 2], [1, 0, 1, 1], 1);
+        let conv = layer::Conv { weights, weight_bits: 4, stride, pad, groups: groups_of };
+        let weights = stage::mvau::weights::Weights::Conv(Arc::new(conv));
+        (
+            Window { map, rows: axis, columns, output, groups, folds, chunks, ring },
+            stage::mvau::Unit { mvau, weights },
+        )
+    }
+
     /// A stage of every kind.
     fn every_kind() -> Vec<Stage> {
-        let range = Range::new(-5, 6);
-        let other = Lanes { count: 2, bits: 7, signed: true };
-        let axis = Axis { kernel: 3, stride: 2, before: 1, after: 0 };
-        let window = Window {
-            map: Shape::new(8, 9, 4),
-            rows: axis,
-            columns: Axis { after: 1, ..axis },
-            output: [4, 5],
-            groups: 2,
-            folds: 3,
-            chunks: 1,
-            ring: 5,
-        };
-        let mvau = Mvau { pe: 2, simd: 3, taps: 9, folds: 6, level_bits: 2, weight_bits: 4, mac: Mac::Pairs };
-        let kinds = vec![
-            Kind::Ingress { beats: 64 },
-            Kind::Narrow { ratio: 2 },
-            Kind::Widen { ratio: 2 },
-            Kind::Fork,
-            Kind::Window(window),
-            Kind::Mvau(mvau),
-            Kind::Step { folds: 2, range },
-            Kind::Mix { other, ranges: [range, Range::new(0, 3)], terms: 4 },
-            Kind::Rescale { folds: 2, range, terms: 4 },
-            Kind::BitDepth { bits: 3 },
-            Kind::Median { height: 8, width: 9, chunks: 2 },
-            Kind::Reduce { fold: Fold::Max, taps: 4 },
-            Kind::Reduce { fold: Fold::Sum, taps: 4 },
-            Kind::GlobalSum { pixels: 72, chunks: 2 },
-            Kind::Bias { classes: 10 },
-            Kind::ArgMax { classes: 10 },
-            Kind::Egress { beats: 10 },
+        use stage::pool::{Pool, Reduction};
+        let (window, unit) = windows();
+        // Two digits, one digit, and what rounds: four terms.
+        let mix = Arc::new(layer::Mix { a: 3, b: 1, shift: 2, bits: 8 });
+        let logits = Arc::new(layer::Logits { bias: vec![0; 10], scale: 1.0 });
+        let kinds: Vec<Arc<dyn Kind>> = vec![
+            Arc::new(stage::ingress::Ingress { beats: 64 }),
+            Arc::new(stage::narrow::Narrow { ratio: 2 }),
+            Arc::new(stage::widen::Widen { ratio: 2 }),
+            Arc::new(stage::fork::Fork),
+            Arc::new(window),
+            Arc::new(unit),
+            Arc::new(step(2, RANGE)),
+            Arc::new(stage::mix::Mix { other: OTHER, ranges: [RANGE, Range::new(0, 3)], mix }),
+            Arc::new(rescale(2, RANGE, 4)),
+            Arc::new(stage::bit_depth::BitDepth { bits: 3 }),
+            Arc::new(stage::median::Median { height: 8, width: 9, chunks: 2 }),
+            Arc::new(Pool { reduction: Reduction::Max, taps: 4 }),
+            Arc::new(Pool { reduction: Reduction::Sum, taps: 4 }),
+            Arc::new(stage::global_sum::GlobalSum { pixels: 72, chunks: 2 }),
+            Arc::new(stage::bias::Bias { logits }),
+            Arc::new(stage::argmax::ArgMax { classes: 10 }),
+            Arc::new(stage::egress::Egress { beats: 10 }),
         ];
-        let stage = |(at, kind): (usize, Kind)| Stage {
-            name: format!("stage{at}"),
-            node: at / 2,
+        let stage = |(at, kind): (usize, Arc<dyn Kind>)| Stage {
+            site: Site {
+                name: format!("stage{at}"),
+                node: at / 2,
+                sources: vec![Source { stage: at, port: at % 2 }],
+                input: Lanes { count: 4, bits: 3, signed: at % 2 == 0 },
+                output: OTHER,
+                latency: 4,
+                depths: vec![3, 5],
+                memory: Memory::Distributed,
+                family: Family::Xc7,
+                controlled: at % 3 == 0,
+            },
             kind,
-            sources: vec![Source { stage: at, port: at % 2 }],
-            input: Lanes { count: 4, bits: 3, signed: at % 2 == 0 },
-            output: other,
-            latency: 4,
-            depths: vec![3, 5],
-            memory: Memory::Distributed,
-            family: Family::Xc7,
-            controlled: at % 3 == 0,
         };
         kinds.into_iter().enumerate().map(stage).collect()
     }
@@ -186,31 +151,32 @@ mod tests {
     #[test]
     fn a_name_changes_nothing_and_every_field_that_shapes_a_circuit_does() {
         let stage = every_kind().remove(6);
-        let of = |stage: &Stage| identity(std::slice::from_ref(stage));
-        let renamed = Stage { name: "another".into(), ..stage.clone() };
-        assert_eq!(of(&renamed), of(&stage));
-        let Stage { input, .. } = stage;
-        let range = Range::new(-5, 6);
+        let own = |stage: &Stage| identity(std::slice::from_ref(stage));
+        let at = |site: Site| Stage { site, ..stage.clone() };
+        let doing = |kind: Arc<dyn Kind>| Stage { kind, ..stage.clone() };
+        let site = stage.site.clone();
+        assert_eq!(own(&at(Site { name: "another".into(), ..site.clone() })), own(&stage));
+        let Site { input, .. } = site;
         let changed = [
             stage.clone(),
-            Stage { node: 9, ..stage.clone() },
-            Stage { kind: Kind::Step { folds: 3, range }, ..stage.clone() },
-            Stage { kind: Kind::Step { folds: 2, range: Range::new(-5, 7) }, ..stage.clone() },
-            Stage { kind: Kind::Step { folds: 2, range: Range::new(-6, 6) }, ..stage.clone() },
-            Stage { kind: Kind::Rescale { folds: 2, range, terms: 1 }, ..stage.clone() },
-            Stage { sources: vec![], ..stage.clone() },
-            Stage { sources: vec![Source { stage: 1, port: 1 }], ..stage.clone() },
-            Stage { input: Lanes { count: 5, ..input }, ..stage.clone() },
-            Stage { input: Lanes { bits: 4, ..input }, ..stage.clone() },
-            Stage { input: Lanes { signed: !input.signed, ..input }, ..stage.clone() },
-            Stage { output: input, ..stage.clone() },
-            Stage { latency: 5, ..stage.clone() },
-            Stage { depths: vec![3, 6], ..stage.clone() },
-            Stage { memory: Memory::Block, ..stage.clone() },
-            Stage { family: Family::Ecp5, ..stage.clone() },
-            Stage { controlled: !stage.controlled, ..stage.clone() },
+            doing(Arc::new(step(3, RANGE))),
+            doing(Arc::new(step(2, Range::new(-5, 7)))),
+            doing(Arc::new(step(2, Range::new(-6, 6)))),
+            doing(Arc::new(rescale(2, RANGE, 1))),
+            at(Site { node: 9, ..site.clone() }),
+            at(Site { sources: vec![], ..site.clone() }),
+            at(Site { sources: vec![Source { stage: 1, port: 1 }], ..site.clone() }),
+            at(Site { input: Lanes { count: 5, ..input }, ..site.clone() }),
+            at(Site { input: Lanes { bits: 4, ..input }, ..site.clone() }),
+            at(Site { input: Lanes { signed: !input.signed, ..input }, ..site.clone() }),
+            at(Site { output: input, ..site.clone() }),
+            at(Site { latency: 5, ..site.clone() }),
+            at(Site { depths: vec![3, 6], ..site.clone() }),
+            at(Site { memory: Memory::Block, ..site.clone() }),
+            at(Site { family: Family::Ecp5, ..site.clone() }),
+            at(Site { controlled: !site.controlled, ..site.clone() }),
         ];
-        let all: HashSet<u32> = changed.iter().map(of).collect();
+        let all: HashSet<u32> = changed.iter().map(own).collect();
         assert_eq!(all.len(), changed.len());
     }
 }

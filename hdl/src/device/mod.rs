@@ -1,20 +1,13 @@
-//! Devices: what an FPGA holds, and the shapes of its memories. Data only: one more device is one more row.
+//! Devices: what an FPGA holds. Data only: one more device is one more row here, one more family one more row in
+//! [`family`].
 
-use crate::estimate::Resources;
+mod family;
+mod resources;
+
+pub use family::Family;
+pub use resources::Resources;
+
 use serde::{Deserialize, Serialize};
-
-/// A family of devices: how its logic and memories are made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Family {
-    /// Lattice ECP5: LUT4, LUT RAM, block RAM of 18 kbit.
-    #[default]
-    Ecp5,
-    /// Lattice iCE40: LUT4, no LUT RAM, block RAM of 4 kbit.
-    Ice40,
-    /// AMD 7 series: LUT6, LUT RAM, block RAM of 36 kbit.
-    Xc7,
-}
 
 /// One device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,41 +59,6 @@ pub const DEVICES: &[Device] = &[
     device("xc7a100t", Family::Xc7, [63_400, 126_800, 135, 240]),
     device("xc7z020", Family::Xc7, [53_200, 106_400, 140, 220]),
 ];
-
-impl Family {
-    /// Depths of a block RAM and its bits at each, the shallowest first.
-    pub fn shapes(self) -> &'static [(usize, usize)] {
-        match self {
-            Family::Ecp5 => &[(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)],
-            Family::Ice40 => &[(256, 16), (512, 8), (1024, 4), (2048, 2)],
-            Family::Xc7 => &[(512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1)],
-        }
-    }
-
-    /// LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
-    pub fn block_price(self) -> usize {
-        match self {
-            Family::Ecp5 => 300,
-            Family::Ice40 => 132,
-            Family::Xc7 => 350,
-        }
-    }
-
-    /// Words of one bit that a LUT holds.
-    pub fn lut_words(self) -> usize {
-        if self == Family::Xc7 { 64 } else { 16 }
-    }
-
-    /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
-    pub fn has_late_block_ram(self) -> bool {
-        self != Family::Ice40
-    }
-
-    /// Whether LUTs can be written as small RAMs.
-    pub fn has_lut_ram(self) -> bool {
-        self != Family::Ice40
-    }
-}
 
 impl Device {
     /// The device called `name`.

@@ -2,7 +2,7 @@
 //! and no bank needs a multiplexer of its own.
 
 use crate::device::Family;
-use crate::plan::Memory;
+use crate::plan::data::Memory;
 
 /// Banks that one level of the multiplexer joins.
 pub const WAYS: usize = 4;

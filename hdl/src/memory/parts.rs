@@ -3,7 +3,7 @@
 
 use super::banks;
 use crate::device::Family;
-use crate::plan::Memory;
+use crate::plan::data::Memory;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, lanes, lit, words};
 
 /// Bits of the word that one register of the address reaches.

@@ -1,12 +1,14 @@
 //! The graph being built: adds stages, converts lanes, gives every reader of a node a stream of its own.
 
-use super::{Kind, Lanes, Source, Stage, Window};
 use crate::device::Family;
-use crate::plan::Memory;
-use crate::stage::window;
-use dq_net::Shape;
-use dq_net::layer::window::Axis;
+use crate::plan::data::{Control, Memory, NodePlan, Output};
+use crate::stage::fork::Fork;
+use crate::stage::kind::{Kind, Schedule, Stage};
+use crate::stage::narrow::Narrow;
+use crate::stage::site::{Lanes, Site, Source};
+use crate::stage::widen::Widen;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// A stream that no stage reads yet.
 #[derive(Clone, Copy, Debug)]
@@ -17,21 +19,47 @@ pub struct Stream {
     spacing: usize,
 }
 
+/// What a circuit is built for.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    pub family: Family,
+    pub output: Output,
+    pub control: Control,
+}
+
 /// The graph so far.
 pub struct Build {
     pub stages: Vec<Stage>,
-    /// The node that is being built: its name and place.
+    pub goal: Goal,
+    /// The node that is being built: its instance name, its place, and what the plan says of it.
     pub name: String,
     pub node: usize,
-    /// What it is built for.
-    pub family: Family,
+    pub entry: NodePlan,
     /// For each node done, its stream for each reader to come.
     open: Vec<VecDeque<Stream>>,
 }
 
+/// A stage to be added, but for its kind.
+#[derive(Clone, Copy)]
+pub struct Draft<'a> {
+    /// What its name has behind the node's.
+    pub suffix: &'a str,
+    pub inputs: &'a [Stream],
+    pub output: Lanes,
+    /// Where its memories live.
+    pub memory: Memory,
+    /// Whether the control port reaches it.
+    pub controlled: bool,
+}
+
 impl Build {
-    pub fn new(family: Family) -> Self {
-        Build { stages: vec![], name: String::new(), node: 0, family, open: vec![] }
+    pub fn new(goal: Goal) -> Self {
+        Build { stages: vec![], goal, name: String::new(), node: 0, entry: NodePlan::new(""), open: vec![] }
+    }
+
+    /// Whether parameters can be loaded.
+    pub fn loads(&self) -> bool {
+        self.goal.control == Control::Load
     }
 
     /// A stream of `lanes` from nowhere, for a node that is looked at alone.
@@ -41,7 +69,7 @@ impl Build {
 
     /// The stream of node `source` for its next reader.
     pub fn read(&mut self, source: usize) -> Stream {
-        self.open[source].pop_front().expect("a stream a reader")
+        self.open[source].pop_front().expect("a stream per reader")
     }
 
     /// Ends a node with `readers`: a FIFO of each of `depths` behind a fork, if there are several.
@@ -50,41 +78,53 @@ impl Build {
             self.open.push(VecDeque::from_iter((0..readers).map(|_| stream)));
             return;
         }
-        let fork = self.push("_fork", Kind::Fork, &[stream], stream.lanes, 1, 1);
+        let fork = self.add("_fork", &[stream], stream.lanes, Fork);
         let stage = fork.source.stage;
-        self.stages[stage].depths = depths.to_vec();
+        self.stages[stage].site.depths = depths.to_vec();
         let port = |port| Stream { source: Source { stage, port }, ..fork };
         self.open.push((0..readers).map(port).collect());
     }
 
-    /// Adds a stage, named after the node and `suffix`, that gives a beat every `beats` input beats at most.
-    pub fn push(
+    /// A stage of the present node, whose memory lives where its entry says and which the control port does not reach.
+    pub fn draft<'a>(&self, suffix: &'a str, inputs: &'a [Stream], output: Lanes) -> Draft<'a> {
+        Draft { suffix, inputs, output, memory: self.entry.memory, controlled: false }
+    }
+
+    /// Adds a stage as [`Build::draft`] describes it.
+    pub fn add(
         &mut self,
         suffix: &str,
-        kind: Kind,
         inputs: &[Stream],
         output: Lanes,
-        latency: u64,
-        beats: usize,
+        kind: impl Kind + 'static,
     ) -> Stream {
-        let split = matches!(kind, Kind::Narrow { .. } | Kind::Egress { .. } | Kind::Window(_));
-        let slowest = inputs.iter().map(|stream| stream.spacing).max().unwrap_or(1);
-        let spacing = if split { 1 } else { slowest * beats };
-        let depth = (latency as usize + 1).div_ceil(spacing).max(2);
-        let stage = self.stages.len();
-        self.stages.push(Stage {
+        self.push(self.draft(suffix, inputs, output), kind)
+    }
+
+    /// Adds a stage: its latency is its kind's, its FIFO as deep as what is in flight.
+    pub fn push(&mut self, draft: Draft, kind: impl Kind + 'static) -> Stream {
+        let Draft { suffix, inputs, output, memory, controlled } = draft;
+        let mut site = Site {
             name: format!("{}{suffix}", self.name),
             node: self.node,
-            kind,
             sources: inputs.iter().map(|stream| stream.source).collect(),
             input: inputs.first().map_or(output, |stream| stream.lanes),
             output,
-            latency,
-            depths: vec![depth],
-            memory: Memory::Auto,
-            family: self.family,
-            controlled: false,
-        });
+            latency: 0,
+            depths: vec![],
+            memory,
+            family: self.goal.family,
+            controlled,
+        };
+        let slowest = inputs.iter().map(|stream| stream.spacing).max().unwrap_or(1);
+        let spacing = match kind.schedule() {
+            Schedule::Source { .. } | Schedule::Map { .. } => slowest * kind.spacing(),
+            Schedule::Split { .. } | Schedule::Window(_) => 1,
+        };
+        site.latency = kind.latency(&site);
+        site.depths = vec![(site.latency as usize + 1).div_ceil(spacing).max(2)];
+        let stage = self.stages.len();
+        self.stages.push(Stage { site, kind: Arc::new(kind) });
         Stream { source: Source { stage, port: 0 }, lanes: output, spacing }
     }
 
@@ -93,39 +133,13 @@ impl Build {
         let common = gcd(stream.lanes.count, count);
         if common < stream.lanes.count {
             let (ratio, lanes) = (stream.lanes.count / common, Lanes { count: common, ..stream.lanes });
-            stream = self.push(&format!("{prefix}_narrow"), Kind::Narrow { ratio }, &[stream], lanes, 1, 1);
+            stream = self.add(&format!("{prefix}_narrow"), &[stream], lanes, Narrow { ratio });
         }
         if common < count {
             let (ratio, lanes) = (count / common, Lanes { count, ..stream.lanes });
-            stream = self.push(&format!("{prefix}_widen"), Kind::Widen { ratio }, &[stream], lanes, 1, ratio);
+            stream = self.add(&format!("{prefix}_widen"), &[stream], lanes, Widen { ratio });
         }
         stream
-    }
-
-    /// The window in front of a multiply-accumulate or a pool, on `simd` lanes; its line buffer lives in `memory`.
-    #[expect(clippy::too_many_arguments, reason = "the fields of a window, each from its own source")]
-    pub fn window(
-        &mut self,
-        stream: Stream,
-        map: Shape,
-        to: Shape,
-        axes: (Axis, Axis),
-        groups: usize,
-        folds: usize,
-        simd: usize,
-        memory: Memory,
-    ) -> (Stream, Window) {
-        let stream = self.convert("", stream, simd);
-        let (rows, columns) = axes;
-        let output = [to.height, to.width];
-        let chunks = map.channels / groups / simd;
-        let mut window = Window { map, rows, columns, output, groups, folds, chunks, ring: 0 };
-        // The rows in use and those that arrive meanwhile, so that a frame's end does not wait for the next one.
-        window.ring =
-            rows.kernel.min(map.height) + rows.stride.min(map.height).max(window.jump().max(0) as usize);
-        let lanes = stream.lanes;
-        let latency = window::latency(&window, lanes.width(), memory, self.family);
-        (self.push("_window", Kind::Window(window), &[stream], lanes, latency, 1), window)
     }
 }
 

@@ -1,9 +1,18 @@
-//! Plans: how much hardware every node gets. [`data`] is the file, [`planner`] chooses one for a target. Never says what
-//! a layer computes.
+//! Plans: how much hardware every node gets. The data is that of `plan.json`; it is read and checked here against its
+//! network, or chosen for a target. Never says what a layer computes.
 
-mod data;
+pub(crate) mod check;
+mod choice;
+pub(crate) mod data;
+mod file;
+mod fit;
 mod planner;
+mod target;
 pub(crate) mod wires;
 
-pub use data::*;
-pub use planner::*;
+pub use crate::stage::hardware::Limits;
+pub use check::limits;
+pub use data::{Control, MAX_FIFO, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError};
+pub use file::PlanFileError;
+pub use planner::{choose, default, for_target};
+pub use target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};

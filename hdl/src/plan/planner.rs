@@ -1,121 +1,13 @@
-//! Folding: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories live; FIFO depths
-//! follow from the timing. Each node's choices are costed once, alone; a price of a block RAM in LUTs (a Lagrange
-//! multiplier) joins them to one plan, and moves until the plan fits its budget.
+//! The planner: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories live; FIFO
+//! depths follow from the timing.
 
-use super::data::{
-    Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError, check_entry, limits,
-};
-use crate::device::{Budget, Device};
-use crate::estimate::{self, Resources};
-use crate::pipeline::{self, Kind};
+use super::choice::Choice;
+use super::data::{NodePlan, Output, Plan};
+use super::fit::{Choices, FILL, Overflow};
+use super::target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
+use crate::device::{Budget, Resources};
+use crate::stage::kind::Stage;
 use dq_net::Network;
-use thiserror::Error;
-
-/// Clock of a plan when none is given, in MHz.
-pub const DEFAULT_CLOCK_MHZ: u32 = 100;
-/// Frames a second of a plan when none are given, or fewer where the network cannot reach them.
-pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
-/// What a block RAM costs in LUTs where nothing says how many there are of either.
-const PRICE: u64 = 200;
-/// Above any price at which choices still change.
-const DEAREST: u64 = 1 << 14;
-/// The price of what is not to be used.
-const NEVER: u64 = 1 << 40;
-/// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller ones route
-/// badly.
-const FILL: u64 = 75;
-
-/// What a plan is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// What leaves the circuit.
-    pub output: Output,
-    /// Clock in MHz.
-    pub clock_mhz: u32,
-    /// Frames a second at least; none: as many as the budget allows.
-    pub frames_per_second: Option<u64>,
-    /// The device.
-    pub device: Option<&'static Device>,
-    /// What may be used.
-    pub budget: Budget,
-    /// How products are built, wherever a node can have them so.
-    pub mac: Mac,
-}
-
-/// Why there is no plan for a target.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FoldError {
-    /// The network cannot be built at all.
-    #[error(transparent)]
-    Network(#[from] PlanError),
-    /// Even unfolded, a stage needs more cycles than a frame has.
-    #[error(
-        "stage `{stage}` needs {needed} cycles a frame even unfolded, but {frames_per_second} frames/s at {clock_mhz} MHz \
-         leave {available}: at most {possible} frames/s"
-    )]
-    TooFast {
-        /// The slowest stage.
-        stage: String,
-        /// Cycles it needs.
-        needed: u64,
-        /// Cycles a frame has.
-        available: u64,
-        /// The target.
-        frames_per_second: u64,
-        /// The clock.
-        clock_mhz: u32,
-        /// What could be had.
-        possible: u64,
-    },
-    /// The circuit is larger than its budget.
-    #[error(
-        "{needed} {resource} needed of {available} ({} too many): most of them in stage `{stage}`, {of_stage}{hint}",
-        needed - available
-    )]
-    TooLarge {
-        /// What there is too little of.
-        resource: &'static str,
-        /// Needed, by the estimate.
-        needed: u64,
-        /// There.
-        available: u64,
-        /// The stage that takes most of it.
-        stage: String,
-        /// How much it takes.
-        of_stage: u64,
-        /// What would fit, if anything does.
-        hint: String,
-    },
-}
-
-/// One way to build a node.
-#[derive(Clone, Debug)]
-struct Choice {
-    entry: NodePlan,
-    cycles: u64,
-    resources: Resources,
-    /// LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of them do not route.
-    rom: u64,
-}
-
-/// The choices of every node that folds.
-struct Choices<'a> {
-    network: &'a Network,
-    target: &'a Target,
-    nodes: Vec<Vec<Choice>>,
-}
-
-impl Target {
-    /// As many resources as it takes, on no device in particular.
-    pub fn unbounded(output: Output, clock_mhz: u32, frames_per_second: u64) -> Self {
-        let frames_per_second = Some(frames_per_second);
-        Target { output, clock_mhz, frames_per_second, device: None, budget: Budget::NONE, mac: Mac::Auto }
-    }
-
-    fn clock(&self) -> u64 {
-        u64::from(self.clock_mhz) * 1_000_000
-    }
-}
 
 /// The cheapest plan for at least `frames_per_second` at `clock_mhz`, whatever it takes.
 pub fn for_target(
@@ -146,156 +38,8 @@ pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
     }
 }
 
-impl<'a> Choices<'a> {
-    fn new(network: &'a Network, target: &'a Target) -> Self {
-        let empty = Plan {
-            version: PLAN_VERSION,
-            output: target.output,
-            clock_mhz: target.clock_mhz,
-            device: target.device.map(|device| device.name.into()),
-            control: Control::None,
-            nodes: vec![],
-        };
-        let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
-        let sprams = (1..u64::MAX).contains(&target.budget.spram);
-        let nodes = folding.map(|i| choices(network, &empty, i, target.mac, sprams)).collect();
-        Choices { network, target, nodes }
-    }
-
-    /// The plan of the cheapest choices within `cycles`, at `price` LUTs a block RAM and `spram_price` an SPRAM; where a node has
-    /// none, its fastest.
-    fn choose(&self, cycles: u64, price: u64, spram_price: u64) -> Plan {
-        let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram + spram_price * r.spram;
-        let best = |choices: &Vec<Choice>| {
-            let key = |choice: &&Choice| {
-                let (cost, slow) = (cost(choice.resources) + choice.rom, choice.cycles > cycles);
-                if slow { (true, choice.cycles, cost) } else { (false, cost, choice.cycles) }
-            };
-            choices.iter().min_by_key(key).expect("a node has choices").entry.clone()
-        };
-        let mut plan = Plan {
-            version: PLAN_VERSION,
-            output: self.target.output,
-            clock_mhz: self.target.clock_mhz,
-            device: self.target.device.map(|device| device.name.into()),
-            control: Control::None,
-            nodes: self.nodes.iter().map(best).collect(),
-        };
-        self.place_tables(&mut plan, &cost);
-        plan
-    }
-
-    /// Where the tables of steps and rescales live, which depends on the lanes that the others give them.
-    fn place_tables(&self, plan: &mut Plan, cost: &dyn Fn(Resources) -> u64) {
-        for stage in pipeline::lower(self.network, plan) {
-            if !matches!(stage.kind, Kind::Step { .. } | Kind::Rescale { .. }) {
-                continue;
-            }
-            let at = |memory| {
-                let mut placed = stage.clone();
-                placed.memory = memory;
-                (cost(estimate::of_stage(&placed)), memory)
-            };
-            let (blocks, luts) = (at(Memory::Block), at(Memory::Distributed));
-            let memory = if luts.0 <= blocks.0 { luts.1 } else { blocks.1 };
-            let node = self.network.nodes()[stage.node].name.clone();
-            plan.nodes.push(NodePlan { memory, ..entry(&node) });
-        }
-    }
-
-    /// Resources of `plan`, FIFOs behind forks aside.
-    fn resources(&self, plan: &Plan) -> estimate::Estimate {
-        estimate::estimate(&pipeline::lower(self.network, plan))
-    }
-
-    /// The cheapest plan of at most `cycles` a stage that fits `budget`; else what overflows, with the plan at fault.
-    fn fit(&self, cycles: u64, budget: &Budget) -> Result<Plan, Box<(Plan, Overflow)>> {
-        let at = |price| {
-            let plan = self.choose(cycles, price, NEVER);
-            let used = self.resources(&plan);
-            (plan, used)
-        };
-        // A block RAM is worth its share of the LUTs that can be filled.
-        let price = match (budget.lut, budget.bram) {
-            (u64::MAX, _) | (_, 0 | u64::MAX) => PRICE,
-            (lut, bram) => (lut / 100 * FILL / bram).min(DEAREST),
-        };
-        let (plan, used) = at(price);
-        if budget.overflow(used.total).is_none() {
-            return Ok(plan);
-        }
-        if let Some(plan) = self.with_dsps(&plan, budget) {
-            return Ok(plan);
-        }
-        // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs suffice is the
-        // best for the LUTs.
-        let (plan, used) = at(lowest_price(&|price| at(price).1.total.bram <= budget.bram));
-        match budget.overflow(used.total) {
-            None => Ok(plan),
-            Some((resource, needed, available)) => {
-                match self.with_dsps(&plan, budget).or_else(|| self.with_sprams(cycles, budget)) {
-                    Some(plan) => Ok(plan),
-                    None => Err(Box::new((plan, Overflow { resource, needed, available, used }))),
-                }
-            }
-        }
-    }
-
-    /// `plan` with products in DSP blocks, the nodes first where a block saves most, until its LUTs fit; none if they never
-    /// do, if something else overflows, or if nobody said how many blocks there are.
-    fn with_dsps(&self, plan: &Plan, budget: &Budget) -> Option<Plan> {
-        if budget.dsp == u64::MAX || self.target.mac != Mac::Auto {
-            return None;
-        }
-        let empty = Plan { nodes: vec![], ..plan.clone() };
-        let mut savings: Vec<(u64, u64, usize)> = vec![];
-        for (at, entry) in plan.nodes.iter().enumerate() {
-            let i = self.network.nodes().iter().position(|node| node.name == entry.node)?;
-            let weight_bits = self.network.nodes()[i].layer.weight_bits();
-            if !weight_bits.is_some_and(|bits| Mac::Dsp.fits(entry.simd, bits.into())) {
-                continue;
-            }
-            let of = |mac| {
-                estimate::total(&pipeline::alone(self.network, &empty, i, &NodePlan { mac, ..entry.clone() }))
-            };
-            let (before, after) = (of(entry.mac), of(Mac::Dsp));
-            if after.lut < before.lut {
-                savings.push((before.lut - after.lut, after.dsp, at));
-            }
-        }
-        savings.sort_by_key(|&(luts, blocks, _)| std::cmp::Reverse(luts * 1_000 / blocks));
-        let mut plan = plan.clone();
-        for (_, _, at) in savings {
-            let before = std::mem::replace(&mut plan.nodes[at].mac, Mac::Dsp);
-            let used = self.resources(&plan).total;
-            if budget.overflow(used).is_none() {
-                return Some(plan);
-            }
-            if used.dsp > budget.dsp {
-                plan.nodes[at].mac = before;
-            }
-        }
-        None
-    }
-
-    /// The cheapest plan of at most `cycles` a stage that fits `budget` with weights in SPRAM, if one does: of block RAMs and of
-    /// SPRAMs as many as there are, each at the lowest price at which they suffice.
-    fn with_sprams(&self, cycles: u64, budget: &Budget) -> Option<Plan> {
-        if !(1..u64::MAX).contains(&budget.spram) {
-            return None;
-        }
-        let at = |price| {
-            let of = |spram_price| {
-                let plan = self.choose(cycles, price, spram_price);
-                let used = self.resources(&plan).total;
-                (plan, used)
-            };
-            of(lowest_price(&|spram_price| of(spram_price).1.spram <= budget.spram))
-        };
-        let (plan, used) = at(lowest_price(&|price| at(price).1.bram <= budget.bram));
-        budget.overflow(used).is_none().then_some(plan)
-    }
-
+impl Choices<'_> {
+    /// The cheapest plan for at least `frames_per_second`.
     fn at_speed(&self, frames_per_second: u64) -> Result<Plan, FoldError> {
         let (clock, budget) = (self.target.clock(), self.target.budget);
         let available = clock / frames_per_second.max(1);
@@ -309,7 +53,7 @@ impl<'a> Choices<'a> {
                 Err(found) if slowest > available => found.0,
                 Err(found) => return Err(self.too_large(found.1)),
             };
-            let (stages, timing) = pipeline::timed(self.network, &plan)?;
+            let (stages, timing) = self.model.timed(&plan)?;
             if timing.interval <= available {
                 return Ok(self.with_forks(plan, &stages));
             }
@@ -329,14 +73,14 @@ impl<'a> Choices<'a> {
     }
 
     /// `plan` with the FIFOs that were found behind forks, so that nobody need look for them again.
-    fn with_forks(&self, mut plan: Plan, stages: &[pipeline::Stage]) -> Plan {
-        for stage in stages.iter().filter(|stage| stage.depths.len() > 1) {
-            let node = &self.network.nodes()[stage.node].name;
+    fn with_forks(&self, mut plan: Plan, stages: &[Stage]) -> Plan {
+        for stage in stages.iter().filter(|stage| stage.site.depths.len() > 1) {
+            let node = &self.model.network.nodes()[stage.site.node].name;
             let at = plan.nodes.iter().position(|plan| plan.node == *node).unwrap_or_else(|| {
-                plan.nodes.push(entry(node));
+                plan.nodes.push(NodePlan::new(node));
                 plan.nodes.len() - 1
             });
-            plan.nodes[at].forks = stage.depths.clone();
+            plan.nodes[at].forks = stage.site.depths.clone();
         }
         plan
     }
@@ -378,17 +122,18 @@ impl<'a> Choices<'a> {
 
     fn too_large(&self, overflow: Overflow) -> FoldError {
         let Overflow { resource, needed, available, used } = overflow;
-        let of = |r: &Resources| match resource {
+        let amount = |r: &Resources| match resource {
             "LUTs" => r.lut,
             "flip-flops" => r.ff,
             "block RAMs" => r.bram,
             _ => r.dsp,
         };
-        let most = used.stages.iter().max_by_key(|stage| of(&stage.resources)).expect("a circuit has stages");
+        let most =
+            used.stages.iter().max_by_key(|stage| amount(&stage.resources)).expect("a circuit has stages");
         let hint = match self.target.frames_per_second {
             Some(_) => match self.fastest() {
                 Ok(plan) => {
-                    let interval = pipeline::timed(self.network, &plan).map(|(_, timing)| timing.interval);
+                    let interval = self.model.timed(&plan).map(|(_, timing)| timing.interval);
                     interval.map_or(String::new(), |i| {
                         format!("; {} frames/s would fit", self.target.clock() / i)
                     })
@@ -397,87 +142,18 @@ impl<'a> Choices<'a> {
             },
             None => String::new(),
         };
-        let (stage, of_stage) = (most.stage.clone(), of(&most.resources));
+        let (stage, of_stage) = (most.stage.clone(), amount(&most.resources));
         FoldError::TooLarge { resource, needed, available, stage, of_stage, hint }
     }
-}
-
-/// The lowest price at which `fits` holds, as it does from there on; the dearest if it never does.
-fn lowest_price(fits: &dyn Fn(u64) -> bool) -> u64 {
-    let (mut low, mut high) = (0, DEAREST);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if fits(middle) { high = middle } else { low = middle + 1 }
-    }
-    high
-}
-
-/// What a plan uses beyond its budget.
-struct Overflow {
-    resource: &'static str,
-    needed: u64,
-    available: u64,
-    used: estimate::Estimate,
-}
-
-fn entry(node: &str) -> NodePlan {
-    let (memory, mac) = (Memory::Auto, Mac::Auto);
-    NodePlan { node: node.into(), pe: 1, simd: 1, memory, mac, lines: memory, fifo: None, forks: vec![] }
-}
-
-/// All ways to build node `i`, alone: those that another one beats in everything are left out.
-fn choices(network: &Network, empty: &Plan, i: usize, mac: Mac, sprams: bool) -> Vec<Choice> {
-    let limits = limits(network, i).expect("a node that folds");
-    let weight_bits = network.nodes()[i].layer.weight_bits();
-    let places = [Memory::Block, Memory::Distributed];
-    let of_weights = [Memory::Block, Memory::Distributed, Memory::Spram];
-    let weights = match weight_bits {
-        Some(_) => &of_weights[..if sprams { 3 } else { 2 }],
-        None => &[Memory::Auto],
-    };
-    let mut found: Vec<Choice> = vec![];
-    for pe in divisors(limits.outputs) {
-        for simd in divisors(limits.inputs) {
-            for (&memory, lines) in weights.iter().flat_map(|memory| places.map(|lines| (memory, lines))) {
-                let fits = weight_bits.is_some_and(|bits| mac.fits(simd, bits.into()));
-                let mac = if fits { mac } else { Mac::Auto };
-                let entry = NodePlan { pe, simd, memory, mac, lines, ..entry(&network.nodes()[i].name) };
-                if memory == Memory::Spram && check_entry(network, i, &entry).is_err() {
-                    continue;
-                }
-                let stages = pipeline::alone(network, empty, i, &entry);
-                let cycles = stages.iter().map(|stage| match &stage.kind {
-                    Kind::Window(w) => {
-                        let taken = w.map.height * w.map.width * w.pixel_beats();
-                        w.operations().max(taken as u64)
-                    }
-                    _ => 0,
-                });
-                let cycles = cycles.max().expect("a node has stages");
-                let resources = estimate::total(&stages);
-                let rom = stages.iter().map(estimate::rom_luts).sum();
-                found.push(Choice { entry, cycles, resources, rom });
-            }
-        }
-    }
-    let beats = |a: &Choice, b: &Choice| {
-        let key =
-            |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram, c.resources.spram];
-        let (a, b) = (key(a), key(b));
-        a != b && a.iter().zip(&b).all(|(a, b)| a <= b)
-    };
-    let kept = found.iter().filter(|choice| !found.iter().any(|other| beats(other, choice)));
-    kept.cloned().collect()
-}
-
-fn divisors(n: usize) -> impl Iterator<Item = usize> {
-    (1..=n).filter(move |&d| n.is_multiple_of(d))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::timing;
+    use crate::device::Device;
+    use crate::pipeline::lower::Model;
+    use crate::plan::data::Mac;
+    use crate::{estimate, pipeline, timing};
     use dq_net::random::{self, Options};
 
     #[test]
@@ -508,7 +184,7 @@ mod tests {
         let network = dq_net::topology::build("lenet:w8a8", 1).unwrap();
         let target = Target::unbounded(Output::Label, 100, 2_000);
         let ample = choose(&network, &target).unwrap();
-        let luts = |plan: &Plan| estimate::total(&pipeline::lower(&network, plan));
+        let luts = |plan: &Plan| estimate::total(&Model::new(&network).lower(plan));
         assert_eq!(luts(&ample).dsp, 0, "while LUTs suffice no DSP is used");
         let lut = luts(&ample).lut * 9 / 10;
         let with = |dsp| choose(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });
@@ -531,7 +207,7 @@ mod tests {
         let (small, _) = of("lenet:w2a2");
         assert!(!small.boots(), "what fits without needs no flash");
         let (large, network) = of("mlp:w2a2");
-        let used = estimate::estimate(&pipeline::lower(&network, &large)).total;
+        let used = estimate::estimate(&Model::new(&network).lower(&large)).total;
         assert!(large.boots() && device.budget().overflow(used).is_none(), "{used:?}");
         large.check(&network).unwrap();
     }

@@ -1,9 +1,9 @@
 //! What stages promise of their streams, as Verilog under `FORMAL` beside the logic that keeps it. Proved by induction
 //! ([`crate::formal`]); what is asserted beside the promise itself makes the induction close.
 
-use super::dot::Dot;
-use crate::plan::Mac;
+use super::site::Lanes;
 use crate::rtl::{addr_bits, bits_for};
+use dq_net::Range;
 
 /// Of an output FIFO: every beat that was promised a place comes `delay` cycles later and finds it; beats leave as they
 /// came, in order, none lost and none twice; what is offered stays until it is taken.
@@ -178,20 +178,26 @@ pub fn history(name: &str, net: &str, width: usize, delay: usize) -> (String, St
     (text, now)
 }
 
+/// What a quantizer is defined by.
+pub struct Definition {
+    /// The lanes that come in.
+    pub lanes: Lanes,
+    /// Beats of a pixel.
+    pub folds: usize,
+    /// Bits of a level.
+    pub bits: usize,
+    /// What the accumulators may be.
+    pub range: Range,
+    /// Cycles from a beat to its levels.
+    pub delay: usize,
+}
+
 /// Of a quantizer: the level of each lane is the number of its channel's thresholds that are reached, `delay` cycles
-/// later. `thresholds(channel)` gives direction and thresholds as the network has them, `input` the lanes' bits, sign
-/// and bounds.
-#[expect(clippy::too_many_arguments, reason = "a step's definition, each part from its own source")]
-pub fn step(
-    lanes: usize,
-    folds: usize,
-    bits: usize,
-    delay: usize,
-    push: &str,
-    (acc_bits, signed): (usize, bool),
-    bounds: (i64, i64),
-    thresholds: impl Fn(usize) -> (i8, Vec<i64>),
-) -> String {
+/// later. `thresholds(channel)` gives direction and thresholds as the network has them.
+pub fn step(definition: &Definition, thresholds: impl Fn(usize) -> (i8, Vec<i64>)) -> String {
+    let Definition { folds, bits, delay, range, .. } = *definition;
+    let Lanes { count: lanes, bits: acc_bits, signed } = definition.lanes;
+    let push = "f_push";
     let wide = acc_bits + 3;
     let number = |value: i64| {
         let sign = if value < 0 { "-" } else { "" };
@@ -216,7 +222,7 @@ pub fn step(
     text += "// The input keeps within its range.\n";
     for l in 0..lanes {
         let now = lane("s_data", l);
-        let (lo, hi) = (number(bounds.0), number(bounds.1));
+        let (lo, hi) = (number(range.lo), number(range.hi));
         text += &format!("always @(*) if (s_valid) assume (({now} >= {lo}) && ({now} <= {hi}));\n");
     }
     for l in 0..lanes {
@@ -243,51 +249,5 @@ pub fn step(
             bits - 1
         );
     }
-    text
-}
-
-/// Of a dot product: `delay` cycles later it is the sum of products, modulo 2^`bits`. A weight of one bit is −1 or +1.
-pub fn dot(dot: &Dot, delay: usize) -> String {
-    let Dot { mac, simd, level_bits, weight_bits, .. } = *dot;
-    let bits = dot.result_bits();
-    let (mut text, x) = history("x", "x", simd * level_bits, delay);
-    let (more, w) = history("w", "w", simd * weight_bits, delay);
-    text += &more;
-    text += "// What was before the first clock is not known.\nreg [31:0] f_age = 0;\n";
-    text += "always @(posedge clk) if (f_age != 32'hffffffff) f_age <= f_age + 1;\n";
-    let wide = level_bits + weight_bits + 2 + simd.ilog2() as usize + 1;
-    let wide = wide.max(bits + 1);
-    let term = |i: usize| {
-        let (x_top, x_low) = ((i + 1) * level_bits - 1, i * level_bits);
-        let level = format!("$signed({{{}'d0, {x}[{x_top}:{x_low}]}})", wide - level_bits);
-        let (w_top, w_low) = ((i + 1) * weight_bits - 1, i * weight_bits);
-        match weight_bits {
-            1 if mac == Mac::Xnor => {
-                // The first of three is held as the parity of all.
-                let first = w_low / 3 * 3;
-                let held = (first..simd.min(first + 3)).map(|i| format!("{w}[{i}]"));
-                let held = if w_low == first {
-                    held.collect::<Vec<_>>().join(" ^ ")
-                } else {
-                    format!("{w}[{w_low}]")
-                };
-                let excess = dot.excess_of_minus();
-                format!("(({held}) ? {level} : ({wide}'sd{excess} - {level}))")
-            }
-            1 => format!("({w}[{w_low}] ? {level} : -{level})"),
-            _ => {
-                let fill = format!("{{{}{{{w}[{w_top}]}}}}", wide - weight_bits);
-                format!("($signed({{{fill}, {w}[{w_top}:{w_low}]}}) * {level})")
-            }
-        }
-    };
-    let sum = (0..simd).map(term).collect::<Vec<_>>().join("\n    + ");
-    let excess = dot.excess();
-    text += &format!("wire signed [{}:0] f_dot = {sum}\n    + {wide}'sd{excess};\n", wide - 1);
-    text += &format!(
-        "always @(posedge clk) if (f_age > {delay}) {} assert (dot == f_dot[{}:0]);\n",
-        label("", "dot_is_its_definition"),
-        bits - 1
-    );
     text
 }

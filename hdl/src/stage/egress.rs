@@ -1,48 +1,81 @@
 //! The AXI4-Stream output: a FIFO, lanes extended to whole bytes, `tlast` at the end of a frame.
 
-use super::{Counter, Inlet, contract};
-use crate::pipeline::Stage;
-use crate::rtl::{Kernel, Module, Read, Style, Value, Write, bits_for, lit, set, when};
+use super::contract;
+use super::counter::Counter;
+use super::encoding::record;
+use super::kind::{Kind, Schedule};
+use super::site::Site;
+use super::stream::Inlet;
+use crate::device::Resources;
+use crate::rtl::{Kernel, Module, Read, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
-/// Frames of `beats` beats.
-pub fn module(stage: &Stage, beats: usize) -> Module {
-    let (lanes, padded, depth) = (stage.input, stage.output.bits, stage.depth());
-    assert!(lanes.count == 1, "one value a beat");
-    let sign = if lanes.signed { "sign" } else { "zero" };
-    let note = format!(
-        "AXI4-Stream output: frames of {beats} beats, tlast on the last; one value of {} bits a beat,\n\
-         {sign}-extended to {padded}. Latency 1, one beat a cycle; holds {depth} beats.",
-        lanes.bits
-    );
-    let mut k = Kernel::new(&stage.module_name(), &note);
-    let inlet = Inlet::new(&mut k, lanes.bits);
-    let tdata = k.output("m_axis_tdata", padded);
-    let tvalid = k.output("m_axis_tvalid", 1);
-    let tready = k.input("m_axis_tready", 1);
-    let tlast = k.output("m_axis_tlast", 1);
-    let count = k.reg("count", bits_for(depth as u64), Some(0));
-    k.comment(count, "Beats held.");
-    let ready = count.ne(lit(depth as u64, count.width()));
-    let beat = inlet.take(&mut k, ready);
-    let valid = k.wire("valid", count.any());
-    let pop = k.wire("pop", valid & tready);
-    let one = lit(1, count.width());
-    k.clocked([
-        when(beat & !pop, [set(count, count.inc())]),
-        when(!beat & pop, [set(count, count.sub(one, count.width()))]),
-    ]);
-    let head = Counter::new(&mut k, "fifo_in", depth);
-    let tail = Counter::new(&mut k, "fifo_out", depth);
-    let position = Counter::new(&mut k, "position", beats);
-    head.clock(&mut k, beat);
-    tail.clock(&mut k, pop);
-    position.clock(&mut k, pop);
-    let write = Write { enable: beat.into(), addr: head.value(), data: inlet.data.into() };
-    let held = k.ram("held", lanes.bits, depth, Style::Auto, write, Read::Async { addr: tail.value() });
-    k.drive(tdata, if lanes.signed { held.sext(padded).unsigned() } else { held.zext(padded) });
-    k.drive(tvalid, valid);
-    k.drive(tlast, position.last());
-    let offered = ["m_axis_tdata", "m_axis_tlast"];
-    k.contract(&contract::ring(depth, "m_axis_tready", "m_axis_tvalid", &offered));
-    k.build()
+/// The output of frames, lanes extended to whole bytes.
+#[derive(Debug)]
+pub struct Egress {
+    /// Beats of a frame.
+    pub beats: usize,
+}
+
+impl Kind for Egress {
+    fn schedule(&self) -> Schedule {
+        Schedule::Split { ratio: 1 }
+    }
+
+    fn latency(&self, _site: &Site) -> u64 {
+        1
+    }
+
+    fn module_name(&self, _site: &Site) -> String {
+        "dq_egress".into()
+    }
+
+    fn cost(&self, _site: &Site) -> Resources {
+        Resources::logic(addr_bits(self.beats) + 4, addr_bits(self.beats))
+    }
+
+    fn encode(&self) -> String {
+        record("Egress", &[("beats", &self.beats)])
+    }
+
+    fn module(&self, site: &Site) -> Module {
+        let (lanes, padded, depth) = (site.input, site.output.bits, site.depth());
+        assert!(lanes.count == 1, "one value per beat");
+        let sign = if lanes.signed { "sign" } else { "zero" };
+        let note = format!(
+            "AXI4-Stream output: frames of {} beats, tlast on the last; one value of {} bits a beat,\n\
+             {sign}-extended to {padded}. Latency {}, one beat a cycle; holds {depth} beats.",
+            self.beats, lanes.bits, site.latency
+        );
+        let mut k = Kernel::new(&self.module_name(site), &note);
+        let inlet = Inlet::new(&mut k, lanes.bits);
+        let tdata = k.output("m_axis_tdata", padded);
+        let tvalid = k.output("m_axis_tvalid", 1);
+        let tready = k.input("m_axis_tready", 1);
+        let tlast = k.output("m_axis_tlast", 1);
+        let count = k.reg("count", bits_for(depth as u64), Some(0));
+        k.comment(count, "Beats held.");
+        let ready = count.ne(lit(depth as u64, count.width()));
+        let beat = inlet.take(&mut k, ready);
+        let valid = k.wire("valid", count.any());
+        let pop = k.wire("pop", valid & tready);
+        let one = lit(1, count.width());
+        k.clocked([
+            when(beat & !pop, [set(count, count.inc())]),
+            when(!beat & pop, [set(count, count.sub(one, count.width()))]),
+        ]);
+        let head = Counter::new(&mut k, "fifo_in", depth);
+        let tail = Counter::new(&mut k, "fifo_out", depth);
+        let position = Counter::new(&mut k, "position", self.beats);
+        head.clock(&mut k, beat);
+        tail.clock(&mut k, pop);
+        position.clock(&mut k, pop);
+        let write = Write { enable: beat.into(), addr: head.value(), data: inlet.data.into() };
+        let held = k.ram("held", lanes.bits, depth, Style::Auto, write, Read::Async { addr: tail.value() });
+        k.drive(tdata, if lanes.signed { held.sext(padded).unsigned() } else { held.zext(padded) });
+        k.drive(tvalid, valid);
+        k.drive(tlast, position.last());
+        let offered = ["m_axis_tdata", "m_axis_tlast"];
+        k.contract(&contract::ring(depth, "m_axis_tready", "m_axis_tvalid", &offered));
+        k.build()
+    }
 }

@@ -4,9 +4,9 @@
 //! This is version 1 of the encoding, the one that shipped circuits hold a hash of. Words and order are fixed: a field
 //! or a type may be renamed in the code, never here. A later version begins its text with its number.
 
+use super::site::{Lanes, Source};
 use crate::device::Family;
-use crate::pipeline::{Lanes, Source};
-use crate::plan::{Mac, Memory};
+use crate::plan::data::{Mac, Memory};
 use dq_net::layer::window::Axis;
 use dq_net::{Range, Shape};
 
@@ -111,38 +111,26 @@ impl Encode for Source {
     }
 }
 
+/// Names of a plan's values in the encoding begin with a capital letter.
+fn capitalized(name: &str) -> String {
+    let (first, rest) = name.split_at(1);
+    first.to_uppercase() + rest
+}
+
 impl Encode for Memory {
     fn encode(&self) -> String {
-        match self {
-            Memory::Auto => "Auto",
-            Memory::Block => "Block",
-            Memory::Distributed => "Distributed",
-            Memory::Spram => "Spram",
-        }
-        .into()
+        capitalized(self.name())
     }
 }
 
 impl Encode for Mac {
     fn encode(&self) -> String {
-        match self {
-            Mac::Auto => "Auto",
-            Mac::Pairs => "Pairs",
-            Mac::Chains => "Chains",
-            Mac::Xnor => "Xnor",
-            Mac::Dsp => "Dsp",
-        }
-        .into()
+        capitalized(self.name())
     }
 }
 
 impl Encode for Family {
     fn encode(&self) -> String {
-        match self {
-            Family::Ecp5 => "Ecp5",
-            Family::Ice40 => "Ice40",
-            Family::Xc7 => "Xc7",
-        }
-        .into()
+        self.code().into()
     }
 }

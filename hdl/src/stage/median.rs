@@ -1,100 +1,162 @@
 //! The 2 x 2 median, lower of the two middle values: a line buffer of one row, and the column before.
 
-use super::{Counter, Inlet, delayed, outlet::Outlet};
-use crate::pipeline::Stage;
+use super::counter::Counter;
+use super::encoding::record;
+use super::hardware::{Hardware, Node, Rules};
+use super::kind::{Kind, Schedule};
+use super::outlet::Outlet;
+use super::site::Site;
+use super::stream::{Inlet, delayed};
+use super::word::ram_style;
+use crate::device::Resources;
+use crate::memory::cost;
+use crate::pipeline::build::{Build, Stream};
+use crate::plan::data::Memory;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Style, Value, Write, lanes};
+use dq_net::layer::{self, Kind as _};
+use dq_net::{Range, Shape, Wire};
+use std::sync::Arc;
 
-/// Cycles from a beat to its own.
-pub const LATENCY: u64 = 5;
+/// The median over maps.
+#[derive(Debug)]
+pub struct Median {
+    /// Rows of a map.
+    pub height: usize,
+    /// Pixels of a row.
+    pub width: usize,
+    /// Beats of a pixel.
+    pub chunks: usize,
+}
 
-/// The median over maps of `width` pixels a row and `height` rows, a pixel in `chunks` beats.
-pub fn module(stage: &Stage, height: usize, width: usize, chunks: usize) -> Module {
-    let lanes_in = stage.input;
-    let note = format!(
-        "Median of 2 x 2 pixels, the lower of the two middle values: rows y - 1, y and columns x - 1, x, the border\n\
-         replicated; maps of {height} rows x {width} columns, a pixel in {chunks} beats of {} lanes of {} bits.\n\
-         Latency {LATENCY}, one beat a cycle.",
-        lanes_in.count, lanes_in.bits
-    );
-    let mut k = Kernel::new(&stage.module_name(), &note);
-    let inlet = Inlet::new(&mut k, lanes_in.width());
-    let outlet = Outlet::new(&mut k, stage);
-    let beat = inlet.take(&mut k, outlet.free);
-    let [row, column, chunk] = [("row", height), ("column", width), ("chunk", chunks)]
-        .map(|(name, count)| Counter::new(&mut k, name, count));
-    chunk.clock(&mut k, beat);
-    // What a map of one row or column has no use for is not there.
-    if height * width > 1 {
-        let pixel_end = k.wire("pixel_end", beat & chunk.last());
-        column.clock(&mut k, pixel_end);
-        if height > 1 {
-            let row_ends = k.wire("row_ends", pixel_end & column.last());
-            row.clock(&mut k, row_ends);
+impl Hardware for layer::Median {
+    fn rules(&self, _from: Shape, _to: Shape) -> Rules {
+        Rules::in_step(true)
+    }
+
+    fn widest(&self, inputs: &[Wire], own: Range) -> Range {
+        self.range(inputs).unwrap_or(own)
+    }
+
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
+        let lanes = node.inputs[0].lanes;
+        let Shape { height, width, channels } = node.to.shape;
+        build.add("", &node.inputs, lanes, Median { height, width, chunks: channels / lanes.count })
+    }
+}
+
+impl Kind for Median {
+    fn schedule(&self) -> Schedule {
+        Schedule::Map { period: 1, tail: 1 }
+    }
+
+    fn latency(&self, _site: &Site) -> u64 {
+        5
+    }
+
+    fn module_name(&self, site: &Site) -> String {
+        format!("{}_median", site.name)
+    }
+
+    fn cost(&self, site: &Site) -> Resources {
+        let bits = site.input.width();
+        Resources::logic(12 * bits, 8 * bits + 20)
+            .plus(cost::ram(bits, self.width * self.chunks, site.memory, site.family))
+            .plus(cost::ram(2 * bits, self.chunks, Memory::Distributed, site.family))
+    }
+
+    fn encode(&self) -> String {
+        record("Median", &[("height", &self.height), ("width", &self.width), ("chunks", &self.chunks)])
+    }
+
+    fn module(&self, site: &Site) -> Module {
+        let Median { height, width, chunks } = *self;
+        let lanes_in = site.input;
+        let note = format!(
+            "Median of 2 x 2 pixels, the lower of the two middle values: rows y - 1, y and columns x - 1, x, the border\n\
+             replicated; maps of {height} rows x {width} columns, a pixel in {chunks} beats of {} lanes of {} bits.\n\
+             Latency {}, one beat a cycle.",
+            lanes_in.count, lanes_in.bits, site.latency
+        );
+        let mut k = Kernel::new(&self.module_name(site), &note);
+        let inlet = Inlet::new(&mut k, lanes_in.width());
+        let outlet = Outlet::new(&mut k, site);
+        let beat = inlet.take(&mut k, outlet.free);
+        let [row, column, chunk] = [("row", height), ("column", width), ("chunk", chunks)]
+            .map(|(name, count)| Counter::new(&mut k, name, count));
+        chunk.clock(&mut k, beat);
+        // What a map of one row or column has no use for is not there.
+        if height * width > 1 {
+            let pixel_end = k.wire("pixel_end", beat & chunk.last());
+            column.clock(&mut k, pixel_end);
+            if height > 1 {
+                let row_ends = k.wire("row_ends", pixel_end & column.last());
+                row.clock(&mut k, row_ends);
+            }
         }
-    }
 
-    // The pixel above comes from the line buffer a cycle later; the pixel itself is written behind it, so that no word
-    // is read and written in one cycle.
-    let here = k.held("here", inlet.data.expr());
-    let first_row = k.held("first_row", row.first());
-    let first_column = k.held("first_column", column.first());
-    let valid = delayed(&mut k, "valid_read", beat, 1);
-    let words = width * chunks;
-    let line = if words == 1 {
-        let line = k.reg("line", lanes_in.width(), None);
-        k.next(line, Some(valid.into()), here);
-        line
-    } else {
-        let place = Counter::new(&mut k, "place", words);
-        place.clock(&mut k, beat);
-        let written = k.held("write_at", place.value());
-        let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
-        let read = Read::Sync { enable: beat.into(), addr: place.value() };
-        k.ram("lines", lanes_in.width(), words, super::ram_style(stage.memory, stage.family), write, read)
-    };
-    let above = k.wire("above", first_row.mux(here, line));
+        // The pixel above comes from the line buffer a cycle later; the pixel itself is written behind it, so that no word
+        // is read and written in one cycle.
+        let here = k.held("here", inlet.data.expr());
+        let first_row = k.held("first_row", row.first());
+        let first_column = k.held("first_column", column.first());
+        let valid = delayed(&mut k, "valid_read", beat, 1);
+        let words = width * chunks;
+        let line = if words == 1 {
+            let line = k.reg("line", lanes_in.width(), None);
+            k.next(line, Some(valid.into()), here);
+            line
+        } else {
+            let place = Counter::new(&mut k, "place", words);
+            place.clock(&mut k, beat);
+            let written = k.held("write_at", place.value());
+            let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
+            let read = Read::Sync { enable: beat.into(), addr: place.value() };
+            k.ram("lines", lanes_in.width(), words, ram_style(site.memory, site.family), write, read)
+        };
+        let above = k.wire("above", first_row.mux(here, line));
 
-    // The column's two pixels in order, lane by lane: low, then high.
-    let mut sorted = vec![];
-    for lane in 0..lanes_in.count {
-        let (a, b) = (here.lane(lane, lanes_in.bits), above.lane(lane, lanes_in.bits));
-        sorted.extend(order(&mut k, &format!("pair{lane}"), a, b));
-    }
-    let pair = k.held("pair", lanes(sorted));
-    let first_column = k.held("first_column_paired", first_column.expr());
-    let valid = delayed(&mut k, "valid_paired", valid, 1);
-    let before = if chunks == 1 {
-        let before = k.reg("before", pair.width(), None);
-        k.next(before, Some(valid.into()), pair);
-        before.expr()
-    } else {
-        let at = Counter::new(&mut k, "pair_at", chunks);
-        at.clock(&mut k, valid);
-        let write = Write { enable: valid.into(), addr: at.value(), data: pair.into() };
-        let read = Read::Async { addr: at.value() };
-        k.ram("befores", pair.width(), chunks, Style::Auto, write, read).expr()
-    };
-    let left = k.wire("left", first_column.mux(pair, before));
+        // The column's two pixels in order, lane by lane: low, then high.
+        let mut sorted = vec![];
+        for lane in 0..lanes_in.count {
+            let (a, b) = (here.lane(lane, lanes_in.bits), above.lane(lane, lanes_in.bits));
+            sorted.extend(order(&mut k, &format!("pair{lane}"), a, b));
+        }
+        let pair = k.held("pair", lanes(sorted));
+        let first_column = k.held("first_column_paired", first_column.expr());
+        let valid = delayed(&mut k, "valid_paired", valid, 1);
+        let before = if chunks == 1 {
+            let before = k.reg("before", pair.width(), None);
+            k.next(before, Some(valid.into()), pair);
+            before.expr()
+        } else {
+            let at = Counter::new(&mut k, "pair_at", chunks);
+            at.clock(&mut k, valid);
+            let write = Write { enable: valid.into(), addr: at.value(), data: pair.into() };
+            let read = Read::Async { addr: at.value() };
+            k.ram("befores", pair.width(), chunks, Style::Auto, write, read).expr()
+        };
+        let left = k.wire("left", first_column.mux(pair, before));
 
-    // Second smallest of two ordered pairs: the least of the larger low one and of both high ones.
-    let mut candidates: Vec<Expr> = vec![];
-    for lane in 0..lanes_in.count {
-        let value = |of: Sig, i: usize| of.lane(2 * lane + i, lanes_in.bits);
-        let low = order(&mut k, &format!("low{lane}"), value(pair, 0), value(left, 0));
-        let high = order(&mut k, &format!("high{lane}"), value(pair, 1), value(left, 1));
-        candidates.extend([low[1].clone(), high[0].clone()]);
+        // Second smallest of two ordered pairs: the least of the larger low one and of both high ones.
+        let mut candidates: Vec<Expr> = vec![];
+        for lane in 0..lanes_in.count {
+            let value = |of: Sig, i: usize| of.lane(2 * lane + i, lanes_in.bits);
+            let low = order(&mut k, &format!("low{lane}"), value(pair, 0), value(left, 0));
+            let high = order(&mut k, &format!("high{lane}"), value(pair, 1), value(left, 1));
+            candidates.extend([low[1].clone(), high[0].clone()]);
+        }
+        let candidates = k.held("candidates", lanes(candidates));
+        let medians: Vec<Expr> = (0..lanes_in.count)
+            .map(|lane| {
+                let value = |i: usize| candidates.lane(2 * lane + i, lanes_in.bits);
+                order(&mut k, &format!("middle{lane}"), value(0), value(1))[0].clone()
+            })
+            .collect();
+        let medians = k.held("medians", lanes(medians));
+        let push = delayed(&mut k, "push", valid, 2);
+        outlet.finish(&mut k, beat, push, medians);
+        k.build()
     }
-    let candidates = k.held("candidates", lanes(candidates));
-    let medians: Vec<Expr> = (0..lanes_in.count)
-        .map(|lane| {
-            let value = |i: usize| candidates.lane(2 * lane + i, lanes_in.bits);
-            order(&mut k, &format!("middle{lane}"), value(0), value(1))[0].clone()
-        })
-        .collect();
-    let medians = k.held("medians", lanes(medians));
-    let push = delayed(&mut k, "push", valid, 2);
-    outlet.finish(&mut k, beat, push, medians);
-    k.build()
 }
 
 /// The smaller and the larger of two unsigned values.

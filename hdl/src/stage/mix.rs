@@ -1,68 +1,127 @@
 //! The residual's convex combination of two streams: constant multiplications as sums of shifted terms.
 
+use super::encoding::record;
+use super::hardware::{Hardware, Node, Rules};
+use super::kind::{Kind, Schedule};
+use super::outlet::Outlet;
+use super::site::{Lanes, Site};
+use super::stream::{Inlet, delayed, take_both};
 use super::sum::{self, Term};
-use super::{Inlet, delayed, outlet::Outlet, take_both};
-use crate::pipeline::Stage;
+use crate::device::Resources;
+use crate::pipeline::build::{Build, Stream};
 use crate::rtl::{Expr, Kernel, Module, Value, lanes};
-use dq_net::Range;
-use dq_net::layer::Mix;
+use dq_net::layer::{self, Kind as _};
+use dq_net::{Range, Shape, Wire};
+use std::sync::Arc;
 
-/// Cycles from the beats to theirs.
-pub fn latency(mix: &Mix) -> u64 {
-    sum::levels(terms(mix)) as u64 + 1
+/// The convex combination of two streams.
+#[derive(Debug)]
+pub struct Mix {
+    /// Lanes of the second one.
+    pub other: Lanes,
+    /// What the values of each may be.
+    pub ranges: [Range; 2],
+    /// Factors, shift and bits.
+    pub mix: Arc<layer::Mix>,
 }
 
-/// Terms of the sum.
-pub fn terms(mix: &Mix) -> usize {
-    let digits = |factor: i32| sum::digits(factor.into()).len();
-    digits(mix.a) + digits(mix.b) + usize::from(half(mix) != 0)
+impl Hardware for layer::Mix {
+    fn rules(&self, _from: Shape, _to: Shape) -> Rules {
+        Rules::in_step(false)
+    }
+
+    fn widest(&self, inputs: &[Wire], own: Range) -> Range {
+        self.range(inputs).unwrap_or(own)
+    }
+
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
+        // The wider stream is narrowed: the other one has no more lanes and is fast enough.
+        let count = node.inputs[0].lanes.count.min(node.inputs[1].lanes.count);
+        let x = build.convert("_x", node.inputs[0], count);
+        let y = build.convert("_y", node.inputs[1], count);
+        let ranges = [node.from[0].range, node.from[1].range];
+        let kind = Mix { other: y.lanes, ranges, mix: self };
+        build.add("", &[x, y], Lanes::new(count, node.to.range), kind)
+    }
 }
 
-fn half(mix: &Mix) -> i64 {
-    if mix.shift == 0 { 0 } else { 1 << (mix.shift - 1) }
+impl Mix {
+    /// Terms of the sum of a lane.
+    fn terms(&self) -> usize {
+        let digits = |factor: i32| sum::digits(factor.into()).len();
+        digits(self.mix.a) + digits(self.mix.b) + usize::from(self.half() != 0)
+    }
+
+    /// What rounds the sum to the nearest.
+    fn half(&self) -> i64 {
+        if self.mix.shift == 0 { 0 } else { 1 << (self.mix.shift - 1) }
+    }
 }
 
-/// Joins x, within `x_range`, and y, within `y_range`.
-pub fn module(stage: &Stage, mix: &Mix, [x_range, y_range]: [Range; 2]) -> Module {
-    let (from, other, to) = (stage.input, stage.input_lanes(1), stage.output);
-    let note = format!(
-        "Residual: clip((x {} + y {} + {}) >> {}) to {} bits, signed; {} lanes of {} and {} bits, {} out.\n\
-         Takes a beat of each stream at once. Latency {}, one beat a cycle.",
-        mix.a,
-        mix.b,
-        half(mix),
-        mix.shift,
-        mix.bits,
-        from.count,
-        from.bits,
-        other.bits,
-        to.bits,
-        stage.latency
-    );
-    let mut k = Kernel::new(&stage.module_name(), &note);
-    let x = Inlet::named(&mut k, "x", from.width());
-    let y = Inlet::named(&mut k, "y", other.width());
-    let outlet = Outlet::new(&mut k, stage);
-    let beat = take_both(&mut k, &x, &y, outlet.free);
-    let (a, b, half) = (i64::from(mix.a), i64::from(mix.b), half(mix));
-    let exact = Range::new(a * x_range.lo + b * y_range.lo + half, a * x_range.hi + b * y_range.hi + half);
-    let levels = sum::levels(terms(mix));
-    let results: Vec<Expr> = (0..to.count)
-        .map(|lane| {
-            let (x, y) = (x.data.lane(lane, from.bits), y.data.lane(lane, other.bits));
-            let mut terms = Term::product(x.clone(), x_range, a);
-            terms.extend(Term::product(y.clone(), y_range, b));
-            terms.extend((half != 0).then(|| Term::constant(half)));
-            for (factor, value) in [(a, x), (b, y)] {
-                if factor == 0 {
-                    k.unused(value);
+impl Kind for Mix {
+    fn schedule(&self) -> Schedule {
+        Schedule::Map { period: 1, tail: 1 }
+    }
+
+    fn latency(&self, _site: &Site) -> u64 {
+        sum::levels(self.terms()) as u64 + 1
+    }
+
+    fn module_name(&self, site: &Site) -> String {
+        format!("{}_mix", site.name)
+    }
+
+    fn cost(&self, site: &Site) -> Resources {
+        sum::cost(site, self.terms())
+    }
+
+    fn encode(&self) -> String {
+        record("Mix", &[("other", &self.other), ("ranges", &self.ranges), ("terms", &self.terms())])
+    }
+
+    fn module(&self, site: &Site) -> Module {
+        let Mix { other, ranges: [x_range, y_range], mix } = self;
+        let (from, to) = (site.input, site.output);
+        let note = format!(
+            "Residual: clip((x {} + y {} + {}) >> {}) to {} bits, signed; {} lanes of {} and {} bits, {} out.\n\
+             Takes a beat of each stream at once. Latency {}, one beat a cycle.",
+            mix.a,
+            mix.b,
+            self.half(),
+            mix.shift,
+            mix.bits,
+            from.count,
+            from.bits,
+            other.bits,
+            to.bits,
+            site.latency
+        );
+        let mut k = Kernel::new(&self.module_name(site), &note);
+        let x = Inlet::named(&mut k, "x", from.width());
+        let y = Inlet::named(&mut k, "y", other.width());
+        let outlet = Outlet::new(&mut k, site);
+        let beat = take_both(&mut k, &x, &y, outlet.free);
+        let (a, b, half) = (i64::from(mix.a), i64::from(mix.b), self.half());
+        let exact =
+            Range::new(a * x_range.lo + b * y_range.lo + half, a * x_range.hi + b * y_range.hi + half);
+        let levels = sum::levels(self.terms());
+        let results: Vec<Expr> = (0..to.count)
+            .map(|lane| {
+                let (x, y) = (x.data.lane(lane, from.bits), y.data.lane(lane, other.bits));
+                let mut terms = Term::product(x.clone(), *x_range, a);
+                terms.extend(Term::product(y.clone(), *y_range, b));
+                terms.extend((half != 0).then(|| Term::constant(half)));
+                for (factor, value) in [(a, x), (b, y)] {
+                    if factor == 0 {
+                        k.unused(value);
+                    }
                 }
-            }
-            let total = sum::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
-            sum::clip(&mut k, total, exact, mix.shift.into(), mix.bits.into(), to.bits)
-        })
-        .collect();
-    let push = delayed(&mut k, "push", beat, levels);
-    outlet.finish(&mut k, beat, push, lanes(results));
-    k.build()
+                let total = sum::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
+                sum::clip(&mut k, total, exact, mix.shift.into(), mix.bits.into(), to.bits)
+            })
+            .collect();
+        let push = delayed(&mut k, "push", beat, levels);
+        outlet.finish(&mut k, beat, push, lanes(results));
+        k.build()
+    }
 }

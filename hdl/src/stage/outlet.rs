@@ -2,7 +2,7 @@
 //! one is block RAM with a register behind it, and gives its beats a cycle later.
 
 use super::contract;
-use crate::pipeline::Stage;
+use super::site::Site;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
 /// An output FIFO being built: `m_data`, `m_valid`, `m_ready`, or `m0_data`, ... where there are several.
@@ -25,16 +25,16 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Declares the outgoing stream of `stage` and its FIFO.
-    pub fn new(k: &mut Kernel, stage: &Stage) -> Self {
-        Self::port(k, stage, 0)
+    /// Declares the outgoing stream of the stage at `site` and its FIFO.
+    pub fn new(k: &mut Kernel, site: &Site) -> Self {
+        Self::port(k, site, 0)
     }
 
-    /// Declares the outgoing stream of output `port` of `stage`, and its FIFO.
-    pub fn port(k: &mut Kernel, stage: &Stage, port: usize) -> Self {
-        let (name, depth) = (stage.output_port(port), stage.depths[port]);
+    /// Declares the outgoing stream of output `port` of `site`, and its FIFO.
+    pub fn port(k: &mut Kernel, site: &Site, port: usize) -> Self {
+        let (name, depth) = (site.output_port(port), site.depths[port]);
         let suffix = name["m".len()..].to_string();
-        let data = k.output(&format!("{name}_data"), stage.output.width());
+        let data = k.output(&format!("{name}_data"), site.output.width());
         let m_valid = k.output(&format!("{name}_valid"), 1);
         let ready = k.input(&format!("{name}_ready"), 1);
         let bits = bits_for(depth as u64);
@@ -43,10 +43,10 @@ impl Outlet {
         let count = k.reg(&format!("count{suffix}"), bits, Some(0));
         let free = k.wire(&format!("free{suffix}"), credit.any());
         let held = k.wire(&format!("valid{suffix}"), count.any());
-        let deep = stage.deep(port);
+        let deep = site.has_deep_fifo(port);
         let valid = if deep { k.reg(&format!("shown{suffix}"), 1, Some(0)) } else { held };
         k.drive(m_valid, valid);
-        let delay = stage.latency as usize - 1;
+        let delay = site.latency as usize - 1;
         Outlet { suffix, data, ready, valid, held, credit, count, depth, delay, deep, free }
     }
 

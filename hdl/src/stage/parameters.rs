@@ -28,6 +28,18 @@ struct Memory {
     data: Sig,
 }
 
+/// A ROM of parameters, as [`Kernel::rom`] takes it.
+pub struct Rom<'a> {
+    pub name: &'a str,
+    /// Bits of a word.
+    pub bits: usize,
+    pub data: Vec<u64>,
+    pub style: Style,
+    pub read: Read,
+    /// Name of its memory image.
+    pub file: &'a str,
+}
+
 impl Parameters {
     /// None yet; `loadable` is the plan's choice.
     pub fn new(loadable: bool) -> Self {
@@ -35,17 +47,8 @@ impl Parameters {
     }
 
     /// As [`Kernel::rom`]. A memory that can be loaded has a clocked read.
-    #[expect(clippy::too_many_arguments, reason = "those of a ROM")]
-    pub fn rom(
-        &mut self,
-        k: &mut Kernel,
-        name: &str,
-        bits: usize,
-        data: Vec<u64>,
-        style: Style,
-        read: Read,
-        file: &str,
-    ) -> Sig {
+    pub fn rom(&mut self, k: &mut Kernel, rom: Rom) -> Sig {
+        let Rom { name, bits, data, style, read, file } = rom;
         if !self.loadable {
             return k.rom(name, bits, data, style, read, file);
         }

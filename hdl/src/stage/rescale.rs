@@ -1,16 +1,57 @@
-//! An affine function a channel, of an accumulator into the residual stream. Where a lane has one channel, its factor is
-//! a constant and the product a sum of few terms; else factor and addend come from a ROM, and the product is a sum of
+//! An affine function per channel, of an accumulator into the residual stream. Where a lane has one channel, its factor
+//! is a constant and the product a sum of few terms; else factor and addend come from a ROM, and the product is a sum of
 //! partial products.
 
+use super::counter::Counter;
+use super::encoding::record;
+use super::hardware::{Hardware, Node, Rules};
+use super::kind::{Kind, Schedule};
+use super::outlet::Outlet;
+use super::site::{Lanes, Site};
+use super::stream::{Inlet, delayed};
 use super::sum::{self, Term};
-use super::{Counter, Inlet, delayed, outlet::Outlet, rom_words, style};
-use crate::pipeline::{Lanes, Stage};
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, lanes};
-use dq_net::Range;
-use dq_net::layer::Rescale;
+use super::word::{rom_words, style};
+use crate::device::Resources;
+use crate::memory::cost;
+use crate::pipeline::build::{Build, Stream};
+use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lanes};
+use dq_net::layer::{self, Kind as _};
+use dq_net::{Range, Shape, Wire};
+use std::sync::Arc;
+
+/// An affine function per channel.
+#[derive(Debug)]
+pub struct Rescale {
+    /// Beats of a pixel.
+    pub folds: usize,
+    /// What the values may be.
+    pub range: Range,
+    /// Terms of the sum of a lane, at most.
+    pub terms: usize,
+    /// Factors, addends, shift and bits.
+    pub rescale: Arc<layer::Rescale>,
+}
+
+impl Hardware for layer::Rescale {
+    fn rules(&self, _from: Shape, _to: Shape) -> Rules {
+        Rules::in_step(true)
+    }
+
+    fn widest(&self, inputs: &[Wire], own: Range) -> Range {
+        self.range(inputs).unwrap_or(own)
+    }
+
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
+        let lanes = node.inputs[0].lanes;
+        let folds = node.to.shape.channels / lanes.count;
+        let terms = terms(&self, lanes, folds);
+        let kind = Rescale { folds, range: node.from[0].range, terms, rescale: self };
+        build.add("", &node.inputs, Lanes::new(lanes.count, node.to.range), kind)
+    }
+}
 
 /// Terms of the sum of a lane of `from`, at most; the channels come in `folds` beats.
-pub fn terms(rescale: &Rescale, from: Lanes, folds: usize) -> usize {
+fn terms(rescale: &layer::Rescale, from: Lanes, folds: usize) -> usize {
     match folds {
         1 => {
             let terms = |(&mul, &add)| constant_terms(mul, add);
@@ -20,54 +61,84 @@ pub fn terms(rescale: &Rescale, from: Lanes, folds: usize) -> usize {
     }
 }
 
-/// Cycles from a beat to its own, for sums of `terms` terms: a register more behind the ROM.
-pub fn latency(terms: usize, folds: usize) -> u64 {
-    sum::levels(terms) as u64 + 1 + u64::from(folds > 1)
-}
-
 /// Terms of a channel's sum. The addend is one where it is not 0, or where no digit of the factor is positive.
 fn constant_terms(mul: i32, add: i64) -> usize {
     sum::digits(mul.into()).len() + usize::from(add != 0 || mul <= 0)
 }
 
-/// The rescaling of values within `range`; the channels come in `folds` beats.
-pub fn module(stage: &Stage, folds: usize, rescale: &Rescale, range: Range) -> Module {
-    let levels = sum::levels(terms(rescale, stage.input, folds));
-    let (from, to) = (stage.input, stage.output);
-    let note = format!(
-        "Rescale: clip((x mul[c] + add[c]) >> {}) to {} bits, signed; {} lanes of {} bits in, {} out;\n\
-         the channels come in {folds} beats. Latency {}, one beat a cycle.",
-        rescale.shift, rescale.bits, from.count, from.bits, to.bits, stage.latency
-    );
-    let mut k = Kernel::new(&stage.module_name(), &note);
-    let inlet = Inlet::new(&mut k, from.width());
-    let outlet = Outlet::new(&mut k, stage);
-    let beat = inlet.take(&mut k, outlet.free);
-    let (results, push) = if folds == 1 {
-        let lane = |lane| constant(&mut k, lane, rescale, inlet.data.lane(lane, from.bits), range, levels);
-        let totals: Vec<(Sig, Range)> = (0..from.count).map(lane).collect();
-        (totals, delayed(&mut k, "push", beat, levels))
-    } else {
-        let product = Product::new(rescale, from);
-        let fold = Counter::new(&mut k, "fold", folds);
-        fold.clock(&mut k, beat);
-        let totals = product.sums(&mut k, stage, rescale, inlet.data, range, beat, fold.value());
-        (totals, delayed(&mut k, "push", beat, levels + 1))
-    };
-    let clip =
-        |(total, exact)| sum::clip(&mut k, total, exact, rescale.shift.into(), rescale.bits.into(), to.bits);
-    let results: Vec<Expr> = results.into_iter().map(clip).collect();
-    outlet.finish(&mut k, beat, push, lanes(results));
-    k.build()
+impl Kind for Rescale {
+    fn schedule(&self) -> Schedule {
+        Schedule::Map { period: 1, tail: 1 }
+    }
+
+    /// A register more behind the ROM.
+    fn latency(&self, _site: &Site) -> u64 {
+        sum::levels(self.terms) as u64 + 1 + u64::from(self.folds > 1)
+    }
+
+    fn module_name(&self, site: &Site) -> String {
+        format!("{}_rescale", site.name)
+    }
+
+    fn cost(&self, site: &Site) -> Resources {
+        let fold = addr_bits(self.folds);
+        let sums = sum::cost(site, self.terms).plus(Resources::logic(fold, fold));
+        // Factor and addend of a lane: about three times the accumulator's bits.
+        let word = 3 * site.input.width();
+        if self.folds > 1 { sums.plus(cost::rom(word, self.folds, site.memory, site.family)) } else { sums }
+    }
+
+    fn encode(&self) -> String {
+        record("Rescale", &[("folds", &self.folds), ("range", &self.range), ("terms", &self.terms)])
+    }
+
+    fn has_table(&self) -> bool {
+        true
+    }
+
+    fn module(&self, site: &Site) -> Module {
+        let (rescale, range, folds) = (&*self.rescale, self.range, self.folds);
+        let levels = sum::levels(self.terms);
+        let (from, to) = (site.input, site.output);
+        let note = format!(
+            "Rescale: clip((x mul[c] + add[c]) >> {}) to {} bits, signed; {} lanes of {} bits in, {} out;\n\
+             the channels come in {folds} beats. Latency {}, one beat a cycle.",
+            rescale.shift, rescale.bits, from.count, from.bits, to.bits, site.latency
+        );
+        let mut k = Kernel::new(&self.module_name(site), &note);
+        let inlet = Inlet::new(&mut k, from.width());
+        let outlet = Outlet::new(&mut k, site);
+        let beat = inlet.take(&mut k, outlet.free);
+        let (results, push) = if folds == 1 {
+            let lane = |lane| {
+                let x = inlet.data.lane(lane, from.bits);
+                constant(&mut k, lane, rescale, (x, range), levels)
+            };
+            let totals: Vec<(Sig, Range)> = (0..from.count).map(lane).collect();
+            (totals, delayed(&mut k, "push", beat, levels))
+        } else {
+            let product = Product::new(rescale, from);
+            let fold = Counter::new(&mut k, "fold", folds);
+            fold.clock(&mut k, beat);
+            let beats = Beats { x: inlet.data, range, beat, fold: fold.value() };
+            let totals = product.sums(&mut k, site, rescale, beats);
+            (totals, delayed(&mut k, "push", beat, levels + 1))
+        };
+        let clip = |(total, exact)| {
+            sum::clip(&mut k, total, exact, rescale.shift.into(), rescale.bits.into(), to.bits)
+        };
+        let results: Vec<Expr> = results.into_iter().map(clip).collect();
+        outlet.finish(&mut k, beat, push, lanes(results));
+        k.build()
+    }
 }
 
 /// A lane of one channel: its sum, and the range in which it lies.
 fn constant(
     k: &mut Kernel,
     lane: usize,
-    rescale: &Rescale,
-    x: Expr,
-    range: Range,
+    rescale: &layer::Rescale,
+    (x, range): (Expr, Range),
     levels: usize,
 ) -> (Sig, Range) {
     let (mul, add) = (rescale.mul[lane], rescale.add[lane]);
@@ -97,8 +168,19 @@ struct Product {
     rows: usize,
 }
 
+/// The beats that come in, and the channels that they hold.
+struct Beats {
+    x: Sig,
+    /// What a value may be.
+    range: Range,
+    /// High where one moves.
+    beat: Sig,
+    /// Its place among the beats of a pixel.
+    fold: Expr,
+}
+
 impl Product {
-    fn new(rescale: &Rescale, from: Lanes) -> Self {
+    fn new(rescale: &layer::Rescale, from: Lanes) -> Self {
         let hull = |values: &mut dyn Iterator<Item = i64>| {
             values.map(|v| Range::new(v, v)).reduce(Range::hull).expect("a channel")
         };
@@ -109,18 +191,9 @@ impl Product {
     }
 
     /// Each lane's sum, and the range in which it lies.
-    #[expect(clippy::too_many_arguments, reason = "the beat, its channel and what they mean")]
-    fn sums(
-        &self,
-        k: &mut Kernel,
-        stage: &Stage,
-        rescale: &Rescale,
-        x: Sig,
-        range: Range,
-        beat: Sig,
-        fold: Expr,
-    ) -> Vec<(Sig, Range)> {
-        let (from, name) = (stage.input, &stage.name);
+    fn sums(&self, k: &mut Kernel, site: &Site, rescale: &layer::Rescale, beats: Beats) -> Vec<(Sig, Range)> {
+        let Beats { x, range, beat, fold } = beats;
+        let (from, name) = (site.input, &site.name);
         let (mul_bits, add_bits) = (self.mul.bits() as usize, self.add.bits() as usize);
         let lane_bits = mul_bits + add_bits;
         let word = |beat: usize| {
@@ -130,7 +203,7 @@ impl Product {
         };
         let data = rom_words(from.count * lane_bits, (0..rescale.mul.len() / from.count).map(word));
         let read = Read::Sync { enable: beat.into(), addr: fold };
-        let style = style(stage.memory);
+        let style = style(site.memory);
         let file = format!("{name}_factors.mem");
         let factors = k.rom("factors", from.count * lane_bits, data, style, read, &file);
         let value = k.reg("value", x.width(), None);

@@ -1,7 +1,9 @@
 //! Sums of shifted terms in a tree with a register behind every adder, and what follows them: the shift to the right and
 //! the clip. Multiplications by constants are such sums, of a term a non-zero digit. No `*`, which tools map to DSP blocks.
 
-use super::{fit, literal};
+use super::site::Site;
+use super::word::{fit, literal};
+use crate::device::Resources;
 use crate::rtl::{Expr, Kernel, Sig, Value, lit, slit};
 use dq_net::Range;
 
@@ -28,6 +30,13 @@ pub fn digits(value: i64) -> Vec<(usize, bool)> {
         shift += 1;
     }
     digits
+}
+
+/// Sums of `terms` shifted terms in each lane of a stage: an adder and a register for each, of the widths of both ends.
+pub fn cost(site: &Site, terms: usize) -> Resources {
+    let width = site.input.bits.max(site.output.bits) + terms.min(16);
+    let lanes = site.output.count;
+    Resources::logic(lanes * (terms * width + site.output.bits), lanes * terms * width)
 }
 
 /// Registers between `terms` terms and their sum.

@@ -1,8 +1,8 @@
 //! Deadlock: a fork that waits for a place in the FIFO to one reader, while a mix behind it waits for a beat that must
 //! come through the fork's other outputs. Only FIFOs that are too shallow can cause it, never the timing.
 
-use super::run::Run;
-use crate::pipeline::{Kind, Stage};
+use super::link::Link;
+use crate::stage::kind::Stage;
 use thiserror::Error;
 
 /// A pipeline that stops for ever.
@@ -21,25 +21,26 @@ pub struct Deadlock {
     pub at: usize,
 }
 
-/// What stopped `run`, in which no stage can advance.
-pub(super) fn find(stages: &[Stage], run: &Run) -> Deadlock {
+/// What stopped a run in which no stage can advance; `ports` are the links of each stage, inputs and outputs.
+pub fn find(stages: &[Stage], links: &[Link], ports: &[[Vec<usize>; 2]]) -> Deadlock {
     // Nothing leaves, so upstream of the egress some link is empty at every stage, up to one that has its beats but
     // no place: the fork.
-    let empty = |&l: &usize| run.links[l].front().is_none();
+    let is_empty = |&l: &usize| links[l].front().is_none();
     let (mut at, mut waits) = (stages.len() - 1, stages.len() - 1);
-    while let Some(port) = run.ports[at][0].iter().position(&empty) {
-        if matches!(stages[at].kind, Kind::Mix { .. }) {
+    while let Some(port) = ports[at][0].iter().position(&is_empty) {
+        let sources = &stages[at].site.sources;
+        if sources.len() > 1 {
             waits = at;
         }
-        at = stages[at].sources[port].stage;
+        at = sources[port].stage;
     }
-    let full = |&l: &usize| run.links[l].places(1).is_none();
-    let port = run.ports[at][1].iter().position(full).expect("it waits for a place");
+    let is_full = |&l: &usize| links[l].places(1).is_none();
+    let port = ports[at][1].iter().position(is_full).expect("it waits for a place");
     Deadlock {
-        stage: stages[waits].name.clone(),
-        fork: stages[at].name.clone(),
+        stage: stages[waits].site.name.clone(),
+        fork: stages[at].site.name.clone(),
         port,
-        depth: stages[at].depths[port],
+        depth: stages[at].site.depths[port],
         at,
     }
 }

@@ -14,16 +14,19 @@
 //!
 //! Cycle 0 and stalls are those of [`crate::stalls`].
 
+mod beats;
 mod deadlock;
 mod link;
+mod moves;
 mod run;
 pub(crate) mod size;
 mod window;
 
 pub use deadlock::Deadlock;
 
-use crate::pipeline::{Kind, Schedule, Stage};
+use crate::stage::kind::Stage;
 use crate::stalls::Stalls;
+use beats::frame_beats;
 use run::Run;
 use serde::{Deserialize, Serialize};
 
@@ -104,10 +107,10 @@ pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
         .iter()
         .zip(&beats)
         .map(|(stage, &(taken, given))| StageTiming {
-            stage: stage.name.clone(),
+            stage: stage.site.name.clone(),
             cycles: taken.max(given),
-            latency: stage.latency,
-            depths: stage.depths.clone(),
+            latency: stage.site.latency,
+            depths: stage.site.depths.clone(),
         })
         .collect();
     let busiest = stages.iter().rev().max_by_key(|stage| stage.cycles).expect("a pipeline has stages");
@@ -127,23 +130,4 @@ pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
 pub fn cycles(stages: &[Stage], frames: usize, stalls: &Stalls) -> Vec<u64> {
     let mut run = Run::new(stages, stalls);
     (0..frames).flat_map(|_| run.frame().unwrap_or_else(|deadlock| panic!("{deadlock}"))).collect()
-}
-
-/// Beats that each stage takes (at each input) and gives (at each output) for one frame.
-pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
-    let mut beats: Vec<(u64, u64)> = vec![];
-    for stage in stages {
-        let taken = match (&stage.kind, &stage.sources[..]) {
-            (Kind::Ingress { beats }, _) => *beats as u64,
-            (_, [from, ..]) => beats[from.stage].1,
-            _ => unreachable!("only the ingress reads no stage"),
-        };
-        let given = match stage.schedule() {
-            Schedule::Map { period, tail } => taken / period as u64 * tail as u64,
-            Schedule::Split { ratio } => taken * ratio as u64,
-            Schedule::Window(window) => window.operations(),
-        };
-        beats.push((taken, given));
-    }
-    beats
 }

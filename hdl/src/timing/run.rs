@@ -1,10 +1,12 @@
 //! The recurrence of [`super`], evaluated: whenever a beat moves, the stages at both ends of its link advance as far as
 //! they can, those nearer to the start of the pipeline first.
 
+use super::beats::frame_beats;
+use super::deadlock::{self, Deadlock};
 use super::link::Link;
+use super::moves::{Map, join, split};
 use super::window::Progress;
-use super::{Deadlock, deadlock, frame_beats};
-use crate::pipeline::{Schedule, Stage};
+use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::Stalls;
 
 /// A running evaluation, frame by frame.
@@ -12,9 +14,9 @@ pub struct Run<'a> {
     stages: &'a [Stage],
     stalls: Stalls,
     /// Link 0 enters the circuit, the last one leaves it.
-    pub(super) links: Vec<Link>,
+    links: Vec<Link>,
     /// The links of each stage: inputs, outputs.
-    pub(super) ports: Vec<[Vec<usize>; 2]>,
+    ports: Vec<[Vec<usize>; 2]>,
     units: Vec<Unit>,
     /// Units that may be able to advance: a bit each.
     ready: Vec<u64>,
@@ -52,37 +54,30 @@ enum State {
     Window(Box<Progress>, usize, Map),
 }
 
-/// Progress of a stage with an operation an input beat.
-pub struct Map {
-    pub period: usize,
-    pub tail: usize,
-    pub phase: usize,
-}
-
 impl<'a> Run<'a> {
     pub fn new(stages: &'a [Stage], stalls: &Stalls) -> Self {
         let mut links = vec![Link::new(0, 0, 1)];
         let mut first_link = vec![];
         for stage in stages {
             first_link.push(links.len());
-            for port in 0..stage.depths.len() {
+            for port in 0..stage.site.depths.len() {
                 let at_once = match stage.schedule() {
                     Schedule::Split { ratio } => ratio,
-                    _ => 1,
+                    Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Window(_) => 1,
                 };
-                links.push(Link::new(stage.depths[port] * at_once, stage.latency_to(port), at_once));
+                links.push(Link::new(stage.site.depths[port] * at_once, stage.latency_to(port), at_once));
             }
         }
         let mut ports: Vec<[Vec<usize>; 2]> = vec![];
         for (s, stage) in stages.iter().enumerate() {
-            let inputs: Vec<usize> = match &stage.sources[..] {
+            let inputs: Vec<usize> = match &stage.site.sources[..] {
                 [] => vec![0],
                 sources => sources.iter().map(|from| first_link[from.stage] + from.port).collect(),
             };
             if let Schedule::Window(w) = stage.schedule() {
                 links[inputs[0]].keep((w.ring + 1) * w.map.width * w.pixel_beats());
             }
-            ports.push([inputs, (first_link[s]..first_link[s] + stage.depths.len()).collect()]);
+            ports.push([inputs, (first_link[s]..first_link[s] + stage.site.depths.len()).collect()]);
         }
         let units = units(stages, &ports);
         let ready = vec![0; units.len().div_ceil(64)];
@@ -112,7 +107,9 @@ impl<'a> Run<'a> {
         self.wake(0);
         self.wake(last);
         while out.len() < wanted {
-            let Some(u) = self.next() else { return Err(deadlock::find(self.stages, self)) };
+            let Some(u) = self.next() else {
+                return Err(deadlock::find(self.stages, &self.links, &self.ports));
+            };
             if !self.advance(u) {
                 continue;
             }
@@ -211,6 +208,7 @@ fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
     let mut unit_of = vec![];
     for (stage, [inputs, outputs]) in stages.iter().zip(ports) {
         let state = match stage.schedule() {
+            Schedule::Source { .. } => State::Map(Map { period: 1, tail: 1, phase: 0 }),
             Schedule::Map { period: 1, .. } if inputs.len() > 1 || outputs.len() > 1 => State::Join,
             Schedule::Map { period, tail } => State::Map(Map { period, tail, phase: 0 }),
             Schedule::Split { ratio } => State::Split { ratio: ratio as u64 },
@@ -229,7 +227,7 @@ fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
             unit_of.push(units.len() - 1);
             continue;
         }
-        let producers: Vec<usize> = stage.sources.iter().map(|from| unit_of[from.stage]).collect();
+        let producers: Vec<usize> = stage.site.sources.iter().map(|from| unit_of[from.stage]).collect();
         let u = units.len();
         producers.iter().for_each(|&from| units[from].consumers.push(u));
         unit_of.push(u);
@@ -243,61 +241,4 @@ fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
         });
     }
     units
-}
-
-impl Map {
-    /// Takes beats and gives what they produce.
-    pub fn advance(&mut self, input: &mut Link, output: &mut Link) -> bool {
-        let before = input.moved;
-        while let Some(mut cycle) = input.front() {
-            let produces = self.phase >= self.period - self.tail;
-            if produces {
-                let Some(place) = output.places(1) else { break };
-                cycle = cycle.max(place);
-            }
-            input.take(cycle);
-            self.phase = if self.phase + 1 == self.period { 0 } else { self.phase + 1 };
-            if produces {
-                output.give(cycle);
-            }
-        }
-        input.moved > before
-    }
-}
-
-/// A map of one operation a beat over several links: every input moves at once, every output gets a beat. What it waits for
-/// is a place if it is `full`.
-fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize], full: &mut bool) -> bool {
-    let mut progress = false;
-    loop {
-        let mut cycle = 0;
-        for &l in inputs {
-            let Some(given) = links[l].front() else {
-                *full = false;
-                return progress;
-            };
-            cycle = cycle.max(given);
-        }
-        for &l in outputs {
-            let Some(place) = links[l].places(1) else {
-                *full = true;
-                return progress;
-            };
-            cycle = cycle.max(place);
-        }
-        inputs.iter().for_each(|&l| links[l].take(cycle));
-        outputs.iter().for_each(|&l| links[l].give(cycle));
-        progress = true;
-    }
-}
-
-/// Gives each beat as `ratio`. Its place is free again once the last of its parts has left.
-fn split(input: &mut Link, output: &mut Link, ratio: u64) -> bool {
-    let before = input.moved;
-    while let (Some(cycle), Some(place)) = (input.front(), output.places(ratio)) {
-        let cycle = cycle.max(place);
-        input.take(cycle);
-        (0..ratio).for_each(|_| output.give(cycle));
-    }
-    input.moved > before
 }

@@ -5,11 +5,11 @@
 //! that the search begins there. Depths are compared by the second frame; what is taken is checked by the interval, and
 //! searched by it where that is longer.
 
+use super::beats::frame_beats;
 use super::run::Run;
 use super::{Deadlock, Timing, last_interval, second_frame, settle, try_timing};
-use crate::pipeline::{Kind, Stage};
-use crate::plan::{MAX_FIFO, PlanError};
-use crate::timing::frame_beats;
+use crate::plan::data::{MAX_FIFO, PlanError};
+use crate::stage::kind::Stage;
 
 /// Places below those filled among which the fewest nearly always lie.
 const NEAR: usize = 16;
@@ -17,17 +17,17 @@ const NEAR: usize = 16;
 /// Sets the depths of every fork that is not `fixed`, and gives the timing that comes of it; `describe` gives a node's name
 /// and whether its fork is. An error where the fixed ones deadlock, whatever the others are.
 pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) -> Result<Timing, PlanError> {
-    let forks = (0..stages.len()).filter(|&s| matches!(stages[s].kind, Kind::Fork));
-    let open: Vec<usize> = forks.filter(|&s| !describe(stages[s].node).1).collect();
+    let forks = (0..stages.len()).filter(|&s| stages[s].site.depths.len() > 1);
+    let open: Vec<usize> = forks.filter(|&s| !describe(stages[s].site.node).1).collect();
     let beats = frame_beats(stages);
     let ample = |stages: &mut [Stage]| {
         for &s in &open {
-            stages[s].depths.fill((2 * beats[s].1 as usize).clamp(2, MAX_FIFO));
+            stages[s].site.depths.fill((2 * beats[s].1 as usize).clamp(2, MAX_FIFO));
         }
     };
     ample(stages);
     let ports: Vec<(usize, usize)> =
-        open.iter().flat_map(|&s| (0..stages[s].depths.len()).map(move |port| (s, port))).collect();
+        open.iter().flat_map(|&s| (0..stages[s].site.depths.len()).map(move |port| (s, port))).collect();
     let mut timing = try_timing(stages);
     if let (Ok(Timing { interval: best, .. }), false) = (&timing, ports.is_empty()) {
         let best = *best;
@@ -43,7 +43,7 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
             }
         }
     }
-    timing.map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].node).0))
+    timing.map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].site.node).0))
 }
 
 /// The cycles of a frame, by one measure or another.
@@ -69,7 +69,7 @@ impl Search<'_> {
             let (mut high, mut low) = (filled[at], 1);
             let (mut depth, mut step) = (2, 1);
             while low + 1 < high {
-                self.stages[s].depths[port] = depth;
+                self.stages[s].site.depths[port] = depth;
                 match self.filled() {
                     Some(found) => {
                         high = found[at].min(depth);
@@ -82,7 +82,7 @@ impl Search<'_> {
                 depth = if low == 2 && step <= NEAR { high.saturating_sub(step).max(half) } else { half };
                 step *= NEAR;
             }
-            self.stages[s].depths[port] = high;
+            self.stages[s].site.depths[port] = high;
         }
         true
     }

@@ -2,8 +2,8 @@
 //! in one step over all operations of a fold that follow each other cycle by cycle, which changes nothing else.
 
 use super::link::Link;
-use super::run::Map;
-use crate::pipeline::Window;
+use super::moves::Map;
+use crate::stage::window::shape::Window;
 use std::collections::VecDeque;
 
 /// Progress of a window.

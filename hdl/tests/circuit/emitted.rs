@@ -248,7 +248,7 @@ fn awkward_node_names_break_nothing() {
     ] {
         let network = renamed(&network, &names);
         let (design, emission) = design(&network, 3);
-        let mut instances: Vec<_> = design.stages.iter().map(|stage| stage.name.as_str()).collect();
+        let mut instances: Vec<_> = design.stages.iter().map(|stage| stage.site.name.as_str()).collect();
         instances.sort_unstable();
         instances.dedup();
         assert_eq!(instances.len(), design.stages.len(), "{names:?}");

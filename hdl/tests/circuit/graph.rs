@@ -125,9 +125,10 @@ fn no_fifo_of_a_residual_could_be_smaller() {
         let design = Design::new(&network, &plan).unwrap();
         assert_eq!(*design.timing(), timing(&design.stages), "the timing is that of the depths found");
         let interval = design.timing().interval;
-        let forks = design.stages.iter().filter(|stage| stage.depths.len() > 1);
-        let forks: Vec<(String, Vec<usize>)> =
-            forks.map(|stage| (network.nodes()[stage.node].name.clone(), stage.depths.clone())).collect();
+        let forks = design.stages.iter().filter(|stage| stage.site.depths.len() > 1);
+        let forks: Vec<(String, Vec<usize>)> = forks
+            .map(|stage| (network.nodes()[stage.site.node].name.clone(), stage.site.depths.clone()))
+            .collect();
         assert!(!forks.is_empty());
         // All named: the same circuit.
         let mut fixed = plan.clone();

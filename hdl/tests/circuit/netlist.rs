@@ -6,7 +6,7 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::{File, emit};
 use dq_hdl::plan::{Mac, Memory, NodePlan, Output};
 use dq_hdl::{netlist, plan, stalls::Stalls};
-use dq_net::layer::{Dense, Input, Layer, Logits};
+use dq_net::layer::{Dense, Input, Layer, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Shape, topology};
 use ndarray::Array2;
@@ -41,6 +41,34 @@ fn a_trace_names_the_nodes() {
     assert_eq!(outcome, netlist::run(&design, frames.view(), &Stalls::NONE).unwrap());
     let vcd = String::from_utf8(vcd).unwrap();
     assert!(vcd.contains("conv2") && vcd.contains("$enddefinitions"), "{}", &vcd[..500]);
+}
+
+/// The plan's entry is found by the node's own name, also where the instance has another: `dense1_step` is a module's.
+#[test]
+fn cycles_agree_where_an_instance_is_not_called_as_its_node() {
+    let weights = |outputs| Array2::from_shape_fn((outputs, 4), |(o, i)| ((3 * o + i) % 4) as i8 - 2);
+    let dense = |outputs| Layer::Dense(Dense { weights: weights(outputs), weight_bits: 2 });
+    let surrogate =
+        Surrogate { gain: vec![0.01; 4], open_lo: vec![-200; 4], open_hi: vec![200; 4], unit: 1.0 / 3.0 };
+    let thresholds = Array2::from_shape_fn((4, 3), |(c, t)| 100 * t as i32 - 100 + c as i32);
+    let step = Layer::Step(Step { bits: 2, dir: vec![1; 4], thresholds, surrogate });
+    let layers = [
+        ("input", Layer::Input(Input { shape: Shape::new(2, 2, 1) })),
+        ("dense1", dense(4)),
+        ("dense1_step", step),
+        ("head", dense(3)),
+        ("logits", Layer::Logits(Logits { bias: vec![0; 3], scale: 1.0 })),
+    ];
+    let network = common::chain("renamed", layers);
+    let mut plan = plan::default(&network, Output::Scores).unwrap();
+    plan.nodes.retain(|entry| entry.node != "dense1_step");
+    plan.nodes.push(NodePlan { memory: Memory::Block, ..NodePlan::new("dense1_step") });
+    let design = Design::new(&network, &plan).unwrap();
+    let instance = &design.stages.iter().find(|stage| stage.site.node == 2).unwrap().site.name;
+    assert_eq!(instance, "node_dense1_step");
+    let frames = common::frames(&network, 2, 9);
+    let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
+    assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use crate::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::pipeline::Kind;
 use dq_hdl::plan::{Mac, Memory, Output};
 use dq_hdl::{estimate, plan, tools};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
@@ -212,11 +211,11 @@ fn dots(folder: &Path) -> Vec<String> {
 
 /// `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Gives the accumulators' bits.
 fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
-    let stage = design.stages.iter().find(|stage| stage.name == "conv").unwrap();
-    let Kind::Mvau(mvau) = stage.kind else { panic!("a matrix-vector unit") };
+    let stage = design.stages.iter().find(|stage| stage.site.name == "conv").unwrap();
+    let mvau = stage.kind.unit().expect("a matrix-vector unit");
     let dot = dots(folder).remove(0).trim_end_matches(".v").to_owned();
     let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
-    let (acc, words) = (stage.output.bits, 32 * bits);
+    let (acc, words) = (stage.site.output.bits, 32 * bits);
     // What a sum begins with: nothing, a constant, or a word of a memory.
     let start = |p: usize| match mvau.mac {
         Mac::Xnor => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),

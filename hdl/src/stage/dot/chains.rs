@@ -4,28 +4,75 @@
 //!
 //! Every value is kept from falling below zero: the negative plane is added inverted, and an addition is written as the
 //! subtraction of a complement, which is one more than the sum and tells tools which operand goes to the carry's own
-//! input. All that is [`excess`].
+//! input. All that is [`Form::excess`].
 
-use super::Dot;
+use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree, cut};
+use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use dq_net::Range;
 
 /// Elements of a chain: two pairs.
-pub const ELEMENTS: usize = 4;
+const ELEMENTS: usize = 4;
 /// Pairs of a chain.
 const PAIRS: usize = 2;
 
-/// Cycles from the vectors to the result.
-pub fn latency(dot: &Dot) -> u64 {
-    // The pairs' sums, a register every two additions, the chain's result, the tree.
-    let tree = if dot.simd > ELEMENTS { addr_bits(dot.simd / ELEMENTS) } else { 0 };
-    (1 + dot.weight_bits + 1 + tree) as u64
-}
+/// Sums in carry chains.
+pub struct Chains;
 
-/// What the result is beyond the dot product.
-pub fn excess(dot: &Dot) -> i64 {
-    (dot.simd / ELEMENTS) as i64 * excess_of_chain(dot)
+impl Form for Chains {
+    fn names(&self) -> Names {
+        Names { module: "chain", what: "sums of pairs in carry chains", weights: None }
+    }
+
+    fn fits(&self, simd: usize, weight_bits: usize) -> bool {
+        weight_bits >= 2 && simd.is_multiple_of(ELEMENTS)
+    }
+
+    fn demands(&self) -> &'static str {
+        "chains are for weights of 2 bits or more, simd a multiple of 4"
+    }
+
+    fn latency(&self, dot: &Dot) -> u64 {
+        // The pairs' sums, a register every two additions, the chain's result, the tree.
+        let tree = if dot.simd > ELEMENTS { addr_bits(dot.simd / ELEMENTS) } else { 0 };
+        (1 + dot.weight_bits + 1 + tree) as u64
+    }
+
+    fn range(&self, dot: &Dot) -> Range {
+        Range::new(0, dot.products().hi + self.excess(dot))
+    }
+
+    fn excess(&self, dot: &Dot) -> i64 {
+        (dot.simd / ELEMENTS) as i64 * excess_of_chain(dot)
+    }
+
+    fn build(&self, dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
+        let pieces = Pieces::new(dot, k, x, w);
+        let sums: Vec<Term> = (0..pieces.chains).map(|chain| pieces.sum(k, chain)).collect();
+        let sums = sums.into_iter().map(|term| trim(k, term)).collect();
+        let mut tree = Tree { k, bits: dot.bits_of(self.range(dot)), level: 0, step: 1 };
+        let total = tree.add_planes(vec![sums]).remove(0);
+        let registers = 1 + stage(pieces.steps() - 1) + 1 + tree.level;
+        (total, registers as u64)
+    }
+
+    /// A LUT of six inputs for each bit of each addition; three of four inputs.
+    fn cost(&self, dot: &Dot, family: Family) -> (usize, usize) {
+        let Dot { simd, level_bits, weight_bits, .. } = *dot;
+        let chains = simd / ELEMENTS;
+        let chain: usize = (0..2 * weight_bits).map(|q| level_bits + 1 + q.div_ceil(2).min(3)).sum();
+        let result = level_bits + weight_bits + 3;
+        let tree = (chains - 1) * (result + 1);
+        let sums = 2 * chains * (level_bits + 1) / 8;
+        // The LUTs are scaled from four inputs to six where a stage's are summed up.
+        let lut = if family.has_wide_luts() {
+            (chains * chain + tree + sums) * 4 / 3
+        } else {
+            3 * chains * chain + tree + sums
+        };
+        (lut, chains * (chain + result + 2 * weight_bits) + tree)
+    }
 }
 
 fn excess_of_chain(dot: &Dot) -> i64 {
@@ -41,50 +88,69 @@ fn stage(q: usize) -> usize {
     q.div_ceil(2)
 }
 
-/// The result and how many registers deep it is.
-pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
-    let Dot { simd, level_bits, weight_bits, .. } = *dot;
-    let chains = simd / ELEMENTS;
-    let steps = PAIRS * weight_bits;
-    // For each pair of a chain, in all chains: both levels and their sum, from the stage of its first use to the last.
-    let levels: Vec<Vec<Sig>> = (0..PAIRS)
-        .map(|pair| {
-            let of = |chain: usize| {
+/// What the chains add up, each value in the stages in which it is used.
+struct Pieces<'a> {
+    dot: &'a Dot,
+    chains: usize,
+    /// For each pair of a chain, in all chains: both levels and their sum, from the stage of its first use to the last.
+    levels: Vec<Vec<Sig>>,
+    /// For each addition, in all chains: the weight bits of the pair.
+    picks: Vec<Sig>,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(dot: &'a Dot, k: &mut Kernel, x: Sig, w: Sig) -> Self {
+        let Dot { simd, level_bits, weight_bits, .. } = *dot;
+        let chains = simd / ELEMENTS;
+        let steps = PAIRS * weight_bits;
+        let levels = (0..PAIRS).map(|pair| {
+            let parts = |chain: usize| {
                 let first = ELEMENTS * chain + 2 * pair;
                 let (a, b) = (x.lane(first, level_bits), x.lane(first + 1, level_bits));
                 [a.clone(), b.clone(), a.add(b, level_bits + 1)]
             };
-            let parts: Vec<Expr> = (0..chains).flat_map(of).collect();
+            let parts: Vec<Expr> = (0..chains).flat_map(parts).collect();
             delayed(k, &format!("levels{pair}"), lanes(parts), stage(steps - PAIRS + pair))
-        })
-        .collect();
-    // For each addition, in all chains: the weight bits of the pair.
-    let picks: Vec<Sig> = (0..steps)
-        .map(|q| {
+        });
+        let levels = levels.collect();
+        let picks = (0..steps).map(|q| {
             let (plane, pair) = (q / PAIRS, q % PAIRS);
             let bit = |i: usize| w.bit((ELEMENTS * (i / 2) + 2 * pair + i % 2) * weight_bits + plane);
             let all = delayed(k, &format!("pick{q}"), lanes((0..2 * chains).map(bit)), stage(q));
             all[stage(q)]
-        })
-        .collect();
-    let lane = 3 * level_bits + 1;
-    let chosen = |k: &mut Kernel, chain: usize, q: usize| {
+        });
+        let picks = picks.collect();
+        Pieces { dot, chains, levels, picks }
+    }
+
+    /// Additions of a chain, its first value included.
+    fn steps(&self) -> usize {
+        self.picks.len()
+    }
+
+    /// What addition `q` of a chain adds: of a pair of levels nothing, one, the other or both.
+    fn chosen(&self, k: &mut Kernel, chain: usize, q: usize) -> Sig {
+        let Dot { level_bits, weight_bits, .. } = *self.dot;
+        let lane = 3 * level_bits + 1;
         let (plane, pair) = (q / PAIRS, q % PAIRS);
-        let held = levels[pair][stage(q)];
+        let held = self.levels[pair][stage(q)];
         let a = held.slice(chain * lane, level_bits).zext(level_bits + 1);
         let b = held.slice(chain * lane + level_bits, level_bits).zext(level_bits + 1);
         let sum = held.slice(chain * lane + 2 * level_bits, level_bits + 1);
-        let (left, right) = (picks[q].bit(2 * chain), picks[q].bit(2 * chain + 1));
+        let (left, right) = (self.picks[q].bit(2 * chain), self.picks[q].bit(2 * chain + 1));
         let value = right.mux(left.clone().mux(sum, b), left.mux(a, lit(0, level_bits + 1)));
         let value = if plane + 1 == weight_bits { value.not() } else { value };
         k.wire(&format!("chosen{chain}_{q}"), value)
-    };
-    let sums = (0..chains).map(|chain| {
-        let mut value = chosen(k, chain, 0);
+    }
+
+    /// The sum of one chain.
+    fn sum(&self, k: &mut Kernel, chain: usize) -> Term {
+        let Dot { level_bits, weight_bits, .. } = *self.dot;
+        let mut value = self.chosen(k, chain, 0);
         let mut most = (2i64 << level_bits) - 2;
         // The bits of lower planes, which are done.
         let mut low: Option<Sig> = None;
-        for q in 1..steps {
+        for q in 1..self.steps() {
             if stage(q) > stage(q - 1) {
                 value = k.held(&format!("chain{chain}_at{}", stage(q)), value);
                 low = low.map(|low| k.held(&format!("low{chain}_at{}", stage(q)), low));
@@ -101,21 +167,15 @@ pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
             let plane_most = if q / PAIRS + 1 == weight_bits { 1 } else { 2 };
             most += (2i64 << level_bits) - plane_most + 1;
             let width = Range::new(0, most).bits() as usize;
-            let complement = chosen(k, chain, q).zext(width).not();
+            let complement = self.chosen(k, chain, q).zext(width).not();
             let sum = upper.zext(width).sub(complement, width);
             value = k.wire(&format!("chain{chain}_{q}"), sum);
         }
         let whole = low.map_or(value.expr(), |low| lanes([low, value]));
         let value = k.held(&format!("chain{chain}"), whole);
         let most = ((1i64 << level_bits) - 1) * ELEMENTS as i64 * ((1 << (weight_bits - 1)) - 1);
-        Term { value: value.into(), range: Range::new(0, most + excess_of_chain(dot)) }
-    });
-    let sums: Vec<Term> = sums.collect();
-    let sums = sums.into_iter().map(|term| trim(k, term)).collect();
-    let mut tree = Tree { k, bits: dot.result_bits(), level: 0, step: 1 };
-    let total = tree.add_planes(vec![sums]).remove(0);
-    let registers = 1 + stage(steps - 1) + 1 + tree.level;
-    (total, registers as u64)
+        Term { value: value.into(), range: Range::new(0, most + excess_of_chain(self.dot)) }
+    }
 }
 
 /// The bits of a term that its range needs.

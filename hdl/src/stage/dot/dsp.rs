@@ -4,10 +4,11 @@
 //! The field below it is signed: where it is negative it has taken one from the middle. That one is given back as the carry
 //! of an addition in the tree, so that it costs nothing.
 
-use super::Dot;
+use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree, cut};
+use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
-use crate::stage::fit;
+use crate::stage::word::fit;
 use dq_net::Range;
 
 /// Bits of a multiplier's operand, signed: the fewest of all families.
@@ -24,17 +25,80 @@ fn packed(dot: &Dot) -> bool {
     dot.simd > 1 && field(dot) + levels.max(weights) <= OPERAND
 }
 
-/// Multipliers of a dot product.
-pub fn multipliers(dot: &Dot) -> usize {
-    if packed(dot) { dot.simd.div_ceil(2) } else { dot.simd }
-}
+/// Products in DSP blocks.
+pub struct Dsp;
 
-/// Cycles from the vectors to the result.
-pub fn latency(dot: &Dot) -> u64 {
-    // Operands, products, the tree, and the carry that is left over.
-    let sums = multipliers(dot);
-    let tree = if sums > 1 { addr_bits(sums) } else { 0 };
-    (2 + tree + usize::from(packed(dot))) as u64
+impl Form for Dsp {
+    fn names(&self) -> Names {
+        Names { module: "dsp", what: "multipliers", weights: None }
+    }
+
+    fn fits(&self, _simd: usize, weight_bits: usize) -> bool {
+        weight_bits >= 2
+    }
+
+    fn demands(&self) -> &'static str {
+        "dsp is for weights of 2 bits or more"
+    }
+
+    fn multipliers(&self, dot: &Dot) -> usize {
+        if packed(dot) { dot.simd.div_ceil(2) } else { dot.simd }
+    }
+
+    fn latency(&self, dot: &Dot) -> u64 {
+        // Operands, products, the tree, and the carry that is left over.
+        let sums = self.multipliers(dot);
+        let tree = if sums > 1 { addr_bits(sums) } else { 0 };
+        (2 + tree + usize::from(packed(dot))) as u64
+    }
+
+    /// Packing of two weights, and an adder tree.
+    fn cost(&self, dot: &Dot, _family: Family) -> (usize, usize) {
+        let Dot { simd, level_bits, weight_bits, .. } = *dot;
+        let sums = self.multipliers(dot);
+        let (packed, width) = (simd - sums, level_bits + weight_bits);
+        // On average a sum of the tree has two bits more than a product.
+        let lut =
+            packed * (weight_bits + 1) + (sums - 1) * (width + 3) + usize::from(packed > 0) * (width + 5);
+        (lut, simd * width + packed + sums * (2 * width + 4))
+    }
+
+    fn build(&self, dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
+        let simd = dot.simd;
+        if !packed(dot) {
+            let term = |i: usize| Term { value: product(dot, k, i, x, w), range: product_range(dot, 1) };
+            let products = (0..simd).map(term).collect();
+            let mut tree = Tree { k, bits: dot.bits_of(dot.products()), level: 0, step: 1 };
+            let total = tree.add_planes(vec![products]).remove(0);
+            return (total, 2 + tree.level as u64);
+        }
+        let mut sums: Vec<Sum> = (0..simd).step_by(2).map(|first| pair(dot, k, first, x, w)).collect();
+        let mut level = 0;
+        while sums.len() > 1 {
+            level += 1;
+            let mut rest = sums.into_iter().enumerate();
+            sums = vec![];
+            while let Some((i, a)) = rest.next() {
+                let name = format!("level{level}_{}", i / 2);
+                sums.push(match rest.next() {
+                    Some((_, b)) => add(k, &name, dot.bits_of(dot.products()), a, b),
+                    None => Sum {
+                        value: k.held(&name, a.value).expr(),
+                        carry: a.carry.map(|carry| k.held(&format!("{name}_carry"), carry).expr()),
+                        ..a
+                    },
+                });
+            }
+        }
+        let Sum { value, carry, range } = sums.remove(0);
+        let bits = (range.bits() as usize).min(dot.bits_of(dot.products()));
+        let value = cut(k, value, bits);
+        let value = match carry {
+            Some(carry) => value.add(carry.zext(bits), bits),
+            None => value,
+        };
+        (Term { value: k.held("total", value).expr(), range }, 3 + level)
+    }
 }
 
 /// A sum, all but its carry.
@@ -43,44 +107,6 @@ struct Sum {
     carry: Option<Expr>,
     /// Of both together.
     range: Range,
-}
-
-/// The result and how many registers deep it is.
-pub fn build(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
-    let simd = dot.simd;
-    if !packed(dot) {
-        let term = |i: usize| Term { value: product(dot, k, i, x, w), range: product_range(dot, 1) };
-        let products = (0..simd).map(term).collect();
-        let mut tree = Tree { k, bits: dot.result_bits(), level: 0, step: 1 };
-        let total = tree.add_planes(vec![products]).remove(0);
-        return (total, 2 + tree.level as u64);
-    }
-    let mut sums: Vec<Sum> = (0..simd).step_by(2).map(|first| pair(dot, k, first, x, w)).collect();
-    let mut level = 0;
-    while sums.len() > 1 {
-        level += 1;
-        let mut rest = sums.into_iter().enumerate();
-        sums = vec![];
-        while let Some((i, a)) = rest.next() {
-            let name = format!("level{level}_{}", i / 2);
-            sums.push(match rest.next() {
-                Some((_, b)) => add(k, &name, dot.result_bits(), a, b),
-                None => Sum {
-                    value: k.held(&name, a.value).expr(),
-                    carry: a.carry.map(|carry| k.held(&format!("{name}_carry"), carry).expr()),
-                    ..a
-                },
-            });
-        }
-    }
-    let Sum { value, carry, range } = sums.remove(0);
-    let bits = (range.bits() as usize).min(dot.result_bits());
-    let value = cut(k, value, bits);
-    let value = match carry {
-        Some(carry) => value.add(carry.zext(bits), bits),
-        None => value,
-    };
-    (Term { value: k.held("total", value).expr(), range }, 3 + level)
 }
 
 /// Elements `first` and the one behind it, if there is one: their products' sum, two cycles later.
@@ -153,5 +179,5 @@ fn widen(k: &mut Kernel, value: Expr, width: usize) -> Expr {
 
 /// What the sum of `count` products may be.
 fn product_range(dot: &Dot, count: usize) -> Range {
-    Dot { simd: count, ..*dot }.range()
+    Dot { simd: count, ..*dot }.products()
 }

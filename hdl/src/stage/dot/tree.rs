@@ -1,7 +1,7 @@
 //! A pipelined adder tree.
 
 use crate::rtl::{Expr, Kernel, Value, lanes};
-use crate::stage::fit;
+use crate::stage::word::fit;
 use dq_net::Range;
 
 /// Bits of sums that go two to an addition: Yosys gives additions of fewer than five bits no carry chain on ECP5, and

@@ -1,22 +1,31 @@
 //! The accumulators: add up the dot products of a fold and give the sums.
 
-use crate::pipeline::{Mvau, Stage};
+use super::shape::Mvau;
+use super::weights::Weights;
 use crate::rtl::{Expr, Kernel, Module, Read, Value, lanes, set};
+use crate::stage::counter::Counter;
 use crate::stage::dot::Dot;
-use crate::stage::{Counter, fit, literal, outlet::Outlet, rom_words, style};
-use dq_net::layer::Layer;
-use ndarray::Axis;
+use crate::stage::outlet::Outlet;
+use crate::stage::site::Site;
+use crate::stage::word::{fit, literal, rom_words, style};
+
+/// What the accumulators of a unit are made from.
+struct Sums<'a> {
+    mvau: &'a Mvau,
+    dot: Dot,
+    weights: &'a Weights,
+}
 
 /// Where the accumulator of each PE begins: below zero by what the dot products of a fold have in excess.
-fn starts(k: &mut Kernel, stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer, fold_end: Expr) -> Vec<Expr> {
-    let Mvau { pe, taps, folds, .. } = *mvau;
-    let bits = stage.output.bits;
+fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> {
+    let Sums { mvau: &Mvau { pe, taps, folds, .. }, dot, weights } = sums;
+    let bits = site.output.bits;
     // And one more for each addition.
     let excess = (dot.excess() + 1) * taps as i64;
     if dot.excess_of_minus() == 0 {
         return vec![literal(-excess, bits); pe];
     }
-    let start = |output: usize| -excess - dot.excess_of_minus() * minuses(layer, output);
+    let start = |output: usize| -excess - dot.excess_of_minus() * weights.negatives(output);
     if folds == 1 {
         return (0..pe).map(|p| literal(start(p), bits)).collect();
     }
@@ -29,36 +38,26 @@ fn starts(k: &mut Kernel, stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer, f
     let word = |fold: usize| (0..pe).map(|p| (start(fold * pe + p), bits)).collect();
     let data = rom_words(pe * bits, (0..folds).map(word));
     let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
-    let file = format!("{}_starts.mem", stage.name);
-    let starts = k.rom("starts", pe * bits, data, style(stage.memory.of_constants()), read, &file);
+    let file = format!("{}_starts.mem", site.name);
+    let starts = k.rom("starts", pe * bits, data, style(site.memory.of_constants()), read, &file);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }
 
-/// Weights −1 of an output.
-fn minuses(layer: &Layer, output: usize) -> i64 {
-    let count = match layer {
-        Layer::Conv(conv) => conv.weights.index_axis(Axis(0), output).iter().filter(|&&w| w < 0).count(),
-        Layer::Dense(dense) => dense.weights.row(output).iter().filter(|&&w| w < 0).count(),
-        _ => unreachable!("no weights"),
-    };
-    count as i64
-}
-
 /// Adds up the dot products of a fold and gives the sums.
-pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer) -> Module {
-    let (bits, dot_bits) = (stage.output.bits, dot.result_bits());
+pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
+    let (bits, dot_bits) = (site.output.bits, dot.result_bits());
     let delay = dot.latency() as usize;
     let note = format!(
         "Accumulators of {}: {} lanes of {bits} bits, from the first to the last beat of a fold; output FIFO.\n\
          The flags come {delay} cycles before their dot products.",
-        stage.name, mvau.pe
+        site.name, mvau.pe
     );
-    let mut k = Kernel::new(&format!("{}_accumulate", stage.name), &note);
+    let mut k = Kernel::new(&format!("{}_accumulate", site.name), &note);
     let sums: Vec<_> = (0..mvau.pe).map(|p| k.input(&format!("dot{p}"), dot_bits)).collect();
     let flags = ["spend", "dot_valid", "dot_first", "dot_last"].map(|name| k.input(name, 1));
     let [spend, valid, first, last] = flags;
     let room = k.output("room", 1);
-    let outlet = Outlet::new(&mut k, stage);
+    let outlet = Outlet::new(&mut k, site);
     k.drive(room, outlet.free);
     let mut now = [valid, first, last];
     for d in 1..=delay {
@@ -68,13 +67,13 @@ pub fn module(stage: &Stage, mvau: &Mvau, dot: Dot, layer: &Layer) -> Module {
         now = next;
     }
     let [valid, first, last] = now;
-    let starts = starts(&mut k, stage, mvau, dot, layer, valid & last);
+    let starts = starts(&mut k, site, Sums { mvau, dot, weights }, valid & last);
     let mut accumulators = vec![];
     for (p, &sum) in sums.iter().enumerate() {
         let acc = k.reg(&format!("acc{p}"), bits, None);
         let before = k.wire(&format!("before{p}"), first.mux(starts[p].clone(), acc));
-        // One more than the sum, as the subtraction of a complement: tools then make what was before, which is chosen,
-        // in the LUTs beside the carry.
+        // sum − ¬before is sum + before + 1. Written as a subtraction, synthesis puts the choice of `before` into the
+        // LUTs of the carry chain itself; written as an addition, it would spend a LUT more per bit.
         let next = fit(sum, dot.range().signed(), bits).sub(before.not(), bits);
         k.next(acc, Some(valid.into()), next);
         accumulators.push(acc);

@@ -1,58 +1,213 @@
-//! The matrix-vector unit: weights from a ROM, one dot product a PE, accumulators.
+//! The matrix-vector unit of convolutions and dense layers: weights from a ROM, one dot product per PE, accumulators.
 
 mod accumulate;
 mod fetch;
+mod flat;
+pub mod shape;
+pub mod weights;
 
-pub use crate::memory::banks::levels;
-
-use super::dot::Dot;
+use super::dot::{self, Dot};
+use super::encoding::{Encode, record};
+use super::hardware::{self, Hardware, Limits, Node, Rules};
+use super::kind::{Kind, Schedule, Unrolled};
 use super::parameters::{LOAD_PORTS, SPRAM_PORTS};
-use crate::pipeline::{Mvau, Stage};
-use crate::rtl::{Group, Module};
-use dq_net::Wire;
-use dq_net::layer::Layer;
+use super::site::{Lanes, Site};
+use super::window::{self, Windows};
+use crate::device::Resources;
+use crate::memory::{banks, cost};
+use crate::pipeline::build::{Build, Draft, Stream};
+use crate::plan::data::Memory;
+use crate::rtl::{Group, Module, addr_bits};
+use dq_net::layer::window::Axis;
+use dq_net::layer::{Conv, Dense};
+use dq_net::{Range, Shape, Wire};
+use shape::Mvau;
+use std::sync::Arc;
+use weights::Weights;
+
+/// A matrix-vector unit and its weights.
+#[derive(Debug)]
+pub struct Unit {
+    /// How its sums are folded.
+    pub mvau: Mvau,
+    /// Its weights.
+    pub weights: Weights,
+}
+
+impl Hardware for Conv {
+    fn rules(&self, _from: Shape, _to: Shape) -> Rules {
+        let (outputs, _, _, inputs) = self.weights.dim();
+        let limits = Limits { outputs: outputs / self.groups, inputs };
+        let weights = hardware::Weights { count: self.weights.len(), bits: self.weight_bits.into() };
+        Rules::folded(limits, Some(weights))
+    }
+
+    fn widest(&self, inputs: &[Wire], _own: Range) -> Range {
+        let (_, rows, columns, channels) = self.weights.dim();
+        any_dot(rows * columns * channels, self.weight_bits, inputs[0].range)
+    }
+
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
+        let (map, to) = (node.from[0].shape, node.to.shape);
+        let folds = self.rules(map, to).limits.map_or(1, |limits| limits.outputs / build.entry.pe);
+        let windows = Windows { map, to, axes: self.axes(), groups: self.groups, folds };
+        lower(windows, self.weight_bits, Weights::Conv(self), node, build)
+    }
+}
+
+impl Hardware for Dense {
+    fn rules(&self, from: Shape, _to: Shape) -> Rules {
+        let limits = Limits { outputs: self.weights.dim().0, inputs: from.channels };
+        let weights = hardware::Weights { count: self.weights.len(), bits: self.weight_bits.into() };
+        Rules::folded(limits, Some(weights))
+    }
+
+    fn widest(&self, inputs: &[Wire], _own: Range) -> Range {
+        any_dot(self.weights.dim().1, self.weight_bits, inputs[0].range)
+    }
+
+    /// The whole map is one window.
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
+        let (map, to) = (node.from[0].shape, node.to.shape);
+        let axis = |kernel| Axis { kernel, stride: 1, before: 0, after: 0 };
+        let axes = (axis(map.height), axis(map.width));
+        let windows = Windows { map, to, axes, groups: 1, folds: self.weights.dim().0 / build.entry.pe };
+        lower(windows, self.weight_bits, Weights::Dense(self, map), node, build)
+    }
+}
+
+/// Bounds of a sum of `count` products of levels within `input` and any weights of `bits` bits.
+fn any_dot(count: usize, bits: u8, input: Range) -> Range {
+    let (lo, hi) = if bits == 1 { (-1, 1) } else { (-(1i64 << (bits - 1)), (1i64 << (bits - 1)) - 1) };
+    let most = count as i64 * input.hi.max(0);
+    Range::new(lo * most, hi * most)
+}
+
+/// A window and the unit behind it.
+fn lower(windows: Windows, weight_bits: u8, weights: Weights, node: &Node, build: &mut Build) -> Stream {
+    let (groups, folds) = (windows.groups, windows.folds);
+    let (stream, window) = window::lower(windows, node.inputs[0], build);
+    let (pe, simd) = (build.entry.pe, build.entry.simd);
+    let mut mvau = Mvau {
+        pe,
+        simd,
+        taps: window.chunks * window.taps(),
+        folds: groups * folds,
+        level_bits: node.from[0].range.bits() as usize,
+        weight_bits: weight_bits.into(),
+        mac: build.entry.mac,
+    };
+    mvau.mac = dot::choose(&mvau, build.goal.family, build.loads());
+    let inputs = [stream];
+    let draft = build.draft("", &inputs, Lanes::new(pe, node.to.range));
+    build.push(Draft { controlled: build.loads(), ..draft }, Unit { mvau, weights })
+}
 
 /// The dot product of one PE, for accumulators of `bits`.
-pub fn dot(mvau: &Mvau, bits: usize) -> Dot {
+fn dot(mvau: &Mvau, bits: usize) -> Dot {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
     Dot { mac, simd, level_bits, weight_bits, bits }
 }
 
-/// The unit of `layer`, a convolution or a dense layer that reads `input`.
-pub fn module(stage: &Stage, mvau: &Mvau, layer: &Layer, input: Wire) -> Module {
-    let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = *mvau;
-    let dot = dot(mvau, stage.output.bits);
-    let note = format!(
-        "Multiply-accumulate: {pe} PEs x {simd} inputs; {folds} folds of outputs, {taps} beats each.\n\
-         Weights of {weight_bits} bits, levels of {level_bits}, exact accumulators of {} bits.\n\
-         Beats in: fold, chunk of channels, kernel row, kernel column; out: {pe} outputs of each fold.\n\
-         Latency {} from the last beat of a fold, one beat a cycle.",
-        stage.output.bits, stage.latency
-    );
-    let mut g = Group::new(&stage.module_name(), &note);
-    g.stream_in("s", stage.input.width());
-    g.stream_out("m", stage.output.width());
-    let fetch_module = fetch::module(stage, mvau, layer, input);
-    g.child("fetch", &fetch_module);
-    g.child("accumulate", &accumulate::module(stage, mvau, dot, layer));
-    g.stream("s", "fetch.s");
-    g.stream("accumulate.m", "m");
-    let dot = dot.module();
-    for p in 0..pe {
-        g.child(&format!("pe{p}"), &dot);
-        g.link("fetch.x", &format!("pe{p}.x"));
-        g.link(&format!("fetch.w{p}"), &format!("pe{p}.w"));
-        g.link(&format!("pe{p}.dot"), &format!("accumulate.dot{p}"));
+impl Kind for Unit {
+    fn schedule(&self) -> Schedule {
+        Schedule::Map { period: self.mvau.taps, tail: 1 }
     }
-    for flag in ["spend", "dot_valid", "dot_first", "dot_last"] {
-        g.link(&format!("fetch.{flag}"), &format!("accumulate.{flag}"));
+
+    /// The weights, the dot product, the accumulator, the FIFO.
+    fn latency(&self, site: &Site) -> u64 {
+        let (words, word) = (self.mvau.words(), self.mvau.word());
+        let dot = dot(&self.mvau, site.output.bits);
+        dot.latency() + 3 + banks::levels(words, word, site.memory, site.family)
     }
-    g.link("accumulate.room", "fetch.room");
-    for port in LOAD_PORTS.iter().chain(&SPRAM_PORTS) {
-        if let Some(inner) = fetch_module.port(port) {
-            g.input(port, inner.width);
-            g.link(port, &format!("fetch.{port}"));
+
+    fn module_name(&self, site: &Site) -> String {
+        format!("{}_mvau", site.name)
+    }
+
+    fn cost(&self, site: &Site) -> Resources {
+        let Mvau { pe, taps, folds, .. } = self.mvau;
+        let (words, acc) = (self.mvau.words(), site.output.bits);
+        let dot = dot(&self.mvau, acc);
+        let (lut, ff) = dot.cost(site.family);
+        let logic = Resources::logic(
+            pe * (lut + 2 * acc) + 3 * addr_bits(words) + 12,
+            pe * (ff + acc) + site.input.width() + addr_bits(words) + addr_bits(taps) + 16,
+        );
+        let logic = Resources { dsp: (pe * dot.multipliers()) as u64, ..logic };
+        // A single word of weights is a constant, which synthesis folds into the sums.
+        if words == 1 && !site.controlled && site.memory != Memory::Spram {
+            return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
         }
+        let starts = if dot.excess_of_minus() != 0 && folds > 1 {
+            cost::rom(pe * acc, folds, site.memory.of_constants(), site.family)
+        } else {
+            Resources::default()
+        };
+        logic.plus(cost::banked(self.mvau.word(), words, site.memory, site.family)).plus(starts)
     }
-    g.build()
+
+    fn encode(&self) -> String {
+        let Mvau { pe, simd, taps, folds, level_bits, weight_bits, mac } = &self.mvau;
+        let fields: [(&str, &dyn Encode); 7] = [
+            ("pe", pe),
+            ("simd", simd),
+            ("taps", taps),
+            ("folds", folds),
+            ("level_bits", level_bits),
+            ("weight_bits", weight_bits),
+            ("mac", mac),
+        ];
+        format!("Mvau({})", record("Mvau", &fields))
+    }
+
+    fn unit(&self) -> Option<Mvau> {
+        Some(self.mvau)
+    }
+
+    fn property(&self) -> &'static str {
+        "stream, dot products by definition"
+    }
+
+    fn unrolled(&self, site: &Site) -> Option<Unrolled> {
+        flat::unrolled(site, &self.module_name(site), (&self.mvau, &self.weights))
+    }
+
+    fn module(&self, site: &Site) -> Module {
+        let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = self.mvau;
+        let dot = dot(&self.mvau, site.output.bits);
+        let note = format!(
+            "Multiply-accumulate: {pe} PEs x {simd} inputs; {folds} folds of outputs, {taps} beats each.\n\
+             Weights of {weight_bits} bits, levels of {level_bits}, exact accumulators of {} bits.\n\
+             Beats in: fold, chunk of channels, kernel row, kernel column; out: {pe} outputs of each fold.\n\
+             Latency {} from the last beat of a fold, one beat a cycle.",
+            site.output.bits, site.latency
+        );
+        let mut g = Group::new(&self.module_name(site), &note);
+        g.stream_in("s", site.input.width());
+        g.stream_out("m", site.output.width());
+        let fetch_module = fetch::module(site, &self.mvau, dot, &self.weights);
+        g.child("fetch", &fetch_module);
+        g.child("accumulate", &accumulate::module(site, &self.mvau, dot, &self.weights));
+        g.stream("s", "fetch.s");
+        g.stream("accumulate.m", "m");
+        let dot = dot.module();
+        for p in 0..pe {
+            g.child(&format!("pe{p}"), &dot);
+            g.link("fetch.x", &format!("pe{p}.x"));
+            g.link(&format!("fetch.w{p}"), &format!("pe{p}.w"));
+            g.link(&format!("pe{p}.dot"), &format!("accumulate.dot{p}"));
+        }
+        for flag in ["spend", "dot_valid", "dot_first", "dot_last"] {
+            g.link(&format!("fetch.{flag}"), &format!("accumulate.{flag}"));
+        }
+        g.link("accumulate.room", "fetch.room");
+        for port in LOAD_PORTS.iter().chain(&SPRAM_PORTS) {
+            if let Some(inner) = fetch_module.port(port) {
+                g.input(port, inner.width);
+                g.link(port, &format!("fetch.{port}"));
+            }
+        }
+        g.build()
+    }
 }

@@ -2,8 +2,7 @@
 //! are whole numbers of rows, columns and channels; what the circuit keeps of them (addresses, slots of the ring, bases)
 //! is shown to be theirs, by induction. With the loops' order, which is that of plain counters, this is the order of the taps.
 
-use super::{address_bits, held_bits, row_bits};
-use crate::pipeline::Window;
+use super::shape::{Window, address_bits, held_bits, row_bits};
 use std::fmt::Write;
 
 /// Bits of the sums below: of rows, of columns times the beats of a pixel, and of their negative starts.

@@ -1,9 +1,9 @@
 //! The reading side of the line buffer: loops over output pixels, replays and taps, without a multiplication.
 
-use super::{address_bits, column_bits, held_bits, offset, row_bits};
-use crate::pipeline::Window;
+use super::shape::{Window, address_bits, column_bits, held_bits, offset, row_bits};
 use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, any_of, lit, set, when, when_else};
-use crate::stage::{Counter, literal};
+use crate::stage::counter::Counter;
+use crate::stage::word::literal;
 
 /// One axis of the reading position.
 pub struct Walk {

@@ -1,9 +1,9 @@
 //! The writing side of the line buffer: where the next beat goes, and which rows are there.
 
-use super::{column_bits, held_bits, row_bits};
-use crate::pipeline::Window;
+use super::shape::{Window, column_bits, held_bits, row_bits};
 use crate::rtl::{Expr, Kernel, Sig, Value, lit, set, when};
-use crate::stage::{Counter, Inlet};
+use crate::stage::counter::Counter;
+use crate::stage::stream::Inlet;
 
 /// The writing side.
 pub struct Store {
@@ -21,7 +21,7 @@ impl Store {
         let held = k.reg("held", held_bits(w), Some(0));
         k.comment(held, "Writing: whole rows held, address, chunk, column, rows of the frame being read.");
         let beat = inlet.take(k, held.ne(lit(w.ring as u64, held.width())));
-        let address = Counter::new(k, "write_at", super::words(w));
+        let address = Counter::new(k, "write_at", super::shape::words(w));
         address.clock(k, beat);
         let chunk = Counter::new(k, "write_chunk", w.pixel_beats());
         chunk.clock(k, beat);

@@ -1,92 +1,37 @@
-//! The quantizer: a pipelined search among the thresholds, two bits of the level a time. Any monotone function, in
-//! either direction, exactly.
+//! The search of a quantizer: what its ROMs hold, where they lie, and what is compared in each round.
 
-use super::{Counter, Inlet, contract, outlet::Outlet, parameters::Parameters, rom_words, style};
 use crate::device::Family;
 use crate::memory::{banks, parts};
-use crate::pipeline::Stage;
-use crate::plan::Memory;
-use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, cat, lanes, lit};
+use crate::plan::data::Memory;
+use crate::rtl::{Expr, Kernel, Read, Sig, Value, cat, lit};
+use crate::stage::parameters::{Parameters, Rom};
+use crate::stage::site::Site;
+use crate::stage::word::{rom_words, style};
 use dq_net::Range;
 use dq_net::layer::Step;
 
-/// LUTs a bit of a ROM above which it is read in parts.
+/// LUTs per bit of a ROM above which it is read in parts.
 const MANY_PARTS: usize = 2;
 
-/// The step of `step`, whose accumulators lie in `range`; the channels come in `folds` beats.
-pub fn module(stage: &Stage, folds: usize, step: &Step, range: Range) -> Module {
-    let from = stage.input;
-    let bits = usize::from(step.bits);
-    let search = Search::new(step, range, from.count, folds, stage.controlled, stage.memory, stage.family);
-    let mut k = Kernel::new(&stage.module_name(), &note(stage, step, search.falling));
-    let mut parameters = Parameters::new(stage.controlled);
-    let inlet = Inlet::new(&mut k, from.width());
-    let outlet = Outlet::new(&mut k, stage);
-    let beat = inlet.take(&mut k, outlet.free);
-    let fold = Counter::new(&mut k, "fold", folds);
-    fold.clock(&mut k, beat);
-
-    let lane = |l| Lane { acc: inlet.data.lane(l, from.bits), level: None, flip: None };
-    let mut beat_now = Beat { valid: beat, fold: fold.reg, lanes: (0..from.count).map(lane).collect() };
-    let rounds = bits.div_ceil(2);
-    for round in 0..rounds {
-        let mut words = search.read(&mut k, &mut parameters, round, &beat_now, stage);
-        // After the last read no ROM needs the fold.
-        beat_now.fold = beat_now.fold.filter(|_| round + 1 < rounds);
-        beat_now = beat_now.delayed(&mut k, &format!("read{round}"));
-        match search.place(round) {
-            Place::Near => {}
-            Place::Blocks => {
-                beat_now = beat_now.delayed(&mut k, &format!("late{round}"));
-                let held =
-                    words.iter().enumerate().map(|(l, word)| k.held(&format!("word{l}_{round}"), word));
-                words = held.map(Into::into).collect();
-            }
-            Place::Parts => {
-                for cycle in 1..parts::LATENCY {
-                    beat_now = beat_now.delayed(&mut k, &format!("part{round}_{cycle}"));
-                }
-            }
-        }
-        beat_now = search.compare(&mut k, round, beat_now, &words, from.signed);
-    }
-    let result = beat_now.lanes.iter().map(|lane| {
-        let level = lane.level.expect("at least one round").expr();
-        lane.flip.map_or(level.clone(), |flip| level.xor(flip.repeat(bits)))
-    });
-    let result: Vec<Expr> = result.collect();
-    outlet.finish(&mut k, beat, beat_now.valid, lanes(result));
-    if !stage.controlled {
-        let thresholds = |channel: usize| {
-            (step.dir[channel], step.thresholds.row(channel).iter().map(|&t| t.into()).collect())
-        };
-        let (delay, bounds) = (stage.latency as usize - 1, (range.lo, range.hi));
-        let input = (from.bits, from.signed);
-        k.contract(&contract::step(from.count, folds, bits, delay, "f_push", input, bounds, thresholds));
-    }
-    parameters.finish(&mut k);
-    k.build()
-}
-
 /// A beat on its way through the pipeline.
-struct Beat {
-    valid: Sig,
+pub struct Beat {
+    pub valid: Sig,
     /// Which channels it holds; none where there is one fold.
-    fold: Option<Sig>,
-    lanes: Vec<Lane>,
+    pub fold: Option<Sig>,
+    pub lanes: Vec<Lane>,
 }
 
-struct Lane {
-    acc: Expr,
+pub struct Lane {
+    pub acc: Expr,
     /// The bits of the level that are known.
-    level: Option<Sig>,
+    pub level: Option<Sig>,
     /// Whether the channel falls, where any does.
-    flip: Option<Sig>,
+    pub flip: Option<Sig>,
 }
 
 impl Beat {
     /// One cycle later.
-    fn delayed(&self, k: &mut Kernel, at: &str) -> Beat {
+    pub fn delayed(&self, k: &mut Kernel, at: &str) -> Beat {
         let valid = k.reg(&format!("valid_{at}"), 1, Some(0));
         k.next(valid, None, self.valid);
         let fold = self.fold.map(|sig| k.held(&format!("fold_{at}"), sig));
@@ -99,24 +44,6 @@ impl Beat {
     }
 }
 
-fn note(stage: &Stage, step: &Step, falling: bool) -> String {
-    let direction = if falling {
-        "A falling channel counts the thresholds not reached: level = 2^bits - 1 - #{t : acc >= T[t]}.\n"
-    } else {
-        ""
-    };
-    format!(
-        "Quantizer: level ({} bits) = #{{t : acc >= T[t]}} over {} thresholds a channel, {} lanes of {} bits.\n\
-         {direction}Two bits of the level a round, the high ones first, each round one ROM read and one comparison.\n\
-         Latency {}, one beat a cycle.",
-        step.bits,
-        step.thresholds.dim().1,
-        stage.input.count,
-        stage.input.bits,
-        stage.latency
-    )
-}
-
 /// Whether a ROM of `words` words of `bits` bits lies in LUTs, so many that a beat's own cycle is too short for them.
 pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
     !banks::in_blocks(words, bits, memory)
@@ -127,19 +54,19 @@ pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bo
 /// The search: what the ROMs hold and what is compared.
 pub struct Search<'a> {
     step: &'a Step,
+    /// What the accumulators may be.
     range: Range,
-    lanes: usize,
+    /// Beats of a pixel.
     folds: usize,
+    site: &'a Site,
     bits: usize,
-    falling: bool,
-    loaded: bool,
-    memory: Memory,
-    family: Family,
+    /// Whether any channel falls.
+    pub falling: bool,
 }
 
 /// Where the words of a round come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub enum Place {
     /// A cycle after their address.
     Near,
     /// Block RAM whose output goes to a register first.
@@ -149,20 +76,12 @@ enum Place {
 }
 
 impl<'a> Search<'a> {
-    /// Of `step` on accumulators in `range`, `lanes` at once in `folds` beats; its ROMs, which may be `loaded`, live in
-    /// `memory`.
-    pub fn new(
-        step: &'a Step,
-        range: Range,
-        lanes: usize,
-        folds: usize,
-        loaded: bool,
-        memory: Memory,
-        family: Family,
-    ) -> Self {
+    /// The search of `step` on accumulators in `range`, whose channels come in `folds` beats. Its ROMs, which may be
+    /// loaded, live where its site says.
+    pub fn new(step: &'a Step, range: Range, folds: usize, site: &'a Site) -> Self {
         // A function that is loaded may fall.
-        let falling = step.dir.contains(&-1) || loaded;
-        Search { step, range, lanes, folds, bits: step.bits.into(), falling, loaded, memory, family }
+        let falling = step.dir.contains(&-1) || site.controlled;
+        Search { step, range, folds, site, bits: step.bits.into(), falling }
     }
 
     /// Cycles from a beat in to its beat out: a read and a comparison a round, and the FIFO.
@@ -176,13 +95,13 @@ impl<'a> Search<'a> {
         (0..rounds).map(|round| read(round) + 1).sum::<u64>() + 1
     }
 
-    fn place(&self, round: usize) -> Place {
-        let roms_of = if round == 0 { self.lanes } else { 1 };
+    pub fn place(&self, round: usize) -> Place {
+        let roms_of = if round == 0 { self.site.input.count } else { 1 };
         let bits = roms_of * self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum::<usize>();
         let words = self.folds << (2 * round);
-        if banks::is_late(words, bits, self.memory, self.family) {
+        if banks::is_late(words, bits, self.site.memory, self.site.family) {
             Place::Blocks
-        } else if !self.loaded && in_parts(words, bits, self.memory, self.family) {
+        } else if !self.site.controlled && in_parts(words, bits, self.site.memory, self.site.family) {
             Place::Parts
         } else {
             Place::Near
@@ -221,15 +140,8 @@ impl<'a> Search<'a> {
 
     /// Each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one ROM a lane,
     /// addressed by the level so far.
-    fn read(
-        &self,
-        k: &mut Kernel,
-        parameters: &mut Parameters,
-        round: usize,
-        beat: &Beat,
-        stage: &Stage,
-    ) -> Vec<Expr> {
-        let (lanes, name, style) = (beat.lanes.len(), &stage.name, style(self.memory));
+    pub fn read(&self, k: &mut Kernel, parameters: &mut Parameters, round: usize, beat: &Beat) -> Vec<Expr> {
+        let (lanes, name, style) = (beat.lanes.len(), &self.site.name, style(self.site.memory));
         let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
         let enable: Expr = beat.valid.into();
         if round == 0 {
@@ -238,10 +150,11 @@ impl<'a> Search<'a> {
             let addr = beat.fold.map_or(lit(0, 1), Into::into);
             let words = if self.place(0) == Place::Parts {
                 let file = |rom: &str| format!("{name}_{rom}.mem");
-                parts::rom(k, "thresholds", (&data, lanes * lane_bits), addr, self.family, &file)
+                parts::rom(k, "thresholds", (&data, lanes * lane_bits), addr, self.site.family, &file)
             } else {
-                let (file, read) = (format!("{name}_thresholds.mem"), Read::Sync { enable, addr });
-                parameters.rom(k, "thresholds", lanes * lane_bits, data, style, read, &file)
+                let read = Read::Sync { enable, addr };
+                let (name, file) = ("thresholds", &format!("{name}_thresholds.mem"));
+                parameters.rom(k, Rom { name, bits: lanes * lane_bits, data, style, read, file })
             };
             return (0..lanes).map(|l| words.lane(l, lane_bits)).collect();
         }
@@ -254,16 +167,17 @@ impl<'a> Search<'a> {
             let rom = format!("thresholds{l}_{round}");
             let file = |rom: &str| format!("{name}_{rom}.mem");
             if self.place(round) == Place::Parts {
-                return parts::rom(k, &rom, (&data, lane_bits), addr, self.family, &file).expr();
+                return parts::rom(k, &rom, (&data, lane_bits), addr, self.site.family, &file).expr();
             }
             let read = Read::Sync { enable: enable.clone(), addr };
-            parameters.rom(k, &rom, lane_bits, data, style, read, &file(&rom)).expr()
+            let (name, file) = (&rom, &file(&rom));
+            parameters.rom(k, Rom { name, bits: lane_bits, data, style, read, file }).expr()
         };
         beat.lanes.iter().enumerate().map(rom).collect()
     }
 
     /// The next bits of each lane's level, a cycle later.
-    fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr], signed: bool) -> Beat {
+    pub fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr], signed: bool) -> Beat {
         let (found, bits) = (self.found(round), self.threshold_bits());
         let view = |value: Expr| if signed { value.signed() } else { value.unsigned() };
         let last = 2 * round + found == self.bits;

@@ -1,36 +1,39 @@
 //! A matrix-vector unit's definition, for proofs: the sums of all folds as flat dot products of what came in, whatever
 //! the stalls. One output beat, any, is followed.
 
-use crate::pipeline::{Mvau, Stage};
+use super::shape::Mvau;
+use super::weights::Weights;
+use crate::plan::data::Memory;
 use crate::rtl::{File, addr_bits};
-use dq_net::Wire;
-use dq_net::layer::Layer;
+use crate::stage::kind::Unrolled;
+use crate::stage::site::Site;
 use std::fmt::Write;
 
+/// Units of at most so many products per sum, outputs, and bits of both factors are unrolled: larger ones are beyond the
+/// solver.
+const MOST_PRODUCTS: usize = 4;
+const MOST_OUTPUTS: usize = 2;
+const MOST_BITS: usize = 4;
+
+/// The unit beside its definition, where it is small enough: all its folds pass in the cycles that are unrolled.
+pub fn unrolled(site: &Site, module: &str, unit: (&Mvau, &Weights)) -> Option<Unrolled> {
+    let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = *unit.0;
+    let small =
+        taps * simd <= MOST_PRODUCTS && folds * pe <= MOST_OUTPUTS && level_bits + weight_bits <= MOST_BITS;
+    // Of memories that are filled later nothing is known.
+    if !small || site.controlled || site.memory == Memory::Spram {
+        return None;
+    }
+    Some(Unrolled { harness: harness(site, module, unit), cycles: taps * folds + site.latency as usize + 4 })
+}
+
 /// The module `<unit>_flat`: the unit beside its definition.
-pub fn harness(stage: &Stage, unit: &Mvau, layer: &Layer, input: Wire) -> File {
-    let Mvau { pe, simd, taps, folds, level_bits, .. } = *unit;
-    let (bits, width_in, width_out) = (stage.output.bits, stage.input.width(), stage.output.width());
+fn harness(site: &Site, module: &str, (mvau, weights): (&Mvau, &Weights)) -> File {
+    let Mvau { pe, simd, taps, folds, level_bits, .. } = *mvau;
+    let (bits, width_in, width_out) = (site.output.bits, site.input.width(), site.output.width());
     let places = taps * folds;
     let at = addr_bits(places);
-    // Order of the beats of a fold: chunk of channels, kernel row, kernel column.
-    let weight = |fold: usize, tap: usize, p: usize, i: usize| -> i64 {
-        let output = fold * pe + p;
-        match layer {
-            Layer::Conv(conv) => {
-                let (_, rows, columns, _) = conv.weights.dim();
-                let (chunk, at) = (tap / (rows * columns), tap % (rows * columns));
-                conv.weights[[output, at / columns, at % columns, chunk * simd + i]].into()
-            }
-            Layer::Dense(dense) => {
-                let (rows, columns, channels) = input.shape.dim();
-                let (chunk, at) = (tap / (rows * columns), tap % (rows * columns));
-                dense.weights[[output, at * channels + chunk * simd + i]].into()
-            }
-            _ => unreachable!("no weights"),
-        }
-    };
-    let name = format!("{}_flat", stage.module_name());
+    let name = format!("{module}_flat");
     let mut text = format!(
         "module {name} (\n  input wire clk,\n  input wire rst,\n  input wire [{}:0] s_data,\n  input wire s_valid,\n  \
          input wire m_ready\n);\n  wire s_ready, m_valid;\n  wire [{}:0] m_data;\n  {} unit (.clk(clk), .rst(rst), \
@@ -38,7 +41,7 @@ pub fn harness(stage: &Stage, unit: &Mvau, layer: &Layer, input: Wire) -> File {
          .m_ready(m_ready));\n",
         width_in - 1,
         width_out - 1,
-        stage.module_name()
+        module
     );
     text += &format!(
         "  reg f_past = 1'b0;\n  always @(posedge clk) f_past <= 1'b1;\n  always @(*) assume (rst == !f_past);\n  \
@@ -54,7 +57,7 @@ pub fn harness(stage: &Stage, unit: &Mvau, layer: &Layer, input: Wire) -> File {
             let terms = (0..simd).map(|i| {
                 let level =
                     format!("$signed({{1'b0, s_data[{}:{}]}})", (i + 1) * level_bits - 1, i * level_bits);
-                let value = weight(place / taps, place % taps, p, i);
+                let value = weights.at(place / taps * pe + p, weights.tap(place % taps, simd), i);
                 let sign = if value < 0 { "-" } else { "" };
                 format!("{sign}32'sd{} * {level}", value.unsigned_abs())
             });

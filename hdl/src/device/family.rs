@@ -1,0 +1,138 @@
+//! Families of devices: what their LUTs, memories and multipliers are. One more family is one more variant, with its
+//! row of facts; what its tools are called stands with the tools.
+
+use super::resources::Resources;
+use serde::{Deserialize, Serialize};
+
+/// A family of devices: how its logic and memories are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// Lattice ECP5: LUT4, LUT RAM, block RAM of 18 kbit.
+    #[default]
+    Ecp5,
+    /// Lattice iCE40: LUT4, no LUT RAM, block RAM of 4 kbit.
+    Ice40,
+    /// AMD 7 series: LUT6, LUT RAM, block RAM of 36 kbit.
+    Xc7,
+}
+
+/// The facts of a family.
+struct Facts {
+    /// Its word in the encoding that identities are hashes of; never changed.
+    code: &'static str,
+    /// Depths of a block RAM and its bits at each, the shallowest first.
+    shapes: &'static [(usize, usize)],
+    /// LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
+    block_price: usize,
+    /// Words of one bit that a LUT holds.
+    lut_words: usize,
+    /// Whether a LUT has six inputs, else four.
+    has_wide_luts: bool,
+    /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
+    has_late_block_ram: bool,
+    /// LUTs as small RAMs, where they can be written.
+    lut_ram: Option<LutRam>,
+}
+
+/// A LUT RAM of as many words as a LUT holds.
+struct LutRam {
+    /// Bits of a word.
+    bits: usize,
+    /// LUTs that hold them, those of its write logic included.
+    luts: usize,
+    /// Banks whose outputs one LUT per bit joins, less one.
+    joined: usize,
+}
+
+const ECP5: Facts = Facts {
+    code: "Ecp5",
+    shapes: &[(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)],
+    block_price: 300,
+    lut_words: 16,
+    has_wide_luts: false,
+    has_late_block_ram: true,
+    lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
+};
+
+const ICE40: Facts = Facts {
+    code: "Ice40",
+    shapes: &[(256, 16), (512, 8), (1024, 4), (2048, 2)],
+    block_price: 132,
+    lut_words: 16,
+    has_wide_luts: false,
+    has_late_block_ram: false,
+    lut_ram: None,
+};
+
+const XC7: Facts = Facts {
+    code: "Xc7",
+    shapes: &[(512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1)],
+    block_price: 350,
+    lut_words: 64,
+    has_wide_luts: true,
+    has_late_block_ram: true,
+    lut_ram: Some(LutRam { bits: 3, luts: 4, joined: 3 }),
+};
+
+impl Family {
+    fn facts(self) -> &'static Facts {
+        match self {
+            Family::Ecp5 => &ECP5,
+            Family::Ice40 => &ICE40,
+            Family::Xc7 => &XC7,
+        }
+    }
+
+    /// Depths of a block RAM and its bits at each, the shallowest first.
+    pub fn shapes(self) -> &'static [(usize, usize)] {
+        self.facts().shapes
+    }
+
+    /// LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
+    pub fn block_price(self) -> usize {
+        self.facts().block_price
+    }
+
+    /// Words of one bit that a LUT holds.
+    pub fn lut_words(self) -> usize {
+        self.facts().lut_words
+    }
+
+    /// Whether a LUT has six inputs, else four.
+    pub fn has_wide_luts(self) -> bool {
+        self.facts().has_wide_luts
+    }
+
+    /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
+    pub fn has_late_block_ram(self) -> bool {
+        self.facts().has_late_block_ram
+    }
+
+    /// Whether LUTs can be written as small RAMs.
+    pub fn has_lut_ram(self) -> bool {
+        self.facts().lut_ram.is_some()
+    }
+
+    /// Its word in the encoding that identities are hashes of.
+    pub(crate) fn code(self) -> &'static str {
+        self.facts().code
+    }
+
+    /// Logic that was counted in LUTs of four inputs, in the family's own.
+    pub(crate) fn logic(self, counted: Resources) -> Resources {
+        if self.has_wide_luts() { Resources { lut: counted.lut * 3 / 4, ..counted } } else { counted }
+    }
+
+    /// A RAM of `words` words of `width` bits outside block RAM: in LUTs, or in flip-flops where no LUT can be written.
+    pub(crate) fn small_ram(self, width: usize, words: usize) -> Resources {
+        match &self.facts().lut_ram {
+            Some(LutRam { bits, luts, joined }) => {
+                let banks = words.div_ceil(self.lut_words());
+                Resources::logic(width.div_ceil(*bits) * luts * banks + width * (banks - 1) / joined, 0)
+            }
+            // Flip-flops, and a multiplexer of them.
+            None => Resources::logic(width * (words - words / 3) + words, width * words),
+        }
+    }
+}

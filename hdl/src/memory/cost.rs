@@ -1,0 +1,81 @@
+//! What memories cost: RAMs, ROMs and FIFOs, from their width and depth.
+
+use super::banks;
+use crate::device::{Family, Resources};
+use crate::plan::data::Memory;
+use crate::rtl::addr_bits;
+
+/// A RAM of `words` words of `width` bits.
+pub fn ram(width: usize, words: usize, place: Memory, family: Family) -> Resources {
+    if !banks::in_blocks(words, width, place) {
+        return family.small_ram(width, words);
+    }
+    // Blocks stacked beyond the deepest shape share their data lines through multiplexers.
+    let blocks = |&(depth, bits): &(usize, usize)| (words.div_ceil(depth) * width.div_ceil(bits), depth);
+    let (bram, depth) = family.shapes().iter().map(blocks).min().expect("there are shapes");
+    let stacked = words.div_ceil(depth) - 1;
+    Resources { bram: bram as u64, lut: (width * stacked) as u64, ..Resources::default() }
+}
+
+/// A ROM of `words` words of `width` bits: in LUTs as many words of a bit each as a LUT has, and their multiplexer.
+pub fn rom(width: usize, words: usize, place: Memory, family: Family) -> Resources {
+    if banks::in_blocks(words, width, place) {
+        return ram(width, words, Memory::Block, family);
+    }
+    let luts = words.div_ceil(family.lut_words());
+    Resources::logic(width * (luts + luts / 3), width)
+}
+
+/// An output FIFO: its memory, in block RAM where it is `deep`, pointers and counts.
+pub fn fifo(width: usize, depth: usize, deep: bool, family: Family) -> Resources {
+    let counters = 4 * addr_bits(depth) + 2;
+    let place = if deep { Memory::Block } else { Memory::Distributed };
+    ram(width, depth, place, family).plus(Resources::logic(2 * counters + 6, counters))
+}
+
+/// A ROM of weights: its banks, and a multiplexer of four ways per level with a register behind each.
+pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resources {
+    let bank_words = banks::bank_words(words, word, place, family);
+    let (full, rest) = (words / bank_words, words % bank_words);
+    let (mut lut, mut ff) = (0, 0);
+    let mut joined = words.div_ceil(bank_words);
+    if joined > 1 && banks::is_late(words, word, place, family) {
+        ff += word * joined;
+    }
+    ff += word * joined * banks::steps(words, word, place, family);
+    while joined > 1 {
+        // Two LUTs and their own multiplexer choose one of four.
+        lut += 2 * word * (joined / banks::WAYS) + word * (joined % banks::WAYS).saturating_sub(1);
+        joined = joined.div_ceil(banks::WAYS);
+        ff += word * joined;
+    }
+    if bank_words >= words {
+        ff += word * banks::levels(words, word, place, family) as usize;
+    }
+    let joins = Resources::logic(lut, ff);
+    if place == Memory::Spram {
+        // A multiplexer between the addresses of reading and loading.
+        let blocks = words.div_ceil(banks::SPRAM_WORDS) * word.div_ceil(banks::SPRAM_BITS);
+        let address = Resources::logic(addr_bits(words), 0);
+        return Resources { spram: blocks as u64, ..joins.plus(address) };
+    }
+    if banks::in_blocks(words, word, place) {
+        let blocks = Resources { bram: banks::blocks(words, word, place, family) as u64, ..joins };
+        let last = match banks::rest_luts(words, word, place, family) {
+            0 => Resources::default(),
+            luts => Resources::logic(luts, word * rest.div_ceil(family.lut_words())),
+        };
+        return blocks.plus(last);
+    }
+    let bank = rom(word, bank_words, Memory::Distributed, family);
+    let last = if rest > 0 { rom(word, rest, Memory::Distributed, family) } else { Resources::default() };
+    (0..full).fold(joins.plus(last), |sum, _| sum.plus(bank))
+}
+
+/// LUTs that hold a ROM of weights, where it lies in LUTs; else 0.
+pub fn lut_rom(word: usize, words: usize, place: Memory, family: Family) -> u64 {
+    if banks::in_blocks(words, word, place) || place == Memory::Spram {
+        return 0;
+    }
+    (word * words.div_ceil(family.lut_words())) as u64
+}

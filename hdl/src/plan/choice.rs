@@ -1,0 +1,78 @@
+//! The choices of one node: each PE, SIMD and place of its memories, costed alone.
+
+use super::check::{check_entry, limits};
+use super::data::{Mac, Memory, NodePlan, Plan};
+use crate::device::Resources;
+use crate::estimate;
+use crate::memory::cost;
+use crate::pipeline::lower::Model;
+use crate::stage::kind::{Schedule, Stage};
+
+/// One way to build a node.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub entry: NodePlan,
+    pub cycles: u64,
+    pub resources: Resources,
+    /// LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of them do not route.
+    pub rom: u64,
+}
+
+/// All ways to build node `i`, alone: those that another one beats in everything are left out.
+pub fn choices(model: &Model, empty: &Plan, i: usize, mac: Mac, sprams: bool) -> Vec<Choice> {
+    let network = model.network;
+    let limits = limits(network, i).expect("a node that folds");
+    let weight_bits = network.nodes()[i].layer.weight_bits();
+    let places = [Memory::Block, Memory::Distributed];
+    let of_weights = [Memory::Block, Memory::Distributed, Memory::Spram];
+    let weights = match weight_bits {
+        Some(_) => &of_weights[..if sprams { 3 } else { 2 }],
+        None => &[Memory::Auto],
+    };
+    let mut found: Vec<Choice> = vec![];
+    for pe in divisors(limits.outputs) {
+        for simd in divisors(limits.inputs) {
+            for (&memory, lines) in weights.iter().flat_map(|memory| places.map(|lines| (memory, lines))) {
+                let fits = weight_bits.is_some_and(|bits| mac.fits(simd, bits.into()));
+                let mac = if fits { mac } else { Mac::Auto };
+                let entry =
+                    NodePlan { pe, simd, memory, mac, lines, ..NodePlan::new(&network.nodes()[i].name) };
+                if memory == Memory::Spram && check_entry(network, i, &entry).is_err() {
+                    continue;
+                }
+                let stages = model.alone(empty, i, &entry);
+                let cycles = stages.iter().map(window_cycles).max().expect("a node has stages");
+                let resources = estimate::total(&stages);
+                let rom = stages.iter().map(rom_luts).sum();
+                found.push(Choice { entry, cycles, resources, rom });
+            }
+        }
+    }
+    let beats = |a: &Choice, b: &Choice| {
+        let key =
+            |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram, c.resources.spram];
+        let (a, b) = (key(a), key(b));
+        a != b && a.iter().zip(&b).all(|(a, b)| a <= b)
+    };
+    let kept = found.iter().filter(|choice| !found.iter().any(|other| beats(other, choice)));
+    kept.cloned().collect()
+}
+
+/// Cycles that a window is busy with a frame: what it takes or what it gives, whichever is longer. No stage behind it is
+/// busier.
+fn window_cycles(stage: &Stage) -> u64 {
+    match stage.schedule() {
+        Schedule::Window(w) => w.operations().max((w.map.height * w.map.width * w.pixel_beats()) as u64),
+        Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Split { .. } => 0,
+    }
+}
+
+/// LUTs among those of `stage` that hold its weights, where they are a ROM in LUTs.
+fn rom_luts(stage: &Stage) -> u64 {
+    let unit = stage.kind.unit();
+    unit.map_or(0, |unit| cost::lut_rom(unit.word(), unit.words(), stage.site.memory, stage.site.family))
+}
+
+fn divisors(n: usize) -> impl Iterator<Item = usize> {
+    (1..=n).filter(move |&d| n.is_multiple_of(d))
+}

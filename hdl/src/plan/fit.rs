@@ -1,0 +1,195 @@
+//! Fitting a plan to a budget: the cheapest choice per node at a price of a block RAM in LUTs (a Lagrange multiplier),
+//! which moves until the plan fits; then DSP blocks and SPRAMs, where nothing else does.
+
+use super::check::limits;
+use super::choice::{Choice, choices};
+use super::data::{Control, Mac, Memory, NodePlan, PLAN_VERSION, Plan};
+use super::target::Target;
+use crate::device::{Budget, Resources};
+use crate::estimate::{self, Estimate};
+use crate::pipeline::lower::Model;
+use dq_net::Network;
+
+/// What a block RAM costs in LUTs where nothing says how many there are of either.
+const PRICE: u64 = 200;
+/// Above any price at which choices still change.
+const DEAREST: u64 = 1 << 14;
+/// The price of what is not to be used.
+const NEVER: u64 = 1 << 40;
+/// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller ones route
+/// badly.
+pub const FILL: u64 = 75;
+
+/// The choices of every node that folds.
+pub struct Choices<'a> {
+    pub model: Model<'a>,
+    pub target: &'a Target,
+    pub nodes: Vec<Vec<Choice>>,
+}
+
+/// What a plan uses beyond its budget.
+pub struct Overflow {
+    pub resource: &'static str,
+    pub needed: u64,
+    pub available: u64,
+    pub used: Estimate,
+}
+
+/// A plan for `target` without entries.
+fn empty(target: &Target) -> Plan {
+    Plan {
+        version: PLAN_VERSION,
+        output: target.output,
+        clock_mhz: target.clock_mhz,
+        device: target.device.map(|device| device.name.into()),
+        control: Control::None,
+        nodes: vec![],
+    }
+}
+
+impl<'a> Choices<'a> {
+    /// All choices of the nodes of `network`.
+    pub fn new(network: &'a Network, target: &'a Target) -> Self {
+        let (model, empty) = (Model::new(network), empty(target));
+        let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
+        let sprams = (1..u64::MAX).contains(&target.budget.spram);
+        let nodes = folding.map(|i| choices(&model, &empty, i, target.mac, sprams)).collect();
+        Choices { model, target, nodes }
+    }
+
+    /// The plan of the cheapest choices within `cycles`, at `price` LUTs a block RAM and `spram_price` an SPRAM; where a node has
+    /// none, its fastest.
+    pub fn choose(&self, cycles: u64, price: u64, spram_price: u64) -> Plan {
+        let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram + spram_price * r.spram;
+        let best = |choices: &Vec<Choice>| {
+            let key = |choice: &&Choice| {
+                let (cost, slow) = (cost(choice.resources) + choice.rom, choice.cycles > cycles);
+                if slow { (true, choice.cycles, cost) } else { (false, cost, choice.cycles) }
+            };
+            choices.iter().min_by_key(key).expect("a node has choices").entry.clone()
+        };
+        let mut plan = Plan { nodes: self.nodes.iter().map(best).collect(), ..empty(self.target) };
+        self.place_tables(&mut plan, &cost);
+        plan
+    }
+
+    /// Where the tables of constants live, which depends on the lanes that the other entries give their stages.
+    fn place_tables(&self, plan: &mut Plan, cost: &dyn Fn(Resources) -> u64) {
+        for mut stage in self.model.lower(plan) {
+            if !stage.kind.has_table() {
+                continue;
+            }
+            let [blocks, luts] = [Memory::Block, Memory::Distributed].map(|memory| {
+                stage.site.memory = memory;
+                cost(stage.resources())
+            });
+            let memory = if luts <= blocks { Memory::Distributed } else { Memory::Block };
+            let node = &self.model.network.nodes()[stage.site.node].name;
+            plan.nodes.push(NodePlan { memory, ..NodePlan::new(node) });
+        }
+    }
+
+    /// Resources of `plan`, FIFOs behind forks aside.
+    fn resources(&self, plan: &Plan) -> Estimate {
+        estimate::estimate(&self.model.lower(plan))
+    }
+
+    /// The cheapest plan of at most `cycles` a stage that fits `budget`; else what overflows, with the plan at fault.
+    pub fn fit(&self, cycles: u64, budget: &Budget) -> Result<Plan, Box<(Plan, Overflow)>> {
+        let priced = |price| {
+            let plan = self.choose(cycles, price, NEVER);
+            let used = self.resources(&plan);
+            (plan, used)
+        };
+        // A block RAM is worth its share of the LUTs that can be filled.
+        let price = match (budget.lut, budget.bram) {
+            (u64::MAX, _) | (_, 0 | u64::MAX) => PRICE,
+            (lut, bram) => (lut / 100 * FILL / bram).min(DEAREST),
+        };
+        let (plan, used) = priced(price);
+        if budget.overflow(used.total).is_none() {
+            return Ok(plan);
+        }
+        if let Some(plan) = self.with_dsps(&plan, budget) {
+            return Ok(plan);
+        }
+        // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs suffice is the
+        // best for the LUTs.
+        let (plan, used) = priced(lowest_price(&|price| priced(price).1.total.bram <= budget.bram));
+        match budget.overflow(used.total) {
+            None => Ok(plan),
+            Some((resource, needed, available)) => {
+                match self.with_dsps(&plan, budget).or_else(|| self.with_sprams(cycles, budget)) {
+                    Some(plan) => Ok(plan),
+                    None => Err(Box::new((plan, Overflow { resource, needed, available, used }))),
+                }
+            }
+        }
+    }
+
+    /// `plan` with products in DSP blocks, the nodes first where a block saves most, until its LUTs fit; none if they never
+    /// do, if something else overflows, or if nobody said how many blocks there are.
+    fn with_dsps(&self, plan: &Plan, budget: &Budget) -> Option<Plan> {
+        if budget.dsp == u64::MAX || self.target.mac != Mac::Auto {
+            return None;
+        }
+        let empty = Plan { nodes: vec![], ..plan.clone() };
+        let mut savings: Vec<(u64, u64, usize)> = vec![];
+        for (at, entry) in plan.nodes.iter().enumerate() {
+            let i = self.model.network.nodes().iter().position(|node| node.name == entry.node)?;
+            let weight_bits = self.model.network.nodes()[i].layer.weight_bits();
+            if !weight_bits.is_some_and(|bits| Mac::Dsp.fits(entry.simd, bits.into())) {
+                continue;
+            }
+            let built =
+                |mac| estimate::total(&self.model.alone(&empty, i, &NodePlan { mac, ..entry.clone() }));
+            let (before, after) = (built(entry.mac), built(Mac::Dsp));
+            if after.lut < before.lut {
+                savings.push((before.lut - after.lut, after.dsp, at));
+            }
+        }
+        savings.sort_by_key(|&(luts, blocks, _)| std::cmp::Reverse(luts * 1_000 / blocks));
+        let mut plan = plan.clone();
+        for (_, _, at) in savings {
+            let before = std::mem::replace(&mut plan.nodes[at].mac, Mac::Dsp);
+            let used = self.resources(&plan).total;
+            if budget.overflow(used).is_none() {
+                return Some(plan);
+            }
+            if used.dsp > budget.dsp {
+                plan.nodes[at].mac = before;
+            }
+        }
+        None
+    }
+
+    /// The cheapest plan of at most `cycles` a stage that fits `budget` with weights in SPRAM, if one does: of block RAMs and of
+    /// SPRAMs as many as there are, each at the lowest price at which they suffice.
+    fn with_sprams(&self, cycles: u64, budget: &Budget) -> Option<Plan> {
+        if !(1..u64::MAX).contains(&budget.spram) {
+            return None;
+        }
+        let priced = |price, spram_price| {
+            let plan = self.choose(cycles, price, spram_price);
+            let used = self.resources(&plan).total;
+            (plan, used)
+        };
+        let enough_sprams = |price| {
+            let suffices = |spram_price| priced(price, spram_price).1.spram <= budget.spram;
+            priced(price, lowest_price(&suffices))
+        };
+        let price = lowest_price(&|price| enough_sprams(price).1.bram <= budget.bram);
+        let (plan, used) = enough_sprams(price);
+        budget.overflow(used).is_none().then_some(plan)
+    }
+}
+
+/// The lowest price at which `fits` holds, as it does from there on; the dearest if it never does.
+fn lowest_price(fits: &dyn Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (0, DEAREST);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if fits(middle) { high = middle } else { low = middle + 1 }
+    }
+    high
+}

@@ -1,0 +1,103 @@
+//! What a form of the dot product says of itself, and the shape that it is built for. One file per form implements
+//! [`Form`]; what no form says differently stands here.
+
+use super::tree::Term;
+use crate::device::Family;
+use crate::plan::data::Mac;
+use crate::rtl::{Kernel, Sig};
+use dq_net::Range;
+
+/// Shape of a dot product.
+#[derive(Clone, Copy, Debug)]
+pub struct Dot {
+    /// How it is built; never [`Mac::Auto`].
+    pub mac: Mac,
+    /// Elements.
+    pub simd: usize,
+    /// Bits of a level, unsigned.
+    pub level_bits: usize,
+    /// Bits of a weight: 1 is −1/+1 (0 stands for −1), more is two's complement.
+    pub weight_bits: usize,
+    /// Bits of the result, modulo 2^bits, at most.
+    pub bits: usize,
+}
+
+impl Dot {
+    /// What the sum of the products may be.
+    pub fn products(&self) -> Range {
+        let most = self.most();
+        match self.weight_bits {
+            1 => Range::new(-most, most),
+            w => Range::new(-(most << (w - 1)), most * ((1 << (w - 1)) - 1)),
+        }
+    }
+
+    /// The largest sum of the levels.
+    pub fn most(&self) -> i64 {
+        ((1i64 << self.level_bits) - 1) * self.simd as i64
+    }
+
+    /// Bits of a result within `range`: at most those that matter.
+    pub fn bits_of(&self, range: Range) -> usize {
+        (range.bits() as usize).min(self.bits)
+    }
+}
+
+/// How a dot product is built.
+pub trait Form {
+    /// How its modules are called, and what they are, in words.
+    fn names(&self) -> Names;
+
+    /// Whether `simd` products with weights of so many bits can be built so.
+    fn fits(&self, simd: usize, weight_bits: usize) -> bool;
+
+    /// What it is for, as a plan's error says it.
+    fn demands(&self) -> &'static str;
+
+    /// Cycles from the vectors to the result.
+    fn latency(&self, dot: &Dot) -> u64;
+
+    /// The result and how many registers deep it is.
+    fn build(&self, dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64);
+
+    /// LUTs of four inputs and flip-flops, multipliers aside.
+    fn cost(&self, dot: &Dot, family: Family) -> (usize, usize);
+
+    /// What the result may be, excess included.
+    fn range(&self, dot: &Dot) -> Range {
+        dot.products()
+    }
+
+    /// DSP blocks that it takes.
+    fn multipliers(&self, _dot: &Dot) -> usize {
+        0
+    }
+
+    /// What the result is beyond the dot product, of any weights.
+    fn excess(&self, _dot: &Dot) -> i64 {
+        0
+    }
+
+    /// What each weight of −1 adds to the result beyond that; such weights must be known, and cannot be loaded.
+    fn excess_of_minus(&self, _dot: &Dot) -> i64 {
+        0
+    }
+
+    /// The weights of a beat as the memory holds them: the bits of each.
+    fn recode(&self, _weights: &mut [i64]) {}
+
+    /// Verilog that is 1 where weight `i`, of −1/+1, is +1, of the weights `w` as the memory holds them.
+    fn is_plus(&self, _dot: &Dot, w: &str, i: usize) -> String {
+        format!("{w}[{i}]")
+    }
+}
+
+/// How a form is called.
+pub struct Names {
+    /// What its modules' names begin with, behind `dq_`.
+    pub module: &'static str,
+    /// What it is, for the module's header.
+    pub what: &'static str,
+    /// What is said of the weights, where they are not held as they are.
+    pub weights: Option<&'static str>,
+}

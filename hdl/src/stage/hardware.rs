@@ -1,0 +1,91 @@
+//! What a kind of layer says of itself as hardware: what a plan may choose for it, how wide its values can become, and
+//! which stages it becomes. Implemented beside the stage that computes the layer.
+
+use crate::pipeline::build::{Build, Stream};
+use dq_net::{Range, Shape, Wire};
+use std::sync::Arc;
+
+/// A kind of layer as hardware.
+pub trait Hardware: Share + Send + Sync {
+    /// What a plan's entry may choose where the layer makes a map of shape `to` of one of shape `from`.
+    fn rules(&self, from: Shape, to: Shape) -> Rules;
+
+    /// What its output may be for any parameters of the same bits, of inputs that may be `inputs`; `own` is what it may
+    /// be for its own.
+    fn widest(&self, inputs: &[Wire], own: Range) -> Range;
+
+    /// Adds the stages of a node of this layer, and gives its stream.
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream;
+}
+
+/// Layers of which stages can hold a share, so that no parameter is copied from stage to stage.
+pub trait Share {
+    /// A copy that is shared.
+    fn share(&self) -> Arc<dyn Hardware>;
+}
+
+impl<L: Hardware + Clone + 'static> Share for L {
+    fn share(&self) -> Arc<dyn Hardware> {
+        Arc::new(self.clone())
+    }
+}
+
+/// A node where its stages are made.
+pub struct Node {
+    /// The streams that it reads.
+    pub inputs: Vec<Stream>,
+    /// Shape and range of what it reads.
+    pub from: Vec<Wire>,
+    /// Shape and range of what it gives.
+    pub to: Wire,
+}
+
+/// What a plan's entry may choose for a node.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How far it may be folded; none where it takes the lanes of the node before it.
+    pub limits: Option<Limits>,
+    /// Its weights, where it has any.
+    pub weights: Option<Weights>,
+    /// Whether there is a memory to place.
+    pub memory: bool,
+    /// Whether there is a line buffer to place.
+    pub lines: bool,
+    /// Whether its FIFO may be sized.
+    pub fifo: bool,
+}
+
+/// How a node that folds may be folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `pe` divides this: outputs of a group (1 for a pool).
+    pub outputs: usize,
+    /// `simd` divides this: input channels of a group (channels of a pool).
+    pub inputs: usize,
+}
+
+/// The weights of a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights {
+    /// How many there are.
+    pub count: usize,
+    /// Bits of each.
+    pub bits: usize,
+}
+
+impl Rules {
+    /// Of a layer that folds, with a line buffer before it.
+    pub fn folded(limits: Limits, weights: Option<Weights>) -> Rules {
+        Rules { limits: Some(limits), weights, memory: true, lines: true, fifo: true }
+    }
+
+    /// Of a layer that takes the lanes of the one before it, with a `memory` to place or none.
+    pub fn in_step(memory: bool) -> Rules {
+        Rules { limits: None, weights: None, memory, lines: false, fifo: true }
+    }
+
+    /// Of the layers at both ends of the circuit, whose FIFO is fixed.
+    pub fn at_end() -> Rules {
+        Rules { limits: None, weights: None, memory: false, lines: false, fifo: false }
+    }
+}

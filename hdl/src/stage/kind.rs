@@ -1,0 +1,139 @@
+//! What a kind of stage says of itself, and a stage: a kind at its site. One file per kind implements [`Kind`]; nothing
+//! outside those files tells kinds apart.
+
+use super::mvau::shape::Mvau;
+use super::site::Site;
+use super::window::shape::Window;
+use crate::device::Resources;
+use crate::memory::cost;
+use crate::rtl::{File, Module};
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// A kind of stage with its fields: everything about it but where it stands.
+pub trait Kind: Debug + Send + Sync {
+    /// How its operations map beats.
+    fn schedule(&self) -> Schedule;
+
+    /// Cycles from the issue of an operation until its beat can leave a FIFO of LUT RAM. The only place where it is
+    /// computed: `site.latency` is this.
+    fn latency(&self, site: &Site) -> u64;
+
+    /// Name of its module, where that is its own and not shared by all stages of the same shape. Never the name of a net.
+    fn module_name(&self, site: &Site) -> String;
+
+    /// Its module. It has the streams `s` and `m`; ingress and egress have AXI4-Stream on their outer side.
+    fn module(&self, site: &Site) -> Module;
+
+    /// Its logic and memories, output FIFOs aside, in LUTs of four inputs.
+    fn cost(&self, site: &Site) -> Resources;
+
+    /// The text of its fields by which circuits are told apart ([`super::encoding`]).
+    fn encode(&self) -> String;
+
+    /// Operations between two beats that it gives, at least: FIFOs are as deep as the beats that are then in flight.
+    fn spacing(&self) -> usize {
+        match self.schedule() {
+            Schedule::Map { period, tail: 1 } => period,
+            Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Split { .. } | Schedule::Window(_) => {
+                1
+            }
+        }
+    }
+
+    /// Whether it has a table of constants that may lie in block RAM or in LUTs, whichever is cheaper.
+    fn has_table(&self) -> bool {
+        false
+    }
+
+    /// The shape of a matrix-vector unit.
+    fn unit(&self) -> Option<Mvau> {
+        None
+    }
+
+    /// What its contract states, in words.
+    fn property(&self) -> &'static str {
+        "stream"
+    }
+
+    /// Its whole definition beside it, for a unit so small that a solver can unroll it.
+    fn unrolled(&self, _site: &Site) -> Option<Unrolled> {
+        None
+    }
+}
+
+/// A module of a proof's own: a stage beside its definition.
+pub struct Unrolled {
+    /// The module.
+    pub harness: File,
+    /// Cycles from reset after which everything has been compared.
+    pub cycles: usize,
+}
+
+/// How a stage's operations map input beats to output beats; all that timing needs to know of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schedule {
+    /// An operation per beat that enters the circuit; each produces a beat.
+    Source {
+        /// Beats of a frame.
+        beats: usize,
+    },
+    /// An operation per beat of every input; of every `period` operations the last `tail` produce a beat, at every
+    /// output.
+    Map {
+        /// Operations of a round.
+        period: usize,
+        /// Operations at its end that produce.
+        tail: usize,
+    },
+    /// Each input beat leaves as `ratio` beats. The stage's FIFO holds input beats.
+    Split {
+        /// Output beats per input beat.
+        ratio: usize,
+    },
+    /// Operations over a line buffer.
+    Window(Window),
+}
+
+/// One stage of the graph.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Where it stands.
+    pub site: Site,
+    /// What it does.
+    pub kind: Arc<dyn Kind>,
+}
+
+impl Stage {
+    /// How its operations map beats.
+    pub fn schedule(&self) -> Schedule {
+        self.kind.schedule()
+    }
+
+    /// Whether the FIFO of output `port` is block RAM, which gives a beat one cycle later.
+    pub fn deep(&self, port: usize) -> bool {
+        !self.splits() && self.site.has_deep_fifo(port)
+    }
+
+    /// Cycles from the issue of an operation to the first in which its beat can leave output `port`.
+    pub fn latency_to(&self, port: usize) -> u64 {
+        self.site.latency + u64::from(self.deep(port))
+    }
+
+    /// Its module.
+    pub fn module(&self) -> Module {
+        self.kind.module(&self.site)
+    }
+
+    /// Its resources, by the model of [`crate::estimate`]: those of its kind and its FIFOs.
+    pub fn resources(&self) -> Resources {
+        let Site { input, output, depths, family, .. } = &self.site;
+        let width = if self.splits() { input.width() } else { output.width() };
+        let fifos = (0..depths.len()).map(|port| cost::fifo(width, depths[port], self.deep(port), *family));
+        family.logic(self.kind.cost(&self.site)).plus(fifos.sum())
+    }
+
+    fn splits(&self) -> bool {
+        matches!(self.schedule(), Schedule::Split { .. })
+    }
+}

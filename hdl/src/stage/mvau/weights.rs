@@ -1,0 +1,58 @@
+//! The weights of a matrix-vector unit, one by one: those of a convolution, or of a dense layer, which is one over the
+//! whole map.
+
+use dq_net::Shape;
+use dq_net::layer::{Conv, Dense};
+use ndarray::Axis;
+use std::sync::Arc;
+
+/// The layer that they belong to.
+#[derive(Clone, Debug)]
+pub enum Weights {
+    /// A convolution's.
+    Conv(Arc<Conv>),
+    /// A dense layer's, with the shape of the map that it reads.
+    Dense(Arc<Dense>, Shape),
+}
+
+/// What a beat of levels is multiplied with: a row and column of the kernel, and the first of its channels.
+#[derive(Clone, Copy)]
+pub struct Tap {
+    row: usize,
+    column: usize,
+    channel: usize,
+}
+
+impl Weights {
+    /// Beat number `tap` of a fold, of `simd` channels: chunks of channels, kernel rows, kernel columns, the last fastest.
+    pub fn tap(&self, tap: usize, simd: usize) -> Tap {
+        let (rows, columns) = match self {
+            Weights::Conv(conv) => (conv.weights.dim().1, conv.weights.dim().2),
+            Weights::Dense(_, map) => (map.height, map.width),
+        };
+        let (chunk, at) = (tap / (rows * columns), tap % (rows * columns));
+        Tap { row: at / columns, column: at % columns, channel: chunk * simd }
+    }
+
+    /// The weight of `output` for input `i` of a beat.
+    pub fn at(&self, output: usize, tap: Tap, i: usize) -> i64 {
+        let Tap { row, column, channel } = tap;
+        match self {
+            Weights::Conv(conv) => conv.weights[[output, row, column, channel + i]].into(),
+            Weights::Dense(dense, map) => {
+                dense.weights[[output, (row * map.width + column) * map.channels + channel + i]].into()
+            }
+        }
+    }
+
+    /// How many weights of `output` are below zero.
+    pub fn negatives(&self, output: usize) -> i64 {
+        let count = match self {
+            Weights::Conv(conv) => {
+                conv.weights.index_axis(Axis(0), output).iter().filter(|&&w| w < 0).count()
+            }
+            Weights::Dense(dense, _) => dense.weights.row(output).iter().filter(|&&w| w < 0).count(),
+        };
+        count as i64
+    }
+}

@@ -1,0 +1,88 @@
+//! The shape of a window: the map, the windows over it, and the order in which their taps come.
+
+use crate::rtl::{addr_bits, bits_for};
+use dq_net::Shape;
+use dq_net::layer::window::Axis;
+
+/// Windows over a feature map: for each output pixel, group, fold, chunk of channels of the group, kernel row, kernel
+/// column (the last fastest) one beat of `simd` channels; zeros where the tap lies in the padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// The feature map.
+    pub map: Shape,
+    /// Windows along rows.
+    pub rows: Axis,
+    /// Windows along columns.
+    pub columns: Axis,
+    /// Output rows and columns.
+    pub output: [usize; 2],
+    /// Groups of channels.
+    pub groups: usize,
+    /// How often each window of a group is replayed.
+    pub folds: usize,
+    /// Beats of the channels of one group.
+    pub chunks: usize,
+    /// Rows that the line buffer holds.
+    pub ring: usize,
+}
+
+impl Window {
+    /// Taps of a window.
+    pub fn taps(&self) -> usize {
+        self.rows.kernel * self.columns.kernel
+    }
+
+    /// Beats of an input pixel.
+    pub fn pixel_beats(&self) -> usize {
+        self.groups * self.chunks
+    }
+
+    /// Operations of a frame.
+    pub fn operations(&self) -> u64 {
+        [self.output[0], self.output[1], self.groups, self.folds, self.chunks, self.taps()]
+            .iter()
+            .map(|&n| n as u64)
+            .product()
+    }
+
+    /// First row of the window of the last output row, in rows of the map.
+    pub fn last_row(&self) -> usize {
+        ((self.output[0] - 1) * self.rows.stride).saturating_sub(self.rows.before)
+    }
+
+    /// Rows from the window of one frame's last output row to that of the next frame's first; negative where padding
+    /// makes them overlap.
+    pub fn jump(&self) -> isize {
+        self.map.height as isize - ((self.output[0] - 1) * self.rows.stride) as isize
+    }
+}
+
+/// Words of the line buffer.
+pub fn words(w: &Window) -> usize {
+    w.ring * w.map.width * w.pixel_beats()
+}
+
+/// Bits of a biased row: rows written ahead included.
+pub fn row_bits(w: &Window) -> usize {
+    let taps = (w.output[0] - 1) * w.rows.stride + w.rows.kernel;
+    bits_for((w.rows.before + w.map.height + w.ring).max(taps) as u64)
+}
+
+/// Bits of the rows held: below zero where a stride skips rows that are not written yet.
+pub fn held_bits(w: &Window) -> usize {
+    bits_for((w.ring + w.rows.stride) as u64)
+}
+
+pub fn column_bits(w: &Window) -> usize {
+    let taps = (w.output[1] - 1) * w.columns.stride + w.columns.kernel;
+    bits_for((w.columns.before + w.map.width).max(taps) as u64)
+}
+
+pub fn address_bits(w: &Window) -> usize {
+    addr_bits(words(w))
+}
+
+/// `columns` × beats of a pixel, modulo the address.
+pub fn offset(w: &Window, columns: i64) -> u64 {
+    (columns * w.pixel_beats() as i64).rem_euclid(1 << address_bits(w)) as u64
+}

@@ -1,0 +1,55 @@
+//! Words: values cut and extended to a width, and the words and styles of memories.
+
+use crate::device::Family;
+use crate::plan::data::Memory;
+use crate::rtl::{Expr, Style, Value, lit, words};
+
+/// `value` (a net, a slice of one, or anything of which bits can be taken) in `width` bits, modulo 2^width; unsigned.
+pub fn fit(value: impl Into<Expr>, signed: bool, width: usize) -> Expr {
+    let value = value.into();
+    match (value.width() >= width, signed) {
+        (true, _) => value.slice(0, width),
+        (false, true) => value.sext(width).unsigned(),
+        (false, false) => value.zext(width),
+    }
+}
+
+/// `value` modulo 2^width, as a literal.
+pub fn literal(value: i64, width: usize) -> Expr {
+    assert!(width <= 64);
+    lit(value as u64 & words::mask(width), width)
+}
+
+pub fn style(memory: Memory) -> Style {
+    match memory {
+        Memory::Auto => Style::Auto,
+        Memory::Block => Style::Block,
+        Memory::Distributed => Style::Distributed,
+        Memory::Spram => Style::Spram,
+    }
+}
+
+/// Of a memory that is written: LUT RAM where `family` has it.
+pub fn ram_style(memory: Memory, family: Family) -> Style {
+    match style(memory) {
+        Style::Distributed if !family.has_lut_ram() => Style::Registers,
+        style => style,
+    }
+}
+
+/// The words of a ROM from the fields of each word, low bits first: (value modulo 2^bits, bits).
+pub fn rom_words(word_bits: usize, rows: impl Iterator<Item = Vec<(i64, usize)>>) -> Vec<u64> {
+    let stride = words::words_for(word_bits);
+    let mut data = vec![];
+    for fields in rows {
+        let start = data.len();
+        data.resize(start + stride, 0);
+        let mut at = 0;
+        for (value, bits) in fields {
+            words::or_at(&mut data[start..], at, &[value as u64 & words::mask(bits)], bits);
+            at += bits;
+        }
+        assert!(at == word_bits, "a word of {at} bits, not {word_bits}");
+    }
+    data
+}

@@ -1,0 +1,19 @@
+//! How many beats of a frame pass each stage.
+
+use crate::stage::kind::{Schedule, Stage};
+
+/// Beats that each stage takes (at each input) and gives (at each output) for one frame.
+pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
+    let mut beats: Vec<(u64, u64)> = vec![];
+    for stage in stages {
+        // What a source takes comes from outside, and is told by its schedule.
+        let taken = stage.site.sources.first().map_or(0, |from| beats[from.stage].1);
+        beats.push(match stage.schedule() {
+            Schedule::Source { beats } => (beats as u64, beats as u64),
+            Schedule::Map { period, tail } => (taken, taken / period as u64 * tail as u64),
+            Schedule::Split { ratio } => (taken, taken * ratio as u64),
+            Schedule::Window(window) => (taken, window.operations()),
+        });
+    }
+    beats
+}

@@ -1,0 +1,67 @@
+//! How the beats of a stage move: one operation per beat, several links at once, or a beat in parts.
+
+use super::link::Link;
+
+/// Progress of a stage with an operation an input beat.
+pub struct Map {
+    pub period: usize,
+    pub tail: usize,
+    pub phase: usize,
+}
+
+impl Map {
+    /// Takes beats and gives what they produce.
+    pub fn advance(&mut self, input: &mut Link, output: &mut Link) -> bool {
+        let before = input.moved;
+        while let Some(mut cycle) = input.front() {
+            let produces = self.phase >= self.period - self.tail;
+            if produces {
+                let Some(place) = output.places(1) else { break };
+                cycle = cycle.max(place);
+            }
+            input.take(cycle);
+            self.phase = if self.phase + 1 == self.period { 0 } else { self.phase + 1 };
+            if produces {
+                output.give(cycle);
+            }
+        }
+        input.moved > before
+    }
+}
+
+/// A map of one operation a beat over several links: every input moves at once, every output gets a beat. What it waits for
+/// is a place if it is `full`.
+pub fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize], full: &mut bool) -> bool {
+    let mut progress = false;
+    loop {
+        let mut cycle = 0;
+        for &l in inputs {
+            let Some(given) = links[l].front() else {
+                *full = false;
+                return progress;
+            };
+            cycle = cycle.max(given);
+        }
+        for &l in outputs {
+            let Some(place) = links[l].places(1) else {
+                *full = true;
+                return progress;
+            };
+            cycle = cycle.max(place);
+        }
+        inputs.iter().for_each(|&l| links[l].take(cycle));
+        outputs.iter().for_each(|&l| links[l].give(cycle));
+        progress = true;
+    }
+}
+
+/// Gives each beat as `ratio`. Its place is free again once the last of its parts has left.
+pub fn split(input: &mut Link, output: &mut Link, ratio: u64) -> bool {
+    let before = input.moved;
+    while let (Some(cycle), Some(place)) = (input.front(), output.places(ratio)) {
+        let cycle = cycle.max(place);
+        input.take(cycle);
+        (0..ratio).for_each(|_| output.give(cycle));
+    }
+    input.moved > before
+}
