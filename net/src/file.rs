@@ -1,17 +1,13 @@
 //! `model.json`: one self-contained, versioned file with a checksum. Reading checks everything and names the node and
 //! field that is wrong; writing is whole or not at all.
 
-use crate::error::{Fault, FileError, NetworkError};
+use crate::error::{FileError, NetworkError};
 use crate::float::{self, FloatNetwork};
-use crate::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, SumPool,
-    Surrogate,
-};
+use crate::layer::{Layer, LayerForm};
 use crate::network::{Network, Node};
-use crate::pack::PackedInts;
 use crate::provenance::{Proof, Provenance};
-use crate::{atomic, read, shape::Shape};
-use ndarray::{Array2, Array4};
+use crate::wire::Wire;
+use crate::{atomic, read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -51,33 +47,7 @@ struct Document {
 struct NodeDocument {
     name: String,
     inputs: Vec<String>,
-    layer: LayerDocument,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum LayerDocument {
-    Input { shape: Shape },
-    Conv { weights: PackedInts, weight_bits: u8, stride: [usize; 2], pad: [usize; 4], groups: usize },
-    Dense { weights: PackedInts, weight_bits: u8 },
-    Step { bits: u8, dir: Vec<i8>, thresholds: PackedInts, surrogate: SurrogateDocument },
-    MaxPool { window: [usize; 2], stride: [usize; 2] },
-    SumPool { window: [usize; 2], stride: [usize; 2] },
-    GlobalSum {},
-    Mix { a: i32, b: i32, shift: u8, bits: u8 },
-    Rescale { mul: Vec<i32>, add: Vec<i64>, shift: u8, bits: u8, unit: f64 },
-    BitDepth { bits: u8 },
-    Median {},
-    Logits { bias: Vec<i32>, scale: f64 },
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SurrogateDocument {
-    gain: Vec<f64>,
-    open_lo: Vec<i32>,
-    open_hi: Vec<i32>,
-    unit: f64,
+    layer: LayerForm,
 }
 
 /// Reads an integer network. A float network is refused.
@@ -158,10 +128,7 @@ pub fn to_json(network: &Network) -> String {
 
 /// The oldest version that has the network's kinds, so that older programs read what they can.
 fn version_of(network: &Network) -> u32 {
-    let new = |node: &Node| {
-        matches!(node.layer, Layer::Mix(_) | Layer::Rescale(_) | Layer::BitDepth(_) | Layer::Median(_))
-    };
-    if network.nodes().iter().any(new) { FORMAT_VERSION } else { 1 }
+    network.nodes().iter().map(|node| node.layer.since()).max().expect("checked: not empty")
 }
 
 /// SHA-256 (hex) of what the network computes: its nodes, without name, provenance and proof.
@@ -197,54 +164,12 @@ fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {
 
 fn to_documents(network: &Network) -> Vec<NodeDocument> {
     let document = |(i, node): (usize, &Node)| {
-        let layer = match &node.layer {
-            Layer::Input(l) => LayerDocument::Input { shape: l.shape },
-            Layer::Conv(l) => LayerDocument::Conv {
-                weights: pack_weights(l.weights.shape(), l.weight_bits, l.weights.iter()),
-                weight_bits: l.weight_bits,
-                stride: l.stride,
-                pad: l.pad,
-                groups: l.groups,
-            },
-            Layer::Dense(l) => LayerDocument::Dense {
-                weights: pack_weights(l.weights.shape(), l.weight_bits, l.weights.iter()),
-                weight_bits: l.weight_bits,
-            },
-            Layer::Step(l) => {
-                let range = network.wire(network.sources(i)[0]).range;
-                let (lo, hi) = (range.lo.min(-range.hi), range.hi.max(-range.lo) + 1);
-                let bits = (64 - (hi - lo).leading_zeros()).max(1) as u8;
-                let values = l.thresholds.iter().map(|&t| t.into());
-                LayerDocument::Step {
-                    bits: l.bits,
-                    dir: l.dir.clone(),
-                    thresholds: PackedInts::pack(l.thresholds.shape(), bits, lo, values),
-                    surrogate: SurrogateDocument {
-                        gain: l.surrogate.gain.clone(),
-                        open_lo: l.surrogate.open_lo.clone(),
-                        open_hi: l.surrogate.open_hi.clone(),
-                        unit: l.surrogate.unit,
-                    },
-                }
-            }
-            Layer::MaxPool(l) => LayerDocument::MaxPool { window: l.window, stride: l.stride },
-            Layer::SumPool(l) => LayerDocument::SumPool { window: l.window, stride: l.stride },
-            Layer::GlobalSum(GlobalSum) => LayerDocument::GlobalSum {},
-            Layer::Mix(Mix { a, b, shift, bits }) => {
-                LayerDocument::Mix { a: *a, b: *b, shift: *shift, bits: *bits }
-            }
-            Layer::Rescale(l) => LayerDocument::Rescale {
-                mul: l.mul.clone(),
-                add: l.add.clone(),
-                shift: l.shift,
-                bits: l.bits,
-                unit: l.unit,
-            },
-            Layer::BitDepth(BitDepth { bits }) => LayerDocument::BitDepth { bits: *bits },
-            Layer::Median(Median) => LayerDocument::Median {},
-            Layer::Logits(l) => LayerDocument::Logits { bias: l.bias.clone(), scale: l.scale },
-        };
-        NodeDocument { name: node.name.clone(), inputs: node.inputs.clone(), layer }
+        let inputs: Vec<Wire> = network.sources(i).iter().map(|&source| network.wire(source)).collect();
+        NodeDocument {
+            name: node.name.clone(),
+            inputs: node.inputs.clone(),
+            layer: node.layer.to_form(&inputs),
+        }
     };
     network.nodes().iter().enumerate().map(document).collect()
 }
@@ -254,7 +179,7 @@ fn to_network(document: Document) -> Result<Network, NetworkError> {
         .nodes
         .into_iter()
         .map(|node| {
-            let layer = to_layer(node.layer).map_err(|fault| NetworkError::at(&node.name, fault))?;
+            let layer = Layer::from_form(node.layer).map_err(|fault| NetworkError::at(&node.name, fault))?;
             Ok(Node { name: node.name, layer, inputs: node.inputs })
         })
         .collect::<Result<_, NetworkError>>()?;
@@ -262,66 +187,4 @@ fn to_network(document: Document) -> Result<Network, NetworkError> {
     network.provenance = document.provenance;
     network.proof = document.proof;
     Ok(network)
-}
-
-fn to_layer(document: LayerDocument) -> Result<Layer, Fault> {
-    Ok(match document {
-        LayerDocument::Input { shape } => Layer::Input(Input { shape }),
-        LayerDocument::Conv { weights, weight_bits, stride, pad, groups } => {
-            let (shape, values) = unpack_weights(&weights, weight_bits, 4)?;
-            let weights = Array4::from_shape_vec((shape[0], shape[1], shape[2], shape[3]), values);
-            Layer::Conv(Conv { weights: weights.expect("counted"), weight_bits, stride, pad, groups })
-        }
-        LayerDocument::Dense { weights, weight_bits } => {
-            let (shape, values) = unpack_weights(&weights, weight_bits, 2)?;
-            let weights = Array2::from_shape_vec((shape[0], shape[1]), values).expect("counted");
-            Layer::Dense(Dense { weights, weight_bits })
-        }
-        LayerDocument::Step { bits, dir, thresholds, surrogate } => {
-            let (shape, values) = thresholds.unpack("thresholds", 2)?;
-            let narrow = |v: i64| {
-                i32::try_from(v).map_err(|_| Fault::new("thresholds", "values of at most 31 bits", v))
-            };
-            let values = values.into_iter().map(narrow).collect::<Result<Vec<i32>, _>>()?;
-            Layer::Step(Step {
-                bits,
-                dir,
-                thresholds: Array2::from_shape_vec((shape[0], shape[1]), values).expect("counted"),
-                surrogate: Surrogate {
-                    gain: surrogate.gain,
-                    open_lo: surrogate.open_lo,
-                    open_hi: surrogate.open_hi,
-                    unit: surrogate.unit,
-                },
-            })
-        }
-        LayerDocument::MaxPool { window, stride } => Layer::MaxPool(MaxPool { window, stride }),
-        LayerDocument::SumPool { window, stride } => Layer::SumPool(SumPool { window, stride }),
-        LayerDocument::GlobalSum {} => Layer::GlobalSum(GlobalSum),
-        LayerDocument::Mix { a, b, shift, bits } => Layer::Mix(Mix { a, b, shift, bits }),
-        LayerDocument::Rescale { mul, add, shift, bits, unit } => {
-            Layer::Rescale(Rescale { mul, add, shift, bits, unit })
-        }
-        LayerDocument::BitDepth { bits } => Layer::BitDepth(BitDepth { bits }),
-        LayerDocument::Median {} => Layer::Median(Median),
-        LayerDocument::Logits { bias, scale } => Layer::Logits(Logits { bias, scale }),
-    })
-}
-
-/// Weights at their own width: one bit is 0 for −1 and 1 for +1, more are offset by the smallest value.
-fn pack_weights<'a>(shape: &[usize], bits: u8, weights: impl Iterator<Item = &'a i8>) -> PackedInts {
-    if bits == 1 {
-        PackedInts::pack(shape, 1, 0, weights.map(|&w| i64::from(w > 0)))
-    } else {
-        PackedInts::pack(shape, bits, -(1 << (bits - 1)), weights.map(|&w| w.into()))
-    }
-}
-
-fn unpack_weights(packed: &PackedInts, bits: u8, rank: usize) -> Result<(Vec<usize>, Vec<i8>), Fault> {
-    let (shape, values) = packed.unpack("weights", rank)?;
-    let narrow = |v: i64| {
-        let v = if bits == 1 { 2 * v - 1 } else { v };
-        i8::try_from(v).map_err(|_| Fault::new("weights", format!("values of {bits} bits"), v))
-    };
-    Ok((shape, values.into_iter().map(narrow).collect::<Result<_, _>>()?))
 }

@@ -2,6 +2,7 @@
 //! file format. Never knows of hardware, attacks or libtorch, and has no float in its meaning.
 
 pub mod atomic;
+mod draw;
 mod error;
 mod file;
 mod float;

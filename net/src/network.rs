@@ -30,6 +30,7 @@ pub struct Network {
     sources: Vec<Vec<usize>>,
     readers: Vec<Vec<usize>>,
     wires: Vec<Wire>,
+    units: Vec<Option<f64>>,
 }
 
 impl Network {
@@ -40,16 +41,31 @@ impl Network {
         graph::check_network_name(&name)?;
         let sources = graph::resolve(nodes.iter().map(|n| (n.name.as_str(), n.inputs.as_slice())))?;
         let mut wires: Vec<Wire> = Vec::with_capacity(nodes.len());
+        let mut units: Vec<Option<f64>> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
             let wire = check_node(&nodes, i, &sources[i], &wires);
             wires.push(wire.map_err(|fault| NetworkError::at(&node.name, fault))?);
+            let (input, shape) = match sources[i].first() {
+                Some(&source) => (units[source], wires[source].shape),
+                None => (None, wires[i].shape),
+            };
+            units.push(node.layer.kind().unit(input, shape));
             graph::check_total(&node.name, wires.iter().map(|wire| wire.shape.len()))?;
         }
         let mut readers = vec![vec![]; nodes.len()];
         for (reader, sources) in sources.iter().enumerate() {
             sources.iter().for_each(|&source| readers[source].push(reader));
         }
-        Ok(Self { name, provenance: Provenance::default(), proof: None, nodes, sources, readers, wires })
+        Ok(Self {
+            name,
+            provenance: Provenance::default(),
+            proof: None,
+            nodes,
+            sources,
+            readers,
+            wires,
+            units,
+        })
     }
 
     /// Nodes in topological order.
@@ -101,25 +117,11 @@ impl Network {
         self.nodes[i].layer.kind().macs(input, self.wires[i].shape)
     }
 
-    /// Real value of one unit of node `i`'s output (for people and norms): 1/255 at the input, the step's unit after
-    /// it and after a rescale, that of the first input after a mix, divided by the window's size after a sum (which
-    /// stands for a mean); `None` for accumulators.
+    /// Returns the real value of one unit of node `i`'s output (for people and norms): 1/255 at the input, the step's
+    /// unit after it and after a rescale, that of the first input after a mix, divided by the window's size after a sum
+    /// (which stands for a mean); `None` for accumulators.
     pub fn unit(&self, i: usize) -> Option<f64> {
-        let through = |count: usize| Some(self.unit(self.sources[i][0])? / count as f64);
-        match &self.nodes[i].layer {
-            Layer::Input(_) => Some(1.0 / 255.0),
-            Layer::Step(step) => Some(step.surrogate.unit),
-            Layer::Rescale(rescale) => Some(rescale.unit),
-            Layer::BitDepth(depth) => Some(1.0 / f64::from((1i32 << depth.bits) - 1)),
-            Layer::MaxPool(_) | Layer::Mix(_) | Layer::Median(_) => through(1),
-            Layer::SumPool(pool) => through(pool.window[0] * pool.window[1]),
-            Layer::GlobalSum(_) => {
-                let shape = self.wires[self.sources[i][0]].shape;
-                through(shape.height * shape.width)
-            }
-            Layer::Logits(logits) => Some(logits.scale),
-            Layer::Conv(_) | Layer::Dense(_) => None,
-        }
+        self.units[i]
     }
 
     /// The reference: every node's output for one image (height × width × channels), in node order.

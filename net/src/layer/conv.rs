@@ -1,9 +1,13 @@
 //! Convolution: exact accumulators from levels and signed integer weights.
 
+use super::kind::{FileForm, Kind};
+use super::weights;
 use super::window::{Axis, output_shape};
-use super::{Kind, check_levels, check_weights, dot_range};
+use crate::draw::Draw;
+use crate::pack::PackedInts;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
-use ndarray::{Array3, Array4, ArrayView3, Axis as Dim};
+use ndarray::{Array3, Array4, ArrayView3, Ix4};
+use serde::{Deserialize, Serialize};
 
 /// 2-D convolution (cross-correlation), padded with level 0. Depth-wise is `groups` = channels.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +25,7 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// Window, stride and padding along rows and columns.
+    /// Returns window, stride and padding along rows and columns.
     pub fn axes(&self) -> (Axis, Axis) {
         let (_, rows, columns, _) = self.weights.dim();
         let [top, bottom, left, right] = self.pad;
@@ -38,18 +42,12 @@ impl Kind for Conv {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        if self.weights.is_empty() {
-            return Err(Fault::new(
-                "weights",
-                "at least one weight",
-                format!("shape {:?}", self.weights.shape()),
-            ));
-        }
+        weights::check_not_empty(&self.weights)?;
         let outputs = self.weights.dim().0;
         if self.groups == 0 || !outputs.is_multiple_of(self.groups) {
             return Err(Fault::new("groups", format!("a divisor of its {outputs} outputs"), self.groups));
         }
-        check_weights(self.weight_bits, self.weights.iter())
+        weights::check(self.weight_bits, &self.weights)
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
@@ -63,10 +61,8 @@ impl Kind for Conv {
     }
 
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
-        check_levels(inputs[0].range)?;
-        let range =
-            self.weights.axis_iter(Dim(0)).map(|w| dot_range(w.iter(), inputs[0].range)).reduce(Range::hull);
-        Ok(range.expect("checked: not empty"))
+        weights::check_levels(inputs[0].range)?;
+        Ok(weights::sums(&self.weights, inputs[0].range))
     }
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
@@ -93,8 +89,77 @@ impl Kind for Conv {
         })
     }
 
+    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+        None
+    }
+
+    fn weight_bits(&self) -> Option<u8> {
+        Some(self.weight_bits)
+    }
+
     fn macs(&self, _: Shape, output: Shape) -> u64 {
         let (_, rows, columns, per_group) = self.weights.dim();
         output.len() as u64 * (rows * columns * per_group) as u64
+    }
+}
+
+/// A convolution in `model.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    weights: PackedInts,
+    weight_bits: u8,
+    stride: [usize; 2],
+    pad: [usize; 4],
+    groups: usize,
+}
+
+impl FileForm for Conv {
+    type Form = Form;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> Form {
+        let &Conv { ref weights, weight_bits, stride, pad, groups } = self;
+        Form { weights: weights::pack(weights, weight_bits), weight_bits, stride, pad, groups }
+    }
+
+    fn from_form(form: Form) -> Result<Self, Fault> {
+        let Form { weights, weight_bits, stride, pad, groups } = form;
+        Ok(Conv { weights: weights::unpack::<Ix4>(&weights, weight_bits)?, weight_bits, stride, pad, groups })
+    }
+}
+
+impl Conv {
+    /// Draws a convolution of any groups, window, stride and padding.
+    pub(crate) fn draw(draw: &mut Draw) -> Self {
+        let Draw { random, options, input } = draw;
+        let (height, width, channels) = input.values.dim();
+        let divisors: Vec<usize> = (1..=channels).filter(|&g| channels.is_multiple_of(g)).collect();
+        let groups = if random.within(0, 2) == 0 { *random.one_of(&divisors) } else { 1 };
+        let per_group = random.within(1, (options.max_channels / groups).max(1));
+        let kernel = [random.within(1, 3), random.within(1, 3)];
+        let mut pad = [0; 4];
+        for (axis, size) in [height, width].into_iter().enumerate() {
+            for side in 0..2 {
+                pad[2 * axis + side] = random.within(0, kernel[axis] - 1);
+            }
+            let missing = kernel[axis].saturating_sub(size + pad[2 * axis] + pad[2 * axis + 1]);
+            let before = missing.min(kernel[axis] - 1 - pad[2 * axis]);
+            pad[2 * axis] += before;
+            pad[2 * axis + 1] += missing - before;
+        }
+        let dim = (per_group * groups, kernel[0], kernel[1], channels / groups);
+        let (weights, weight_bits) = draw.weights(dim);
+        let stride = [draw.random.within(1, 2), draw.random.within(1, 3)];
+        Conv { weights, weight_bits, stride, pad, groups }
+    }
+
+    /// Draws a convolution with `outputs` channels whose square window keeps the map's size, but for `stride`.
+    pub(crate) fn draw_square(draw: &mut Draw, outputs: usize, kernel: usize, stride: usize) -> Self {
+        let channels = draw.input.values.dim().2;
+        let depthwise = outputs == channels && draw.random.within(0, 3) == 0;
+        let groups = if depthwise { channels } else { 1 };
+        let (weights, weight_bits) = draw.weights((outputs, kernel, kernel, channels / groups));
+        Conv { weights, weight_bits, stride: [stride; 2], pad: [kernel / 2; 4], groups }
     }
 }

@@ -1,8 +1,12 @@
 //! Dense: every output is a weighted sum of the whole feature map.
 
-use super::{Kind, check_levels, check_weights, dot_range};
+use super::kind::{FileForm, Kind};
+use super::weights;
+use crate::draw::Draw;
+use crate::pack::PackedInts;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
-use ndarray::{Array2, Array3, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Ix2};
+use serde::{Deserialize, Serialize};
 
 /// Fully connected layer over the feature map in stream order (row-major, channels fastest).
 #[derive(Clone, Debug, PartialEq)]
@@ -19,14 +23,8 @@ impl Kind for Dense {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        if self.weights.is_empty() {
-            return Err(Fault::new(
-                "weights",
-                "at least one weight",
-                format!("shape {:?}", self.weights.shape()),
-            ));
-        }
-        check_weights(self.weight_bits, self.weights.iter())
+        weights::check_not_empty(&self.weights)?;
+        weights::check(self.weight_bits, &self.weights)
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
@@ -38,10 +36,8 @@ impl Kind for Dense {
     }
 
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
-        check_levels(inputs[0].range)?;
-        let range =
-            self.weights.axis_iter(Axis(0)).map(|w| dot_range(w.iter(), inputs[0].range)).reduce(Range::hull);
-        Ok(range.expect("checked: not empty"))
+        weights::check_levels(inputs[0].range)?;
+        Ok(weights::sums(&self.weights, inputs[0].range))
     }
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
@@ -50,7 +46,45 @@ impl Kind for Dense {
         })
     }
 
+    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+        None
+    }
+
+    fn weight_bits(&self) -> Option<u8> {
+        Some(self.weight_bits)
+    }
+
     fn macs(&self, _: Shape, _: Shape) -> u64 {
         self.weights.len() as u64
+    }
+}
+
+/// A dense layer in `model.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    weights: PackedInts,
+    weight_bits: u8,
+}
+
+impl FileForm for Dense {
+    type Form = Form;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> Form {
+        Form { weights: weights::pack(&self.weights, self.weight_bits), weight_bits: self.weight_bits }
+    }
+
+    fn from_form(form: Form) -> Result<Self, Fault> {
+        let weights = weights::unpack::<Ix2>(&form.weights, form.weight_bits)?;
+        Ok(Dense { weights, weight_bits: form.weight_bits })
+    }
+}
+
+impl Dense {
+    /// Draws a dense layer of so many outputs.
+    pub(crate) fn draw(draw: &mut Draw, outputs: usize) -> Self {
+        let (weights, weight_bits) = draw.weights((outputs, draw.input.values.len()));
+        Dense { weights, weight_bits }
     }
 }

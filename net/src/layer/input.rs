@@ -1,11 +1,14 @@
 //! Input: the image as the camera or host sends it.
 
-use super::Kind;
+use super::kind::{FileForm, Kind};
+use crate::draw::{Options, Random};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
+use serde::{Deserialize, Serialize};
 
 /// uint8 pixels, row-major, channels fastest. Real value = pixel / 255.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Input {
     /// Shape of the image.
     pub shape: Shape,
@@ -35,5 +38,30 @@ impl Kind for Input {
 
     fn eval(&self, _: &[ArrayView3<i32>]) -> Array3<i32> {
         panic!("an input's values are given, not computed")
+    }
+
+    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+        Some(1.0 / 255.0)
+    }
+}
+
+impl FileForm for Input {
+    type Form = Self;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Result<Self, Fault> {
+        Ok(form)
+    }
+}
+
+impl Input {
+    /// Draws an image's shape.
+    pub(crate) fn draw(random: &mut Random, options: &Options) -> Self {
+        let (height, width) = (random.within(1, options.max_side), random.within(1, options.max_side));
+        Input { shape: Shape::new(height, width, random.within(1, options.max_channels.min(5))) }
     }
 }

@@ -1,20 +1,23 @@
 //! Logits: the scores of the classes. One scale for the tensor, and a bias of whole accumulator units.
 
-use super::Kind;
+use super::kind::{FileForm, Kind};
+use crate::draw::Draw;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
+use serde::{Deserialize, Serialize};
 
 /// `score = acc + bias`. The label is the arg max of the scores, the lowest index on ties ([`Logits::label`]).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Logits {
-    /// Bias a class, in accumulator units.
+    /// Bias per class, in accumulator units.
     pub bias: Vec<i32>,
     /// Real logit of one accumulator unit: for people and for the loss of gradients, never for the label.
     pub scale: f64,
 }
 
 impl Logits {
-    /// The label of `scores`: arg max, lowest index on ties.
+    /// Returns the label of `scores`: arg max, lowest index on ties.
     pub fn label(scores: impl IntoIterator<Item = i32>) -> usize {
         let mut best = (0, i32::MIN);
         for (class, score) in scores.into_iter().enumerate() {
@@ -46,7 +49,7 @@ impl Kind for Logits {
         if inputs[0] != wanted {
             return Err(Fault::new(
                 "bias",
-                format!("one a class for an input of {}", inputs[0]),
+                format!("one per class for an input of {}", inputs[0]),
                 self.bias.len(),
             ));
         }
@@ -64,5 +67,30 @@ impl Kind for Logits {
         let mut scores = inputs[0].to_owned();
         scores.iter_mut().zip(&self.bias).for_each(|(score, bias)| *score += bias);
         scores
+    }
+
+    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+        Some(self.scale)
+    }
+}
+
+impl FileForm for Logits {
+    type Form = Self;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Result<Self, Fault> {
+        Ok(form)
+    }
+}
+
+impl Logits {
+    /// Draws scores of all that the input holds.
+    pub(crate) fn draw(draw: &mut Draw) -> Self {
+        let bias = (0..draw.input.values.len()).map(|_| draw.random.within(0, 60) as i32 - 30).collect();
+        Logits { bias, scale: 1.0 / 64.0 }
     }
 }

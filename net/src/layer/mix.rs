@@ -1,12 +1,16 @@
 //! Mix: the residual's convex combination of two streams, in fixed point.
 
-use super::{Kind, saturate};
+use super::kind::{FileForm, Kind};
+use super::stream::{check_bits, saturate};
+use crate::draw::Random;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
+use serde::{Deserialize, Serialize};
 
 /// `sat((a·x + b·y + half) >> shift)` with `a + b = 2^shift` exactly and `half = 2^(shift − 1)` (0 where `shift` is 0): a
 /// convex pair stays convex in fixed point. The shift rounds down, the result is clipped to `bits` bits, signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Mix {
     /// Share of the first input, of `2^shift`.
     pub a: i32,
@@ -22,17 +26,17 @@ impl Mix {
     /// Largest [`Mix::shift`].
     pub const MAX_SHIFT: u8 = 15;
 
-    /// What is added before the shift.
+    /// Returns what is added before the shift, so that it rounds to the nearest.
     pub fn half(&self) -> i64 {
         (1 << self.shift) >> 1
     }
 
-    /// The sum before the shift.
+    /// Returns the sum before the shift.
     pub fn sum(&self, x: i32, y: i32) -> i64 {
         i64::from(self.a) * i64::from(x) + i64::from(self.b) * i64::from(y) + self.half()
     }
 
-    /// The result for one pair of values.
+    /// Returns the result for one pair of values.
     pub fn value(&self, x: i32, y: i32) -> i32 {
         saturate(self.sum(x, y) >> self.shift, self.bits)
     }
@@ -51,7 +55,7 @@ impl Kind for Mix {
         if self.shift > Self::MAX_SHIFT {
             return Err(Fault::new("shift", format!("0 to {}", Self::MAX_SHIFT), self.shift));
         }
-        super::check_stream_bits(self.bits)?;
+        check_bits(self.bits)?;
         let whole = 1i64 << self.shift;
         if self.a < 0 || self.b < 0 || i64::from(self.a) + i64::from(self.b) != whole {
             let rule = format!("shares of at least 0 that add up to 2^shift = {whole}");
@@ -80,5 +84,31 @@ impl Kind for Mix {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         Zip::from(inputs[0]).and(inputs[1]).map_collect(|&x, &y| self.value(x, y))
+    }
+
+    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
+        input
+    }
+}
+
+impl FileForm for Mix {
+    type Form = Self;
+    const SINCE: u32 = 2;
+
+    fn to_form(&self, _: &[Wire]) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Result<Self, Fault> {
+        Ok(form)
+    }
+}
+
+impl Mix {
+    /// Draws shares and bits.
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        let shift = random.within(0, 6) as u8;
+        let a = random.within(0, 1 << shift) as i32;
+        Mix { a, b: (1 << shift) - a, shift, bits: random.within(3, 14) as u8 }
     }
 }

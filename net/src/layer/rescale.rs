@@ -1,16 +1,20 @@
 //! Rescale: an affine of each channel, from accumulators or levels into the fixed-point residual stream.
 
-use super::{Kind, saturate};
+use super::kind::{FileForm, Kind};
+use super::stream::{check_bits, saturate};
+use crate::draw::Draw;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
+use serde::{Deserialize, Serialize};
 
 /// `sat((x·mul[c] + add[c]) >> shift)`: the shift rounds down (what rounds to nearest is part of `add`), the result is
 /// clipped to `bits` bits, signed. No sum passes 49 bits.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Rescale {
-    /// Factor a channel, below 2^[`Rescale::MUL_BITS`] in size.
+    /// Factor per channel, below 2^[`Rescale::MUL_BITS`] in size.
     pub mul: Vec<i32>,
-    /// Offset a channel before the shift, below 2^[`Rescale::ADD_BITS`] in size.
+    /// Offset per channel before the shift, below 2^[`Rescale::ADD_BITS`] in size.
     pub add: Vec<i64>,
     /// Bits that are shifted out, at most [`Rescale::MAX_SHIFT`].
     pub shift: u8,
@@ -28,12 +32,12 @@ impl Rescale {
     /// Largest [`Rescale::shift`].
     pub const MAX_SHIFT: u8 = 31;
 
-    /// The sum of `channel` before the shift.
+    /// Returns the sum of `channel` before the shift.
     pub fn sum(&self, channel: usize, x: i64) -> i64 {
         x * i64::from(self.mul[channel]) + self.add[channel]
     }
 
-    /// The result for one value of `channel`.
+    /// Returns the result for one value of `channel`.
     pub fn value(&self, channel: usize, x: i32) -> i32 {
         saturate(self.sum(channel, x.into()) >> self.shift, self.bits)
     }
@@ -45,14 +49,14 @@ impl Kind for Rescale {
     }
 
     fn check(&self) -> Result<(), Fault> {
-        super::check_stream_bits(self.bits)?;
+        check_bits(self.bits)?;
         if self.shift > Self::MAX_SHIFT {
             return Err(Fault::new("shift", format!("0 to {}", Self::MAX_SHIFT), self.shift));
         }
         if self.add.len() != self.mul.len() {
             return Err(Fault::new(
                 "add",
-                format!("{} entries, one a channel", self.mul.len()),
+                format!("{} entries, one per channel", self.mul.len()),
                 self.add.len(),
             ));
         }
@@ -86,5 +90,42 @@ impl Kind for Rescale {
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         let x = inputs[0];
         Array3::from_shape_fn(x.dim(), |(y, column, c)| self.value(c, x[[y, column, c]]))
+    }
+
+    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+        Some(self.unit)
+    }
+}
+
+impl FileForm for Rescale {
+    type Form = Self;
+    const SINCE: u32 = 2;
+
+    fn to_form(&self, _: &[Wire]) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Result<Self, Fault> {
+        Ok(form)
+    }
+}
+
+impl Rescale {
+    /// Draws a rescale into a stream that the values seen fill and sometimes leave.
+    pub(crate) fn draw(draw: &mut Draw) -> Self {
+        let Draw { random, input, .. } = draw;
+        let bits = random.within(3, 14) as u8;
+        let shift = random.within(0, 12) as u8;
+        let most = input.values.iter().map(|v| i64::from(v.abs())).max().unwrap_or(0) + 1;
+        let whole = (1i64 << (bits - 1)) << shift;
+        let limit = (1i64 << Rescale::MUL_BITS) - 1;
+        let channels = input.values.dim().2;
+        let mul = (0..channels).map(|_| {
+            let size = (whole * random.between(40, 150) / 100 / most).clamp(1, limit);
+            (if random.within(0, 3) == 0 { -size } else { size }) as i32
+        });
+        let mul = mul.collect();
+        let add = (0..channels).map(|_| random.between(-whole / 4, whole / 4)).collect();
+        Rescale { mul, add, shift, bits, unit: 0.01 }
     }
 }

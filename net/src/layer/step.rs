@@ -1,9 +1,12 @@
 //! Step: the quantizer. One monotone step function a channel, into which bias, batch normalization, activation and
 //! uniform quantization fold exactly.
 
-use super::Kind;
+use super::kind::{FileForm, Kind};
+use crate::draw::Draw;
+use crate::pack::PackedInts;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
-use ndarray::{Array2, Array3, ArrayView3, Axis};
+use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+use serde::{Deserialize, Serialize};
 
 /// `level = #{t : dir·acc ≥ T[t]}`, with `2^bits − 1` thresholds a channel.
 ///
@@ -21,7 +24,8 @@ pub struct Step {
 }
 
 /// The real function behind a [`Step`], for the straight-through gradient and for norms.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Surrogate {
     /// Real slope a channel: levels per accumulator unit, of the same sign as the direction (0 for a constant).
     pub gain: Vec<f64>,
@@ -131,5 +135,82 @@ impl Kind for Step {
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         let x = inputs[0];
         Array3::from_shape_fn(x.dim(), |(y, column, c)| self.level(c, x[[y, column, c]]))
+    }
+
+    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+        Some(self.surrogate.unit)
+    }
+}
+
+/// A step in `model.json`. Thresholds are packed at the width that their input's range needs.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Form {
+    bits: u8,
+    dir: Vec<i8>,
+    thresholds: PackedInts,
+    surrogate: Surrogate,
+}
+
+impl FileForm for Step {
+    type Form = Form;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, inputs: &[Wire]) -> Form {
+        let range = inputs[0].range;
+        let (lo, hi) = (range.lo.min(-range.hi), range.hi.max(-range.lo) + 1);
+        let bits = (64 - (hi - lo).leading_zeros()).max(1) as u8;
+        let values = self.thresholds.iter().map(|&t| t.into());
+        Form {
+            bits: self.bits,
+            dir: self.dir.clone(),
+            thresholds: PackedInts::pack(self.thresholds.shape(), bits, lo, values),
+            surrogate: self.surrogate.clone(),
+        }
+    }
+
+    fn from_form(form: Form) -> Result<Self, Fault> {
+        let (shape, values) = form.thresholds.unpack("thresholds", 2)?;
+        let narrow =
+            |v: i64| i32::try_from(v).map_err(|_| Fault::new("thresholds", "values of at most 31 bits", v));
+        let values = values.into_iter().map(narrow).collect::<Result<Vec<i32>, _>>()?;
+        let thresholds = Array2::from_shape_vec((shape[0], shape[1]), values).expect("counted");
+        Ok(Step { bits: form.bits, dir: form.dir, thresholds, surrogate: form.surrogate })
+    }
+}
+
+impl Step {
+    /// Draws a step whose thresholds lie among the values that occur; some are always or never crossed.
+    pub(crate) fn draw(draw: &mut Draw) -> Self {
+        let Draw { random, options, input } = draw;
+        let bits = options.level_bits.unwrap_or_else(|| random.within(1, 8) as u8);
+        let (channels, count) = (input.values.dim().2, (1usize << bits) - 1);
+        let mut thresholds = Array2::zeros((channels, count));
+        let mut surrogate =
+            Surrogate { gain: vec![], open_lo: vec![], open_hi: vec![], unit: 1.0 / count as f64 };
+        let mut dir = vec![];
+        for c in 0..channels {
+            let sign: i8 = if random.within(0, 3) == 0 { -1 } else { 1 };
+            let range = input.range.directed(sign);
+            let seen = input.values.slice(s![.., .., c]).mapv(|v| i64::from(v) * i64::from(sign));
+            let (least, most) = seen.iter().fold((i64::MAX, i64::MIN), |(a, b), &v| (a.min(v), b.max(v)));
+            let margin = (most - least) / 4 + 2;
+            let mut row: Vec<i64> = (0..count)
+                .map(|_| match random.within(0, 19) {
+                    0 => range.lo,
+                    1 => range.hi + 1,
+                    _ => random.between(least - margin, most + margin).clamp(range.lo, range.hi + 1),
+                })
+                .collect();
+            row.sort_unstable();
+            let (first, last) = (row[0], row[count - 1]);
+            surrogate.gain.push(f64::from(sign) * count as f64 / (last - first + 1) as f64);
+            let (open_lo, open_hi) = if sign > 0 { (first, last) } else { (-last, -first) };
+            surrogate.open_lo.push(open_lo as i32);
+            surrogate.open_hi.push(open_hi as i32);
+            dir.push(sign);
+            thresholds.row_mut(c).iter_mut().zip(row).for_each(|(out, t)| *out = t as i32);
+        }
+        Step { bits, dir, thresholds, surrogate }
     }
 }

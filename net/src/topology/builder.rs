@@ -1,9 +1,9 @@
 //! Builds a topology node after node. Thresholds and scales follow from what is expected of the accumulators (mean and
 //! spread under independent, evenly spread levels), so that no forward pass is needed and levels are spread too.
 
+use crate::draw::Random;
 use crate::layer::window::Axis;
 use crate::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Mix, Rescale, Step, Surrogate};
-use crate::random::Random;
 use crate::{Network, NetworkError, Node, Range, Shape};
 use ndarray::{Array2, Array4, ArrayView1};
 

@@ -1,0 +1,50 @@
+//! Global sum: the sum of each whole channel. A mean's division folds into the scale of the next layer.
+
+use super::kind::{FileForm, Kind, NoFields};
+use super::pool::sum_range;
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3, Axis};
+
+/// Sum of each channel over the whole feature map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GlobalSum;
+
+impl Kind for GlobalSum {
+    fn name(&self) -> &'static str {
+        "global_sum"
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
+        Ok(Shape::new(1, 1, inputs[0].channels))
+    }
+
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
+        Ok(sum_range(inputs[0].range, inputs[0].shape.height * inputs[0].shape.width))
+    }
+
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
+        inputs[0].sum_axis(Axis(0)).sum_axis(Axis(0)).insert_axis(Axis(0)).insert_axis(Axis(0))
+    }
+
+    fn unit(&self, input: Option<f64>, shape: Shape) -> Option<f64> {
+        // The sum stands for the mean.
+        Some(input? / (shape.height * shape.width) as f64)
+    }
+}
+
+impl FileForm for GlobalSum {
+    type Form = NoFields;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> NoFields {
+        NoFields {}
+    }
+
+    fn from_form(_: NoFields) -> Result<Self, Fault> {
+        Ok(GlobalSum)
+    }
+}

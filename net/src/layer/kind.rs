@@ -1,0 +1,52 @@
+//! What every kind of layer answers. Each kind is one file beside this one.
+
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+/// The rules and the meaning of a kind of layer. A wire's values are `i32`: [`Range::fits_accumulator`] holds on every
+/// wire.
+pub trait Kind {
+    /// The kind's name in files and tables.
+    fn name(&self) -> &'static str;
+    /// Returns how many inputs a layer of this kind has.
+    fn arity(&self) -> usize {
+        1
+    }
+    /// Checks the fields that need no input to be judged.
+    fn check(&self) -> Result<(), Fault>;
+    /// Returns the output's shape. Called after [`Kind::check`] passed.
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault>;
+    /// Returns bounds of every output value, from the actual parameters. Called after [`Kind::shape`] passed.
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault>;
+    /// Returns the output: the layer's meaning, in plain loops.
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32>;
+    /// Returns the real value of one unit of the output (for people and norms), where that of the first input is
+    /// `input` and its shape is `shape`; `None` for accumulators.
+    fn unit(&self, input: Option<f64>, shape: Shape) -> Option<f64>;
+    /// Returns the bits of its weights, where it has any.
+    fn weight_bits(&self) -> Option<u8> {
+        None
+    }
+    /// Returns the multiply-accumulates for one image, given the shapes of the first input and the output.
+    fn macs(&self, _input: Shape, _output: Shape) -> u64 {
+        0
+    }
+}
+
+/// A kind's part of `model.json`.
+pub(crate) trait FileForm: Sized {
+    /// What stands under the kind's name.
+    type Form: Serialize + DeserializeOwned;
+    /// The version of the file format that introduced the kind.
+    const SINCE: u32;
+    /// Returns the form of a layer that reads `inputs`.
+    fn to_form(&self, inputs: &[Wire]) -> Self::Form;
+    /// Returns the layer of a form, whose fields [`Kind::check`] has yet to judge.
+    fn from_form(form: Self::Form) -> Result<Self, Fault>;
+}
+
+/// The form of a kind without fields: `{}`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoFields {}

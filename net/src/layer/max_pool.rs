@@ -1,0 +1,74 @@
+//! Max pooling: the largest value of each window.
+
+use super::kind::{FileForm, Kind};
+use super::pool::{axes, draw_window, pool};
+use super::window::{Axis, output_shape};
+use crate::draw::Draw;
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+use serde::{Deserialize, Serialize};
+
+/// Largest value of each window, without padding. In the gradient a tie goes to the first in row-major order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxPool {
+    /// Window: rows, columns.
+    pub window: [usize; 2],
+    /// Strides: rows, columns.
+    pub stride: [usize; 2],
+}
+
+impl MaxPool {
+    /// Returns window and stride along rows and columns.
+    pub fn axes(&self) -> (Axis, Axis) {
+        axes(self.window, self.stride)
+    }
+}
+
+impl Kind for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
+        let (rows, columns) = self.axes();
+        output_shape(inputs[0], rows, columns, inputs[0].channels)
+    }
+
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
+        Ok(inputs[0].range)
+    }
+
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
+        pool(inputs[0], self.window, self.stride, i32::max)
+    }
+
+    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
+        input
+    }
+}
+
+impl FileForm for MaxPool {
+    type Form = Self;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Result<Self, Fault> {
+        Ok(form)
+    }
+}
+
+impl MaxPool {
+    /// Draws a window that fits the input, and strides.
+    pub(crate) fn draw(draw: &mut Draw) -> Self {
+        let (window, stride) = draw_window(draw);
+        MaxPool { window, stride }
+    }
+}

@@ -1,0 +1,75 @@
+//! Sum pooling: the sum of each window. A mean's division folds into the scale of the next layer.
+
+use super::kind::{FileForm, Kind};
+use super::pool::{axes, draw_window, pool, sum_range};
+use super::window::{Axis, output_shape};
+use crate::draw::Draw;
+use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
+use ndarray::{Array3, ArrayView3};
+use serde::{Deserialize, Serialize};
+
+/// Sum of each window, without padding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SumPool {
+    /// Window: rows, columns.
+    pub window: [usize; 2],
+    /// Strides: rows, columns.
+    pub stride: [usize; 2],
+}
+
+impl SumPool {
+    /// Returns window and stride along rows and columns.
+    pub fn axes(&self) -> (Axis, Axis) {
+        axes(self.window, self.stride)
+    }
+}
+
+impl Kind for SumPool {
+    fn name(&self) -> &'static str {
+        "sum_pool"
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
+        let (rows, columns) = self.axes();
+        output_shape(inputs[0], rows, columns, inputs[0].channels)
+    }
+
+    fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
+        Ok(sum_range(inputs[0].range, self.window[0] * self.window[1]))
+    }
+
+    fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
+        pool(inputs[0], self.window, self.stride, |a, b| a + b)
+    }
+
+    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
+        // The sum stands for the mean.
+        Some(input? / (self.window[0] * self.window[1]) as f64)
+    }
+}
+
+impl FileForm for SumPool {
+    type Form = Self;
+    const SINCE: u32 = 1;
+
+    fn to_form(&self, _: &[Wire]) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Result<Self, Fault> {
+        Ok(form)
+    }
+}
+
+impl SumPool {
+    /// Draws a window that fits the input, and strides.
+    pub(crate) fn draw(draw: &mut Draw) -> Self {
+        let (window, stride) = draw_window(draw);
+        SumPool { window, stride }
+    }
+}
