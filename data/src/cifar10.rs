@@ -1,6 +1,6 @@
 //! CIFAR-10, binary version (Krizhevsky 2009): five training batches and a test batch of 10,000 records each.
 //!
-//! A record is one label byte and 3,072 pixel bytes: red, green and blue planes of 32×32, row-major.
+//! One record is a label byte and 3,072 pixel bytes: red, green and blue planes of 32×32, row-major.
 //! Never reads the Python or MATLAB versions.
 
 use std::path::Path;
@@ -21,7 +21,8 @@ const TRAIN: [&str; 5] =
     ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 const TEST: [&str; 1] = ["test_batch.bin"];
 
-/// Reads a split from `dir`, or from the folder `cifar-10-batches-bin` in it, as the published archive unpacks.
+/// Reads a split from `dir`, or from the folder `cifar-10-batches-bin` in it, as the published archive
+/// unpacks.
 pub(super) fn load(dir: &Path, split: Split) -> Result<Images, DataError> {
     let unpacked = dir.join("cifar-10-batches-bin");
     let dir = if unpacked.is_dir() { unpacked } else { dir.to_owned() };

@@ -1,6 +1,7 @@
-//! Reading the published files of a data set with errors that name the place.
+//! Reads the published files of a data set, with errors that name the place.
 //!
-//! Never trusts a size that a file claims: memory grows with the bytes that are there, up to the caller's limit.
+//! No size that a file claims is trusted: memory grows with the bytes that are there, up to the caller's
+//! limit.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,7 +17,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// The error for a file that is there but wrong.
+    /// Returns the error for a file that is there but wrong.
     pub fn malformed(
         &self,
         what: impl Into<String>,
@@ -32,7 +33,7 @@ impl Place<'_> {
         }
     }
 
-    /// The error for a file that cannot be read.
+    /// Returns the error for a file that cannot be read.
     pub fn unreadable(&self, expected: impl ToString, source: std::io::Error) -> DataError {
         DataError::Unreadable {
             set: self.set,
@@ -42,7 +43,7 @@ impl Place<'_> {
         }
     }
 
-    /// The whole file, which must have exactly `bytes` bytes.
+    /// Reads the whole file, which must have exactly `bytes` bytes.
     pub fn read_exactly(&self, bytes: usize) -> Result<Vec<u8>, DataError> {
         let expected = format!("a file of {bytes} bytes");
         let content = self.read_at_most(bytes, &expected)?;
@@ -53,7 +54,8 @@ impl Place<'_> {
         Err(self.malformed("size", format!("{bytes} bytes"), format!("{found} bytes")))
     }
 
-    /// The file's first `limit + 1` bytes, or all where there are fewer; more than `limit` says that it is too long.
+    /// Reads the file's first `limit + 1` bytes, or all where there are fewer: whoever gets more than `limit`
+    /// knows that the file is too long.
     pub fn read_at_most(&self, limit: usize, expected: &str) -> Result<Vec<u8>, DataError> {
         let mut content = Vec::new();
         File::open(self.path)
@@ -62,7 +64,7 @@ impl Place<'_> {
         Ok(content)
     }
 
-    /// Checks that every label is below `classes`; `what` is said of the record in the error.
+    /// Checks that every label is below `classes`.
     pub fn check_labels(&self, labels: &[u8], classes: usize) -> Result<(), DataError> {
         match labels.iter().position(|&label| usize::from(label) >= classes) {
             Some(at) => Err(self.malformed(
@@ -75,8 +77,8 @@ impl Place<'_> {
     }
 }
 
-/// Where the published files of the set in folder `name` are, for tests: below the folder that `DQ_DATA` names.
-/// Without `DQ_DATA` it says loudly that the test was skipped.
+/// Returns where the published files of the set in folder `name` are, for tests: below the folder that
+/// `DQ_DATA` names. Without `DQ_DATA` it says loudly that the test was skipped.
 #[cfg(test)]
 pub(super) fn data_dir(name: &str) -> Option<std::path::PathBuf> {
     use std::io::Write;

@@ -1,13 +1,14 @@
-//! gzip as `gzip -d` reads it: streams one after the other, and zeros after the last (tapes and some tools pad files).
+//! Decodes gzip files as `gzip -d` does: they may hold several streams, and zeros after the last one (tapes
+//! and some tools pad files).
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// The bytes of a gzip file, decoded as they are read.
+/// A reader of the decoded bytes of a gzip file.
 pub(super) struct Gzip {
-    /// None after the last stream.
+    /// The stream that is being read; `None` after the last one.
     stream: Option<GzDecoder<BufReader<File>>>,
 }
 
@@ -32,7 +33,10 @@ impl Read for Gzip {
     }
 }
 
-/// The stream that begins where another ended, if anything but zeros is left.
+/// Returns the stream that begins where another ended, or `None` if only zeros are left.
+///
+/// # Errors
+/// If other bytes follow the zeros.
 fn next_stream(mut file: BufReader<File>) -> io::Result<Option<GzDecoder<BufReader<File>>>> {
     let mut padded = false;
     loop {

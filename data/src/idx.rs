@@ -1,8 +1,8 @@
-//! IDX files, gzipped or not: MNIST (LeCun and Cortes) and Fashion-MNIST (Zalando SE), grey 28×28 images, and images of
-//! one's own, of any size and with any number of classes up to 256.
+//! Reads IDX files, gzipped or not: MNIST (LeCun and Cortes) and Fashion-MNIST (Zalando SE), which are grey
+//! images of 28×28 pixels, and the user's own images, of any size and with up to 256 classes.
 //!
-//! An IDX file is big-endian: a magic number, one u32 per dimension, then bytes. Never believes a header: memory grows
-//! with the bytes that are really there.
+//! An IDX file is big-endian: a magic number, one u32 per dimension, then bytes. No header is
+//! trusted: memory grows with the bytes that are really there.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,10 +14,10 @@ use crate::files::Place;
 use crate::gzip::Gzip;
 use crate::{DataError, Images, Split};
 
-/// The set of images of one's own.
+/// Name of the set of the user's own images.
 pub(crate) const OWN: &str = "idx";
 const SIDE: usize = 28;
-/// Magic numbers of files of unsigned bytes, by their number of dimensions.
+/// Magic numbers of files of unsigned bytes with one, three and four dimensions.
 const LABELS: u32 = 0x0801;
 const GREY: u32 = 0x0803;
 const CHANNELS: u32 = 0x0804;
@@ -59,8 +59,9 @@ fn published(set: &'static str, classes: [&str; 10], dir: &Path, split: Split) -
     load(images, find(set, dir, split, "labels-idx1-ubyte")?, &classes)
 }
 
-/// Loads images of one's own, in files named as MNIST's. Those with colours have a fourth dimension, the channels, which
-/// are fastest, and `idx4` in their name. There are as many classes as the largest label says, of either split.
+/// Loads the user's own images, from files that are named like MNIST's. Images with several channels have a
+/// fourth dimension (the channels, which vary fastest) and `idx4` in their file's name. The largest label of
+/// both splits determines the number of classes.
 pub(super) fn own(dir: &Path, split: Split) -> Result<Images, DataError> {
     let check = |place: &Place, sizes: &[usize]| {
         let pixels = sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
@@ -104,7 +105,7 @@ fn load(images: Idx, labels: Found, classes: &[&str]) -> Result<Images, DataErro
     })
 }
 
-/// A file that is there.
+/// A file that exists.
 struct Found {
     set: &'static str,
     path: PathBuf,
@@ -132,7 +133,7 @@ fn find(set: &'static str, dir: &Path, split: Split, name: &str) -> Result<Found
     }
 }
 
-/// Dimensions and content of an IDX file.
+/// The dimensions and the content of an IDX file.
 struct Idx {
     dims: Vec<usize>,
     content: Vec<u8>,
@@ -209,7 +210,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// A folder with a sound test split of three images.
+    /// Returns a folder with a sound test split of three images.
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("t10k-images-idx3-ubyte"), idx(GREY, &[3, 28, 28], &pixels())).unwrap();
@@ -226,7 +227,7 @@ mod tests {
         assert_eq!(images.pixels.as_slice().unwrap(), pixels());
     }
 
-    /// A folder with a test split of one's own.
+    /// Returns a folder with a test split of the user's own images.
     fn own_folder(images: &str, magic: u32, dims: &[u32], labels: &[u8]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         let size: u32 = dims.iter().product();

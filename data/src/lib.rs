@@ -1,6 +1,7 @@
-//! Image data sets as plain uint8 arrays: one file and one row of [`SETS`] a data set.
+//! Loads image data sets as plain uint8 arrays. Each family of data sets has one file here, and each data set
+//! one row of [`SETS`].
 //!
-//! Never downloads, never normalizes and never augments: pixels are the published bytes, in the published order.
+//! Nothing is downloaded, normalized or augmented: pixels are the published bytes, in the published order.
 //! Every file is checked (size, header, labels) before an array is built from it.
 
 mod cifar10;
@@ -38,36 +39,37 @@ pub struct Images {
 }
 
 impl Images {
-    /// How many images there are.
+    /// Returns how many images there are.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is no image at all.
+    /// Returns whether there is no image at all.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Height, width and channels of one image.
+    /// Returns the height, width and channels of one image.
     pub fn shape(&self) -> [usize; 3] {
         let (_, height, width, channels) = self.pixels.dim();
         [height, width, channels]
     }
 
-    /// Whether a network of so many classes can be judged on these images: as many as the set has or, where it is of
-    /// one's own and names none, at least as many as occur.
+    /// Returns whether a network of `classes` classes can be judged on these images. A published set needs
+    /// exactly its own number; the user's own images, whose classes have no names, need at least as many as
+    /// there are labels.
     pub fn fits_classes(&self, classes: usize) -> bool {
         let named = self.name != idx::OWN;
         self.classes.len() == classes || !named && self.classes.len() < classes
     }
 
-    /// The first `n` images, or all where there are fewer.
+    /// Returns the first `n` images, or all where there are fewer.
     pub fn take(&self, n: usize) -> Images {
         let indices: Vec<usize> = (0..n.min(self.len())).collect();
         self.select(&indices)
     }
 
-    /// The images at `indices`, in that order; repeats are allowed.
+    /// Returns the images at `indices`, in that order; repeats are allowed.
     ///
     /// # Panics
     /// Where an index is not below [`len`](Images::len).
@@ -80,7 +82,8 @@ impl Images {
         }
     }
 
-    /// SHA-256 in hex over the shape, the pixels (row-major) and the labels: names in a report exactly what was judged.
+    /// Returns the SHA-256 (hex) of the shape, the pixels (row-major) and the labels, by which a report names
+    /// exactly what was judged.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let (n, height, width, channels) = self.pixels.dim();
@@ -107,7 +110,7 @@ pub struct Set {
 }
 
 impl Set {
-    /// Whether [`load`] must be given the folder that holds the published files.
+    /// Returns whether [`load`] must be given the folder that holds the published files.
     pub fn needs_dir(&self) -> bool {
         matches!(self.source, Source::Folder(_))
     }
@@ -123,7 +126,7 @@ enum Source {
 pub const SETS: &[Set] = &[
     Set {
         name: "signs",
-        about: "drawn traffic signs: 8,000 + 2,000 images of ten classes, 32×32 in colour (built in, needs no files)",
+        about: "drawn traffic signs: 8,000 + 2,000 images of ten classes, 32×32 in colour (built in)",
         source: Source::BuiltIn(signs::load),
     },
     Set {
@@ -133,7 +136,7 @@ pub const SETS: &[Set] = &[
     },
     Set {
         name: "svhn",
-        about: "SVHN: 73,257 + 26,032 digits of house numbers, 32×32 in colour (MATLAB files, cropped digits)",
+        about: "SVHN: 73,257 + 26,032 digits of house numbers, 32×32 in colour (MATLAB files)",
         source: Source::Folder(svhn::load),
     },
     Set {
@@ -143,12 +146,12 @@ pub const SETS: &[Set] = &[
     },
     Set {
         name: "fashion-mnist",
-        about: "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28×28 in grey (IDX files, gzipped or not)",
+        about: "Fashion-MNIST: 60,000 + 10,000 articles of clothing, 28×28 in grey (IDX files, or gzipped)",
         source: Source::Folder(idx::fashion_mnist),
     },
     Set {
         name: idx::OWN,
-        about: "images of your own: any size, up to 256 classes (IDX files named as MNIST's; `idx4` with channels)",
+        about: "your own images: any size, up to 256 classes (IDX files that are named like MNIST's)",
         source: Source::Folder(idx::own),
     },
 ];
@@ -188,8 +191,11 @@ pub enum DataError {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// The files are sound, and hold nothing to train or to be judged on.
-    #[error("data set `{set}`: {}: expected at least one image in its {split} split, found none", dir.display())]
+    /// The files are sound but hold no image.
+    #[error(
+        "data set `{set}`: {}: expected at least one image in its {split} split, found none",
+        dir.display()
+    )]
     Empty {
         /// The data set.
         set: &'static str,
@@ -214,8 +220,8 @@ pub enum DataError {
     },
 }
 
-/// Loads one split of data set `set`, from the published files in `dir` where it is not built in. It has at least one
-/// image.
+/// Loads one split of data set `set`, from the published files in `dir` where it is not built in. The result
+/// has at least one image.
 pub fn load(set: &str, dir: Option<&Path>, split: Split) -> Result<Images, DataError> {
     let row = SETS.iter().find(|row| row.name == set).ok_or_else(|| DataError::UnknownSet {
         name: set.to_owned(),

@@ -1,8 +1,9 @@
-//! SVHN, cropped digits (Netzer et al. 2011): house numbers, 32×32 RGB, in MATLAB version 5 files.
+//! Reads SVHN's cropped digits (Netzer et al. 2011): house numbers, 32×32 RGB, in MATLAB version 5 files.
 //!
-//! `train_32x32.mat` and `test_32x32.mat` hold `X` (32×32×3×N uint8, column-major) and `y` (N×1, with 10 for digit 0).
-//! The `matfile` crate decodes the arrays. It may panic or recurse without bound on a malformed file, so every element
-//! is inflated and walked here first; it never sees a tag that leads out of its element.
+//! `train_32x32.mat` and `test_32x32.mat` hold `X` (32×32×3×N uint8, column-major) and `y` (N×1, with 10 for
+//! digit 0). The `matfile` crate decodes the arrays. It may panic or recurse without bound on a malformed
+//! file, so every element is inflated and walked here first; it never sees a tag that leads out of its
+//! element.
 
 use std::io::Read;
 use std::path::Path;
@@ -71,7 +72,8 @@ pub(super) fn load(dir: &Path, split: Split) -> Result<Images, DataError> {
     })
 }
 
-/// The file's arrays, decoded from a copy of the file whose elements are inflated and checked.
+/// Returns the file's arrays, which `matfile` decodes from a copy of the file whose elements are inflated and
+/// checked.
 fn parse(place: &Place) -> Result<MatFile, DataError> {
     let limit = MOST * (IMAGE + 1) + 4096;
     let file = place.read_at_most(limit, "a MATLAB 5 file")?;
@@ -127,7 +129,7 @@ fn parse(place: &Place) -> Result<MatFile, DataError> {
     })
 }
 
-/// One data element: a tag of type and size, and as many bytes, padded to a multiple of eight.
+/// One data element: a tag of type and size, and as many bytes as it says, padded to a multiple of eight.
 struct Element<'a> {
     kind: u32,
     body: &'a [u8],
@@ -135,7 +137,8 @@ struct Element<'a> {
 }
 
 impl<'a> Element<'a> {
-    /// The element at the start of `bytes`, which stand at byte `at` of the file (or of the compressed element there).
+    /// Reads the element at the start of `bytes`, which stand at byte `at` of the file (or of the compressed
+    /// element there).
     fn read(place: &Place, at: usize, bytes: &'a [u8]) -> Result<Self, DataError> {
         let word = |from: usize| {
             bytes.get(from..from + 4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")))
@@ -143,7 +146,8 @@ impl<'a> Element<'a> {
         let (Some(first), Some(second)) = (word(0), word(4)) else {
             return Err(place.malformed(format!("element at byte {at}"), "a tag of 8 bytes", bytes.len()));
         };
-        // A type below 2^16 is followed by a size; otherwise the size is in the upper half, and the body in the tag.
+        // A type below 2^16 is followed by a size; otherwise the size is in the upper half, and the body in
+        // the tag.
         let (kind, start, size) = match first >> 16 {
             0 => (first, 8, second as usize),
             small => (first & 0xffff, 4, small as usize),
@@ -165,7 +169,8 @@ impl<'a> Element<'a> {
     }
 }
 
-/// `element` again, where it is one array whose tags stay inside it and whose size is not absurd.
+/// Returns `element` itself after checking that it is one array, whose tags stay inside it and whose size is
+/// plausible.
 fn check_matrix<'a>(place: &Place, at: usize, element: &'a [u8]) -> Result<&'a [u8], DataError> {
     let array = Element::read(place, at, element)?;
     if array.kind != MATRIX || array.whole.len() != element.len() {
@@ -181,7 +186,8 @@ fn check_matrix<'a>(place: &Place, at: usize, element: &'a [u8]) -> Result<&'a [
         let part = Element::read(place, at, rest)?;
         if parts == 1 {
             let elements = part.body.chunks_exact(4).try_fold(1_u64, |product, size| {
-                // `matfile` multiplies in i32, so no partial product may be large either: a size of 0 counts as 1.
+                // `matfile` multiplies in i32, so no partial product may be large either: a size of 0 counts
+                // as 1.
                 let size = u32::from_le_bytes(size.try_into().expect("four bytes"));
                 product.checked_mul(u64::from(size.max(1)))
             });
@@ -217,11 +223,12 @@ mod tests {
         bytes
     }
 
-    /// A uint8 array (class 9), as MATLAB lays it out.
+    /// Returns a uint8 array (class 9), as MATLAB lays it out.
     fn array(name: &str, dims: &[u32], content: &[u8]) -> Vec<u8> {
         let dims: Vec<u8> = dims.iter().flat_map(|size| size.to_le_bytes()).collect();
         let flags = element(6, &[9, 0, 0, 0, 0, 0, 0, 0]);
-        // A name of at most four bytes is written in the short form: size and type share the tag's first word.
+        // A name of at most four bytes is written in the short form: size and type share the tag's first
+        // word.
         let mut short = (1 | (name.len() as u32) << 16).to_le_bytes().to_vec();
         short.extend(name.as_bytes());
         short.resize(8, 0);

@@ -1,4 +1,5 @@
-//! Bytes as a model file. What is taken holds what networks promise, and the engine agrees with the reference on it.
+//! Bytes as a model file. What is taken holds what networks promise, and the engine agrees with the reference
+//! on it.
 #![no_main]
 
 use dq_net::{AnyNetwork, random, read_any};

@@ -1,16 +1,18 @@
-//! Files that are there whole or not at all: written beside their destination, then renamed over it. A link stays, and
-//! the file that it leads to is replaced. A device or a pipe has no whole to keep: it is written through.
+//! Writes files that are there whole or not at all: each is written beside its destination, then renamed over
+//! it. A symbolic link stays, and the file that it leads to is replaced. Devices and pipes are written
+//! directly.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Links that are followed before a chain of them counts as endless; Linux follows as many.
+/// How many links are followed before a chain of them counts as endless. Linux follows as many.
 const MOST_LINKS: usize = 40;
 
-/// Writes `path` through `fill`. On any error, also of the disk being full at the last flush, the old file stays as it
-/// was and nothing new is left behind; a device or a pipe keeps what it was given.
+/// Writes `path` through `fill`. On any error, also of the disk being full at the last flush, the old file
+/// stays as it was and nothing new is left behind. A device or a pipe keeps the bytes that it was given
+/// before the error.
 pub fn write_with(path: &Path, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
     match Place::find(path)? {
         Place::File(target) => {
@@ -27,10 +29,10 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_with(path, |w| w.write_all(bytes))
 }
 
-/// Whether `path` could be written, before long work whose result is to go there. Leaves nothing behind.
+/// Checks that `path` can be written, before long work whose result is to go there. It leaves nothing behind.
 ///
 /// # Errors
-/// Where it is a folder, or no file can be made beside it (a missing or read-only folder).
+/// If it is a folder, or no file can be made beside it (its folder is missing or read-only).
 pub fn check(path: &Path) -> io::Result<()> {
     match Place::find(path)? {
         Place::File(target) => temporary_beside(&target).map(drop),
@@ -39,8 +41,8 @@ pub fn check(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file for a program that writes by itself, to be published at its destination when it is complete. It is removed
-/// where it is not published.
+/// A file for a program that writes by itself, to be published at its destination when it is complete. It is
+/// removed where it is not published.
 pub struct Pending {
     place: Place,
     file: NamedTempFile,
@@ -62,7 +64,7 @@ impl Pending {
         self.file.path()
     }
 
-    /// Puts what was written where it belongs.
+    /// Moves or copies what was written to its destination.
     pub fn publish(self) -> io::Result<()> {
         match self.place {
             Place::File(target) => publish(self.file, &target),
@@ -76,7 +78,7 @@ impl Pending {
 /// Returns where a chain of links from `path` ends, whether something is there or not.
 ///
 /// # Errors
-/// Where links lead to each other.
+/// If links lead to each other.
 pub fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -86,18 +88,18 @@ pub fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("expected a place to write, found links that lead to each other"))
 }
 
-/// What a path leads to.
+/// The kind of destination that a path leads to.
 enum Place {
-    /// A regular file, or none yet; links to it are followed.
+    /// A regular file, or no file yet; links are resolved.
     File(PathBuf),
-    /// What has no directory entry to be replaced.
+    /// A destination whose directory entry must not be replaced.
     Stream(Stream),
 }
 
 /// A device, a pipe, or an open file of this process (`/dev/stdout`).
 struct Stream {
     path: PathBuf,
-    /// Written at its end: a regular file that others write too.
+    /// Whether it is written at its end: a regular file that others write too.
     append: bool,
 }
 
@@ -123,7 +125,8 @@ impl Stream {
     }
 }
 
-/// Whether the links from `path` lead through a table of open files, as `/dev/stdout` and `/dev/fd/3` do.
+/// Returns whether the links from `path` lead through a table of open files, as `/dev/stdout` and `/dev/fd/3`
+/// do.
 fn is_descriptor(path: &Path) -> bool {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -151,7 +154,8 @@ fn through(file: &File, fill: impl FnOnce(&mut BufWriter<&File>) -> io::Result<(
     writer.flush()
 }
 
-/// Renames `temporary` to `target`, once it is safe on its disk. A file that stood there leaves its permissions.
+/// Renames `temporary` to `target`, once it is safe on its disk. The permissions of a file that it replaces
+/// are kept.
 fn publish(temporary: NamedTempFile, target: &Path) -> io::Result<()> {
     temporary.as_file().sync_all()?;
     if let Ok(old) = fs::metadata(target) {
@@ -160,7 +164,7 @@ fn publish(temporary: NamedTempFile, target: &Path) -> io::Result<()> {
     temporary.persist(target).map(drop).map_err(|e| e.error)
 }
 
-/// A new file in `path`'s folder, removed when dropped.
+/// Makes a new file in `path`'s folder, removed when dropped.
 fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
@@ -258,7 +262,8 @@ mod tests {
         reader.read_to_string(&mut found).unwrap();
         assert_eq!(found, "abcdef");
 
-        // A file that another program holds open, as a shell does for `-o /dev/stdout > file`, goes on at its end.
+        // A file that another program holds open, as a shell does for `-o /dev/stdout > file`, goes on at its
+        // end.
         let folder = tempfile::tempdir().unwrap();
         let mut held = File::create(folder.path().join("held")).unwrap();
         held.write_all(b"before ").unwrap();

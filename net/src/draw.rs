@@ -1,5 +1,5 @@
-//! What random layers are drawn from: numbers, bounds, and the node that a layer reads. Each kind draws itself
-//! (`layer/`), and [`crate::random`] puts them together.
+//! Holds what random layers are drawn from: numbers, bounds, and the node that a layer reads. Each kind of
+//! layer draws itself (`layer/`), and [`crate::random`] joins the layers to networks.
 
 use crate::splitmix::SplitMix64;
 use crate::{range::Range, shape::Shape, wire::Wire};
@@ -35,7 +35,7 @@ impl Default for Options {
     }
 }
 
-/// What one layer is drawn from.
+/// The things that one layer is drawn from.
 pub(crate) struct Draw<'a> {
     pub random: &'a mut Random,
     pub options: &'a Options,
@@ -66,7 +66,7 @@ impl Point {
         Wire { shape: Shape::new(height, width, channels), range: self.range }
     }
 
-    /// Whether a layer with weights can read it, and no accumulator grows too wide.
+    /// Returns whether a layer with weights can read it, and no accumulator grows too wide.
     pub fn is_levels(&self) -> bool {
         self.range.lo >= 0 && self.range.bits() <= 10
     }
@@ -84,12 +84,12 @@ impl Random {
         self.0.word()
     }
 
-    /// Uniform in `lo..=hi`, up to a bias that does not matter for ranges this small.
+    /// Returns a uniform number in `lo..=hi`, up to a bias that does not matter for ranges this small.
     pub fn between(&mut self, lo: i64, hi: i64) -> i64 {
         lo + (self.word() % (hi - lo + 1) as u64) as i64
     }
 
-    /// Uniform in `lo..=hi`, as [`Random::between`].
+    /// Returns a uniform number in `lo..=hi`, as [`Random::between`].
     pub fn within(&mut self, lo: usize, hi: usize) -> usize {
         self.between(lo as i64, hi as i64) as usize
     }

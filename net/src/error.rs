@@ -1,9 +1,9 @@
-//! Errors that name the place: file, node, field, what was expected, what was found.
+//! Defines errors that name the place: file, node, field, what was expected and what was found.
 
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// What is wrong with one field of a layer, before it is known which node it belongs to.
+/// A wrong field of a layer, as long as it is not known which node the layer belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The field, e.g. `weights` or `thresholds[3]`.
@@ -15,13 +15,13 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault in `field`.
+    /// Makes a fault in `field`.
     pub fn new(field: impl Into<String>, expected: impl Into<String>, found: impl ToString) -> Self {
         Self { field: field.into(), expected: expected.into(), found: found.to_string() }
     }
 }
 
-/// Why a list of nodes is no network.
+/// The reason why a list of nodes is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("node `{node}`, {field}: expected {expected}, found {found}")]
 pub struct NetworkError {
@@ -36,13 +36,13 @@ pub struct NetworkError {
 }
 
 impl NetworkError {
-    /// `fault`, found in `node`.
+    /// Makes the error for `fault` in `node`.
     pub fn at(node: impl Into<String>, fault: Fault) -> Self {
         Self { node: node.into(), field: fault.field, expected: fault.expected, found: fault.found }
     }
 }
 
-/// Why a model file could not be read or written.
+/// The reason why a model file could not be read or written.
 #[derive(Debug, Error)]
 pub enum FileError {
     /// The operating system refused.

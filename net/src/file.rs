@@ -1,5 +1,5 @@
-//! `model.json`: one self-contained, versioned file with a checksum. Reading checks everything and names the node and
-//! field that is wrong; writing is whole or not at all.
+//! Reads and writes `model.json`: one self-contained, versioned file with a checksum. Reading checks
+//! everything and names the node and field that is wrong; a file is written whole or not at all.
 
 use crate::error::{FileError, NetworkError};
 use crate::float::{self, FloatNetwork};
@@ -109,7 +109,7 @@ pub fn write_network(network: &Network, path: &Path) -> Result<(), FileError> {
     })
 }
 
-/// The file's text: JSON, one line a node's field group, ending in a newline. Byte-stable.
+/// Returns the file's text: indented JSON that ends in a newline. Equal networks give equal bytes.
 pub fn to_json(network: &Network) -> String {
     let mut document = Document {
         format: FORMAT.into(),
@@ -126,17 +126,18 @@ pub fn to_json(network: &Network) -> String {
     text
 }
 
-/// The oldest version that has the network's kinds, so that older programs read what they can.
+/// Returns the oldest version that has all the network's kinds of layer, so that older programs can read the
+/// file.
 fn version_of(network: &Network) -> u32 {
     network.nodes().iter().map(|node| node.layer.since()).max().expect("checked: not empty")
 }
 
-/// SHA-256 (hex) of what the network computes: its nodes, without name, provenance and proof.
+/// Returns the SHA-256 (hex) of what the network computes: its nodes, without name, provenance and proof.
 pub fn content_hash(network: &Network) -> String {
     hex(&Sha256::digest(serde_json::to_vec(&to_documents(network)).expect("plain data")))
 }
 
-/// SHA-256 over the document with an empty checksum, so that any edit shows.
+/// Returns the SHA-256 over the document with an empty checksum, so that any edit shows.
 pub(crate) fn checksum(document: &impl Serialize) -> String {
     format!("sha256:{}", hex(&Sha256::digest(serde_json::to_vec(document).expect("plain data"))))
 }

@@ -1,14 +1,15 @@
-//! What every list of named nodes must satisfy, whatever its layers: names, and inputs that come before their use.
+//! Checks what every list of named nodes must satisfy, whatever its layers: names, and inputs that come
+//! before their use.
 
 use crate::error::{Fault, NetworkError};
 use crate::shape::MAX_ELEMENTS;
 use std::collections::HashMap;
 
-/// Nodes a network may have.
+/// Largest number of nodes of a network.
 pub const MAX_NODES: usize = 4096;
 
-/// Checks names and inputs of nodes given as `(name, input names)` in topological order; returns each node's inputs
-/// as positions. Every node but the last must be read by some later node.
+/// Checks names and inputs of nodes given as `(name, input names)` in topological order; returns each node's
+/// inputs as positions. Every node but the last must be read by some later node.
 pub fn resolve<'a>(
     nodes: impl ExactSizeIterator<Item = (&'a str, &'a [String])>,
 ) -> Result<Vec<Vec<usize>>, NetworkError> {
@@ -59,7 +60,7 @@ pub fn check_network_name(name: &str) -> Result<(), NetworkError> {
     }
 }
 
-/// Checks that all feature maps together, of so many elements each, fit a machine's memory.
+/// Checks that all feature maps together fit a machine's memory. `elements` are the elements of each.
 pub fn check_total(node: &str, elements: impl Iterator<Item = usize>) -> Result<(), NetworkError> {
     let total: usize = elements.sum();
     if total <= MAX_ELEMENTS {
@@ -69,7 +70,8 @@ pub fn check_total(node: &str, elements: impl Iterator<Item = usize>) -> Result<
     Err(NetworkError::at(node, Fault::new("shape", rule, total)))
 }
 
-/// Names become Verilog identifiers and file names: lower case, so that they differ on every file system.
+/// Checks a node's name. Names become Verilog identifiers and file names: lower case, so that they differ on
+/// every file system.
 fn check_name(name: &str) -> Result<(), Fault> {
     let ok = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_lowercase())

@@ -1,4 +1,5 @@
-//! The integer network: named nodes in topological order, checked once at the door.
+//! Defines the integer network: named nodes in topological order, which its constructor checks once and for
+//! all.
 
 use crate::error::{Fault, NetworkError};
 use crate::layer::{Layer, Logits};
@@ -24,7 +25,7 @@ pub struct Network {
     pub name: String,
     /// How it was made.
     pub provenance: Provenance,
-    /// What was proved of it against its float model.
+    /// The proof that it agrees with its float model, if there was one.
     pub proof: Option<Proof>,
     nodes: Vec<Node>,
     sources: Vec<Vec<usize>>,
@@ -34,8 +35,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// The only door: checks names, graph, fields, shapes and ranges, and that every accumulator fits. The first node
-    /// is the one Input, the last one the Logits.
+    /// Makes a network after checking names, graph, fields, shapes and ranges, and that every accumulator
+    /// fits. The first node is the one Input, the last one the Logits.
     pub fn new(name: impl Into<String>, nodes: Vec<Node>) -> Result<Self, NetworkError> {
         let name = name.into();
         graph::check_network_name(&name)?;
@@ -68,37 +69,38 @@ impl Network {
         })
     }
 
-    /// Nodes in topological order.
+    /// Returns the nodes in topological order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// Positions of the nodes that node `i` reads.
+    /// Returns the positions of the nodes that node `i` reads.
     pub fn sources(&self, i: usize) -> &[usize] {
         &self.sources[i]
     }
 
-    /// Positions of the nodes that read node `i`, ascending; a node that reads it twice stands there twice.
+    /// Returns the positions of the nodes that read node `i`, ascending; a node that reads it twice stands
+    /// there twice.
     pub fn readers(&self, i: usize) -> &[usize] {
         &self.readers[i]
     }
 
-    /// Shape and range of node `i`'s output.
+    /// Returns the shape and range of node `i`'s output.
     pub fn wire(&self, i: usize) -> Wire {
         self.wires[i]
     }
 
-    /// Position of the node called `name`.
+    /// Returns the position of the node called `name`.
     pub fn position(&self, name: &str) -> Option<usize> {
         self.nodes.iter().position(|n| n.name == name)
     }
 
-    /// Shape of the image.
+    /// Returns the shape of the image.
     pub fn input_shape(&self) -> Shape {
         self.wires[0].shape
     }
 
-    /// The last node.
+    /// Returns the last node.
     pub fn logits(&self) -> &Logits {
         match &self.nodes.last().expect("checked: not empty").layer {
             Layer::Logits(logits) => logits,
@@ -106,25 +108,26 @@ impl Network {
         }
     }
 
-    /// Number of classes.
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.logits().bias.len()
     }
 
-    /// Multiply-accumulates of node `i` for one image.
+    /// Returns the multiply-accumulates of node `i` for one image.
     pub fn macs(&self, i: usize) -> u64 {
         let input = self.sources[i].first().map_or(self.wires[i].shape, |&s| self.wires[s].shape);
         self.nodes[i].layer.kind().macs(input, self.wires[i].shape)
     }
 
-    /// Returns the real value of one unit of node `i`'s output (for people and norms): 1/255 at the input, the step's
-    /// unit after it and after a rescale, that of the first input after a mix, divided by the window's size after a sum
-    /// (which stands for a mean); `None` for accumulators.
+    /// Returns the real value of one unit of node `i`'s output (for people and norms): 1/255 at the input,
+    /// the step's unit after it and after a rescale, that of the first input after a mix, divided by the
+    /// window's size after a sum (which stands for a mean); `None` for accumulators.
     pub fn unit(&self, i: usize) -> Option<f64> {
         self.units[i]
     }
 
-    /// The reference: every node's output for one image (height × width × channels), in node order.
+    /// Returns every node's output for one image (height × width × channels), in node order. This is the
+    /// reference that everything fast is tested against.
     ///
     /// # Panics
     /// If the image is not of [`Network::input_shape`].
@@ -142,13 +145,13 @@ impl Network {
         outputs
     }
 
-    /// The reference: scores of one image.
+    /// Returns the scores of one image, by the reference.
     pub fn eval(&self, image: ArrayView3<u8>) -> Vec<i32> {
         self.eval_nodes(image).pop().expect("checked: not empty").into_iter().collect()
     }
 }
 
-/// Checks node `i` and gives its output wire.
+/// Checks node `i` and returns its output wire.
 fn check_node(nodes: &[Node], i: usize, sources: &[usize], wires: &[Wire]) -> Result<Wire, Fault> {
     let layer = &nodes[i].layer;
     let kind = layer.kind();

@@ -1,4 +1,4 @@
-//! Integers packed at their own width, for files: little-endian bit order, base64 text.
+//! Packs integers at their own width, for files: little-endian bit order, base64 text.
 
 use crate::error::Fault;
 use crate::shape::MAX_ELEMENTS;
@@ -80,7 +80,7 @@ impl PackedFloats {
     }
 }
 
-/// Number of elements of a shape of `rank` dimensions, if it is one that may be allocated.
+/// Returns the number of elements of a shape of `rank` dimensions, if it is one that may be allocated.
 fn elements(shape: &[usize], field: &str, rank: usize) -> Result<usize, Fault> {
     if shape.len() != rank {
         return Err(Fault::new(format!("{field}.shape"), format!("{rank} dimensions"), shape.len()));
@@ -92,7 +92,7 @@ fn elements(shape: &[usize], field: &str, rank: usize) -> Result<usize, Fault> {
     })
 }
 
-/// Base64 text of exactly `length` bytes; the text's length is checked before it is decoded.
+/// Decodes base64 text of exactly `length` bytes; the text's length is checked before it is decoded.
 fn decode(text: &str, length: usize, field: &str) -> Result<Vec<u8>, Fault> {
     let wanted = length.div_ceil(3) * 4;
     if text.len() != wanted {
@@ -117,7 +117,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_packed_is_unpacked(
-            (bits, words) in (1u8..=31).prop_flat_map(|b| (Just(b), prop::collection::vec(0u64..1 << b, 0..50))),
+            (bits, words) in (1u8..=31)
+                .prop_flat_map(|b| (Just(b), prop::collection::vec(0u64..1 << b, 0..50))),
             offset in -1000i64..1000,
         ) {
             let values: Vec<i64> = words.iter().map(|&w| w as i64 + offset).collect();

@@ -1,4 +1,4 @@
-//! Where a network comes from, and what was proved of it. Never changes what it computes.
+//! Records where a network comes from and what was proved of it. This never changes what it computes.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -35,17 +35,18 @@ pub struct Proof {
     pub boundaries: u64,
     /// Random integer probes on which every node was compared, element by element.
     pub probes: u64,
-    /// One entry a Step, in node order.
+    /// One entry per Step, in node order.
     pub layers: Vec<LayerProof>,
 }
 
-/// What was proved of one Step.
+/// The proof of one Step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerProof {
     /// The Step's name.
     pub node: String,
-    /// Boundaries checked on both sides (thresholds that are always or never crossed are checked at the range's ends).
+    /// Boundaries checked on both sides (thresholds that are always or never crossed are checked at the
+    /// range's ends).
     pub boundaries: u64,
     /// Smallest reachable accumulator.
     pub acc_lo: i64,

@@ -1,6 +1,6 @@
-//! Small random valid networks, by seed: the cases on which every engine is tested against the reference. They cover
-//! all kinds of layer, all bit widths, odd shapes, groups, strides, paddings, residuals and both directions. Never
-//! trained, so their labels mean nothing.
+//! Draws small valid networks by seed: the cases on which every engine is tested against the reference. They
+//! cover all kinds of layer, all bit widths, odd shapes, groups, strides, paddings, residuals and both
+//! directions. They are not trained, so their labels mean nothing.
 
 pub use crate::draw::Options;
 
@@ -44,7 +44,7 @@ struct Walk<'a> {
     random: Random,
     options: &'a Options,
     nodes: Vec<Node>,
-    /// Where it goes on.
+    /// The node that the next one reads.
     at: Point,
 }
 
@@ -72,7 +72,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Ends in scores: by a dense layer, or by summing each channel.
+    /// Adds the scores, by a dense layer or by summing each channel.
     fn head(&mut self) {
         if !self.at.is_levels() {
             self.step();
@@ -87,7 +87,7 @@ impl Walk<'_> {
         self.add("logits", |draw| Layer::Logits(Logits::draw(draw)));
     }
 
-    /// Sometimes squeezes the image.
+    /// Adds sometimes what squeezes the image.
     fn squeeze(&mut self) {
         if self.random.within(0, 4) == 0 {
             self.add("depth", |draw| Layer::BitDepth(BitDepth::draw(draw.random)));
@@ -97,7 +97,8 @@ impl Walk<'_> {
         }
     }
 
-    /// A residual block: a branch of convolutions, and a skip that is the block's input or a 1 × 1 convolution of it.
+    /// Adds a residual block: a branch of convolutions, and a skip that is the block's input or a 1 × 1
+    /// convolution of it.
     fn residual(&mut self) {
         let start = self.at.clone();
         if !start.is_levels() || self.random.within(0, 3) == 0 {
@@ -131,7 +132,7 @@ impl Walk<'_> {
         self.join("mix", Layer::Mix(mix), &inputs);
     }
 
-    /// A convolution that keeps the map's size, but for its stride.
+    /// Adds a convolution that keeps the map's size, except for its stride.
     fn same(&mut self, outputs: usize, stride: usize) {
         let kernel = 2 * self.random.within(0, 1) + 1;
         self.square(outputs, kernel, stride);

@@ -1,4 +1,4 @@
-//! The range of a wire, from which its bits follow. Widths are never stored.
+//! Defines the range of a wire, from which its bits follow. Widths are never stored.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,23 +16,26 @@ pub struct Range {
 pub const MAX_ACCUMULATOR: i64 = 1 << 30;
 
 impl Range {
-    /// `lo..=hi`; `lo ≤ hi`.
+    /// Makes the range `lo..=hi`.
+    ///
+    /// # Panics
+    /// If `lo > hi`.
     pub const fn new(lo: i64, hi: i64) -> Self {
         assert!(lo <= hi);
         Self { lo, hi }
     }
 
-    /// Levels of a `bits`-wide unsigned stream: `0..=2^bits − 1`.
+    /// Returns the range of levels of a `bits`-wide unsigned stream: `0..=2^bits − 1`.
     pub const fn levels(bits: u8) -> Self {
         Self::new(0, (1 << bits) - 1)
     }
 
-    /// Whether a wire needs a sign.
+    /// Returns whether a wire needs a sign.
     pub const fn signed(&self) -> bool {
         self.lo < 0
     }
 
-    /// Bits of the narrowest wire: unsigned when `lo ≥ 0`, else two's complement. At least 1.
+    /// Returns the bits of the narrowest wire: unsigned when `lo ≥ 0`, else two's complement. At least 1.
     pub fn bits(&self) -> u32 {
         let unsigned = |v: i64| 64 - (v as u64).leading_zeros();
         if self.lo >= 0 {
@@ -43,22 +46,22 @@ impl Range {
         }
     }
 
-    /// The smallest range that holds both.
+    /// Returns the smallest range that holds both.
     pub fn hull(self, other: Self) -> Self {
         Self::new(self.lo.min(other.lo), self.hi.max(other.hi))
     }
 
-    /// The range of `dir · value` for `dir` = ±1.
+    /// Returns the range of `dir · value` for `dir` = ±1.
     pub fn directed(self, dir: i8) -> Self {
         if dir < 0 { Self::new(-self.hi, -self.lo) } else { self }
     }
 
-    /// Whether `value` lies within.
+    /// Returns whether `value` lies within.
     pub fn contains(&self, value: i64) -> bool {
         (self.lo..=self.hi).contains(&value)
     }
 
-    /// Whether every value is small enough for an accumulator.
+    /// Returns whether every value is small enough for an accumulator.
     pub fn fits_accumulator(&self) -> bool {
         self.lo >= -MAX_ACCUMULATOR && self.hi <= MAX_ACCUMULATOR
     }

@@ -1,14 +1,14 @@
-//! Reading small text files that others may have written. Never takes a file's word for its size: devices and pipes
-//! claim none.
+//! Reads small text files that others may have written. No size that a file claims is trusted: devices and
+//! pipes claim none.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// The whole text of `path`, of at most `limit` bytes.
+/// Reads the whole text of `path`, of at most `limit` bytes.
 ///
 /// # Errors
-/// Of the operating system; or `InvalidData` where the file is longer or not UTF-8.
+/// If the operating system refuses, or with `InvalidData` if the file is longer or not UTF-8.
 pub fn text(path: &Path, limit: u64) -> io::Result<String> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;

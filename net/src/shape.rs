@@ -1,4 +1,4 @@
-//! The shape of a feature map. Never holds data.
+//! Defines the shape of a feature map, without its data.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -14,32 +14,33 @@ pub struct Shape {
     pub channels: usize,
 }
 
-/// Elements a feature map may have: far above any network here, far below what would exhaust memory.
+/// Largest number of elements of a feature map: far above any network here, far below what would exhaust
+/// memory.
 pub const MAX_ELEMENTS: usize = 1 << 26;
 
 impl Shape {
-    /// `height` × `width` × `channels`.
+    /// Makes the shape `height` × `width` × `channels`.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, channels }
     }
 
-    /// Number of elements. Cannot overflow for a shape that passed [`Shape::checked_len`].
+    /// Returns the number of elements. Cannot overflow for a shape that passed [`Shape::checked_len`].
     pub const fn len(&self) -> usize {
         self.height * self.width * self.channels
     }
 
-    /// Whether a dimension is zero.
+    /// Returns whether a dimension is zero.
     pub const fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Number of elements, if it is at least 1 and at most [`MAX_ELEMENTS`].
+    /// Returns the number of elements, if it is at least 1 and at most [`MAX_ELEMENTS`].
     pub fn checked_len(&self) -> Option<usize> {
         let len = self.height.checked_mul(self.width)?.checked_mul(self.channels)?;
         (1..=MAX_ELEMENTS).contains(&len).then_some(len)
     }
 
-    /// As an `ndarray` dimension.
+    /// Returns the shape as an `ndarray` dimension.
     pub const fn dim(&self) -> (usize, usize, usize) {
         (self.height, self.width, self.channels)
     }

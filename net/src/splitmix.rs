@@ -1,5 +1,5 @@
-//! SplitMix64 (Steele, Lea, Flood, OOPSLA 2014): the one generator of pseudo-random words in this program. It is fast,
-//! the same on every machine, and never cryptographic.
+//! Implements SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), the generator of pseudo-random words in all
+//! crates. It is fast, gives the same words on every machine, and is not cryptographic.
 
 /// A stream of pseudo-random words. Equal seeds give equal streams.
 #[derive(Clone, Debug)]
@@ -8,7 +8,7 @@ pub struct SplitMix64 {
 }
 
 impl SplitMix64 {
-    /// What the state grows by from word to word: 2^64 divided by the golden ratio, made odd.
+    /// The increment of the state from word to word: 2^64 divided by the golden ratio, made odd.
     pub const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
     /// Starts the stream of `seed`.

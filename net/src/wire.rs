@@ -1,4 +1,4 @@
-//! A wire: what flows from one node to the next.
+//! Defines a wire: the values that flow from one node to the next.
 
 use crate::{range::Range, shape::Shape};
 

@@ -1,4 +1,5 @@
-//! The model file: what is written is read back; everything malformed is refused by name, quickly, without a panic.
+//! The model file: what is written is read back; everything malformed is refused by name, quickly, without a
+//! panic.
 
 use dq_net::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Surrogate,
@@ -75,12 +76,13 @@ impl Folder {
     }
 }
 
-/// The error of reading the network after `edit`, with the checksum made right again when `sign`.
+/// Returns the error of reading the network after `edit`; the checksum is made right again where `sign` is
+/// set.
 fn refused(sign: bool, edit: impl FnOnce(&mut Value)) -> String {
     refused_of(&network(), sign, edit)
 }
 
-/// As [`refused`], of `network`.
+/// Returns the error as [`refused`] does, for `network`.
 fn refused_of(network: &Network, sign: bool, edit: impl FnOnce(&mut Value)) -> String {
     let mut value: Value = serde_json::from_str(&to_json(network)).unwrap();
     edit(&mut value);
@@ -320,7 +322,7 @@ fn writing_onto_a_folder_or_into_nothing_fails_cleanly() {
     assert_eq!(std::fs::read_dir(folder.0.path()).unwrap().count(), 0);
 }
 
-/// A residual network with its image squeezed: the kinds that `network` lacks.
+/// Returns a residual network with its image squeezed: the kinds that `network` lacks.
 fn residual() -> Network {
     let node = |name: &str, layer, inputs: &[&str]| Node {
         name: name.into(),

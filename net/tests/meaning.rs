@@ -1,5 +1,5 @@
-//! The reference meaning of every kind of layer, held against results worked out by hand or by a second, differently
-//! written formula.
+//! The reference meaning of every kind of layer, held against results worked out by hand or by a second,
+//! differently written formula.
 
 use dq_net::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale, Step,
@@ -17,7 +17,7 @@ fn surrogate(gain: Vec<f64>) -> Surrogate {
     Surrogate { gain, open_lo: vec![0; channels], open_hi: vec![0; channels], unit: 1.0 }
 }
 
-/// Convolution by copying the input into a padded array first and slicing whole windows out of it.
+/// Computes a convolution by copying the input into a padded array first and slicing whole windows out of it.
 fn conv_by_windows(conv: &Conv, x: ArrayView3<i32>) -> Array3<i32> {
     let [top, bottom, left, right] = conv.pad;
     let (height, width, channels) = x.dim();

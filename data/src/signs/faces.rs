@@ -1,6 +1,7 @@
 //! The faces of the ten signs, drawn once from outlines and kept as small anti-aliased pictures.
 //!
-//! A face fills the square from −1 to 1, x to the right and y down. Never knows where or how it is photographed.
+//! A face fills the square from −1 to 1, x to the right and y down. Nothing here knows where or how it is
+//! photographed.
 
 use rayon::prelude::*;
 
@@ -32,7 +33,7 @@ struct Texel {
 }
 
 impl Face {
-    /// The colour at a point of the square and how much of the point the sign covers, 0 outside.
+    /// Returns the colour at a point of the square and how much of the point the sign covers, 0 outside.
     pub fn at(&self, x: f64, y: f64) -> (Rgb, f64) {
         let texel = |v: f64| ((v + 1.0) * (SIZE as f64 / 2.0)).floor();
         let (column, row) = (texel(x), texel(y));
@@ -45,7 +46,7 @@ impl Face {
     }
 }
 
-/// Every face of every class; a class may look in more than one way.
+/// Paints every face of every class; a class may have several looks.
 pub(super) fn paint_all() -> Vec<Vec<Face>> {
     let classes: Vec<Vec<Drawing>> = vec![
         vec![stop()],
@@ -101,7 +102,7 @@ impl Shape {
     }
 }
 
-/// Whether a point is within `reach` of the segment from `a` to `b`.
+/// Returns whether a point is within `reach` of the segment from `a` to `b`.
 fn near(at: Point, a: Point, b: Point, reach: f64) -> bool {
     let (dx, dy) = (b.0 - a.0, b.1 - a.1);
     let (px, py) = (at.0 - a.0, at.1 - a.1);
@@ -250,14 +251,16 @@ fn turn_right() -> Vec<Shape> {
     ]
 }
 
-/// Corners drawn towards a centre.
+/// Returns the corners, moved towards a centre.
 fn shrink(corners: &[Point], centre: Point, by: f64) -> Vec<Point> {
     corners.iter().map(|&(x, y)| (centre.0 + (x - centre.0) * by, centre.1 + (y - centre.1) * by)).collect()
 }
 
-/// Points of an ellipse from one angle to another, in steps of 15 degrees; 0 is right and 6 is down.
+/// Returns the points of an ellipse from one angle to another, in steps of 15 degrees; 0 is right and 6 is
+/// down.
 fn arc(centre: Point, radii: Point, from: i32, to: i32) -> Vec<Point> {
-    // Sines of 0, 15, … 90 degrees as constants: a library's sine may differ in the last bit between platforms.
+    // Sines of 0, 15, … 90 degrees as constants: a library's sine may differ in the last bit between
+    // platforms.
     const SINES: [f64; 7] = [
         0.0,
         0.258_819_045_102_520_76,

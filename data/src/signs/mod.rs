@@ -1,9 +1,10 @@
-//! `signs`: drawn photographs of ten traffic signs, 32×32 RGB, so that everything runs with nothing downloaded.
+//! `signs`: drawn photographs of ten traffic signs, 32×32 RGB, so that everything runs with nothing
+//! downloaded.
 //!
-//! Image `i` of a split is a pure function of (seed, split, i), on every platform and thread count: the arithmetic is
-//! f64 with + − × ÷ and sqrt alone, which IEEE 754 rounds exactly; sines and cosines are rational or constants.
-//! A mirrored sign is not the sign (a turn to the right, digits), so training must not flip these images.
-//! Never reads a file.
+//! Image `i` of a split is a pure function of (seed, split, i), on every platform and thread count: the
+//! arithmetic is f64 with + − × ÷ and sqrt alone, which IEEE 754 rounds exactly; sines and cosines are
+//! rational or constants. A mirrored sign is not the sign (a turn to the right, digits), so training must not
+//! flip these images. No file is read.
 
 mod faces;
 mod random;
@@ -33,7 +34,7 @@ type Rgb = [f64; 3];
 /// An image in the making, row-major.
 type Canvas = [Rgb; SIDE * SIDE];
 
-/// The split as it is published, so to speak: [`TRAIN`] or [`TEST`] images with [`SEED`].
+/// Draws the split that this data set stands for: [`TRAIN`] or [`TEST`] images with [`SEED`].
 pub(super) fn load(split: Split) -> Images {
     match split {
         Split::Train => draw(SEED, split, TRAIN),
@@ -74,7 +75,7 @@ pub fn draw(seed: u64, split: Split, count: usize) -> Images {
     }
 }
 
-/// The class of an image: the block of ten that it is in is a random order of the classes.
+/// Returns the class of an image: each block of ten images holds the classes in a random order.
 fn class_of(seed: u64, stream: u64, index: usize) -> usize {
     let mut random = Random::new([seed, stream, (index / CLASSES) as u64, 0]);
     let mut order: [usize; CLASSES] = std::array::from_fn(|class| class);
@@ -84,7 +85,7 @@ fn class_of(seed: u64, stream: u64, index: usize) -> usize {
     order[index % CLASSES]
 }
 
-/// One photograph of a sign: background, pole, sign, what stands before it, light and camera.
+/// Draws one photograph of a sign: background, pole, sign, what hides a part of it, light and camera.
 fn photograph(variants: &[faces::Face], random: &mut Random) -> Canvas {
     let mut canvas = scene::background(random);
     let pose = view::Pose::random(random);

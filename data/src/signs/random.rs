@@ -1,6 +1,6 @@
 //! The random numbers of drawn images: a SplitMix64 stream for each key, and lattice noise.
 //!
-//! Never shared between images, so that their order and the number of threads do not matter.
+//! Images share no stream, so that their order and the number of threads do not matter.
 
 use dq_net::SplitMix64;
 
@@ -8,34 +8,35 @@ use dq_net::SplitMix64;
 pub(super) struct Random(SplitMix64);
 
 impl Random {
-    /// The stream of a key, such as (seed, split, image, purpose).
+    /// Returns the stream of a key, such as (seed, split, image, purpose).
     pub fn new(key: [u64; 4]) -> Self {
         let absorb =
             |state, part| SplitMix64::mix(SplitMix64::GAMMA.wrapping_add(state) ^ SplitMix64::mix(part));
         Random(SplitMix64::new(key.into_iter().fold(0, absorb)))
     }
 
-    /// A random 64-bit word.
+    /// Returns a random 64-bit word.
     pub fn word(&mut self) -> u64 {
         self.0.word()
     }
 
-    /// Uniform in `low..high`.
+    /// Returns a uniform number in `low..high`.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.0.unit()
     }
 
-    /// Symmetric about 0 in `-1..1`, with most of the weight near 0 (the mean of three uniform numbers; deviation 1/3).
+    /// Returns a number in `-1..1`, mostly near 0: the mean of three uniform numbers, with a standard
+    /// deviation of 1/3.
     pub fn bell(&mut self) -> f64 {
         (self.0.unit() + self.0.unit() + self.0.unit()) * (2.0 / 3.0) - 1.0
     }
 
-    /// Uniform in `0..n`; `n` is small, so the bias of one part in 2^64 / n does not matter.
+    /// Returns a uniform number in `0..n`; `n` is small, so the bias of one part in 2^64 / n does not matter.
     pub fn below(&mut self, n: usize) -> usize {
         ((u128::from(self.word()) * n as u128) >> 64) as usize
     }
 
-    /// True with probability `p`.
+    /// Returns true with probability `p`.
     pub fn chance(&mut self, p: f64) -> bool {
         self.0.unit() < p
     }
@@ -47,12 +48,12 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// A field of its own.
+    /// Draws a new field.
     pub fn new(random: &mut Random) -> Self {
         Noise { key: random.word() }
     }
 
-    /// The field at a point.
+    /// Returns the field's value at a point.
     pub fn at(&self, x: f64, y: f64) -> f64 {
         let (column, row) = (x.floor(), y.floor());
         let ease = |t: f64| t * t * (3.0 - 2.0 * t);
@@ -67,7 +68,7 @@ impl Noise {
         top + (bottom - top) * down
     }
 
-    /// Three octaves of the field, the finest `finest` points long, in 0..1.
+    /// Returns the sum of three octaves of the field, in 0..1; the finest has lattice points `finest` apart.
     pub fn rough(&self, x: f64, y: f64, finest: f64) -> f64 {
         let octave = |length: f64, shift: f64| self.at(x / length + shift, y / length - shift);
         (octave(finest * 4.0, 0.0) * 4.0 + octave(finest * 2.0, 71.0) * 2.0 + octave(finest, 137.0)) / 7.0

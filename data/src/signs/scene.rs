@@ -1,12 +1,11 @@
-//! What is behind a sign and before it: sky, leaves, walls, streets, clutter, the pole, and whatever hides a part.
-//!
-//! Never draws a sign.
+//! Draws what is behind a sign and before it: sky, leaves, walls, streets, clutter, the pole, and what hides
+//! a part of the sign. The sign itself is drawn elsewhere.
 
 use super::random::{Noise, Random};
 use super::view::Pose;
 use super::{Canvas, Rgb, SIDE};
 
-/// One of five kinds of surroundings, with clutter.
+/// Draws one of five kinds of surroundings, with clutter.
 pub(super) fn background(random: &mut Random) -> Canvas {
     let kinds = [landscape, foliage, wall, street, blur];
     let mut canvas = kinds[random.below(kinds.len())](random);
@@ -16,7 +15,7 @@ pub(super) fn background(random: &mut Random) -> Canvas {
     canvas
 }
 
-/// The pole that most signs stand on: a grey line from the sign's centre down.
+/// Draws the pole that most signs stand on: a grey line from the sign's centre down.
 pub(super) fn pole(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
     if !random.chance(0.7) {
         return;
@@ -31,7 +30,7 @@ pub(super) fn pole(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
     });
 }
 
-/// Something between the camera and the sign that hides up to about a third of it.
+/// Draws something between the camera and the sign that hides up to about a third of it.
 pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
     let at = |random: &mut Random, reach: f64| {
         let (dx, dy) = (random.between(-reach, reach), random.between(-reach, reach));
@@ -83,7 +82,7 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
     }
 }
 
-/// Sky over ground.
+/// Draws sky over ground.
 fn landscape(random: &mut Random) -> Canvas {
     let horizon = random.between(8.0, 34.0);
     let sky = [[90.0, 140.0, 215.0], [205.0, 210.0, 215.0], [150.0, 165.0, 185.0], [225.0, 190.0, 160.0]];
@@ -99,7 +98,7 @@ fn landscape(random: &mut Random) -> Canvas {
     })
 }
 
-/// Leaves against the light.
+/// Draws leaves against the light.
 fn foliage(random: &mut Random) -> Canvas {
     let leaf = leaf_colour(random);
     let (shape, tone) = (Noise::new(random), Noise::new(random));
@@ -111,7 +110,7 @@ fn foliage(random: &mut Random) -> Canvas {
     })
 }
 
-/// Bricks or slabs with joints.
+/// Draws bricks or slabs with joints.
 fn wall(random: &mut Random) -> Canvas {
     let brick = [[150.0, 80.0, 62.0], [175.0, 165.0, 145.0], [120.0, 118.0, 116.0]][random.below(3)];
     let (width, height) = (random.between(5.0, 12.0), random.between(3.0, 6.0));
@@ -129,7 +128,7 @@ fn wall(random: &mut Random) -> Canvas {
     })
 }
 
-/// Houses with windows over a road.
+/// Draws houses with windows over a road.
 fn street(random: &mut Random) -> Canvas {
     let kerb = random.between(18.0, 30.0);
     let house = random.between(7.0, 16.0);
@@ -149,7 +148,7 @@ fn street(random: &mut Random) -> Canvas {
     })
 }
 
-/// Far things out of focus: one colour running into another.
+/// Draws far things out of focus: one colour that runs into another.
 fn blur(random: &mut Random) -> Canvas {
     let (from, to) = (any_colour(random), any_colour(random));
     let noise = Noise::new(random);
@@ -160,7 +159,8 @@ fn blur(random: &mut Random) -> Canvas {
     })
 }
 
-/// One thing too many: a box, a disc, a ring, a triangle or a bar in any colour, a sign's colours among them.
+/// Draws a distracting object: a box, a disc, a ring, a triangle or a bar in any colour, a sign's colours
+/// among them.
 fn clutter(canvas: &mut Canvas, random: &mut Random) {
     let side = SIDE as f64;
     let (cx, cy) = (random.between(0.0, side), random.between(0.0, side));
@@ -187,7 +187,7 @@ fn leaf_colour(random: &mut Random) -> Rgb {
     [(55.0 + 90.0 * warm) * light, (95.0 + 10.0 * warm) * light, 40.0 * light]
 }
 
-/// Any colour; every third one is a sign's red, blue, yellow or white, more or less.
+/// Returns any colour; about every third one is near a sign's red, blue, yellow or white.
 fn any_colour(random: &mut Random) -> Rgb {
     const OF_SIGNS: [Rgb; 4] =
         [[180.0, 30.0, 40.0], [25.0, 80.0, 160.0], [240.0, 190.0, 30.0], [235.0, 235.0, 230.0]];
@@ -200,7 +200,7 @@ fn any_colour(random: &mut Random) -> Rgb {
     std::array::from_fn(|_| (grey + random.between(-strength, strength)).clamp(0.0, 255.0))
 }
 
-/// A direction, evenly enough spread: a point of the diamond |a| + |b| = 1, brought to length 1.
+/// Returns a direction, almost evenly distributed: a point of the diamond |a| + |b| = 1, scaled to length 1.
 fn direction(random: &mut Random) -> (f64, f64) {
     let a = random.between(-1.0, 1.0);
     let b = if random.chance(0.5) { 1.0 - a.abs() } else { a.abs() - 1.0 };
@@ -208,12 +208,12 @@ fn direction(random: &mut Random) -> (f64, f64) {
     (a / length, b / length)
 }
 
-/// A canvas from a colour for each pixel's centre.
+/// Renders a canvas from the colour at each pixel's centre.
 fn render(colour: impl Fn(f64, f64) -> Rgb) -> Canvas {
     std::array::from_fn(|index| colour((index % SIDE) as f64 + 0.5, (index / SIDE) as f64 + 0.5))
 }
 
-/// Paints those pixels for which there is a colour, blending along edges by four samples.
+/// Paints the pixels for which there is a colour, blending along edges by four samples.
 fn paint(canvas: &mut Canvas, colour: impl Fn(f64, f64) -> Option<Rgb>) {
     for (index, pixel) in canvas.iter_mut().enumerate() {
         let (x, y) = ((index % SIDE) as f64, (index / SIDE) as f64);

@@ -1,6 +1,5 @@
-//! How a sign stands before the camera (pose, wear, shade) and what the camera makes of it (blur, light, noise).
-//!
-//! Never draws a face or a background.
+//! Models how a sign stands before the camera (pose, wear, shade) and what the camera makes of it (blur,
+//! light, noise). Faces and backgrounds are drawn elsewhere.
 
 use super::faces::Face;
 use super::random::Random;
@@ -16,7 +15,8 @@ pub(super) struct Pose {
 }
 
 impl Pose {
-    /// A sign of 13 to 28 pixels, mostly inside the image, turned by up to 20 degrees and seen from the side.
+    /// Draws the pose of a sign of 13 to 28 pixels, mostly inside the image, turned by up to 20 degrees and
+    /// seen from the side.
     pub fn random(random: &mut Random) -> Self {
         let radius = random.between(6.5, 14.0);
         let play = (SIDE as f64 / 2.0 + 1.5 - radius).max(1.5);
@@ -35,7 +35,7 @@ impl Pose {
         Pose { centre, radius, to_face }
     }
 
-    /// The point of the face that is seen at a place in the image.
+    /// Returns the point of the face that is seen at a place in the image.
     pub fn face_point(&self, x: f64, y: f64) -> (f64, f64) {
         let (dx, dy) = (x - self.centre.0, y - self.centre.1);
         let [[a, b], [c, d]] = self.to_face;
@@ -75,7 +75,7 @@ pub(super) fn mount(canvas: &mut Canvas, face: &Face, pose: &Pose, random: &mut 
     }
 }
 
-/// Shadow, blur, exposure, colour cast and sensor noise, in the order in which light meets them.
+/// Adds shadow, blur, exposure, colour cast and sensor noise, in the order in which light meets them.
 pub(super) fn expose(canvas: &mut Canvas, random: &mut Random) {
     if random.chance(0.25) {
         cast_shadow(canvas, random);
@@ -111,7 +111,7 @@ fn cast_shadow(canvas: &mut Canvas, random: &mut Random) {
     }
 }
 
-/// Blends each pixel with its four neighbours; `weight` is what the neighbours get together.
+/// Blends each pixel with its four neighbours; `weight` is the share of all neighbours together.
 fn soften(canvas: &mut Canvas, weight: f64) {
     let sharp = *canvas;
     for (index, pixel) in canvas.iter_mut().enumerate() {
@@ -129,7 +129,8 @@ fn soften(canvas: &mut Canvas, weight: f64) {
     }
 }
 
-/// Motion: the mean of the image and of itself moved by one and two steps, along a row, a column or a diagonal.
+/// Adds motion blur: the mean of the image and of itself moved by one and two steps, along a row, a column or
+/// a diagonal.
 fn smear(canvas: &mut Canvas, random: &mut Random) {
     let (right, down) = [(1, 0), (0, 1), (1, 1)][random.below(3)];
     let still = *canvas;

@@ -1,11 +1,11 @@
-//! The meaning of a float network's layers, in f64 plain loops.
+//! Defines the meaning of a float network's layers, in plain loops of f64.
 
 use super::{FloatLayer, axes};
 use crate::layer::{BitDepth, Median};
 use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3, Zip, s};
 
-/// `layer`'s output, of shape `output`, for the input `x`.
+/// Returns the output of `layer`, whose shape is `output`, for the input `x`.
 pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Array3<f64> {
     let (height, width, channels) = x.dim();
     match layer {
@@ -70,13 +70,13 @@ pub(super) fn eval(layer: &FloatLayer, x: ArrayView3<f64>, output: Shape) -> Arr
     }
 }
 
-/// The output of a Mix.
+/// Returns the output of a Mix.
 pub(super) fn mix(layer: &FloatLayer, x: ArrayView3<f64>, y: ArrayView3<f64>) -> Array3<f64> {
     let FloatLayer::Mix { a, b } = layer else { unreachable!("checked: only a mix has two inputs") };
     Zip::from(x).and(y).map_collect(|x, y| f64::from(*a) * x + f64::from(*b) * y)
 }
 
-/// Round half to even, as libtorch rounds.
+/// Rounds half to even, as libtorch does.
 fn quantize(x: f64, ceiling: f64, bits: u8) -> f64 {
     let steps = f64::from((1u32 << bits) - 1);
     (x * steps / ceiling).round_ties_even() * ceiling / steps

@@ -1,4 +1,4 @@
-//! The file of a float network: the same family as `model.json`, with another `format`.
+//! Reads and writes the file of a float network, which is a `model.json` with another `format`.
 
 use super::{FloatLayer, FloatNetwork, FloatNode};
 use crate::error::{Fault, FileError, NetworkError};

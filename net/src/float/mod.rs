@@ -1,5 +1,6 @@
-//! Float networks: the paper's float column, partly quantized networks ("A only") and substitutes for transfer
-//! attacks. The same graph and file family as the integer network, never accepted where hardware is meant.
+//! Defines float networks: the paper's float column, partly quantized networks ("A only") and substitutes for
+//! transfer attacks. They share graph and file family with the integer network, and are refused where
+//! hardware is meant.
 
 mod eval;
 mod file;
@@ -39,21 +40,21 @@ pub enum FloatLayer {
     },
     /// `clip(scale·x + bias, 0, ceiling)`, then uniform levels where `bits` is given.
     Activation {
-        /// Gain a channel (batch normalization folded).
+        /// Gain per channel (batch normalization folded).
         scale: Vec<f32>,
-        /// Bias a channel.
+        /// Bias per channel.
         bias: Vec<f32>,
         /// 6 for ReLU6.
         ceiling: f32,
         /// Rounds (half to even) to `2^bits − 1` steps of `ceiling`.
         bits: Option<u8>,
     },
-    /// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (what reads them has taken the constant
-    /// away). The straight-through gradient is that of a straight line through −1…1.
+    /// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (what reads them has taken the
+    /// constant away). The straight-through gradient is that of a straight line through −1…1.
     Levels {
-        /// Gain a channel (batch normalization folded).
+        /// Gain per channel (batch normalization folded).
         scale: Vec<f32>,
-        /// Bias a channel.
+        /// Bias per channel.
         bias: Vec<f32>,
         /// Where each level from 1 is reached, rising.
         points: Vec<f32>,
@@ -62,9 +63,9 @@ pub enum FloatLayer {
     },
     /// `scale·x + bias`: into a residual stream.
     Affine {
-        /// Gain a channel.
+        /// Gain per channel.
         scale: Vec<f32>,
-        /// Bias a channel.
+        /// Bias per channel.
         bias: Vec<f32>,
     },
     /// `a·x + b·y` of two inputs of one shape: a residual.
@@ -74,7 +75,8 @@ pub enum FloatLayer {
         /// Share of the second input.
         b: f32,
     },
-    /// Pixels at fewer bits: feature squeezing, as [`crate::layer::BitDepth`]. The gradient passes as if it were not there.
+    /// Pixels at fewer bits: feature squeezing, as [`crate::layer::BitDepth`]. The gradient passes as if it
+    /// were not there.
     BitDepth {
         /// Bits of a level, 1 to 8.
         bits: u8,
@@ -92,7 +94,7 @@ pub enum FloatLayer {
     GlobalMean,
     /// `x + bias`.
     Logits {
-        /// Bias a class.
+        /// Bias per class.
         bias: Vec<f32>,
     },
 }
@@ -121,7 +123,7 @@ pub struct FloatNetwork {
 }
 
 impl FloatNetwork {
-    /// The only door: checks names, graph, fields and shapes.
+    /// Makes a network after checking names, graph, fields and shapes.
     pub fn new(name: impl Into<String>, nodes: Vec<FloatNode>) -> Result<Self, NetworkError> {
         let name = name.into();
         graph::check_network_name(&name)?;
@@ -156,7 +158,7 @@ impl FloatNetwork {
         Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })
     }
 
-    /// Whether its activations have levels: `A only`, or `float`.
+    /// Returns what is quantized, as tables name it: `A only` where activations have levels, else `float`.
     pub fn quantized(&self) -> &'static str {
         let levels = |node: &FloatNode| {
             matches!(node.layer, FloatLayer::Activation { bits: Some(_), .. } | FloatLayer::Levels { .. })
@@ -164,32 +166,33 @@ impl FloatNetwork {
         if self.nodes.iter().any(levels) { "A only" } else { "float" }
     }
 
-    /// Nodes in topological order.
+    /// Returns the nodes in topological order.
     pub fn nodes(&self) -> &[FloatNode] {
         &self.nodes
     }
 
-    /// Positions of the nodes that node `i` reads.
+    /// Returns the positions of the nodes that node `i` reads.
     pub fn sources(&self, i: usize) -> &[usize] {
         &self.sources[i]
     }
 
-    /// Shape of node `i`'s output.
+    /// Returns the shape of node `i`'s output.
     pub fn shape(&self, i: usize) -> Shape {
         self.shapes[i]
     }
 
-    /// Shape of the image.
+    /// Returns the shape of the image.
     pub fn input_shape(&self) -> Shape {
         self.shapes[0]
     }
 
-    /// Number of classes.
+    /// Returns the number of classes.
     pub fn classes(&self) -> usize {
         self.shapes.last().expect("checked: not empty").channels
     }
 
-    /// The reference: logits of one image, in f64 plain loops.
+    /// Returns the logits of one image, in plain loops of f64. This is the reference that everything fast is
+    /// tested against.
     pub fn eval(&self, image: ArrayView3<u8>) -> Vec<f64> {
         assert_eq!(image.dim(), self.input_shape().dim(), "image shape");
         let mut outputs: Vec<Array3<f64>> = Vec::with_capacity(self.nodes.len());
@@ -205,7 +208,7 @@ impl FloatNetwork {
     }
 }
 
-/// Window, stride and padding along rows and columns.
+/// Returns window, stride and padding along rows and columns.
 fn axes(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 4]) -> (Axis, Axis) {
     (
         Axis { kernel: kernel[0], stride: stride[0], before: pad[0], after: pad[1] },
@@ -213,7 +216,7 @@ fn axes(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 4]) -> (Axis, Axis)
     )
 }
 
-/// Checks one layer and gives its output shape.
+/// Checks one layer and returns its output shape.
 fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
     let finite = |field: &str, mut values: Box<dyn Iterator<Item = &f32> + '_>| match values
         .find(|v| !v.is_finite())
@@ -296,7 +299,11 @@ fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
         FloatLayer::GlobalMean => Ok(Shape::new(1, 1, input.channels)),
         FloatLayer::Logits { bias } => {
             if bias.len() < 2 || input != Shape::new(1, 1, bias.len()) {
-                return Err(Fault::new("bias", format!("one a class (at least 2) for {input}"), bias.len()));
+                return Err(Fault::new(
+                    "bias",
+                    format!("one per class (at least 2) for {input}"),
+                    bias.len(),
+                ));
             }
             finite("bias", Box::new(bias.iter()))?;
             Ok(input)

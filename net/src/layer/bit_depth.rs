@@ -1,5 +1,5 @@
-//! Bit depth: coarser colours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS 2018). On the chip
-//! like all the rest.
+//! Bit depth: coarser colours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS 2018).
+//! On the chip like all the rest.
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Random;
@@ -7,8 +7,8 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Colour depth: pixel p of 0..=255 becomes `round(p·(2^bits − 1) / 255)`, a level of 0..=2^bits − 1 whose unit is
-/// 1/(2^bits − 1). No pixel lies half way between two levels.
+/// Colour depth: pixel p of 0..=255 becomes `round(p·(2^bits − 1) / 255)`, a level of 0..=2^bits − 1 whose
+/// unit is 1/(2^bits − 1). No pixel lies half way between two levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BitDepth {

@@ -154,7 +154,8 @@ impl Conv {
         Conv { weights, weight_bits, stride, pad, groups }
     }
 
-    /// Draws a convolution with `outputs` channels whose square window keeps the map's size, but for `stride`.
+    /// Draws a convolution with `outputs` channels whose square window keeps the map's size, but for
+    /// `stride`.
     pub(crate) fn draw_square(draw: &mut Draw, outputs: usize, kernel: usize, stride: usize) -> Self {
         let channels = draw.input.values.dim().2;
         let depthwise = outputs == channels && draw.random.within(0, 3) == 0;

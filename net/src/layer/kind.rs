@@ -1,13 +1,13 @@
-//! What every kind of layer answers. Each kind is one file beside this one.
+//! Defines what every kind of layer answers. Each kind is one file beside this one.
 
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The rules and the meaning of a kind of layer. A wire's values are `i32`: [`Range::fits_accumulator`] holds on every
-/// wire.
+/// The rules and the meaning of a kind of layer. A wire's values are `i32`: [`Range::fits_accumulator`] holds
+/// on every wire.
 pub trait Kind {
-    /// The kind's name in files and tables.
+    /// Returns the kind's name in files and tables.
     fn name(&self) -> &'static str;
     /// Returns how many inputs a layer of this kind has.
     fn arity(&self) -> usize {
@@ -21,8 +21,8 @@ pub trait Kind {
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault>;
     /// Returns the output: the layer's meaning, in plain loops.
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32>;
-    /// Returns the real value of one unit of the output (for people and norms), where that of the first input is
-    /// `input` and its shape is `shape`; `None` for accumulators.
+    /// Returns the real value of one unit of the output (for people and norms), where that of the first input
+    /// is `input` and its shape is `shape`; `None` for accumulators.
     fn unit(&self, input: Option<f64>, shape: Shape) -> Option<f64>;
     /// Returns the bits of its weights, where it has any.
     fn weight_bits(&self) -> Option<u8> {
@@ -42,7 +42,7 @@ pub(crate) trait FileForm: Sized {
     const SINCE: u32;
     /// Returns the form of a layer that reads `inputs`.
     fn to_form(&self, inputs: &[Wire]) -> Self::Form;
-    /// Returns the layer of a form, whose fields [`Kind::check`] has yet to judge.
+    /// Returns the layer of a form; [`Kind::check`] checks its fields later.
     fn from_form(form: Self::Form) -> Result<Self, Fault>;
 }
 

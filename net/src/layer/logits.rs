@@ -1,4 +1,4 @@
-//! Logits: the scores of the classes. One scale for the tensor, and a bias of whole accumulator units.
+//! Logits: the scores of the classes, with one scale for the tensor and a bias of whole accumulator units.
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Draw;
@@ -6,7 +6,8 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `score = acc + bias`. The label is the arg max of the scores, the lowest index on ties ([`Logits::label`]).
+/// `score = acc + bias`. The label is the arg max of the scores, the lowest index on ties
+/// ([`Logits::label`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Logits {

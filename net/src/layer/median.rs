@@ -1,13 +1,13 @@
-//! Median: smoothing by neighbours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS 2018). On the
-//! chip like all the rest.
+//! Median: smoothing by neighbours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS
+//! 2018). On the chip like all the rest.
 
 use super::kind::{FileForm, Kind, NoFields};
 use super::weights::check_levels;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 
-/// Median of the 2 × 2 pixels above and left of each pixel and itself, in each channel: the lower of the two middle
-/// values. At the border the nearest pixel stands for the one outside.
+/// Median of the 2 × 2 pixels above and left of each pixel and itself, in each channel: the lower of the two
+/// middle values. At the border the nearest pixel stands for the one outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Median;
 
@@ -18,8 +18,8 @@ impl Median {
         [(above, left), (above, x), (y, left), (y, x)]
     }
 
-    /// Returns which of four values is the median: the first, in order, of those equal to the lower middle one (0 where
-    /// there is none: NaN compares with nothing).
+    /// Returns which of four values is the median: the first, in order, of those equal to the lower middle
+    /// one (0 where there is none: NaN compares with nothing).
     pub fn choose<T: Copy + PartialOrd>(values: [T; 4]) -> usize {
         let count = |holds: &dyn Fn(T) -> bool| values.iter().filter(|&&v| holds(v)).count();
         let is_lower_middle = |&v: &T| count(&|other| other < v) <= 1 && count(&|other| other <= v) >= 2;

@@ -7,8 +7,9 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
 
-/// `sat((a·x + b·y + half) >> shift)` with `a + b = 2^shift` exactly and `half = 2^(shift − 1)` (0 where `shift` is 0): a
-/// convex pair stays convex in fixed point. The shift rounds down, the result is clipped to `bits` bits, signed.
+/// `sat((a·x + b·y + half) >> shift)` with `a + b = 2^shift` exactly and `half = 2^(shift − 1)` (0 where
+/// `shift` is 0): a convex pair stays convex in fixed point. The shift rounds down, the result is clipped to
+/// `bits` bits, signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {

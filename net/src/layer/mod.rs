@@ -1,8 +1,9 @@
-//! The kinds of layer. One file per kind: its fields, its shape and range rules, its integer result in plain loops, the
-//! real value of its unit, its part of `model.json`, and how a random one is drawn. Those files are the specification;
-//! everything fast is tested against them.
+//! Defines the kinds of layer, one file per kind: its fields, its shape and range rules, its integer result
+//! in plain loops, the real value of its unit, its part of `model.json`, and how a random one is drawn. Those
+//! files are the specification; everything fast is tested against them.
 //!
-//! A further kind is a file here and a row below; [`crate::random`] says where random networks have it.
+//! To add a kind, add a file here and a row below, and say in [`crate::random`] where random networks have
+//! it.
 
 mod bit_depth;
 mod conv;
@@ -29,7 +30,8 @@ use crate::{error::Fault, wire::Wire};
 use kind::FileForm;
 use serde::{Deserialize, Serialize};
 
-/// Makes of one row per kind the enum of layers, its part of `model.json`, and the ways from a layer to its kind.
+/// Makes the enum of layers, its part of `model.json`, and the ways from a layer to its kind, from one row
+/// per kind.
 macro_rules! kinds {
     ($($(#[$about:meta])* $file:ident::$Kind:ident,)*) => {
         $(pub use $file::$Kind;)*
@@ -65,7 +67,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Returns the layer of a part of `model.json`, whose fields are yet to be judged.
+            /// Returns the layer of a part of `model.json`; its fields are not checked yet.
             pub(crate) fn from_form(form: LayerForm) -> Result<Self, Fault> {
                 Ok(match form {
                     $(LayerForm::$Kind(form) => Layer::$Kind(FileForm::from_form(form)?),)*

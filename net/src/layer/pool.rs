@@ -1,4 +1,4 @@
-//! What pools share: their windows, and the range of a sum.
+//! Defines what pools share: their windows, and the range of a sum.
 
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;

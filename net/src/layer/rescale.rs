@@ -7,8 +7,8 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `sat((x·mul[c] + add[c]) >> shift)`: the shift rounds down (what rounds to nearest is part of `add`), the result is
-/// clipped to `bits` bits, signed. No sum passes 49 bits.
+/// `sat((x·mul[c] + add[c]) >> shift)`: the shift rounds down (what rounds to nearest is part of `add`), the
+/// result is clipped to `bits` bits, signed. No sum passes 49 bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rescale {

@@ -1,5 +1,5 @@
-//! Step: the quantizer. One monotone step function a channel, into which bias, batch normalization, activation and
-//! uniform quantization fold exactly.
+//! Step: the quantizer, one monotone step function per channel, into which bias, batch normalization,
+//! activation and uniform quantization fold exactly.
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Draw;
@@ -8,18 +8,19 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use serde::{Deserialize, Serialize};
 
-/// `level = #{t : dir·acc ≥ T[t]}`, with `2^bits − 1` thresholds a channel.
+/// `level = #{t : dir·acc ≥ T[t]}`, with `2^bits − 1` thresholds per channel.
 ///
-/// With `lo..=hi` the range of `dir·acc`, every threshold lies in `lo..=hi + 1`: `lo` is crossed always, `hi + 1` never.
+/// With `lo..=hi` the range of `dir·acc`, every threshold lies in `lo..=hi + 1`: `lo` is crossed always, `hi
+/// + 1` never.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Bits of a level, 1 to 8.
     pub bits: u8,
-    /// Direction a channel: −1 where the function falls (a negative gain), else +1.
+    /// Direction per channel: −1 where the function falls (a negative gain), else +1.
     pub dir: Vec<i8>,
     /// Thresholds, channel × `2^bits − 1`, not descending within a channel.
     pub thresholds: Array2<i32>,
-    /// What gradients and norms read; never the meaning.
+    /// The slope that gradients and norms read; the meaning does not depend on it.
     pub surrogate: Surrogate,
 }
 
@@ -27,11 +28,12 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Surrogate {
-    /// Real slope a channel: levels per accumulator unit, of the same sign as the direction (0 for a constant).
+    /// Real slope per channel: levels per accumulator unit, of the same sign as the direction (0 for a
+    /// constant).
     pub gain: Vec<f64>,
-    /// First accumulator a channel at which the gradient passes.
+    /// First accumulator per channel at which the gradient passes.
     pub open_lo: Vec<i32>,
-    /// Last accumulator a channel at which the gradient passes; below `open_lo` where it never does.
+    /// Last accumulator per channel at which the gradient passes; below `open_lo` where it never does.
     pub open_hi: Vec<i32>,
     /// Real value of one level, e.g. 6/15 for 4-bit ReLU6.
     pub unit: f64,
@@ -50,7 +52,7 @@ impl Step {
         clipped
     }
 
-    /// The level of one accumulator of `channel`.
+    /// Returns the level of one accumulator of `channel`.
     pub fn level(&self, channel: usize, acc: i32) -> i32 {
         let directed = i32::from(self.dir[channel]) * acc;
         self.thresholds.row(channel).iter().filter(|&&t| directed >= t).count() as i32
@@ -71,7 +73,7 @@ impl Kind for Step {
         if count != wanted {
             return Err(Fault::new(
                 "thresholds",
-                format!("{wanted} a channel for {} bits", self.bits),
+                format!("{wanted} per channel for {} bits", self.bits),
                 count,
             ));
         }
@@ -83,7 +85,7 @@ impl Kind for Step {
             ("surrogate.open_hi", surrogate.open_hi.len()),
         ] {
             if len != channels {
-                return Err(Fault::new(field, format!("{channels} entries, one a channel"), len));
+                return Err(Fault::new(field, format!("{channels} entries, one per channel"), len));
             }
         }
         if let Some(c) = self.dir.iter().position(|d| d.abs() != 1) {

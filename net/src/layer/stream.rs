@@ -1,4 +1,4 @@
-//! The fixed-point residual stream: its bits, and saturation to them.
+//! Defines the bits of the fixed-point residual stream, and saturation to them.
 
 use crate::error::Fault;
 

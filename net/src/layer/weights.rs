@@ -1,11 +1,11 @@
-//! Integer weights: their rules, the range of their sums, and how they are packed in files. Shared by convolutions and
-//! dense layers.
+//! Defines the rules of integer weights, the range of their sums, and how files pack them, for convolutions
+//! and dense layers.
 
 use crate::pack::PackedInts;
 use crate::{error::Fault, range::Range};
 use ndarray::{Array, Dimension};
 
-/// Checks that there are weights, and that all lie within the set of their bits: ±1 at 1 bit, two's complement above.
+/// Checks that all weights lie within the set of their bits: ±1 at 1 bit, two's complement above.
 pub(super) fn check<D: Dimension>(bits: u8, weights: &Array<i8, D>) -> Result<(), Fault> {
     if !(1..=8).contains(&bits) {
         return Err(Fault::new("weight_bits", "1 to 8", bits));
@@ -38,8 +38,8 @@ pub(super) fn check_levels(input: Range) -> Result<(), Fault> {
     }
 }
 
-/// Returns the range of `Σ w·x` over all outputs, whose weights lie along the first axis; zero included, so that partial
-/// sums in any order stay within it.
+/// Returns the range of `Σ w·x` over all outputs, whose weights lie along the first axis; zero included, so
+/// that partial sums in any order stay within it.
 pub(super) fn sums<D: Dimension + ndarray::RemoveAxis>(weights: &Array<i8, D>, input: Range) -> Range {
     let of_output = |weights: ndarray::ArrayView<i8, D::Smaller>| {
         weights.iter().fold(Range::new(0, 0), |sum, &w| {

@@ -1,4 +1,4 @@
-//! Sliding windows: where each output pixel's window lies. Shared by convolution and pooling.
+//! Computes where each output pixel's sliding window lies, for convolution and pooling.
 
 use crate::{error::Fault, shape::Shape};
 
@@ -16,7 +16,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Output size for `input` elements; a last window that does not fit is dropped.
+    /// Returns the output size for `input` elements; a last window that does not fit is dropped.
     pub fn output(&self, input: usize, field: &str) -> Result<usize, Fault> {
         if self.kernel == 0 || self.stride == 0 {
             return Err(Fault::new(field, "window and stride of at least 1", format!("{self:?}")));
@@ -33,13 +33,13 @@ impl Axis {
         Ok((padded - self.kernel) / self.stride + 1)
     }
 
-    /// The input element under tap `tap` of output `out`; `None` in the padding.
+    /// Returns the input element under tap `tap` of output `out`; `None` in the padding.
     pub fn tap(&self, out: usize, tap: usize, input: usize) -> Option<usize> {
         (out * self.stride + tap).checked_sub(self.before).filter(|&i| i < input)
     }
 }
 
-/// Output shape of windows over `input` that give `channels` channels.
+/// Returns the output shape of windows over `input` that give `channels` channels.
 pub fn output_shape(input: Shape, rows: Axis, columns: Axis, channels: usize) -> Result<Shape, Fault> {
     let shape =
         Shape::new(rows.output(input.height, "window")?, columns.output(input.width, "window")?, channels);

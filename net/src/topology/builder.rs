@@ -1,5 +1,6 @@
-//! Builds a topology node after node. Thresholds and scales follow from what is expected of the accumulators (mean and
-//! spread under independent, evenly spread levels), so that no forward pass is needed and levels are spread too.
+//! Builds a topology node after node. Thresholds and scales follow from what is expected of the accumulators
+//! (mean and spread under independent, evenly spread levels), so that no forward pass is needed and levels
+//! are spread too.
 
 use crate::draw::Random;
 use crate::layer::window::Axis;
@@ -23,7 +24,7 @@ pub struct Builder {
     place: Place,
 }
 
-/// A node's output: where to go on from.
+/// A node's output, which the next node reads.
 #[derive(Clone)]
 pub struct Place {
     node: String,
@@ -34,45 +35,46 @@ pub struct Place {
 }
 
 impl Place {
-    /// Channels of the map.
+    /// Returns the number of channels of the map.
     pub fn channels(&self) -> usize {
         self.shape.channels
     }
 }
 
 impl Builder {
-    /// Weights by `seed`; bits of weights and levels; the fraction of every number of channels.
+    /// Starts a network: `bits` of weights and of levels, and a `width`, the fraction by which every number
+    /// of channels is multiplied.
     pub fn new(seed: u64, bits: (u8, u8), width: (usize, usize)) -> Self {
         let shape = Shape::new(1, 1, 1);
         let place = Place { node: String::new(), shape, expected: vec![], range: Range::levels(8) };
         Builder { random: Random::new(seed), bits, width, nodes: vec![], place }
     }
 
-    /// The network.
+    /// Returns the finished network.
     ///
     /// # Errors
-    /// Where so many channels of so many bits make accumulators or maps too large.
+    /// If the channels and bits make accumulators or maps too large.
     pub fn finish(self, name: String) -> Result<Network, NetworkError> {
         Network::new(name, self.nodes)
     }
 
-    /// The fraction of `channels`.
+    /// Returns the number of channels that the network's width makes of `channels`.
     pub fn scaled(&self, channels: usize) -> usize {
         (channels * self.width.0 / self.width.1).max(1)
     }
 
-    /// The next node reads `place`.
+    /// Lets the next node read `place`.
     pub fn go_on_from(&mut self, place: &Place) {
         self.place = place.clone();
     }
 
-    /// The image.
+    /// Adds the image.
     pub fn input(&mut self, height: usize, width: usize, channels: usize) {
         let shape = Shape::new(height, width, channels);
         self.push("input", Layer::Input(Input { shape }), shape, levels(8, channels), Range::levels(8));
     }
 
-    /// A square convolution, padded by `pad` on each side.
+    /// Adds a square convolution, padded by `pad` on each side.
     pub fn conv(&mut self, name: &str, outputs: usize, kernel: usize, stride: usize, pad: usize) {
         let from = self.place.shape;
         let dim = (outputs, kernel, kernel, from.channels);
@@ -88,7 +90,7 @@ impl Builder {
         self.weighted(name, Layer::Conv(conv), shape, expected);
     }
 
-    /// A dense layer.
+    /// Adds a dense layer.
     pub fn dense(&mut self, name: &str, outputs: usize) {
         let dim = (outputs, self.place.shape.len());
         let weights = Array2::from_shape_simple_fn(dim, || self.random.trained_weight(self.bits.0));
@@ -97,7 +99,7 @@ impl Builder {
         self.weighted(name, Layer::Dense(dense), Shape::new(1, 1, outputs), expected);
     }
 
-    /// A step whose thresholds are spread over what its input is expected to be.
+    /// Adds a step whose thresholds are spread over the expected values of its input.
     pub fn step(&mut self, name: &str) -> Place {
         let Place { shape, range, ref expected, .. } = self.place;
         let bits = self.bits.1;
@@ -121,7 +123,7 @@ impl Builder {
         self.place.clone()
     }
 
-    /// Into the residual stream: mean 0, one spread for all channels.
+    /// Adds a rescale into the residual stream, where all channels have mean 0 and the same spread.
     pub fn rescale(&mut self, name: &str) -> Place {
         let Place { shape, ref expected, .. } = self.place;
         let shift = 12u8;
@@ -139,7 +141,7 @@ impl Builder {
         self.place.clone()
     }
 
-    /// The mean of two streams.
+    /// Adds the mean of two streams.
     pub fn mix(&mut self, name: &str, skip: &Place, branch: &Place) -> Place {
         let mix = Mix { a: 1, b: 1, shift: 1, bits: STREAM_BITS };
         let shape = branch.shape;
@@ -151,7 +153,7 @@ impl Builder {
         self.place.clone()
     }
 
-    /// The largest of each 2 × 2.
+    /// Adds the maximum of each 2 × 2 window.
     pub fn max_pool(&mut self, name: &str) {
         let Place { shape, range, ref expected, .. } = self.place;
         let expected = expected.clone();
@@ -160,7 +162,7 @@ impl Builder {
         self.push(name, Layer::MaxPool(pool), shape, expected, range);
     }
 
-    /// The sum of each channel.
+    /// Adds the sum of each channel.
     pub fn global_sum(&mut self) {
         let Place { shape, range, ref expected, .. } = self.place;
         let count = shape.height * shape.width;
@@ -170,7 +172,7 @@ impl Builder {
         self.push("sum", Layer::GlobalSum(GlobalSum), shape, expected, range);
     }
 
-    /// The last dense layer and the scores.
+    /// Adds the last dense layer and the scores.
     pub fn classifier(&mut self, classes: usize) {
         self.dense("classifier", classes);
         let expected = self.place.expected.clone();
@@ -179,7 +181,8 @@ impl Builder {
         self.push("logits", Layer::Logits(logits), Shape::new(1, 1, classes), expected, Range::levels(1));
     }
 
-    /// What is expected of one accumulator: `row` holds its weights, the channels fastest.
+    /// Returns the expected mean and standard deviation of one accumulator, whose weights are `row`, the
+    /// channels fastest.
     fn expected(&self, row: ArrayView1<i8>) -> (f64, f64) {
         let inputs = &self.place.expected;
         let (mean, variance) = row.iter().enumerate().fold((0.0, 0.0), |(mean, variance), (i, &w)| {
@@ -202,7 +205,7 @@ impl Builder {
     }
 }
 
-/// Levels spread evenly, with some more at both ends.
+/// Returns the mean and standard deviation of levels that are spread evenly, with some more at both ends.
 fn levels(bits: u8, channels: usize) -> Vec<(f64, f64)> {
     let most = f64::from((1u32 << bits) - 1);
     vec![(most / 2.0, most * 0.35); channels]

@@ -1,8 +1,8 @@
-//! Built-in topologies with random weights: shapes on which hardware is planned, timed and benchmarked before anything
-//! is trained. Their labels mean nothing. Equal arguments give equal networks, on every machine.
+//! Builds topologies with random weights: shapes on which hardware is planned, timed and benchmarked before
+//! anything is trained. Their labels mean nothing. Equal arguments give equal networks, on every machine.
 //!
-//! A name is `NAME[@N/D][:wWaA]`, such as `cnv`, `cnv@1/2` (half the channels), `wrn-16-4:w4a4` (bits of weights and of
-//! levels).
+//! A name is `NAME[@N/D][:wWaA]`, such as `cnv`, `cnv@1/2` (half the channels), `wrn-16-4:w4a4` (bits of
+//! weights and of levels).
 
 mod builder;
 
@@ -10,7 +10,8 @@ use crate::Network;
 use builder::Builder;
 use thiserror::Error;
 
-/// A topology: its name, its bits of weights and levels unless others are asked for, what it is, and how it is built.
+/// A topology: its name, its bits of weights and levels unless others are asked for, what it is, and how it
+/// is built.
 pub struct Topology {
     /// Name.
     pub name: &'static str,
@@ -21,7 +22,7 @@ pub struct Topology {
     build: fn(&mut Builder),
 }
 
-/// All there are.
+/// All built-in topologies.
 pub const ALL: &[Topology] = &[
     Topology { name: "cnn10", bits: (4, 4), about: "32x32x3, six 3x3 convolutions, 9.9 MMAC", build: cnn10 },
     Topology {
@@ -46,7 +47,7 @@ pub const ALL: &[Topology] = &[
     },
 ];
 
-/// Why there is no network of a name.
+/// The reason why there is no network of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("topology `{name}`: {field}: expected {expected}, found {found}")]
 pub struct TopologyError {
@@ -56,13 +57,13 @@ pub struct TopologyError {
     found: String,
 }
 
-/// Whether `text` begins with the name of a topology.
+/// Returns whether `text` begins with the name of a topology.
 pub fn is_named(text: &str) -> bool {
     let name = text.split([':', '@']).next().unwrap_or_default();
     ALL.iter().any(|topology| topology.name == name)
 }
 
-/// The network called `text`, with weights by `seed`.
+/// Builds the network called `text`, with weights drawn by `seed`.
 pub fn build(text: &str, seed: u64) -> Result<Network, TopologyError> {
     let shown: String = text.chars().take(80).collect();
     let error = |field, expected: &str, found: &str| TopologyError {
@@ -114,7 +115,8 @@ fn cnn60(b: &mut Builder) {
     strided(b, &[(32, 1), (64, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (128, 1)]);
 }
 
-/// Padded 3 × 3 convolutions of so many channels and strides, the mean of each channel, 10 classes.
+/// Builds padded 3 × 3 convolutions with the given channels and strides, the mean of each channel, and 10
+/// classes.
 fn strided(b: &mut Builder, layers: &[(usize, usize)]) {
     b.input(32, 32, 3);
     for (i, &(channels, stride)) in layers.iter().enumerate() {
@@ -126,7 +128,8 @@ fn strided(b: &mut Builder, layers: &[(usize, usize)]) {
     b.classifier(10);
 }
 
-/// Umuroglu et al., FPGA 2017: pairs of convolutions without padding, a pool after the first two pairs, dense layers.
+/// Builds the network of Umuroglu et al., FPGA 2017: pairs of convolutions without padding, a pool after the
+/// first two pairs, dense layers.
 fn cnv(b: &mut Builder) {
     b.input(32, 32, 3);
     for (i, channels) in [64, 64, 128, 128, 256, 256].into_iter().enumerate() {
@@ -145,7 +148,8 @@ fn cnv(b: &mut Builder) {
     b.classifier(10);
 }
 
-/// Zagoruyko, Komodakis, BMVC 2016: a convolution, three groups of two blocks, each a pair of convolutions beside a skip.
+/// Builds the network of Zagoruyko, Komodakis, BMVC 2016: a convolution, three groups of two blocks, each a
+/// pair of convolutions beside a skip.
 fn wrn_16_4(b: &mut Builder) {
     b.input(32, 32, 3);
     let channels = b.scaled(16);
