@@ -2,6 +2,7 @@
 //! transfer attacks. They share graph and file family with the integer network, and are refused where
 //! hardware is meant.
 
+mod check;
 mod eval;
 mod file;
 
@@ -9,7 +10,7 @@ pub(crate) use file::{Document, FORMAT};
 pub use file::{read_float, write_float};
 
 use crate::error::{Fault, NetworkError};
-use crate::layer::window::{Axis, output_shape};
+use crate::layer::window::Axis;
 use crate::provenance::Provenance;
 use crate::{graph, shape::Shape};
 use ndarray::{Array2, Array3, Array4, ArrayView3};
@@ -131,11 +132,7 @@ impl FloatNetwork {
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
             let at = |fault| NetworkError::at(&node.name, fault);
-            let wanted = match node.layer {
-                FloatLayer::Input { .. } => 0,
-                FloatLayer::Mix { .. } => 2,
-                _ => 1,
-            };
+            let wanted = check::arity(&node.layer);
             if sources[i].len() != wanted {
                 return Err(at(Fault::new("inputs", format!("{wanted} of them"), sources[i].len())));
             }
@@ -152,7 +149,7 @@ impl FloatNetwork {
             if sources[i].iter().any(|&s| shapes[s] != input) {
                 return Err(at(Fault::new("inputs", format!("two of {input}"), shapes[sources[i][1]])));
             }
-            shapes.push(output(&node.layer, input).map_err(at)?);
+            shapes.push(check::output(&node.layer, input).map_err(at)?);
             graph::check_total(&node.name, shapes.iter().map(Shape::len))?;
         }
         Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })
@@ -214,99 +211,4 @@ fn axes(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 4]) -> (Axis, Axis)
         Axis { kernel: kernel[0], stride: stride[0], before: pad[0], after: pad[1] },
         Axis { kernel: kernel[1], stride: stride[1], before: pad[2], after: pad[3] },
     )
-}
-
-/// Checks one layer and returns its output shape.
-fn output(layer: &FloatLayer, input: Shape) -> Result<Shape, Fault> {
-    let finite = |field: &str, mut values: Box<dyn Iterator<Item = &f32> + '_>| match values
-        .find(|v| !v.is_finite())
-    {
-        Some(v) => Err(Fault::new(field, "finite numbers", v)),
-        None => Ok(()),
-    };
-    let count = |field: &str, wanted: usize, found: usize| {
-        if wanted == found { Ok(()) } else { Err(Fault::new(field, format!("{wanted}"), found)) }
-    };
-    let affine = |scale: &[f32], bias: &[f32]| {
-        count("scale", input.channels, scale.len())?;
-        count("bias", input.channels, bias.len())?;
-        finite("scale", Box::new(scale.iter()))?;
-        finite("bias", Box::new(bias.iter()))
-    };
-    match layer {
-        FloatLayer::Input { shape } => {
-            shape.checked_len().map(|_| *shape).ok_or_else(|| Fault::new("shape", "1 to 2^26 pixels", shape))
-        }
-        FloatLayer::Conv { weights, stride, pad, groups } => {
-            let (outputs, rows, columns, per_group) = weights.dim();
-            if weights.is_empty() || *groups == 0 || outputs % groups != 0 {
-                return Err(Fault::new("groups", "a divisor of its outputs", groups));
-            }
-            count("weights", input.channels, per_group * groups)?;
-            finite("weights", Box::new(weights.iter()))?;
-            let (rows, columns) = axes([rows, columns], *stride, *pad);
-            output_shape(input, rows, columns, outputs)
-        }
-        FloatLayer::Dense { weights } => {
-            count("weights", input.len(), weights.dim().1)?;
-            finite("weights", Box::new(weights.iter()))?;
-            if weights.is_empty() {
-                return Err(Fault::new("weights", "at least one weight", "none"));
-            }
-            Ok(Shape::new(1, 1, weights.dim().0))
-        }
-        FloatLayer::Activation { scale, bias, ceiling, bits } => {
-            affine(scale, bias)?;
-            if !(ceiling.is_finite() && *ceiling > 0.0) {
-                return Err(Fault::new("ceiling", "finite and above 0", ceiling));
-            }
-            match bits {
-                Some(b) if !(1..=8).contains(b) => Err(Fault::new("bits", "1 to 8", b)),
-                _ => Ok(input),
-            }
-        }
-        FloatLayer::Levels { scale, bias, points, unit } => {
-            affine(scale, bias)?;
-            finite("points", Box::new(points.iter()))?;
-            if points.is_empty() || points.len() > 255 || !points.is_sorted() {
-                return Err(Fault::new("points", "1 to 255 rising numbers", points.len()));
-            }
-            if !(unit.is_finite() && *unit > 0.0) {
-                return Err(Fault::new("unit", "finite and above 0", unit));
-            }
-            Ok(input)
-        }
-        FloatLayer::Affine { scale, bias } => {
-            affine(scale, bias)?;
-            Ok(input)
-        }
-        FloatLayer::Mix { a, b } => {
-            finite("a, b", Box::new([a, b].into_iter()))?;
-            Ok(input)
-        }
-        FloatLayer::BitDepth { bits } => {
-            if (1..=8).contains(bits) {
-                Ok(input)
-            } else {
-                Err(Fault::new("bits", "1 to 8", bits))
-            }
-        }
-        FloatLayer::Median => Ok(input),
-        FloatLayer::MaxPool { window, stride } => {
-            let (rows, columns) = axes(*window, *stride, [0; 4]);
-            output_shape(input, rows, columns, input.channels)
-        }
-        FloatLayer::GlobalMean => Ok(Shape::new(1, 1, input.channels)),
-        FloatLayer::Logits { bias } => {
-            if bias.len() < 2 || input != Shape::new(1, 1, bias.len()) {
-                return Err(Fault::new(
-                    "bias",
-                    format!("one per class (at least 2) for {input}"),
-                    bias.len(),
-                ));
-            }
-            finite("bias", Box::new(bias.iter()))?;
-            Ok(input)
-        }
-    }
 }

@@ -24,6 +24,17 @@ pub struct Builder {
     place: Place,
 }
 
+/// The window of a convolution, equal along rows and columns.
+#[derive(Clone, Copy)]
+pub struct Square {
+    /// Size of the window.
+    pub kernel: usize,
+    /// Distance between windows.
+    pub stride: usize,
+    /// Padding on each side.
+    pub pad: usize,
+}
+
 /// A node's output, which the next node reads.
 #[derive(Clone)]
 pub struct Place {
@@ -71,11 +82,13 @@ impl Builder {
     /// Adds the image.
     pub fn input(&mut self, height: usize, width: usize, channels: usize) {
         let shape = Shape::new(height, width, channels);
-        self.push("input", Layer::Input(Input { shape }), shape, levels(8, channels), Range::levels(8));
+        let expected = levels(8, channels);
+        let output = Place { node: "input".into(), shape, expected, range: Range::levels(8) };
+        self.push(Layer::Input(Input { shape }), output);
     }
 
-    /// Adds a square convolution, padded by `pad` on each side.
-    pub fn conv(&mut self, name: &str, outputs: usize, kernel: usize, stride: usize, pad: usize) {
+    /// Adds a convolution.
+    pub fn conv(&mut self, name: &str, outputs: usize, Square { kernel, stride, pad }: Square) {
         let from = self.place.shape;
         let dim = (outputs, kernel, kernel, from.channels);
         let weights = Array4::from_shape_simple_fn(dim, || self.random.trained_weight(self.bits.0));
@@ -119,7 +132,11 @@ impl Builder {
             unit: 1.0 / count as f64,
         };
         let step = Step { bits, dir, thresholds, surrogate };
-        self.push(name, Layer::Step(step), shape, levels(bits, shape.channels), Range::levels(bits));
+        let expected = levels(bits, shape.channels);
+        self.push(
+            Layer::Step(step),
+            Place { node: name.into(), shape, expected, range: Range::levels(bits) },
+        );
         self.place.clone()
     }
 
@@ -137,7 +154,8 @@ impl Builder {
         let rescale =
             Rescale { add: add.collect(), mul, shift, bits: STREAM_BITS, unit: 1.0 / STREAM_SPREAD };
         let expected = vec![(0.0, STREAM_SPREAD); shape.channels];
-        self.push(name, Layer::Rescale(rescale), shape, expected, signed(STREAM_BITS));
+        let output = Place { node: name.into(), shape, expected, range: signed(STREAM_BITS) };
+        self.push(Layer::Rescale(rescale), output);
         self.place.clone()
     }
 
@@ -148,7 +166,8 @@ impl Builder {
         // Two independent streams of one spread.
         let expected = vec![(0.0, STREAM_SPREAD * 0.7); shape.channels];
         self.place = Place { node: skip.node.clone(), ..branch.clone() };
-        self.push(name, Layer::Mix(mix), shape, expected, signed(STREAM_BITS));
+        let output = Place { node: name.into(), shape, expected, range: signed(STREAM_BITS) };
+        self.push(Layer::Mix(mix), output);
         self.nodes.last_mut().expect("just pushed").inputs.push(branch.node.clone());
         self.place.clone()
     }
@@ -159,7 +178,7 @@ impl Builder {
         let expected = expected.clone();
         let shape = Shape::new(shape.height / 2, shape.width / 2, shape.channels);
         let pool = MaxPool { window: [2, 2], stride: [2, 2] };
-        self.push(name, Layer::MaxPool(pool), shape, expected, range);
+        self.push(Layer::MaxPool(pool), Place { node: name.into(), shape, expected, range });
     }
 
     /// Adds the sum of each channel.
@@ -169,7 +188,7 @@ impl Builder {
         let expected = expected.iter().map(|(m, s)| (m * count as f64, s * (count as f64).sqrt())).collect();
         let range = Range::new(range.lo * count as i64, range.hi * count as i64);
         let shape = Shape::new(1, 1, shape.channels);
-        self.push("sum", Layer::GlobalSum(GlobalSum), shape, expected, range);
+        self.push(Layer::GlobalSum(GlobalSum), Place { node: "sum".into(), shape, expected, range });
     }
 
     /// Adds the last dense layer and the scores.
@@ -178,7 +197,9 @@ impl Builder {
         let expected = self.place.expected.clone();
         let bias = expected.iter().map(|(mean, _)| -mean.round() as i32).collect();
         let logits = Logits { bias, scale: 1.0 / 64.0 };
-        self.push("logits", Layer::Logits(logits), Shape::new(1, 1, classes), expected, Range::levels(1));
+        let shape = Shape::new(1, 1, classes);
+        let output = Place { node: "logits".into(), shape, expected, range: Range::levels(1) };
+        self.push(Layer::Logits(logits), output);
     }
 
     /// Returns the expected mean and standard deviation of one accumulator, whose weights are `row`, the
@@ -195,13 +216,14 @@ impl Builder {
     fn weighted(&mut self, name: &str, layer: Layer, shape: Shape, expected: Vec<(f64, f64)>) {
         let wire = crate::Wire { shape: self.place.shape, range: self.place.range };
         let range = layer.kind().range(&[wire]).expect("a sound topology");
-        self.push(name, layer, shape, expected, range);
+        self.push(layer, Place { node: name.into(), shape, expected, range });
     }
 
-    fn push(&mut self, name: &str, layer: Layer, shape: Shape, expected: Vec<(f64, f64)>, range: Range) {
+    /// Adds a node that reads the last one; `output` names it.
+    fn push(&mut self, layer: Layer, output: Place) {
         let inputs = if self.nodes.is_empty() { vec![] } else { vec![self.place.node.clone()] };
-        self.nodes.push(Node { name: name.into(), layer, inputs });
-        self.place = Place { node: name.into(), shape, expected, range };
+        self.nodes.push(Node { name: output.node.clone(), layer, inputs });
+        self.place = output;
     }
 }
 

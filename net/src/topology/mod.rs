@@ -7,7 +7,7 @@
 mod builder;
 
 use crate::Network;
-use builder::Builder;
+use builder::{Builder, Square};
 use thiserror::Error;
 
 /// A topology: its name, its bits of weights and levels unless others are asked for, what it is, and how it
@@ -121,7 +121,7 @@ fn strided(b: &mut Builder, layers: &[(usize, usize)]) {
     b.input(32, 32, 3);
     for (i, &(channels, stride)) in layers.iter().enumerate() {
         let channels = b.scaled(channels);
-        b.conv(&format!("conv{}", i + 1), channels, 3, stride, 1);
+        b.conv(&format!("conv{}", i + 1), channels, Square { kernel: 3, stride, pad: 1 });
         b.step(&format!("step{}", i + 1));
     }
     b.global_sum();
@@ -134,7 +134,7 @@ fn cnv(b: &mut Builder) {
     b.input(32, 32, 3);
     for (i, channels) in [64, 64, 128, 128, 256, 256].into_iter().enumerate() {
         let channels = b.scaled(channels);
-        b.conv(&format!("conv{}", i + 1), channels, 3, 1, 0);
+        b.conv(&format!("conv{}", i + 1), channels, Square { kernel: 3, stride: 1, pad: 0 });
         b.step(&format!("step{}", i + 1));
         if i == 1 || i == 3 {
             b.max_pool(&format!("pool{}", i + 1));
@@ -153,7 +153,7 @@ fn cnv(b: &mut Builder) {
 fn wrn_16_4(b: &mut Builder) {
     b.input(32, 32, 3);
     let channels = b.scaled(16);
-    b.conv("conv1", channels, 3, 1, 1);
+    b.conv("conv1", channels, Square { kernel: 3, stride: 1, pad: 1 });
     let mut stream = b.rescale("stream1");
     for (group, channels) in [64, 128, 256].into_iter().enumerate() {
         for block in 0..2 {
@@ -163,15 +163,15 @@ fn wrn_16_4(b: &mut Builder) {
             let shaped = stride == 1 && stream.channels() == channels;
             b.go_on_from(&stream);
             let inner = b.step(&name("act_a"));
-            b.conv(&name("conv_a"), channels, 3, stride, 1);
+            b.conv(&name("conv_a"), channels, Square { kernel: 3, stride, pad: 1 });
             b.step(&name("act_b"));
-            b.conv(&name("conv_b"), channels, 3, 1, 1);
+            b.conv(&name("conv_b"), channels, Square { kernel: 3, stride: 1, pad: 1 });
             let branch = b.rescale(&name("scale"));
             let skip = if shaped {
                 stream
             } else {
                 b.go_on_from(&inner);
-                b.conv(&name("conv_skip"), channels, 1, stride, 0);
+                b.conv(&name("conv_skip"), channels, Square { kernel: 1, stride, pad: 0 });
                 b.rescale(&name("scale_skip"))
             };
             stream = b.mix(&name("mix"), &skip, &branch);
@@ -196,7 +196,7 @@ fn lenet(b: &mut Builder) {
     b.input(28, 28, 1);
     for (i, channels) in [8, 16, 16].into_iter().enumerate() {
         let channels = b.scaled(channels);
-        b.conv(&format!("conv{}", i + 1), channels, 3, 2, 1);
+        b.conv(&format!("conv{}", i + 1), channels, Square { kernel: 3, stride: 2, pad: 1 });
         b.step(&format!("step{}", i + 1));
     }
     b.classifier(10);
