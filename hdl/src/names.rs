@@ -4,17 +4,6 @@ use dq_net::Network;
 use std::collections::HashSet;
 use std::iter::once;
 
-/// Names of nets inside the stages, without their numbers, one a line: no instance may have one, or tools warn of hidden
-/// names.
-const NETS: &str = include_str!("nets.txt");
-
-/// `name` without digits, `_q` and doubled or final underscores.
-fn stem(name: &str) -> String {
-    let name = name.strip_suffix("_q").unwrap_or(name);
-    let parts = name.split('_').map(|part| part.replace(|c: char| c.is_ascii_digit(), ""));
-    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("_")
-}
-
 #[rustfmt::skip] // lists of words read better filled
 /// What stages append to a node's name, then what modules do.
 const STAGES: [&str; 10] = [
@@ -50,7 +39,6 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
         name = name.trim_end_matches('_').into();
         let taken = |name: &str, used: &HashSet<String>| {
             !crate::rtl::is_valid_name(name)
-                || NETS.lines().any(|net| net == stem(name))
                 || ["dq_", "s_axis_", "m_axis_", "s_axil_", "control_", "tb_", "f_"]
                     .iter()
                     .any(|prefix| name.starts_with(prefix))
@@ -65,45 +53,4 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
         names.push(name);
     }
     names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::{self, Control, Output};
-    use crate::{design::Design, rtl};
-    use dq_net::random::{self, Options};
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_net_of_a_stage_is_listed() {
-        let mut found = BTreeSet::new();
-        for seed in 0..60 {
-            let network = random::network(seed, &Options::default());
-            let output = if seed % 2 == 0 { Output::Scores } else { Output::Label };
-            let mut plan = plan::default(&network, output).unwrap();
-            let controls = [Control::None, Control::Load];
-            let loadable = controls.into_iter().filter_map(|control| {
-                plan.control = control;
-                Design::new(&network, &plan).ok()
-            });
-            for file in loadable.flat_map(|design| rtl::emit(&design.top, "").unwrap()) {
-                if ["top.v", "dq_control.v"].contains(&file.name.as_str()) || !file.name.ends_with(".v") {
-                    continue;
-                }
-                for line in file.text.lines().map(str::trim_start) {
-                    let declares =
-                        ["wire ", "reg ", "input ", "output "].iter().any(|kind| line.starts_with(kind));
-                    let end = line.find([';', '=', ',']).unwrap_or(line.len());
-                    let name = line[..end].trim_end().rsplit(' ').find(|word| !word.starts_with('['));
-                    // Those of contracts begin with `f_`, and no node's name may.
-                    if let (true, Some(name)) = (declares && !line.contains(" f_"), name) {
-                        found.insert(stem(name));
-                    }
-                }
-            }
-        }
-        let missing: Vec<_> = found.iter().filter(|name| !NETS.lines().any(|net| net == *name)).collect();
-        assert!(missing.is_empty(), "nets.txt lacks {missing:?}");
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::device::Family;
 use crate::plan::data::Memory;
-use crate::rtl::{Expr, Style, Value, lit, words};
+use crate::rtl::{Expr, Style, Value, lit, slit, words};
 
 /// `value` (a net, a slice of one, or anything of which bits can be taken) in `width` bits, modulo 2^width; unsigned.
 pub fn fit(value: impl Into<Expr>, signed: bool, width: usize) -> Expr {
@@ -14,10 +14,14 @@ pub fn fit(value: impl Into<Expr>, signed: bool, width: usize) -> Expr {
     }
 }
 
-/// `value` modulo 2^width, as a literal.
+/// Returns `value` modulo 2^width as an unsigned literal; one that is negative and fits is printed as such.
 pub fn literal(value: i64, width: usize) -> Expr {
     assert!(width <= 64);
-    lit(value as u64 & words::mask(width), width)
+    let modulo = value as u64 & words::mask(width);
+    match value < 0 && words::sign_extend(modulo, width) == value {
+        true => slit(value, width).unsigned(),
+        false => lit(modulo, width),
+    }
 }
 
 pub fn style(memory: Memory) -> Style {

@@ -4,7 +4,7 @@
 use crate::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Mac, Memory, Output};
+use dq_hdl::plan::{Mac, Memory, Output, Plan};
 use dq_hdl::{estimate, plan, tools};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
@@ -96,6 +96,37 @@ fn an_unrolled_layer_is_folded_into_constants() {
     eprintln!("{side} x {side}, {bits} bits: {lut} LUTs, {:.2} a MAC, {guess} estimated", lut as f64 / macs);
     assert!(lut > 0 && guess <= 2 * lut && lut <= 2 * guess, "{guess} estimated, {lut} found");
     assert_eq!(cells(&text, "MULT18X18D"), 0);
+}
+
+/// A whole network under a plan, as Yosys makes it of the emitted files, to hold one way of emitting against another:
+/// `DQ_NETWORK=lenet DQ_PLAN=plan.json cargo test -p dq-hdl --test circuit whole_network -- --ignored --nocapture`.
+/// `DQ_FOLDER` names a folder for the files, which then are emitted and no more.
+#[test]
+#[ignore = "prints figures"]
+fn whole_network_on_an_ecp5() {
+    let network = std::env::var("DQ_NETWORK").unwrap_or_else(|_| "lenet".into());
+    let network = dq_net::topology::build(&network, 1).unwrap();
+    let mut plan = plan::default(&network, Output::Scores).unwrap();
+    plan.device = Some("ecp5-85f".into());
+    if let Ok(path) = std::env::var("DQ_PLAN") {
+        plan = Plan::read(path.as_ref(), &network).unwrap();
+    }
+    let emission = emit(&Design::new(&network, &plan).unwrap());
+    if let Ok(folder) = std::env::var("DQ_FOLDER") {
+        std::fs::create_dir_all(&folder).unwrap();
+        return emitted::write(&emission, folder.as_ref());
+    }
+    if tools::require("yosys").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    emitted::write(&emission, folder.path());
+    let sources = emitted::sources(&emission).join(" ");
+    let script = format!("read_verilog {sources}; synth_ecp5 -top top; tee -o stat.txt stat");
+    let text = synthesize(folder.path(), &script);
+    for cell in ["LUT4", "CCU2C", "TRELLIS_DPR16X4", "TRELLIS_FF", "DP16KD", "MULT18X18D"] {
+        eprintln!("{cell} {}", cells(&text, cell));
+    }
 }
 
 /// Convolution of 32 channels to 8, 1 × 1, of so many bits, with its step.

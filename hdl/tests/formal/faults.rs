@@ -16,7 +16,7 @@ type Fault = (&'static str, &'static str, &'static str);
 const STREAM: &[(&str, &str)] = &[
     ("wire pop = valid & m_ready;", "wire pop = m_ready;"),
     ("wire pop = valid & m_ready;", "wire pop = valid;"),
-    ("wire free = (|credit_q);", "wire free = 1'b1;"),
+    ("wire free = |credit_q;", "wire free = 1'b1;"),
     ("credit_q <= credit_q + ", "credit_q <= credit_q - "),
     ("count_q <= count_q + ", "count_q <= count_q - "),
     ("& ~pop) begin", ") begin"),

@@ -94,7 +94,7 @@ fn bits_are_joined_one_by_one_or_all_to_one() {
     a=16 b=16 c=0: 31
     ");
     insta::assert_snapshot!(shown(|_, a, b, _| cat([a.all(), b.any(), a.parity()])), @r"
-    {(&a), (|b), (^a)};
+    {&a, |b, ^a};
     a=3 b=30 c=0: 2
     a=31 b=1 c=1: 7
     a=16 b=16 c=0: 3
@@ -153,6 +153,8 @@ fn identities_fold_away() {
         shown(|_, a, _, _| a.add(lit(0, 5), 5)),
         shown(|_, a, _, _| lit(0, 5).add(a, 5)),
         shown(|_, a, _, _| a.sub(lit(0, 5), 5)),
+        shown(|_, a, _, _| a.mul(lit(1, 5), 5)),
+        shown(|_, a, _, _| lit(1, 5).mul(a, 5)),
         shown(|_, a, _, _| a & lit(31, 5)),
         shown(|_, a, _, _| lit(0, 5) | a),
         shown(|_, a, _, _| !!a),
@@ -162,5 +164,27 @@ fn identities_fold_away() {
         assert_eq!(same, "a;\na=3 b=30 c=0: 3\na=31 b=1 c=1: 31\na=16 b=16 c=0: 16\n");
     }
     assert!(shown(|_, a, _, _| a.lt(lit(0, 5))).starts_with("1'b0;\n"));
+    assert!(shown(|_, a, _, _| a.mul(lit(0, 5), 5)).starts_with("5'd0;\n"));
+    assert!(shown(|_, _, _, c| c.eq_to(1)).starts_with("c;\n"));
+    assert!(shown(|_, _, _, c| c.eq_to(0)).starts_with("~c;\n"));
     assert!(shown(|_, _, _, _| lit(7, 5).mul(lit(9, 5), 5)).starts_with("5'd31;\n"));
+}
+
+/// A number that was written as a negative one is told, where its operator reads no sign, too.
+#[test]
+fn negative_numbers_are_told() {
+    insta::assert_snapshot!(shown(|_, a, _, _| a.signed().lt(slit(-9, 5))), @r"
+    $signed(a) < (-5'sd9);
+    a=3 b=30 c=0: 0
+    a=31 b=1 c=1: 0
+    a=16 b=16 c=0: 1
+    ");
+    insta::assert_snapshot!(shown(|_, a, _, c| c.mux(slit(-9, 5).unsigned(), a)), @r"
+    c ? 5'd23 /* -9 */ : a;
+    a=3 b=30 c=0: 3
+    a=31 b=1 c=1: 23
+    a=16 b=16 c=0: 16
+    ");
+    // Nobody wrote this as a negative number.
+    assert!(shown(|_, a, _, c| c.mux(lit(23, 5), a)).starts_with("c ? 5'd23 : a;\n"));
 }

@@ -2,7 +2,7 @@
 //! fold, slices are pushed down to nets, comparisons that their operands' range decides become literals (tools warn about
 //! them). They never change a value.
 
-use super::expr::{Bin, Expr, Node, Reduce, expr, lit};
+use super::expr::{Bin, Expr, Node, Reduce, constant, expr, lit};
 use super::words;
 use std::cmp::Ordering;
 
@@ -15,10 +15,10 @@ impl Expr {
         Some(match &*self.node {
             Node::Net(sig) => expr(Node::Slice(*sig, offset), width, false),
             Node::Slice(sig, base) => expr(Node::Slice(*sig, base + offset), width, false),
-            Node::Lit(value) => {
+            Node::Lit { value, .. } => {
                 let mut out = vec![0; words::words_for(width)];
                 words::slice_into(&mut out, value, offset, width);
-                expr(Node::Lit(out), width, false)
+                constant(out, width, false)
             }
             Node::Not(value) => not(value.cut(offset, width)?),
             Node::Bin(op @ (Bin::And | Bin::Or | Bin::Xor), a, b) => {
@@ -85,7 +85,7 @@ pub(crate) fn cat(parts: Vec<Expr>) -> Expr {
             low -= part.width;
             words::or_at(&mut out, low, part.literal().expect("all are literals"), part.width);
         }
-        return expr(Node::Lit(out), width, false);
+        return constant(out, width, false);
     }
     expr(Node::Cat(flat), width, false)
 }
@@ -101,7 +101,7 @@ pub(crate) fn extend(value: Expr, width: usize) -> Expr {
     if let Some(literal) = value.literal() {
         let mut out = vec![0; words::words_for(width)];
         words::extend_into(&mut out, literal, value.width, width, signed);
-        return expr(Node::Lit(out), width, signed);
+        return constant(out, width, signed);
     }
     if signed && value.cut(value.width - 1, 1).is_none() {
         panic!(
@@ -117,7 +117,7 @@ pub(crate) fn not(value: Expr) -> Expr {
     if let Some(literal) = value.literal() {
         let mut out: Vec<u64> = literal.iter().map(|word| !word).collect();
         words::canonical(&mut out, width);
-        return expr(Node::Lit(out), width, false);
+        return constant(out, width, false);
     }
     match &*value.node {
         Node::Not(inner) => inner.clone().read_as(false),
@@ -151,17 +151,23 @@ pub(crate) fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
             Bin::Sub => words::sub_into(&mut out, x, y, width),
             _ => words::mul_into(&mut out, x, y, width),
         }
-        return expr(Node::Lit(out), width, signed);
+        return constant(out, width, signed);
     }
     match op {
         Bin::Add | Bin::Sub if is_zero(&b) => a,
         Bin::Add if is_zero(&a) => b,
+        Bin::Mul if is_zero(&b) || is_one(&a) => b,
+        Bin::Mul if is_zero(&a) || is_one(&b) => a,
         _ => expr(Node::Bin(op, a, b), width, signed),
     }
 }
 
 fn is_zero(value: &Expr) -> bool {
     value.literal().is_some_and(|literal| literal.iter().all(|&word| word == 0))
+}
+
+fn is_one(value: &Expr) -> bool {
+    value.literal().is_some_and(|literal| literal[0] == 1 && literal[1..].iter().all(|&word| word == 0))
 }
 
 /// Compares operands, the narrower of which it extends by their common sign.
@@ -172,6 +178,11 @@ pub(crate) fn compare(op: Bin, a: Expr, b: Expr) -> Expr {
     let (a, b) = (extend(a, width), extend(b, width));
     if let Some(known) = decided(op, &a, &b, signed) {
         return lit(known as u64, 1);
+    }
+    // One bit is itself what it would be compared with.
+    if let (1, Bin::Eq | Bin::Ne, Some(value)) = (width, op, b.literal()) {
+        let high = value[0] == 1;
+        return if high == (op == Bin::Eq) { a.read_as(false) } else { not(a) };
     }
     expr(Node::Bin(op, a, b), 1, false)
 }
@@ -228,7 +239,7 @@ pub(crate) fn bitwise(op: Bin, a: Expr, b: Expr) -> Expr {
             Bin::Or => x | y,
             _ => x ^ y,
         };
-        return expr(Node::Lit(x.iter().zip(y).map(join).collect()), width, false);
+        return constant(x.iter().zip(y).map(join).collect(), width, false);
     }
     expr(Node::Bin(op, a, b), width, false)
 }

@@ -37,7 +37,11 @@ pub(crate) enum Node {
     /// The present value of a net. `w` is the net's width.
     Net(Sig),
     /// A constant: `w` bits as canonical words ([`words`]).
-    Lit(Vec<u64>),
+    Lit {
+        value: Vec<u64>,
+        /// Whether it was written as a negative number. Printers show it so; nothing else depends on it.
+        negative: bool,
+    },
     /// Bits `offset` to `offset + w − 1` of a net. Unsigned.
     Slice(Sig, usize),
     /// Each bit inverted. `w` is the width of `a`. Unsigned.
@@ -124,7 +128,7 @@ impl Expr {
     /// Returns the words of a literal, and nothing for any other expression.
     pub(crate) fn literal(&self) -> Option<&[u64]> {
         match &*self.node {
-            Node::Lit(value) => Some(value),
+            Node::Lit { value, .. } => Some(value),
             _ => None,
         }
     }
@@ -139,7 +143,7 @@ impl Expr {
         match &*self.node {
             Node::Net(sig) => visit(*sig, 0, sig.width),
             Node::Slice(sig, offset) => visit(*sig, *offset, self.width),
-            Node::Lit(_) => {}
+            Node::Lit { .. } => {}
             Node::Not(a) | Node::Reduce(_, a) | Node::Ext(a) => a.nets(visit),
             Node::Bin(_, a, b) => {
                 a.nets(visit);
@@ -149,6 +153,11 @@ impl Expr {
             Node::Cat(parts) => parts.iter().for_each(|part| part.nets(visit)),
         }
     }
+}
+
+/// Returns a constant of canonical words.
+pub(crate) fn constant(value: Vec<u64>, width: usize, signed: bool) -> Expr {
+    expr(Node::Lit { value, negative: false }, width, signed)
 }
 
 pub(crate) fn expr(node: Node, width: usize, signed: bool) -> Expr {
@@ -164,7 +173,7 @@ pub fn lit(value: u64, width: usize) -> Expr {
     assert!(width > 0 && value <= words::mask(width), "literal {value} does not fit {width} bits");
     let mut out = vec![0; words::words_for(width)];
     out[0] = value;
-    expr(Node::Lit(out), width, false)
+    constant(out, width, false)
 }
 
 /// Returns a signed literal, as two's complement.
@@ -175,7 +184,7 @@ pub fn lit(value: u64, width: usize) -> Expr {
 pub fn slit(value: i64, width: usize) -> Expr {
     let fits = width >= 64 || width > 0 && words::sign_extend(value as u64, width) == value;
     assert!(fits, "signed literal {value} does not fit {width} bits");
-    expr(Node::Lit(words::from_i64(value, width)), width, true)
+    expr(Node::Lit { value: words::from_i64(value, width), negative: value < 0 }, width, true)
 }
 
 /// Returns an unsigned literal of any width, from little-endian words.
@@ -188,5 +197,5 @@ pub fn lit_words(value: &[u64], width: usize) -> Expr {
     assert!(width > 0 && value.len() == words::words_for(width), "{} words for {width} bits", value.len());
     words::canonical(&mut canonical, width);
     assert!(canonical == value, "literal does not fit {width} bits");
-    expr(Node::Lit(canonical), width, false)
+    constant(canonical, width, false)
 }

@@ -61,12 +61,8 @@ impl Group {
     /// Adds an instance of `module`.
     pub fn child(&mut self, instance: &str, module: &Module) {
         names::check(instance, &self.0.name);
-        assert!(
-            self.0.children.iter().all(|(name, _)| name != instance)
-                && self.0.own.iter().all(|(name, ..)| name != instance),
-            "{}.{instance}: declared twice",
-            self.0.name
-        );
+        let fresh = self.0.children.iter().all(|(name, _)| name != instance);
+        assert!(fresh, "{}.{instance}: declared twice", self.0.name);
         let child = Some(self.0.children.len());
         self.0.children.push((instance.into(), module.clone()));
         for port in ["clk", "rst"] {
@@ -182,8 +178,7 @@ impl Group {
         let mut taken: HashSet<String> = self.0.own.iter().map(|(name, ..)| name.clone()).collect();
         let wires = self.0.children.iter().flat_map(|(instance, module)| {
             let outputs = module.ports().into_iter().filter(|port| port.direction == Direction::Out);
-            let wires = outputs.map(move |port| format!("{instance}_{}", port.name));
-            wires.chain([instance.clone()])
+            outputs.map(move |port| format!("{instance}_{}", port.name))
         });
         for name in wires {
             assert!(!taken.contains(&name), "{}: two things would be named {name}", self.0.name);

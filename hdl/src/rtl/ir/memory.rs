@@ -26,7 +26,8 @@ impl Memory {
 /// The contents of a memory: `words` words one after another, each of `words_for(word_bits)` `u64`s.
 #[derive(Clone, Debug)]
 pub(crate) struct RomImage {
-    pub file: String,
+    /// The file that holds them; none where they stand in the module itself.
+    pub file: Option<String>,
     pub data: Vec<u64>,
 }
 

@@ -27,11 +27,15 @@ const RESERVED: &str = "
     wildcard wire with within wor xnor xor xor_eq
 ";
 
-/// Whether `name` may name a module, an instance or a net.
+/// Begins the name of every instance, and of nothing else: an instance never hides a net, nor bears a module's name.
+pub(crate) const INSTANCE: &str = "u_";
+
+/// Says whether `name` may name a module, an instance or a net.
 pub fn is_valid(name: &str) -> bool {
     let mut chars = name.chars();
     let head = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     head && !name.contains("__")
+        && !name.starts_with(INSTANCE)
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
         && RESERVED.split_whitespace().all(|word| word != name)
 }
@@ -50,7 +54,7 @@ mod tests {
         for good in ["conv1", "x_q", "_unused", "m_data", "top"] {
             assert!(is_valid(good), "{good}");
         }
-        for bad in ["", "1conv", "a b", "a$b", "wire", "new", "a__b", "é"] {
+        for bad in ["", "1conv", "a b", "a$b", "wire", "new", "a__b", "u_fifo", "é"] {
             assert!(!is_valid(bad), "{bad}");
         }
     }

@@ -128,7 +128,7 @@ impl Compiler<'_> {
                     if otherwise.is_empty()
                         && let [Stmt::Set(reg, value)] = &then[..]
                         && value.width <= 64
-                        && matches!(&*value.node, Node::Net(_) | Node::Lit(_)) =>
+                        && matches!(&*value.node, Node::Net(_) | Node::Lit { .. }) =>
                 {
                     let to = self.shadow_of(nets[reg.id as usize]);
                     let (cond, a) = (self.value(cond, nets), self.value(value, nets));

@@ -18,7 +18,7 @@ impl Compiler<'_> {
     pub fn value(&mut self, expr: &Expr, nets: &[usize]) -> u32 {
         match &*expr.node {
             Node::Net(sig) => self.net(*sig, nets),
-            Node::Lit(value) => self.constant(value) as u32,
+            Node::Lit { value, .. } => self.constant(value) as u32,
             _ if expr.width <= 64 => match self.narrow(expr, nets) {
                 Narrow::At(at) => at,
                 Narrow::By(op) => self.computed(op),
@@ -46,7 +46,7 @@ impl Compiler<'_> {
         }
         let (width, target) = (expr.width as u32, to as u32);
         match &*expr.node {
-            Node::Net(_) | Node::Lit(_) => {
+            Node::Net(_) | Node::Lit { .. } => {
                 let from = self.value(expr, nets) as usize;
                 self.copy(to, from, expr.width);
             }
@@ -82,7 +82,7 @@ impl Compiler<'_> {
     fn narrow(&mut self, expr: &Expr, nets: &[usize]) -> Narrow {
         let to = 0;
         Narrow::By(match &*expr.node {
-            Node::Net(_) | Node::Lit(_) => return Narrow::At(self.value(expr, nets)),
+            Node::Net(_) | Node::Lit { .. } => return Narrow::At(self.value(expr, nets)),
             Node::Slice(sig, offset) => {
                 let (word, shift) = ((offset / 64) as u32, (offset % 64) as u32);
                 let (a, mask) = (self.net(*sig, nets) + word, mask(expr.width));

@@ -1,9 +1,11 @@
-//! Emission: a module and everything below it as named texts: one `.v` file a distinct module, one `.mem` file a ROM.
+//! Emission: a module and everything below it as named texts: one `.v` file a distinct module, one `.mem` file
+//! per ROM.
 //! Never touches the disk.
 
 use super::{leaf, structure, text};
 use crate::rtl::ir::flatten;
 use crate::rtl::ir::leaf::Leaf;
+use crate::rtl::ir::memory::RomImage;
 use crate::rtl::ir::module::{Body, Module};
 use crate::rtl::ir::words;
 use std::collections::HashMap;
@@ -67,11 +69,11 @@ impl Files {
 
     fn roms(&mut self, leaf: &Leaf) -> Result<(), EmitError> {
         for memory in &leaf.memories {
-            let Some(image) = memory.preset() else { continue };
+            let Some(RomImage { file: Some(name), data }) = memory.preset() else { continue };
             let line = |word: &[u64]| words::to_hex(word, memory.word_bits) + "\n";
-            let text = image.data.chunks(words::words_for(memory.word_bits)).map(line).collect();
-            let file = File { name: image.file.clone(), text };
-            self.add(file, || EmitError::FileClash(image.file.clone()))?;
+            let text = data.chunks(words::words_for(memory.word_bits)).map(line).collect();
+            let file = File { name: name.clone(), text };
+            self.add(file, || EmitError::FileClash(name.clone()))?;
         }
         Ok(())
     }

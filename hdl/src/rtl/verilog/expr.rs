@@ -1,5 +1,6 @@
 //! Prints expressions: each operand at its own width, `$signed` exactly where signedness matters. Never decides a width.
 
+use super::text::KEPT;
 use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};
 use crate::rtl::ir::leaf::Leaf;
 use crate::rtl::ir::words;
@@ -17,13 +18,27 @@ pub(crate) fn literal(value: &[u64], width: usize, signed: bool) -> String {
     if !words::bit(value, width - 1) {
         return unsigned_literal(value, width).replacen('\'', "'s", 1);
     }
+    match magnitude(value, width) {
+        Some(magnitude) if !words::bit(&[magnitude], (width - 1).min(63)) => {
+            format!("-{width}'sd{magnitude}")
+        }
+        _ => format!("{width}'sh{}", words::to_hex(value, width)),
+    }
+}
+
+/// Returns how far below zero a negative `value` is, where 32 bits hold that.
+fn magnitude(value: &[u64], width: usize) -> Option<u64> {
     let mut magnitude = vec![0; value.len()];
     words::sub_into(&mut magnitude, &vec![0; value.len()], value, width);
-    if words::bit(&magnitude, width - 1) || magnitude[0] >> 32 != 0 || magnitude[1..].iter().any(|&w| w != 0)
-    {
-        return format!("{width}'sh{}", words::to_hex(value, width));
+    (magnitude[0] >> 32 == 0 && magnitude[1..].iter().all(|&word| word == 0)).then_some(magnitude[0])
+}
+
+/// Appends the number that was meant to the unsigned literal of a negative one.
+fn noted(text: String, value: &[u64], width: usize) -> String {
+    match magnitude(value, width) {
+        Some(magnitude) => format!("{text}{KEPT}/*{KEPT}-{magnitude}{KEPT}*/"),
+        None => text,
     }
-    format!("-{width}'sd{}", magnitude[0])
 }
 
 fn unsigned_literal(value: &[u64], width: usize) -> String {
@@ -42,7 +57,7 @@ impl Printer<'_> {
         let text = self.operand(value);
         // A whole expression needs no parentheses around it.
         match &*value.node {
-            Node::Bin(..) | Node::Mux(..) => text[1..text.len() - 1].to_string(),
+            Node::Bin(..) | Node::Mux(..) | Node::Reduce(..) => text[1..text.len() - 1].to_string(),
             _ => text,
         }
     }
@@ -51,9 +66,13 @@ impl Printer<'_> {
     fn operand(&self, value: &Expr) -> String {
         match &*value.node {
             Node::Net(sig) => self.name(*sig).into(),
-            Node::Lit(bits) => {
+            Node::Lit { value: bits, negative } => {
                 let text = literal(bits, value.width, value.signed);
-                if text.starts_with('-') { format!("({text})") } else { text }
+                match (text.starts_with('-'), negative) {
+                    (true, _) => format!("({text})"),
+                    (false, true) => noted(text, bits, value.width),
+                    (false, false) => text,
+                }
             }
             Node::Slice(sig, offset) => self.select(*sig, *offset, value.width),
             Node::Not(a) => format!("~{}", self.operand(a)),
@@ -72,7 +91,12 @@ impl Printer<'_> {
             Node::Bin(op, a, b) => {
                 let signed = a.signed && matches!(op, Bin::Lt | Bin::Le | Bin::Mul);
                 let side = |e: &Expr| if signed { self.signed(e) } else { self.operand(e) };
-                format!("({} {} {})", side(a), symbol(*op), side(b))
+                let left = match &*a.node {
+                    // Verilog joins from the left, too.
+                    Node::Bin(first, ..) if first == op && joins(*op) => self.whole(a),
+                    _ => side(a),
+                };
+                format!("({left} {} {})", symbol(*op), side(b))
             }
             Node::Mux(cond, a, b) => {
                 format!("({} ? {} : {})", self.operand(cond), self.operand(a), self.operand(b))
@@ -114,7 +138,7 @@ impl Printer<'_> {
     fn signed(&self, value: &Expr) -> String {
         match &*value.node {
             Node::Net(sig) if sig.signed => self.operand(value),
-            Node::Lit(_) => self.operand(value),
+            Node::Lit { .. } => self.operand(value),
             _ => format!("$signed({})", self.whole(value)),
         }
     }
@@ -131,6 +155,11 @@ impl Printer<'_> {
     fn name(&self, sig: Sig) -> &str {
         &self.leaf.net(sig).name
     }
+}
+
+/// Says whether a chain of this operation needs no parentheses.
+fn joins(op: Bin) -> bool {
+    matches!(op, Bin::Add | Bin::And | Bin::Or | Bin::Xor)
 }
 
 fn symbol(op: Bin) -> &'static str {

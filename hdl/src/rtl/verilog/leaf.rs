@@ -2,10 +2,10 @@
 //! each process. Every operand already has its width, so no rule of the language ever changes a value. Never checks.
 
 use super::expr::{Printer, literal};
-use super::text::{comment, header, push_wrapped, range};
+use super::text::{COLUMNS, KEPT, comment, header, push_wrapped, range};
 use crate::rtl::ir::expr::{Expr, Sig};
 use crate::rtl::ir::leaf::{Contract, Leaf, NetKind, UNUSED};
-use crate::rtl::ir::memory::{Memory, Read, Style};
+use crate::rtl::ir::memory::{Memory, Read, RomImage, Style};
 use crate::rtl::ir::order;
 use crate::rtl::ir::words;
 
@@ -20,7 +20,7 @@ pub(crate) fn print(leaf: &Leaf) -> String {
     printer.processes(&mut out);
     printer.contract(&mut out);
     out += "\nendmodule\n";
-    out
+    out.replace(KEPT, " ")
 }
 
 impl Printer<'_> {
@@ -49,8 +49,12 @@ impl Printer<'_> {
             *out += &format!("  (* {attribute} *)\n");
         }
         *out += &format!("  reg {}{name} [0:{}];\n", range(*word_bits), words - 1);
-        if let Some(image) = memory.preset() {
-            *out += &format!("  initial $readmemh(\"{}\", {name});\n", image.file);
+        match memory.preset() {
+            Some(RomImage { file: Some(file), .. }) => {
+                *out += &format!("  initial $readmemh(\"{file}\", {name});\n");
+            }
+            Some(RomImage { file: None, data }) => words_in_place(out, memory, data),
+            None => {}
         }
         if let Read::Sync { .. } = memory.read {
             *out += &format!("  reg {}{};\n", range(*word_bits), net.name);
@@ -139,6 +143,21 @@ impl Printer<'_> {
     fn note(&self, out: &mut String, text: &str) {
         text.lines().for_each(|line| *out += &format!("  // {line}\n"));
     }
+}
+
+/// Prints the contents of a small memory, as many words a line as there is room for.
+fn words_in_place(out: &mut String, memory: &Memory, data: &[u64]) {
+    let stride = words::words_for(memory.word_bits);
+    let set = |(at, word): (usize, &[u64])| {
+        format!("{}[{at}] = {}'h{};", memory.name, memory.word_bits, words::to_hex(word, memory.word_bits))
+    };
+    let texts: Vec<String> = data.chunks(stride).enumerate().map(set).collect();
+    let longest = texts.iter().map(String::len).max().unwrap_or(0);
+    *out += "  initial begin\n";
+    for line in texts.chunks((COLUMNS / (longest + 1)).max(1)) {
+        *out += &format!("    {}\n", line.join(" "));
+    }
+    *out += "  end\n";
 }
 
 /// Returns the attribute that asks for a memory's style, where one is needed.

@@ -8,10 +8,33 @@ use crate::rtl::ir::memory::{Memory, Read};
 use crate::rtl::ir::stmt::Stmt;
 
 impl Printer<'_> {
-    /// Prints all processes, those of the memories last.
+    /// Prints all processes, those of the memories last. Neighbours that follow one enable are one process.
     pub fn processes(&self, out: &mut String) {
-        self.leaf.blocks.iter().for_each(|body| self.process(out, body));
+        let mut at = 0;
+        let blocks = &self.leaf.blocks;
+        while at < blocks.len() {
+            let mut end = at + 1;
+            if let Some(first) = self.guard(&blocks[at]) {
+                let alike = |body: &Vec<Stmt>| self.guard(body).as_ref() == Some(&first);
+                end += blocks[end..].iter().take_while(|body| alike(body)).count();
+            }
+            self.process(out, &joined(&blocks[at..end]));
+            at = end;
+        }
         self.leaf.memories.iter().for_each(|memory| self.ports(out, memory));
+    }
+
+    /// Returns what all statements of a process follow: its enable, if it has one, and whether synthesis must keep its
+    /// registers. Nothing for a process of another form.
+    fn guard(&self, body: &[Stmt]) -> Option<(String, bool)> {
+        let enable = match body {
+            [Stmt::If(cond, _, otherwise)] if otherwise.is_empty() => self.whole(cond),
+            _ if body.iter().all(|stmt| matches!(stmt, Stmt::Set(..))) => String::new(),
+            _ => return None,
+        };
+        let mut kept = false;
+        assigned(body, &mut |reg| kept |= self.leaf.net(reg).kept);
+        Some((enable, kept))
     }
 
     fn process(&self, out: &mut String, body: &[Stmt]) {
@@ -103,5 +126,19 @@ impl Printer<'_> {
                 *out += &format!("{pad}end\n");
             }
         }
+    }
+}
+
+/// Joins processes of one form and enable.
+fn joined(blocks: &[Vec<Stmt>]) -> Vec<Stmt> {
+    match &blocks[0][..] {
+        [Stmt::If(cond, ..)] if blocks.len() > 1 => {
+            let inner = blocks.iter().flat_map(|body| match &body[..] {
+                [Stmt::If(_, then, _)] => then.clone(),
+                _ => unreachable!("processes of one form"),
+            });
+            vec![Stmt::If(cond.clone(), inner.collect(), vec![])]
+        }
+        _ => blocks.concat(),
     }
 }

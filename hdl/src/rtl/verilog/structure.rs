@@ -1,8 +1,10 @@
-//! Prints a structure as Verilog-2005: wires and instances with named connections. Never checks.
+//! Prints a structure as Verilog-2005: wires and instances with named connections. Child `conv` is instance `u_conv`, and
+//! its port `m_data` is wire `conv_m_data`. Never checks.
 
 use super::expr::literal;
 use super::text;
 use crate::rtl::ir::module::{Driver, End, Structure};
+use crate::rtl::ir::names::INSTANCE;
 use crate::rtl::ir::port::Direction;
 use std::collections::HashMap;
 
@@ -32,7 +34,7 @@ pub(crate) fn print(structure: &Structure) -> String {
                 format!("    .{:column$} ({net})", port.name)
             })
             .collect();
-        out += &format!("\n  {} {instance} (\n{}\n  );\n", module.name(), lines.join(",\n"));
+        out += &format!("\n  {} {INSTANCE}{instance} (\n{}\n  );\n", module.name(), lines.join(",\n"));
     }
     out += &wiring.assigns;
     out += "\nendmodule\n";

@@ -3,7 +3,9 @@
 use crate::rtl::ir::port::Direction;
 
 /// Longest line of code, where a blank allows a break.
-const COLUMNS: usize = 100;
+pub(crate) const COLUMNS: usize = 100;
+/// Stands for a blank at which no line is broken.
+pub(crate) const KEPT: char = '\u{1f}';
 
 /// Returns a file: banner, then the module between the two `default_nettype` lines.
 pub(crate) fn file(banner: &str, module: &str) -> String {

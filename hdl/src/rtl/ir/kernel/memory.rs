@@ -6,6 +6,9 @@ use crate::rtl::ir::leaf::NetKind;
 use crate::rtl::ir::memory::{Memory, Read, RomImage, Style, Write, addr_bits};
 use crate::rtl::ir::words;
 
+/// A ROM of LUTs of at most so many words needs no file: its words stand in the module.
+const WORDS_IN_PLACE: usize = 64;
+
 impl Kernel {
     /// A RAM of `words` words; gives its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned.
     /// Powers up undefined. Addresses at or beyond `words` must not be used.
@@ -24,7 +27,7 @@ impl Kernel {
 
     /// A ROM; gives its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned. `data` holds the words one
     /// after another, each `word_bits.div_ceil(64)` little-endian `u64`s; it is emitted as `file` and loaded by
-    /// `$readmemh`. Two ROMs of one design share a file name only if they share its contents.
+    /// `$readmemh`, or stands in the module where it is a few words in LUTs. Two ROMs of one design share a file name only if they share its contents.
     pub fn rom(
         &mut self,
         name: &str,
@@ -35,7 +38,10 @@ impl Kernel {
         file: &str,
     ) -> Sig {
         assert!(style != Style::Spram, "{}.{name}: a ROM that nothing fills", self.leaf.name);
-        let (count, image) = self.image(name, word_bits, data, file);
+        let (count, mut image) = self.image(name, word_bits, data, file);
+        if style == Style::Distributed && count <= WORDS_IN_PLACE {
+            image.file = None;
+        }
         self.memory(name, word_bits, count, style, None, read, Some(image))
     }
 
@@ -71,7 +77,7 @@ impl Kernel {
             "{}.{name}: a word does not fit {word_bits} bits",
             self.leaf.name
         );
-        (data.len() / stride, RomImage { file: file.into(), data })
+        (data.len() / stride, RomImage { file: Some(file.into()), data })
     }
 
     fn check_write(&self, name: &str, word_bits: usize, words: usize, write: &Write) {
