@@ -14,7 +14,7 @@ pub enum Norm {
 }
 
 impl Norm {
-    /// Its name in reports.
+    /// Returns its name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Norm::Linf => "linf",
@@ -31,7 +31,7 @@ impl Norm {
         }
     }
 
-    /// Length of a step.
+    /// Returns the length of a step.
     pub(crate) fn length<'a>(self, step: impl IntoIterator<Item = &'a f32>) -> f32 {
         let step = step.into_iter();
         match self {
@@ -40,7 +40,7 @@ impl Norm {
         }
     }
 
-    /// The lattice point of the ball next to the real point `at`, which lies within 0..=255.
+    /// Writes to `to` the lattice point of the ball next to the real point `at`, which lies within 0..=255.
     pub(crate) fn nearest(
         self,
         at: &Array3<f32>,
@@ -70,8 +70,8 @@ pub fn clip(norm: Norm, images: &mut Array4<u8>, originals: ArrayView4<u8>, eps:
     }
 }
 
-/// Brings a real point into the Euclidean ball and into the pixels' box. The result is finite whatever `point` is: an element
-/// that is not a number counts as the original's.
+/// Brings a real point into the Euclidean ball and into the pixels' box. The result is finite whatever `point` is: an
+/// element that is not a number counts as the original's.
 pub(crate) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f32) {
     point.zip_mut_with(&original, |to, &pixel| {
         *to -= f32::from(pixel);
@@ -111,8 +111,8 @@ fn clip_linf(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, eps: u8) {
     });
 }
 
-/// Brings `image`, the rounded real point `place`, into the Euclidean ball: elements that rounding moved outward go back by
-/// one, those first that it moved most; where that is not enough, the farthest do.
+/// Brings `image`, the rounded real point `place`, into the Euclidean ball: elements that rounding moved outward go back
+/// by one, those first that it moved most; where that is not enough, the farthest do.
 fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayView3<u8>, eps: u8) {
     let most = i64::from(eps) * i64::from(eps);
     let apart = |to: u8, from: u8| i64::from(to) - i64::from(from);
@@ -160,7 +160,7 @@ fn shorten_farthest(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, mut 
     }
 }
 
-/// Moves a pixel by one towards what it was; how much less its square is.
+/// Moves a pixel by one towards what it was, and returns how much smaller its squared distance is then.
 fn inward(pixel: &mut u8, original: u8) -> i64 {
     let by = i64::from(*pixel) - i64::from(original);
     *pixel = (i64::from(*pixel) - by.signum()) as u8;
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(images.into_raw_vec_and_offset().0, [8, 0, 255, 120]);
     }
 
-    /// Never outside, hardly inside, and what is inside stays as it is.
+    /// No clipped image lies outside, few far inside, and what is inside stays as it is.
     #[test]
     fn the_euclidean_ball_is_used_up() {
         for (seed, eps) in [1u8, 2, 7, 40, 128, 255].into_iter().enumerate() {
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    /// A large image, and a real point of nothing but NaN: what took minutes for each pixel is over at once.
+    /// Of a large image every element must go back by 255: in single steps that would take hours.
     #[test]
     fn a_projection_ends_quickly_on_any_input() {
         let original = Array3::from_elem((224, 224, 3), 255u8);

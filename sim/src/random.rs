@@ -7,7 +7,7 @@ use dq_net::SplitMix64;
 pub(crate) struct Random(SplitMix64);
 
 impl Random {
-    /// The stream of image `index` under attack `name` at radius `eps`.
+    /// Starts the stream of image `index` under attack `name` at radius `eps`.
     pub fn keyed(seed: u64, name: &str, eps: u8, index: u64) -> Self {
         let first_word = |state| SplitMix64::new(state).word();
         let parts = name.bytes().map(u64::from).chain([1 << 32 | u64::from(eps), index]);
@@ -15,23 +15,23 @@ impl Random {
         Self(SplitMix64::new(first_word(state)))
     }
 
-    /// 64 random bits.
+    /// Returns 64 random bits.
     pub fn word(&mut self) -> u64 {
         self.0.word()
     }
 
-    /// Uniform in 0..1.
+    /// Draws a number uniform in 0..1.
     pub fn unit(&mut self) -> f64 {
         self.0.unit()
     }
 
-    /// Of the standard normal distribution (Box and Muller 1958).
+    /// Draws a number of the standard normal distribution (Box and Muller 1958).
     pub fn normal(&mut self) -> f64 {
         let (radius, angle) = (1.0 - self.unit(), self.unit());
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
 
-    /// Of the Poisson distribution of this `mean`, by inversion; for means up to some hundreds.
+    /// Draws a number of the Poisson distribution of this `mean`, by inversion; for means up to some hundreds.
     pub fn poisson(&mut self, mean: f64) -> u32 {
         let drawn = self.unit();
         let (mut count, mut density) = (0, (-mean).exp());
@@ -44,7 +44,7 @@ impl Random {
         count
     }
 
-    /// Uniform in `lo..=hi`, up to a bias below 2^-32.
+    /// Draws a number uniform in `lo..=hi`, up to a bias below 2^-32.
     pub fn within(&mut self, lo: i32, hi: i32) -> i32 {
         let count = (hi - lo) as u64 + 1;
         lo + (((self.word() >> 32) * count) >> 32) as i32

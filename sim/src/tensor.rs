@@ -13,12 +13,12 @@ pub(crate) enum Tensor {
 }
 
 impl Tensor {
-    /// Whether values of `range` are held as bytes.
+    /// Whether values of `range` are stored as bytes.
     pub fn is_bytes(range: Range) -> bool {
         range.lo >= 0 && range.hi <= 255
     }
 
-    /// Values of a wire of `range`.
+    /// Stores values of a wire of `range`, as bytes where they fit.
     pub fn narrow(values: Vec<i32>, range: Range) -> Self {
         if Self::is_bytes(range) {
             Tensor::Bytes(values.into_iter().map(|v| v as u8).collect())
@@ -27,7 +27,7 @@ impl Tensor {
         }
     }
 
-    /// One value.
+    /// Returns one value.
     pub fn get(&self, i: usize) -> i32 {
         match self {
             Tensor::Bytes(values) => values[i].into(),
@@ -35,7 +35,7 @@ impl Tensor {
         }
     }
 
-    /// All values as words.
+    /// Returns all values as words.
     pub fn words(&self) -> Cow<'_, [i32]> {
         match self {
             Tensor::Bytes(values) => values.iter().map(|&v| v.into()).collect(),
@@ -43,7 +43,7 @@ impl Tensor {
         }
     }
 
-    /// All values as words.
+    /// Turns all values into words.
     pub fn into_words(self) -> Vec<i32> {
         match self {
             Tensor::Bytes(values) => values.into_iter().map(i32::from).collect(),
@@ -51,7 +51,7 @@ impl Tensor {
         }
     }
 
-    /// As an array of `count` maps of `shape`.
+    /// Turns it into an array of `count` maps of `shape`.
     pub fn into_array(self, count: usize, shape: Shape) -> Array4<i32> {
         let (height, width, channels) = shape.dim();
         Array4::from_shape_vec((count, height, width, channels), self.into_words()).expect("counted")

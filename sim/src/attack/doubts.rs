@@ -17,12 +17,15 @@ struct Evidence<'a> {
     images: usize,
 }
 
-/// What one run says, against all others.
-const RULES: &[fn(&Run, &Evidence) -> Option<Doubt>] =
-    &[zero_gradient, white_boxes_missed, whole_range_survived, more_steps_help];
+/// A rule about one run, given all others.
+type Rule = fn(&Run, &Evidence) -> Option<Doubt>;
 
-/// What a run says against another one with the same source of gradients; both ask for gradients.
-const PAIR_RULES: &[fn(&Run, &Run, &Evidence) -> Option<Doubt>] = &[single_step_beats_iterated, not_monotone];
+/// A rule about a run and another one with the same source of gradients; both ask for gradients.
+type PairRule = fn(&Run, &Run, &Evidence) -> Option<Doubt>;
+
+const RULES: &[Rule] = &[zero_gradient, white_boxes_missed, whole_range_survived, more_steps_help];
+
+const PAIR_RULES: &[PairRule] = &[single_step_beats_iterated, not_monotone];
 
 /// Returns what in `runs` contradicts the order that sound attacks show, over the complete runs alone.
 pub(crate) fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {

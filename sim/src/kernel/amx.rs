@@ -10,13 +10,13 @@ use std::sync::OnceLock;
 /// The number of tile data among the states that the kernel saves.
 const TILE_DATA: u32 = 18;
 
-/// Whether processor and system have int8 tiles, and let this process use them.
+/// Whether the processor and the system have int8 tiles, and let this process use them.
 pub(super) fn is_native() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| has_int8() && saves_tiles() && is_permitted())
 }
 
-/// The same, or tests emulate them.
+/// Whether int8 tiles are there, or tests emulate them.
 pub(super) fn is_available() -> bool {
     #[cfg(all(feature = "emulate-amx", target_os = "linux"))]
     if !is_native() {
@@ -32,7 +32,7 @@ fn has_int8() -> bool {
     cpuid(0).eax >= 7 && cpuid(7).edx & (TILE | INT8) == TILE | INT8
 }
 
-/// Whether the system saves configuration and data of tiles (Intel's manual, volume 1, 13.3).
+/// Whether the system saves the configuration and the data of tiles (Intel's manual, volume 1, 13.3).
 fn saves_tiles() -> bool {
     const OS_SAVES: u32 = 1 << 27;
     if cpuid(1).ecx & OS_SAVES == 0 {
@@ -52,7 +52,7 @@ fn cpuid(leaf: u32) -> CpuidResult {
     unsafe { __cpuid_count(leaf, 0) }
 }
 
-/// Linux gives tile data to a process that asks for it (Documentation/arch/x86/xstate.rst).
+/// Asks Linux for tile data, which it gives to a process that asks (Documentation/arch/x86/xstate.rst).
 #[cfg(target_os = "linux")]
 fn is_permitted() -> bool {
     const ARCH_REQ_XCOMP_PERM: libc::c_long = 0x1023;
@@ -75,23 +75,25 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// This thread's tiles, all of 16 rows of 64 bytes, as long as one of these lives.
+/// This thread's tiles, all of 16 rows of 64 bytes, set up as long as one of these values lives.
 pub(super) struct Tiles {
-    /// Of this thread alone.
+    /// Keeps the value on its thread.
     thread: PhantomData<*const ()>,
 }
 
 thread_local! {
     /// How many [`Tiles`] this thread has.
-    static HELD: Cell<usize> = const { Cell::new(0) };
+    static LIVING: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Tiles {
+    /// Sets the tiles up.
+    ///
     /// # Panics
     /// If they are not available.
     pub fn new() -> Self {
         assert!(is_available(), "this machine has no tiles");
-        if HELD.replace(HELD.get() + 1) == 0 {
+        if LIVING.replace(LIVING.get() + 1) == 0 {
             let eight = |i: usize| if i < 8 { 1 } else { 0 };
             let configuration = Configuration {
                 palette: 1,
@@ -106,7 +108,7 @@ impl Tiles {
         Self { thread: PhantomData }
     }
 
-    /// Windows times weights, for all of `job`'s tiles, modulo 2³².
+    /// Multiplies windows by weights, for all of `job`'s tiles, modulo 2³².
     pub fn multiply(&self, job: &Job, sums: &mut Sums) {
         job.check();
         // SAFETY: the job was checked, and this thread's tiles are set up.
@@ -127,8 +129,8 @@ impl Tiles {
 
 impl Drop for Tiles {
     fn drop(&mut self) {
-        HELD.set(HELD.get() - 1);
-        if HELD.get() == 0 {
+        LIVING.set(LIVING.get() - 1);
+        if LIVING.get() == 0 {
             // SAFETY: tiles are available, and nobody on this thread uses them any more.
             unsafe { asm!("tilerelease", options(nomem, nostack)) }
         }
@@ -141,7 +143,7 @@ macro_rules! product {
     ($name:ident, $multiply:literal, $tiles:literal by $panels:literal,
      zero $($zero:literal)+, step $($load:literal $([$sum:literal])*)+, store $($store:literal)+) => {
         /// # Safety
-        /// `job` is of so many tiles and panels and lies within its input and weights, and this thread's tiles are set up.
+        /// `job` has so many tiles and panels and lies within its input and weights, and this thread's tiles are set up.
         unsafe fn $name(job: &Job, sums: &mut Sums) {
             let first = job.input.as_ptr();
             // SAFETY: every tile that is read lies within the input or the weights, and `sums` has room for all (promised).

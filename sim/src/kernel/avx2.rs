@@ -1,11 +1,11 @@
 //! Micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the levels' top bit goes
-//! separately. The float one takes one fused multiply-add a tap, in the taps' order.
+//! separately. The float one takes one fused multiply-add per tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
 use super::real;
 use std::arch::x86_64::*;
 
-/// Up to 4 leading rows of `tile` against its one panel: writes their sums and returns how many rows.
+/// Multiplies up to 4 leading rows of `tile` by its one panel: writes their sums and returns how many rows.
 ///
 /// # Safety
 /// The machine has AVX2, and every window of `tile` lies within its input.
@@ -68,7 +68,7 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MA
     R
 }
 
-/// 6 rows or 1 of `tile` against its panel.
+/// Multiplies 6 rows or 1 of `tile` by its panel.
 ///
 /// # Safety
 /// The machine has AVX2 and FMA, and every window of `tile` lies within its input.
@@ -111,7 +111,7 @@ unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANE
     }
 }
 
-/// 6 rows or 1 of `tile` against its panel, two products a step.
+/// Multiplies 6 rows or 1 of `tile` by its panel, two products per step.
 ///
 /// # Safety
 /// The machine has AVX2, and every window of `tile` lies within its input.

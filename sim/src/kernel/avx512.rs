@@ -1,12 +1,11 @@
 //! Micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation; floats take
-//! one fused multiply-add a tap, in the taps' order.
+//! one fused multiply-add per tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
 use super::{bit, real};
 use std::arch::x86_64::*;
 
-/// Up to 12 leading rows of `tile` against its `width` panels (1 or 2): writes their sums and returns how
-/// many rows.
+/// Multiplies up to 12 leading rows of `tile` by its `width` panels (1 or 2): writes their sums and returns how many rows.
 ///
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI, and every window of `tile` lies within its input.
@@ -99,7 +98,7 @@ pub(super) unsafe fn count(
     }
 }
 
-/// Writes the micro-kernels of one element: 12 rows, 4 or 1 of a tile against one panel or two.
+/// Defines the micro-kernels of one element: 12 rows, 4 or 1 of a tile by one panel or two.
 macro_rules! micro {
     ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $features:literal, $zero:expr, $load:expr,
      $spread:expr, $step:expr, $store:expr) => {
@@ -162,7 +161,7 @@ macro_rules! micro {
 }
 
 micro! {
-    /// Floats: one fused multiply-add a tap, in the taps' order.
+    /// Floats: one fused multiply-add per tap, in the taps' order.
     micro_f32, rows_f32, f32, f32, "avx512f",
     _mm512_setzero_ps(),
     |at| _mm512_loadu_ps(at),
@@ -172,7 +171,7 @@ micro! {
 }
 
 micro! {
-    /// Fixed point: two products a step, added to an i32.
+    /// Fixed point: two products per step, added to an i32.
     micro_i16, rows_i16, i16, i32, "avx512f,avx512vnni",
     _mm512_setzero_si512(),
     |at: *const i16| _mm512_loadu_si512(at.cast()),

@@ -1,7 +1,8 @@
-//! Exact product of 1-bit levels (0, 1) and 1-bit weights (−1, +1) over windows, 64 at a time: the sum of the weights where the
-//! level is 1 is twice the count of bits that level and positive weight share, less the count of the level's own.
+//! Exact product of 1-bit levels (0, 1) and 1-bit weights (−1, +1) over windows, 64 at a time. The sum of the weights where
+//! the level is 1 is twice the count of bits that are set both in the levels and in the positive weights, minus the count
+//! of bits that are set in the levels.
 
-use super::Kernel;
+use super::{Kernel, Rows, Runs};
 
 /// Levels in a word.
 pub(crate) const WORD: usize = 64;
@@ -10,8 +11,9 @@ pub(super) const LANES: usize = 16;
 /// Most rows computed together.
 pub(super) const ROWS: usize = 4;
 
-/// Positive weights as bits, in the order in which they are read: panel × word of the window × output.
+/// Positive weights as bits, in the order in which they are read.
 pub(crate) struct PackedBits {
+    /// Panel × word of the window × output.
     data: Vec<[u64; LANES]>,
     outputs: usize,
     runs: Vec<usize>,
@@ -19,12 +21,11 @@ pub(crate) struct PackedBits {
 }
 
 impl PackedBits {
-    /// `weight(output, run, k, bit)`: whether the weight at a bit of word `k` of a run is positive, for runs of `run` words at
-    /// `runs` of a window; where a window has no level, that bit of it is 0 and the weight does not matter.
+    /// Packs `weight(output, run, word, bit)`: whether the weight at a bit of a word of a run is positive. Runs are counted in
+    /// words; where a window has no level, that bit of it is 0 and the weight does not matter.
     pub fn new(
         outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
+        Runs { starts: runs, length: run }: Runs,
         weight: impl Fn(usize, usize, usize, usize) -> bool,
     ) -> Self {
         let mut data = vec![[0; LANES]; outputs.div_ceil(LANES) * runs.len() * run];
@@ -39,7 +40,7 @@ impl PackedBits {
     }
 }
 
-/// Levels of 0 and 1 as bits, `channels` of a pixel in as many words as they need.
+/// Packs levels of 0 and 1 as bits, the `channels` of a pixel in as many words as they need.
 pub(crate) fn pack(levels: &[u8], channels: usize) -> Vec<u64> {
     let words = channels.div_ceil(WORD);
     let mut packed = vec![0; levels.len() / channels * words];
@@ -61,7 +62,8 @@ pub(crate) fn pack(levels: &[u8], channels: usize) -> Vec<u64> {
     packed
 }
 
-/// Whether `kernel` counts the bits of a register by one instruction on this machine: only then is it faster than to multiply.
+/// Whether `kernel` counts the bits of a register by one instruction on this machine: only then is counting faster than
+/// multiplying.
 pub(crate) fn counts(kernel: Kernel) -> bool {
     #[cfg(target_arch = "x86_64")]
     if kernel == Kernel::Avx512 {
@@ -79,12 +81,12 @@ pub(super) struct Job<'a> {
     pub run: usize,
 }
 
-/// `out[r·stride + o] = Σ level(rows[r] + runs[s] + k) · weight(o, s, k)`, over all bits of all words, by a kernel that
-/// [`counts`].
+/// Computes `out[r·stride + o] = Σ level(rows[r] + runs[s] + k) · weight(o, s, k)` over all bits of all words, by a kernel
+/// that [`counts`].
 ///
 /// # Panics
 /// If a window would leave `input`, a row `out`, or this machine does not count.
-pub(crate) fn product(input: &[u64], rows: &[usize], weights: &PackedBits, out: &mut [i32], stride: usize) {
+pub(crate) fn product(input: &[u64], rows: &[usize], weights: &PackedBits, out: Rows<i32>) {
     let PackedBits { data, outputs, runs, run } = weights;
     assert!(counts(Kernel::Avx512), "this machine does not count bits");
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
@@ -107,8 +109,8 @@ pub(crate) fn product(input: &[u64], rows: &[usize], weights: &PackedBits, out: 
             let _ = (&job, panel, &mut sums);
             let columns = (outputs - p * LANES).min(LANES);
             for (r, (sums, ones)) in sums.iter().zip(ones).enumerate().take(rows.len()) {
-                let at = (block * ROWS + r) * stride + p * LANES;
-                for (to, &shared) in out[at..at + columns].iter_mut().zip(sums) {
+                let at = (block * ROWS + r) * out.stride + p * LANES;
+                for (to, &shared) in out.sums[at..at + columns].iter_mut().zip(sums) {
                     *to = 2 * shared as i32 - ones;
                 }
             }
@@ -140,7 +142,8 @@ mod tests {
             let (starts, offsets): (Vec<usize>, Vec<usize>) =
                 ((0..rows).map(|r| r * 17).collect(), (0..runs).map(|s| s * 50).collect());
             let in_words = |places: &[usize]| places.iter().map(|place| place * words).collect::<Vec<_>>();
-            let weights = PackedBits::new(outputs, in_words(&offsets), taps * words, |o, s, k, bit| {
+            let word_runs = Runs { starts: in_words(&offsets), length: taps * words };
+            let weights = PackedBits::new(outputs, word_runs, |o, s, k, bit| {
                 sign(o, s, k / words, k % words * WORD + bit)
             });
             let stride = outputs + 2;
@@ -158,7 +161,7 @@ mod tests {
             }
             if Kernel::available().into_iter().any(counts) {
                 let mut out = vec![-1; rows * stride];
-                product(&packed, &in_words(&starts), &weights, &mut out, stride);
+                product(&packed, &in_words(&starts), &weights, Rows { sums: &mut out, stride });
                 assert_eq!(out, wanted, "{channels} channels");
             }
         }

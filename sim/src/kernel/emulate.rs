@@ -1,5 +1,5 @@
-//! AMX on a processor without it, for tests: the illegal instructions are carried out where they are trapped, as Intel's manual
-//! says (Software Developer's Manual, volume 2, "AMX"). Right, and a thousand times slower.
+//! AMX on a processor without it, for tests: the illegal instructions are carried out where they are trapped, as Intel's
+//! manual says (Software Developer's Manual, volume 2, "AMX"). The results are right, a thousand times slower.
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ thread_local! {
     };
 }
 
-/// From now on, tile instructions are carried out by this module.
+/// Lets this module carry out tile instructions from now on.
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -34,7 +34,7 @@ pub(super) fn install() {
     });
 }
 
-/// Carries out the instruction at which the thread stands, or lets it die of it.
+/// Carries out the instruction that trapped, or lets the thread die of it.
 extern "C" fn trap(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the system hands over this thread's registers; the instruction's bytes and what it reads and writes are those of
     // the code that was trapped, which promised that they are there.
@@ -48,7 +48,7 @@ extern "C" fn trap(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
     }
 }
 
-/// A register's place in a context, by its number in instructions.
+/// Where a context holds each register, by the register's number in instructions.
 const REGISTERS: [c_int; 16] = [
     libc::REG_RAX,
     libc::REG_RCX,
@@ -76,7 +76,7 @@ struct Operand {
 }
 
 impl Tiles {
-    /// The length of the instruction at `at`, if it is one of tiles and was carried out.
+    /// Carries out the instruction at `at` and returns its length, if it is one of tiles.
     ///
     /// # Safety
     /// Instruction and operands lie in memory of the process.
@@ -132,7 +132,7 @@ impl Tiles {
             }
             (0x5e, _, true) => {
                 // TDPBUUD, TDPBUSD, TDPBSUD, TDPBSSD.
-                self.multiply(reg, rm, third, prefix >= 2, prefix & 1 == 1)?;
+                self.multiply(reg, rm, third, [prefix >= 2, prefix & 1 == 1])?;
                 Some(5)
             }
             _ => None,
@@ -155,7 +155,7 @@ impl Tiles {
         Some(())
     }
 
-    /// Zeros beyond a tile's rows and columns.
+    /// Clears what lies beyond a tile's rows and columns.
     fn clear_edges(&mut self, tile: usize) {
         let (rows, bytes) = (self.rows[tile], self.row_bytes[tile]);
         for (r, row) in self.data[tile].chunks_exact_mut(64).enumerate() {
@@ -163,15 +163,9 @@ impl Tiles {
         }
     }
 
-    /// `to += left · right`, four bytes of a row with four bytes of a column at a time; whether their bytes are signed.
-    fn multiply(
-        &mut self,
-        to: usize,
-        left: usize,
-        right: usize,
-        left_signed: bool,
-        right_signed: bool,
-    ) -> Option<()> {
+    /// Computes `to += left · right`, four bytes of a row with four bytes of a column at a time; `signed` says whether the bytes
+    /// of each are.
+    fn multiply(&mut self, to: usize, left: usize, right: usize, signed: [bool; 2]) -> Option<()> {
         let quads = self.row_bytes[left] / 4;
         let distinct = to != left && to != right && left != right && right < 8;
         if !distinct || quads != self.rows[right] || self.row_bytes[to] != self.row_bytes[right] {
@@ -184,8 +178,8 @@ impl Tiles {
                 let mut sum = i32::from_le_bytes(*self.data[to][at..].first_chunk().expect("four"));
                 for quad in 0..quads {
                     for q in 0..4 {
-                        let a = value(self.data[left][row * 64 + quad * 4 + q], left_signed);
-                        let b = value(self.data[right][quad * 64 + column * 4 + q], right_signed);
+                        let a = value(self.data[left][row * 64 + quad * 4 + q], signed[0]);
+                        let b = value(self.data[right][quad * 64 + column * 4 + q], signed[1]);
                         sum = sum.wrapping_add(a * b);
                     }
                 }
@@ -197,10 +191,10 @@ impl Tiles {
     }
 }
 
-/// The memory operand whose SIB byte and displacement may follow at `at`.
+/// Reads the memory operand whose SIB byte and displacement may follow at `at`.
 ///
 /// # Safety
-/// They do where `modrm` says so.
+/// They follow where `modrm` says so.
 unsafe fn operand(at: *const u8, vex: u8, modrm: u8, registers: &[i64]) -> Operand {
     let value = |number: u8| registers[REGISTERS[usize::from(number)] as usize];
     let [x, b] = [6, 5].map(|bit| (!vex >> bit & 1) << 3);

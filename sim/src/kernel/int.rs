@@ -2,9 +2,9 @@
 //! stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit im2col).
 
 use super::tile::{self, Planes, TiledWeights};
-use super::{Kernel, Session};
+use super::{Kernel, Rows, Runs, Session};
 
-/// Outputs in a panel: one AVX-512 register of accumulators.
+/// Outputs in a panel: as many accumulators as an AVX-512 register holds.
 pub(super) const LANES: usize = 16;
 
 /// Weights in the order in which a kernel reads them.
@@ -13,32 +13,34 @@ pub(crate) enum PackedInt {
     Tiles(TiledWeights),
 }
 
-/// Panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
+/// Weights for vector kernels.
 pub(crate) struct Panels {
+    /// Panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
     data: Vec<i8>,
     outputs: usize,
+    /// Where the runs of a window begin.
     runs: Vec<usize>,
+    /// Groups of four taps in a run.
     quads: usize,
     /// Whether two products may leave an i16 (AVX2 then splits the levels).
     wide_pairs: bool,
-    /// 128 times the sum of each output's weights, modulo 2³² (NEON takes 128 from each level).
+    /// 128 times the sum of each output's weights, modulo 2³² (NEON subtracts 128 from each level).
     offsets: Vec<i32>,
 }
 
 impl PackedInt {
-    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window; levels are at most `level_hi` ≤ 255.
+    /// Packs `weight(output, run, tap)` for levels of at most `level_hi` ≤ 255.
     pub fn new(
         kernel: Kernel,
         outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
+        runs: Runs,
         level_hi: i64,
         weight: impl Fn(usize, usize, usize) -> i8,
     ) -> Self {
-        if kernel == Kernel::Amx && TiledWeights::pay(outputs, runs.len(), run) {
-            Self::Tiles(TiledWeights::new(outputs, runs, run, weight))
+        if kernel == Kernel::Amx && TiledWeights::pay(outputs, &runs) {
+            Self::Tiles(TiledWeights::new(outputs, runs, weight))
         } else {
-            Self::Panels(Panels::new(outputs, runs, run, level_hi, weight))
+            Self::Panels(Panels::new(outputs, runs, level_hi, weight))
         }
     }
 }
@@ -46,8 +48,7 @@ impl PackedInt {
 impl Panels {
     fn new(
         outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
+        Runs { starts: runs, length: run }: Runs,
         level_hi: i64,
         weight: impl Fn(usize, usize, usize) -> i8,
     ) -> Self {
@@ -70,7 +71,7 @@ impl Panels {
         Self { data, outputs, runs, quads, wide_pairs, offsets }
     }
 
-    /// Bytes that a run is read for: up to 3 more than it has, whose weights are zero.
+    /// Returns how many bytes of a run are read: up to 3 more than it has, whose weights are zero.
     fn run_bytes(&self) -> usize {
         self.quads * 4
     }
@@ -80,7 +81,7 @@ impl Panels {
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, against packed panels.
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed panels.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a> {
     pub input: &'a [u8],
@@ -88,12 +89,12 @@ pub(super) struct Tile<'a> {
     pub runs: &'a [usize],
     pub quads: usize,
     pub panels: &'a [i8],
-    /// Of the panels' outputs.
+    /// Where the panels' sums start from, one per output.
     #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
     pub offsets: &'a [i32],
 }
 
-/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, exactly.
+/// Computes `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, exactly.
 ///
 /// # Panics
 /// If a window would leave `input`, or a row `out`; if the weights were packed for another kernel.
@@ -102,21 +103,19 @@ pub(crate) fn product(
     input: &[u8],
     rows: &[usize],
     weights: &PackedInt,
-    out: &mut [i32],
-    stride: usize,
+    out: Rows<i32>,
 ) {
     match weights {
         PackedInt::Panels(panels) => {
-            by_panels(session.kernel().vectors(), input, rows, panels, out, stride);
+            by_panels(session.kernel().vectors(), input, rows, panels, out);
         }
         PackedInt::Tiles(tiles) => {
-            let input = Planes { low: input, high: None };
-            tile::product(session, input, rows, tiles, out, stride);
+            tile::product(session, Planes { low: input, high: None }, rows, tiles, out);
         }
     }
 }
 
-fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out: &mut [i32], stride: usize) {
+fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out: Rows<i32>) {
     let runs = &weights.runs[..];
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.run_bytes() <= input.len(), "a window leaves the feature map");
@@ -141,8 +140,8 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
             let first = panel * LANES;
             let columns = (weights.outputs - first).min(width * LANES);
             for r in 0..count {
-                let at = (row + r) * stride + first;
-                out[at..at + columns].copy_from_slice(&sums[r * width * LANES..][..columns]);
+                let at = (row + r) * out.stride + first;
+                out.sums[at..at + columns].copy_from_slice(&sums[r * width * LANES..][..columns]);
             }
             row += count;
         }
@@ -153,7 +152,7 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
 /// Most accumulators of a micro-kernel: 12 rows × 2 panels.
 pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
 
-/// Some leading rows of `tile` against its panels: writes their sums (row × panel × lane) and returns how many rows.
+/// Multiplies some leading rows of `tile` by its panels: writes their sums (row × panel × lane) and returns how many rows.
 #[inline(always)]
 fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
     match kernel {
@@ -170,7 +169,7 @@ fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mu
     }
 }
 
-/// One row against one panel.
+/// Multiplies one row by one panel.
 fn portable(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
     let mut acc = [0; LANES];
     for (s, panel) in tile.panels.chunks_exact(tile.quads * LANES * 4).enumerate() {
@@ -191,7 +190,11 @@ fn portable(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
 mod tests {
     use super::*;
 
-    /// Largest levels and weights of either sign: where a saturating instruction would show.
+    fn runs_at(starts: &[usize], length: usize) -> Runs {
+        Runs { starts: starts.to_vec(), length }
+    }
+
+    /// The largest levels and weights of either sign are where a saturating instruction would show.
     #[test]
     fn every_kernel_is_exact_at_the_extremes() {
         for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 3)] {
@@ -210,9 +213,10 @@ mod tests {
                 }
             }
             for kernel in Kernel::available() {
-                let packed = PackedInt::new(kernel, outputs, offsets.clone(), run, 255, weight);
+                let packed = PackedInt::new(kernel, outputs, runs_at(&offsets, run), 255, weight);
                 let mut out = vec![-1; rows * stride];
-                product(&mut Session::new(kernel), &input, &starts, &packed, &mut out, stride);
+                let rows = Rows { sums: &mut out, stride };
+                product(&mut Session::new(kernel), &input, &starts, &packed, rows);
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
             }
         }

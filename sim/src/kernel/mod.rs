@@ -23,18 +23,18 @@ pub(crate) mod tile;
 pub enum Kernel {
     /// Plain loops: every machine.
     Portable,
-    /// AArch64 with dot products (every core since 2018, about).
+    /// AArch64 with dot products (about every core since 2018).
     Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512,
-    /// The same with AMX's int8 tiles, for what they are faster at.
+    /// The same, and AMX's int8 tiles for the layers that they are faster at.
     Amx,
 }
 
 impl Kernel {
-    /// What this machine can run, slowest first. Never empty.
+    /// Lists what this machine can run, the slowest first. Never empty.
     pub fn available() -> Vec<Kernel> {
         let mut found = vec![Kernel::Portable];
         #[cfg(target_arch = "aarch64")]
@@ -61,12 +61,12 @@ impl Kernel {
         found
     }
 
-    /// The fastest of [`Kernel::available`] that is not emulated.
+    /// Returns the fastest of [`Kernel::available`] that is not emulated.
     pub fn best() -> Kernel {
         Self::available().into_iter().rfind(|kernel| !kernel.is_emulated()).expect("plain loops are not")
     }
 
-    /// Whether tests stand in for the processor.
+    /// Whether tests carry out the instructions in place of the processor.
     fn is_emulated(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         if self == Kernel::Amx {
@@ -75,7 +75,7 @@ impl Kernel {
         false
     }
 
-    /// Its name in tables and reports.
+    /// Returns its name in tables and reports.
     pub fn name(self) -> &'static str {
         match self {
             Kernel::Portable => "portable",
@@ -86,18 +86,34 @@ impl Kernel {
         }
     }
 
-    /// What runs all but products of tiles.
+    /// Returns the kernel that runs everything but products of tiles.
     pub(crate) fn vectors(self) -> Kernel {
         if self == Kernel::Amx { Kernel::Avx512 } else { self }
     }
 
-    /// Windows whose sums are held at a time: few enough to stay in the first-level cache.
+    /// Returns how many windows' sums are computed at a time: few enough to stay in the first-level cache.
     pub(crate) fn windows(self) -> usize {
         if self == Kernel::Amx { 64 } else { 48 }
     }
 }
 
-/// A thread's use of a kernel, on which its products rely. Short: a system saves tiles as long as they are set up.
+/// The elements of one window of a feature map: runs of consecutive elements.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs {
+    /// Where each run begins, from the window's start.
+    pub starts: Vec<usize>,
+    /// Elements of a run.
+    pub length: usize,
+}
+
+/// Where the sums of a product go: those of row `r` begin at `r·stride`.
+pub(crate) struct Rows<'a, T> {
+    pub sums: &'a mut [T],
+    pub stride: usize,
+}
+
+/// A thread's use of a kernel, which its products need. It should be short: the system saves tiles as long as they are
+/// set up.
 pub(crate) struct Session {
     kernel: Kernel,
     #[cfg(target_arch = "x86_64")]
@@ -105,6 +121,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Sets up what `kernel` needs.
+    ///
     /// # Panics
     /// If the machine cannot run `kernel`'s tiles.
     pub fn new(kernel: Kernel) -> Self {
@@ -115,13 +133,13 @@ impl Session {
         }
     }
 
-    /// The kernel.
+    /// Returns the kernel.
     pub fn kernel(&self) -> Kernel {
         self.kernel
     }
 }
 
-/// Compiles `$body`, an `#[inline(always)]` function, once for each instruction set, and calls the one for `kernel`.
+/// Compiles `$body`, an `#[inline(always)]` function, once per instruction set, and calls the one for `kernel`.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
         $(#[$meta])*

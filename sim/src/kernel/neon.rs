@@ -1,11 +1,11 @@
-//! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read as signed, 128
-//! less than they are, and sums start from what that takes away.
+//! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read as signed
+//! bytes, 128 less than they are, and sums start from what that takes away.
 
 use super::int::{LANES, MAX_SUMS, Tile};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-/// Up to 4 leading rows of `tile` against its one panel: writes their sums and returns how many rows.
+/// Multiplies up to 4 leading rows of `tile` by its one panel: writes their sums and returns how many rows.
 ///
 /// # Safety
 /// The machine has dot products, and every window of `tile` lies within its input.
@@ -54,7 +54,7 @@ unsafe fn rows<const R: usize>(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize 
     R
 }
 
-/// Each level less 128.
+/// Returns each level minus 128.
 #[target_feature(enable = "neon")]
 fn signed(levels: uint8x16_t) -> int8x16_t {
     vreinterpretq_s8_u8(veorq_u8(levels, vdupq_n_u8(128)))

@@ -1,32 +1,28 @@
-//! Matrix product over windows of floats or 16-bit fixed point, the twin of [`super::int`]. Float sums run over their taps in
-//! order, each step one fused multiply-add: the result is the same bit for bit in every kernel, batch and thread. Sums of
+//! Matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float sums run over their taps in
+//! order, one fused multiply-add per tap: the result is the same bit for bit in every kernel, batch and thread. Sums of
 //! fixed point are exact.
 
-use super::{Kernel, multiversion};
+use super::{Kernel, Rows, Runs, multiversion};
 
 /// Outputs in a panel.
 pub(super) const LANES: usize = 16;
 /// Most rows and panels of a micro-kernel.
 const MAX_SUMS: usize = 12 * 2;
 
-/// Weights in the order in which the kernel reads them: panel × run × group of taps × 16 outputs × the group's taps, zeros
-/// at the edges.
+/// Weights in the order in which the kernel reads them.
 pub(crate) struct Packed<T> {
+    /// Panel × run × group of taps × 16 outputs × the group's taps, zeros at the edges.
     data: Vec<T>,
     outputs: usize,
     runs: Vec<usize>,
-    /// Groups of a run.
+    /// Groups of taps in a run.
     groups: usize,
 }
 
 impl<T: Element> Packed<T> {
-    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
-    pub fn new(
-        outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
-        weight: impl Fn(usize, usize, usize) -> T,
-    ) -> Self {
+    /// Packs `weight(output, run, tap)`.
+    pub fn new(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> T) -> Self {
+        let Runs { starts: runs, length: run } = runs;
         let (count, groups) = (runs.len(), run.div_ceil(T::TAPS));
         let mut data = vec![T::default(); outputs.div_ceil(LANES) * count * groups * LANES * T::TAPS];
         for (i, chunk) in data.chunks_exact_mut(LANES * T::TAPS).enumerate() {
@@ -46,34 +42,34 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, against packed panels.
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed panels.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a, T> {
     pub input: &'a [T],
     pub rows: &'a [usize],
     pub runs: &'a [usize],
-    /// Groups of taps of a run.
+    /// Groups of taps in a run.
     pub groups: usize,
-    /// One or two, each of runs × groups × 16 × taps of a group.
+    /// One panel or two, each of runs × groups × 16 × taps of a group.
     pub panels: &'a [T],
 }
 
-/// f32, f64, or fixed point in an i16.
+/// An element of a product: f32, f64, or fixed point in an i16.
 pub(crate) trait Element: Copy + Default + Send + Sync {
-    /// What products add up to.
+    /// The type that products add up to.
     type Sum: Copy + Default + Send + Sync;
 
-    /// Taps of a run that one step of a kernel takes: a run is read for a multiple of so many.
+    /// Taps that one step of a kernel takes: a run is read for a multiple of so many.
     const TAPS: usize;
 
-    /// Most panels that `kernel` takes at a time.
+    /// Returns the most panels that `kernel` takes at a time.
     fn panels(kernel: Kernel) -> usize;
 
-    /// Rows of `kernel`'s micro-kernels, the most first, 1 the last.
+    /// Lists the rows of `kernel`'s micro-kernels, the most first, 1 last.
     fn rows(kernel: Kernel) -> &'static [usize];
 
-    /// The first `rows` rows of `tile`, one of [`Element::rows`], against its panels: row × panel. [`product`] checked every
-    /// window.
+    /// Multiplies the first `rows` rows of `tile`, one of [`Element::rows`], by its panels: row × panel. [`product`] has
+    /// checked every window.
     fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[Self::Sum; LANES]]);
 }
 
@@ -166,7 +162,7 @@ impl Element for i16 {
     }
 }
 
-/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
+/// Computes `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`.
 ///
 /// # Panics
 /// If a window would leave `input`, or a row `out`.
@@ -175,8 +171,7 @@ pub(crate) fn product<T: Element>(
     input: &[T],
     rows: &[usize],
     weights: &Packed<T>,
-    out: &mut [T::Sum],
-    stride: usize,
+    out: Rows<T::Sum>,
 ) {
     let runs = &weights.runs[..];
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
@@ -197,8 +192,8 @@ pub(crate) fn product<T: Element>(
             let tile = Tile { input, rows: &rows[row..], runs, groups: weights.groups, panels };
             T::micro(kernel, tile, count, &mut sums[..count * width]);
             for (r, lanes) in sums[..count * width].chunks_exact(width).enumerate() {
-                let at = (row + r) * stride + first;
-                out[at..at + columns].copy_from_slice(&lanes.as_flattened()[..columns]);
+                let at = (row + r) * out.stride + first;
+                out.sums[at..at + columns].copy_from_slice(&lanes.as_flattened()[..columns]);
             }
             row += count;
         }
@@ -206,7 +201,7 @@ pub(crate) fn product<T: Element>(
     }
 }
 
-/// `R` rows against one panel in plain loops, vectorized by the compiler.
+/// Multiplies `R` rows by one panel in plain loops, which the compiler vectorizes.
 #[inline(always)]
 fn plain<T: Element<Sum = T>, const R: usize>(
     tile: Tile<T>,
@@ -228,7 +223,7 @@ fn plain<T: Element<Sum = T>, const R: usize>(
     sums.copy_from_slice(&acc);
 }
 
-/// The same by pairs of taps.
+/// Multiplies `R` rows by one panel, two taps at a time.
 fn pairs<const R: usize>(tile: Tile<i16>, sums: &mut [[i32; LANES]]) {
     let mut acc = [[0; LANES]; R];
     for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES * 2)) {
@@ -250,7 +245,7 @@ fn pairs<const R: usize>(tile: Tile<i16>, sums: &mut [[i32; LANES]]) {
 mod tests {
     use super::*;
 
-    /// Every kernel against plain sums, in whole numbers that all of them hold exactly, at every edge of rows and panels.
+    /// Every kernel gives plain sums, of whole numbers that all of them hold exactly, at every edge of rows and panels.
     #[test]
     fn every_kernel_sums_whole_numbers_exactly() {
         for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 5)] {
@@ -272,13 +267,14 @@ mod tests {
             let whole: Vec<i16> = (0..5000).map(number).collect();
             let real: Vec<f32> = whole.iter().map(|&v| v.into()).collect();
             for kernel in Kernel::available() {
-                let packed = Packed::new(outputs, offsets.clone(), run, weight);
+                let runs = || Runs { starts: offsets.clone(), length: run };
+                let packed = Packed::new(outputs, runs(), weight);
                 let mut out = vec![-1; rows * stride];
-                product(kernel, &whole, &starts, &packed, &mut out, stride);
+                product(kernel, &whole, &starts, &packed, Rows { sums: &mut out, stride });
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
-                let packed = Packed::new(outputs, offsets.clone(), run, |o, s, k| f32::from(weight(o, s, k)));
+                let packed = Packed::new(outputs, runs(), |o, s, k| f32::from(weight(o, s, k)));
                 let mut out = vec![-1.0; rows * stride];
-                product(kernel, &real, &starts, &packed, &mut out, stride);
+                product(kernel, &real, &starts, &packed, Rows { sums: &mut out, stride });
                 let out: Vec<i32> = out.into_iter().map(|v| v as i32).collect();
                 assert_eq!(out, wanted, "{kernel:?}, {outputs} outputs");
             }

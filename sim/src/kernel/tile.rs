@@ -1,9 +1,9 @@
-//! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in one instruction.
-//! Windows are read where they lie if they are equally far apart, and gathered if not.
+//! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in one
+//! instruction. Windows are read where they lie if they are equally far apart, and gathered if not.
 
-use super::Session;
+use super::{Rows, Runs, Session};
 
-/// Rows of a tile: windows of the left one, groups of four taps of the right one.
+/// Rows of a tile: windows in the left one, groups of four taps in the right one.
 pub(super) const ROWS: usize = 16;
 /// Bytes of a tile's row.
 pub(super) const ROW: usize = 64;
@@ -16,7 +16,7 @@ const LANES: usize = 16;
 #[repr(C, align(64))]
 pub(super) struct Sums(pub [[i32; 2 * LANES]; 2 * ROWS]);
 
-/// Where a thread's products are put together: sums and gathered windows of each plane.
+/// Where a thread puts its products together: sums and gathered windows of each plane.
 pub(super) struct Scratch {
     sums: [Sums; 2],
     rows: [Vec<u8>; 2],
@@ -29,42 +29,38 @@ impl Default for Scratch {
     }
 }
 
-/// Weights as tiles: pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the edges.
+/// Weights as tiles.
 pub(crate) struct TiledWeights {
+    /// Pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the edges.
     data: Vec<i8>,
     outputs: usize,
-    runs: Vec<usize>,
-    run: usize,
-    /// First byte of each slab of a window where that lies, each run in slabs of its own. None if runs are too short for that.
+    runs: Runs,
+    /// First byte of each slab of a window where it lies, each run in slabs of its own. None if runs are too short for that.
     in_place: Option<Vec<usize>>,
-    /// The same in a gathered row.
+    /// First byte of each slab in a gathered row.
     gathered: Vec<usize>,
 }
 
-/// Windows of one tile.
+/// The windows of one tile.
 struct Group {
-    /// The first, among the rows.
+    /// The first one's place among the rows.
     first: usize,
     count: usize,
-    /// Row of the tile that each window is.
+    /// The row of the tile that each window is.
     slots: [usize; ROWS],
     in_place: bool,
 }
 
 impl TiledWeights {
-    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
-    pub fn new(
-        outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
-        weight: impl Fn(usize, usize, usize) -> i8,
-    ) -> Self {
+    /// Packs `weight(output, run, tap)`.
+    pub fn new(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> i8) -> Self {
+        let (starts, run) = (&runs.starts, runs.length);
         let by_run = run.div_ceil(ROW);
-        let in_place = (!is_gathered(runs.len(), run))
-            .then(|| runs.iter().flat_map(|start| (0..by_run).map(move |at| start + at * ROW)).collect());
+        let in_place = (!is_gathered(&runs))
+            .then(|| starts.iter().flat_map(|start| (0..by_run).map(move |at| start + at * ROW)).collect());
         // Taps from one run to the next.
         let apart = if in_place.is_some() { by_run * ROW } else { run };
-        let slabs = (runs.len() * apart).div_ceil(ROW);
+        let slabs = (starts.len() * apart).div_ceil(ROW);
         let panels = outputs.div_ceil(LANES);
         let mut data = vec![0; panels * slabs * TILE];
         for (i, tile) in data.chunks_exact_mut(TILE).enumerate() {
@@ -74,19 +70,21 @@ impl TiledWeights {
             for (j, slot) in tile.iter_mut().enumerate() {
                 let (output, tap) = (panel * LANES + j % ROW / 4, slab * ROW + j / ROW * 4 + j % 4);
                 let (s, k) = (tap / apart, tap % apart);
-                if output < outputs && s < runs.len() && k < run {
+                if output < outputs && s < starts.len() && k < run {
                     *slot = weight(output, s, k);
                 }
             }
         }
-        Self { data, outputs, runs, run, in_place, gathered: (0..slabs).map(|slab| slab * ROW).collect() }
+        Self { data, outputs, runs, in_place, gathered: (0..slabs).map(|slab| slab * ROW).collect() }
     }
 
-    /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, counted: a tile takes 16, a vector half of one,
-    /// and to gather a window one or two for each run and 64 bytes of it.
-    pub fn pay(outputs: usize, runs: usize, run: usize) -> bool {
+    /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, by count: a tile takes 16 cycles, a vector
+    /// half a cycle, and gathering a window one or two cycles per run and 64 bytes of it.
+    pub fn pay(outputs: usize, runs: &Runs) -> bool {
+        let is_gathered = is_gathered(runs);
+        let (runs, run) = (runs.starts.len(), runs.length);
         let panels = outputs.div_ceil(LANES);
-        let (slabs, gather) = if is_gathered(runs, run) {
+        let (slabs, gather) = if is_gathered {
             ((runs * run).div_ceil(ROW), runs * (run.div_ceil(ROW) + 1))
         } else {
             (runs * run.div_ceil(ROW), 0)
@@ -94,18 +92,19 @@ impl TiledWeights {
         2 * (slabs * panels + gather) < runs * run.div_ceil(4) * panels
     }
 
-    /// Bytes of a gathered row: a run is copied up to 63 bytes past its end.
+    /// Returns the bytes of a gathered row: a run is copied up to 63 bytes past its end.
     fn row(&self) -> usize {
         (self.gathered.len() + 1) * ROW
     }
 
     /// Copies the windows at `rows` to the rows of `scratch`.
     fn gather(&self, input: &[u8], rows: &[usize], scratch: &mut [u8]) {
-        let apart = if self.in_place.is_some() { self.run.next_multiple_of(ROW) } else { self.run };
+        let run = self.runs.length;
+        let apart = if self.in_place.is_some() { run.next_multiple_of(ROW) } else { run };
         for (&start, row) in rows.iter().zip(scratch.chunks_exact_mut(self.row())) {
-            for (s, run) in self.runs.iter().enumerate() {
-                for at in (0..self.run).step_by(ROW) {
-                    let from = input[start + run + at..].first_chunk::<ROW>();
+            for (s, first) in self.runs.starts.iter().enumerate() {
+                for at in (0..run).step_by(ROW) {
+                    let from = input[start + first + at..].first_chunk::<ROW>();
                     let to = row[s * apart + at..].first_chunk_mut::<ROW>();
                     *to.expect("a row has room") = *from.expect("a map has slack");
                 }
@@ -113,7 +112,7 @@ impl TiledWeights {
         }
     }
 
-    /// Windows of `rows` that make a tile, from the `first` on: `apart` bytes or a multiple of that from each other.
+    /// Finds the windows of `rows` that make a tile, from the `first` on: `apart` bytes or a multiple of that from each other.
     fn group(&self, input: &[u8], rows: &[usize], first: usize, apart: usize) -> Group {
         let rows = &rows[first..];
         let mut slots = std::array::from_fn(|slot| slot);
@@ -137,8 +136,9 @@ impl TiledWeights {
     }
 }
 
-/// Whether short runs are gathered one behind another: where that saves a third of the slabs.
-fn is_gathered(runs: usize, run: usize) -> bool {
+/// Whether short runs are gathered one behind another, which they are where that saves a third of the slabs.
+fn is_gathered(runs: &Runs) -> bool {
+    let (runs, run) = (runs.starts.len(), runs.length);
     3 * (runs * run).div_ceil(ROW) <= 2 * runs * run.div_ceil(ROW)
 }
 
@@ -147,7 +147,7 @@ pub(super) struct Job<'a> {
     pub input: &'a [u8],
     /// First byte of each tile's first window.
     pub starts: &'a [usize],
-    /// Bytes from a window of a tile to its next.
+    /// Bytes from one window of a tile to the next.
     pub apart: usize,
     /// First byte of each slab of a window.
     pub slabs: &'a [usize],
@@ -159,8 +159,10 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// Checks that every tile lies within the input and the weights.
+    ///
     /// # Panics
-    /// If a tile would leave the input or the weights.
+    /// If one does not.
     pub fn check(&self) {
         let last = self.starts.iter().max().expect("a tile") + self.slabs.iter().max().expect("a slab");
         assert!(last + (ROWS - 1) * self.apart + ROW <= self.input.len(), "a tile leaves the feature map");
@@ -169,7 +171,7 @@ impl Job<'_> {
     }
 }
 
-/// Levels of 8 bits, or whole numbers of 16 as two planes of bytes.
+/// Levels of 8 bits, or whole numbers of 16 bits as two planes of bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Planes<'a> {
     pub low: &'a [u8],
@@ -177,7 +179,7 @@ pub(crate) struct Planes<'a> {
     pub high: Option<&'a [u8]>,
 }
 
-/// `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, modulo 2³².
+/// Computes `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, modulo 2³².
 ///
 /// # Panics
 /// If a window would leave `input`, or a row `out`; if the session's kernel has no tiles.
@@ -186,26 +188,31 @@ pub(crate) fn product(
     input: Planes,
     rows: &[usize],
     weights: &TiledWeights,
-    out: &mut [i32],
-    stride: usize,
+    out: Rows<i32>,
 ) {
     #[cfg(target_arch = "x86_64")]
     if let Some((tiles, scratch)) = &mut session.tiles {
-        return by(|job, sums| tiles.multiply(job, sums), scratch, input, rows, weights, out, stride);
+        let windows = Windows { input, rows };
+        return by(|job, sums| tiles.multiply(job, sums), scratch, windows, weights, out);
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (input, rows, weights, out, stride);
+    let _ = (input, rows, weights, out);
     panic!("the {} kernel has no tiles", session.kernel.name());
 }
 
+/// The windows of a product: where each begins in the input.
+struct Windows<'a> {
+    input: Planes<'a>,
+    rows: &'a [usize],
+}
+
+/// Cuts a product into jobs of one or two tiles by one or two panels, and hands each to `multiply`.
 fn by(
     multiply: impl Fn(&Job, &mut Sums),
     scratch: &mut Scratch,
-    input: Planes,
-    rows: &[usize],
+    Windows { input, rows }: Windows,
     weights: &TiledWeights,
-    out: &mut [i32],
-    stride: usize,
+    out: Rows<i32>,
 ) {
     let between = rows.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).min().unwrap_or(ROW);
     let (outputs, row, slabs) = (weights.outputs, weights.row(), weights.gathered.len());
@@ -249,7 +256,7 @@ fn by(
                     if input.high.is_some() {
                         sum.iter_mut().zip(high).for_each(|(sum, high)| *sum = sum.wrapping_add(high << 8));
                     }
-                    copy(&sum, &mut out[(group.first + i) * stride..][columns.clone()]);
+                    copy(&sum, &mut out.sums[(group.first + i) * out.stride..][columns.clone()]);
                 }
             }
         }
@@ -257,7 +264,7 @@ fn by(
     }
 }
 
-/// The first of `sums`, by moves of a known length where there are many.
+/// Copies the first of `sums`, by moves of a known length where there are many.
 #[inline(always)]
 fn copy(sums: &[i32; 2 * LANES], out: &mut [i32]) {
     match out.len() {
@@ -272,7 +279,7 @@ mod tests {
     use super::super::Kernel;
     use super::*;
 
-    /// What a processor's tiles do, in plain loops.
+    /// Does what a processor's tiles do, in plain loops.
     fn plain(job: &Job, sums: &mut Sums) {
         job.check();
         for (t, start) in job.starts.iter().enumerate() {
@@ -291,8 +298,8 @@ mod tests {
         }
     }
 
-    /// Windows as convolutions have them (a stride, rows of a map, maps, the last of them at the buffer's end), and runs of
-    /// every length; by plain loops, and by this machine's tiles if it has them.
+    /// Windows lie as in convolutions (a stride, rows of a map, maps, the last of them at the buffer's end), and runs have many
+    /// lengths; plain loops multiply them, and this machine's tiles if it has them.
     #[test]
     fn tiles_sum_what_windows_hold_wherever_they_lie() {
         let (width, channels) = (10, 3);
@@ -307,7 +314,8 @@ mod tests {
                 let length = starts.last().unwrap() + offsets.last().unwrap() + run + ROW;
                 let input: Vec<u8> = (0..length).map(|i| (i * 7_919 % 251) as u8 + 5).collect();
                 let weight = |o: usize, s: usize, k: usize| ((o * 31 + s * 57 + k * 101) % 256) as u8 as i8;
-                let weights = TiledWeights::new(outputs, offsets.clone(), run, weight);
+                let weights =
+                    TiledWeights::new(outputs, Runs { starts: offsets.clone(), length: run }, weight);
                 let stride = outputs + 3;
                 let high: Vec<u8> = input.iter().map(|level| level.wrapping_mul(37)).collect();
                 for high in [None, Some(&high[..])] {
@@ -326,12 +334,15 @@ mod tests {
                     let case = format!("{runs} x {run}, {outputs} outputs, {across} x {columns}");
                     let planes = Planes { low: &input, high };
                     let mut out = vec![-1; wanted.len()];
-                    by(plain, &mut Scratch::default(), planes, &starts, &weights, &mut out, stride);
+                    let windows = Windows { input: planes, rows: &starts };
+                    let rows = Rows { sums: &mut out, stride };
+                    by(plain, &mut Scratch::default(), windows, &weights, rows);
                     assert_eq!(out, wanted, "{case}");
                     if Kernel::available().contains(&Kernel::Amx) {
                         out.fill(-1);
                         let mut session = Session::new(Kernel::Amx);
-                        product(&mut session, planes, &starts, &weights, &mut out, stride);
+                        let rows = Rows { sums: &mut out, stride };
+                        product(&mut session, planes, &starts, &weights, rows);
                         assert_eq!(out, wanted, "by AMX: {case}");
                     }
                 }

@@ -1,24 +1,24 @@
-//! The transposed Conv and Dense in fixed point: an image's slopes are scaled to whole numbers of 16 bits, multiplied by the
-//! integer weights, and summed exactly. About twice as fast as floats; each slope is off by at most half of one part in
-//! 32,767 of the image's largest. The same in every kernel, batch and thread.
+//! The transposed Conv and Dense in fixed point: an image's slopes are scaled to whole numbers of 16 bits, multiplied by
+//! the integer weights, and summed exactly. That is about twice as fast as floats; each slope is off by at most half of one
+//! part in 32,767 of the image's largest. Results are the same in every kernel, batch and thread.
 
 use super::real::{Factor, LinearMap, RealLinear};
 use super::windows::Frame;
 use crate::kernel::tile::{self, Planes, TiledWeights};
-use crate::kernel::{Kernel, Session, multiversion};
+use crate::kernel::{Kernel, Rows, Runs, Session, multiversion};
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
 
 /// A transposed layer with integer weights.
 pub(crate) struct FixedLinear {
     map: Map,
-    /// The largest whole number of which no sum leaves an i32.
+    /// The largest whole number for which no sum leaves an i32.
     most: f32,
 }
 
 enum Map {
     Words(RealLinear<i16>),
-    /// By tiles of bytes.
+    /// By tiles of bytes, on AMX.
     Bytes(LinearMap<TiledWeights>),
 }
 
@@ -29,13 +29,8 @@ impl Factor for TiledWeights {
     type Framed = [Vec<u8>; 2];
     type Sum = i32;
 
-    fn pack(
-        outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
-        weight: impl Fn(usize, usize, usize) -> i8,
-    ) -> Self {
-        TiledWeights::new(outputs, runs, run, weight)
+    fn pack(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> i8) -> Self {
+        TiledWeights::new(outputs, runs, weight)
     }
 
     fn frame(frame: &Frame, values: &[i16], count: usize) -> [Vec<u8>; 2] {
@@ -46,20 +41,13 @@ impl Factor for TiledWeights {
         })
     }
 
-    fn product(
-        &self,
-        session: &mut Session,
-        [low, high]: &[Vec<u8>; 2],
-        rows: &[usize],
-        out: &mut [i32],
-        stride: usize,
-    ) {
-        tile::product(session, Planes { low, high: Some(high) }, rows, self, out, stride);
+    fn product(&self, session: &mut Session, [low, high]: &[Vec<u8>; 2], rows: &[usize], out: Rows<i32>) {
+        tile::product(session, Planes { low, high: Some(high) }, rows, self, out);
     }
 }
 
 impl FixedLinear {
-    /// The transpose of a convolution.
+    /// Prepares the transpose of a convolution.
     pub fn conv(kernel: Kernel, conv: &Conv, input: Shape, output: Shape) -> Self {
         let (axes, groups) = (conv.axes(), conv.groups);
         // A group's few channels leave most of a tile empty.
@@ -78,7 +66,7 @@ impl FixedLinear {
         Self::new(map, sums.into_iter().max())
     }
 
-    /// The transpose of a fully connected layer.
+    /// Prepares the transpose of a fully connected layer.
     pub fn dense(kernel: Kernel, dense: &Dense) -> Self {
         let map = if kernel == Kernel::Amx {
             Map::Bytes(LinearMap::dense(dense.weights.t()))
@@ -98,7 +86,7 @@ impl FixedLinear {
         Self { map, most: most.min(i16::MAX.into()) as f32 }
     }
 
-    /// Adds the slopes of what `count` images' slopes lead to, to `into`.
+    /// Adds the slopes of the layer's input to `into`, given those of its output for `count` images.
     pub fn run(&self, kernel: Kernel, slopes: &[f32], count: usize, into: &mut [f32]) {
         let (length, to) = (slopes.len() / count, into.len() / count);
         let mut whole = vec![0; slopes.len()];
@@ -125,7 +113,7 @@ impl FixedLinear {
 }
 
 multiversion! {
-    /// The largest |slope|.
+    /// Finds the largest |slope|.
     fn magnitude = magnitude_body(slopes: &[f32], largest: &mut [f32; 1])
 }
 
@@ -143,7 +131,7 @@ fn magnitude_body(slopes: &[f32], largest: &mut [f32; 1]) {
 }
 
 multiversion! {
-    /// Each slope times `scale`, to the nearest whole number.
+    /// Rounds each slope times `scale` to the nearest whole number.
     fn round = round_body(slopes: &[f32], scale: f32, whole: &mut [i16])
 }
 
@@ -161,7 +149,7 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// Weights so many and so large that slopes of 16 bits would leave an i32; an image of zeros; one of tiny slopes.
+    /// Weights are so many and so large that slopes of 16 bits would leave an i32; one image has zeros, one tiny slopes.
     #[test]
     fn sums_stay_within_their_register() {
         let (outputs, inputs) = (40_000, 3);

@@ -1,29 +1,29 @@
-//! Conv and Dense as one thing: windows times packed weights. Exact for levels of up to 16 bits, which go through the
-//! uint8 kernels as two byte planes; 1-bit levels and weights are counted as bits where the
-//! machine has an instruction for it and there are enough of them.
+//! Conv and Dense forward on integers: windows times packed weights. Sums are exact for levels of up to 16 bits, which go
+//! through the uint8 kernels as two byte planes. 1-bit levels and weights are counted as bits where the machine has an
+//! instruction for it and there are enough of them.
 
 use super::windows::Windows;
-use crate::kernel::{Kernel, Session, bit, int};
+use crate::kernel::{Kernel, Rows, Session, bit, int};
 use crate::tensor::Tensor;
 use dq_net::layer::{Conv, Dense};
 use dq_net::{Range, Shape, Wire};
 
-/// Least channels of a pixel that are counted as bits: fewer leave most of a word empty.
+/// Fewest channels of a pixel that are counted as bits: fewer leave most of a word empty.
 const BITS_FROM: usize = 32;
 
 /// A layer with weights, ready to run.
 pub(crate) struct Linear {
     windows: Windows,
-    /// Weights of each group.
+    /// The weights of each group.
     groups: Vec<int::PackedInt>,
     bits: Option<Box<BitLinear>>,
 }
 
-/// The same over words of 1-bit levels: a pixel has as many channels as words.
+/// A layer over words of 1-bit levels: a pixel has as many channels as words.
 struct BitLinear {
     windows: Windows,
     weights: bit::PackedBits,
-    /// Levels of a pixel.
+    /// Number of levels of a pixel.
     channels: usize,
 }
 
@@ -51,7 +51,7 @@ impl Linear {
         Self { windows, groups, bits: BitLinear::dense(layer, input).map(Box::new) }
     }
 
-    /// Accumulators of one output pixel.
+    /// Returns how many accumulators one output pixel has.
     pub fn channels(&self) -> usize {
         self.windows.output.channels
     }
@@ -107,13 +107,14 @@ impl Linear {
         let per_group = self.windows.group_outputs();
         for (group, weights) in self.groups.iter().enumerate() {
             let sums = &mut sums[group * per_group..];
-            int::product(session, plane, starts, weights, sums, self.windows.output.channels);
+            let rows = Rows { sums, stride: self.windows.output.channels };
+            int::product(session, plane, starts, weights, rows);
         }
     }
 }
 
 impl BitLinear {
-    /// Where levels and weights have 1 bit, and there are enough of them.
+    /// Prepares a convolution, where levels and weights have 1 bit and there are enough of them.
     fn conv(layer: &Conv, input: Wire, output: Shape) -> Option<Self> {
         let channels = input.shape.channels;
         let fits = layer.groups == 1 && channels >= BITS_FROM && is_binary(input, layer.weights.iter());
@@ -146,7 +147,7 @@ impl BitLinear {
 
     fn new(windows: Windows, channels: usize, positive: impl Fn(usize, usize, usize, usize) -> bool) -> Self {
         let outputs = windows.output.channels;
-        let weights = bit::PackedBits::new(outputs, windows.group_runs(0), windows.run, positive);
+        let weights = bit::PackedBits::new(outputs, windows.group_runs(0), positive);
         Self { windows, weights, channels }
     }
 
@@ -162,7 +163,7 @@ impl BitLinear {
             let rows = first..pixels.min(first + tile);
             let sums = &mut sums[..rows.len() * channels];
             self.windows.starts(rows, &mut starts);
-            bit::product(&framed, &starts, &self.weights, sums, channels);
+            bit::product(&framed, &starts, &self.weights, Rows { sums: &mut *sums, stride: channels });
             sink(first, sums);
         }
     }
@@ -181,5 +182,5 @@ fn pack(
     weight: impl Fn(usize, usize, usize) -> i8,
 ) -> int::PackedInt {
     let (outputs, level_hi) = (windows.group_outputs(), input.range.hi.min(255));
-    int::PackedInt::new(kernel, outputs, windows.group_runs(group), windows.run, level_hi, weight)
+    int::PackedInt::new(kernel, outputs, windows.group_runs(group), level_hi, weight)
 }

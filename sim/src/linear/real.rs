@@ -1,43 +1,32 @@
-//! Conv and Dense as linear maps, forward and transposed: the backward pass, float networks and norms.
+//! Conv and Dense as linear maps on real numbers, forward and transposed. Used by the backward pass, float networks and
+//! norms.
 
 use super::windows::{Frame, Phase, Windows};
 use crate::kernel::real::{self, Element, Packed};
-use crate::kernel::{Kernel, Session};
+use crate::kernel::{Kernel, Rows, Runs, Session};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use ndarray::{ArrayView2, ArrayView4};
 
-/// The weights of a map's group, and how products are made of them.
+/// The weights of one group of a map, and how products are made of them.
 pub(crate) trait Factor: Sized {
-    /// A weight.
+    /// The type of a weight.
     type Weight;
-    /// An element of the input.
+    /// The type of an element of the input.
     type Value: Copy;
-    /// Bordered maps of them.
+    /// The type of maps with their border.
     type Framed;
-    /// An element of the output.
+    /// The type of an element of the output.
     type Sum: Copy + Default;
 
-    /// `weight(output, run, k)` for runs of `run` taps at `runs` of a window.
-    fn pack(
-        outputs: usize,
-        runs: Vec<usize>,
-        run: usize,
-        weight: impl Fn(usize, usize, usize) -> Self::Weight,
-    ) -> Self;
+    /// Packs `weight(output, run, tap)`.
+    fn pack(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> Self::Weight) -> Self;
 
-    /// `count` maps with their border.
+    /// Gives `count` maps their border.
     fn frame(frame: &Frame, values: &[Self::Value], count: usize) -> Self::Framed;
 
-    /// `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
-    fn product(
-        &self,
-        session: &mut Session,
-        framed: &Self::Framed,
-        rows: &[usize],
-        out: &mut [Self::Sum],
-        stride: usize,
-    );
+    /// Computes `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
+    fn product(&self, session: &mut Session, framed: &Self::Framed, rows: &[usize], out: Rows<Self::Sum>);
 }
 
 impl<T: Element> Factor for Packed<T> {
@@ -46,8 +35,8 @@ impl<T: Element> Factor for Packed<T> {
     type Framed = Vec<T>;
     type Sum = T::Sum;
 
-    fn pack(outputs: usize, runs: Vec<usize>, run: usize, weight: impl Fn(usize, usize, usize) -> T) -> Self {
-        Packed::new(outputs, runs, run, weight)
+    fn pack(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> T) -> Self {
+        Packed::new(outputs, runs, weight)
     }
 
     fn frame(frame: &Frame, values: &[T], count: usize) -> Vec<T> {
@@ -56,15 +45,8 @@ impl<T: Element> Factor for Packed<T> {
         framed
     }
 
-    fn product(
-        &self,
-        session: &mut Session,
-        framed: &Vec<T>,
-        rows: &[usize],
-        out: &mut [T::Sum],
-        stride: usize,
-    ) {
-        real::product(session.kernel(), framed, rows, self, out, stride);
+    fn product(&self, session: &mut Session, framed: &Vec<T>, rows: &[usize], out: Rows<T::Sum>) {
+        real::product(session.kernel(), framed, rows, self, out);
     }
 }
 
@@ -74,13 +56,15 @@ pub(crate) struct LinearMap<F> {
     output: Shape,
 }
 
-/// One in f32, f64 or 16-bit fixed point.
+/// A linear map in f32, f64 or 16-bit fixed point.
 pub(crate) type RealLinear<T> = LinearMap<Packed<T>>;
 
-/// All of the output, or a phase of it.
+/// A part of a map that gives all of the output, or a phase of it.
 struct Part<F> {
     windows: Windows,
     groups: Vec<F>,
+    /// Shape of the whole output.
+    output: Shape,
     /// Row and column of its first pixel in the output, and how far apart the next ones are.
     first: [usize; 2],
     apart: [usize; 2],
@@ -90,7 +74,7 @@ impl<F: Factor> LinearMap<F>
 where
     F::Weight: Copy,
 {
-    /// A convolution; `weights`: output × row × column × input channel of the group.
+    /// Prepares a convolution; `weights` is output × row × column × input channel of the group.
     pub fn conv(
         weights: ArrayView4<F::Weight>,
         input: Shape,
@@ -103,7 +87,7 @@ where
         Self::whole(windows, axes, |group, o, y, x, c| weights[[group * per_group + o, y, x, c]])
     }
 
-    /// The transpose of that convolution.
+    /// Prepares the transpose of that convolution.
     pub fn conv_transposed(
         weights: ArrayView4<F::Weight>,
         input: Shape,
@@ -120,7 +104,7 @@ where
                 let last = [rows - 1, columns - 1];
                 let tap = |axis: usize, at: usize| phase.remainder[axis] + (last[axis] - at) * strides[axis];
                 let groups = pack(&windows, columns, |_, c, y, x, o| weights[[o, tap(0, y), tap(1, x), c]]);
-                Part { windows, groups, first: phase.first, apart: strides }
+                Part { windows, groups, output: input, first: phase.first, apart: strides }
             };
             return Self { parts: phases.into_iter().map(part).collect(), output: input };
         }
@@ -132,7 +116,7 @@ where
         })
     }
 
-    /// A fully connected layer; `weights`: output × input element.
+    /// Prepares a fully connected layer; `weights` is output × input element.
     pub fn dense(weights: ArrayView2<F::Weight>) -> Self {
         let (outputs, elements) = weights.dim();
         let windows = Windows::dense(Shape::new(1, 1, elements), outputs);
@@ -146,7 +130,7 @@ where
         weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
     ) -> Self {
         let (output, groups) = (windows.output, pack(&windows, axes.1.kernel, weight));
-        Self { parts: vec![Part { windows, groups, first: [0, 0], apart: [1, 1] }], output }
+        Self { parts: vec![Part { windows, groups, output, first: [0, 0], apart: [1, 1] }], output }
     }
 
     /// Applies the map to `count` images.
@@ -154,31 +138,24 @@ where
         let mut session = Session::new(kernel);
         let mut out = vec![F::Sum::default(); self.output.len() * count];
         for part in &self.parts {
-            part.run(&mut session, input, count, self.output, &mut out);
+            part.run(&mut session, input, count, &mut out);
         }
         out
     }
 }
 
 impl<F: Factor> Part<F> {
-    fn run(
-        &self,
-        session: &mut Session,
-        input: &[F::Value],
-        count: usize,
-        output: Shape,
-        out: &mut [F::Sum],
-    ) {
+    fn run(&self, session: &mut Session, input: &[F::Value], count: usize, out: &mut [F::Sum]) {
         let framed = F::frame(&self.windows.frame, input, count);
         let tile = session.kernel().windows();
-        let channels = output.channels;
+        let channels = self.output.channels;
         let pixels = self.windows.pixels() * count;
         let mut starts = Vec::with_capacity(tile);
         let mut compute = |first: usize, tile: &mut [F::Sum]| {
             self.windows.starts(first..first + tile.len() / channels, &mut starts);
             for (group, weights) in self.groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
-                weights.product(session, &framed, &starts, tile, channels);
+                weights.product(session, &framed, &starts, Rows { sums: tile, stride: channels });
             }
         };
         if self.apart == [1, 1] {
@@ -190,22 +167,22 @@ impl<F: Factor> Part<F> {
             let rows = tile.min(pixels - first);
             compute(first, &mut sums[..rows * channels]);
             for (row, sums) in sums[..rows * channels].chunks_exact(channels).enumerate() {
-                let to = self.place(first + row, output) * channels;
+                let to = self.place(first + row) * channels;
                 out[to..to + channels].copy_from_slice(sums);
             }
         }
     }
 
-    /// The output's pixel that pixel `at` of this part is, both counted through all images.
-    fn place(&self, at: usize, output: Shape) -> usize {
+    /// Returns the output's pixel that pixel `at` of this part is, both counted through all images.
+    fn place(&self, at: usize) -> usize {
         let (pixels, width) = (self.windows.pixels(), self.windows.output.width);
         let (image, y, x) = (at / pixels, at % pixels / width, at % width);
         let (y, x) = (self.first[0] + y * self.apart[0], self.first[1] + x * self.apart[1]);
-        (image * output.height + y) * output.width + x
+        (image * self.output.height + y) * self.output.width + x
     }
 }
 
-/// Weights of each group; `columns`: of the kernel.
+/// Packs the weights of each group; the kernel has so many `columns`.
 fn pack<F: Factor>(
     windows: &Windows,
     columns: usize,
@@ -216,7 +193,7 @@ fn pack<F: Factor>(
             let (y, x, c) = windows.tap(s, k, columns);
             weight(group, o, y, x, c)
         };
-        F::pack(windows.group_outputs(), windows.group_runs(group), windows.run, weight)
+        F::pack(windows.group_outputs(), windows.group_runs(group), weight)
     };
     (0..windows.groups).map(group).collect()
 }

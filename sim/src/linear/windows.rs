@@ -1,6 +1,7 @@
-//! Where the windows of a convolution lie in a zero-bordered copy of its input. Shared by the integer and float forward
+//! Where the windows of a convolution lie in a zero-bordered copy of its input. Used by the integer and float forward
 //! passes, the backward pass and the norms. Never holds weights.
 
+use crate::kernel::Runs;
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use std::ops::Range;
@@ -20,12 +21,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Elements of one bordered map.
+    /// Returns the elements of one bordered map.
     pub fn len(&self) -> usize {
         self.height * self.width * self.source.channels
     }
 
-    /// A zeroed buffer for `count` bordered maps.
+    /// Returns a zeroed buffer for `count` bordered maps.
     pub fn buffer<T: Clone + Default>(&self, count: usize) -> Vec<T> {
         vec![T::default(); count * self.len() + SLACK]
     }
@@ -53,7 +54,7 @@ impl Frame {
     }
 }
 
-/// Which of the input's pixels a phase of a transposed convolution gives.
+/// The pixels of the input that a phase of a transposed convolution gives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phase {
     /// Row and column of its first pixel; the next ones are a stride apart.
@@ -95,12 +96,12 @@ pub(crate) struct Windows {
     /// Runs of a window of group 0, as offsets from its start.
     runs: Vec<usize>,
     /// Elements of a run.
-    pub run: usize,
+    run: usize,
     stride: [usize; 2],
 }
 
 impl Windows {
-    /// Windows of a convolution from `input` to `output`.
+    /// Lays out the windows of a convolution from `input` to `output`.
     pub fn conv(input: Shape, output: Shape, axes: (Axis, Axis), groups: usize) -> Self {
         let (rows, columns) = axes;
         let frame = Frame {
@@ -114,14 +115,14 @@ impl Windows {
         Self::over(frame, output, [rows.kernel, columns.kernel], [rows.stride, columns.stride], groups)
     }
 
-    /// One window over the whole map.
+    /// Lays out one window over the whole map.
     pub fn dense(input: Shape, outputs: usize) -> Self {
         let flat = Shape::new(1, 1, input.len());
         let unit = Axis { kernel: 1, stride: 1, before: 0, after: 0 };
         Self::conv(flat, Shape::new(1, 1, outputs), (unit, unit), 1)
     }
 
-    /// Windows of the transposed operator: from gradients of `output` to gradients of `input`. Kernels are flipped:
+    /// Lays out the windows of the transposed operator: from gradients of `output` to gradients of `input`. Kernels are flipped:
     /// tap (i, j) here is tap (rows − 1 − i, columns − 1 − j) of the forward window.
     pub fn transposed(input: Shape, output: Shape, axes: (Axis, Axis), groups: usize) -> Self {
         let (rows, columns) = axes;
@@ -136,8 +137,8 @@ impl Windows {
         Self::over(frame, input, [rows.kernel, columns.kernel], [1, 1], groups)
     }
 
-    /// The same by the phases of the stride, which leave out the zeros between gradients: one for each remainder of the input's
-    /// position. None where a phase has no tap, or would read only a part of the gradients.
+    /// Lays out the same by the phases of the stride, which leave out the zeros between gradients: one per remainder of the
+    /// input's position. Returns none where a phase has no tap, or would read only a part of the gradients.
     pub fn phases(input: Shape, output: Shape, axes: (Axis, Axis)) -> Option<Vec<(Windows, Phase)>> {
         let (rows, columns) = axes;
         let lines = |axis: Axis, length: usize, outputs: usize| -> Option<Vec<Line>> {
@@ -173,17 +174,18 @@ impl Windows {
         Self { frame, output, groups, runs, run, stride }
     }
 
-    /// Rows and columns of the kernel of an ungrouped layer.
+    /// Returns the rows and columns of the kernel of an ungrouped layer.
     pub fn kernel(&self) -> (usize, usize) {
         (self.runs.len(), self.run / self.frame.source.channels)
     }
 
-    /// Runs of a window of `group`.
-    pub fn group_runs(&self, group: usize) -> Vec<usize> {
-        self.runs.iter().map(|start| start + group * self.run * usize::from(self.groups > 1)).collect()
+    /// Returns the runs of a window of `group`.
+    pub fn group_runs(&self, group: usize) -> Runs {
+        let first = group * self.run * usize::from(self.groups > 1);
+        Runs { starts: self.runs.iter().map(|start| start + first).collect(), length: self.run }
     }
 
-    /// Kernel row, kernel column and channel of the group of tap `k` of run `s`, for kernels `columns` wide.
+    /// Returns kernel row, kernel column and channel of the group of tap `k` of run `s`, for kernels `columns` wide.
     pub fn tap(&self, s: usize, k: usize, columns: usize) -> (usize, usize, usize) {
         if self.groups == 1 {
             (s, k / self.frame.source.channels, k % self.frame.source.channels)
@@ -192,17 +194,17 @@ impl Windows {
         }
     }
 
-    /// Output channels of a group.
+    /// Returns the output channels of a group.
     pub fn group_outputs(&self) -> usize {
         self.output.channels / self.groups
     }
 
-    /// Output pixels of one image.
+    /// Returns the output pixels of one image.
     pub fn pixels(&self) -> usize {
         self.output.height * self.output.width
     }
 
-    /// Starts of the windows of output pixels `rows`, counted through all images of the buffer.
+    /// Writes where the windows of output pixels `rows` start, counted through all images of the buffer.
     pub fn starts(&self, rows: Range<usize>, starts: &mut Vec<usize>) {
         starts.clear();
         let (pixels, width) = (self.pixels(), self.output.width);

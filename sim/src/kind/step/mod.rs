@@ -24,17 +24,22 @@ struct FastStep {
 
 enum Form {
     Affine(Affine),
-    /// Thresholds in blocks of lanes, block of channels × threshold × 16 lanes, and each channel's direction.
-    Count {
-        dir: Vec<i32>,
-        thresholds: Vec<i32>,
-        count: usize,
-    },
+    Count(Counted),
     /// Each channel's thresholds, ascending.
     Search {
         dir: Vec<i32>,
         thresholds: Vec<Vec<i32>>,
     },
+}
+
+/// Thresholds that are counted.
+struct Counted {
+    /// Each channel's direction.
+    dir: Vec<i32>,
+    /// Block of channels × threshold × 16 lanes.
+    thresholds: Vec<i32>,
+    /// Thresholds of a channel.
+    count: usize,
 }
 
 impl Kind for Step {
@@ -96,7 +101,7 @@ impl FastStep {
             for ((c, t), &value) in step.thresholds.indexed_iter() {
                 thresholds[(c / LANES * count + t) * LANES + c % LANES] = value;
             }
-            Form::Count { dir, thresholds, count }
+            Form::Count(Counted { dir, thresholds, count })
         } else {
             Form::Search { dir, thresholds: step.thresholds.rows().into_iter().map(|r| r.to_vec()).collect() }
         };
@@ -116,9 +121,7 @@ impl FastStep {
                     }
                 }
             }
-            Form::Count { dir, thresholds, count } => {
-                run_count(kernel, dir, thresholds, *count, acc, levels);
-            }
+            Form::Count(counted) => run_count(kernel, counted, acc, levels),
             Form::Search { dir, thresholds } => {
                 let pixels = acc.chunks_exact(self.channels).zip(levels.chunks_exact_mut(self.channels));
                 for (acc, levels) in pixels {
@@ -184,13 +187,12 @@ fn pass_open_body(open: &Open, values: &[i32], slopes: &[f32], into: &mut [f32])
 
 multiversion! {
     /// Counts how many of its channel's thresholds each accumulator has reached.
-    fn run_count = count_thresholds(
-        dir: &[i32], thresholds: &[i32], count: usize, acc: &[i32], levels: &mut [u8],
-    )
+    fn run_count = count_thresholds(counted: &Counted, acc: &[i32], levels: &mut [u8])
 }
 
 #[inline(always)]
-fn count_thresholds(dir: &[i32], thresholds: &[i32], count: usize, acc: &[i32], levels: &mut [u8]) {
+fn count_thresholds(counted: &Counted, acc: &[i32], levels: &mut [u8]) {
+    let (dir, thresholds, count) = (&counted.dir[..], &counted.thresholds[..], counted.count);
     let channels = dir.len();
     for (acc, levels) in acc.chunks_exact(channels).zip(levels.chunks_exact_mut(channels)) {
         let blocks = acc.chunks(LANES).zip(levels.chunks_mut(LANES)).zip(dir.chunks(LANES));
