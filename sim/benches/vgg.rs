@@ -1,6 +1,7 @@
-//! Measures images per second of the engine and of its gradient, and seconds for the norms, on a CIFAR-sized VGG of 38.6
-//! million multiply-accumulates, 4-bit weights and levels: `cargo bench -p dq-sim`. Prints the median of a few runs, for
-//! each kernel, or for those whose names are given (`cargo bench -p dq-sim -- avx2`).
+//! Measures images per second of the engine and of its gradient, and seconds for the norms, on a CIFAR-sized
+//! VGG of 38.6 million multiply-accumulates, 4-bit weights and levels: `cargo bench -p dq-sim`. Prints the
+//! median of a few runs, for each kernel, or for those whose names are given (`cargo bench -p dq-sim --
+//! avx2`).
 
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Range, Shape};
@@ -47,7 +48,8 @@ fn median(images: usize, mut run: impl FnMut()) -> f64 {
     rates[RUNS / 2]
 }
 
-/// Three stages of two 3×3 convolutions (32, 64, 128 channels), each ended by a 2×2 max pool, then sums and a dense layer.
+/// Three stages of two 3×3 convolutions (32, 64, 128 channels), each ended by a 2×2 max pool, then sums and a
+/// dense layer.
 fn vgg() -> Network {
     let mut nodes: Vec<Node> = Vec::new();
     let mut push = |name: String, layer: Layer| {

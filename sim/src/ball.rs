@@ -1,4 +1,5 @@
-//! Balls around an image, on the uint8 lattice: what an adversary may be. Every distance is in units of a uint8 pixel.
+//! Balls around an image, on the uint8 lattice: what an adversary may be. Every distance is in units of a
+//! uint8 pixel.
 
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3};
 use std::cmp::Reverse;
@@ -70,8 +71,8 @@ pub fn clip(norm: Norm, images: &mut Array4<u8>, originals: ArrayView4<u8>, eps:
     }
 }
 
-/// Brings a real point into the Euclidean ball and into the pixels' box. The result is finite whatever `point` is: an
-/// element that is not a number counts as the original's.
+/// Brings a real point into the Euclidean ball and into the pixels' box. The result is finite whatever
+/// `point` is: an element that is not a number counts as the original's.
 pub(crate) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f32) {
     point.zip_mut_with(&original, |to, &pixel| {
         *to -= f32::from(pixel);
@@ -87,9 +88,10 @@ pub(crate) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f3
     point.zip_mut_with(&original, |to, &pixel| *to = (*to * share + f32::from(pixel)).clamp(0.0, 255.0));
 }
 
-/// Divides `direction` by the power of two at or below its largest element, which it returns too. That is exact, so that
-/// lengths and quotients of elements stay what they are, and neither their squares nor their sum leave the range of f32.
-/// Elements that are not numbers become 0; where some are infinite, they are ±1 and all others 0.
+/// Divides `direction` by the power of two at or below its largest element, which it returns too. That is
+/// exact, so that lengths and quotients of elements stay what they are, and neither their squares nor their
+/// sum leave the range of f32. Elements that are not numbers become 0; where some are infinite, they are ±1
+/// and all others 0.
 pub(crate) fn scaled(direction: ArrayView3<f32>) -> (Array3<f32>, f64) {
     let largest = direction.iter().fold(0f32, |most, v| most.max(v.abs()));
     if largest.is_infinite() {
@@ -111,8 +113,8 @@ fn clip_linf(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, eps: u8) {
     });
 }
 
-/// Brings `image`, the rounded real point `place`, into the Euclidean ball: elements that rounding moved outward go back
-/// by one, those first that it moved most; where that is not enough, the farthest do.
+/// Brings `image`, the rounded real point `place`, into the Euclidean ball: elements that rounding moved
+/// outward go back by one, those first that it moved most; where that is not enough, the farthest do.
 fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayView3<u8>, eps: u8) {
     let most = i64::from(eps) * i64::from(eps);
     let apart = |to: u8, from: u8| i64::from(to) - i64::from(from);
@@ -135,8 +137,9 @@ fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayVie
     }
 }
 
-/// Moves the farthest elements of `image` towards `original` by one, again and again, those with the largest index first,
-/// until the sum of the squared distances, `sum`, is at most `most`. Whole levels of distance are counted, not walked.
+/// Moves the farthest elements of `image` towards `original` by one, again and again, those with the largest
+/// index first, until the sum of the squared distances, `sum`, is at most `most`. Whole levels of distance
+/// are counted, not walked.
 fn shorten_farthest(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, mut sum: i64, most: i64) {
     let mut counts = [0i64; 256];
     image.iter().zip(original).for_each(|(to, from)| counts[usize::from(to.abs_diff(*from))] += 1);

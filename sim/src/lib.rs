@@ -1,20 +1,23 @@
-//! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks. Never decides what a
-//! layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in an integer network's
-//! forward pass.
+//! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks. Never decides
+//! what a layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in an
+//! integer network's forward pass.
 //!
-//! - [`Engine`]: [`Engine::scores`], [`Engine::labels`], [`Engine::nodes`] for batches of uint8 images (batch × height ×
-//!   width × channels), equal to [`dq_net::Network::eval`] on every input. It runs on rayon's current pool.
-//! - [`GradientSource`]: loss, gradient and logits; implemented by [`WhiteBox`] (an engine and a straight-through
-//!   backward pass) and [`FloatEngine`] (float networks: the float column, substitutes for transfer attacks).
+//! - [`Engine`]: [`Engine::scores`], [`Engine::labels`], [`Engine::nodes`] for batches of uint8 images (batch
+//!   × height × width × channels), equal to [`dq_net::Network::eval`] on every input. It runs on rayon's
+//!   current pool.
+//! - [`GradientSource`]: loss, gradient and logits; implemented by [`WhiteBox`] (an engine and a
+//!   straight-through backward pass) and [`FloatEngine`] (float networks: the float column, substitutes for
+//!   transfer attacks).
 //! - [`twin`]: the float twin, a second source of gradients.
-//! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the network
-//!   under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
-//! - [`study`]: experiments. Certificates, faults of the circuit, natural corruptions, turned images and patches, the
-//!   loss around an image, how far accumulators reach, how noise grows from layer to layer.
+//! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the
+//!   network under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
+//! - [`study`]: experiments. Certificates, faults of the circuit, natural corruptions, turned images and
+//!   patches, the loss around an image, how far accumulators reach, how noise grows from layer to layer.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 //!
-//! Data flows one way: `kernel` and `linear` know numbers alone, `kind` holds one file per kind of layer, `engine` runs them
-//! forward and knows no gradient, `gradient` adds the way back, `attack` and `study` use both, and `report` is plain data.
+//! Data flows one way: `kernel` and `linear` know numbers alone, `kind` holds one file per kind of layer,
+//! `engine` runs them forward and knows no gradient, `gradient` adds the way back, `attack` and `study` use
+//! both, and `report` is plain data.
 
 pub mod attack;
 mod ball;

@@ -1,5 +1,5 @@
-//! Random numbers as a pure function of what they are for: seed, attack, radius, image. Never shared between images, so
-//! results do not depend on threads, batches or order.
+//! Random numbers as a pure function of what they are for: seed, attack, radius, image. Never shared between
+//! images, so results do not depend on threads, batches or order.
 
 use dq_net::SplitMix64;
 
@@ -31,7 +31,8 @@ impl Random {
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
 
-    /// Draws a number of the Poisson distribution of this `mean`, by inversion; for means up to some hundreds.
+    /// Draws a number of the Poisson distribution of this `mean`, by inversion; for means up to some
+    /// hundreds.
     pub fn poisson(&mut self, mean: f64) -> u32 {
         let drawn = self.unit();
         let (mut count, mut density) = (0, (-mean).exp());

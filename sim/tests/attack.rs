@@ -1,5 +1,5 @@
-//! The attacks and their driver: adversaries stay in the ball and are judged by the network, results depend on the
-//! seed alone, and gradients are worth more than noise.
+//! The attacks and their driver: adversaries stay in the ball and are judged by the network, results depend
+//! on the seed alone, and gradients are worth more than noise.
 
 use dq_data::Images;
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
@@ -89,7 +89,7 @@ fn run(engine: &WhiteBox, images: &Images, suite: &Suite) -> Report {
     suite::run(&subject(engine, images), suite, None, watch(&|_| (), &mut |_| (), &STOP)).unwrap()
 }
 
-fn standing(report: &Report, attack: &str, eps: u8) -> usize {
+fn surviving(report: &Report, attack: &str, eps: u8) -> usize {
     report.runs.iter().find(|run| run.attack == attack && run.eps == eps).unwrap().tally.correct
 }
 
@@ -101,11 +101,11 @@ fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
     assert!(report.complete);
     assert!(report.clean.correct > 140, "{:?}", report.clean);
     for eps in [4, 8, 16] {
-        let (noise, fgsm) = (standing(&report, "random", eps), standing(&report, "fgsm", eps));
+        let (noise, fgsm) = (surviving(&report, "random", eps), surviving(&report, "fgsm", eps));
         assert!(fgsm < noise, "eps {eps}: fgsm leaves {fgsm}, noise {noise}");
-        assert!(standing(&report, "pgd", eps) <= fgsm + 1, "eps {eps}");
+        assert!(surviving(&report, "pgd", eps) <= fgsm + 1, "eps {eps}");
     }
-    assert!(standing(&report, "pgd", 16) < standing(&report, "pgd", 4));
+    assert!(surviving(&report, "pgd", 16) < surviving(&report, "pgd", 4));
     for run in &report.runs {
         assert_eq!(run.outcomes.len(), 150);
         let count = |letter: u8| run.outcomes.text().bytes().filter(|b| *b == letter).count();
@@ -203,7 +203,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
         ..suite(&[6])
     };
     let report = run(&engine, &images, &all);
-    let left = |attack: &str| standing(&report, attack, 6);
+    let left = |attack: &str| surviving(&report, attack, 6);
     assert!(left("fgsm") > 10, "the radius leaves something to do: {}", left("fgsm"));
     for strong in ["pgd-r", "pgd-t", "apgd-ce", "apgd-t", "fab-t", "square", "sign-hunter"] {
         assert!(left(strong) < left("fgsm"), "{strong}: {} of {}", left(strong), left("fgsm"));
@@ -214,7 +214,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
     for run in &report.runs {
         assert_eq!(run.queries.len(), report.clean.correct);
     }
-    // A broken image stops its search; one that stands had all of it.
+    // A broken image stops its search; one that survives had all of it.
     let square = report.runs.iter().find(|run| run.attack == "square").unwrap();
     let attacked = square.outcomes.text().into_bytes().into_iter().filter(|b| *b != b'-');
     for (outcome, &queries) in attacked.zip(&square.queries) {
@@ -237,7 +237,8 @@ fn strong_attacks_break_what_weak_ones_leave() {
     );
 }
 
-/// The Euclidean ball of radius 8·ε holds the 64-element box of ±ε, so that its attacks break at least as much.
+/// The Euclidean ball of radius 8·ε holds the 64-element box of ±ε, so that its attacks break at least as
+/// much.
 #[test]
 fn the_euclidean_set_breaks_what_the_box_does() {
     let (engine, images) = (WhiteBox::new(&stripes_network()), stripes(100));
@@ -247,10 +248,10 @@ fn the_euclidean_set_breaks_what_the_box_does() {
     };
     let (boxed, ball) = (of(attack::AUTO, 5), of(attack::AUTO_L2, 40));
     for (narrow, wide) in attack::AUTO.iter().zip(attack::AUTO_L2) {
-        let (narrow, wide) = (standing(&boxed, narrow, 5), standing(&ball, wide, 40));
+        let (narrow, wide) = (surviving(&boxed, narrow, 5), surviving(&ball, wide, 40));
         assert!(wide <= narrow && narrow < boxed.clean.correct, "{narrow} in the box, {wide} in the ball");
     }
-    assert!(standing(&boxed, "apgd-ce", 5) > 0, "the box leaves something to do");
+    assert!(surviving(&boxed, "apgd-ce", 5) > 0, "the box leaves something to do");
     assert!(ball.threat_model.contains("Euclidean") && !boxed.threat_model.contains("Euclidean"));
     let mixed = Suite { attacks: vec!["fgsm".into(), "fab-t-l2".into()], ..suite(&[8]) };
     let error = suite::run(&subject(&engine, &images), &mixed, None, watch(&|_| (), &mut |_| (), &STOP));
@@ -267,7 +268,7 @@ fn a_masked_network_is_broken_by_scores_alone_and_doubted() {
     let engine = WhiteBox::new(&Network::new("masked", nodes).unwrap());
     let attacks = ["pgd-r", "apgd-ce", "square"].map(String::from).into();
     let report = run(&engine, &stripes(60), &Suite { attacks, ..suite(&[16]) });
-    assert!(standing(&report, "square", 16) < standing(&report, "apgd-ce", 16));
+    assert!(surviving(&report, "square", 16) < surviving(&report, "apgd-ce", 16));
     let rules: Vec<&str> = report.doubts.iter().map(|doubt| doubt.rule.as_str()).collect();
     assert!(rules.contains(&"black-box-beats-white-box") && rules.contains(&"zero-gradient"), "{rules:?}");
 }
@@ -364,8 +365,8 @@ fn what_does_not_fit_is_refused_by_name() {
     assert!(matches!(error, Err(SuiteError::Mismatch { what, .. }) if what.contains("other")));
 }
 
-/// Gradients of 16 bits do what those of floats do, the report says so where they were asked for, and a report of the one
-/// does not go on with the other.
+/// Gradients of 16 bits do what those of floats do, the report says so where they were asked for, and a
+/// report of the one does not go on with the other.
 #[test]
 fn gradients_of_16_bits_attack_as_well_and_are_told() {
     let images = stripes(40);
@@ -410,8 +411,8 @@ fn what_is_named_twice_runs_once_and_is_complete() {
     assert_eq!(twice.runs, once.runs);
 }
 
-/// The place of a run that an adversary names is the one in the report's own list, also where an attack is named twice, and
-/// with a second source of gradients whose runs come behind those of an earlier report.
+/// The place of a run that an adversary names is the one in the report's own list, also where an attack is
+/// named twice, and with a second source of gradients whose runs come behind those of an earlier report.
 #[test]
 fn an_adversary_names_its_run_in_the_reports_own_list() {
     let engine = WhiteBox::new(&stripes_network());

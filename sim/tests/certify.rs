@@ -1,5 +1,5 @@
-//! Certificates against the truth: bounds hold what the network computes, and the search decides as trying every image of
-//! the ball does.
+//! Certificates against the truth: bounds hold what the network computes, and the search decides as trying
+//! every image of the ball does.
 
 use dq_net::Network;
 use dq_net::random::{self, Options};

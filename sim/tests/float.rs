@@ -47,7 +47,8 @@ fn network(bits: Option<u8>, groups: usize, stride: usize) -> FloatNetwork {
     FloatNetwork::new("wave", nodes).unwrap()
 }
 
-/// A residual: the median of the image goes two ways and meets again; `rough` squeezes it before, and quantizes.
+/// A residual: the median of the image goes two ways and meets again; `rough` squeezes it before, and
+/// quantizes.
 fn residual(rough: bool) -> FloatNetwork {
     let shape = Shape::new(9, 7, 4);
     let mut i = 0;

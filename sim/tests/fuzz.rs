@@ -1,6 +1,6 @@
-//! Files that went wrong in any way: random edits of models and reports, their checksums made right again. Reading them
-//! ends in an error or in a network that holds what networks promise, never in a panic. `DQ_CASES` sets how many
-//! (default 1,500 of each).
+//! Files that went wrong in any way: random edits of models and reports, their checksums made right again.
+//! Reading them ends in an error or in a network that holds what networks promise, never in a panic.
+//! `DQ_CASES` sets how many (default 1,500 of each).
 
 use dq_net::random::{self, Options};
 use dq_net::{AnyNetwork, SplitMix64, read_any, to_json, write_float};

@@ -1,13 +1,13 @@
 //! The straight-through gradient against plain loops in f64, written here from the definition.
 
-use dq_net::layer::{Layer, Logits};
+use dq_net::layer::{Conv, Layer, Logits, MaxPool};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Shape};
 use dq_sim::{Engine, GradientSource, Kernel, Loss, Precision, WhiteBox};
 use ndarray::{Array3, Array4, Axis};
 
-/// Loss and ∂ loss / ∂ pixel of one image, node by node, with naive loops. With `part` = |·| the gradient is the sum of
-/// the magnitudes of all its terms: what rounding errors are relative to.
+/// Loss and ∂ loss / ∂ pixel of one image, node by node, with naive loops. With `part` = |·| the gradient is
+/// the sum of the magnitudes of all its terms: what rounding errors are relative to.
 fn naive(
     network: &Network,
     image: ndarray::ArrayView3<u8>,
@@ -62,21 +62,7 @@ fn backward(
     let mut into = Array3::<f64>::zeros(from.dim());
     match layer {
         Layer::Input(_) => unreachable!(),
-        Layer::Conv(conv) => {
-            let (outputs, rows, columns, per_group) = conv.weights.dim();
-            let (ys, xs) = conv.axes();
-            for ((oy, ox, o), &s) in slope.indexed_iter() {
-                for (ky, kx) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
-                    if let (Some(y), Some(x)) = (ys.tap(oy, ky, from.height), xs.tap(ox, kx, from.width)) {
-                        for c in 0..per_group {
-                            let group = o / (outputs / conv.groups);
-                            into[[y, x, group * per_group + c]] +=
-                                s * part(conv.weights[[o, ky, kx, c]].into());
-                        }
-                    }
-                }
-            }
-        }
+        Layer::Conv(conv) => conv_backward(conv, slope, from, part, &mut into),
         Layer::Dense(dense) => {
             for (i, to) in into.iter_mut().enumerate() {
                 *to = slope.iter().enumerate().map(|(o, s)| s * part(dense.weights[[o, i]].into())).sum();
@@ -91,20 +77,7 @@ fn backward(
                 }
             }
         }
-        Layer::MaxPool(pool) => {
-            for ((oy, ox, c), &s) in slope.indexed_iter() {
-                let mut best = (oy * pool.stride[0], ox * pool.stride[1]);
-                for y in 0..pool.window[0] {
-                    for dx in 0..pool.window[1] {
-                        let at = (oy * pool.stride[0] + y, ox * pool.stride[1] + dx);
-                        if x[[at.0, at.1, c]] > x[[best.0, best.1, c]] {
-                            best = at;
-                        }
-                    }
-                }
-                into[[best.0, best.1, c]] += s;
-            }
-        }
+        Layer::MaxPool(pool) => max_backward(pool, x, slope, &mut into),
         Layer::SumPool(pool) => {
             for ((oy, ox, c), &s) in slope.indexed_iter() {
                 for (y, dx) in (0..pool.window[0]).flat_map(|y| (0..pool.window[1]).map(move |x| (y, x))) {
@@ -129,21 +102,59 @@ fn backward(
             let slope_of_one = f64::from((1i32 << depth.bits) - 1) / 255.0;
             into.assign(&(slope * slope_of_one));
         }
-        Layer::Median(_) => {
-            for ((y, column, c), &s) in slope.indexed_iter() {
-                let places = [(1, 1), (1, 0), (0, 1), (0, 0)];
-                let places = places.map(|(up, left)| (y.saturating_sub(up), column.saturating_sub(left)));
-                let mut order: Vec<usize> = (0..4).collect();
-                order.sort_by_key(|&i| (x[[places[i].0, places[i].1, c]], i));
-                // The lower middle value, wherever it stands first.
-                let value = x[[places[order[1]].0, places[order[1]].1, c]];
-                let first = places.iter().find(|p| x[[p.0, p.1, c]] == value).unwrap();
-                into[[first.0, first.1, c]] += s;
-            }
-        }
+        Layer::Median(_) => median_backward(x, slope, &mut into),
         Layer::Logits(_) => into.assign(slope),
     }
     into
+}
+
+fn conv_backward(
+    conv: &Conv,
+    slope: &Array3<f64>,
+    from: Shape,
+    part: fn(f64) -> f64,
+    into: &mut Array3<f64>,
+) {
+    let (outputs, rows, columns, per_group) = conv.weights.dim();
+    let (ys, xs) = conv.axes();
+    for ((oy, ox, o), &s) in slope.indexed_iter() {
+        for (ky, kx) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+            if let (Some(y), Some(x)) = (ys.tap(oy, ky, from.height), xs.tap(ox, kx, from.width)) {
+                for c in 0..per_group {
+                    let group = o / (outputs / conv.groups);
+                    into[[y, x, group * per_group + c]] += s * part(conv.weights[[o, ky, kx, c]].into());
+                }
+            }
+        }
+    }
+}
+
+fn max_backward(pool: &MaxPool, x: &Array3<i32>, slope: &Array3<f64>, into: &mut Array3<f64>) {
+    for ((oy, ox, c), &s) in slope.indexed_iter() {
+        let mut best = (oy * pool.stride[0], ox * pool.stride[1]);
+        for y in 0..pool.window[0] {
+            for dx in 0..pool.window[1] {
+                let at = (oy * pool.stride[0] + y, ox * pool.stride[1] + dx);
+                if x[[at.0, at.1, c]] > x[[best.0, best.1, c]] {
+                    best = at;
+                }
+            }
+        }
+        into[[best.0, best.1, c]] += s;
+    }
+}
+
+fn median_backward(x: &Array3<i32>, slope: &Array3<f64>, into: &mut Array3<f64>) {
+    for ((y, column, c), &s) in slope.indexed_iter() {
+        let places = [(1, 1), (1, 0), (0, 1), (0, 0)];
+        let places = places.map(|(up, left)| (y.saturating_sub(up), column.saturating_sub(left)));
+        let mut order: Vec<usize> = (0..4).collect();
+        order.sort_by_key(|&i| (x[[places[i].0, places[i].1, c]], i));
+        // The lower middle value, wherever it comes first.
+        let value = x[[places[order[1]].0, places[order[1]].1, c]];
+        let first = places.iter().find(|p| x[[p.0, p.1, c]] == value).unwrap();
+        into[[first.0, first.1, c]] += s;
+    }
 }
 
 /// How far a slope of 16-bit fixed point may be off, as a part of the image's largest sum of magnitudes.

@@ -1,5 +1,5 @@
-//! Attacks on sources of gradients that are of no use or beyond numbers: they end, they stop when they are told to, and what
-//! they propose lies in the ball.
+//! Attacks on sources of gradients that are of no use or beyond numbers: they end, they stop when they are
+//! told to, and what they propose lies in the ball.
 
 use dq_data::Images;
 use dq_net::Shape;
@@ -155,7 +155,8 @@ fn targets_beyond_the_256th_class_are_not_taken_for_others() {
     }
 }
 
-/// Once the flag is set an attack asks for a few evaluations more at most, and what it had is not written down.
+/// Once the flag is set an attack asks for a few evaluations more at most, and what it had is not written
+/// down.
 #[test]
 fn a_stop_is_heard_in_the_midst_of_a_block_and_the_run_goes_on_to_the_same_result() {
     let images = images(5, 4);

@@ -1,5 +1,6 @@
-//! APGD (Croce, Hein, ICML 2020): PGD with momentum, whose step starts at 2ε and halves where the loss stops rising, from the
-//! best point so far. The iterate is real; what is evaluated is the lattice point next to it.
+//! APGD (Croce, Hein, ICML 2020): PGD with momentum. Its step starts at 2ε and halves where the loss stops
+//! rising; then it goes on from the best point so far. The iterate is real; what is evaluated is the lattice
+//! point next to it.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::task::{Attack, Candidates, Task, rule};
@@ -15,10 +16,10 @@ use serde_json::Value;
 const STEPS: usize = 100;
 /// Share of steps that must raise the loss for the step to stay.
 const RHO: f64 = 0.75;
-/// Share of the new step against the last one's direction.
+/// Share of the new step; the rest goes in the direction of the last one.
 const MOMENTUM: f32 = 0.75;
 
-/// Untargeted, with cross entropy.
+/// The untargeted attack, on the cross entropy.
 pub(super) const CROSS_ENTROPY: Attack = Attack {
     about: "100 steps of APGD on the cross entropy",
     norm: Norm::Linf,
@@ -32,7 +33,7 @@ pub(super) const CROSS_ENTROPY: Attack = Attack {
     settings: |eps, _| settings(eps, "cross_entropy", 1),
 };
 
-/// Targeted, with the difference of logits ratio, at the nine likeliest other classes in turn.
+/// The targeted attack, on the difference of logits ratio, towards the nine likeliest other classes in turn.
 pub(super) const TARGETED: Attack = Attack {
     about: "100 steps of APGD on the targeted DLR, for each of 9 targets",
     norm: Norm::Linf,
@@ -42,10 +43,10 @@ pub(super) const TARGETED: Attack = Attack {
     settings: |eps, _| settings(eps, "targeted_dlr", TARGETS),
 };
 
-/// The same in the Euclidean ball.
+/// The untargeted attack in the Euclidean ball.
 pub(super) const CROSS_ENTROPY_L2: Attack = Attack { norm: Norm::L2, ..CROSS_ENTROPY };
 
-/// The same in the Euclidean ball.
+/// The targeted attack in the Euclidean ball.
 pub(super) const TARGETED_L2: Attack = Attack { norm: Norm::L2, ..TARGETED };
 
 fn settings(eps: u8, loss: &str, targets: usize) -> Vec<(String, Value)> {
@@ -66,7 +67,8 @@ fn targeted(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     for rank in 0..TARGETS.min(task.source.classes() - 1) {
         let targets: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
-        // The losses of two targets do not compare; what is kept is the last one's where none breaks the image.
+        // The losses of two targets do not compare: where none breaks the image, what the last one found is
+        // kept.
         search.forget_losses();
         climb(&mut search, &format!("apgd {rank}"), Some(&targets));
     }
@@ -84,14 +86,15 @@ struct Climb {
     best_loss: f64,
     /// The loss after each step.
     losses: Vec<f64>,
-    /// Steps since the last look, and after how many the next one comes.
+    /// Steps since the step size was last reviewed, and after how many it is reviewed next.
     since: usize,
     until: usize,
     reduced: bool,
-    best_at_look: f64,
+    best_at_review: f64,
 }
 
-/// One climb of every image that stands, on the cross entropy or towards each image of the task's target.
+/// Climbs once from every surviving image, on the cross entropy or towards the target of each image of the
+/// task.
 fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
     let task = search.task;
     let mut climbs: Vec<Climb> = vec![];
@@ -110,7 +113,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
         let (found, broken) = search.ascend(&images, loss);
         let gradients = found.gradient.outer_iter().zip(&found.losses);
         for (climb, (gradient, &loss)) in climbs.iter_mut().zip(gradients) {
-            climb.look(gradient, loss, n);
+            climb.review(gradient, loss, n);
         }
         drop_broken(&mut climbs, &broken);
         if n < STEPS {
@@ -121,7 +124,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
     }
 }
 
-/// The lattice points next to the iterates of the images that stand.
+/// Returns the lattice points next to the iterates of the surviving images.
 fn lattice(climbs: &[Climb], search: &Search) -> Array4<u8> {
     let task = search.task;
     let mut images = search.originals();
@@ -152,19 +155,20 @@ impl Climb {
             since: 0,
             until: STEPS * 22 / 100,
             reduced: true,
-            best_at_look: f64::NEG_INFINITY,
+            best_at_review: f64::NEG_INFINITY,
         }
     }
 
-    /// Takes in loss and gradient where it stands after step `n` (0: at the start), and halves the step where it is time.
-    fn look(&mut self, gradient: ArrayView3<f32>, loss: f64, n: usize) {
+    /// Takes in loss and gradient after step `n` (0: at the start), and halves the step size where it is
+    /// time.
+    fn review(&mut self, gradient: ArrayView3<f32>, loss: f64, n: usize) {
         self.gradient.assign(&gradient);
         if loss > self.best_loss {
             (self.best, self.best_gradient, self.best_loss) = (self.at.clone(), self.gradient.clone(), loss);
         }
         self.losses.push(loss);
         if n == 0 {
-            self.best_at_look = loss;
+            self.best_at_review = loss;
             return;
         }
         self.since += 1;
@@ -174,8 +178,8 @@ impl Climb {
         let recent = &self.losses[self.losses.len() - 1 - self.until..];
         let raised = recent.windows(2).filter(|pair| pair[1] > pair[0]).count();
         let oscillates = raised as f64 <= RHO * self.until as f64;
-        let stuck = !self.reduced && self.best_at_look >= self.best_loss;
-        (self.reduced, self.best_at_look) = (oscillates || stuck, self.best_loss);
+        let stuck = !self.reduced && self.best_at_review >= self.best_loss;
+        (self.reduced, self.best_at_review) = (oscillates || stuck, self.best_loss);
         if self.reduced {
             self.step /= 2.0;
             (self.at, self.gradient) = (self.best.clone(), self.best_gradient.clone());
@@ -184,7 +188,7 @@ impl Climb {
         self.since = 0;
     }
 
-    /// Step `n`, from 0 on.
+    /// Takes step `n`, counted from 0.
     fn move_on(&mut self, image: ArrayView3<u8>, (norm, eps): (Norm, u8), n: usize) {
         let share = if n > 0 { MOMENTUM } else { 1.0 };
         let (step, eps) = (self.step, f32::from(eps));
@@ -231,7 +235,7 @@ mod tests {
                 let mut climb = Climb::new(image.view(), (norm, 9), &mut random);
                 let gradient = Array3::from_shape_fn((2, 2, 2), |(y, x, _)| [0.0, largest][(y + x) % 2]);
                 for n in 0..3 {
-                    climb.look(gradient.view(), n as f64, n);
+                    climb.review(gradient.view(), n as f64, n);
                     let before = climb.at.clone();
                     climb.move_on(image.view(), (norm, 9), n);
                     assert!(climb.at.iter().all(|v| (119.0..=137.0).contains(v)), "{largest}: {}", climb.at);

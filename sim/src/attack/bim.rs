@@ -1,4 +1,5 @@
-//! BIM, the paper's (3): steps of 1 along the gradient's sign, clipped to the ball after each, from the image itself.
+//! BIM, the paper's equation (3): steps of 1 along the gradient's sign from the image itself, clipped to the
+//! ball after each.
 
 use super::task::{Attack, Candidates, Task, iterations, rule};
 use crate::ball::Norm;

@@ -1,11 +1,12 @@
-//! Reasons to distrust a report: what in its runs contradicts the order that sound attacks show. One rule per function;
-//! a new one is one more row of [`RULES`] or [`PAIR_RULES`]. Never changes a figure.
+//! Reasons to distrust a report: what in its runs contradicts the order that sound attacks show. One rule per
+//! function; a new one is one more row of [`RULES`] or [`PAIR_RULES`]. Never changes a figure.
 
 use crate::attack::find;
 use crate::ball::Norm;
 use crate::report::{Doubt, Outcome, Run};
 
-/// Share of the images by which an attack that ought to be weaker may win before it is a doubt (AutoAttack's 0.2 points).
+/// Share of the images by which an attack that ought to be weaker may win before it is a doubt (AutoAttack's
+/// 0.2 points).
 const TOLERANCE: f64 = 0.002;
 
 /// Share of the images that restarts and more steps may break beyond a run that has converged.

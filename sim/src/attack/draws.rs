@@ -1,5 +1,5 @@
-//! Ten thousand random draws: what noise alone finds. Asks for labels only, so what it breaks and gradients do not is a sign
-//! of masking.
+//! Ten thousand random draws: what noise alone finds. The attack asks for labels only, so what it breaks and
+//! gradients do not is a sign of gradient masking.
 
 use super::search::Search;
 use super::task::{Attack, Candidates, Task, rule};

@@ -1,6 +1,7 @@
-//! FAB-T (Croce, Hein, ICML 2020): looks for the nearest adversary of each target class, by projections on the linearized
-//! decision boundary within the pixel box. The iterate is real; what is evaluated is the lattice point next to it, in L∞ outward.
-//! An adversary farther than ε is no success.
+//! FAB-T (Croce, Hein, ICML 2020): looks for the nearest adversary of each target class, by projections on
+//! the linearized decision boundary within the pixel box. The iterate is real; what is evaluated is the
+//! lattice point next to it, in the L∞ ball the one away from the image. An adversary farther than ε is no
+//! success.
 
 use super::search::{Search, TARGETS, ranked_targets};
 use super::task::{Attack, Candidates, Task, rule};
@@ -13,9 +14,9 @@ use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 const STEPS: usize = 100;
 /// How far beyond the boundary a step goes.
 const OVERSHOOT: f32 = 1.05;
-/// Largest share of the projection of the image itself.
+/// Largest share that the projection of the image itself has in a step.
 const MOST_BACK: f32 = 0.1;
-/// Where a search goes on from, between image and adversary.
+/// Where a search goes on after an adversary: so far from the image (0) to the adversary (1).
 const BACKWARD: f32 = 0.9;
 
 /// Its row.
@@ -38,7 +39,7 @@ pub(super) const ATTACK: Attack = Attack {
     },
 };
 
-/// The same in the Euclidean ball.
+/// The attack in the Euclidean ball.
 pub(super) const L2: Attack = Attack { norm: Norm::L2, ..ATTACK };
 
 fn run(task: &Task) -> Candidates {
@@ -57,7 +58,8 @@ fn run(task: &Task) -> Candidates {
     search.finish()
 }
 
-/// One step of every image that stands towards its `rank`th class. `at` is where each is, none at the image itself.
+/// Takes one step from every surviving image towards its `rank`th class. `at` is where each is; none means at
+/// the image itself.
 fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Option<Array3<f32>>]) {
     let task = search.task;
     let surviving = search.surviving.clone();
@@ -68,14 +70,14 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
     let dim = task.source.input_shape().dim();
     let mut images = Array4::zeros((places.len(), dim.0, dim.1, dim.2));
     for ((mut image, place), &i) in images.outer_iter_mut().zip(&places).zip(&surviving) {
-        let look = |to: &mut u8, &place: &f32, &from: &u8| {
+        let nearest = |to: &mut u8, &place: &f32, &from: &u8| {
             *to = match task.norm {
                 Norm::Linf => outward(place, from),
                 // All elements outward would be much farther than the place.
                 Norm::L2 => place.round() as u8,
             }
         };
-        Zip::from(&mut image).and(place).and(original(i)).for_each(look);
+        Zip::from(&mut image).and(place).and(original(i)).for_each(nearest);
     }
     let targets: Vec<usize> = surviving.iter().map(|&i| ranked[i][rank]).collect();
     let pairs = images.outer_iter().zip(&surviving);
@@ -116,15 +118,17 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
     }
 }
 
-/// The lattice point next to `place`, away from `from`: rounded inward, short steps would never cross a boundary.
+/// Returns the lattice point next to `place`, away from `from`: rounded inward, short steps would never cross
+/// a boundary.
 fn outward(place: f32, from: u8) -> u8 {
     // Within a thousandth it is the lattice point itself.
     if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
 }
 
-/// The step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as much as the box allows:
-/// each element goes the same way (in the Euclidean norm, in proportion to its slope), or to its wall. The slopes are finite,
-/// the largest of them about 1; where they say nothing, or `wanted` is not a number, the step is none.
+/// Returns the step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as
+/// much as the box allows: each element goes the same way (in the Euclidean norm, in proportion to its
+/// slope), or to its wall. The slopes are finite, the largest of them about 1; where they say nothing, or
+/// `wanted` is not a number, the step is none.
 fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f32) -> Array3<f32> {
     if wanted.is_nan() || is_zero(gradient.iter()) {
         return Array3::zeros(point.raw_dim());
@@ -188,7 +192,8 @@ mod tests {
             let step = project(norm, &point, gradient.view(), -1e9);
             assert_eq!(step.into_raw_vec_and_offset().0, [-100.0, -250.0, 252.0]);
         }
-        // In proportion to the slope, to the walls: t + 2·min(2t, 5) + min(t, 3) = 28, and 12 before there are any.
+        // In proportion to the slope, to the walls: t + 2·min(2t, 5) + min(t, 3) = 28, and 12 before there
+        // are any.
         let step = project(Norm::L2, &point, gradient.view(), 28.0);
         let wanted = [15.0, 5.0, -3.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");

@@ -1,4 +1,4 @@
-//! FGSM, the paper's (1): `X + ε·sign(∇J(X, y))`, one step.
+//! FGSM, the paper's equation (1): `X + ε·sign(∇J(X, y))`, one step.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;

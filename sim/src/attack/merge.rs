@@ -1,4 +1,5 @@
-//! The reports of all shards of a suite as one: what a single process would have written. Never attacks.
+//! Merges the reports of all shards of a suite into the one that a single process would have written. Never
+//! attacks.
 
 use super::doubts::doubts;
 use crate::report::{self, Outcome, Outcomes, Report, Run, Shard, Tally};
@@ -10,13 +11,13 @@ pub enum MergeError {
     /// There is no report.
     #[error("no report to merge")]
     Empty,
-    /// A report is of all images already.
+    /// A report covers all images already.
     #[error("expected a shard, found a report of all images")]
     Whole(usize),
     /// A report was stopped.
     #[error("expected a complete shard, found one that was stopped: go on with it first (--resume)")]
     Stopped(usize),
-    /// A report of another suite.
+    /// A report belongs to another suite.
     #[error("{field}: expected {expected}, as the first report has, found {found}")]
     Other {
         /// Which.
@@ -50,7 +51,7 @@ pub enum MergeError {
     },
 }
 
-/// The report that one process would have written.
+/// Returns the report that one process would have written.
 pub fn merge(mut reports: Vec<Report>) -> Result<Report, MergeError> {
     let first = reports.first().cloned().ok_or(MergeError::Empty)?;
     let Some(Shard { count, .. }) = first.shard else { return Err(MergeError::Whole(0)) };
@@ -83,7 +84,7 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report, MergeError> {
     })
 }
 
-/// Whether report number `n` is a whole shard of the suite of which `first` is one.
+/// Checks that report number `n` is a whole shard of the suite that `first` is a shard of.
 fn check(first: &Report, n: usize, report: &Report) -> Result<(), MergeError> {
     let shard = report.shard.ok_or(MergeError::Whole(n))?;
     let fields = |report: &Report| {
@@ -120,7 +121,7 @@ fn check(first: &Report, n: usize, report: &Report) -> Result<(), MergeError> {
     }
 }
 
-/// One run of all shards, in the images' order.
+/// Joins one run of all shards, in the images' order.
 fn run(shards: &[&Run], images: usize) -> Run {
     let mut outcomes: Vec<_> = shards.iter().map(|run| run.outcomes.iter().copied()).collect();
     let mut labels: Vec<_> = shards.iter().map(|run| run.broken_labels.iter()).collect();

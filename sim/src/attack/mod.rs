@@ -1,5 +1,6 @@
-//! Attacks on the uint8 lattice: one file and one row of [`ALL`] per attack. An attack only proposes images; the driver
-//! ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own success.
+//! Attacks on the uint8 lattice: one file and one row of [`ALL`] per attack. An attack only proposes images;
+//! the driver ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own
+//! success.
 
 mod apgd;
 mod bim;

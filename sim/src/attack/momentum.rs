@@ -1,5 +1,5 @@
-//! MI-FGSM (Dong et al., CVPR 2018): BIM along the sum of all gradients so far, each scaled to a mean of 1. Transfers better
-//! than BIM.
+//! MI-FGSM (Dong et al., CVPR 2018): BIM along the sum of all gradients so far, each scaled to a mean of 1.
+//! Its adversaries transfer better than BIM's.
 
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, Task, iterations, rule};

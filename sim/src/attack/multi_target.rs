@@ -1,5 +1,5 @@
-//! Multi-targeted PGD (Gowal et al. 2019): PGD towards each of the likeliest other classes in turn, from a uniform start, on
-//! the difference of two logits.
+//! Multi-targeted PGD (Gowal et al. 2019): PGD from a uniform start towards each of the likeliest other
+//! classes in turn, on the difference of two logits.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::task::{Attack, Candidates, Task, rule};
@@ -28,7 +28,7 @@ pub(super) const ATTACK: Attack = Attack {
     },
 };
 
-/// A quarter of ε, at least one unit.
+/// Returns the length of a step: a quarter of ε, at least 1.
 fn step(eps: u8) -> u8 {
     (eps / 4).max(1)
 }

@@ -1,5 +1,5 @@
-//! PGD as the paper runs it: BIM after a random start "as in R+FGSM", read literally (⌊ε/2⌋ random signs), or uniform in
-//! the ball as Madry's.
+//! PGD as the paper runs it: BIM after a random start, either "as in R+FGSM", read literally (⌊ε/2⌋ random
+//! signs), or uniform in the ball as Madry's.
 
 use super::task::{Attack, Candidates, Task, iterations, rule};
 use crate::ball::Norm;

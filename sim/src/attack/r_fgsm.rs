@@ -1,5 +1,5 @@
-//! R+FGSM, the paper's (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The paper's ε₁ is ε/2; on the
-//! lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
+//! R+FGSM, the paper's equation (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The paper's
+//! ε₁ is ε/2; on the lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;

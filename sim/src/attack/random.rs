@@ -1,5 +1,5 @@
-//! Random noise, as the paper's A.1: `clip(X + u)`. On the lattice u is uniform over the integers −ε..=ε. Asks no
-//! gradient, so what it breaks that a white-box attack does not is a sign of gradient masking.
+//! Random noise, as the paper's A.1: `clip(X + u)`. On the lattice u is uniform over the integers −ε..=ε. It
+//! asks for no gradient, so what it breaks and a white-box attack does not is a sign of gradient masking.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;

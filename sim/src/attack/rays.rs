@@ -1,6 +1,6 @@
-//! RayS (Chen, Gu, KDD 2020), a hard-label attack on the lattice: knows nothing but the label. Looks for the direction of
-//! signs along which the nearest other label lies, flipping blocks that halve; a direction is measured, by bisection, only
-//! if it is nearer than the best one so far.
+//! RayS (Chen, Gu, KDD 2020), a hard-label attack on the lattice, which knows nothing but the label. It looks
+//! for the direction of signs along which the nearest other label lies, by flipping blocks that halve; a
+//! direction is measured, by bisection, only if it is nearer than the best one so far.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
@@ -50,7 +50,7 @@ struct Rays<'t, 'i> {
 }
 
 impl Rays<'_, '_> {
-    /// The image at `radius` along the direction whose elements go `up` or down.
+    /// Returns the image at `radius` along the direction whose elements go `up` or down.
     fn at(&self, up: &[bool], radius: u8) -> Array3<u8> {
         let mut image = self.original.to_owned();
         for (pixel, &up) in image.iter_mut().zip(up) {
@@ -59,7 +59,7 @@ impl Rays<'_, '_> {
         image
     }
 
-    /// Whether the label is another there: the only question that is asked.
+    /// Whether the label is another there. This is the only question that the attack asks.
     fn differs(&mut self, up: &[bool], radius: u8) -> bool {
         self.queries += 1;
         let image = self.at(up, radius);
@@ -87,7 +87,8 @@ impl Rays<'_, '_> {
                 up[block.clone()].iter_mut().for_each(|up| *up = !*up);
                 let radius = (nearest - 1) as u8;
                 if self.differs(&up, radius) {
-                    // From the last radius with the label itself to the first with another, where that is monotone.
+                    // From the last radius with the label itself to the first with another, where that is
+                    // monotone.
                     let (mut low, mut high) = (0, radius);
                     while high - low > 1 && self.queries < QUERIES {
                         let middle = low + (high - low) / 2;

@@ -1,4 +1,5 @@
-//! PGD as it is run today (Madry et al., ICLR 2018): from several uniform starts, many steps, the best of all.
+//! PGD as it is run today (Madry et al., ICLR 2018): from several uniform starts, many steps, the best of
+//! all.
 
 use super::search::Search;
 use super::task::{Attack, Candidates, Task, rule};
@@ -21,7 +22,7 @@ pub(super) const ATTACK: Attack = Attack {
     settings: |eps, _| settings(eps, "cross_entropy"),
 };
 
-/// Gradients asked for.
+/// How many gradients the attack asks for.
 pub(super) const GRADIENTS: usize = RESTARTS * STEPS;
 
 pub(super) fn settings(eps: u8, loss: &str) -> Vec<(String, Value)> {
@@ -38,7 +39,8 @@ fn step(eps: u8) -> u8 {
     (eps / 4).max(1)
 }
 
-/// The attack, on cross entropy of logits or, where there are `factors`, of each image's logits times its factor.
+/// Runs the attack on the cross entropy of logits or, where there are `factors`, of each image's logits times
+/// its factor.
 pub(super) fn climb(task: &Task, factors: Option<&[f64]>) -> Candidates {
     let mut search = Search::new(task);
     let by = i32::from(step(task.eps));
@@ -49,8 +51,8 @@ pub(super) fn climb(task: &Task, factors: Option<&[f64]>) -> Candidates {
         }
         let mut images = search.noisy(&mut random);
         for n in 0..=STEPS {
-            let surviving = |factors: &[f64]| search.surviving.iter().map(|&i| factors[i]).collect();
-            let factors: Option<Vec<f64>> = factors.map(surviving);
+            let chosen = |factors: &[f64]| search.surviving.iter().map(|&i| factors[i]).collect();
+            let factors: Option<Vec<f64>> = factors.map(chosen);
             let loss = factors.as_deref().map_or(Loss::CrossEntropy, Loss::Scaled);
             let (slopes, broken) = search.ascend(&images, loss);
             let left: Vec<usize> = (0..broken.len()).filter(|&at| !broken[at]).collect();

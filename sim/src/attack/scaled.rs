@@ -1,5 +1,6 @@
-//! PGD++ (Gupta, Ajanthan, AAAI 2022), by Hessian norm scaling: a quantized network's logits are often so far apart that their
-//! softmax leaves the gradient to one class. They are scaled first, image by image, to where the loss bends most.
+//! PGD++ (Gupta, Ajanthan, AAAI 2022), by Hessian norm scaling: a quantized network's logits are often so far
+//! apart that their softmax leaves the gradient to one class. They are scaled first, image by image, to where
+//! the loss's Hessian is largest.
 
 use super::restarts::{GRADIENTS, climb, settings};
 use super::task::{Attack, Candidates, Task};
@@ -25,7 +26,7 @@ pub(super) const ATTACK: Attack = Attack {
 fn run(task: &Task) -> Candidates {
     let (classes, count) = (task.source.classes(), task.labels.len());
     let logits = task.source.real_logits(task.images);
-    // Rows of each image's Jacobian, of which only products are needed.
+    // The rows of each image's Jacobian, one array per class.
     let rows: Vec<_> = (0..classes)
         .take_while(|_| !task.is_stopped())
         .map(|class| {
@@ -50,8 +51,9 @@ fn run(task: &Task) -> Candidates {
     found
 }
 
-/// What an image's logits z are multiplied by, of factors that bring them from a hundredth of a unit to ten thousand apart:
-/// that of the largest Hessian with respect to the pixels. `gram`: J·Jᵀ of the Jacobian ∂z/∂x.
+/// Returns the factor of an image's logits z for which the Hessian with respect to the pixels is largest,
+/// among factors that bring the logits from a hundredth of a unit to ten thousand units apart. `gram` is J·Jᵀ
+/// of the Jacobian J = ∂z/∂x.
 fn factor(logits: ArrayView1<f64>, gram: &Array2<f64>) -> f64 {
     let most = logits.fold(f64::NEG_INFINITY, |most, z| most.max(*z));
     let range = most - logits.fold(f64::INFINITY, |least, z| least.min(*z));
@@ -76,7 +78,8 @@ mod tests {
     use super::*;
     use ndarray::arr1;
 
-    /// The bend from products of classes is the norm of the Hessian itself, by differences of the loss's gradient.
+    /// The norm that follows from products of classes is that of the Hessian itself, by differences of the
+    /// loss's gradient.
     #[test]
     fn the_factor_is_where_the_hessian_is_largest() {
         let jacobian = Array2::from_shape_fn((4, 6), |(i, j)| ((i * 31 + j * 17) % 23) as f64 - 11.0);
@@ -99,7 +102,8 @@ mod tests {
         }
     }
 
-    /// However far apart logits are, the scaled ones are the same; without a slope or a difference there is nothing to choose.
+    /// However far apart logits are, the scaled ones are the same; without a slope or a difference the factor
+    /// is 1.
     #[test]
     fn the_factor_follows_the_scale() {
         let gram = Array2::from_shape_fn((3, 3), |(a, b)| if a == b { 2.0 } else { 0.5 });

@@ -1,5 +1,5 @@
-//! What the attacks that search have in common: which images still stand, the best adversary of each, and how often it was
-//! evaluated. Never decides where to look.
+//! What the attacks that search have in common: which images survive so far, the best adversary of each, and
+//! how often it was evaluated. Never decides where to look.
 
 use super::task::{Candidates, Task};
 use crate::gradient::{Loss, LossGradient, arg_max};
@@ -10,7 +10,7 @@ use ndarray::{Array2, Array4, ArrayView1, Axis};
 /// The state of a search over the images of a task.
 pub(super) struct Search<'s, 't> {
     pub task: &'s Task<'t>,
-    /// The images of the task that stand, in order.
+    /// The images of the task that are not broken yet, in order.
     pub surviving: Vec<usize>,
     found: Candidates,
     /// The loss that the kept image of each had.
@@ -24,13 +24,15 @@ impl<'s, 't> Search<'s, 't> {
         Search { task, surviving, found: task.start(), best: vec![f64::NEG_INFINITY; count] }
     }
 
-    /// Loss and gradient at `images`, one for each image that stands; `loss` knows those alone. Keeps what raised the loss,
-    /// and where gradients are the target's own what is misclassified, which stands no more: says which of `images` those are.
+    /// Computes loss and gradient at `images`, one per surviving image; `loss` knows those alone. Keeps an
+    /// image that raised the loss and, where gradients are the target's own, one that is misclassified: its
+    /// original survives no more. Says which of `images` those are.
     pub fn ascend(&mut self, images: &Array4<u8>, loss: Loss) -> (LossGradient, Vec<bool>) {
         self.ascend_beyond(images, loss, &vec![false; images.dim().0])
     }
 
-    /// The margin of each of `images`, one for each image that stands, by the network under attack; as [`Search::ascend`].
+    /// Computes the margin of each of `images`, one per surviving image, by the network under attack. Keeps
+    /// and says the same as [`Search::ascend`].
     pub fn margins(&mut self, images: &Array4<u8>) -> (Vec<f64>, Vec<bool>) {
         let logits = self.task.target.real_logits(images.view());
         let labels = self.labels();
@@ -41,7 +43,8 @@ impl<'s, 't> Search<'s, 't> {
         (margins, broken)
     }
 
-    /// As [`Search::ascend`] for an attack that leaves the ball: those `outside` are evaluated and not kept.
+    /// Does what [`Search::ascend`] does for an attack that leaves the ball: images `outside` are evaluated
+    /// and not kept.
     pub fn ascend_beyond(
         &mut self,
         images: &Array4<u8>,
@@ -57,17 +60,18 @@ impl<'s, 't> Search<'s, 't> {
         (slopes, broken)
     }
 
-    /// Labels of the images that stand.
+    /// Returns the true labels of the surviving images.
     pub fn labels(&self) -> Vec<u8> {
         self.surviving.iter().map(|&i| self.task.labels[i]).collect()
     }
 
-    /// The originals of the images that stand.
+    /// Returns the originals of the surviving images.
     pub fn originals(&self) -> Array4<u8> {
         self.task.images.select(Axis(0), &self.surviving)
     }
 
-    /// The originals of the images that stand, each with noise uniform in the ball from its own of the task's `random`.
+    /// Returns the originals of the surviving images with noise uniform in the ball, each from its own of the
+    /// task's `random`.
     pub fn noisy(&self, random: &mut [Random]) -> Array4<u8> {
         let mut images = self.originals();
         for (image, &i) in images.outer_iter_mut().zip(&self.surviving) {
@@ -76,17 +80,17 @@ impl<'s, 't> Search<'s, 't> {
         images
     }
 
-    /// Forgets what the kept images' losses were: those of another loss do not compare.
+    /// Forgets the losses of the kept images, which do not compare with those of another loss.
     pub fn forget_losses(&mut self) {
         self.best.fill(f64::NEG_INFINITY);
     }
 
-    /// What was found.
+    /// Returns what was found.
     pub fn finish(self) -> Candidates {
         self.found
     }
 
-    /// Keeps the better of `images`, those apart that lie `outside` the ball.
+    /// Keeps the better of `images`, except those that lie `outside` the ball.
     fn keep(
         &mut self,
         images: &Array4<u8>,
@@ -119,10 +123,10 @@ impl<'s, 't> Search<'s, 't> {
     }
 }
 
-/// Most classes that a targeted attack goes for.
+/// Most classes that a targeted attack aims at.
 pub(super) const TARGETS: usize = 9;
 
-/// The classes of each image of `task` but its label, the largest logit first.
+/// Ranks the classes of each image of `task` except its label, the largest logit first.
 pub(super) fn ranked_targets(task: &Task) -> Vec<Vec<usize>> {
     let ranked = |(logits, &label): (ArrayView1<f64>, &u8)| {
         let mut classes: Vec<usize> =
@@ -134,7 +138,7 @@ pub(super) fn ranked_targets(task: &Task) -> Vec<Vec<usize>> {
     logits.rows().into_iter().zip(task.labels).map(ranked).collect()
 }
 
-/// Leaves in `states` those that `broken` does not name.
+/// Removes from `states` those of broken images.
 pub(super) fn drop_broken<T>(states: &mut Vec<T>, broken: &[bool]) {
     let mut broken = broken.iter();
     states.retain(|_| !broken.next().expect("one for each"));

@@ -1,6 +1,6 @@
-//! SignHunter (Al-Dujaili, O'Reilly, ICLR 2020): a coordinate search over the corners of the ball, by the network's scores
-//! alone. Blocks of signs are flipped where that raises the margin: first all, then halves, down to single elements, again
-//! from there until the queries are spent.
+//! SignHunter (Al-Dujaili, O'Reilly, ICLR 2020): a coordinate search over the corners of the ball, by the
+//! network's scores alone. Blocks of signs are flipped where that raises the margin: first all, then halves,
+//! down to single elements, and over again until the queries are spent.
 
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, Task, rule};
@@ -58,7 +58,7 @@ fn run(task: &Task) -> Candidates {
     search.finish()
 }
 
-/// The blocks of one round: the whole, its halves, and so on, in order.
+/// Lists the blocks of one round: the whole, its halves, and so on, in order.
 fn rounds(length: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
     let levels = length.next_power_of_two().ilog2();
     (0..=levels).flat_map(move |level| {

@@ -1,5 +1,5 @@
-//! Square attack (Andriushchenko et al., ECCV 2020), L∞: a random search over squares of ±ε that asks the network under attack
-//! for its scores alone, so masked gradients do not hide from it.
+//! Square attack (Andriushchenko et al., ECCV 2020), L∞: a random search over squares of ±ε. It asks the
+//! network under attack for its scores alone, so that masked gradients hide nothing from it.
 
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, NEVER, Task, rule};
@@ -15,7 +15,7 @@ const FIRST_SHARE: f64 = 0.8;
 
 const STRIPES: &str = "vertical stripes of +eps or -eps";
 
-/// With 5,000 queries, as AutoAttack.
+/// The attack with 5,000 queries, as in AutoAttack.
 pub(super) const ATTACK: Attack = Attack {
     about: "5,000 queries of random squares, scores alone",
     norm: Norm::Linf,
@@ -25,7 +25,7 @@ pub(super) const ATTACK: Attack = Attack {
     settings: |_, _| settings(5_000, STRIPES),
 };
 
-/// With 20,000 queries.
+/// The attack with 20,000 queries.
 pub(super) const LONG: Attack = Attack {
     about: "20,000 queries of random squares, scores alone",
     norm: Norm::Linf,
@@ -109,8 +109,8 @@ pub struct Budget {
     pub queries: usize,
 }
 
-/// Runs Square with as many queries as are asked for, on images that are numbered from 0; see [`super::ALL`] for the usual
-/// numbers.
+/// Runs Square with as many queries as are asked for, on images that are numbered from 0; see [`super::ALL`]
+/// for the usual numbers.
 ///
 /// # Panics
 /// If the shapes do not fit, or a label is not a class.
@@ -149,7 +149,8 @@ fn stripes(image: ArrayView3<u8>, eps: u8, random: &mut Random) -> Array3<u8> {
     Array3::from_shape_fn(image.dim(), |(y, x, c)| edge(image[[y, x, c]], eps, up[x * channels + c]))
 }
 
-/// The side of the square that query `n` of `queries` changes: its share halves on the paper's schedule, which is for 10,000.
+/// Returns the side of the square that query `n` of `queries` changes: its share of the image halves on the
+/// paper's schedule, which is for 10,000 queries.
 pub(super) fn side(n: usize, queries: usize, (height, width, _): (usize, usize, usize)) -> usize {
     let at = n * 10_000 / queries;
     let halvings =

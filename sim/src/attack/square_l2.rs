@@ -1,5 +1,6 @@
-//! Square attack in the Euclidean ball (Andriushchenko et al., ECCV 2020, algorithm 3): moves what a window's noise has of the
-//! radius to another window, in the shape of a bump of either sign, and keeps what raises the margin.
+//! Square attack in the Euclidean ball (Andriushchenko et al., ECCV 2020, algorithm 3): moves the share of
+//! the radius that one window's noise has to another window, in the shape of a bump of either sign, and keeps
+//! what raises the margin.
 
 use super::search::{Search, drop_broken};
 use super::square::{settings, side};
@@ -9,7 +10,7 @@ use crate::random::Random;
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, Zip, s};
 use rayon::prelude::*;
 
-/// As AutoAttack.
+/// As many as in AutoAttack.
 const QUERIES: usize = 5_000;
 
 /// Its row.
@@ -66,7 +67,8 @@ fn run(task: &Task) -> Candidates {
     search.finish()
 }
 
-/// Writes `original` with `noise` of length `eps` to `proposal`, on the lattice; what of the noise lies within the pixels' box.
+/// Writes `original` with `noise` of length `eps` to `proposal`, on the lattice. Returns the part of the
+/// noise that lies within the pixels' box.
 fn place(
     mut noise: Array3<f32>,
     original: ArrayView3<u8>,
@@ -83,7 +85,7 @@ fn place(
     noise
 }
 
-/// Bumps on a grid of five by five.
+/// Returns noise of bumps on a grid of five by five.
 fn grid(shape: (usize, usize, usize), random: &mut Random) -> Array3<f32> {
     let (height, width, channels) = shape;
     let mut noise = Array3::zeros(shape);
@@ -104,7 +106,8 @@ fn grid(shape: (usize, usize, usize), random: &mut Random) -> Array3<f32> {
     noise
 }
 
-/// `noise` with the radius of two windows of `side` in one of them, and what of `eps` is not used up.
+/// Returns `noise` with the radius of two windows of `side` in one of them, and the part of `eps` that is not
+/// used up.
 fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Array3<f32> {
     let (height, width, channels) = noise.dim();
     // Odd, and at least three, as far as the image allows.
@@ -121,7 +124,7 @@ fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Arr
         let window = s![to_y..to_y + side, to_x..to_x + side, channel];
         let before = noise.slice(window);
         let length = Norm::L2.length(before).max(1e-12);
-        // Of both windows: the other one's is what the first does not hold too.
+        // Both windows' shares: of the other one, what the first does not cover too.
         let mut other = noise.slice(s![from_y..from_y + side, from_x..from_x + side, channel]).to_owned();
         for ((y, x), value) in other.indexed_iter_mut() {
             let (y, x) = (from_y + y, from_x + x);
@@ -143,7 +146,7 @@ fn sign(random: &mut Random) -> f32 {
     if random.word() >> 63 == 0 { 1.0 } else { -1.0 }
 }
 
-/// A bump in one half of a square and a dent in the other, of length 1, upright or lying.
+/// Returns a bump in one half of a square and a dent in the other, of length 1, upright or lying.
 fn bump(side: usize, random: &mut Random) -> Array2<f32> {
     let mut whole = Array2::zeros((side, side));
     let half = side / 2;
@@ -154,7 +157,7 @@ fn bump(side: usize, random: &mut Random) -> Array2<f32> {
     if random.word() >> 63 == 0 { whole } else { whole.reversed_axes() }
 }
 
-/// Rectangles around the middle, one in the other, each adding 1/n², of length 1.
+/// Returns nested rectangles around the middle, each adding 1/n², scaled to length 1.
 fn hill(rows: usize, columns: usize) -> Array2<f32> {
     let mut values = Array2::zeros((rows, columns));
     let (middle_row, middle_column) = (rows / 2, columns / 2);

@@ -83,7 +83,8 @@ impl Task<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Starts the random numbers of image `i` of the task: a function of seed, attack, ε and the image's index alone.
+    /// Starts the random numbers of image `i` of the task: a function of seed, attack, ε and the image's
+    /// index alone.
     pub(super) fn random(&self, i: usize) -> Random {
         Random::keyed(self.seed, self.name, self.eps, self.indices[i] as u64)
     }

@@ -1,5 +1,6 @@
-//! Interval bounds of every node over boxes of images: sound for the integer semantics by construction, as every bound is
-//! an integer that the node's own arithmetic gives for the ends of its inputs' bounds. Exact where a box is one image.
+//! Interval bounds of every node over boxes of images. They are sound for the integer semantics by
+//! construction, as every bound is an integer that the node's own arithmetic gives for the ends of its
+//! inputs' bounds. They are exact where a box is one image.
 
 use super::Engine;
 use crate::kind::{Bounds, kind};
@@ -20,8 +21,8 @@ impl<'a> IntervalBounds<'a> {
         Self { engine, rules: nodes.map(|(node, own)| kind(&node.layer).bounds(&own.site)).collect() }
     }
 
-    /// Returns the least and the largest value of every node's output over the boxes `lo..=hi` (batch × height × width ×
-    /// channels), node by node.
+    /// Returns the least and the largest value of every node's output over the boxes `lo..=hi` (batch ×
+    /// height × width × channels), node by node.
     pub fn run(&self, lo: ArrayView4<u8>, hi: ArrayView4<u8>) -> Vec<[Tensor; 2]> {
         let mut ends: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
         for (i, rule) in self.rules.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best instructions of the
-//! machine. Never decides what a layer means, has no float in its forward pass, and knows no gradient.
+//! The fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best instructions
+//! of the machine. Never decides what a layer means, has no float in its forward pass, and knows no gradient.
 
 mod bounds;
 mod registers;

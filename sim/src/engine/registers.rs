@@ -1,13 +1,13 @@
-//! The network with one node's output changed, as a circuit computes it whose registers are as wide as their wires: what
-//! does not fit wraps.
+//! The network with one node's output changed, as a circuit computes it whose registers are as wide as their
+//! wires: what does not fit wraps.
 
 use super::Engine;
 use crate::tensor::Tensor;
 use ndarray::{Array3, ArrayView3, ArrayView4};
 
 impl Engine {
-    /// Computes the scores of a block of images where `change(image, values)` has changed the output of node `node`
-    /// (height × width × channels of each image).
+    /// Computes the scores of a block of images where `change(image, values)` has changed the output of node
+    /// `node` (height × width × channels of each image).
     pub(crate) fn changed_scores(
         &self,
         images: ArrayView4<u8>,
@@ -59,7 +59,8 @@ impl Engine {
         words
     }
 
-    /// Returns `words` as registers of node `i`'s wire hold them, and whether any lies outside the wire's range.
+    /// Returns `words` as registers of node `i`'s wire hold them, and whether any lies outside the wire's
+    /// range.
     fn registers(&self, i: usize, mut words: Vec<i32>) -> (Option<Tensor>, bool) {
         let range = self.network.wire(i).range;
         let up = 32 - range.bits();

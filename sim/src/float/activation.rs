@@ -2,8 +2,9 @@
 
 use super::op::{Flow, Op, Site};
 
-/// How far a softened quantizer is from the line through its thresholds, 0, towards its steps: its slope is 1 − that on a
-/// level, and 1 + twice that at a threshold. Much nearer to the steps its gradients help an attack less.
+/// How far a softened quantizer is from the line through its thresholds, 0, towards its steps: its slope is 1
+/// − that on a level, and 1 + twice that at a threshold. Much nearer to the steps its gradients help an
+/// attack less.
 const SOFTNESS: f32 = 0.25;
 
 /// `clamp(scale·x + bias, 0, ceiling)` per channel, then rounded to one of 2^bits levels or softened.

@@ -1,5 +1,5 @@
-//! Float networks, forward and backward in f32: the paper's float column, and substitutes for transfer attacks. Never
-//! hardware, and never a judge of an integer network.
+//! Float networks, forward and backward in f32: the paper's float column, and substitutes for transfer
+//! attacks. Never hardware, and never a judge of an integer network.
 
 mod activation;
 mod op;
@@ -48,8 +48,8 @@ impl FloatEngine {
         Self::prepared(network, kernel, false)
     }
 
-    /// Prepares a network whose activations count in levels ([`twin::twin`]), with a smooth staircase in place of each line:
-    /// near the quantizer's value, and with a gradient everywhere.
+    /// Prepares a network whose activations count in levels ([`twin::twin`]), with a smooth staircase in
+    /// place of each line: near the quantizer's value, and with a gradient everywhere.
     pub fn softened(network: &FloatNetwork) -> Self {
         Self::prepared(network, Kernel::best(), true)
     }

@@ -1,5 +1,5 @@
-//! Float layers that change each value on its own, or join two: affine functions, biases, mixes, and what stands before
-//! the network (bit depth, median).
+//! Float layers that change each value on its own, or join two: affine functions, biases, mixes, and what
+//! stands before the network (bit depth, median).
 
 use super::op::{Flow, Op, Site};
 use crate::kind::median;

@@ -1,12 +1,13 @@
-//! The float twin of an integer network: the same weights without quantizers, a second source of gradients. Where its
-//! gradients break what the straight-through ones leave, the quantizers masked them. Never a judge.
+//! The float twin of an integer network: the same weights without quantizers, a second source of gradients.
+//! Where its gradients break what the straight-through ones leave, the quantizers masked them. Never a judge.
 
 use crate::kernel::Kernel;
 use crate::kind::{Site, Twin, kind};
 use dq_net::{FloatNetwork, FloatNode, Network, NetworkError};
 
-/// Returns the float network that computes what `network` would if nothing were rounded: every Step is the line through its
-/// thresholds, clipped to its levels. Values are in the units of the integers, logits are real.
+/// Returns the float network that computes what `network` would if nothing were rounded: every Step is the
+/// line through its thresholds, clipped to its levels. Values are in the units of the integers, logits are
+/// real.
 pub fn twin(network: &Network) -> Result<FloatNetwork, NetworkError> {
     let mut nodes: Vec<FloatNode> = vec![];
     // The name under which each node's value is read.

@@ -9,8 +9,8 @@ pub enum Loss<'a> {
     CrossEntropy,
     /// The largest other logit minus the label's: positive where the image is misclassified.
     Margin,
-    /// Targeted difference of logits ratio, (z_t − z_y) / (z_π1 − (z_π3 + z_π4) / 2) (Croce, Hein, ICML 2020). With fewer
-    /// than four classes the last ones stand in; a denominator of zero counts as one.
+    /// Targeted difference of logits ratio, (z_t − z_y) / (z_π1 − (z_π3 + z_π4) / 2) (Croce, Hein, ICML
+    /// 2020). With fewer than four classes the last ones stand in; a denominator of zero counts as one.
     TargetedDlr(&'a [usize]),
     /// The target's logit minus the label's, z_t − z_y.
     Difference(&'a [usize]),
@@ -43,8 +43,8 @@ impl Loss<'_> {
         }
     }
 
-    /// Returns the losses of a batch of logits (batch × classes), and their slopes times `scale`, row after row. The batch
-    /// begins with image `first` of those that the loss knows.
+    /// Returns the losses of a batch of logits (batch × classes), and their slopes times `scale`, row after
+    /// row. The batch begins with image `first` of those that the loss knows.
     pub(crate) fn of_batch(
         self,
         first: usize,
@@ -100,8 +100,8 @@ fn targeted_dlr(logits: &[f64], target: usize, label: usize) -> (f64, Vec<f64>) 
     (ratio, slopes)
 }
 
-/// Returns `ln Σ exp(z_j − z_y)` and its slopes. The label's slope is the negated sum of the others', not p_y − 1, so that it does not cancel
-/// to zero where the network is very sure.
+/// Returns `ln Σ exp(z_j − z_y)` and its slopes. The label's slope is the negated sum of the others', not p_y
+/// − 1, so that it does not cancel to zero where the network is very sure.
 fn cross_entropy(logits: &[f64], label: usize) -> (f64, Vec<f64>) {
     let most = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut slopes: Vec<f64> = logits.iter().map(|z| (z - most).exp()).collect();

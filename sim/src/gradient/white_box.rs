@@ -1,5 +1,5 @@
-//! An integer network as an attacker has it who knows everything: the exact engine forward, and a straight-through
-//! backward pass, in which each kind of layer says how slopes go through it.
+//! An integer network as an attacker sees it who knows everything: the exact engine forward, and a
+//! straight-through backward pass, in which each kind of layer says how slopes go through it.
 
 use super::{GradientSource, Loss, LossGradient};
 use crate::engine::Engine;
@@ -54,8 +54,8 @@ impl WhiteBox {
         self.engine.network()
     }
 
-    /// Returns, at each of `images`, the extremes of node `node`'s values, and the gradient of the largest (or the smallest,
-    /// if not `up`, negated: so that a step along it drives the value outward).
+    /// Returns, at each of `images`, the extremes of node `node`'s values, and the gradient of the largest
+    /// (or the smallest, if not `up`, negated: so that a step along it drives the value outward).
     pub(crate) fn climb(&self, images: ArrayView4<u8>, node: usize, up: bool) -> Climb {
         let (block, length) = (self.engine.block(), self.network().wire(node).shape.len());
         let mut found =
@@ -119,8 +119,8 @@ impl WhiteBox {
         })
     }
 
-    /// Carries the slopes of node `last`'s values back to those of the pixels. `values` holds every node's output; `look`
-    /// sees the slopes of each node's output on the way.
+    /// Carries the slopes of node `last`'s values back to those of the pixels. `values` holds every node's
+    /// output; `look` sees the slopes of each node's output on the way.
     fn backward(
         &self,
         last: usize,

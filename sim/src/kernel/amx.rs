@@ -137,16 +137,18 @@ impl Drop for Tiles {
     }
 }
 
-/// Writes the product of one or two tiles of windows and one or two panels. Sums are in tiles 0 to 3, windows in 4 and 5,
-/// weights in 6 and 7.
+/// Writes the product of one or two tiles of windows and one or two panels. Sums are in tiles 0 to 3, windows
+/// in 4 and 5, weights in 6 and 7.
 macro_rules! product {
     ($name:ident, $multiply:literal, $tiles:literal by $panels:literal,
      zero $($zero:literal)+, step $($load:literal $([$sum:literal])*)+, store $($store:literal)+) => {
         /// # Safety
-        /// `job` has so many tiles and panels and lies within its input and weights, and this thread's tiles are set up.
+        /// `job` has so many tiles and panels and lies within its input and weights, and this thread's tiles
+        /// are set up.
         unsafe fn $name(job: &Job, sums: &mut Sums) {
             let first = job.input.as_ptr();
-            // SAFETY: every tile that is read lies within the input or the weights, and `sums` has room for all (promised).
+            // SAFETY: every tile that is read lies within the input or the weights, and `sums` has room for
+            // all (promised).
             unsafe {
                 asm!(
                     $(concat!("tilezero ", $zero),)+

@@ -1,5 +1,5 @@
-//! Micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the levels' top bit goes
-//! separately. The float one takes one fused multiply-add per tap, in the taps' order.
+//! Micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the levels' top
+//! bit goes separately. The float one takes one fused multiply-add per tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
 use super::real;

@@ -1,11 +1,12 @@
-//! Micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation; floats take
-//! one fused multiply-add per tap, in the taps' order.
+//! Micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation;
+//! floats take one fused multiply-add per tap, in the taps' order.
 
 use super::int::{LANES, MAX_SUMS, Tile};
 use super::{bit, real};
 use std::arch::x86_64::*;
 
-/// Multiplies up to 12 leading rows of `tile` by its `width` panels (1 or 2): writes their sums and returns how many rows.
+/// Multiplies up to 12 leading rows of `tile` by its `width` panels (1 or 2): writes their sums and returns
+/// how many rows.
 ///
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI, and every window of `tile` lies within its input.
@@ -100,8 +101,8 @@ pub(super) unsafe fn count(
 
 /// Defines the micro-kernels of one element: 12 rows, 4 or 1 of a tile by one panel or two.
 macro_rules! micro {
-    ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $features:literal, $zero:expr, $load:expr,
-     $spread:expr, $step:expr, $store:expr) => {
+    ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $features:literal, $zero:expr,
+     $load:expr, $spread:expr, $step:expr, $store:expr) => {
         $(#[$meta])*
         ///
         /// # Safety
@@ -137,7 +138,8 @@ macro_rules! micro {
             let mut panel = tile.panels.as_ptr();
             for &run in tile.runs {
                 for group in 0..tile.groups {
-                    // SAFETY: each panel holds runs × groups × 16 × taps values; windows lie within the input (promised).
+                    // SAFETY: each panel holds runs × groups × 16 × taps values; windows lie within the input
+                    // (promised).
                     unsafe {
                         let b: [_; P] = std::array::from_fn(|p| $load(panel.add(p * length)));
                         panel = panel.add(LANES * TAPS);
@@ -150,7 +152,8 @@ macro_rules! micro {
                     }
                 }
             }
-            // A copy: what is walked through lies in memory, and the sums are to stay in registers until here.
+            // A copy: what is walked through lies in memory, and the sums are to stay in registers until
+            // here.
             let done = acc;
             for (acc, lanes) in done.iter().flatten().zip(sums) {
                 // SAFETY: sixteen sums are one register.

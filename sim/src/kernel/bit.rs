@@ -1,6 +1,6 @@
-//! Exact product of 1-bit levels (0, 1) and 1-bit weights (−1, +1) over windows, 64 at a time. The sum of the weights where
-//! the level is 1 is twice the count of bits that are set both in the levels and in the positive weights, minus the count
-//! of bits that are set in the levels.
+//! Exact product of 1-bit levels (0, 1) and 1-bit weights (−1, +1) over windows, 64 at a time. The sum of the
+//! weights where the level is 1 is twice the count of bits that are set both in the levels and in the
+//! positive weights, minus the count of bits that are set in the levels.
 
 use super::{Kernel, Rows, Runs};
 
@@ -21,8 +21,9 @@ pub(crate) struct PackedBits {
 }
 
 impl PackedBits {
-    /// Packs `weight(output, run, word, bit)`: whether the weight at a bit of a word of a run is positive. Runs are counted in
-    /// words; where a window has no level, that bit of it is 0 and the weight does not matter.
+    /// Packs `weight(output, run, word, bit)`: whether the weight at a bit of a word of a run is positive.
+    /// Runs are counted in words; where a window has no level, that bit of it is 0 and the weight does not
+    /// matter.
     pub fn new(
         outputs: usize,
         Runs { starts: runs, length: run }: Runs,
@@ -62,8 +63,8 @@ pub(crate) fn pack(levels: &[u8], channels: usize) -> Vec<u64> {
     packed
 }
 
-/// Whether `kernel` counts the bits of a register by one instruction on this machine: only then is counting faster than
-/// multiplying.
+/// Whether `kernel` counts the bits of a register by one instruction on this machine: only then is counting
+/// faster than multiplying.
 pub(crate) fn counts(kernel: Kernel) -> bool {
     #[cfg(target_arch = "x86_64")]
     if kernel == Kernel::Avx512 {
@@ -81,8 +82,8 @@ pub(super) struct Job<'a> {
     pub run: usize,
 }
 
-/// Computes `out[r·stride + o] = Σ level(rows[r] + runs[s] + k) · weight(o, s, k)` over all bits of all words, by a kernel
-/// that [`counts`].
+/// Computes `out[r·stride + o] = Σ level(rows[r] + runs[s] + k) · weight(o, s, k)` over all bits of all
+/// words, by a kernel that [`counts`].
 ///
 /// # Panics
 /// If a window would leave `input`, a row `out`, or this machine does not count.

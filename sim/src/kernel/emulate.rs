@@ -1,5 +1,6 @@
-//! AMX on a processor without it, for tests: the illegal instructions are carried out where they are trapped, as Intel's
-//! manual says (Software Developer's Manual, volume 2, "AMX"). The results are right, a thousand times slower.
+//! AMX on a processor without it, for tests: the illegal instructions are carried out where they are trapped,
+//! as Intel's manual says (Software Developer's Manual, volume 2, "AMX"). The results are right, a thousand
+//! times slower.
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::RefCell;
@@ -36,8 +37,8 @@ pub(super) fn install() {
 
 /// Carries out the instruction that trapped, or lets the thread die of it.
 extern "C" fn trap(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
-    // SAFETY: the system hands over this thread's registers; the instruction's bytes and what it reads and writes are those of
-    // the code that was trapped, which promised that they are there.
+    // SAFETY: the system hands over this thread's registers; the instruction's bytes and what it reads and
+    // writes are those of the code that was trapped, which promised that they are there.
     unsafe {
         let registers = &mut (*context.cast::<ucontext_t>()).uc_mcontext.gregs;
         let at = registers[libc::REG_RIP as usize] as *const u8;
@@ -163,8 +164,8 @@ impl Tiles {
         }
     }
 
-    /// Computes `to += left · right`, four bytes of a row with four bytes of a column at a time; `signed` says whether the bytes
-    /// of each are.
+    /// Computes `to += left · right`, four bytes of a row with four bytes of a column at a time; `signed`
+    /// says whether the bytes of each are.
     fn multiply(&mut self, to: usize, left: usize, right: usize, signed: [bool; 2]) -> Option<()> {
         let quads = self.row_bytes[left] / 4;
         let distinct = to != left && to != right && left != right && right < 8;
@@ -208,7 +209,8 @@ unsafe fn operand(at: *const u8, vex: u8, modrm: u8, registers: &[i64]) -> Opera
         index = if number == 4 { 0 } else { value(number) << (sib >> 6) };
         length = 1;
     }
-    // SAFETY: modes 1 and 2 say that 1 byte or 4 follow; none of the instructions here is relative to RIP or has no base.
+    // SAFETY: modes 1 and 2 say that 1 byte or 4 follow; none of the instructions here is relative to RIP or
+    // has no base.
     let displacement = unsafe {
         match mode {
             1 => i64::from(at.add(length).cast::<i8>().read()),

@@ -1,5 +1,6 @@
-//! Exact integer matrix product over windows: uint8 levels × int8 weights → i32. A row of the left matrix is not
-//! stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit im2col).
+//! Exact integer matrix product over windows: uint8 levels × int8 weights → i32. A row of the left matrix is
+//! not stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit
+//! im2col).
 
 use super::tile::{self, Planes, TiledWeights};
 use super::{Kernel, Rows, Runs, Session};
@@ -81,7 +82,8 @@ impl Panels {
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed panels.
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
+/// panels.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<'a> {
     pub input: &'a [u8],
@@ -152,7 +154,8 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
 /// Most accumulators of a micro-kernel: 12 rows × 2 panels.
 pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
 
-/// Multiplies some leading rows of `tile` by its panels: writes their sums (row × panel × lane) and returns how many rows.
+/// Multiplies some leading rows of `tile` by its panels: writes their sums (row × panel × lane) and returns
+/// how many rows.
 #[inline(always)]
 fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
     match kernel {

@@ -1,5 +1,5 @@
-//! Instruction sets: which inner loops run. Never changes a result: integer kernels agree exactly, and float kernels
-//! bit for bit, because every one of them sums in the same order with fused multiply-adds.
+//! Instruction sets: which inner loops run. Never changes a result: integer kernels agree exactly, and float
+//! kernels bit for bit, because every one of them sums in the same order with fused multiply-adds.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -112,8 +112,8 @@ pub(crate) struct Rows<'a, T> {
     pub stride: usize,
 }
 
-/// A thread's use of a kernel, which its products need. It should be short: the system saves tiles as long as they are
-/// set up.
+/// A thread's use of a kernel, which its products need. It should be short: the system saves tiles as long as
+/// they are set up.
 pub(crate) struct Session {
     kernel: Kernel,
     #[cfg(target_arch = "x86_64")]
@@ -139,7 +139,8 @@ impl Session {
     }
 }
 
-/// Compiles `$body`, an `#[inline(always)]` function, once per instruction set, and calls the one for `kernel`.
+/// Compiles `$body`, an `#[inline(always)]` function, once per instruction set, and calls the one for
+/// `kernel`.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
         $(#[$meta])*

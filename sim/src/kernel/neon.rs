@@ -1,5 +1,5 @@
-//! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read as signed
-//! bytes, 128 less than they are, and sums start from what that takes away.
+//! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read
+//! as signed bytes, 128 less than they are, and sums start from what that takes away.
 
 use super::int::{LANES, MAX_SUMS, Tile};
 use std::arch::aarch64::*;

@@ -1,6 +1,6 @@
-//! Matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float sums run over their taps in
-//! order, one fused multiply-add per tap: the result is the same bit for bit in every kernel, batch and thread. Sums of
-//! fixed point are exact.
+//! Matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float sums run over
+//! their taps in order, one fused multiply-add per tap: the result is the same bit for bit in every kernel,
+//! batch and thread. Sums of fixed point are exact.
 
 use super::{Kernel, Rows, Runs, multiversion};
 
@@ -42,7 +42,8 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed panels.
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
+/// panels.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile<'a, T> {
     pub input: &'a [T],
@@ -68,8 +69,8 @@ pub(crate) trait Element: Copy + Default + Send + Sync {
     /// Lists the rows of `kernel`'s micro-kernels, the most first, 1 last.
     fn rows(kernel: Kernel) -> &'static [usize];
 
-    /// Multiplies the first `rows` rows of `tile`, one of [`Element::rows`], by its panels: row × panel. [`product`] has
-    /// checked every window.
+    /// Multiplies the first `rows` rows of `tile`, one of [`Element::rows`], by its panels: row × panel.
+    /// [`product`] has checked every window.
     fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[Self::Sum; LANES]]);
 }
 
@@ -93,7 +94,8 @@ impl Element for f32 {
 
     fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[f32; LANES]]) {
         match kernel {
-            // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
+            // SAFETY: `product` checked every window against the input; the kernel is available on this
+            // machine.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512 => unsafe { super::avx512::micro_f32(tile, rows, sums) },
             // SAFETY: as above.
@@ -150,7 +152,8 @@ impl Element for i16 {
 
     fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[i32; LANES]]) {
         match kernel {
-            // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
+            // SAFETY: `product` checked every window against the input; the kernel is available on this
+            // machine.
             #[cfg(target_arch = "x86_64")]
             Kernel::Avx512 => unsafe { super::avx512::micro_i16(tile, rows, sums) },
             // SAFETY: as above.
@@ -245,7 +248,8 @@ fn pairs<const R: usize>(tile: Tile<i16>, sums: &mut [[i32; LANES]]) {
 mod tests {
     use super::*;
 
-    /// Every kernel gives plain sums, of whole numbers that all of them hold exactly, at every edge of rows and panels.
+    /// Every kernel gives plain sums, of whole numbers that all of them hold exactly, at every edge of rows
+    /// and panels.
     #[test]
     fn every_kernel_sums_whole_numbers_exactly() {
         for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 5)] {

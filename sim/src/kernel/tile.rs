@@ -1,5 +1,5 @@
-//! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in one
-//! instruction. Windows are read where they lie if they are equally far apart, and gathered if not.
+//! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in
+//! one instruction. Windows are read where they lie if they are equally far apart, and gathered if not.
 
 use super::{Rows, Runs, Session};
 
@@ -31,11 +31,13 @@ impl Default for Scratch {
 
 /// Weights as tiles.
 pub(crate) struct TiledWeights {
-    /// Pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the edges.
+    /// Pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the
+    /// edges.
     data: Vec<i8>,
     outputs: usize,
     runs: Runs,
-    /// First byte of each slab of a window where it lies, each run in slabs of its own. None if runs are too short for that.
+    /// First byte of each slab of a window where it lies, each run in slabs of its own. None if runs are too
+    /// short for that.
     in_place: Option<Vec<usize>>,
     /// First byte of each slab in a gathered row.
     gathered: Vec<usize>,
@@ -78,8 +80,8 @@ impl TiledWeights {
         Self { data, outputs, runs, in_place, gathered: (0..slabs).map(|slab| slab * ROW).collect() }
     }
 
-    /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, by count: a tile takes 16 cycles, a vector
-    /// half a cycle, and gathering a window one or two cycles per run and 64 bytes of it.
+    /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, by count: a tile takes 16
+    /// cycles, a vector half a cycle, and gathering a window one or two cycles per run and 64 bytes of it.
     pub fn pay(outputs: usize, runs: &Runs) -> bool {
         let is_gathered = is_gathered(runs);
         let (runs, run) = (runs.starts.len(), runs.length);
@@ -112,7 +114,8 @@ impl TiledWeights {
         }
     }
 
-    /// Finds the windows of `rows` that make a tile, from the `first` on: `apart` bytes or a multiple of that from each other.
+    /// Finds the windows of `rows` that make a tile, from the `first` on: `apart` bytes or a multiple of that
+    /// from each other.
     fn group(&self, input: &[u8], rows: &[usize], first: usize, apart: usize) -> Group {
         let rows = &rows[first..];
         let mut slots = std::array::from_fn(|slot| slot);
@@ -298,8 +301,8 @@ mod tests {
         }
     }
 
-    /// Windows lie as in convolutions (a stride, rows of a map, maps, the last of them at the buffer's end), and runs have many
-    /// lengths; plain loops multiply them, and this machine's tiles if it has them.
+    /// Windows lie as in convolutions (a stride, rows of a map, maps, the last of them at the buffer's end),
+    /// and runs have many lengths; plain loops multiply them, and this machine's tiles if it has them.
     #[test]
     fn tiles_sum_what_windows_hold_wherever_they_lie() {
         let (width, channels) = (10, 3);

@@ -1,6 +1,6 @@
-//! The kinds of layer. One file per kind says how it is computed fast, how bounds and gradients go through it, and what
-//! its float twin is. A new kind is one more file and one more row of [`kind`]. Nothing here decides what a layer
-//! means: [`dq_net`] does, and every kind is tested against it.
+//! The kinds of layer. One file per kind says how it is computed fast, how bounds and gradients go through
+//! it, and what its float twin is. A new kind is one more file and one more row of [`kind`]. Nothing here
+//! decides what a layer means: [`dq_net`] does, and every kind is tested against it.
 
 mod bit_depth;
 mod conv;

@@ -27,8 +27,8 @@ impl Site {
     }
 }
 
-/// What a kind of layer answers. Bounds have no default: a kind that is silent about them does not compile, since a
-/// wrong guess would make certificates false.
+/// What a kind of layer answers. Bounds have no default: a kind that is silent about them does not compile,
+/// since a wrong guess would make certificates false.
 pub(crate) trait Kind {
     /// Prepares the node's forward pass.
     fn forward(&self, site: &Site) -> Box<dyn Forward>;
@@ -42,8 +42,8 @@ pub(crate) trait Kind {
     /// Returns what the node would compute if nothing were rounded.
     fn twin(&self, site: &Site) -> Twin;
 
-    /// Returns the gradient with respect to each weight (row-major), given the node's `input` and the slopes of its
-    /// output, summed over all images; it is empty for a kind without weights.
+    /// Returns the gradient with respect to each weight (row-major), given the node's `input` and the slopes
+    /// of its output, summed over all images; it is empty for a kind without weights.
     fn weight_slopes(&self, _site: &Site, _input: &Tensor, _slopes: &[f32]) -> Vec<f32> {
         vec![]
     }
@@ -59,7 +59,8 @@ pub(crate) trait Forward: Send + Sync {
         None
     }
 
-    /// Whether the node takes its input tile by tile, so that a layer with weights before it need not be stored.
+    /// Whether the node takes its input tile by tile, so that a layer with weights before it need not be
+    /// stored.
     fn reads_tiles(&self) -> bool {
         false
     }
@@ -71,7 +72,8 @@ pub(crate) enum Feed<'a> {
     Images(ArrayView4<'a, u8>),
     /// Another node's values.
     Values(&'a Tensor),
-    /// The accumulators of a layer with weights, not stored but computed from that layer's own input when they are read.
+    /// The accumulators of a layer with weights, not stored but computed from that layer's own input when
+    /// they are read.
     Tiles(&'a Linear, &'a Tensor),
 }
 
@@ -100,13 +102,14 @@ impl Feed<'_> {
 
 /// How the bounds of a node's output follow from those of its inputs.
 pub(crate) enum Bounds {
-    /// No output falls where an input rises: the forward pass of all lower ends gives the lower ends, and of all upper
-    /// ends the upper ones.
+    /// No output falls where an input rises: the forward pass of all lower ends gives the lower ends, and of
+    /// all upper ends the upper ones.
     Rising,
-    /// Each output depends on one input alone and rises or falls with it, by the channel: the forward passes of both ends
-    /// are put in order.
+    /// Each output depends on one input alone and rises or falls with it, by the channel: the forward passes
+    /// of both ends are put in order.
     Monotone,
-    /// The node is a layer with weights: the part of those above zero, which rises, and of those below, which falls.
+    /// The node is a layer with weights: the part of those above zero, which rises, and of those below, which
+    /// falls.
     Signed(Box<[Linear; 2]>),
 }
 
@@ -144,7 +147,8 @@ impl Backward for Through {
     }
 }
 
-/// What stands for a node in the float twin of its network: a layer, and one that follows it where that takes two.
+/// What stands for a node in the float twin of its network: a layer, and one that follows it where that takes
+/// two.
 pub(crate) struct Twin {
     pub layer: FloatLayer,
     pub then: Option<FloatLayer>,

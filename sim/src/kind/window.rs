@@ -1,5 +1,5 @@
-//! Windows of the pools, forward and backward, for integers and for floats. Inputs and outputs are height × width ×
-//! channels.
+//! Windows of the pools, forward and backward, for integers and for floats. Inputs and outputs are height ×
+//! width × channels.
 
 use dq_net::Shape;
 
@@ -50,8 +50,8 @@ impl Windows {
         out
     }
 
-    /// Adds the gradient of a largest value's input to `into`, for one image with the inputs `values`. Among equal values
-    /// the slope goes to the first in row-major order.
+    /// Adds the gradient of a largest value's input to `into`, for one image with the inputs `values`. Among
+    /// equal values the slope goes to the first in row-major order.
     pub fn add_max_slopes<T: Copy + PartialOrd>(&self, values: &[T], slopes: &[f32], into: &mut [f32]) {
         let channels = self.output.channels;
         let mut best = vec![values[0]; channels];

@@ -1,6 +1,7 @@
-//! The transposed Conv and Dense in fixed point: an image's slopes are scaled to whole numbers of 16 bits, multiplied by
-//! the integer weights, and summed exactly. That is about twice as fast as floats; each slope is off by at most half of one
-//! part in 32,767 of the image's largest. Results are the same in every kernel, batch and thread.
+//! The transposed Conv and Dense in fixed point: an image's slopes are scaled to whole numbers of 16 bits,
+//! multiplied by the integer weights, and summed exactly. That is about twice as fast as floats; each slope
+//! is off by at most half of one part in 32,767 of the image's largest. Results are the same in every kernel,
+//! batch and thread.
 
 use super::real::{Factor, LinearMap, RealLinear};
 use super::windows::Frame;
@@ -149,7 +150,8 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// Weights are so many and so large that slopes of 16 bits would leave an i32; one image has zeros, one tiny slopes.
+    /// Weights are so many and so large that slopes of 16 bits would leave an i32; one image has zeros, one
+    /// tiny slopes.
     #[test]
     fn sums_stay_within_their_register() {
         let (outputs, inputs) = (40_000, 3);

@@ -1,6 +1,6 @@
-//! Conv and Dense forward on integers: windows times packed weights. Sums are exact for levels of up to 16 bits, which go
-//! through the uint8 kernels as two byte planes. 1-bit levels and weights are counted as bits where the machine has an
-//! instruction for it and there are enough of them.
+//! Conv and Dense forward on integers: windows times packed weights. Sums are exact for levels of up to 16
+//! bits, which go through the uint8 kernels as two byte planes. 1-bit levels and weights are counted as bits
+//! where the machine has an instruction for it and there are enough of them.
 
 use super::windows::Windows;
 use crate::kernel::{Kernel, Rows, Session, bit, int};
@@ -65,8 +65,8 @@ impl Linear {
         sums
     }
 
-    /// Computes `count` images and hands the accumulators to `sink(first pixel, accumulators)` tile by tile, pixels
-    /// counted through all images.
+    /// Computes `count` images and hands the accumulators to `sink(first pixel, accumulators)` tile by tile,
+    /// pixels counted through all images.
     pub fn run(&self, kernel: Kernel, input: &Tensor, count: usize, mut sink: impl FnMut(usize, &[i32])) {
         if let (Some(bits), Tensor::Bytes(levels), true) = (&self.bits, input, bit::counts(kernel)) {
             return bits.run(kernel, levels, count, sink);

@@ -1,5 +1,5 @@
-//! Conv and Dense as linear maps over windows: forward on integers ([`Linear`]), and forward or transposed on real numbers
-//! ([`RealLinear`]) and in fixed point ([`FixedLinear`]). Never decides what a layer means.
+//! Conv and Dense as linear maps over windows: forward on integers ([`Linear`]), and forward or transposed on
+//! real numbers ([`RealLinear`]) and in fixed point ([`FixedLinear`]). Never decides what a layer means.
 
 mod fixed;
 mod int;

@@ -1,5 +1,5 @@
-//! Conv and Dense as linear maps on real numbers, forward and transposed. Used by the backward pass, float networks and
-//! norms.
+//! Conv and Dense as linear maps on real numbers, forward and transposed. Used by the backward pass, float
+//! networks and norms.
 
 use super::windows::{Frame, Phase, Windows};
 use crate::kernel::real::{self, Element, Packed};
@@ -203,7 +203,8 @@ mod tests {
     use super::*;
     use ndarray::Array4;
 
-    /// ⟨A·x, u⟩ = ⟨x, Aᵀ·u⟩, in integers that f64 holds exactly, for every stride and padding of a few kernels.
+    /// ⟨A·x, u⟩ = ⟨x, Aᵀ·u⟩, in integers that f64 holds exactly, for every stride and padding of a few
+    /// kernels.
     #[test]
     fn the_transpose_is_the_transpose_whatever_the_stride() {
         let mut by_phases = 0;

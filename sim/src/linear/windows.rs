@@ -1,5 +1,5 @@
-//! Where the windows of a convolution lie in a zero-bordered copy of its input. Used by the integer and float forward
-//! passes, the backward pass and the norms. Never holds weights.
+//! Where the windows of a convolution lie in a zero-bordered copy of its input. Used by the integer and float
+//! forward passes, the backward pass and the norms. Never holds weights.
 
 use crate::kernel::Runs;
 use dq_net::Shape;
@@ -122,8 +122,8 @@ impl Windows {
         Self::conv(flat, Shape::new(1, 1, outputs), (unit, unit), 1)
     }
 
-    /// Lays out the windows of the transposed operator: from gradients of `output` to gradients of `input`. Kernels are flipped:
-    /// tap (i, j) here is tap (rows − 1 − i, columns − 1 − j) of the forward window.
+    /// Lays out the windows of the transposed operator: from gradients of `output` to gradients of `input`.
+    /// Kernels are flipped: tap (i, j) here is tap (rows − 1 − i, columns − 1 − j) of the forward window.
     pub fn transposed(input: Shape, output: Shape, axes: (Axis, Axis), groups: usize) -> Self {
         let (rows, columns) = axes;
         let frame = Frame {
@@ -137,8 +137,9 @@ impl Windows {
         Self::over(frame, input, [rows.kernel, columns.kernel], [1, 1], groups)
     }
 
-    /// Lays out the same by the phases of the stride, which leave out the zeros between gradients: one per remainder of the
-    /// input's position. Returns none where a phase has no tap, or would read only a part of the gradients.
+    /// Lays out the same by the phases of the stride, which leave out the zeros between gradients: one per
+    /// remainder of the input's position. Returns none where a phase has no tap, or would read only a part of
+    /// the gradients.
     pub fn phases(input: Shape, output: Shape, axes: (Axis, Axis)) -> Option<Vec<(Windows, Phase)>> {
         let (rows, columns) = axes;
         let lines = |axis: Axis, length: usize, outputs: usize| -> Option<Vec<Line>> {
@@ -185,7 +186,8 @@ impl Windows {
         Runs { starts: self.runs.iter().map(|start| start + first).collect(), length: self.run }
     }
 
-    /// Returns kernel row, kernel column and channel of the group of tap `k` of run `s`, for kernels `columns` wide.
+    /// Returns kernel row, kernel column and channel of the group of tap `k` of run `s`, for kernels
+    /// `columns` wide.
     pub fn tap(&self, s: usize, k: usize, columns: usize) -> (usize, usize, usize) {
         if self.groups == 1 {
             (s, k / self.frame.source.channels, k % self.frame.source.channels)

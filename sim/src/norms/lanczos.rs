@@ -17,8 +17,8 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    /// Largest singular value, its estimated relative error, and the iterations: Lanczos on AᵀA or AAᵀ, the smaller,
-    /// with full reorthogonalization (Golub and Van Loan, 4th edition, 10.1).
+    /// Returns the largest singular value, its estimated relative error, and the iterations, by Lanczos on
+    /// AᵀA or AAᵀ, the smaller, with full reorthogonalization (Golub and Van Loan, 4th edition, 10.1).
     pub fn norm(&self) -> (f64, f64, usize) {
         let kernel = Kernel::best();
         let (first, second, size) = if self.from.len() <= self.to.len() {
@@ -48,7 +48,8 @@ impl Operator {
                 if ritz.value <= 0.0 {
                     return (0.0, 0.0, iterations);
                 }
-                // Residual bound, or Kato–Temple's with the gap between Ritz values; of the square, so half as much.
+                // Residual bound, or Kato–Temple's with the gap between Ritz values; of the square, so half
+                // as much.
                 let gap = (ritz.value - ritz.second - residual).max(0.0);
                 let error = residual.min(residual * residual / gap) / ritz.value / 2.0;
                 let invariant = length <= f64::EPSILON * ritz.value || iterations == size;
@@ -64,7 +65,7 @@ impl Operator {
     }
 }
 
-/// A unit vector with a part along every direction that matters, the same each time.
+/// Returns a unit vector with a part along every direction that matters, the same each time.
 fn start(size: usize) -> Vec<f64> {
     let mut random = crate::random::Random::keyed(0, "lanczos", 0, size as u64);
     let mut v: Vec<f64> = (0..size).map(|_| random.word() as f64 / 2f64.powi(64) - 0.5).collect();
@@ -73,7 +74,7 @@ fn start(size: usize) -> Vec<f64> {
     v
 }
 
-/// Dot product in eight partial sums, so that it vectorizes; the order is fixed.
+/// Returns the dot product in eight partial sums, so that it vectorizes; the order is fixed.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
@@ -86,7 +87,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// The largest eigenvalue of a tridiagonal matrix, the next one, and the last component of its unit eigenvector.
+/// The largest eigenvalue of a tridiagonal matrix, the next one, and the last component of its unit
+/// eigenvector.
 struct Ritz {
     value: f64,
     second: f64,

@@ -1,5 +1,6 @@
-//! Lipschitz norms of layers for people: the largest singular value of each folded, quantized layer as it really runs,
-//! with its stride and its zero padding. Never a certificate: steps round, and rounding is expansive (paper.md A.1).
+//! Lipschitz norms of layers for people: the largest singular value of each quantized layer, with batch norm
+//! merged into it, as it really runs, with its stride and its zero padding. Never a certificate: steps round,
+//! and rounding is expansive (paper, A.1).
 
 mod lanczos;
 
@@ -12,26 +13,27 @@ use ndarray::{Array2, ArrayView2, Axis};
 /// Relative error below which a norm is accepted.
 pub const TOLERANCE: f64 = 1e-6;
 
-/// Norm of one layer with weights.
+/// The norm of one layer with weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNorm {
     /// The Conv's or Dense's name.
     pub node: String,
-    /// Largest singular value of `real input → real output before rounding`: weights, BN gain and units folded.
+    /// Largest singular value of `real input → real output before rounding`: weights, BN gain and units
+    /// together.
     pub norm: f64,
-    /// Estimate of the norm's relative error (the norm itself is a lower bound); above [`TOLERANCE`] only where the
-    /// iterations ran out.
+    /// Estimate of the norm's relative error (the norm itself is a lower bound); above [`TOLERANCE`] only
+    /// where the iterations ran out.
     pub error: f64,
     /// Lanczos iterations.
     pub iterations: usize,
-    /// How far the bare weight matrix is from orthonormal rows or columns; see [`orthonormality_defect`]. `None` for
-    /// grouped convolutions.
+    /// How far the bare weight matrix is from orthonormal rows or columns; see [`orthonormality_defect`].
+    /// Grouped convolutions have none.
     pub defect: Option<f64>,
 }
 
-/// Norms of every Conv and Dense whose result goes to a Step, a Rescale or the Logits, in node order.
-/// `diag(|gain|)·Wq·unit_out / unit_in` before a Step (a Rescale: `|mul| / 2^shift` for the gain), `Wq·scale / unit_in`
-/// before the Logits.
+/// Computes the norms of every Conv and Dense whose result goes to a Step, a Rescale or the Logits, in node
+/// order. `diag(|gain|)·Wq·unit_out / unit_in` before a Step (a Rescale: `|mul| / 2^shift` for the gain),
+/// `Wq·scale / unit_in` before the Logits.
 pub fn layers(network: &Network) -> Vec<LayerNorm> {
     let mut found = Vec::new();
     for reader in 0..network.nodes().len() {
@@ -84,9 +86,10 @@ pub fn layers(network: &Network) -> Vec<LayerNorm> {
     found
 }
 
-/// `min over s of ‖s·G − I‖ / √n`, where G is the smaller Gram matrix (n × n) of `weights` (output × taps) with rows
-/// scaled to length 1: 0 for orthonormal rows (or columns, where there are fewer) up to scale, towards 1 for a matrix of
-/// rank one. The scales removed are what per-channel and per-tensor quantization are free to choose.
+/// Computes `min over s of ‖s·G − I‖ / √n`, where G is the smaller Gram matrix (n × n) of `weights` (output ×
+/// taps) with rows scaled to length 1: 0 for orthonormal rows (or columns, where there are fewer) up to
+/// scale, towards 1 for a matrix of rank one. The scales removed are what per-channel and per-tensor
+/// quantization are free to choose.
 pub fn orthonormality_defect(weights: ArrayView2<f64>) -> f64 {
     let mut rows: Array2<f64> = weights.to_owned();
     for mut row in rows.axis_iter_mut(Axis(0)) {
@@ -110,7 +113,8 @@ mod tests {
     use dq_net::Shape;
     use dq_net::random::{self, Options};
 
-    /// The layer's matrix, column by column, from the reference; and its largest singular value by power iteration.
+    /// The layer's matrix, column by column, from the reference; and its largest singular value by power
+    /// iteration.
     fn dense_norm(network: &Network, i: usize, reader: usize) -> f64 {
         let source = network.sources(i)[0];
         let (from, unit) = (network.wire(source).shape, network.unit(source).unwrap());

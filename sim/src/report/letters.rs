@@ -4,7 +4,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Deref;
 
-/// What stands in a report as one letter.
+/// A value that a report writes as one letter.
 pub trait Letter: Copy + PartialEq + Sized + 'static {
     /// Every value and its letter.
     const ALL: &'static [(Self, char)];

@@ -1,4 +1,5 @@
-//! `report.json`: what was attacked, how, and what became of every image. Plain data; never a claim of robustness.
+//! `report.json`: what was attacked, how, and what became of every image. Plain data; never a claim of
+//! robustness.
 
 mod letters;
 mod shard;
@@ -20,16 +21,17 @@ pub const VERSION: u32 = 2;
 /// Version of the suite: it rises when an attack's results change.
 pub const SUITE_VERSION: u32 = 1;
 /// What the adversary may do: printed in every report.
-pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the first integer layer: every adversary is a \
-     uint8 image X' with |X' - X| <= eps in every element. It knows the network, its weights and scales (white box), or \
-     only a substitute where a run names another gradient source. Success is judged by the network's own label alone \
-     (arg max of the scores, lowest index on ties): an image counts as broken when its label is not the true one. \
-     Accuracy under attack counts images that were misclassified without attack as failures and does not attack them.";
+pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the first integer layer: \
+     every adversary is a uint8 image X' with |X' - X| <= eps in every element. It knows the network, its \
+     weights and scales (white box), or only a substitute where a run names another gradient source. \
+     Success is judged by the network's own label alone (arg max of the scores, lowest index on ties): an \
+     image counts as broken when its label is not the true one. Accuracy under attack counts images that \
+     were misclassified without attack as failures and does not attack them.";
 
-/// The words of [`THREAT_MODEL`] for the ball.
+/// The words of [`THREAT_MODEL`] about the ball.
 const LINF_BALL: &str = "with |X' - X| <= eps in every element";
 
-/// What the adversary may do in balls of `norm`.
+/// Says what the adversary may do in balls of `norm`.
 pub fn threat_model(norm: Norm) -> String {
     match norm {
         Norm::Linf => THREAT_MODEL.to_owned(),
@@ -71,7 +73,7 @@ pub struct Report {
     pub clean: Tally,
     /// One entry per attack, radius and gradient source, in the order in which they ran.
     pub runs: Vec<Run>,
-    /// What withstood every attack of a radius, over the runs that are whole: the headline.
+    /// What survived every attack of a radius, over the runs that are whole: the headline.
     pub worst: Vec<Worst>,
     /// Reasons to distrust the figures.
     pub doubts: Vec<Doubt>,
@@ -142,7 +144,8 @@ pub struct Run {
     pub outcomes: Outcomes,
     /// The wrong label of each broken image, in order.
     pub broken_labels: Vec<u32>,
-    /// How often each attacked image, or a change of it, was evaluated until it was broken or given up, in order.
+    /// How often each attacked image, or a change of it, was evaluated until it was broken or given up, in
+    /// order.
     pub queries: Vec<u32>,
     /// Adversaries whose two largest scores tie.
     pub ties: usize,

@@ -1,5 +1,6 @@
-//! Error amplification (paper, figure 3b) on the integers of the circuit: how far an adversary is from its image at the
-//! output of each node, relative to what is there. Never a statement about the network's labels.
+//! Error amplification (paper, figure 3b) on the integers of the circuit: how far an adversary is from its
+//! image at the output of each node, relative to the size of that output. Never a statement about the
+//! network's labels.
 
 use super::{Stopped, Watch};
 use crate::attack::suite::{Single, adversaries};
@@ -9,7 +10,7 @@ use dq_data::Images;
 use ndarray::{ArrayView4, Axis};
 use serde::Serialize;
 
-/// Images whose values are held at a time.
+/// Images whose values are in memory at a time.
 const BLOCK: usize = 32;
 
 /// What attacks the images.
@@ -42,8 +43,8 @@ pub fn attacked(engine: &Engine, images: &Images) -> Vec<usize> {
     (0..images.len()).filter(|&i| labels[i] == usize::from(images.labels[i])).collect()
 }
 
-/// Attacks the images at `indices` and returns how far the adversaries are from them at every node. Ticks once per image
-/// and radius.
+/// Attacks the images at `indices` and returns how far the adversaries are from them at every node. Ticks
+/// once per image and radius.
 pub fn measure(
     white_box: &WhiteBox,
     images: &Images,
@@ -90,8 +91,9 @@ fn rows(engine: &Engine) -> Vec<Row> {
     network.nodes().iter().enumerate().map(row).collect()
 }
 
-/// Computes `‖v(x') − v(x)‖₂ / ‖v(x)‖₂` at every node's output: node × image. `clean` and `changed` are batch × height ×
-/// width × channels. Where a clean value is all zeros the distance is 0 if nothing changed, else it is infinite.
+/// Computes `‖v(x') − v(x)‖₂ / ‖v(x)‖₂` at every node's output: node × image. `clean` and `changed` are batch
+/// × height × width × channels. Where a clean value is all zeros the distance is 0 if nothing changed, else
+/// it is infinite.
 ///
 /// Levels count from 0, also where level 0 stands for another real value.
 ///

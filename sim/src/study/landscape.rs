@@ -1,5 +1,6 @@
-//! How the loss looks around an image: along the steps of a long attack, and over a square of the ball. A surface that is
-//! flat or rugged, or a curve that still rises at its end, says that gradients tell little. Never an attack of its own.
+//! How the loss looks around an image: along the steps of a long attack, and over a square of the ball. A
+//! surface that is flat or rugged, or a curve that still rises at its end, says that gradients tell little.
+//! Never an attack of its own.
 
 use super::{Stopped, Watch};
 use crate::ball::{Norm, clip};
@@ -19,23 +20,23 @@ pub const POINTS: usize = 21;
 /// The loss around one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Landscape {
-    /// Cross entropy before each step of one unit along the gradient's sign from a start uniform in the ball, and after
-    /// the last.
+    /// Cross entropy before each step of one unit along the gradient's sign from a start uniform in the ball,
+    /// and after the last.
     pub curve: Vec<f64>,
     /// Whether the label was another at any step.
     pub broken: bool,
     /// Steps at which the gradient was zero in every element.
     pub zero_gradients: usize,
-    /// Cross entropy at `x + a·u + b·v`, rounded to the lattice and clipped to the ball: row a, column b, both from −ε to
-    /// ε; u the signs of the gradient at the image, v random signs.
+    /// Cross entropy at `x + a·u + b·v`, rounded to the lattice and clipped to the ball: row a, column b,
+    /// both from −ε to ε; u the signs of the gradient at the image, v random signs.
     pub surface: Vec<Vec<f64>>,
     /// Distance of the curve's last image, in units of a uint8 pixel.
     pub distance: u8,
 }
 
 impl Landscape {
-    /// Whether the image survived although the curve's best value is new in its last tenth, by more than a hundredth of what
-    /// it had gained: more steps might break it.
+    /// Whether the image survived although the curve's best value is new in its last tenth, by more than a
+    /// hundredth of what it had gained: more steps might break it.
     pub fn still_rising(&self) -> bool {
         if self.broken {
             return false;
@@ -58,7 +59,8 @@ pub struct Surroundings {
     pub landscape: Landscape,
 }
 
-/// Looks around every image, with noise that is a function of `seed` and the image's index. Ticks once per image.
+/// Looks around every image, with noise that is a function of `seed` and the image's index. Ticks once per
+/// image.
 pub fn measure(
     source: &dyn GradientSource,
     images: &Images,

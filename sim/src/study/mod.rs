@@ -1,5 +1,5 @@
-//! Experiments on networks, each a function from networks and images to plain results. None reads arguments, prints or
-//! writes files: commands do.
+//! Experiments on networks, each a function from networks and images to plain results. None reads arguments,
+//! prints or writes files: commands do.
 
 pub mod amplify;
 pub mod certify;
@@ -12,7 +12,7 @@ pub mod scene;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
-/// Who looks on while an experiment runs.
+/// Whom an experiment tells how it gets on, and who may stop it.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
     /// Told how many more steps are done.

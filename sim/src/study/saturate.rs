@@ -1,5 +1,5 @@
-//! A search for inputs that drive accumulators to their declared bounds: none may lie beyond, and how near one comes says
-//! what width a circuit really needs. Bounds are those of the wires, from the weights alone.
+//! A search for inputs that drive accumulators to their declared bounds: none may lie beyond, and how near
+//! one comes says what width a circuit really needs. Bounds are those of the wires, from the weights alone.
 
 use super::{Stopped, Watch};
 use crate::ball::{Norm, clip};
@@ -21,12 +21,12 @@ pub struct Reached {
     pub declared: [i64; 2],
     /// Least and largest value on the images themselves.
     pub clean: [i64; 2],
-    /// The same with what the search found in their balls.
+    /// Least and largest value on what the search found in their balls, and on the images themselves.
     pub searched: [i64; 2],
 }
 
 impl Reached {
-    /// Bits of two's complement that the searched values need, beside those that are declared.
+    /// Returns the bits of two's complement that the searched values need, and those that are declared.
     pub fn bits(&self) -> [u32; 2] {
         [self.searched, self.declared].map(|[lo, hi]| dq_net::Range::new(lo, hi).bits())
     }
@@ -37,9 +37,9 @@ impl Reached {
     }
 }
 
-/// Searches, for each layer with weights, what its accumulators reach on `images` (batch × height × width × channels) and
-/// within `eps` of them: from each image, steps along the signs of the gradient of its most extreme accumulator, up and
-/// down. Ticks [`steps`] times.
+/// Searches, for each layer with weights, what its accumulators reach on `images` (batch × height × width ×
+/// channels) and within `eps` of them: from each image, steps along the signs of the gradient of its most
+/// extreme accumulator, up and down. Ticks [`steps`] times.
 ///
 /// # Panics
 /// If the images are not of the network's shape, or there are none.

@@ -1,5 +1,5 @@
-//! Adversaries of another kind than noise: the image turned and shifted (Engstrom et al., ICML 2019), and a patch put on it
-//! (Karmon et al., ICML 2018). Each is judged by the network alone.
+//! Adversaries of another kind than noise: the image turned and shifted (Engstrom et al., ICML 2019), and a
+//! patch put on it (Karmon et al., ICML 2018). Each is judged by the network alone.
 
 use super::corrupt::plane::bilinear;
 use super::{Stopped, Watch};
@@ -13,10 +13,10 @@ use ndarray::{Array3, Array4, ArrayView3, Axis, s};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Angles tried, and shifts along each axis; odd, so that the image itself is among them.
+/// Angles that are tried, and shifts along each axis; odd numbers, so that the image itself is among them.
 const ANGLES: usize = 31;
 const SHIFTS: usize = 5;
-/// Places that a patch is tried at, steps at each, and units of a step.
+/// Places that a patch is tried at, steps at each place, and the length of a step.
 const PLACES: usize = 10;
 const STEPS: usize = 40;
 const STEP: i32 = 16;
@@ -76,8 +76,8 @@ struct Turn {
     shift: [f32; 2],
 }
 
-/// Turns `image` (height × width × channels) about its middle and shifts it; black where nothing was, between pixels their
-/// mean by distance.
+/// Turns `image` (height × width × channels) about its middle and shifts it; black where nothing was, between
+/// pixels their mean by distance.
 fn turned(image: ArrayView3<u8>, turn: Turn) -> Array3<u8> {
     let (height, width, _) = image.dim();
     let (sin, cos) = turn.degrees.to_radians().sin_cos();
@@ -93,8 +93,8 @@ fn turned(image: ArrayView3<u8>, turn: Turn) -> Array3<u8> {
     })
 }
 
-/// Returns the turn within `degrees` and `pixels` at which the label's lead is least, of all of a grid, and whether the
-/// image has another label there.
+/// Returns the turn within `degrees` and `pixels` at which the label's lead is least, of all of a grid, and
+/// whether the image has another label there.
 ///
 /// # Panics
 /// If the image is not of the network's shape.
@@ -128,8 +128,8 @@ fn worst_turn(
     (worst, broken)
 }
 
-/// Returns `image` with a patch of `side` pixels, anything in it, that gives it another label; none where none was found.
-/// Tries random places, with steps along the gradient's sign from grey at each.
+/// Returns `image` with a patch of `side` pixels, anything in it, that gives it another label; none where
+/// none was found. Tries random places, with steps along the gradient's sign from grey at each.
 ///
 /// # Panics
 /// If the image is not of the network's shape, or the patch larger than it.

@@ -34,7 +34,8 @@ fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteE
     SuiteError::Mismatch { what: what.into(), expected: expected.to_string(), found: found.to_string() }
 }
 
-/// Checks that images, network, substitute and suite fit each other. Returns the ball that all attacks of the suite look in.
+/// Checks that images, network, substitute and suite fit each other. Returns the ball that all attacks of the
+/// suite look in.
 pub(super) fn check(subject: &Subject, suite: &Suite) -> Result<Norm, SuiteError> {
     let Subject { target, substitute, images } = *subject;
     let mut norm = None;

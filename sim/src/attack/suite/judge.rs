@@ -7,7 +7,8 @@ use ndarray::{ArrayView1, ArrayView4};
 
 /// A network under attack. It alone judges.
 pub trait Judge: GradientSource {
-    /// Computes the label of each image (batch × height × width × channels), and whether its two largest scores tie.
+    /// Computes the label of each image (batch × height × width × channels), and whether its two largest
+    /// scores tie.
     fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict>;
 
     /// Returns what a report says of the network.

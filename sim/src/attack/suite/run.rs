@@ -1,5 +1,6 @@
-//! The run: attacks block by block, clips what they propose to the ball, asks the network under attack, and writes down
-//! what became of every image. Results depend on the seed alone: not on threads, blocks or stops.
+//! Runs a suite: attacks block by block, clips what they propose to the ball, asks the network under attack,
+//! and writes down what became of every image. Results depend on the seed alone: not on threads, blocks or
+//! stops.
 
 use super::check::{SuiteError, check, check_earlier, check_settings, data};
 use super::spec::{Adversary, Progress, Single, Subject, Substitute, Suite, Watch};
@@ -19,8 +20,8 @@ const BLOCK: usize = 64;
 
 /// Runs `suite` on `subject`.
 ///
-/// `earlier` is a report of the same suite that was stopped: what it holds is kept. Set the watch's `stop` and the report
-/// comes back with `complete: false`; it can be given again as `earlier`.
+/// `earlier` is a report of the same suite that was stopped: what it holds is kept. Set the watch's `stop`
+/// and the report comes back with `complete: false`; it can be given again as `earlier`.
 pub fn run<'a>(
     subject: &'a Subject<'a>,
     suite: &'a Suite,
@@ -50,8 +51,8 @@ pub fn run<'a>(
     Ok(driver.finish())
 }
 
-/// Proposes the clipped adversaries of `images` (at positions `indices` of their data set) by the gradients of `source`:
-/// the very images that [`run`] judges.
+/// Proposes the clipped adversaries of `images` (at positions `indices` of their data set) by the gradients
+/// of `source`: the very images that [`run`] judges.
 ///
 /// # Panics
 /// If no attack has the name.
@@ -148,8 +149,8 @@ impl Driver<'_> {
         Ok(is_stopped)
     }
 
-    /// Asks the network about the proposals of one block, for the images at `indices`, and writes down what became of each
-    /// image: what it was `before`, where it was not attacked.
+    /// Asks the network about the proposals of one block, for the images at `indices`, and writes down what
+    /// became of each image: what it was `before`, where it was not attacked.
     fn judge(&mut self, place: usize, before: &[Option<Outcome>], indices: &[usize], found: &Candidates) {
         let run = &mut self.report.runs[place];
         run.zero_gradients += found.zero_gradient.iter().filter(|zero| **zero).count();
@@ -175,7 +176,7 @@ impl Driver<'_> {
         }
     }
 
-    /// Returns the place of `run` in the report, where it stands already if the report goes on.
+    /// Returns the place of `run` in the report, to which it is added if it is new.
     fn place(&mut self, run: Run) -> Result<usize, SuiteError> {
         let same =
             |other: &Run| other.attack == run.attack && other.eps == run.eps && other.source == run.source;
@@ -251,7 +252,8 @@ impl Driver<'_> {
     }
 }
 
-/// Proposes clipped adversaries of the target, the first of `sources`, by the gradients of the second or its own.
+/// Proposes clipped adversaries of the target, the first of `sources`, by the gradients of the second or its
+/// own.
 fn propose(
     (target, substitute): (&dyn GradientSource, Option<&dyn GradientSource>),
     images: &Images,

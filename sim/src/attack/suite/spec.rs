@@ -55,14 +55,14 @@ pub struct Single<'a> {
 }
 
 impl<'a> Single<'a> {
-    /// An attack that nobody stops, with the default start.
+    /// Describes an attack that nobody stops, with the default start.
     pub fn new(attack: &'a str, eps: u8, seed: u64) -> Self {
         Self { attack, eps, seed, start: Start::default(), stop: &crate::attack::NEVER }
     }
 }
 
 impl Suite {
-    /// One attack at one radius, on all images.
+    /// Describes one attack at one radius, on all images.
     pub fn single(attack: &str, eps: u8, seed: u64) -> Self {
         Self {
             attacks: vec![attack.to_owned()],
@@ -109,7 +109,7 @@ pub struct Adversary<'a> {
     pub image: ArrayView3<'a, u8>,
 }
 
-/// Who looks on.
+/// Whom a suite tells how it gets on.
 pub struct Watch<'a> {
     /// Told how far it is.
     pub progress: &'a dyn Fn(Progress),

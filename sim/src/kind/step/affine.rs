@@ -1,13 +1,13 @@
-//! The Step as an integer affine `clamp((acc·mul + add) >> shift)`, where that is the same function. The form is solved for,
-//! not fitted: it meets every threshold from both sides, and both forms are monotone, so they agree on every accumulator.
-//! Floats play no part in it.
+//! The Step as an integer affine `clamp((acc·mul + add) >> shift)`, where that is the same function. The form
+//! is solved for, not fitted: it meets every threshold from both sides, and both forms are monotone, so they
+//! agree on every accumulator. Floats play no part in it.
 
 use crate::kernel::multiversion;
 use dq_net::Range;
 use dq_net::layer::Step;
 
-/// `clamp((clamp(acc, lo, hi)·mul + add) >> shift, 0, top)` with numbers of its own per channel; the product wraps, the
-/// sum fits.
+/// `clamp((clamp(acc, lo, hi)·mul + add) >> shift, 0, top)` with numbers of its own per channel; the product
+/// wraps, the sum fits.
 pub(super) struct Affine {
     lo: Vec<i32>,
     hi: Vec<i32>,
@@ -54,9 +54,9 @@ impl Affine {
     }
 }
 
-/// Returns the slopes for which some offset meets every threshold from both sides: the middle of the interval of all of them, and its
-/// lower end. For each pair t, u of thresholds, `x·mul + add` is at least `t << shift` at T[t] and below `u << shift` at
-/// T[u] − 1; eliminating `add` leaves bounds of `mul`.
+/// Returns the slopes for which some offset meets every threshold from both sides: the middle of the interval
+/// of all of them, and its lower end. For each pair t, u of thresholds, `x·mul + add` is at least `t <<
+/// shift` at T[t] and below `u << shift` at T[u] − 1; eliminating `add` leaves bounds of `mul`.
 fn slopes(row: &[i64], range: Range, shift: u32) -> Option<[i64; 2]> {
     let (mut least, mut most) = (0, i64::MAX);
     for (t, &upper) in row.iter().enumerate().filter(|(_, t)| **t <= range.hi) {
@@ -75,7 +75,8 @@ fn slopes(row: &[i64], range: Range, shift: u32) -> Option<[i64; 2]> {
     (least <= most).then_some([middle, least])
 }
 
-/// Returns an `add` with which `x·mul + add ≥ t << shift` exactly from threshold `t` on, for every `x` in `range`.
+/// Returns an `add` with which `x·mul + add ≥ t << shift` exactly from threshold `t` on, for every `x` in
+/// `range`.
 fn offset(row: &[i64], range: Range, mul: i64, shift: u32) -> Option<i64> {
     let (mut least, mut most) = (i64::MIN, i64::MAX);
     for (t, &threshold) in row.iter().enumerate() {

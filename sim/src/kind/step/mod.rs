@@ -1,5 +1,5 @@
-//! Step: the quantizer, one monotone step function per channel. Fast as an integer affine where there is one, else by
-//! counting or searching thresholds.
+//! Step: the quantizer, one monotone step function per channel. It runs as an integer affine where there is
+//! one, else by counting or searching thresholds.
 
 mod affine;
 
@@ -153,8 +153,8 @@ impl Forward for FastStep {
     }
 }
 
-/// The backward pass: a slope goes through, times the surrogate's gain, where the accumulator lies in the surrogate's open
-/// interval.
+/// The backward pass: a slope goes through, times the surrogate's gain, where the accumulator lies in the
+/// surrogate's open interval.
 struct Open {
     gain: Vec<f32>,
     lo: Vec<i32>,
@@ -168,7 +168,8 @@ impl Backward for Open {
 }
 
 multiversion! {
-    /// Adds to `into` the slopes of the elements whose values lie within their channel's interval, times its gain.
+    /// Adds to `into` the slopes of the elements whose values lie within their channel's interval, times its
+    /// gain.
     fn pass_open = pass_open_body(open: &Open, values: &[i32], slopes: &[f32], into: &mut [f32])
 }
 

@@ -1,5 +1,5 @@
-//! Certificates of a data set: how many images provably keep their label in the whole ball, beside how many an attack
-//! breaks.
+//! Certificates of a data set: how many images provably keep their label in the whole ball, beside how many
+//! an attack breaks.
 
 use super::search::{Certifier, Outcome};
 use crate::attack::suite::{Judge, Single, adversaries};
@@ -130,8 +130,8 @@ impl Certificates {
         }
     }
 
-    /// Attacks and certifies the images that are left. Ticks once per image and radius. Where it is stopped, what is proved
-    /// so far stays, and can go on.
+    /// Attacks and certifies the images that are left. Ticks once per image and radius. Where it is stopped,
+    /// what is proved so far stays, and can go on.
     pub fn extend(&mut self, white_box: &WhiteBox, images: &Images, watch: Watch) -> Result<(), Stopped> {
         let right = right(white_box, images);
         let prover = Prover {

@@ -1,6 +1,6 @@
-//! Certificates: no image of the ball changes the label, proved on integers. Interval bounds through the whole network,
-//! and where they do not suffice a complete search that cuts the ball into boxes, within a budget. Never an estimate: what
-//! is not decided says so.
+//! Proves on integers that no image of a ball changes the label: by interval bounds through the whole
+//! network, and where they do not suffice by a complete search that cuts the ball into boxes, within a
+//! budget. Never an estimate: what is not decided is called open.
 
 use crate::engine::IntervalBounds;
 use crate::gradient::{GradientSource, Loss, WhiteBox};
@@ -27,8 +27,8 @@ pub enum Outcome {
 pub struct Certifier<'a> {
     white_box: &'a WhiteBox,
     bounds: IntervalBounds<'a>,
-    /// Where the scores come straight from a Dense layer: its node, whose input bounds differences of scores tighter than
-    /// the scores' own bounds do.
+    /// Where the scores come straight from a Dense layer: its node, whose input bounds differences of scores
+    /// tighter than the scores' own bounds do.
     head: Option<(usize, &'a Dense)>,
     stop: &'a AtomicBool,
 }
@@ -51,9 +51,9 @@ impl<'a> Certifier<'a> {
         Self { white_box, bounds: IntervalBounds::new(white_box.engine()), head, stop }
     }
 
-    /// Decides whether every uint8 image within `eps` of `image` (height × width × channels) has the label `label`, and says
-    /// how many boxes that took, of at most `budget`. A budget of 1 means the bounds of the whole ball alone: certified or
-    /// open.
+    /// Decides whether every uint8 image within `eps` of `image` (height × width × channels) has the label
+    /// `label`, and says how many boxes that took, of at most `budget`. A budget of 1 means the bounds of the
+    /// whole ball alone: certified or open.
     ///
     /// # Panics
     /// If the image is not of the network's shape.
@@ -113,8 +113,9 @@ impl<'a> Certifier<'a> {
             .collect()
     }
 
-    /// Cuts each box in two where the label's lead depends on most; or finds an image with another label. Looks at the
-    /// corner of each box where the slope points, and at its middle; boxes of one image are known exactly.
+    /// Cuts each box in two where the label's lead depends on most; or finds an image with another label.
+    /// Looks at the corner of each box where the slope points, and at its middle; boxes of one image are
+    /// known exactly.
     fn split(&self, boxes: Vec<Region>, label: u8) -> Result<Vec<Region>, Array3<u8>> {
         let middles: Vec<Array3<u8>> = boxes.iter().map(Region::middle).collect();
         let labels = vec![label; boxes.len()];

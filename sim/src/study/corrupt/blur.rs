@@ -1,10 +1,10 @@
-//! Blur: out of focus, through glass, moved, zoomed.
+//! Blur: out of focus, through glass, by motion, by zoom.
 
 use super::plane::{between, filtered, gaussian, gaussian_kernel, zoomed};
 use crate::random::Random;
 use ndarray::Array3;
 
-/// A disc, smoothed.
+/// Filters the image with a smoothed disc.
 pub fn defocus(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> {
     let (radius, smooth) = [(0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1.0, 0.2), (1.5, 0.1)][severity];
     const REACH: usize = 8;
@@ -20,7 +20,7 @@ pub fn defocus(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f3
     filtered(&image, &kernel)
 }
 
-/// Pixels in the places of their neighbours: copied, not exchanged, as the published code does.
+/// Moves pixels to the places of their neighbours: copied, not exchanged, as the published code does.
 pub fn glass(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let (sigma, rounds) = [(0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2)][severity];
     let reach = (4.0f32 * sigma).ceil() as usize;
@@ -37,14 +37,15 @@ pub fn glass(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3
     gaussian(&image, sigma, reach)
 }
 
-/// Moved along a line up to 45° off the horizontal.
+/// Blurs the image along a line up to 45° off the horizontal.
 pub fn motion(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let (radius, sigma) = [(6, 1.0), (6, 1.5), (6, 2.0), (8, 2.0), (9, 2.5)][severity];
     let degrees = 90.0 * random.unit() as f32 - 45.0;
     moved(&image, radius, sigma, degrees)
 }
 
-/// A half Gaussian of `sigma` pixels, over twice `radius`, in the direction of `degrees`.
+/// Filters the image with a half Gaussian of `sigma` pixels, over twice `radius`, in the direction of
+/// `degrees`.
 pub fn moved(image: &Array3<f32>, radius: usize, sigma: f32, degrees: f32) -> Array3<f32> {
     let weights: Vec<f32> =
         (0..=2 * radius).map(|at| (-(at as f32).powi(2) / (2.0 * sigma * sigma)).exp()).collect();
@@ -59,7 +60,7 @@ pub fn moved(image: &Array3<f32>, radius: usize, sigma: f32, degrees: f32) -> Ar
     })
 }
 
-/// The mean of the image and of itself zoomed, in steps of 1 %.
+/// Returns the mean of the image and of itself zoomed, in steps of 1 %.
 pub fn zoom(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> {
     let steps = [6, 11, 16, 21, 26][severity];
     let mut sum = image.clone();

@@ -1,11 +1,11 @@
-//! What lenses and codecs do: contrast, elastic distortion, coarse pixels, JPEG.
+//! What lenses and codecs do to an image: contrast, elastic distortion, coarse pixels, JPEG.
 
 use super::plane::{gaussian, warp};
 use crate::random::Random;
 use ndarray::{Array3, Axis, s};
 use std::f32::consts::PI;
 
-/// Less contrast about each channel's mean.
+/// Lowers the contrast about each channel's mean.
 pub fn contrast(mut image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> {
     let factor = [0.75, 0.5, 0.4, 0.3, 0.15][severity];
     for mut channel in image.axis_iter_mut(Axis(2)) {
@@ -15,7 +15,7 @@ pub fn contrast(mut image: Array3<f32>, severity: usize, _: &mut Random) -> Arra
     image
 }
 
-/// An affine distortion, then a smooth random one.
+/// Distorts the image by an affine map, then by a smooth random one.
 pub fn elastic(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let (strength, smooth, affine) =
         [(0.0, 0.0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)]
@@ -49,7 +49,7 @@ pub fn elastic(image: Array3<f32>, severity: usize, random: &mut Random) -> Arra
     warp(&image, |y, x| (y as f32 + field[[y, x, 0]], x as f32 + field[[y, x, 1]]))
 }
 
-/// Fewer pixels, each the mean of its area.
+/// Reduces the image to fewer pixels, each the mean of its area.
 pub fn pixelate(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> {
     let share = [0.95, 0.9, 0.85, 0.75, 0.65][severity];
     let (height, width, channels) = image.dim();
@@ -87,7 +87,7 @@ const CHROMINANCE: [u16; 64] = [
     99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
 ];
 
-/// What baseline JPEG loses, chrominance at half the resolution.
+/// Does to the image what baseline JPEG does, with chrominance at half the resolution.
 pub fn jpeg(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> {
     let quality = [80, 65, 58, 50, 40][severity];
     let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
@@ -124,7 +124,7 @@ pub fn jpeg(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> 
     })
 }
 
-/// A plane of 0 to 255 through the quantized cosine transform of its 8 × 8 blocks.
+/// Passes a plane of 0 to 255 through the quantized cosine transform of its 8 × 8 blocks.
 fn coded(plane: &Array3<f32>, table: [u16; 64]) -> Array3<f32> {
     let (height, width, _) = plane.dim();
     let mut out = plane.clone();

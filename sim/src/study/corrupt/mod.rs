@@ -1,6 +1,7 @@
-//! Natural corruptions: the kinds of CIFAR-10-C (Hendrycks, Dietterich, ICLR 2019), computed, with its parameters for
-//! images of 32 pixels; five severities. Frost is left out, which is made of photographs. The images are not those of the
-//! published set, whose random numbers are its own. Never adversarial: no corruption looks at a network.
+//! Natural corruptions: the kinds of CIFAR-10-C (Hendrycks, Dietterich, ICLR 2019), computed, with its
+//! parameters for images of 32 pixels; five severities. Frost is left out, which is made of photographs. The
+//! images are not those of the published set, whose random numbers are its own. Never adversarial: no
+//! corruption looks at a network.
 
 mod blur;
 mod digital;
@@ -130,8 +131,8 @@ fn count(
     Ok(right.into_iter().map(|right| Tally::new(right, images.len())).collect())
 }
 
-/// Corrupts `images` (batch × height × width × channels) by severity 1 to 5. What becomes of an image is a function of
-/// `seed`, the corruption, the severity and the image's place in `indices` alone.
+/// Corrupts `images` (batch × height × width × channels) by severity 1 to 5. What becomes of an image is a
+/// function of `seed`, the corruption, the severity and the image's place in `indices` alone.
 ///
 /// # Panics
 /// If no corruption has this name, or the severity is another.
@@ -171,8 +172,8 @@ mod tests {
                 })
                 .collect();
             assert!(distances[0] > 0.1 && distances[4] < 110.0, "{name}: {distances:?}");
-            // Neighbouring severities may change several parameters at once, the ends are far apart. Elastic distortion
-            // goes from shifting the whole to bending parts, which moves fewer pixels.
+            // Neighbouring severities may change several parameters at once, the ends are far apart. Elastic
+            // distortion goes from shifting the whole to bending parts, which moves fewer pixels.
             assert!(*name == "elastic" || distances[4] > 1.1 * distances[0], "{name}: {distances:?}");
         }
     }

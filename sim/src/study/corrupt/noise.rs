@@ -1,23 +1,23 @@
-//! Noise: of the sensor, of few photons, of broken pixels.
+//! Noise of the sensor, of few photons, and of broken pixels.
 
 use crate::random::Random;
 use ndarray::Array3;
 
-/// Gaussian noise in every element.
+/// Adds Gaussian noise to every element.
 pub fn gaussian(mut image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let sigma = [0.04, 0.06, 0.08, 0.09, 0.10][severity];
     image.mapv_inplace(|v| v + sigma * random.normal() as f32);
     image
 }
 
-/// Counts of photons.
+/// Draws each element as a count of photons.
 pub fn shot(mut image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let photons = [500.0, 250.0, 100.0, 75.0, 50.0][severity];
     image.mapv_inplace(|v| random.poisson(f64::from(v) * photons) as f32 / photons as f32);
     image
 }
 
-/// Elements that are black or white.
+/// Makes elements black or white.
 pub fn impulse(mut image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let share = [0.01, 0.02, 0.03, 0.05, 0.07][severity];
     image.mapv_inplace(|v| match random.unit() {

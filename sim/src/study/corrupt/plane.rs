@@ -1,8 +1,9 @@
-//! What the corruptions share: sampling between pixels, borders, filters. Images are height × width × channels.
+//! What the corruptions share: sampling between pixels, borders, filters. Images are height × width ×
+//! channels.
 
 use ndarray::Array3;
 
-/// `at` mirrored into `0..size`, the border pixel not repeated.
+/// Mirrors `at` into `0..size`, without repeating the border pixel.
 pub fn mirror(at: i64, size: usize) -> usize {
     let last = size as i64 - 1;
     if last == 0 {
@@ -12,7 +13,7 @@ pub fn mirror(at: i64, size: usize) -> usize {
     at.min(2 * last - at) as usize
 }
 
-/// The value at row `y` and column `x` between the four pixels around it.
+/// Returns the value at row `y` and column `x` between the four pixels around it.
 pub fn bilinear(y: f32, x: f32, pixel: impl Fn(i64, i64) -> f32) -> f32 {
     let (top, left) = (y.floor(), x.floor());
     let (dy, dx) = (y - top, x - left);
@@ -21,13 +22,13 @@ pub fn bilinear(y: f32, x: f32, pixel: impl Fn(i64, i64) -> f32) -> f32 {
     (1.0 - dy) * row(y) + dy * row(y + 1)
 }
 
-/// The value between pixels at row `y` and column `x`, mirrored at the borders.
+/// Returns the value between pixels at row `y` and column `x`, mirrored at the borders.
 pub fn between(image: &Array3<f32>, y: f32, x: f32, c: usize) -> f32 {
     let (height, width, _) = image.dim();
     bilinear(y, x, |y, x| image[[mirror(y, height), mirror(x, width), c]])
 }
 
-/// The image sampled at `place(y, x)` for each pixel.
+/// Samples the image at `place(y, x)` for each pixel.
 pub fn warp(image: &Array3<f32>, place: impl Fn(usize, usize) -> (f32, f32)) -> Array3<f32> {
     Array3::from_shape_fn(image.dim(), |(y, x, c)| {
         let (from_y, from_x) = place(y, x);
@@ -35,7 +36,7 @@ pub fn warp(image: &Array3<f32>, place: impl Fn(usize, usize) -> (f32, f32)) -> 
     })
 }
 
-/// Zoomed in about the centre, `factor` at least 1.
+/// Zooms in about the centre, by a `factor` of at least 1.
 pub fn zoomed(image: &Array3<f32>, factor: f32) -> Array3<f32> {
     let (height, width, _) = image.dim();
     let from = |at: usize, size: usize| {
@@ -45,7 +46,7 @@ pub fn zoomed(image: &Array3<f32>, factor: f32) -> Array3<f32> {
     warp(image, |y, x| (from(y, height), from(x, width)))
 }
 
-/// Filtered with a square kernel of odd side, row-major, mirrored at the borders.
+/// Filters the image with a square kernel of odd side, row-major, mirrored at the borders.
 pub fn filtered(image: &Array3<f32>, kernel: &[f32]) -> Array3<f32> {
     let (height, width, _) = image.dim();
     let side = kernel.len().isqrt();
@@ -59,12 +60,12 @@ pub fn filtered(image: &Array3<f32>, kernel: &[f32]) -> Array3<f32> {
     })
 }
 
-/// Blurred by a Gaussian of `sigma` pixels, cut at `reach` pixels.
+/// Blurs the image by a Gaussian of `sigma` pixels, cut at `reach` pixels.
 pub fn gaussian(image: &Array3<f32>, sigma: f32, reach: usize) -> Array3<f32> {
     filtered(image, &gaussian_kernel(sigma, reach))
 }
 
-/// A Gaussian's weights, row-major, of sum 1.
+/// Returns a Gaussian's weights, row-major, of sum 1.
 pub fn gaussian_kernel(sigma: f32, reach: usize) -> Vec<f32> {
     let line: Vec<f32> = (0..=2 * reach)
         .map(|at| (-(at as f32 - reach as f32).powi(2) / (2.0 * sigma * sigma)).exp())

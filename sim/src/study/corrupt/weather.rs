@@ -5,7 +5,7 @@ use super::plane::zoomed;
 use crate::random::Random;
 use ndarray::{Array2, Array3};
 
-/// Flakes that fall, and a paler scene.
+/// Lets flakes fall, and makes the scene paler.
 pub fn snow(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let (mean, spread, size, floor, radius, sigma, keep) = [
         (0.1, 0.2, 1.0, 0.6, 8, 3.0, 0.95),
@@ -34,7 +34,7 @@ fn grey(image: &Array3<f32>, y: usize, x: usize, channels: usize) -> f32 {
     }
 }
 
-/// A haze of fractal noise.
+/// Puts a haze of fractal noise before the image.
 pub fn fog(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f32> {
     let (thickness, decay) = [(0.2, 3.0), (0.5, 3.0), (0.75, 2.5), (1.0, 2.0), (1.5, 1.75)][severity];
     let (height, width, _) = image.dim();
@@ -45,7 +45,7 @@ pub fn fog(image: Array3<f32>, severity: usize, random: &mut Random) -> Array3<f
     })
 }
 
-/// Diamond-square noise on a torus of `side` (a power of two), from 0 to 1.
+/// Returns diamond-square noise on a torus of `side` (a power of two), from 0 to 1.
 fn plasma(side: usize, decay: f32, random: &mut Random) -> Array2<f32> {
     let mut map = Array2::<f32>::zeros((side, side));
     let (mut step, mut wobble) = (side, 100.0f32);
@@ -73,7 +73,7 @@ fn plasma(side: usize, decay: f32, random: &mut Random) -> Array2<f32> {
     map.mapv(|v| if most > least { (v - least) / (most - least) } else { 0.0 })
 }
 
-/// More light: a larger value in hue, saturation, value.
+/// Adds light: a larger value in hue, saturation, value.
 pub fn brightness(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f32> {
     let more = [0.05, 0.1, 0.15, 0.2, 0.3][severity];
     let mut image = image;

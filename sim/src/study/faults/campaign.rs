@@ -186,7 +186,8 @@ impl Patient<'_> {
         Ok(rows)
     }
 
-    /// Flips the stored bits that do most harm to the images `seen`, one after the other, until accuracy is chance.
+    /// Flips the stored bits that do most harm to the images `seen`, one after the other, until accuracy is
+    /// chance.
     fn search(&self, seen: &Images) -> Result<(Vec<Flip>, Option<usize>), Stopped> {
         let chance = 1.0 / self.network().classes() as f64 + 0.01;
         let (mut faulty, mut taken, mut flips) = (self.network().clone(), vec![], vec![]);

@@ -1,5 +1,5 @@
-//! Bits of the datapath that flip once or stick: in what a node gives, be it accumulators, levels or a stream. Every
-//! register is as wide as its wire.
+//! Bits of the datapath that flip once or stick, in the registers of a node's output: accumulators, levels or
+//! a stream. Every register is as wide as its wire.
 
 use super::{below, random};
 use crate::engine::Engine;
@@ -8,9 +8,9 @@ use ndarray::{Array2, ArrayView4, Axis};
 /// A bit of one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// One bit of one element of each image flips once (a single-event upset); which, is drawn for each image.
+    /// One bit of one element of each image flips once (a single-event upset); which one is drawn per image.
     Upset,
-    /// One bit of one channel has this value, at every pixel of every image; which, is drawn for each trial.
+    /// One bit of one channel has this value, at every pixel of every image; which one is drawn per trial.
     Stuck(bool),
 }
 
@@ -27,8 +27,9 @@ pub struct Injection {
     pub trial: u64,
 }
 
-/// Computes the scores of `images` (batch × height × width × channels) under a fault: batch × classes. An upset's place is
-/// a function of the seed and the image's place in `indices`, a stuck bit's of the seed and the trial.
+/// Computes the scores of `images` (batch × height × width × channels) under a fault: batch × classes. An
+/// upset's place is a function of the seed and the image's place in `indices`, a stuck bit's of the seed and
+/// the trial.
 ///
 /// # Panics
 /// If the images are not of the network's shape, or there is no such node.
@@ -65,7 +66,7 @@ pub fn scores(
     all
 }
 
-/// Images whose values are held at a time.
+/// Images whose values are in memory at a time.
 const BLOCK: usize = 16;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Bits of the weights' memory that flip. A weight of one bit is −1 or +1, stored as its sign; wider ones are two's
-//! complement. Never changes thresholds or biases.
+//! Bits of the weights' memory that flip. A weight of one bit is −1 or +1, stored as its sign; wider ones are
+//! two's complement. Never changes thresholds or biases.
 
 use super::random;
 use dq_net::layer::{Layer, Step};
@@ -55,7 +55,8 @@ pub fn stored_bits(network: &Network) -> usize {
     stores(network).iter().map(|store| store.weights.len() * usize::from(store.bits)).sum()
 }
 
-/// Draws the stored bits that flip where each does with probability `rate`, on its own: a function of `seed` and `trial`.
+/// Draws the stored bits that flip where each does with probability `rate`, on its own: a function of `seed`
+/// and `trial`.
 ///
 /// # Panics
 /// If `rate` is not between 0 and 1.
@@ -91,7 +92,8 @@ pub fn flipped(network: &Network, flips: &[Bit]) -> Network {
         let weight = &mut store.expect("row-major")[weight];
         *weight = flip(*weight, bits, bit);
     }
-    // Ranges follow the weights. A threshold beyond what can be reached is crossed always or never, as before.
+    // Ranges follow the weights. A threshold beyond what can be reached is crossed always or never, as
+    // before.
     let mut wires: Vec<Wire> = vec![];
     for (i, node) in nodes.iter_mut().enumerate() {
         let inputs: Vec<Wire> = network.sources(i).iter().map(|&source| wires[source]).collect();

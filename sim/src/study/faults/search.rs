@@ -1,5 +1,6 @@
-//! The progressive bit-flip search (Rakin, He, Fan, ICCV 2019): the gradient of the loss with respect to each weight names
-//! the flips that ought to do most harm, the network itself says which one does, and the search goes on from there.
+//! The progressive bit-flip search (Rakin, He, Fan, ICCV 2019): the gradient of the loss with respect to each
+//! weight names the flips that ought to do most harm, the network itself says which one does, and the search
+//! goes on from there.
 
 use super::memory::{Bit, Store, flip, flipped, stores};
 use crate::gradient::{GradientSource, Loss, WhiteBox};
@@ -7,7 +8,7 @@ use crate::study::{Stopped, Watch};
 use dq_net::Network;
 use ndarray::ArrayView4;
 
-/// Flips of each layer that are tried.
+/// Flips that are tried per layer.
 const CANDIDATES: usize = 5;
 
 /// One step of the search.
@@ -21,8 +22,8 @@ pub struct Found {
     pub network: Network,
 }
 
-/// Returns the flip that raises the mean cross entropy of `images` (batch × height × width × channels) most, among the most
-/// promising of each layer but those `taken`; none where no flip raises it.
+/// Returns the flip that raises the mean cross entropy of `images` (batch × height × width × channels) most,
+/// among the most promising of each layer but those `taken`; none where no flip raises it.
 pub fn next(
     network: &Network,
     images: ArrayView4<u8>,
@@ -53,7 +54,8 @@ fn mean_loss(white_box: &WhiteBox, images: ArrayView4<u8>, labels: &[u8]) -> f64
     losses.sum::<f64>() / labels.len() as f64
 }
 
-/// Returns a few flips of each layer that raise the loss most by its `slopes` (node × weight), all but those `taken`.
+/// Returns a few flips of each layer that raise the loss most by its `slopes` (node × weight), all but those
+/// `taken`.
 fn promising(network: &Network, slopes: &[Vec<f32>], taken: &[Bit]) -> Vec<Bit> {
     let mut candidates = vec![];
     for Store { node, weights, bits } in stores(network) {
