@@ -70,3 +70,49 @@ fn ordered([a, b]: [Tensor; 2]) -> [Tensor; 2] {
 fn order<T: Ord>(a: &mut [T], b: &mut [T]) {
     a.iter_mut().zip(b).filter(|(a, b)| a > b).for_each(|(a, b)| std::mem::swap(a, b));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dq_net::random::{self, Options};
+    use ndarray::{Array4, Axis};
+    use std::collections::BTreeSet;
+
+    /// In networks of all kinds of layer, images of a box have values within its bounds at every node, and a
+    /// box of one image has that image's values as its bounds.
+    #[test]
+    fn every_kind_of_layer_stays_within_its_bounds() {
+        let mut kinds = BTreeSet::new();
+        for seed in 0..150 {
+            let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
+            let engine = Engine::new(&network);
+            let bounds = IntervalBounds::new(&engine);
+            let ends = [1, 2].map(|n| random::image(seed + 1000 * n, network.input_shape()));
+            let (mut lo, mut hi) = (ends[0].clone(), ends[0].clone());
+            lo.zip_mut_with(&ends[1], |lo, &v| *lo = v.min(*lo));
+            hi.zip_mut_with(&ends[1], |hi, &v| *hi = v.max(*hi));
+            let found = bounds.run(lo.view().insert_axis(Axis(0)), hi.view().insert_axis(Axis(0)));
+            let (height, width, channels) = lo.dim();
+            let inside = Array4::from_shape_fn((8, height, width, channels), |(n, y, x, c)| {
+                let at = [y, x, c];
+                [lo[at], hi[at]][(seed as usize + n * 7 + y * 5 + x * 3 + c) / (n + 1) % 2]
+            });
+            for (i, values) in engine.nodes(inside.view()).into_iter().enumerate() {
+                let [low, high] = &found[i];
+                for image in values.outer_iter() {
+                    let all = image.iter().enumerate();
+                    let name = &network.nodes()[i].name;
+                    let is_within = |(at, &v): (usize, &i32)| low.get(at) <= v && v <= high.get(at);
+                    assert!(all.into_iter().all(is_within), "seed {seed}, {name}");
+                }
+                kinds.insert(network.nodes()[i].layer.kind().name());
+            }
+            let point = ends[0].view().insert_axis(Axis(0));
+            for (values, [low, high]) in engine.nodes(point).iter().zip(bounds.run(point, point)) {
+                let words: Vec<i32> = values.iter().copied().collect();
+                assert!(low.into_words() == words && high.into_words() == words, "seed {seed}");
+            }
+        }
+        assert_eq!(kinds.len(), 12, "{kinds:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! AMX: tiles of 16 rows of 64 bytes, set up once for a thread's products, and the product of such tiles.
 
-use super::tile::{Job, ROW, ROWS, Sums};
+use super::shape::{TILE_ROW, TILE_ROWS, TileJob, TileSums};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid_count, CpuidResult};
 use std::cell::Cell;
@@ -99,8 +99,8 @@ impl Tiles {
                 palette: 1,
                 start_row: 0,
                 reserved: [0; 14],
-                row_bytes: std::array::from_fn(|i| eight(i) * ROW as u16),
-                rows: std::array::from_fn(|i| eight(i) as u8 * ROWS as u8),
+                row_bytes: std::array::from_fn(|i| eight(i) * TILE_ROW as u16),
+                rows: std::array::from_fn(|i| eight(i) as u8 * TILE_ROWS as u8),
             };
             // SAFETY: tiles are available; the configuration is one of palette 1.
             unsafe { asm!("ldtilecfg [{}]", in(reg) &configuration, options(nostack, readonly)) }
@@ -109,7 +109,7 @@ impl Tiles {
     }
 
     /// Multiplies windows by weights, for all of `job`'s tiles, modulo 2³².
-    pub fn multiply(&self, job: &Job, sums: &mut Sums) {
+    pub fn multiply(&self, job: &TileJob, sums: &mut TileSums) {
         job.check();
         // SAFETY: the job was checked, and this thread's tiles are set up.
         unsafe {
@@ -137,15 +137,15 @@ impl Drop for Tiles {
     }
 }
 
-/// Writes the product of one or two tiles of windows and one or two panels. Sums are in tiles 0 to 3, windows
-/// in 4 and 5, weights in 6 and 7.
+/// Writes the product of one or two tiles of windows and one or two panels. TileSums are in tiles 0 to 3,
+/// windows in 4 and 5, weights in 6 and 7.
 macro_rules! product {
     ($name:ident, $multiply:literal, $tiles:literal by $panels:literal,
      zero $($zero:literal)+, step $($load:literal $([$sum:literal])*)+, store $($store:literal)+) => {
         /// # Safety
         /// `job` has so many tiles and panels and lies within its input and weights, and this thread's tiles
         /// are set up.
-        unsafe fn $name(job: &Job, sums: &mut Sums) {
+        unsafe fn $name(job: &TileJob, sums: &mut TileSums) {
             let first = job.input.as_ptr();
             // SAFETY: every tile that is read lies within the input or the weights, and `sums` has room for
             // all (promised).
@@ -171,7 +171,7 @@ macro_rules! product {
                     slab = inout(reg) job.slabs.as_ptr() => _,
                     left = inout(reg) job.slabs.len() => _,
                     weights = inout(reg) job.weights.as_ptr() => _,
-                    row = in(reg) ROW,
+                    row = in(reg) TILE_ROW,
                     sums = in(reg) sums,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,

@@ -1,8 +1,7 @@
 //! Micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the levels' top
 //! bit goes separately. The float one takes one fused multiply-add per tap, in the taps' order.
 
-use super::int::{LANES, MAX_SUMS, Tile};
-use super::real;
+use super::shape::{IntTile, LANES, MAX_SUMS, RealTile};
 use std::arch::x86_64::*;
 
 /// Multiplies up to 4 leading rows of `tile` by its one panel: writes their sums and returns how many rows.
@@ -10,7 +9,7 @@ use std::arch::x86_64::*;
 /// # Safety
 /// The machine has AVX2, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn micro(tile: Tile, wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
+pub(super) unsafe fn micro(tile: IntTile, wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
     // SAFETY: the caller's promise covers every row.
     unsafe {
         match (tile.rows.len() >= 4, wide_pairs) {
@@ -25,7 +24,7 @@ pub(super) unsafe fn micro(tile: Tile, wide_pairs: bool, sums: &mut [i32; MAX_SU
 /// # Safety
 /// As [`micro`], with at least `R` rows.
 #[target_feature(enable = "avx2")]
-unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+unsafe fn rows<const R: usize, const WIDE: bool>(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
     let mut acc = [[_mm256_setzero_si256(); 2]; R];
     let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
     let (ones, low7) = (_mm256_set1_epi16(1), _mm256_set1_epi8(127));
@@ -73,7 +72,7 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: Tile, sums: &mut [i32; MA
 /// # Safety
 /// The machine has AVX2 and FMA, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, rows: usize, sums: &mut [[f32; LANES]]) {
+pub(super) unsafe fn micro_f32(tile: RealTile<f32>, rows: usize, sums: &mut [[f32; LANES]]) {
     // SAFETY: the caller's promise covers every row.
     unsafe {
         match rows {
@@ -86,7 +85,7 @@ pub(super) unsafe fn micro_f32(tile: real::Tile<f32>, rows: usize, sums: &mut [[
 /// # Safety
 /// As [`micro_f32`], with at least `R` rows.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANES]]) {
+unsafe fn rows_f32<const R: usize>(tile: RealTile<f32>, sums: &mut [[f32; LANES]]) {
     let mut acc = [[_mm256_setzero_ps(); 2]; R];
     let starts: [*const f32; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
     let mut panel = tile.panels.as_ptr();
@@ -116,7 +115,7 @@ unsafe fn rows_f32<const R: usize>(tile: real::Tile<f32>, sums: &mut [[f32; LANE
 /// # Safety
 /// The machine has AVX2, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn micro_i16(tile: real::Tile<i16>, rows: usize, sums: &mut [[i32; LANES]]) {
+pub(super) unsafe fn micro_i16(tile: RealTile<i16>, rows: usize, sums: &mut [[i32; LANES]]) {
     // SAFETY: the caller's promise covers every row.
     unsafe {
         match rows {
@@ -129,7 +128,7 @@ pub(super) unsafe fn micro_i16(tile: real::Tile<i16>, rows: usize, sums: &mut [[
 /// # Safety
 /// As [`micro_i16`], with at least `R` rows.
 #[target_feature(enable = "avx2")]
-unsafe fn rows_i16<const R: usize>(tile: real::Tile<i16>, sums: &mut [[i32; LANES]]) {
+unsafe fn rows_i16<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
     let mut acc = [[_mm256_setzero_si256(); 2]; R];
     let starts: [*const i16; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
     let mut panel = tile.panels.as_ptr();

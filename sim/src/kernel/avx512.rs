@@ -1,8 +1,7 @@
 //! Micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation;
 //! floats take one fused multiply-add per tap, in the taps' order.
 
-use super::int::{LANES, MAX_SUMS, Tile};
-use super::{bit, real};
+use super::shape::{BIT_ROWS, BitJob, IntTile, LANES, MAX_SUMS, RealTile};
 use std::arch::x86_64::*;
 
 /// Multiplies up to 12 leading rows of `tile` by its `width` panels (1 or 2): writes their sums and returns
@@ -11,7 +10,7 @@ use std::arch::x86_64::*;
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI, and every window of `tile` lies within its input.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn micro(tile: Tile, width: usize, sums: &mut [i32; MAX_SUMS]) -> usize {
+pub(super) unsafe fn micro(tile: IntTile, width: usize, sums: &mut [i32; MAX_SUMS]) -> usize {
     // SAFETY: the caller's promise covers every row.
     unsafe {
         match (tile.rows.len(), width) {
@@ -28,7 +27,7 @@ pub(super) unsafe fn micro(tile: Tile, width: usize, sums: &mut [i32; MAX_SUMS])
 /// # Safety
 /// As [`micro`], with at least `R` rows and `P` panels.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+unsafe fn rows<const R: usize, const P: usize>(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
     let mut acc = [[_mm512_setzero_si512(); P]; R];
     let length = tile.runs.len() * tile.quads * LANES * 4;
     let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
@@ -64,23 +63,19 @@ unsafe fn rows<const R: usize, const P: usize>(tile: Tile, sums: &mut [i32; MAX_
 /// # Safety
 /// The machine has AVX-512 F and VPOPCNTDQ, and every window of `job` lies within its input.
 #[target_feature(enable = "avx512f,avx512vpopcntdq")]
-pub(super) unsafe fn count(
-    job: &bit::Job,
-    panel: &[[u64; bit::LANES]],
-    sums: &mut [[u64; bit::LANES]; bit::ROWS],
-) {
+pub(super) unsafe fn count(job: &BitJob, panel: &[[u64; LANES]], sums: &mut [[u64; LANES]; BIT_ROWS]) {
     // The last row stands in for those that are not there.
     let last = job.rows.len() - 1;
-    let starts: [*const u64; bit::ROWS] =
+    let starts: [*const u64; BIT_ROWS] =
         std::array::from_fn(|r| job.input.as_ptr().wrapping_add(job.rows[r.min(last)]));
-    let mut acc = [[_mm512_setzero_si512(); 2]; bit::ROWS];
+    let mut acc = [[_mm512_setzero_si512(); 2]; BIT_ROWS];
     let mut words = panel.iter();
     for &run in job.runs {
         for (k, weights) in words.by_ref().take(job.run).enumerate() {
             // SAFETY: sixteen words are two registers; windows lie within the input (promised).
             unsafe {
                 let b = [0, 8].map(|at| _mm512_loadu_si512(weights.as_ptr().add(at).cast()));
-                for r in 0..bit::ROWS {
+                for r in 0..BIT_ROWS {
                     let a = _mm512_set1_epi64(starts[r].add(run + k).cast::<i64>().read());
                     for half in 0..2 {
                         let shared = _mm512_popcnt_epi64(_mm512_and_si512(a, b[half]));
@@ -101,14 +96,15 @@ pub(super) unsafe fn count(
 
 /// Defines the micro-kernels of one element: 12 rows, 4 or 1 of a tile by one panel or two.
 macro_rules! micro {
-    ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $features:literal, $zero:expr,
+    ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $taps:literal,
+     $features:literal, $zero:expr,
      $load:expr, $spread:expr, $step:expr, $store:expr) => {
         $(#[$meta])*
         ///
         /// # Safety
         /// The machine has what AVX-512 kernels need, and every window of `tile` lies within its input.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(tile: real::Tile<$element>, rows: usize, sums: &mut [[$sum; LANES]]) {
+        pub(super) unsafe fn $name(tile: RealTile<$element>, rows: usize, sums: &mut [[$sum; LANES]]) {
             let two = sums.len() == 2 * rows;
             // SAFETY: the caller's promise covers every row.
             unsafe {
@@ -127,10 +123,10 @@ macro_rules! micro {
         /// As above, with at least `R` rows and `P` panels.
         #[target_feature(enable = $features)]
         unsafe fn $rows<const R: usize, const P: usize>(
-            tile: real::Tile<$element>,
+            tile: RealTile<$element>,
             sums: &mut [[$sum; LANES]],
         ) {
-            const TAPS: usize = <$element as real::Element>::TAPS;
+            const TAPS: usize = $taps;
             let mut acc = [[$zero; P]; R];
             let length = tile.runs.len() * tile.groups * LANES * TAPS;
             let starts: [*const $element; R] =
@@ -165,7 +161,7 @@ macro_rules! micro {
 
 micro! {
     /// Floats: one fused multiply-add per tap, in the taps' order.
-    micro_f32, rows_f32, f32, f32, "avx512f",
+    micro_f32, rows_f32, f32, f32, 1, "avx512f",
     _mm512_setzero_ps(),
     |at| _mm512_loadu_ps(at),
     |at: *const f32| _mm512_set1_ps(*at),
@@ -175,7 +171,7 @@ micro! {
 
 micro! {
     /// Fixed point: two products per step, added to an i32.
-    micro_i16, rows_i16, i16, i32, "avx512f,avx512vnni",
+    micro_i16, rows_i16, i16, i32, 2, "avx512f,avx512vnni",
     _mm512_setzero_si512(),
     |at: *const i16| _mm512_loadu_si512(at.cast()),
     |at: *const i16| _mm512_set1_epi32(at.cast::<i32>().read_unaligned()),

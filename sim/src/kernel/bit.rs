@@ -2,15 +2,11 @@
 //! weights where the level is 1 is twice the count of bits that are set both in the levels and in the
 //! positive weights, minus the count of bits that are set in the levels.
 
-use super::{Kernel, Rows, Runs};
+use super::Kernel;
+use super::shape::{BIT_ROWS, BitJob, LANES, Rows, Runs};
 
 /// Levels in a word.
 pub(crate) const WORD: usize = 64;
-/// Outputs in a panel.
-pub(super) const LANES: usize = 16;
-/// Most rows computed together.
-pub(super) const ROWS: usize = 4;
-
 /// Positive weights as bits, in the order in which they are read.
 pub(crate) struct PackedBits {
     /// Panel × word of the window × output.
@@ -74,14 +70,6 @@ pub(crate) fn counts(kernel: Kernel) -> bool {
     false
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, of `run` words.
-pub(super) struct Job<'a> {
-    pub input: &'a [u64],
-    pub rows: &'a [usize],
-    pub runs: &'a [usize],
-    pub run: usize,
-}
-
 /// Computes `out[r·stride + o] = Σ level(rows[r] + runs[s] + k) · weight(o, s, k)` over all bits of all
 /// words, by a kernel that [`counts`].
 ///
@@ -92,15 +80,15 @@ pub(crate) fn product(input: &[u64], rows: &[usize], weights: &PackedBits, out: 
     assert!(counts(Kernel::Avx512), "this machine does not count bits");
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + run <= input.len(), "a window leaves the feature map");
-    for (block, rows) in rows.chunks(ROWS).enumerate() {
-        let job = Job { input, rows, runs, run: *run };
-        let mut ones = [0; ROWS];
+    for (block, rows) in rows.chunks(BIT_ROWS).enumerate() {
+        let job = BitJob { input, rows, runs, run: *run };
+        let mut ones = [0; BIT_ROWS];
         for (ones, start) in ones.iter_mut().zip(rows) {
             let words = runs.iter().flat_map(|at| &input[start + at..][..*run]);
             *ones = words.map(|word| word.count_ones() as i32).sum();
         }
         for (p, panel) in data.chunks_exact(runs.len() * run).enumerate() {
-            let mut sums = [[0; LANES]; ROWS];
+            let mut sums = [[0; LANES]; BIT_ROWS];
             // SAFETY: the machine has the instructions, and every window was checked against the input.
             #[cfg(target_arch = "x86_64")]
             unsafe {
@@ -110,7 +98,7 @@ pub(crate) fn product(input: &[u64], rows: &[usize], weights: &PackedBits, out: 
             let _ = (&job, panel, &mut sums);
             let columns = (outputs - p * LANES).min(LANES);
             for (r, (sums, ones)) in sums.iter().zip(ones).enumerate().take(rows.len()) {
-                let at = (block * ROWS + r) * out.stride + p * LANES;
+                let at = (block * BIT_ROWS + r) * out.stride + p * LANES;
                 for (to, &shared) in out.sums[at..at + columns].iter_mut().zip(sums) {
                     *to = 2 * shared as i32 - ones;
                 }

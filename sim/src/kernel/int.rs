@@ -2,11 +2,9 @@
 //! not stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit
 //! im2col).
 
+use super::shape::{IntTile, LANES, MAX_SUMS, Rows, Runs};
 use super::tile::{self, Planes, TiledWeights};
-use super::{Kernel, Rows, Runs, Session};
-
-/// Outputs in a panel: as many accumulators as an AVX-512 register holds.
-pub(super) const LANES: usize = 16;
+use super::{Kernel, Session};
 
 /// Weights in the order in which a kernel reads them.
 pub(crate) enum PackedInt {
@@ -82,20 +80,6 @@ impl Panels {
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
-/// panels.
-#[derive(Clone, Copy)]
-pub(super) struct Tile<'a> {
-    pub input: &'a [u8],
-    pub rows: &'a [usize],
-    pub runs: &'a [usize],
-    pub quads: usize,
-    pub panels: &'a [i8],
-    /// Where the panels' sums start from, one per output.
-    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
-    pub offsets: &'a [i32],
-}
-
 /// Computes `out[r·stride + o] = Σ input[rows[r] + runs[s] + k] · weight(o, s, k)`, exactly.
 ///
 /// # Panics
@@ -127,7 +111,7 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
     while panel < panels {
         let width = if kernel == Kernel::Avx512 && panel + 2 <= panels { 2 } else { 1 };
         let length = weights.panel_len();
-        let tile = Tile {
+        let tile = IntTile {
             input,
             rows,
             runs,
@@ -137,7 +121,7 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
         };
         let mut row = 0;
         while row < rows.len() {
-            let tile = Tile { rows: &rows[row..], ..tile };
+            let tile = IntTile { rows: &rows[row..], ..tile };
             let count = micro(kernel, tile, width, weights.wide_pairs, &mut sums);
             let first = panel * LANES;
             let columns = (weights.outputs - first).min(width * LANES);
@@ -151,13 +135,16 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
     }
 }
 
-/// Most accumulators of a micro-kernel: 12 rows × 2 panels.
-pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
-
 /// Multiplies some leading rows of `tile` by its panels: writes their sums (row × panel × lane) and returns
 /// how many rows.
 #[inline(always)]
-fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mut [i32; MAX_SUMS]) -> usize {
+fn micro(
+    kernel: Kernel,
+    tile: IntTile,
+    _width: usize,
+    _wide_pairs: bool,
+    sums: &mut [i32; MAX_SUMS],
+) -> usize {
     match kernel {
         // SAFETY: `product` checked every window against the input; the kernel is available on this machine.
         #[cfg(target_arch = "x86_64")]
@@ -173,7 +160,7 @@ fn micro(kernel: Kernel, tile: Tile, _width: usize, _wide_pairs: bool, sums: &mu
 }
 
 /// Multiplies one row by one panel.
-fn portable(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+fn portable(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
     let mut acc = [0; LANES];
     for (s, panel) in tile.panels.chunks_exact(tile.quads * LANES * 4).enumerate() {
         let run = &tile.input[tile.rows[0] + tile.runs[s]..][..tile.quads * 4];

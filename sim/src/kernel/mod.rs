@@ -15,8 +15,11 @@ pub(crate) mod int;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod real;
+mod shape;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles are x86-64's"))]
 pub(crate) mod tile;
+
+pub(crate) use shape::{Rows, Runs};
 
 /// The instruction set of the inner loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,21 +98,6 @@ impl Kernel {
     pub(crate) fn windows(self) -> usize {
         if self == Kernel::Amx { 64 } else { 48 }
     }
-}
-
-/// The elements of one window of a feature map: runs of consecutive elements.
-#[derive(Clone, Debug)]
-pub(crate) struct Runs {
-    /// Where each run begins, from the window's start.
-    pub starts: Vec<usize>,
-    /// Elements of a run.
-    pub length: usize,
-}
-
-/// Where the sums of a product go: those of row `r` begin at `r·stride`.
-pub(crate) struct Rows<'a, T> {
-    pub sums: &'a mut [T],
-    pub stride: usize,
 }
 
 /// A thread's use of a kernel, which its products need. It should be short: the system saves tiles as long as

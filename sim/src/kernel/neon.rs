@@ -1,7 +1,7 @@
 //! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read
 //! as signed bytes, 128 less than they are, and sums start from what that takes away.
 
-use super::int::{LANES, MAX_SUMS, Tile};
+use super::shape::{IntTile, LANES, MAX_SUMS};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
@@ -10,7 +10,7 @@ use std::arch::asm;
 /// # Safety
 /// The machine has dot products, and every window of `tile` lies within its input.
 #[target_feature(enable = "neon,dotprod")]
-pub(super) unsafe fn micro(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+pub(super) unsafe fn micro(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
     // SAFETY: the caller's promise covers every row.
     unsafe { if tile.rows.len() >= 4 { rows::<4>(tile, sums) } else { rows::<1>(tile, sums) } }
 }
@@ -18,7 +18,7 @@ pub(super) unsafe fn micro(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
 /// # Safety
 /// As [`micro`], with at least `R` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn rows<const R: usize>(tile: Tile, sums: &mut [i32; MAX_SUMS]) -> usize {
+unsafe fn rows<const R: usize>(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
     let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
     let offsets: &[i32; LANES] = tile.offsets.first_chunk().expect("one for each output");
     // SAFETY: sixteen i32 are four registers.

@@ -2,10 +2,9 @@
 //! their taps in order, one fused multiply-add per tap: the result is the same bit for bit in every kernel,
 //! batch and thread. Sums of fixed point are exact.
 
-use super::{Kernel, Rows, Runs, multiversion};
+use super::shape::{LANES, RealTile, Rows, Runs};
+use super::{Kernel, multiversion};
 
-/// Outputs in a panel.
-pub(super) const LANES: usize = 16;
 /// Most rows and panels of a micro-kernel.
 const MAX_SUMS: usize = 12 * 2;
 
@@ -42,19 +41,6 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
-/// panels.
-#[derive(Clone, Copy)]
-pub(crate) struct Tile<'a, T> {
-    pub input: &'a [T],
-    pub rows: &'a [usize],
-    pub runs: &'a [usize],
-    /// Groups of taps in a run.
-    pub groups: usize,
-    /// One panel or two, each of runs × groups × 16 × taps of a group.
-    pub panels: &'a [T],
-}
-
 /// An element of a product: f32, f64, or fixed point in an i16.
 pub(crate) trait Element: Copy + Default + Send + Sync {
     /// The type that products add up to.
@@ -71,7 +57,7 @@ pub(crate) trait Element: Copy + Default + Send + Sync {
 
     /// Multiplies the first `rows` rows of `tile`, one of [`Element::rows`], by its panels: row × panel.
     /// [`product`] has checked every window.
-    fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[Self::Sum; LANES]]);
+    fn micro(kernel: Kernel, tile: RealTile<Self>, rows: usize, sums: &mut [[Self::Sum; LANES]]);
 }
 
 impl Element for f32 {
@@ -92,7 +78,7 @@ impl Element for f32 {
         }
     }
 
-    fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[f32; LANES]]) {
+    fn micro(kernel: Kernel, tile: RealTile<Self>, rows: usize, sums: &mut [[f32; LANES]]) {
         match kernel {
             // SAFETY: `product` checked every window against the input; the kernel is available on this
             // machine.
@@ -119,17 +105,17 @@ impl Element for f64 {
         &[2, 1]
     }
 
-    fn micro(kernel: Kernel, tile: Tile<Self>, _: usize, sums: &mut [[f64; LANES]]) {
+    fn micro(kernel: Kernel, tile: RealTile<Self>, _: usize, sums: &mut [[f64; LANES]]) {
         plain_f64(kernel, tile, sums);
     }
 }
 
 multiversion! {
-    fn plain_f64 = either_f64(tile: Tile<f64>, sums: &mut [[f64; LANES]])
+    fn plain_f64 = either_f64(tile: RealTile<f64>, sums: &mut [[f64; LANES]])
 }
 
 #[inline(always)]
-fn either_f64(tile: Tile<f64>, sums: &mut [[f64; LANES]]) {
+fn either_f64(tile: RealTile<f64>, sums: &mut [[f64; LANES]]) {
     if sums.len() == 2 {
         plain::<f64, 2>(tile, sums, f64::mul_add)
     } else {
@@ -150,7 +136,7 @@ impl Element for i16 {
         f32::rows(kernel)
     }
 
-    fn micro(kernel: Kernel, tile: Tile<Self>, rows: usize, sums: &mut [[i32; LANES]]) {
+    fn micro(kernel: Kernel, tile: RealTile<Self>, rows: usize, sums: &mut [[i32; LANES]]) {
         match kernel {
             // SAFETY: `product` checked every window against the input; the kernel is available on this
             // machine.
@@ -192,7 +178,7 @@ pub(crate) fn product<T: Element>(
         while row < rows.len() {
             let fits = T::rows(kernel).iter().find(|&&count| rows.len() - row >= count);
             let count = *fits.expect("one row always fits");
-            let tile = Tile { input, rows: &rows[row..], runs, groups: weights.groups, panels };
+            let tile = RealTile { input, rows: &rows[row..], runs, groups: weights.groups, panels };
             T::micro(kernel, tile, count, &mut sums[..count * width]);
             for (r, lanes) in sums[..count * width].chunks_exact(width).enumerate() {
                 let at = (row + r) * out.stride + first;
@@ -207,7 +193,7 @@ pub(crate) fn product<T: Element>(
 /// Multiplies `R` rows by one panel in plain loops, which the compiler vectorizes.
 #[inline(always)]
 fn plain<T: Element<Sum = T>, const R: usize>(
-    tile: Tile<T>,
+    tile: RealTile<T>,
     sums: &mut [[T; LANES]],
     fused: impl Fn(T, T, T) -> T + Copy,
 ) {
@@ -227,7 +213,7 @@ fn plain<T: Element<Sum = T>, const R: usize>(
 }
 
 /// Multiplies `R` rows by one panel, two taps at a time.
-fn pairs<const R: usize>(tile: Tile<i16>, sums: &mut [[i32; LANES]]) {
+fn pairs<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
     let mut acc = [[0; LANES]; R];
     for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES * 2)) {
         let windows: [&[i16]; R] =

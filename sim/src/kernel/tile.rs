@@ -1,30 +1,18 @@
 //! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in
 //! one instruction. Windows are read where they lie if they are equally far apart, and gathered if not.
 
-use super::{Rows, Runs, Session};
-
-/// Rows of a tile: windows in the left one, groups of four taps in the right one.
-pub(super) const ROWS: usize = 16;
-/// Bytes of a tile's row.
-pub(super) const ROW: usize = 64;
-/// Bytes of a tile.
-pub(super) const TILE: usize = ROWS * ROW;
-/// Outputs of a tile.
-const LANES: usize = 16;
-
-/// Sums of up to two tiles of windows by two of outputs: window × output.
-#[repr(C, align(64))]
-pub(super) struct Sums(pub [[i32; 2 * LANES]; 2 * ROWS]);
+use super::Session;
+use super::shape::{LANES, Rows, Runs, TILE, TILE_ROW, TILE_ROWS, TileJob, TileSums};
 
 /// Where a thread puts its products together: sums and gathered windows of each plane.
 pub(super) struct Scratch {
-    sums: [Sums; 2],
+    sums: [TileSums; 2],
     rows: [Vec<u8>; 2],
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        let sums = [const { Sums([[0; 2 * LANES]; 2 * ROWS]) }; 2];
+        let sums = [const { TileSums([[0; 2 * LANES]; 2 * TILE_ROWS]) }; 2];
         Self { sums, rows: [vec![], vec![]] }
     }
 }
@@ -49,7 +37,7 @@ struct Group {
     first: usize,
     count: usize,
     /// The row of the tile that each window is.
-    slots: [usize; ROWS],
+    slots: [usize; TILE_ROWS],
     in_place: bool,
 }
 
@@ -57,12 +45,13 @@ impl TiledWeights {
     /// Packs `weight(output, run, tap)`.
     pub fn new(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> i8) -> Self {
         let (starts, run) = (&runs.starts, runs.length);
-        let by_run = run.div_ceil(ROW);
-        let in_place = (!is_gathered(&runs))
-            .then(|| starts.iter().flat_map(|start| (0..by_run).map(move |at| start + at * ROW)).collect());
+        let by_run = run.div_ceil(TILE_ROW);
+        let in_place = (!is_gathered(&runs)).then(|| {
+            starts.iter().flat_map(|start| (0..by_run).map(move |at| start + at * TILE_ROW)).collect()
+        });
         // Taps from one run to the next.
-        let apart = if in_place.is_some() { by_run * ROW } else { run };
-        let slabs = (starts.len() * apart).div_ceil(ROW);
+        let apart = if in_place.is_some() { by_run * TILE_ROW } else { run };
+        let slabs = (starts.len() * apart).div_ceil(TILE_ROW);
         let panels = outputs.div_ceil(LANES);
         let mut data = vec![0; panels * slabs * TILE];
         for (i, tile) in data.chunks_exact_mut(TILE).enumerate() {
@@ -70,14 +59,15 @@ impl TiledWeights {
             let (width, within) = ((panels - 2 * pair).min(2), i - pair * 2 * slabs);
             let (slab, panel) = (within / width, 2 * pair + within % width);
             for (j, slot) in tile.iter_mut().enumerate() {
-                let (output, tap) = (panel * LANES + j % ROW / 4, slab * ROW + j / ROW * 4 + j % 4);
+                let (output, tap) =
+                    (panel * LANES + j % TILE_ROW / 4, slab * TILE_ROW + j / TILE_ROW * 4 + j % 4);
                 let (s, k) = (tap / apart, tap % apart);
                 if output < outputs && s < starts.len() && k < run {
                     *slot = weight(output, s, k);
                 }
             }
         }
-        Self { data, outputs, runs, in_place, gathered: (0..slabs).map(|slab| slab * ROW).collect() }
+        Self { data, outputs, runs, in_place, gathered: (0..slabs).map(|slab| slab * TILE_ROW).collect() }
     }
 
     /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, by count: a tile takes 16
@@ -87,27 +77,27 @@ impl TiledWeights {
         let (runs, run) = (runs.starts.len(), runs.length);
         let panels = outputs.div_ceil(LANES);
         let (slabs, gather) = if is_gathered {
-            ((runs * run).div_ceil(ROW), runs * (run.div_ceil(ROW) + 1))
+            ((runs * run).div_ceil(TILE_ROW), runs * (run.div_ceil(TILE_ROW) + 1))
         } else {
-            (runs * run.div_ceil(ROW), 0)
+            (runs * run.div_ceil(TILE_ROW), 0)
         };
         2 * (slabs * panels + gather) < runs * run.div_ceil(4) * panels
     }
 
     /// Returns the bytes of a gathered row: a run is copied up to 63 bytes past its end.
     fn row(&self) -> usize {
-        (self.gathered.len() + 1) * ROW
+        (self.gathered.len() + 1) * TILE_ROW
     }
 
     /// Copies the windows at `rows` to the rows of `scratch`.
     fn gather(&self, input: &[u8], rows: &[usize], scratch: &mut [u8]) {
         let run = self.runs.length;
-        let apart = if self.in_place.is_some() { run.next_multiple_of(ROW) } else { run };
+        let apart = if self.in_place.is_some() { run.next_multiple_of(TILE_ROW) } else { run };
         for (&start, row) in rows.iter().zip(scratch.chunks_exact_mut(self.row())) {
             for (s, first) in self.runs.starts.iter().enumerate() {
-                for at in (0..run).step_by(ROW) {
-                    let from = input[start + first + at..].first_chunk::<ROW>();
-                    let to = row[s * apart + at..].first_chunk_mut::<ROW>();
+                for at in (0..run).step_by(TILE_ROW) {
+                    let from = input[start + first + at..].first_chunk::<TILE_ROW>();
+                    let to = row[s * apart + at..].first_chunk_mut::<TILE_ROW>();
                     *to.expect("a row has room") = *from.expect("a map has slack");
                 }
             }
@@ -120,16 +110,17 @@ impl TiledWeights {
         let rows = &rows[first..];
         let mut slots = std::array::from_fn(|slot| slot);
         let last = self.in_place.as_ref().and_then(|slabs| slabs.iter().max());
-        let end = last.map(|last| (rows[0] + last + ROW).saturating_add(apart.saturating_mul(ROWS - 1)));
+        let end =
+            last.map(|last| (rows[0] + last + TILE_ROW).saturating_add(apart.saturating_mul(TILE_ROWS - 1)));
         if end.is_none_or(|end| end > input.len()) {
-            return Group { first, count: rows.len().min(ROWS), slots, in_place: false };
+            return Group { first, count: rows.len().min(TILE_ROWS), slots, in_place: false };
         }
         let (mut count, mut slot, mut position) = (0, 0, rows[0]);
-        for &row in rows.iter().take(ROWS) {
-            while position < row && slot < ROWS {
+        for &row in rows.iter().take(TILE_ROWS) {
+            while position < row && slot < TILE_ROWS {
                 (position, slot) = (position + apart, slot + 1);
             }
-            if position != row || slot == ROWS {
+            if position != row || slot == TILE_ROWS {
                 break;
             }
             slots[count] = slot;
@@ -142,36 +133,7 @@ impl TiledWeights {
 /// Whether short runs are gathered one behind another, which they are where that saves a third of the slabs.
 fn is_gathered(runs: &Runs) -> bool {
     let (runs, run) = (runs.starts.len(), runs.length);
-    3 * (runs * run).div_ceil(ROW) <= 2 * runs * run.div_ceil(ROW)
-}
-
-/// One or two tiles of windows against one or two panels of weights.
-pub(super) struct Job<'a> {
-    pub input: &'a [u8],
-    /// First byte of each tile's first window.
-    pub starts: &'a [usize],
-    /// Bytes from one window of a tile to the next.
-    pub apart: usize,
-    /// First byte of each slab of a window.
-    pub slabs: &'a [usize],
-    /// Tiles: slab × panel.
-    pub weights: &'a [i8],
-    pub panels: usize,
-    /// Whether the input's bytes are signed.
-    pub signed: bool,
-}
-
-impl Job<'_> {
-    /// Checks that every tile lies within the input and the weights.
-    ///
-    /// # Panics
-    /// If one does not.
-    pub fn check(&self) {
-        let last = self.starts.iter().max().expect("a tile") + self.slabs.iter().max().expect("a slab");
-        assert!(last + (ROWS - 1) * self.apart + ROW <= self.input.len(), "a tile leaves the feature map");
-        assert_eq!(self.weights.len(), self.panels * self.slabs.len() * TILE);
-        assert!(matches!(self.starts.len(), 1 | 2) && matches!(self.panels, 1 | 2));
-    }
+    3 * (runs * run).div_ceil(TILE_ROW) <= 2 * runs * run.div_ceil(TILE_ROW)
 }
 
 /// Levels of 8 bits, or whole numbers of 16 bits as two planes of bytes.
@@ -211,13 +173,13 @@ struct Windows<'a> {
 
 /// Cuts a product into jobs of one or two tiles by one or two panels, and hands each to `multiply`.
 fn by(
-    multiply: impl Fn(&Job, &mut Sums),
+    multiply: impl Fn(&TileJob, &mut TileSums),
     scratch: &mut Scratch,
     Windows { input, rows }: Windows,
     weights: &TiledWeights,
     out: Rows<i32>,
 ) {
-    let between = rows.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).min().unwrap_or(ROW);
+    let between = rows.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).min().unwrap_or(TILE_ROW);
     let (outputs, row, slabs) = (weights.outputs, weights.row(), weights.gathered.len());
     let planes = [Some(input.low), input.high];
     let Scratch { sums, rows: gathered } = scratch;
@@ -234,13 +196,18 @@ fn by(
             }
             _ => {
                 for (plane, scratch) in planes.iter().flatten().zip(&mut *gathered) {
-                    scratch.resize(2 * ROWS * row, 0);
-                    for (group, to) in groups().zip(scratch.chunks_exact_mut(ROWS * row)) {
+                    scratch.resize(2 * TILE_ROWS * row, 0);
+                    for (group, to) in groups().zip(scratch.chunks_exact_mut(TILE_ROWS * row)) {
                         weights.gather(plane, &rows[group.first..][..group.count], to);
                     }
                 }
                 let [low, high] = &*gathered;
-                ([Some(&low[..]), input.high.map(|_| &high[..])], [0, ROWS * row], row, &weights.gathered)
+                (
+                    [Some(&low[..]), input.high.map(|_| &high[..])],
+                    [0, TILE_ROWS * row],
+                    row,
+                    &weights.gathered,
+                )
             }
         };
         let starts = &starts[..groups().count()];
@@ -248,14 +215,14 @@ fn by(
             let panels = weights.len() / (slabs * TILE);
             for (signed, (plane, sums)) in [false, true].into_iter().zip(planes.iter().zip(&mut *sums)) {
                 if let Some(input) = plane {
-                    multiply(&Job { input, starts, apart, slabs: at, weights, panels, signed }, sums);
+                    multiply(&TileJob { input, starts, apart, slabs: at, weights, panels, signed }, sums);
                 }
             }
             let first = pair * 2 * LANES;
             let columns = first..first + (outputs - first).min(2 * LANES);
             for (t, group) in groups().enumerate() {
                 for (i, slot) in group.slots[..group.count].iter().enumerate() {
-                    let [mut sum, high] = [0, 1].map(|plane: usize| sums[plane].0[t * ROWS + slot]);
+                    let [mut sum, high] = [0, 1].map(|plane: usize| sums[plane].0[t * TILE_ROWS + slot]);
                     if input.high.is_some() {
                         sum.iter_mut().zip(high).for_each(|(sum, high)| *sum = sum.wrapping_add(high << 8));
                     }
@@ -283,18 +250,18 @@ mod tests {
     use super::*;
 
     /// Does what a processor's tiles do, in plain loops.
-    fn plain(job: &Job, sums: &mut Sums) {
+    fn plain(job: &TileJob, sums: &mut TileSums) {
         job.check();
         for (t, start) in job.starts.iter().enumerate() {
-            for (row, sums) in sums.0[t * ROWS..][..ROWS].iter_mut().enumerate() {
+            for (row, sums) in sums.0[t * TILE_ROWS..][..TILE_ROWS].iter_mut().enumerate() {
                 for (o, sum) in sums[..job.panels * LANES].iter_mut().enumerate() {
                     let tap = |slab: usize, k: usize| {
                         let level = job.input[start + row * job.apart + job.slabs[slab] + k];
                         let level = if job.signed { i32::from(level as i8) } else { level.into() };
                         let tile = &job.weights[(slab * job.panels + o / LANES) * TILE..];
-                        level * i32::from(tile[k / 4 * ROW + o % LANES * 4 + k % 4])
+                        level * i32::from(tile[k / 4 * TILE_ROW + o % LANES * 4 + k % 4])
                     };
-                    let taps = (0..job.slabs.len()).flat_map(|slab| (0..ROW).map(move |k| (slab, k)));
+                    let taps = (0..job.slabs.len()).flat_map(|slab| (0..TILE_ROW).map(move |k| (slab, k)));
                     *sum = taps.map(|(slab, k)| tap(slab, k)).sum();
                 }
             }
@@ -314,7 +281,7 @@ mod tests {
                     .flat_map(|(image, y)| (0..columns).map(move |x| (image, y, x)))
                     .map(|(image, y, x)| ((image * 9 + y) * width + x * across) * channels)
                     .collect();
-                let length = starts.last().unwrap() + offsets.last().unwrap() + run + ROW;
+                let length = starts.last().unwrap() + offsets.last().unwrap() + run + TILE_ROW;
                 let input: Vec<u8> = (0..length).map(|i| (i * 7_919 % 251) as u8 + 5).collect();
                 let weight = |o: usize, s: usize, k: usize| ((o * 31 + s * 57 + k * 101) % 256) as u8 as i8;
                 let weights =

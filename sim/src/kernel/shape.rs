@@ -1,0 +1,106 @@
+//! The shapes that products are made of: what a micro-kernel of any instruction set reads and writes. Holds
+//! no loop and no instruction.
+
+/// Outputs in a panel: as many accumulators as an AVX-512 register holds.
+pub(super) const LANES: usize = 16;
+
+/// Most accumulators of a micro-kernel: 12 rows × 2 panels.
+pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
+
+/// The elements of one window of a feature map: runs of consecutive elements.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs {
+    /// Where each run begins, from the window's start.
+    pub starts: Vec<usize>,
+    /// Elements of a run.
+    pub length: usize,
+}
+
+/// Where the sums of a product go: those of row `r` begin at `r·stride`.
+pub(crate) struct Rows<'a, T> {
+    pub sums: &'a mut [T],
+    pub stride: usize,
+}
+
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
+/// panels.
+#[derive(Clone, Copy)]
+pub(super) struct IntTile<'a> {
+    pub input: &'a [u8],
+    pub rows: &'a [usize],
+    pub runs: &'a [usize],
+    /// Groups of four taps in a run.
+    pub quads: usize,
+    /// One panel or two, each of runs × quads × 16 outputs × 4 taps.
+    pub panels: &'a [i8],
+    /// Where the panels' sums start from, one per output.
+    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
+    pub offsets: &'a [i32],
+}
+
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
+/// panels.
+#[derive(Clone, Copy)]
+pub(crate) struct RealTile<'a, T> {
+    pub input: &'a [T],
+    pub rows: &'a [usize],
+    pub runs: &'a [usize],
+    /// Groups of taps in a run.
+    pub groups: usize,
+    /// One panel or two, each of runs × groups × 16 × taps of a group.
+    pub panels: &'a [T],
+}
+
+/// Most rows whose bits are counted together.
+pub(super) const BIT_ROWS: usize = 4;
+
+/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, of `run` words.
+pub(super) struct BitJob<'a> {
+    pub input: &'a [u64],
+    pub rows: &'a [usize],
+    pub runs: &'a [usize],
+    pub run: usize,
+}
+
+/// Rows of a tile: windows in the left one, groups of four taps in the right one.
+pub(super) const TILE_ROWS: usize = 16;
+/// Bytes of a tile's row.
+pub(super) const TILE_ROW: usize = 64;
+/// Bytes of a tile.
+pub(super) const TILE: usize = TILE_ROWS * TILE_ROW;
+
+/// Sums of up to two tiles of windows by two of outputs: window × output.
+#[repr(C, align(64))]
+pub(super) struct TileSums(pub [[i32; 2 * LANES]; 2 * TILE_ROWS]);
+
+/// One or two tiles of windows against one or two panels of weights.
+pub(super) struct TileJob<'a> {
+    pub input: &'a [u8],
+    /// First byte of each tile's first window.
+    pub starts: &'a [usize],
+    /// Bytes from one window of a tile to the next.
+    pub apart: usize,
+    /// First byte of each slab of a window.
+    pub slabs: &'a [usize],
+    /// Tiles: slab × panel.
+    pub weights: &'a [i8],
+    pub panels: usize,
+    /// Whether the input's bytes are signed.
+    pub signed: bool,
+}
+
+impl TileJob<'_> {
+    /// Checks that every tile lies within the input and the weights.
+    ///
+    /// # Panics
+    /// If one does not.
+    pub fn check(&self) {
+        let last = self.starts.iter().max().expect("a tile") + self.slabs.iter().max().expect("a slab");
+        assert!(
+            last + (TILE_ROWS - 1) * self.apart + TILE_ROW <= self.input.len(),
+            "a tile leaves the feature map"
+        );
+        assert_eq!(self.weights.len(), self.panels * self.slabs.len() * TILE);
+        assert!(matches!(self.starts.len(), 1 | 2) && matches!(self.panels, 1 | 2));
+    }
+}
