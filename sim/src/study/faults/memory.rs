@@ -45,7 +45,10 @@ pub(super) fn stores(network: &Network) -> Vec<Store> {
         Layer::Dense(dense) => {
             Some(Store { node, weights: dense.weights.iter().copied().collect(), bits: dense.weight_bits })
         }
-        _ => None,
+        other => {
+            assert!(other.weight_bits().is_none(), "the weights of a {} are stored", other.kind().name());
+            None
+        }
     };
     network.nodes().iter().enumerate().filter_map(store).collect()
 }
