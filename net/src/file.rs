@@ -90,8 +90,9 @@ pub fn read_any(path: &Path) -> Result<AnyNetwork, FileError> {
     }
     let network = |source| FileError::Network { path: path.into(), source };
     if head.format == float::FORMAT {
-        let document: float::Document = parse(path, &text)?;
-        check_checksum(path, &document.checksum, &document.without_checksum())?;
+        let mut document: float::Document = parse(path, &text)?;
+        let checksum = std::mem::take(&mut document.checksum);
+        check_checksum(path, &checksum, &document)?;
         return Ok(AnyNetwork::Float(document.into_network().map_err(network)?));
     }
     let mut document: Document = parse(path, &text)?;

@@ -5,7 +5,7 @@ pub mod atomic;
 mod draw;
 mod error;
 mod file;
-mod float;
+pub mod float;
 mod graph;
 pub mod layer;
 mod network;

@@ -80,6 +80,11 @@ impl PackedFloats {
     }
 }
 
+/// The file form of a kind of layer without fields: `{}`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoFields {}
+
 /// Returns the number of elements of a shape of `rank` dimensions, if it is one that may be allocated.
 fn elements(shape: &[usize], field: &str, rank: usize) -> Result<usize, Fault> {
     if shape.len() != rank {

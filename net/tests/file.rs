@@ -1,6 +1,7 @@
 //! The model file: what is written is read back; everything malformed is refused by name, quickly, without a
 //! panic.
 
+use dq_net::float::layer as float;
 use dq_net::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Surrogate,
 };
@@ -281,24 +282,29 @@ fn a_float_network_is_its_own_family() {
         inputs: if input.is_empty() { vec![] } else { vec![input.into()] },
     };
     let nodes = vec![
-        float("input", FloatLayer::Input { shape: Shape::new(2, 2, 1) }, ""),
+        float("input", FloatLayer::Input(float::Input { shape: Shape::new(2, 2, 1) }), ""),
         float(
             "conv",
-            FloatLayer::Conv {
+            FloatLayer::Conv(float::Conv {
                 weights: Array4::from_elem((2, 1, 1, 1), 1.5),
                 stride: [1, 1],
                 pad: [0; 4],
                 groups: 1,
-            },
+            }),
             "input",
         ),
         float(
             "act",
-            FloatLayer::Activation { scale: vec![4.0, -4.0], bias: vec![0.0, 1.0], ceiling: 6.0, bits: None },
+            FloatLayer::Activation(float::Activation {
+                scale: vec![4.0, -4.0],
+                bias: vec![0.0, 1.0],
+                ceiling: 6.0,
+                bits: None,
+            }),
             "conv",
         ),
-        float("mean", FloatLayer::GlobalMean, "act"),
-        float("logits", FloatLayer::Logits { bias: vec![0.0, 0.5] }, "mean"),
+        float("mean", FloatLayer::GlobalMean(float::GlobalMean), "act"),
+        float("logits", FloatLayer::Logits(float::Logits { bias: vec![0.0, 0.5] }), "mean"),
     ];
     let network = FloatNetwork::new("float", nodes).unwrap();
     let image = ndarray::array![[[0u8], [255]], [[51], [102]]];
@@ -375,4 +381,72 @@ fn a_residual_network_is_read_back_and_its_faults_are_named() {
             assert!(message.contains(word), "`{word}` missing in: {message}");
         }
     }
+}
+
+/// The text of a float network's file, with every kind of layer, stays what it is.
+#[test]
+fn the_file_of_a_float_network_is_pinned() {
+    let (scale, bias) = (vec![0.5, -1.25], vec![0.1, 0.0]);
+    let points = vec![-0.5, 0.5, 0.75];
+    let shape = Shape::new(4, 4, 2);
+    let nodes = [
+        ("input", FloatLayer::Input(float::Input { shape }), vec![]),
+        ("depth", FloatLayer::BitDepth(float::BitDepth { bits: 5 }), vec!["input"]),
+        ("median", FloatLayer::Median(float::Median), vec!["depth"]),
+        (
+            "conv",
+            FloatLayer::Conv(float::Conv {
+                weights: Array4::from_shape_fn((2, 3, 3, 2), |(o, y, x, c)| {
+                    (o * 18 + y * 6 + x * 2 + c) as f32 / 7.0
+                }),
+                stride: [1, 1],
+                pad: [1; 4],
+                groups: 1,
+            }),
+            vec!["median"],
+        ),
+        (
+            "act",
+            FloatLayer::Activation(float::Activation {
+                scale: scale.clone(),
+                bias: bias.clone(),
+                ceiling: 6.0,
+                bits: Some(4),
+            }),
+            vec!["conv"],
+        ),
+        (
+            "levels",
+            FloatLayer::Levels(float::Levels { scale: scale.clone(), bias: bias.clone(), points, unit: 0.3 }),
+            vec!["conv"],
+        ),
+        ("affine", FloatLayer::Affine(float::Affine { scale, bias }), vec!["levels"]),
+        ("mix", FloatLayer::Mix(float::Mix { a: 0.7, b: 0.3 }), vec!["act", "affine"]),
+        ("pool", FloatLayer::MaxPool(float::MaxPool { window: [2, 2], stride: [2, 1] }), vec!["mix"]),
+        ("mean", FloatLayer::GlobalMean(float::GlobalMean), vec!["pool"]),
+        (
+            "dense",
+            FloatLayer::Dense(float::Dense {
+                weights: Array2::from_shape_fn((3, 2), |(o, i)| (o + i) as f32 / 3.0),
+            }),
+            vec!["mean"],
+        ),
+        ("logits", FloatLayer::Logits(float::Logits { bias: vec![0.0, 0.5, -0.5] }), vec!["dense"]),
+    ];
+    let node = |(name, layer, inputs): (&str, FloatLayer, Vec<&str>)| FloatNode {
+        name: name.into(),
+        layer,
+        inputs: inputs.into_iter().map(String::from).collect(),
+    };
+    let network = FloatNetwork::new("all", nodes.map(node).into()).unwrap();
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    write_float(&network, &path).unwrap();
+    assert_eq!(read_float(&path).unwrap(), network);
+    let value: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    // The checksum is of the whole document.
+    assert_eq!(value["checksum"], "sha256:82718719bac4d606b9ce74380acdb39257e896e0c03b166f19e38485d757a056");
+    let logits = network
+        .eval(ndarray::Array3::from_shape_fn(shape.dim(), |(y, x, c)| (y * 60 + x * 9 + c) as u8).view());
+    assert_eq!(logits, [0.0, 1.3638889049821428, 1.2277778099642855]);
 }

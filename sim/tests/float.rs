@@ -1,5 +1,6 @@
 //! The float engine against the float network's reference, and its gradient against finite differences of it.
 
+use dq_net::float::layer as float;
 use dq_net::{FloatLayer, FloatNetwork, FloatNode, Shape};
 use dq_sim::attack::suite::Judge;
 use dq_sim::{FloatEngine, GradientSource, Kernel, Loss};
@@ -19,25 +20,27 @@ fn network(bits: Option<u8>, groups: usize, stride: usize) -> FloatNetwork {
             i += 1;
             wave(i) * 0.4
         });
-        FloatLayer::Conv { weights, stride: [stride, 1], pad: [1, 1, 1, 0], groups }
+        FloatLayer::Conv(float::Conv { weights, stride: [stride, 1], pad: [1, 1, 1, 0], groups })
     };
-    let activation = |channels: usize| FloatLayer::Activation {
-        scale: (0..channels).map(|c| if c % 3 == 0 { -0.9 } else { 1.1 + wave(c) * 0.3 }).collect(),
-        bias: (0..channels).map(|c| 1.0 + wave(c + 5)).collect(),
-        ceiling: 6.0,
-        bits,
+    let activation = |channels: usize| {
+        FloatLayer::Activation(float::Activation {
+            scale: (0..channels).map(|c| if c % 3 == 0 { -0.9 } else { 1.1 + wave(c) * 0.3 }).collect(),
+            bias: (0..channels).map(|c| 1.0 + wave(c + 5)).collect(),
+            ceiling: 6.0,
+            bits,
+        })
     };
     let dense = Array2::from_shape_fn((5, 18), |(o, i)| wave(o * 31 + i));
     let layers = vec![
-        ("input", FloatLayer::Input { shape }),
+        ("input", FloatLayer::Input(float::Input { shape })),
         ("conv1", conv(18, 4, stride, groups)),
         ("act1", activation(18)),
-        ("pool", FloatLayer::MaxPool { window: [2, 2], stride: [1, 2] }),
+        ("pool", FloatLayer::MaxPool(float::MaxPool { window: [2, 2], stride: [1, 2] })),
         ("conv2", conv(18, 18, 1, groups)),
         ("act2", activation(18)),
-        ("mean", FloatLayer::GlobalMean),
-        ("dense", FloatLayer::Dense { weights: dense }),
-        ("logits", FloatLayer::Logits { bias: vec![0.1, -0.2, 0.3, 0.0, 0.05] }),
+        ("mean", FloatLayer::GlobalMean(float::GlobalMean)),
+        ("dense", FloatLayer::Dense(float::Dense { weights: dense })),
+        ("logits", FloatLayer::Logits(float::Logits { bias: vec![0.1, -0.2, 0.3, 0.0, 0.05] })),
     ];
     let mut nodes: Vec<FloatNode> = vec![];
     for (name, layer) in layers {
@@ -57,7 +60,7 @@ fn residual(rough: bool) -> FloatNetwork {
             i += 1;
             wave(i) * 0.4
         });
-        FloatLayer::Conv { weights, stride: [1, 1], pad: [1; 4], groups: 1 }
+        FloatLayer::Conv(float::Conv { weights, stride: [1, 1], pad: [1; 4], groups: 1 })
     };
     let affine = |channels: usize| {
         let numbers = |from: usize, size: f32| (0..channels).map(|c| wave(c + from) * size).collect();
@@ -65,30 +68,34 @@ fn residual(rough: bool) -> FloatNetwork {
     };
     let (scale, bias) = affine(6);
     let activation = match rough {
-        true => FloatLayer::Levels { scale, bias, points: vec![-0.6, 0.0, 0.6], unit: 2.0 / 3.0 },
-        false => FloatLayer::Activation { scale, bias, ceiling: 6.0, bits: None },
+        true => {
+            FloatLayer::Levels(float::Levels { scale, bias, points: vec![-0.6, 0.0, 0.6], unit: 2.0 / 3.0 })
+        }
+        false => FloatLayer::Activation(float::Activation { scale, bias, ceiling: 6.0, bits: None }),
     };
     let into = |channels: usize| {
         let (scale, bias) = affine(channels);
-        FloatLayer::Affine { scale, bias }
+        FloatLayer::Affine(float::Affine { scale, bias })
     };
-    let mut nodes = vec![("input", FloatLayer::Input { shape }, vec![])];
-    nodes.extend(rough.then(|| ("depth", FloatLayer::BitDepth { bits: 5 }, vec!["input"])));
+    let mut nodes = vec![("input", FloatLayer::Input(float::Input { shape }), vec![])];
+    nodes.extend(rough.then(|| ("depth", FloatLayer::BitDepth(float::BitDepth { bits: 5 }), vec!["input"])));
     nodes.extend([
-        ("median", FloatLayer::Median, vec![if rough { "depth" } else { "input" }]),
+        ("median", FloatLayer::Median(float::Median), vec![if rough { "depth" } else { "input" }]),
         ("conv1", conv(6, 4), vec!["median"]),
         ("stream", into(6), vec!["conv1"]),
         ("act", activation, vec!["stream"]),
         ("conv2", conv(6, 6), vec!["act"]),
         ("scale", into(6), vec!["conv2"]),
-        ("mix", FloatLayer::Mix { a: 0.7, b: 0.3 }, vec!["stream", "scale"]),
-        ("mean", FloatLayer::GlobalMean, vec!["mix"]),
+        ("mix", FloatLayer::Mix(float::Mix { a: 0.7, b: 0.3 }), vec!["stream", "scale"]),
+        ("mean", FloatLayer::GlobalMean(float::GlobalMean), vec!["mix"]),
         (
             "dense",
-            FloatLayer::Dense { weights: Array2::from_shape_fn((5, 6), |(o, i)| wave(o * 31 + i)) },
+            FloatLayer::Dense(float::Dense {
+                weights: Array2::from_shape_fn((5, 6), |(o, i)| wave(o * 31 + i)),
+            }),
             vec!["mean"],
         ),
-        ("logits", FloatLayer::Logits { bias: vec![0.0; 5] }, vec!["dense"]),
+        ("logits", FloatLayer::Logits(float::Logits { bias: vec![0.0; 5] }), vec!["dense"]),
     ]);
     let nodes = nodes.into_iter().map(|(name, layer, inputs)| FloatNode {
         name: name.into(),

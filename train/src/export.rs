@@ -2,6 +2,7 @@
 //! float. Never approximates: the integer network's thresholds are the float code's own boundaries.
 
 use anyhow::{Context, Result};
+use dq_net::float::layer as float;
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, MaxPool, Median, Step, Surrogate};
 use dq_net::{FloatLayer, FloatNetwork, FloatNode, Layer, Network, Node, Shape};
 use ndarray::{Array2, Array4};
@@ -68,51 +69,61 @@ pub(crate) fn float(name: &str, evaluation: &Evaluation) -> Result<FloatNetwork>
         narrow(gain.iter().enumerate().map(|(c, g)| g / real(source, c)).collect())
     };
     let layer = |node: &EvalNode| match &node.op {
-        EvalOp::Input => FloatLayer::Input { shape: shape(evaluation) },
-        EvalOp::Conv { weights, stride, pad, scale, .. } => FloatLayer::Conv {
+        EvalOp::Input => FloatLayer::Input(float::Input { shape: shape(evaluation) }),
+        EvalOp::Conv { weights, stride, pad, scale, .. } => FloatLayer::Conv(float::Conv {
             weights: kernel_last(&scaled(weights, scale), |v| v as f32),
             stride: [*stride; 2],
             pad: [*pad; 4],
             groups: 1,
-        },
+        }),
         EvalOp::Dense { weights, scale, .. } => {
-            FloatLayer::Dense { weights: matrix(&scaled(weights, scale), |v| v as f32) }
+            FloatLayer::Dense(float::Dense { weights: matrix(&scaled(weights, scale), |v| v as f32) })
         }
         EvalOp::Step(function) => {
             let (gain, offset) = function.affine();
             let (scale, bias) = (over(gain, &nodes[node.inputs[0]]), narrow(offset));
             let quantizer = function.quantizer();
             if quantizer.is_bipolar() {
-                FloatLayer::Levels { scale, bias, points: narrow(quantizer.points()), unit: node.unit as f32 }
+                FloatLayer::Levels(float::Levels {
+                    scale,
+                    bias,
+                    points: narrow(quantizer.points()),
+                    unit: node.unit as f32,
+                })
             } else {
                 let bits = match quantizer.bits {
                     Bits::Float => None,
                     Bits::Int(bits) => Some(bits as u8),
                 };
-                FloatLayer::Activation { scale, bias, ceiling: quantizer.ceiling as f32, bits }
+                FloatLayer::Activation(float::Activation {
+                    scale,
+                    bias,
+                    ceiling: quantizer.ceiling as f32,
+                    bits,
+                })
             }
         }
         EvalOp::Rescale(function) => {
             let (gain, offset) = function.affine();
             let of_real = |values: Vec<f64>| values.into_iter().map(|v| v * node.unit).collect();
-            FloatLayer::Affine {
+            FloatLayer::Affine(float::Affine {
                 scale: over(of_real(gain), &nodes[node.inputs[0]]),
                 bias: narrow(of_real(offset)),
-            }
+            })
         }
         EvalOp::Mix { mix, shares: Shares::Learned } => {
             let share = |part: i32| (f64::from(part) / f64::from(mix.shift).exp2()) as f32;
-            FloatLayer::Mix { a: share(mix.a), b: share(mix.b) }
+            FloatLayer::Mix(float::Mix { a: share(mix.a), b: share(mix.b) })
         }
         // Plain addition: each input's real value is that of its terms.
-        EvalOp::Mix { shares: Shares::Sum { .. }, .. } => FloatLayer::Mix { a: 1.0, b: 1.0 },
-        EvalOp::BitDepth { bits } => FloatLayer::BitDepth { bits: *bits as u8 },
-        EvalOp::Median => FloatLayer::Median,
-        EvalOp::MaxPool => FloatLayer::MaxPool { window: [2, 2], stride: [2, 2] },
-        EvalOp::GlobalSum { .. } => FloatLayer::GlobalMean,
+        EvalOp::Mix { shares: Shares::Sum { .. }, .. } => FloatLayer::Mix(float::Mix { a: 1.0, b: 1.0 }),
+        EvalOp::BitDepth { bits } => FloatLayer::BitDepth(float::BitDepth { bits: *bits as u8 }),
+        EvalOp::Median => FloatLayer::Median(float::Median),
+        EvalOp::MaxPool => FloatLayer::MaxPool(float::MaxPool { window: [2, 2], stride: [2, 2] }),
+        EvalOp::GlobalSum { .. } => FloatLayer::GlobalMean(float::GlobalMean),
         EvalOp::Logits { bias } => {
             let bias = vector(bias).into_iter().map(|b| (b * evaluation.scale) as f32).collect();
-            FloatLayer::Logits { bias }
+            FloatLayer::Logits(float::Logits { bias })
         }
     };
     let nodes = nodes.iter();

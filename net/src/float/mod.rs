@@ -2,103 +2,17 @@
 //! transfer attacks. They share graph and file family with the integer network, and are refused where
 //! hardware is meant.
 
-mod check;
-mod eval;
 mod file;
+pub mod layer;
 
 pub(crate) use file::{Document, FORMAT};
 pub use file::{read_float, write_float};
+pub use layer::FloatLayer;
 
 use crate::error::{Fault, NetworkError};
-use crate::layer::window::Axis;
 use crate::provenance::Provenance;
 use crate::{graph, shape::Shape};
-use ndarray::{Array2, Array3, Array4, ArrayView3};
-
-/// One layer of a float network. Values are real: a pixel is `uint8 / 255`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FloatLayer {
-    /// The image.
-    Input {
-        /// Shape of the image.
-        shape: Shape,
-    },
-    /// Convolution without bias, padded with 0.
-    Conv {
-        /// Output channel × kernel row × kernel column × input channel of the group.
-        weights: Array4<f32>,
-        /// Strides: rows, columns.
-        stride: [usize; 2],
-        /// Padding: top, bottom, left, right.
-        pad: [usize; 4],
-        /// Groups.
-        groups: usize,
-    },
-    /// Fully connected, over the feature map in stream order.
-    Dense {
-        /// Output × input element.
-        weights: Array2<f32>,
-    },
-    /// `clip(scale·x + bias, 0, ceiling)`, then uniform levels where `bits` is given.
-    Activation {
-        /// Gain per channel (batch normalization folded).
-        scale: Vec<f32>,
-        /// Bias per channel.
-        bias: Vec<f32>,
-        /// 6 for ReLU6.
-        ceiling: f32,
-        /// Rounds (half to even) to `2^bits − 1` steps of `ceiling`.
-        bits: Option<u8>,
-    },
-    /// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (what reads them has taken the
-    /// constant away). The straight-through gradient is that of a straight line through −1…1.
-    Levels {
-        /// Gain per channel (batch normalization folded).
-        scale: Vec<f32>,
-        /// Bias per channel.
-        bias: Vec<f32>,
-        /// Where each level from 1 is reached, rising.
-        points: Vec<f32>,
-        /// Real value of one level.
-        unit: f32,
-    },
-    /// `scale·x + bias`: into a residual stream.
-    Affine {
-        /// Gain per channel.
-        scale: Vec<f32>,
-        /// Bias per channel.
-        bias: Vec<f32>,
-    },
-    /// `a·x + b·y` of two inputs of one shape: a residual.
-    Mix {
-        /// Share of the first input.
-        a: f32,
-        /// Share of the second input.
-        b: f32,
-    },
-    /// Pixels at fewer bits: feature squeezing, as [`crate::layer::BitDepth`]. The gradient passes as if it
-    /// were not there.
-    BitDepth {
-        /// Bits of a level, 1 to 8.
-        bits: u8,
-    },
-    /// 2×2 median, as [`crate::layer::Median`].
-    Median,
-    /// Largest value of each window.
-    MaxPool {
-        /// Window: rows, columns.
-        window: [usize; 2],
-        /// Strides: rows, columns.
-        stride: [usize; 2],
-    },
-    /// Mean of each channel.
-    GlobalMean,
-    /// `x + bias`.
-    Logits {
-        /// Bias per class.
-        bias: Vec<f32>,
-    },
-}
+use ndarray::{Array3, ArrayView3};
 
 /// One node of a float network.
 #[derive(Clone, Debug, PartialEq)]
@@ -132,12 +46,12 @@ impl FloatNetwork {
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
             let at = |fault| NetworkError::at(&node.name, fault);
-            let wanted = check::arity(&node.layer);
+            let wanted = node.layer.arity();
             if sources[i].len() != wanted {
                 return Err(at(Fault::new("inputs", format!("{wanted} of them"), sources[i].len())));
             }
-            if matches!(node.layer, FloatLayer::Input { .. }) != (i == 0)
-                || matches!(node.layer, FloatLayer::Logits { .. }) != (i + 1 == nodes.len())
+            if matches!(node.layer, FloatLayer::Input(_)) != (i == 0)
+                || matches!(node.layer, FloatLayer::Logits(_)) != (i + 1 == nodes.len())
             {
                 return Err(at(Fault::new(
                     "kind",
@@ -149,7 +63,7 @@ impl FloatNetwork {
             if sources[i].iter().any(|&s| shapes[s] != input) {
                 return Err(at(Fault::new("inputs", format!("two of {input}"), shapes[sources[i][1]])));
             }
-            shapes.push(check::output(&node.layer, input).map_err(at)?);
+            shapes.push(node.layer.output(input).map_err(at)?);
             graph::check_total(&node.name, shapes.iter().map(Shape::len))?;
         }
         Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })
@@ -157,8 +71,9 @@ impl FloatNetwork {
 
     /// Returns what is quantized, as tables name it: `A only` where activations have levels, else `float`.
     pub fn quantized(&self) -> &'static str {
-        let levels = |node: &FloatNode| {
-            matches!(node.layer, FloatLayer::Activation { bits: Some(_), .. } | FloatLayer::Levels { .. })
+        let levels = |node: &FloatNode| match &node.layer {
+            FloatLayer::Activation(activation) => activation.bits.is_some(),
+            layer => matches!(layer, FloatLayer::Levels(_)),
         };
         if self.nodes.iter().any(levels) { "A only" } else { "float" }
     }
@@ -194,21 +109,13 @@ impl FloatNetwork {
         assert_eq!(image.dim(), self.input_shape().dim(), "image shape");
         let mut outputs: Vec<Array3<f64>> = Vec::with_capacity(self.nodes.len());
         for (i, node) in self.nodes.iter().enumerate() {
-            let value = match self.sources[i][..] {
-                [] => image.mapv(|p| f64::from(p) / 255.0),
-                [s] => eval::eval(&node.layer, outputs[s].view(), self.shapes[i]),
-                ref two => eval::mix(&node.layer, outputs[two[0]].view(), outputs[two[1]].view()),
+            let inputs: Vec<_> = self.sources[i].iter().map(|&s| outputs[s].view()).collect();
+            let value = match &node.layer {
+                FloatLayer::Input(_) => image.mapv(|p| f64::from(p) / 255.0),
+                layer => layer.eval(&inputs, self.shapes[i]),
             };
             outputs.push(value);
         }
         outputs.pop().expect("checked: not empty").into_iter().collect()
     }
-}
-
-/// Returns window, stride and padding along rows and columns.
-fn axes(kernel: [usize; 2], stride: [usize; 2], pad: [usize; 4]) -> (Axis, Axis) {
-    (
-        Axis { kernel: kernel[0], stride: stride[0], before: pad[0], after: pad[1] },
-        Axis { kernel: kernel[1], stride: stride[1], before: pad[2], after: pad[3] },
-    )
 }

@@ -1,7 +1,8 @@
 //! Global sum: the sum of each whole channel. A mean's division folds into the scale of the next layer.
 
-use super::kind::{FileForm, Kind, NoFields};
+use super::kind::{FileForm, Kind};
 use super::pool::sum_range;
+use crate::pack::NoFields;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Axis};
 

@@ -2,7 +2,7 @@
 
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// The rules and the meaning of a kind of layer. A wire's values are `i32`: [`Range::fits_accumulator`] holds
 /// on every wire.
@@ -45,8 +45,3 @@ pub(crate) trait FileForm: Sized {
     /// Returns the layer of a form; [`Kind::check`] checks its fields later.
     fn from_form(form: Self::Form) -> Result<Self, Fault>;
 }
-
-/// The form of a kind without fields: `{}`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NoFields {}

@@ -1,8 +1,9 @@
 //! Median: smoothing by neighbours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS
 //! 2018). On the chip like all the rest.
 
-use super::kind::{FileForm, Kind, NoFields};
+use super::kind::{FileForm, Kind};
 use super::weights::check_levels;
+use crate::pack::NoFields;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 

@@ -14,6 +14,7 @@ use crate::kind::window::Windows;
 use crate::linear::RealLinear;
 use crate::report::Model;
 use activation::{Activation, Levels};
+use dq_net::float::layer as float;
 use dq_net::layer::window::Axis;
 use dq_net::layer::{BitDepth, Median};
 use dq_net::{FloatLayer, FloatNetwork, Shape};
@@ -132,8 +133,8 @@ impl FloatEngine {
 /// Prepares a node: one row per kind of float layer.
 fn prepare(layer: &FloatLayer, site: &Site, is_soft: bool) -> Option<Box<dyn Op>> {
     Some(match layer {
-        FloatLayer::Input { .. } => return None,
-        FloatLayer::Conv { weights, stride, pad, groups } => {
+        FloatLayer::Input(_) => return None,
+        FloatLayer::Conv(float::Conv { weights, stride, pad, groups }) => {
             let (_, rows, columns, _) = weights.dim();
             let axis = |kernel, stride, before, after| Axis { kernel, stride, before, after };
             let axes = (axis(rows, stride[0], pad[0], pad[1]), axis(columns, stride[1], pad[2], pad[3]));
@@ -142,26 +143,28 @@ fn prepare(layer: &FloatLayer, site: &Site, is_soft: bool) -> Option<Box<dyn Op>
                 backward: RealLinear::conv_transposed(weights.view(), site.from, site.to, axes, *groups),
             })
         }
-        FloatLayer::Dense { weights } => Box::new(Linear {
+        FloatLayer::Dense(float::Dense { weights }) => Box::new(Linear {
             forward: RealLinear::dense(weights.view()),
             backward: RealLinear::dense(weights.t()),
         }),
-        FloatLayer::Activation { scale, bias, ceiling, bits } => {
+        FloatLayer::Activation(float::Activation { scale, bias, ceiling, bits }) => {
             let (scale, bias) = (scale.clone(), bias.clone());
             Box::new(Activation { scale, bias, ceiling: *ceiling, bits: *bits, is_soft })
         }
-        FloatLayer::Levels { scale, bias, points, unit } => {
+        FloatLayer::Levels(float::Levels { scale, bias, points, unit }) => {
             Box::new(Levels { scale: scale.clone(), bias: bias.clone(), points: points.clone(), unit: *unit })
         }
-        FloatLayer::Affine { scale, bias } => Box::new(Affine { scale: scale.clone(), bias: bias.clone() }),
-        FloatLayer::Mix { a, b } => Box::new(Mix([*a, *b])),
-        FloatLayer::BitDepth { bits } => Box::new(BitDepth { bits: *bits }),
-        FloatLayer::Median => Box::new(Median),
-        FloatLayer::MaxPool { window, stride } => {
+        FloatLayer::Affine(float::Affine { scale, bias }) => {
+            Box::new(Affine { scale: scale.clone(), bias: bias.clone() })
+        }
+        FloatLayer::Mix(float::Mix { a, b }) => Box::new(Mix([*a, *b])),
+        FloatLayer::BitDepth(float::BitDepth { bits }) => Box::new(BitDepth { bits: *bits }),
+        FloatLayer::Median(_) => Box::new(Median),
+        FloatLayer::MaxPool(float::MaxPool { window, stride }) => {
             Box::new(MaxPool(Windows { input: site.from, output: site.to, window: *window, stride: *stride }))
         }
-        FloatLayer::GlobalMean => Box::new(GlobalMean),
-        FloatLayer::Logits { bias } => Box::new(Biases(bias.clone())),
+        FloatLayer::GlobalMean(_) => Box::new(GlobalMean),
+        FloatLayer::Logits(float::Logits { bias }) => Box::new(Biases(bias.clone())),
     })
 }
 

@@ -5,6 +5,7 @@ use super::weighted::SIGNS;
 use crate::linear::{FixedLinear, Linear, Precision, RealLinear};
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::Conv;
 
 impl Kind for Conv {
@@ -33,12 +34,12 @@ impl Kind for Conv {
     }
 
     fn twin(&self, _: &Site) -> Twin {
-        Twin::one(FloatLayer::Conv {
+        Twin::one(FloatLayer::Conv(float::Conv {
             weights: self.weights.mapv(f32::from),
             stride: self.stride,
             pad: self.pad,
             groups: self.groups,
-        })
+        }))
     }
 
     /// `Σ slope · input` over all output pixels, in plain loops: the search for harmful bit flips asks a few

@@ -5,6 +5,7 @@ use super::weighted::SIGNS;
 use crate::linear::{FixedLinear, Linear, Precision, RealLinear};
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::Dense;
 
 impl Kind for Dense {
@@ -28,7 +29,7 @@ impl Kind for Dense {
     }
 
     fn twin(&self, _: &Site) -> Twin {
-        Twin::one(FloatLayer::Dense { weights: self.weights.mapv(f32::from) })
+        Twin::one(FloatLayer::Dense(float::Dense { weights: self.weights.mapv(f32::from) }))
     }
 
     fn weight_slopes(&self, _: &Site, input: &Tensor, slopes: &[f32]) -> Vec<f32> {

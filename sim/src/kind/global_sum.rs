@@ -5,6 +5,7 @@ use super::sum_pool::Sums;
 use super::window::Windows;
 use crate::linear::Precision;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::GlobalSum;
 
 impl Kind for GlobalSum {
@@ -23,6 +24,9 @@ impl Kind for GlobalSum {
     fn twin(&self, site: &Site) -> Twin {
         let input = site.input().shape;
         let area = (input.height * input.width) as f64;
-        Twin { layer: FloatLayer::GlobalMean, then: Some(Twin::times(area, site.output.shape.channels)) }
+        Twin {
+            layer: FloatLayer::GlobalMean(float::GlobalMean),
+            then: Some(Twin::times(area, site.output.shape.channels)),
+        }
     }
 }

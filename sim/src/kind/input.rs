@@ -4,6 +4,7 @@ use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::Input;
 
 struct Image;
@@ -24,7 +25,10 @@ impl Kind for Input {
     fn twin(&self, site: &Site) -> Twin {
         // Float networks read pixels of 0 to 1.
         let shape = site.output.shape;
-        Twin { layer: FloatLayer::Input { shape }, then: Some(Twin::times(255.0, shape.channels)) }
+        Twin {
+            layer: FloatLayer::Input(float::Input { shape }),
+            then: Some(Twin::times(255.0, shape.channels)),
+        }
     }
 }
 

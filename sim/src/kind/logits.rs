@@ -4,6 +4,7 @@ use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::Logits;
 
 /// One bias per class.
@@ -25,7 +26,7 @@ impl Kind for Logits {
     fn twin(&self, site: &Site) -> Twin {
         let bias = self.bias.iter().map(|&b| (f64::from(b) * self.scale) as f32).collect();
         let layer = Twin::times(self.scale, site.output.shape.channels);
-        Twin { layer, then: Some(FloatLayer::Logits { bias }) }
+        Twin { layer, then: Some(FloatLayer::Logits(float::Logits { bias })) }
     }
 }
 

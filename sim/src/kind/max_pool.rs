@@ -5,6 +5,7 @@ use super::window::Windows;
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::MaxPool;
 
 /// The windows whose largest values are taken.
@@ -31,7 +32,7 @@ impl Kind for MaxPool {
     }
 
     fn twin(&self, _: &Site) -> Twin {
-        Twin::one(FloatLayer::MaxPool { window: self.window, stride: self.stride })
+        Twin::one(FloatLayer::MaxPool(float::MaxPool { window: self.window, stride: self.stride }))
     }
 }
 

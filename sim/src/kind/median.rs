@@ -3,6 +3,7 @@
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
+use dq_net::float::layer as float;
 use dq_net::layer::Median;
 use dq_net::{FloatLayer, Shape};
 
@@ -22,7 +23,7 @@ impl Kind for Median {
     }
 
     fn twin(&self, _: &Site) -> Twin {
-        Twin::one(FloatLayer::Median)
+        Twin::one(FloatLayer::Median(float::Median))
     }
 }
 

@@ -4,6 +4,7 @@ use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
+use dq_net::float::layer as float;
 use dq_net::layer::Mix;
 use dq_net::{FloatLayer, Range};
 
@@ -33,7 +34,7 @@ impl Kind for Mix {
 
     fn twin(&self, _: &Site) -> Twin {
         let share = |n: i32| n as f32 / (1u32 << self.shift) as f32;
-        Twin::one(FloatLayer::Mix { a: share(self.a), b: share(self.b) })
+        Twin::one(FloatLayer::Mix(float::Mix { a: share(self.a), b: share(self.b) }))
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::kernel::Kernel;
 use crate::linear::{Linear, Precision};
 use crate::tensor::Tensor;
+use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Network, Wire};
 use ndarray::ArrayView4;
 
@@ -162,6 +163,6 @@ impl Twin {
 
     /// A layer that multiplies each of `channels` channels by `factor`.
     pub fn times(factor: f64, channels: usize) -> FloatLayer {
-        FloatLayer::Affine { scale: vec![factor as f32; channels], bias: vec![0.0; channels] }
+        FloatLayer::Affine(float::Affine { scale: vec![factor as f32; channels], bias: vec![0.0; channels] })
     }
 }

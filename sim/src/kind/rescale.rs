@@ -4,6 +4,7 @@ use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
+use dq_net::float::layer as float;
 use dq_net::layer::Rescale;
 use dq_net::{FloatLayer, Range};
 
@@ -38,11 +39,11 @@ impl Kind for Rescale {
 
     fn twin(&self, _: &Site) -> Twin {
         let whole = f64::from(self.shift).exp2();
-        Twin::one(FloatLayer::Affine {
+        Twin::one(FloatLayer::Affine(float::Affine {
             scale: self.mul.iter().map(|&mul| (f64::from(mul) / whole) as f32).collect(),
             // The shift rounds down: half a unit less on average.
             bias: self.add.iter().map(|&add| (add as f64 / whole - 0.5) as f32).collect(),
-        })
+        }))
     }
 }
 

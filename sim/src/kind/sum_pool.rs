@@ -5,6 +5,7 @@ use super::window::Windows;
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
+use dq_net::float::layer as float;
 use dq_net::layer::SumPool;
 use ndarray::Array4;
 
@@ -34,7 +35,12 @@ impl Kind for SumPool {
     fn twin(&self, site: &Site) -> Twin {
         let channels = site.output.shape.channels;
         let weights = Array4::ones((channels, self.window[0], self.window[1], 1));
-        Twin::one(FloatLayer::Conv { weights, stride: self.stride, pad: [0; 4], groups: channels })
+        Twin::one(FloatLayer::Conv(float::Conv {
+            weights,
+            stride: self.stride,
+            pad: [0; 4],
+            groups: channels,
+        }))
     }
 }
 

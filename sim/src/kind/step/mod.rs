@@ -8,6 +8,7 @@ use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use affine::{Affine, run_affine};
+use dq_net::float::layer as float;
 use dq_net::layer::{Step, Surrogate};
 use dq_net::{FloatLayer, Range};
 
@@ -65,7 +66,12 @@ impl Kind for Step {
     fn twin(&self, _: &Site) -> Twin {
         let (channels, count) = self.thresholds.dim();
         let (scale, bias) = (0..channels).map(|c| line(self, c)).unzip();
-        Twin::one(FloatLayer::Activation { scale, bias, ceiling: count as f32, bits: None })
+        Twin::one(FloatLayer::Activation(float::Activation {
+            scale,
+            bias,
+            ceiling: count as f32,
+            bits: None,
+        }))
     }
 }
 
