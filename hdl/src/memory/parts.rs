@@ -11,15 +11,21 @@ const SLICE: usize = 32;
 /// Cycles from the address to the word: its copies, the parts, the multiplexer.
 pub const LATENCY: u64 = 3;
 
-/// The word of `bits` bits at `address` of `data`, [`LATENCY`] cycles later. `file` names the images.
-pub fn rom(
-    k: &mut Kernel,
-    name: &str,
-    (data, bits): (&[u64], usize),
-    address: Expr,
-    family: Family,
-    file: &dyn Fn(&str) -> String,
-) -> Sig {
+/// A ROM that is read in parts.
+pub struct Rom<'a> {
+    pub name: &'a str,
+    /// Its words, and bits of each.
+    pub data: &'a [u64],
+    pub bits: usize,
+    pub address: Expr,
+    pub family: Family,
+    /// The file of a part's image, by its name.
+    pub file: &'a dyn Fn(&str) -> String,
+}
+
+/// The word at the address of `rom`, [`LATENCY`] cycles later.
+pub fn rom(k: &mut Kernel, rom: Rom) -> Sig {
+    let Rom { name, data, bits, address, family, file } = rom;
     let low = addr_bits(family.lut_words()).min(address.width());
     let high = address.width() - low;
     let slices = (0..bits).step_by(SLICE).map(|at| {
@@ -61,15 +67,22 @@ pub fn registers(words: usize, bits: usize, memory: Memory, family: Family) -> u
     if in_parts(words, bits, memory, family) { bits * (parts + 1) } else { 0 }
 }
 
-/// A RAM of `words` words in parts; gives the word at `address`, a register, two cycles after it.
-pub fn ram(
-    k: &mut Kernel,
-    name: &str,
-    (words, bits): (usize, usize),
-    write: &Write,
-    (enable, address): (Expr, Sig),
-    family: Family,
-) -> Sig {
+/// A RAM that is read in parts.
+pub struct Ram<'a> {
+    pub name: &'a str,
+    /// Words, and bits of each.
+    pub words: usize,
+    pub bits: usize,
+    pub write: &'a Write,
+    /// Where it is read: a register, where `enable` is high.
+    pub address: Sig,
+    pub enable: Expr,
+    pub family: Family,
+}
+
+/// The word at the address of `ram`, two cycles after it.
+pub fn ram(k: &mut Kernel, ram: Ram) -> Sig {
+    let Ram { name, words, bits, write, address, enable, family } = ram;
     let (part_words, width) = (part_words(family), addr_bits(words));
     let low = addr_bits(part_words);
     let part_of = |address: &Expr| address.clone().slice(low, width - low);

@@ -6,7 +6,7 @@ use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
 use super::site::{Lanes, Site};
 use super::stream::{Inlet, delayed, take_both};
-use super::sum::{self, Term};
+use super::sum::{self, Clip, Term};
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Stream};
 use crate::rtl::{Expr, Kernel, Module, Value, lanes};
@@ -117,7 +117,7 @@ impl Kind for Mix {
                     }
                 }
                 let total = sum::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
-                sum::clip(&mut k, total, exact, mix.shift.into(), mix.bits.into(), to.bits)
+                sum::clip(&mut k, total, exact, &Clip { shift: mix.shift, bits: mix.bits, width: to.bits })
             })
             .collect();
         let push = delayed(&mut k, "push", beat, levels);

@@ -1,7 +1,7 @@
 //! The output FIFO that ends every stage, and the credits that keep the pipeline before it from overflowing. A deep
 //! one is block RAM with a register behind it, and gives its beats a cycle later.
 
-use super::contract;
+use super::contract::{Values, fill, reset};
 use super::site::Site;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
@@ -93,7 +93,43 @@ impl Outlet {
         k.contract_wire(&self.name("f_spend"), spend);
         k.contract_wire(&self.name("f_push"), write.enable);
         k.contract_wire(&self.name("f_data"), write.data);
-        k.contract(&contract::outlet(&self.suffix, self.depth, self.delay, self.deep));
+        k.contract(&self.contract());
+    }
+
+    /// What it promises, with the wires `f_spend`, `f_push` and `f_data`.
+    fn contract(&self) -> String {
+        let Outlet { suffix: s, depth, delay, deep, .. } = self;
+        let bits = bits_for(*depth as u64);
+        let (wide, at) = (bits + 2, addr_bits(*depth));
+        // In as many bits as hold the sum of all places.
+        let wider = |net: &str, have: usize| format!("{{{}'d0, {net}}}", wide + 1 - have);
+        let mut places = vec![wider(&format!("credit{s}_q"), bits), wider(&format!("count{s}_q"), bits)];
+        places.extend(deep.then(|| wider(&format!("shown{s}_q"), 1)));
+        places.extend((0..*delay).map(|i| wider(&format!("f_spent{s}[{i}]"), 1)));
+        let valid = if *deep { format!("shown{s}_q") } else { format!("(|count{s}_q)") };
+        let shifted = match delay {
+            0 | 1 => format!("f_spend{s}"),
+            _ => format!("{{f_spent{s}[{}:0], f_spend{s}}}", delay - 2),
+        };
+        let values: Values = vec![
+            ("s", s.clone()),
+            ("depth", depth.to_string()),
+            ("bits", bits.to_string()),
+            ("wide", wide.to_string()),
+            ("wider", (wide + 1).to_string()),
+            ("places", places.join(" + ")),
+            ("valid", valid),
+            ("delay_top", delay.saturating_sub(1).to_string()),
+            ("shifted", shifted),
+            ("all", format!("{}'d{depth}", bits + 1)),
+            ("pad", (bits + 1 - at).to_string()),
+            ("at_top", (at - 1).to_string()),
+        ];
+        let template = include_str!("outlet.contract.v");
+        let on_time = if *delay == 0 { "on time at once" } else { "on time" };
+        let order = if *deep { None } else { Some("order") };
+        let sections = [on_time, "places"].into_iter().chain(order).chain(["stable"]);
+        reset(s) + &sections.map(|name| fill(template, name, &values)).collect::<String>()
     }
 
     fn name(&self, net: &str) -> String {

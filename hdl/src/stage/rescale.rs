@@ -9,7 +9,7 @@ use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
 use super::site::{Lanes, Site};
 use super::stream::{Inlet, delayed};
-use super::sum::{self, Term};
+use super::sum::{self, Clip, Term};
 use super::word::{rom_words, style};
 use crate::device::Resources;
 use crate::memory::cost;
@@ -125,7 +125,12 @@ impl Kind for Rescale {
             (totals, delayed(&mut k, "push", beat, levels + 1))
         };
         let clip = |(total, exact)| {
-            sum::clip(&mut k, total, exact, rescale.shift.into(), rescale.bits.into(), to.bits)
+            sum::clip(
+                &mut k,
+                total,
+                exact,
+                &Clip { shift: rescale.shift, bits: rescale.bits, width: to.bits },
+            )
         };
         let results: Vec<Expr> = results.into_iter().map(clip).collect();
         outlet.finish(&mut k, beat, push, lanes(results));

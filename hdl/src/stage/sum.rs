@@ -118,9 +118,20 @@ fn shifted(k: &mut Kernel, term: &Term, unit: usize, width: usize) -> Expr {
     }
 }
 
-/// `value >> shift`, rounded down and clipped to a signed word of `bits` bits, as `width` bits, which hold the result;
-/// `value` has the bits of `range`, in which it lies.
-pub fn clip(k: &mut Kernel, value: Sig, range: Range, shift: usize, bits: usize, width: usize) -> Expr {
+/// What becomes of a sum.
+pub struct Clip {
+    /// Bits that are shifted out.
+    pub shift: u8,
+    /// Bits of the signed word that the rest is clipped to.
+    pub bits: u8,
+    /// Bits that hold the result, whatever it is.
+    pub width: usize,
+}
+
+/// `value`, shifted to the right, rounded down and clipped. It has the bits of `range`, in which it lies.
+pub fn clip(k: &mut Kernel, value: Sig, range: Range, clip: &Clip) -> Expr {
+    let Clip { shift, bits, width } = *clip;
+    let (shift, bits) = (usize::from(shift), usize::from(bits));
     let signed = range.signed();
     if value.width() <= shift {
         // Nothing but copies of the sign are left.

@@ -141,10 +141,9 @@ impl<'a> Run<'a> {
         let progress = match (state, &inputs[..], &outputs[..]) {
             (State::Join, ..) => join(&mut self.links, inputs, outputs, full),
             (State::Window(window, between, behind), &[input], &[output]) => {
-                let [input, between, output] =
-                    self.links.get_disjoint_mut([input, *between, output]).expect("three links");
-                let progress = window.advance(behind, input, between, output, self.cruise);
-                *full = output.places(1).is_none();
+                let links = self.links.get_disjoint_mut([input, *between, output]).expect("three links");
+                let progress = window.advance(behind, links, self.cruise);
+                *full = self.links[output].places(1).is_none();
                 progress
             }
             (state, &[input], &[output]) => {

@@ -41,14 +41,9 @@ impl Progress {
     }
 
     /// Advances the window and the stage behind it as far as what is known allows; beat by beat only, unless `cruise`.
-    pub fn advance(
-        &mut self,
-        map: &mut Map,
-        input: &mut Link,
-        between: &mut Link,
-        output: &mut Link,
-        cruise: bool,
-    ) -> bool {
+    /// `links` are the window's input, the link between the two, and the output of the stage behind.
+    pub fn advance(&mut self, map: &mut Map, links: [&mut Link; 3], cruise: bool) -> bool {
+        let [input, between, output] = links;
         let mut progress = false;
         loop {
             let mut moved = self.take(input);

@@ -1,17 +1,17 @@
-//! What a dot product promises, as Verilog under `FORMAL`.
+//! What a dot product promises: its latency later it is the sum of products, modulo 2^bits.
 
 use super::form::{Dot, Form};
-use crate::stage::contract::history;
+use crate::stage::contract::{fill, history};
 
-/// What a dot product promises: its latency later it is the sum of products, modulo 2^`bits`. A weight of one bit is −1 or +1.
+const TEMPLATE: &str = include_str!("dot.contract.v");
+
+/// The contract of `dot`. A weight of one bit is −1 or +1.
 pub fn dot(dot: &Dot, form: &dyn Form) -> String {
     let Dot { simd, level_bits, weight_bits, .. } = *dot;
     let (bits, delay) = (dot.bits_of(form.range(dot)), form.latency(dot) as usize);
     let (mut text, x) = history("x", "x", simd * level_bits, delay);
     let (more, w) = history("w", "w", simd * weight_bits, delay);
     text += &more;
-    text += "// What was before the first clock is not known.\nreg [31:0] f_age = 0;\n";
-    text += "always @(posedge clk) if (f_age != 32'hffffffff) f_age <= f_age + 1;\n";
     let wide = level_bits + weight_bits + 2 + simd.ilog2() as usize + 1;
     let wide = wide.max(bits + 1);
     let term = |i: usize| {
@@ -31,12 +31,13 @@ pub fn dot(dot: &Dot, form: &dyn Form) -> String {
         }
     };
     let sum = (0..simd).map(term).collect::<Vec<_>>().join("\n    + ");
-    let excess = form.excess(dot);
-    text += &format!("wire signed [{}:0] f_dot = {sum}\n    + {wide}'sd{excess};\n", wide - 1);
-    text += &format!(
-        "always @(posedge clk) if (f_age > {delay}) {} assert (dot == f_dot[{}:0]);\n",
-        "dot_is_its_definition:",
-        bits - 1
-    );
-    text
+    let values = vec![
+        ("wide_top", (wide - 1).to_string()),
+        ("sum", sum),
+        ("wide", wide.to_string()),
+        ("excess", form.excess(dot).to_string()),
+        ("delay", delay.to_string()),
+        ("top", (bits - 1).to_string()),
+    ];
+    text + &fill(TEMPLATE, "dot", &values)
 }

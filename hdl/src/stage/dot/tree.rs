@@ -15,6 +15,19 @@ pub struct Term {
     pub range: Range,
 }
 
+/// What is added to a term: another, 2^`shift` times, or subtracted.
+struct Addend<'a> {
+    term: &'a Term,
+    shift: usize,
+    negative: bool,
+}
+
+impl<'a> Addend<'a> {
+    fn plain(term: &'a Term) -> Self {
+        Addend { term, shift: 0, negative: false }
+    }
+}
+
 /// Adds terms, level by level, with registers between.
 pub struct Tree<'a> {
     pub k: &'a mut Kernel,
@@ -45,15 +58,15 @@ impl Tree<'_> {
                         [a, b, c, d] => match self.narrow(a, b).zip(self.narrow(c, d)) {
                             Some((e, f)) => plane.extend(self.add_both(&names, [(a, b, e), (c, d, f)])),
                             None => {
-                                plane.push(self.add(&names[0], a, b, 0, false));
-                                plane.push(self.add(&names[1], c, d, 0, false));
+                                plane.push(self.add(&names[0], a, &Addend::plain(b)));
+                                plane.push(self.add(&names[1], c, &Addend::plain(d)));
                             }
                         },
                         [a, b, c] => {
-                            plane.push(self.add(&names[0], a, b, 0, false));
+                            plane.push(self.add(&names[0], a, &Addend::plain(b)));
                             plane.push(self.keep(&names[1], c));
                         }
-                        [a, b] => plane.push(self.add(&names[0], a, b, 0, false)),
+                        [a, b] => plane.push(self.add(&names[0], a, &Addend::plain(b))),
                         [a] => plane.push(self.keep(&names[0], a)),
                         _ => unreachable!("at most four"),
                     }
@@ -82,7 +95,9 @@ impl Tree<'_> {
                 let name = format!("joined_level{}_{i}", self.level);
                 match pair {
                     // A sum that contains the negative plane is signed already.
-                    [a, b] => (self.add(&name, &a.0, &b.0, weight, b.1), false),
+                    [a, b] => {
+                        (self.add(&name, &a.0, &Addend { term: &b.0, shift: weight, negative: b.1 }), false)
+                    }
                     [a] => (self.keep(&name, &a.0), a.1),
                     _ => unreachable!("pairs"),
                 }
@@ -116,8 +131,9 @@ impl Tree<'_> {
         })
     }
 
-    /// `a + b·2^shift`, or `a − b·2^shift`.
-    fn add(&mut self, name: &str, a: &Term, b: &Term, shift: usize, negative: bool) -> Term {
+    /// `a` and what is added to it.
+    fn add(&mut self, name: &str, a: &Term, b: &Addend) -> Term {
+        let Addend { term: b, shift, negative } = *b;
         let (low, high) = (b.range.lo << shift, b.range.hi << shift);
         let (low, high) = if negative { (-high, -low) } else { (low, high) };
         let range = Range::new(a.range.lo + low, a.range.hi + high);

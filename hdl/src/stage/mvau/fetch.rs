@@ -25,6 +25,8 @@ struct Memory<'a> {
     late: bool,
     /// Registers that the address passes on its way to the banks.
     steps: usize,
+    /// Registers between the counter and the word, one aside.
+    levels: u64,
 }
 
 /// A bank's word.
@@ -44,7 +46,7 @@ struct Address {
 pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let Mvau { pe, simd, taps, weight_bits, .. } = *mvau;
     let (name, memory) = (&site.name, Memory::new(site, mvau));
-    let levels = banks::levels(memory.words, memory.bits, site.memory, site.family);
+    let levels = memory.levels;
     let note = format!(
         "Weights of {name}: {} words of {pe} PEs x {simd} inputs x {weight_bits} bits, PE 0 and input 0 in the low bits,\n\
          in banks of {} words. Word order: fold, chunk of channels, kernel row, kernel column.\n\
@@ -70,7 +72,7 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     k.drive(spend, beat & last_tap);
 
     let mut parameters = Parameters::new(site.controlled);
-    let word = memory.read(&mut k, &mut parameters, address.value(), &words_of(mvau, dot, weights), levels);
+    let word = memory.read(&mut k, &mut parameters, address.value(), &words_of(mvau, dot, weights));
     for (p, port) in w.into_iter().enumerate() {
         k.drive(port, word.lane(p, simd * weight_bits));
     }
@@ -104,18 +106,12 @@ impl<'a> Memory<'a> {
             bank_words: banks::bank_words(words, bits, place, family),
             late: banks::is_late(words, bits, place, family),
             steps: banks::steps(words, bits, place, family),
+            levels: banks::levels(words, bits, place, family),
         }
     }
 
     /// The word of `data` at `address`, `levels` registers later.
-    fn read(
-        &self,
-        k: &mut Kernel,
-        parameters: &mut Parameters,
-        address: Expr,
-        data: &[u64],
-        levels: u64,
-    ) -> Sig {
+    fn read(&self, k: &mut Kernel, parameters: &mut Parameters, address: Expr, data: &[u64]) -> Sig {
         // Many blocks are far apart: the counter stays together, a register of its own reaches for them, or where they
         // are all over the device one for every few of them.
         let far = self.steps > 0;
@@ -126,28 +122,27 @@ impl<'a> Memory<'a> {
         let near = if self.late && !far { k.held("read_at", &counter).expr() } else { counter.clone() };
         let address = Address { counter, near };
         let chunks = data.chunks(self.bank_words * words::words_for(self.bits)).enumerate();
-        let banks: Vec<Bank> = chunks.map(|(b, data)| self.bank(k, parameters, &address, b, data)).collect();
+        let banks: Vec<Bank> = chunks.map(|bank| self.bank(k, parameters, &address, bank)).collect();
         if banks.len() > 1 {
             let low = addr_bits(self.bank_words);
             let number = (&address.near).slice(low, address.near.width() - low);
             let number = if far { k.copy("read_bank", number).expr() } else { number };
             return join(k, banks, number, self.late, self.steps);
         }
-        if self.late || levels == 1 {
+        if self.late || self.levels == 1 {
             (0..=self.steps).fold(banks[0].word, |before, step| k.held(&format!("word{step}"), before))
         } else {
             banks[0].word
         }
     }
 
-    /// Bank `b`, which holds `data`.
+    /// A bank: its number, and what it holds.
     fn bank(
         &self,
         k: &mut Kernel,
         parameters: &mut Parameters,
         address: &Address,
-        b: usize,
-        data: &[u64],
+        (b, data): (usize, &[u64]),
     ) -> Bank {
         let Memory { site, words: count, bits: word, .. } = *self;
         let many = count > self.bank_words;
@@ -160,8 +155,8 @@ impl<'a> Memory<'a> {
         };
         let file = |slice: &str| format!("{}_{slice}.mem", site.name);
         if self.late && place != site.memory && !site.controlled {
-            let at = local(&address.counter);
-            let word = parts::rom(k, &bank, (data, word), at, site.family, &file);
+            let (address, family, file) = (local(&address.counter), site.family, &file);
+            let word = parts::rom(k, parts::Rom { name: &bank, data, bits: word, address, family, file });
             return Bank { word, has_register: true };
         }
         if place == Place::Spram {

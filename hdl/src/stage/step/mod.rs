@@ -1,9 +1,9 @@
 //! The quantizer: a pipelined search among the thresholds, two bits of the level at a time. Any monotone function, in
 //! either direction, exactly.
 
+mod contract;
 mod search;
 
-use super::contract::{self, Definition};
 use super::counter::Counter;
 use super::encoding::record;
 use super::hardware::{Hardware, Node, Rules};
@@ -16,6 +16,7 @@ use crate::device::Resources;
 use crate::memory::{cost, parts};
 use crate::pipeline::build::{Build, Draft, Stream};
 use crate::rtl::{Expr, Kernel, Module, Value, addr_bits, lanes};
+use contract::Definition;
 use dq_net::{Range, Shape, Wire, layer};
 use search::{Beat, Lane, Place, Search};
 use std::sync::Arc;
@@ -137,7 +138,7 @@ impl Kind for Step {
                     }
                 }
             }
-            beat_now = search.compare(&mut k, round, beat_now, &words, from.signed);
+            beat_now = search.compare(&mut k, round, beat_now, &words);
         }
         let result = beat_now.lanes.iter().map(|lane| {
             let level = lane.level.expect("at least one round").expr();
@@ -146,11 +147,8 @@ impl Kind for Step {
         let result: Vec<Expr> = result.collect();
         outlet.finish(&mut k, beat, beat_now.valid, lanes(result));
         if !site.controlled {
-            let thresholds = |channel: usize| {
-                (step.dir[channel], step.thresholds.row(channel).iter().map(|&t| t.into()).collect())
-            };
-            let definition = Definition { lanes: from, folds, bits, range, delay: site.latency as usize - 1 };
-            k.contract(&contract::step(&definition, thresholds));
+            let delay = site.latency as usize - 1;
+            k.contract(&contract::contract(&Definition { step, lanes: from, range, folds, delay }));
         }
         parameters.finish(&mut k);
         k.build()

@@ -150,7 +150,8 @@ impl<'a> Search<'a> {
             let addr = beat.fold.map_or(lit(0, 1), Into::into);
             let words = if self.place(0) == Place::Parts {
                 let file = |rom: &str| format!("{name}_{rom}.mem");
-                parts::rom(k, "thresholds", (&data, lanes * lane_bits), addr, self.site.family, &file)
+                let (name, bits, family) = ("thresholds", lanes * lane_bits, self.site.family);
+                parts::rom(k, parts::Rom { name, data: &data, bits, address: addr, family, file: &file })
             } else {
                 let read = Read::Sync { enable, addr };
                 let (name, file) = ("thresholds", &format!("{name}_thresholds.mem"));
@@ -167,7 +168,9 @@ impl<'a> Search<'a> {
             let rom = format!("thresholds{l}_{round}");
             let file = |rom: &str| format!("{name}_{rom}.mem");
             if self.place(round) == Place::Parts {
-                return parts::rom(k, &rom, (&data, lane_bits), addr, self.site.family, &file).expr();
+                let (name, bits, family) = (&rom, lane_bits, self.site.family);
+                let rom = parts::Rom { name, data: &data, bits, address: addr, family, file: &file };
+                return parts::rom(k, rom).expr();
             }
             let read = Read::Sync { enable: enable.clone(), addr };
             let (name, file) = (&rom, &file(&rom));
@@ -177,8 +180,9 @@ impl<'a> Search<'a> {
     }
 
     /// The next bits of each lane's level, a cycle later.
-    pub fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr], signed: bool) -> Beat {
+    pub fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr]) -> Beat {
         let (found, bits) = (self.found(round), self.threshold_bits());
+        let signed = self.site.input.signed;
         let view = |value: Expr| if signed { value.signed() } else { value.unsigned() };
         let last = 2 * round + found == self.bits;
         let valid = k.reg(&format!("valid_found{round}"), 1, Some(0));

@@ -1,12 +1,46 @@
-//! What a window promises beside its stream: that each tap is read where its pixel was written, and which rows are held. Positions
-//! are whole numbers of rows, columns and channels; what the circuit keeps of them (addresses, slots of the ring, bases)
-//! is shown to be theirs, by induction. With the loops' order, which is that of plain counters, this is the order of the taps.
+//! The contract of a window, from its template: which claims hold of its shape, and what they are about.
 
 use super::shape::{Window, address_bits, held_bits, row_bits};
-use std::fmt::Write;
+use crate::stage::contract::{Values, fill};
 
-/// Bits of the sums below: of rows, of columns times the beats of a pixel, and of their negative starts.
+const TEMPLATE: &str = include_str!("window.contract.v");
+
+/// Bits of the sums in claims: of rows, of columns times the beats of a pixel, and of their negative starts.
 const WIDE: usize = 24;
+
+/// The contract of `w`, which has a net `padded` if it is, under `FORMAL`.
+pub fn taps(w: &Window, padded: bool) -> String {
+    let values = values(w, padded);
+    let mut claims = loops(w);
+    claims.extend(positions(w));
+    let mut states =
+        |name: &'static str| claims.push((name, fill(TEMPLATE, name, &values).trim_end().into()));
+    // Which rows are held is followed where each window needs some of them, and the next one no row beyond the ring.
+    let followed = covers(w) && w.rows.stride <= w.ring;
+    states("column_in_range");
+    states("place_written");
+    if w.ring > 1 && followed {
+        states("slot_written");
+    }
+    if followed {
+        if w.columns.kernel > 1 {
+            states("passed_in_row");
+        }
+        if w.rows.kernel > 1 {
+            states("passed_rows");
+        }
+        for name in ["needed_soon", "ring_suffices", "rows_held", "rows_in_range"] {
+            states(name);
+        }
+    }
+    states("tap_is_read");
+    let claim = |(i, (name, claim)): (usize, (&str, String))| {
+        fill(TEMPLATE, "claim", &vec![("name", format!("{name}{i}")), ("claim", claim)])
+    };
+    let claims = claims.into_iter().enumerate().map(claim).collect();
+    [fill(TEMPLATE, "slots", &values), fill(TEMPLATE, "tap", &values)].concat()
+        + &fill(TEMPLATE, "claims", &vec![("claims", claims)])
+}
 
 /// Whether each window covers some of the map, as all but odd paddings see to.
 fn covers(w: &Window) -> bool {
@@ -16,139 +50,131 @@ fn covers(w: &Window) -> bool {
     })
 }
 
-/// The contract of `w`, which has a net `padded` if it is, under `FORMAL`.
-pub fn taps(w: &Window, padded: bool) -> String {
-    let (rows, columns, ring) = (w.rows, w.columns, w.ring);
-    let (beats, row_beats) = (w.pixel_beats(), w.map.width * w.pixel_beats());
-    // A net, or what stands in its place where a loop has one state.
-    let net = |name: &str, count: usize| match count {
-        1 => format!("{WIDE}'d0"),
-        _ => format!("({WIDE}'d0 + {name}_q)"),
-    };
-    let reg = |name: &str| format!("({WIDE}'d0 + {name}_q)");
-    let number = |value: i64| match value {
+/// A register.
+fn reg(name: &str) -> String {
+    format!("({WIDE}'d0 + {name}_q)")
+}
+
+/// A register, or what stands in its place where a loop has one state.
+fn counter(name: &str, count: usize) -> String {
+    if count == 1 { number(0) } else { reg(name) }
+}
+
+fn number(value: i64) -> String {
+    match value {
         0.. => format!("{WIDE}'d{value}"),
         _ => format!("(-{WIDE}'d{})", value.unsigned_abs()),
-    };
-    let modulo = |text: &str, bits: usize| format!("(({text}) & {})", number((1 << bits) - 1));
-    let in_ring = |text: &str| match ring {
-        1 => format!("{WIDE}'d0"),
-        _ if ring.is_power_of_two() => format!("(({text}) & {})", number(ring as i64 - 1)),
-        _ => format!("(({text}) % {})", number(ring as i64)),
-    };
-    let (row_before, column_before) = (rows.before as i64, columns.before as i64);
-    let start = (-row_before).rem_euclid(ring as i64);
-    // Where the beat of a slot, column and channel stands in the line buffer.
-    let place = |slot: &str, column: &str, channel: &str| {
-        let (row_beats, before, beats) =
-            (number(row_beats as i64), number(column_before), number(beats as i64));
-        format!("{slot} * {row_beats} + ({column} - {before}) * {beats} + {channel}")
-    };
-    let slot_of = |row: &str| in_ring(&format!("f_first + {}", reg(row)));
-    // Which rows are held is followed where each window needs some of them, and the next one no row beyond the ring.
-    let followed = covers(w) && rows.stride <= ring;
-    let mut text = format!(
-        "// Slots of the ring: of row 0, padding included, of the frame being read, and of the row being written.\n\
-         reg [{top}:0] f_first, f_slot;\n\
-         always @(posedge clk) if (rst) begin\n  f_first <= {start};\n  f_slot <= 0;\nend else begin\n  \
-         if (frame_ends) f_first <= {next};\n  if (row_written) f_slot <= {after};\nend\n",
-        top = WIDE - 1,
-        start = number(start),
-        next = in_ring(&format!("f_first + {}", number(w.map.height as i64))),
-        after = in_ring("f_slot + 1"),
-    );
-    let mut claims: Vec<(&str, String)> = vec![];
-    for (name, bound) in [
+    }
+}
+
+fn modulo(text: &str, bits: usize) -> String {
+    format!("(({text}) & {})", number((1 << bits) - 1))
+}
+
+fn in_ring(w: &Window, text: &str) -> String {
+    match w.ring {
+        1 => number(0),
+        ring if ring.is_power_of_two() => format!("(({text}) & {})", number(ring as i64 - 1)),
+        ring => format!("(({text}) % {})", number(ring as i64)),
+    }
+}
+
+/// The slot of the row in register `row`.
+fn slot_of(w: &Window, row: &str) -> String {
+    in_ring(w, &format!("f_first + {}", reg(row)))
+}
+
+/// Where the beat of a slot, column and channel stands in the line buffer.
+fn place(w: &Window, slot: &str, column: &str, channel: &str) -> String {
+    let beats = w.pixel_beats();
+    let [row_beats, before, beats] = [w.map.width * beats, w.columns.before, beats].map(|n| number(n as i64));
+    format!("{slot} * {row_beats} + ({column} - {before}) * {beats} + {channel}")
+}
+
+/// The values of the template.
+fn values(w: &Window, padded: bool) -> Values {
+    let (row_before, column_before) = (w.rows.before as i64, w.columns.before as i64);
+    let (before, outside) = (number(row_before), number(column_before));
+    let [rows, row, row_base, column_base, held, released] =
+        ["rows", "row", "row_base", "column_base", "held", "released"].map(reg);
+    let beats = w.pixel_beats();
+    let needed = format!("({row_base} > {before} ? {row_base} : {before})");
+    let oldest = format!("{rows} - {held} + {released}");
+    let write_column = reg("write_column");
+    vec![
+        ("top", (WIDE - 1).to_string()),
+        ("start", number((-row_before).rem_euclid(w.ring as i64))),
+        ("next", in_ring(w, &format!("f_first + {}", number(w.map.height as i64)))),
+        ("after", in_ring(w, "f_slot + 1")),
+        ("place", place(w, &slot_of(w, "row"), &reg("column"), &counter("channel", beats))),
+        ("on_map", if padded { "go && !padded" } else { "go" }.into()),
+        ("written_place", place(w, "f_slot", &write_column, &counter("write_chunk", beats))),
+        ("write_at", counter("write_at", w.ring * w.map.width * beats)),
+        ("slot_of_rows", slot_of(w, "rows")),
+        ("first_column", format!("({column_base} < {outside} ? {outside} - {column_base} : {})", number(0))),
+        ("tap_column", reg("tap_column")),
+        ("tap_row", reg("tap_row")),
+        ("end", number(row_before + w.map.height as i64)),
+        ("column_end", number(column_before + w.map.width as i64)),
+        ("stride", number(w.rows.stride as i64)),
+        ("ring", number(w.ring as i64)),
+        ("oldest", modulo(&oldest, held_bits(w))),
+        ("needed_modulo", modulo(&needed, held_bits(w))),
+        ("most_rows", number(1 << row_bits(w))),
+        ("address", reg("address1")),
+        ("before", before),
+        ("column_before", outside),
+        ("rows", rows),
+        ("row", row),
+        ("released", released),
+        ("needed", needed),
+        ("write_column", write_column),
+    ]
+}
+
+/// Every loop counts within its bound.
+fn loops(w: &Window) -> Vec<(&'static str, String)> {
+    let loops = [
         ("out_row", w.output[0]),
         ("out_column", w.output[1]),
-        ("tap_row", rows.kernel),
-        ("tap_column", columns.kernel),
+        ("tap_row", w.rows.kernel),
+        ("tap_column", w.columns.kernel),
         ("group", w.groups),
         ("replay", w.folds),
         ("chunk", w.chunks),
-        ("write_chunk", beats),
-    ] {
-        if bound > 1 {
-            claims.push(("loop_in_range", format!("{} < {}", reg(name), number(bound as i64))));
-        }
-    }
-    for (axis, name, outputs) in [(rows, "row", w.output[0]), (columns, "column", w.output[1])] {
-        let base = format!("{} * {}", net(&format!("out_{name}"), outputs), number(axis.stride as i64));
+        ("write_chunk", w.pixel_beats()),
+    ];
+    let counting = loops.into_iter().filter(|&(_, bound)| bound > 1);
+    counting
+        .map(|(name, bound)| ("loop_in_range", format!("{} < {}", reg(name), number(bound as i64))))
+        .collect()
+}
+
+/// What is kept of the reading position is that of the loops.
+fn positions(w: &Window) -> Vec<(&'static str, String)> {
+    let mut claims = vec![];
+    for (axis, name, outputs) in [(w.rows, "row", w.output[0]), (w.columns, "column", w.output[1])] {
+        let base = format!("{} * {}", counter(&format!("out_{name}"), outputs), number(axis.stride as i64));
         claims.push(("first_tap", format!("{} == {base}", reg(&format!("{name}_base")))));
-        let tap = net(&format!("tap_{name}"), axis.kernel);
+        let tap = counter(&format!("tap_{name}"), axis.kernel);
         claims.push(("tap", format!("{} == {} + {tap}", reg(name), reg(&format!("{name}_base")))));
     }
-    let channel =
-        format!("{} * {} + {}", net("group", w.groups), number(w.chunks as i64), net("chunk", w.chunks));
+    let (group, chunk) = (counter("group", w.groups), counter("chunk", w.chunks));
+    let beats = w.pixel_beats();
     if beats > 1 {
+        let channel = format!("{group} * {} + {chunk}", number(w.chunks as i64));
         claims.push(("channel_read", format!("{} == {channel}", reg("channel"))));
     }
-    let bits = address_bits(w);
+    let (before, beats) = (number(w.columns.before as i64), number(beats as i64));
     for (offset, column) in [("offset_base", "column_base"), ("offset", "column")] {
-        let wanted = format!("({} - {}) * {}", reg(column), number(column_before), number(beats as i64));
-        claims.push(("column_read", format!("{} == {}", reg(offset), modulo(&wanted, bits))));
+        let wanted = modulo(&format!("({} - {before}) * {beats}", reg(column)), address_bits(w));
+        claims.push(("column_read", format!("{} == {wanted}", reg(offset))));
     }
-    claims.push(("first_in_range", format!("f_first < {}", number(ring as i64))));
-    for (slot, row) in [("slot_base", "row_base"), ("slot", "row")] {
-        if ring > 1 {
-            claims.push(("slot_read", format!("{} == {}", reg(slot), slot_of(row))));
+    claims.push(("first_in_range", format!("f_first < {}", number(w.ring as i64))));
+    if w.ring > 1 {
+        for (slot, row) in [("slot_base", "row_base"), ("slot", "row")] {
+            claims.push(("slot_read", format!("{} == {}", reg(slot), slot_of(w, row))));
         }
     }
-    // The writer: the next beat goes to its row's slot, its column and channel; and its row is the reader's `rows`.
-    let column = reg("write_column");
-    claims.push((
-        "column_in_range",
-        format!(
-            "{column} >= {} && {column} < {}",
-            number(column_before),
-            number(column_before + w.map.width as i64)
-        ),
-    ));
-    let written = place("f_slot", &column, &net("write_chunk", beats));
-    claims.push(("place_written", format!("{} == {written}", net("write_at", ring * row_beats))));
-    if ring > 1 && followed {
-        claims.push(("slot_written", format!("f_slot == {}", slot_of("rows"))));
-    }
-    if followed {
-        let [row, base, held, released] = ["row", "row_base", "held", "released"].map(reg);
-        let written = reg("rows");
-        let (before, end) = (number(row_before), number(row_before + w.map.height as i64));
-        // Of the rows that the window has passed all on the map are there, the last one at least in part.
-        if columns.kernel > 1 {
-            let base = reg("column_base");
-            let outside = number(column_before);
-            let first = format!("({base} < {outside} ? {outside} - {base} : {})", number(0));
-            let passed = format!("{} > {first}", reg("tap_column"));
-            let on_map = format!("{row} >= {before} && {row} < {end}");
-            claims.push(("passed_in_row", format!("!({passed} && {on_map}) || {written} >= {row}")));
-        }
-        if rows.kernel > 1 {
-            let passed = format!("{} > 0 && {row} > {before}", reg("tap_row"));
-            let last = format!("({row} <= {end} ? {row} : {end})");
-            claims.push(("passed_rows", format!("!({passed}) || {written} + 1 >= {last}")));
-        }
-        // The oldest row that is held is the first that the window needs, and no more are held than the ring has.
-        let needed = format!("({base} > {before} ? {base} : {before})");
-        let (stride, places) = (number(rows.stride as i64), number(ring as i64));
-        claims.push(("needed_soon", format!("{written} + {stride} >= {needed}")));
-        claims.push(("ring_suffices", format!("{written} + {released} <= {needed} + {places}")));
-        let oldest = format!("{written} - {held} + {released}");
-        let (oldest, needed) = (modulo(&oldest, held_bits(w)), modulo(&needed, held_bits(w)));
-        claims.push(("rows_held", format!("{oldest} == {needed}")));
-        claims.push(("rows_in_range", format!("{written} < {}", number(1 << row_bits(w)))));
-    }
-    // What is read for a tap on the map: its own place, by its row, column and channel.
-    let place = place(&slot_of("row"), &reg("column"), &net("channel", beats));
-    let on_map = if padded { "go && !padded" } else { "go" };
-    text += &format!(
-        "reg [{top}:0] f_tap_at;\nreg f_tap_real;\nalways @(posedge clk) begin\n  f_tap_at <= {place};\n  \
-         f_tap_real <= !rst && {on_map};\nend\n",
-        top = WIDE - 1
-    );
-    claims.push(("tap_is_read", format!("!f_tap_real || {} == f_tap_at", reg("address1"))));
-    text += "always @(posedge clk) if (f_past && !rst) begin\n";
-    for (i, (name, claim)) in claims.iter().enumerate() {
-        let _ = writeln!(text, "  {name}{i}: assert ({claim});");
-    }
-    text + "end\n"
+    claims
 }

@@ -19,7 +19,7 @@ use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use scan::Scan;
 use shape::{Window, words};
-use store::Store;
+use store::{Reads, Store};
 
 /// Cycles from the issue of a tap to its beat, where the line buffer's output needs no register.
 const LATENCY: u64 = 3;
@@ -122,7 +122,7 @@ impl Kind for Window {
         let go = k.wire("go", outlet.free & written & (!frame_end | whole));
         let row_end = k.wire("row_ends", go & scan.row_end());
         let ends = k.wire("frame_ends", go & frame_end);
-        store.count(&mut k, w, ends, scan.release(w), row_end);
+        store.count(&mut k, w, Reads { frame_ends: ends, row_ends: row_end, release: scan.release(w) });
         let read_at = scan.address(&mut k, w);
         scan.advance(&mut k, w, go);
 
@@ -142,7 +142,18 @@ impl Kind for Window {
         let enable = zero.map_or(issue1.expr(), |(zero1, _)| issue1 & !zero1);
         let in_parts = parts::in_parts(words(w), width, site.memory, site.family);
         let line = if in_parts {
-            parts::ram(&mut k, "lines", (words(w), width), &write, (enable, address1), site.family)
+            parts::ram(
+                &mut k,
+                parts::Ram {
+                    name: "lines",
+                    words: words(w),
+                    bits: width,
+                    write: &write,
+                    address: address1,
+                    enable,
+                    family: site.family,
+                },
+            )
         } else {
             let read = Read::Sync { enable, addr: address1.into() };
             k.ram("lines", width, words(w), ram_style(site.memory, site.family), write, read)

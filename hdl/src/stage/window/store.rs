@@ -16,6 +16,15 @@ pub struct Store {
     held: Sig,
 }
 
+/// What the reading side is done with.
+pub struct Reads {
+    /// High where the frame being read ends.
+    pub frame_ends: Sig,
+    /// High where an output row ends, and the rows that are needed no more then.
+    pub row_ends: Sig,
+    pub release: Expr,
+}
+
 impl Store {
     pub fn new(k: &mut Kernel, inlet: &Inlet, w: &Window) -> Self {
         let held = k.reg("held", held_bits(w), Some(0));
@@ -39,8 +48,9 @@ impl Store {
         Store { beat, address, rows, column, row_written, held }
     }
 
-    /// Keeps the counts of rows: `ends` the frame being read, `release` rows at each end of an output row.
-    pub fn count(&self, k: &mut Kernel, w: &Window, ends: Sig, release: Expr, row_end: Sig) {
+    /// Keeps the counts of rows: those that are written and those that the reading side is done with.
+    pub fn count(&self, k: &mut Kernel, w: &Window, reads: Reads) {
+        let Reads { frame_ends: ends, row_ends: row_end, release } = reads;
         let bits = self.rows.width();
         let height = lit(w.map.height as u64, bits);
         let more = k.wire("rows_more", self.rows.add(self.row_written.zext(bits), bits));
