@@ -52,6 +52,14 @@ pub struct Args {
     output: PathBuf,
 }
 
+impl Args {
+    /// Whether libtorch exports a run first.
+    #[cfg(feature = "train")]
+    pub fn exports_a_run(&self) -> bool {
+        self.model.is_dir()
+    }
+}
+
 /// How a network is folded onto hardware.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct PlanArgs {

@@ -86,6 +86,19 @@ enum Command {
     Demo(demo::Args),
 }
 
+#[cfg(feature = "train")]
+impl Command {
+    /// Whether libtorch computes in this command.
+    fn uses_libtorch(&self) -> bool {
+        match self {
+            Command::Train(_) | Command::Export(_) | Command::Demo(_) => true,
+            Command::Emit(args) => args.exports_a_run(),
+            Command::Verify(args) => args.proves_a_run(),
+            _ => false,
+        }
+    }
+}
+
 /// Keeps freed memory for the next block of images. By default glibc gives the ends of its heaps back, and the kernel clears
 /// the same pages again thousands of times a second: a third of what a gradient takes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -103,6 +116,10 @@ fn main() -> ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     keep_freed_memory();
     let cli = Cli::parse();
+    #[cfg(feature = "train")]
+    if cli.command.uses_libtorch() {
+        dq_train::sleep_while_waiting();
+    }
     let ui = match Ui::new(cli.global) {
         Ok(ui) => ui,
         Err(error) => return fail(&error),

@@ -71,6 +71,14 @@ pub struct Args {
     plan: PlanArgs,
 }
 
+impl Args {
+    /// Whether libtorch proves a run anew.
+    #[cfg(feature = "train")]
+    pub fn proves_a_run(&self) -> bool {
+        self.run.is_some()
+    }
+}
+
 /// What was verified.
 #[derive(Debug, Serialize)]
 pub struct Verified {

@@ -69,6 +69,36 @@ fn weights_and_devices() {
     assert!(cuda.status.success() || error.contains("no GPU can be used"), "{error}");
 }
 
+/// Threads that wait for each other sleep, in every command that libtorch computes in, unless the user chose otherwise.
+#[test]
+fn waiting_threads_sleep() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    fs::create_dir(folder.join("run")).unwrap();
+    let policy = |args: &[&str], own: Option<&str>| {
+        let mut command = crate::run::command(folder, args);
+        ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"]
+            .iter()
+            .for_each(|name| drop(command.env_remove(name)));
+        own.iter().for_each(|policy| drop(command.env("OMP_WAIT_POLICY", policy)));
+        // OpenMP's library then says what it goes by, each time that it is loaded.
+        let output = command.env("OMP_DISPLAY_ENV", "true").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let last = said.lines().rfind(|line| line.contains("OMP_WAIT_POLICY"));
+        last.unwrap_or_else(|| panic!("{args:?}: {said}")).to_owned()
+    };
+    for args in [
+        &["train", "no.toml"][..],
+        &["export", "run", "-o", "model.json"],
+        &["emit", "run", "-o", "rtl"],
+        &["verify", "no.json", "--run", "run"],
+    ] {
+        assert!(policy(args, None).contains("PASSIVE"), "{args:?}");
+        assert!(policy(args, Some("active")).contains("ACTIVE"), "{args:?}");
+    }
+}
+
 /// Recipes whose parts do not go together, and images that do not fit, are refused by name.
 #[test]
 fn unfit_recipes_are_refused() {

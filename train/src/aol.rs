@@ -4,6 +4,7 @@
 
 use tch::{Kind, Tensor};
 
+use crate::convolve::convolve;
 use crate::graph::Op;
 use crate::model::EPSILON;
 use crate::step::vector;
@@ -14,9 +15,8 @@ const BLOCK: usize = 8;
 /// Σ |w_o ⋆ w_o'| of each output channel of `weights` (out × in (× k × k)); differentiable.
 fn correlations(weights: &Tensor, stride: usize) -> Tensor {
     let w = if weights.dim() == 2 { weights.unsqueeze(-1).unsqueeze(-1) } else { weights.shallow_clone() };
-    let stride = stride as i64;
-    let pad = (w.size()[2] - 1) / stride * stride;
-    let all = w.conv2d(&w, None::<Tensor>, [stride, stride], [pad, pad], [1, 1], 1);
+    let pad = (w.size()[2] as usize - 1) / stride * stride;
+    let all = convolve(&w, &w, stride, pad);
     all.abs().sum_dim_intlist([1i64, 2, 3].as_slice(), false, w.kind())
 }
 

@@ -7,6 +7,7 @@ mod aol;
 mod batch;
 mod calibrate;
 mod checkpoint;
+mod convolve;
 mod evaluate;
 mod export;
 mod folder;
@@ -29,6 +30,7 @@ mod step;
 mod stream;
 mod tensorboard;
 mod trainer;
+mod waiting;
 
 pub use evaluate::Evaluation;
 pub use folder::{BEST, LAST, METRICS, RECIPE};
@@ -37,6 +39,7 @@ pub use prove::{PROBES, ProofFailure};
 pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
 pub use run::{evaluation, export, is_calibrated, proved, reprove, run_recipe};
 pub use trainer::{Options, Outcome, train};
+pub use waiting::sleep_while_waiting;
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -86,7 +89,7 @@ pub fn device() -> tch::Device {
 }
 
 /// Computes on so many CPU threads from here on (at least 1). [`train`] sets it by its options; export and evaluation take
-/// what was last set. On a busy machine one thread is faster than two, which wait for each other in loops.
+/// what was last set.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(threads.clamp(1, 1024) as i32);
 }

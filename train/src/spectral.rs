@@ -4,6 +4,7 @@
 
 use tch::{Kind, Tensor, no_grad};
 
+use crate::convolve::convolve;
 use crate::graph::{Op, sizes};
 use crate::model::Model;
 use crate::random::{Stream, normal};
@@ -25,7 +26,7 @@ pub fn norms(model: &Model) -> Vec<(String, f64)> {
                         let [height, width] = sizes[node.inputs[0]];
                         conv_norm(&weight, [inputs, height, width], stride, pad)
                     }
-                    _ => largest(weight.size()[1], |x| weight.tr().matmul(&weight.matmul(x)), &weight),
+                    _ => matrix_norm(&weight),
                 }
             });
             (node.name.clone(), norm)
@@ -36,16 +37,23 @@ pub fn norms(model: &Model) -> Vec<(String, f64)> {
 /// σ_max of a convolution (out × in × k × k) on maps of in × height × width.
 pub fn conv_norm(weight: &Tensor, shape: [usize; 3], stride: usize, pad: usize) -> f64 {
     let [inputs, height, width] = shape.map(|n| n as i64);
-    let (s, p) = (stride as i64, pad as i64);
     let kernel = weight.size()[2];
+    if kernel == 1 && stride > 1 {
+        // Each pixel that is read is multiplied by the same matrix, and none is read twice.
+        return matrix_norm(&weight.flatten(1, -1));
+    }
+    let (s, p) = (stride as i64, pad as i64);
     let left_over = [height, width].map(|n| (n + 2 * p - kernel) % s);
-    let none = None::<Tensor>;
     let apply = |x: &Tensor| {
-        let map = x.reshape([1, inputs, height, width]);
-        let out = map.conv2d(weight, none.as_ref(), [s, s], [p, p], [1, 1], 1);
-        out.conv_transpose2d(weight, none.as_ref(), [s, s], [p, p], left_over, 1, [1, 1]).reshape([-1])
+        let out = convolve(&x.reshape([1, inputs, height, width]), weight, stride, pad);
+        out.conv_transpose2d(weight, None::<Tensor>, [s, s], [p, p], left_over, 1, [1, 1]).reshape([-1])
     };
     largest(inputs * height * width, apply, weight)
+}
+
+/// σ_max of a matrix, out × in.
+fn matrix_norm(weight: &Tensor) -> f64 {
+    largest(weight.size()[1], |x| weight.tr().matmul(&weight.matmul(x)), weight)
 }
 
 /// √λ_max of the symmetric positive map `apply` on vectors of `n`, with full reorthogonalization.
@@ -104,18 +112,22 @@ mod tests {
     /// Against the singular values of the whole matrix, column by column.
     #[test]
     fn equal_to_the_dense_matrix() {
-        let draws: Vec<f32> = (0..54).map(|i| normal(3, Stream::Norm, i) as f32).collect();
-        let weight = Tensor::from_slice(&draws).reshape([3, 2, 3, 3]);
-        for (stride, pad, [height, width]) in [(1, 1, [5, 6]), (2, 1, [6, 5]), (2, 0, [7, 6]), (1, 0, [4, 4])]
-        {
+        for (kernel, stride, pad, [height, width]) in [
+            (3, 1, 1, [5, 6]),
+            (3, 2, 1, [6, 5]),
+            (3, 2, 0, [7, 6]),
+            (3, 1, 0, [4, 4]),
+            (1, 2, 0, [5, 4]),
+            (1, 1, 0, [3, 4]),
+        ] {
+            let draws: Vec<f32> =
+                (0..6 * kernel * kernel).map(|i| normal(3, Stream::Norm, i) as f32).collect();
+            let weight = Tensor::from_slice(&draws).reshape([3, 2, kernel as i64, kernel as i64]);
             let n = 2 * height * width;
             let basis = Tensor::eye(n, (Kind::Float, Device::Cpu)).reshape([n, 2, height, width]);
-            let none = None::<Tensor>;
-            let columns = basis.conv2d(&weight, none, [stride, stride], [pad, pad], [1, 1], 1).flatten(1, -1);
-            let columns = columns.to_kind(Kind::Double);
+            let columns = convolve(&basis, &weight, stride, pad).flatten(1, -1).to_kind(Kind::Double);
             let expected = columns.tr().matmul(&columns).linalg_eigvalsh("L").max().double_value(&[]).sqrt();
-            let shape = [2, height as usize, width as usize];
-            let found = conv_norm(&weight, shape, stride as usize, pad as usize);
+            let found = conv_norm(&weight, [2, height as usize, width as usize], stride, pad);
             assert!((found - expected).abs() < 1e-4 * expected, "{found}, expected {expected}");
         }
     }

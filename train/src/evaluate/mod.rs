@@ -19,6 +19,7 @@ use normalize::reach;
 use range::{magnitude, output_range};
 
 use crate::batch;
+use crate::convolve::convolve;
 use crate::graph::{Op, Shares};
 use crate::model::{Model, Tensors, flat};
 use crate::recipe::Bits;
@@ -250,11 +251,8 @@ impl Evaluation {
             EvalOp::BitDepth { bits } => squeeze::bit_depth(input, *bits),
             EvalOp::Median => squeeze::median(input),
             EvalOp::Conv { weights, stride, pad, .. } => {
-                let (stride, pad) = (*stride as i64, *pad as i64);
                 let (input, weights) = (input.to_kind(node.kind), weights.to_kind(node.kind));
-                let none = None::<Tensor>;
-                let sums = input.contiguous().conv2d(&weights, none, [stride, stride], [pad, pad], [1, 1], 1);
-                exact(sums.to_kind(Kind::Double))
+                exact(convolve(&input.contiguous(), &weights, *stride, *pad).to_kind(Kind::Double))
             }
             EvalOp::Dense { weights, .. } => exact(flat(input).matmul(&weights.tr())),
             EvalOp::Step(step) => step.levels(input, channels),

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor, no_grad};
 use super::unit::Unit;
 use super::{EPSILON, Model, finite, flat, stream_unit};
 use crate::aol;
+use crate::convolve::convolve;
 use crate::graph::{Node, Norm, Op, Shares, last_uses};
 use crate::quantize::{Quantizer, round_through, top_level};
 use crate::recipe::Bits;
@@ -78,8 +79,7 @@ impl Model {
             Op::Median => squeeze::median(input),
             Op::Conv { stride, pad, .. } => {
                 let levels = self.weights(node).levels.to_kind(input.kind());
-                let (stride, pad) = (stride as i64, pad as i64);
-                input.conv2d(&levels, None::<Tensor>, [stride, stride], [pad, pad], [1, 1], 1)
+                convolve(input, &levels, stride, pad)
             }
             Op::Dense { .. } => flat(input).matmul(&self.weights(node).levels.tr().to_kind(input.kind())),
             Op::Step { norm, activation, bits, .. } => {
