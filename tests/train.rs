@@ -79,8 +79,8 @@ fn waiting_threads_sleep() {
         let mut command = crate::run::command(folder, args);
         ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"]
             .iter()
-            .for_each(|name| drop(command.env_remove(name)));
-        own.iter().for_each(|policy| drop(command.env("OMP_WAIT_POLICY", policy)));
+            .for_each(|name| _ = command.env_remove(name));
+        own.iter().for_each(|policy| _ = command.env("OMP_WAIT_POLICY", policy));
         // OpenMP's library then says what it goes by, each time that it is loaded.
         let output = command.env("OMP_DISPLAY_ENV", "true").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");

@@ -1,16 +1,39 @@
 //! The two main jobs, run by cargo in the workspace. Never sets anything up.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
 
-/// Runs all tests, those that need EDA tools included, and ends with the line `N passed, N failed`.
+/// What oneDNN may use in the second run of the training tests: what every x86-64 processor has that training is fast on.
+const PLAINEST: (&str, &str) = ("ONEDNN_MAX_CPU_ISA", "AVX2");
+
+/// The tests that train and compare gradients: names of test programs, and of modules in them.
+const TRAINING: [&[&str]; 2] =
+    [&["--test", "training", "--test", "export"], &["--test", "dq", "--", "gradient::", "train::"]];
+
+/// Runs all tests, those that need EDA tools included, and ends with the line `N passed, N failed`. Without `args`, the
+/// tests that train run once more with the kernels that libtorch takes on the plainest processor: a fault of those would
+/// otherwise be seen on such a processor alone. (dq's own kernels need no second run: the tests of the engine go through
+/// all that the machine has.)
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
+    let mut total = run_tests(args, None)?;
+    if args.is_empty() && cfg!(target_arch = "x86_64") {
+        println!("== training once more, with {}={}", PLAINEST.0, PLAINEST.1);
+        for some in TRAINING {
+            total.add(run_tests(some, Some(PLAINEST))?);
+        }
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs `cargo test` on the workspace with `args` and counts what passes. What does not build, or dies, counts as failed.
+fn run_tests(args: &[impl AsRef<OsStr>], variable: Option<(&str, &str)>) -> anyhow::Result<Counts> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
-    command.args(args).env("DQ_REQUIRE_TOOLS", "1");
+    command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variable);
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
     let stdout = child.stdout.take().context("cargo test has no output")?;
     let mut total = Counts::default();
@@ -18,8 +41,7 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
         let line = line.context("reading what cargo test prints")?;
         println!("{line}");
         if let Some(counts) = Counts::parse(&line) {
-            total.passed += counts.passed;
-            total.failed += counts.failed;
+            total.add(counts);
         }
     }
     let status = child.wait().context("waiting for cargo test")?;
@@ -29,8 +51,7 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
         );
         total.failed = 1;
     }
-    println!("{} passed, {} failed", total.passed, total.failed);
-    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(total)
 }
 
 /// Runs `dq demo` in the folder from which `cargo xtask` was called.
@@ -52,6 +73,11 @@ struct Counts {
 }
 
 impl Counts {
+    fn add(&mut self, other: Counts) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
     /// The counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`, as each test program ends with.
     fn parse(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
