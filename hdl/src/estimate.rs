@@ -1,8 +1,8 @@
-//! Resource estimates: a stated model of LUT4s, flip-flops, block RAMs and DSPs for each stage, from the pipeline alone.
-//! A guide for choosing a plan; synthesis has the last word. Each kind of stage counts its adders, registers and memories
-//! from widths and depths; the few factors were set by Yosys 0.70 (`synth_ecp5`) on the stages of a 4-bit network, where a
-//! carry cell (CCU2C) counts as 2 LUTs and a LUT RAM (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds the model within a
-//! factor of two.
+//! Resource estimates: a stated model of LUT4s, flip-flops, block RAMs and DSPs for each stage, from the
+//! pipeline alone. A guide for choosing a plan; synthesis has the last word. Each kind of stage counts its
+//! adders, registers and memories from widths and depths; the few factors were set by Yosys 0.70
+//! (`synth_ecp5`) on the stages of a 4-bit network, where a carry cell (CCU2C) counts as 2 LUTs and a LUT
+//! RAM (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds the model within a factor of two.
 
 pub use crate::device::Resources;
 use crate::plan::data::Memory;
@@ -27,7 +27,7 @@ pub struct StageEstimate {
     pub resources: Resources,
 }
 
-/// The model applied to `stages`.
+/// Applies the model to `stages`.
 pub fn estimate(stages: &[Stage]) -> Estimate {
     let stages: Vec<StageEstimate> = stages
         .iter()
@@ -38,12 +38,13 @@ pub fn estimate(stages: &[Stage]) -> Estimate {
     Estimate { total, stages }
 }
 
-/// Resources of `stages` together, without what a circuit needs beside them.
+/// Returns the resources of `stages` together, without what a circuit needs beside them.
 pub fn total(stages: &[Stage]) -> Resources {
     stages.iter().map(Stage::resources).sum()
 }
 
-/// The loader from flash, where there is one: two sums of 32 bits, and registers for the widest word.
+/// Returns the cost of the loader from flash, where there is one: two sums of 32 bits, and
+/// registers for the widest word.
 fn of_boot(stages: &[Stage]) -> Option<StageEstimate> {
     let filled = stages.iter().filter(|stage| stage.site.memory == Memory::Spram);
     let widest = filled.filter_map(|stage| stage.kind.unit()).map(|unit| unit.word()).max()?;

@@ -1,18 +1,14 @@
 //! Instance names from node names: what Verilog, its tools and the circuit's own names allow.
 
+use crate::stage::MODULES;
 use dq_net::Network;
 use std::collections::HashSet;
 use std::iter::once;
 
 #[rustfmt::skip] // lists of words read better filled
-/// What stages append to a node's name, then what modules do.
+/// What stages append to a node's name.
 const STAGES: [&str; 10] = [
     "", "_narrow", "_widen", "_x_narrow", "_x_widen", "_y_narrow", "_y_widen", "_window", "_argmax", "_egress",
-];
-#[rustfmt::skip]
-const MODULES: [&str; 11] = [
-    "_mvau", "_fetch", "_accumulate", "_step", "_pool", "_global_sum", "_bias", "_mix", "_rescale", "_bit_depth",
-    "_median",
 ];
 /// What the wires of an instance append to its name.
 const WIRES: [&str; 7] = ["", "_m_data", "_m_valid", "_s_ready", "_x_ready", "_y_ready", "_error"];

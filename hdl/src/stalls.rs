@@ -1,10 +1,11 @@
 //! Cycle 0 and the seeded stalls of source and sink, defined once for timing, netlist and Verilator.
 //!
-//! **Cycle 0** is the first clock cycle in which `rst` is low. In a cycle the inputs are set, the outputs settle, and
-//! the rising edge ends it; a beat moves in the cycle in which valid and ready are both high.
+//! **Cycle 0** is the first clock cycle in which `rst` is low. In a cycle the inputs are set, the outputs
+//! settle, and the rising edge ends it; a beat moves in the cycle in which valid and ready are both high.
 //!
-//! **Source**: while it holds no beat, it offers the next one in the first open cycle of its pattern, and then holds it
-//! until it moves. **Sink**: it is ready in the open cycles of its pattern, whatever is offered.
+//! **Source**: while it holds no beat, it offers the next one in the first open cycle of its pattern, and
+//! then holds it until it moves. **Sink**: it is ready in the open cycles of its pattern, whatever is
+//! offered.
 //!
 //! A pattern is a function of the cycle alone, so any engine can ask for any cycle.
 
@@ -40,7 +41,7 @@ impl Stalls {
         sink: Pattern { seed: 0, closed: 0, block: 0 },
     };
 
-    /// Random stalls of both sides, of a frequency and length that `seed` draws too.
+    /// Returns random stalls of both sides, of a frequency and length that `seed` draws too.
     pub fn random(seed: u64) -> Stalls {
         let draw = |salt: u64| {
             let word = SplitMix64::mix(seed.wrapping_add(salt.wrapping_mul(SplitMix64::GAMMA)));
@@ -55,7 +56,7 @@ impl Stalls {
 }
 
 impl Pattern {
-    /// Whether `cycle` is open.
+    /// Returns whether `cycle` is open.
     pub fn open(&self, cycle: u64) -> bool {
         self.closed == 0 || {
             // The Verilator harness has the same lines in C++.
@@ -65,7 +66,7 @@ impl Pattern {
         }
     }
 
-    /// The first open cycle at or after `cycle`.
+    /// Returns the first open cycle at or after `cycle`.
     pub fn first_open(&self, mut cycle: u64) -> u64 {
         while !self.open(cycle) {
             cycle += 1;

@@ -5,9 +5,9 @@ use crate::stage::kind::Stage;
 use crate::stage::site::Site;
 use sha2::{Digest, Sha256};
 
-/// What tells circuits apart for the loading of parameters: 32 bits of a hash over everything that shapes them (kinds of
-/// stages, lanes, depths), but no parameter and no name. The text that is hashed is [`crate::stage::encoding`]'s, a line
-/// per stage.
+/// Returns what tells circuits apart for the loading of parameters: 32 bits of a hash over everything that
+/// shapes them (kinds of stages, lanes, depths), but no parameter and no name. The text that is hashed is
+/// [`crate::stage::encoding`]'s, a line per stage.
 pub fn identity(stages: &[Stage]) -> u32 {
     let mut hash = Sha256::new();
     for stage in stages {
@@ -16,7 +16,7 @@ pub fn identity(stages: &[Stage]) -> u32 {
     u32::from_be_bytes(hash.finalize()[..4].try_into().expect("4 bytes"))
 }
 
-/// The text of one stage. Its name is left out: the network's author chooses it.
+/// Returns the text of one stage. Its name is left out: the network's author chooses it.
 fn text(stage: &Stage) -> String {
     let Site { node, sources, input, output, latency, depths, memory, family, controlled, name: _ } =
         &stage.site;
@@ -104,7 +104,7 @@ mod tests {
         )
     }
 
-    /// A stage of every kind.
+    /// Returns a stage of every kind.
     fn every_kind() -> Vec<Stage> {
         use stage::pool::{Pool, Reduction};
         let (window, unit) = windows();

@@ -1,5 +1,5 @@
-//! Families of devices: what their LUTs, memories and multipliers are. One more family is one more variant, with its
-//! row of facts; what its tools are called stands with the tools.
+//! Families of devices: what their LUTs, memories and multipliers are. One more family is one more variant,
+//! with its row of facts; what its tools are called stands with the tools.
 
 use super::resources::Resources;
 use serde::{Deserialize, Serialize};
@@ -84,47 +84,48 @@ impl Family {
         }
     }
 
-    /// Depths of a block RAM and its bits at each, the shallowest first.
+    /// Returns the depths of a block RAM and its bits at each, the shallowest first.
     pub fn shapes(self) -> &'static [(usize, usize)] {
         self.facts().shapes
     }
 
-    /// LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
+    /// Returns the LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
     pub fn block_price(self) -> usize {
         self.facts().block_price
     }
 
-    /// Words of one bit that a LUT holds.
+    /// Returns the words of one bit that a LUT holds.
     pub fn lut_words(self) -> usize {
         self.facts().lut_words
     }
 
-    /// Whether a LUT has six inputs, else four.
+    /// Returns whether a LUT has six inputs, else four.
     pub fn has_wide_luts(self) -> bool {
         self.facts().has_wide_luts
     }
 
-    /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
+    /// Returns whether the output of a block RAM is so late in its cycle that it goes to a register first.
     pub fn has_late_block_ram(self) -> bool {
         self.facts().has_late_block_ram
     }
 
-    /// Whether LUTs can be written as small RAMs.
+    /// Returns whether LUTs can be written as small RAMs.
     pub fn has_lut_ram(self) -> bool {
         self.facts().lut_ram.is_some()
     }
 
-    /// Its word in the encoding that identities are hashes of.
+    /// Returns its word in the encoding that identities are hashes of.
     pub(crate) fn code(self) -> &'static str {
         self.facts().code
     }
 
-    /// Logic that was counted in LUTs of four inputs, in the family's own.
+    /// Converts logic that was counted in LUTs of four inputs to the family's own LUTs.
     pub(crate) fn logic(self, counted: Resources) -> Resources {
         if self.has_wide_luts() { Resources { lut: counted.lut * 3 / 4, ..counted } } else { counted }
     }
 
-    /// A RAM of `words` words of `width` bits outside block RAM: in LUTs, or in flip-flops where no LUT can be written.
+    /// Returns the cost of a RAM of `words` words of `width` bits outside block RAM: in LUTs, or in
+    /// flip-flops where no LUT can be written.
     pub(crate) fn small_ram(self, width: usize, words: usize) -> Resources {
         match &self.facts().lut_ram {
             Some(LutRam { bits, luts, joined }) => {

@@ -1,5 +1,5 @@
-//! Devices: what an FPGA holds. Data only: one more device is one more row here, one more family one more row in
-//! [`family`].
+//! Devices: what an FPGA holds. Data only: one more device is one more row here, one more family one more
+//! row in [`family`].
 
 mod family;
 mod resources;
@@ -61,12 +61,12 @@ pub const DEVICES: &[Device] = &[
 ];
 
 impl Device {
-    /// The device called `name`.
+    /// Returns the device called `name`.
     pub fn find(name: &str) -> Option<&'static Device> {
         DEVICES.iter().find(|device| device.name == name)
     }
 
-    /// All of it.
+    /// Returns all of it as a budget.
     pub fn budget(&self) -> Budget {
         Budget { lut: self.lut, ff: self.ff, bram: self.bram, dsp: self.dsp, spram: self.spram }
     }
@@ -77,7 +77,7 @@ impl Budget {
     pub const NONE: Budget =
         Budget { lut: u64::MAX, ff: u64::MAX, bram: u64::MAX, dsp: u64::MAX, spram: u64::MAX };
 
-    /// Each resource with what is used and what there is, by name.
+    /// Returns the name of each resource, how much of it is used and how much there is.
     pub fn against(&self, used: Resources) -> [(&'static str, u64, u64); 5] {
         [
             ("LUTs", used.lut, self.lut),
@@ -88,7 +88,7 @@ impl Budget {
         ]
     }
 
-    /// The first resource of which more is used than there is: its name, both amounts.
+    /// Returns the first resource of which more is used than there is: its name, both amounts.
     pub fn overflow(&self, used: Resources) -> Option<(&'static str, u64, u64)> {
         self.against(used).into_iter().find(|(_, used, there)| used > there)
     }

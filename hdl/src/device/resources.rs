@@ -24,12 +24,12 @@ fn is_zero(amount: &u64) -> bool {
 }
 
 impl Resources {
-    /// LUTs and flip-flops alone.
+    /// Counts LUTs and flip-flops, and nothing else.
     pub(crate) fn logic(lut: usize, ff: usize) -> Self {
         Resources { lut: lut as u64, ff: ff as u64, ..Self::default() }
     }
 
-    /// Both together.
+    /// Returns the sum of both.
     pub fn plus(self, other: Self) -> Self {
         Resources {
             lut: self.lut + other.lut,

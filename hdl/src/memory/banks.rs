@@ -1,5 +1,5 @@
-//! How a ROM of weights is cut into banks: by what a block RAM holds at its depths, so that the fewest blocks are used
-//! and no bank needs a multiplexer of its own.
+//! How a ROM of weights is cut into banks: by what a block RAM holds at its depths, so that the fewest
+//! blocks are used and no bank needs a multiplexer of its own.
 
 use crate::device::Family;
 use crate::plan::data::Memory;
@@ -23,7 +23,7 @@ pub const SPRAM_WORDS: usize = 1 << 14;
 pub const MOST_SPRAM_WORDS: usize = 4 * SPRAM_WORDS;
 pub const SPRAM_BITS: usize = 16;
 
-/// Whether a ROM of `words` words of `bits` bits lies in block RAM.
+/// Returns whether a ROM of `words` words of `bits` bits lies in block RAM.
 pub fn in_blocks(words: usize, bits: usize, memory: Memory) -> bool {
     match memory {
         Memory::Block => true,
@@ -32,7 +32,7 @@ pub fn in_blocks(words: usize, bits: usize, memory: Memory) -> bool {
     }
 }
 
-/// Words of a bank, the last one aside; a power of two where there is more than one.
+/// Returns the words of a bank, the last one aside; a power of two where there is more than one.
 pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if memory == Memory::Spram {
         return words;
@@ -49,7 +49,8 @@ pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> 
     (*depth).min(words)
 }
 
-/// LUTs of the last bank, of fewer words than the others, where it lies in LUTs because it would waste its blocks; else 0.
+/// Returns the LUTs of the last bank, of fewer words than the others, where it lies in LUTs because it would
+/// waste its blocks; else 0.
 pub fn rest_luts(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if in_blocks(words, bits, memory) {
         in_banks(words, bits, bank_words(words, bits, memory, family), family).1
@@ -58,7 +59,7 @@ pub fn rest_luts(words: usize, bits: usize, memory: Memory, family: Family) -> u
     }
 }
 
-/// Blocks of a ROM.
+/// Returns the blocks of a ROM.
 pub fn blocks(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if in_blocks(words, bits, memory) {
         in_banks(words, bits, bank_words(words, bits, memory, family), family).0
@@ -67,8 +68,8 @@ pub fn blocks(words: usize, bits: usize, memory: Memory, family: Family) -> usiz
     }
 }
 
-/// Bits of the ROMs that a bank of `words` words of `bits` bits is made of side by side, each one block RAM: left to
-/// themselves, tools take blocks of a wider shape and a multiplexer behind them.
+/// Returns the bits of the ROMs that a bank of `words` words of `bits` bits is made of side by side, each
+/// one block RAM: left to themselves, tools take blocks of a wider shape and a multiplexer behind them.
 pub fn slice_bits(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     let shapes = family.shapes();
     let shape = shapes.iter().position(|&(depth, _)| depth >= words);
@@ -78,13 +79,13 @@ pub fn slice_bits(words: usize, bits: usize, memory: Memory, family: Family) -> 
     }
 }
 
-/// Whether a memory's word goes to a register before anything else.
+/// Returns whether a memory's word goes to a register before anything else.
 pub fn is_late(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
     family.has_late_block_ram() && in_blocks(words, bits, memory)
 }
 
-/// Steps that the address takes to the blocks, and their words back, beyond the usual one: as many blocks lie all over the
-/// device.
+/// Returns the steps that the address takes to the blocks, and their words back, beyond the usual one: as
+/// many blocks lie all over the device.
 pub fn steps(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     if is_late(words, bits, memory, family) {
         (blocks(words, bits, memory, family).saturating_sub(1) / FAR_BLOCKS).min(MOST_STEPS)
@@ -93,8 +94,8 @@ pub fn steps(words: usize, bits: usize, memory: Memory, family: Family) -> usize
     }
 }
 
-/// Registers around the banks: one a level of the multiplexer behind them, and where block RAM is late one between and one
-/// before, for the address; more of each where they are far.
+/// Returns the registers around the banks: one per level of the multiplexer behind them, and where block RAM
+/// is late one between and one before, for the address; more of each where they are far.
 pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
     let mut banks = words.div_ceil(bank_words(words, bits, memory, family));
     let mut levels = 2 * u64::from(is_late(words, bits, memory, family));
@@ -120,7 +121,8 @@ fn in_banks(words: usize, bits: usize, depth: usize, family: Family) -> (usize, 
     if cheaper { (blocks, luts) } else { (blocks + last, 0) }
 }
 
-/// Blocks of one bank: side by side, at the widest shape that is deep enough; one above the other beyond the deepest.
+/// Returns the blocks of one bank: side by side, at the widest shape that is deep enough; one above the
+/// other beyond the deepest.
 pub fn blocks_of_bank(words: usize, bits: usize, shapes: &[(usize, usize)]) -> usize {
     let fits =
         shapes.iter().filter(|(depth, _)| *depth >= words).map(|(_, width)| bits.div_ceil(*width)).min();
@@ -134,7 +136,8 @@ mod tests {
 
     #[test]
     fn the_cheapest_banks_are_used() {
-        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth (a rest of few words in LUTs, of many not).
+        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth (a rest of few words in
+        // LUTs, of many not).
         for (words, bits, wanted) in [
             (73_728, 16, 72),
             (9_216, 64, 36),

@@ -5,7 +5,7 @@ use crate::device::{Family, Resources};
 use crate::plan::data::Memory;
 use crate::rtl::addr_bits;
 
-/// A RAM of `words` words of `width` bits.
+/// Returns the cost of a RAM of `words` words of `width` bits.
 pub fn ram(width: usize, words: usize, place: Memory, family: Family) -> Resources {
     if !banks::in_blocks(words, width, place) {
         return family.small_ram(width, words);
@@ -17,7 +17,8 @@ pub fn ram(width: usize, words: usize, place: Memory, family: Family) -> Resourc
     Resources { bram: bram as u64, lut: (width * stacked) as u64, ..Resources::default() }
 }
 
-/// A ROM of `words` words of `width` bits: in LUTs as many words of a bit each as a LUT has, and their multiplexer.
+/// Returns the cost of a ROM of `words` words of `width` bits: in LUTs as many words of one bit each as a
+/// LUT has, and their multiplexer.
 pub fn rom(width: usize, words: usize, place: Memory, family: Family) -> Resources {
     if banks::in_blocks(words, width, place) {
         return ram(width, words, Memory::Block, family);
@@ -26,14 +27,15 @@ pub fn rom(width: usize, words: usize, place: Memory, family: Family) -> Resourc
     Resources::logic(width * (luts + luts / 3), width)
 }
 
-/// An output FIFO: its memory, in block RAM where it is `deep`, pointers and counts.
+/// Returns the cost of an output FIFO: its memory, in block RAM where it is `deep`, pointers and counts.
 pub fn fifo(width: usize, depth: usize, deep: bool, family: Family) -> Resources {
     let counters = 4 * addr_bits(depth) + 2;
     let place = if deep { Memory::Block } else { Memory::Distributed };
     ram(width, depth, place, family).plus(Resources::logic(2 * counters + 6, counters))
 }
 
-/// A ROM of weights: its banks, and a multiplexer of four ways per level with a register behind each.
+/// Returns the cost of a ROM of weights: its banks, and a multiplexer of four ways per level with a register
+/// behind each.
 pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resources {
     let bank_words = banks::bank_words(words, word, place, family);
     let (full, rest) = (words / bank_words, words % bank_words);
@@ -72,7 +74,7 @@ pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resou
     (0..full).fold(joins.plus(last), |sum, _| sum.plus(bank))
 }
 
-/// LUTs that hold a ROM of weights, where it lies in LUTs; else 0.
+/// Returns the LUTs that hold a ROM of weights, where it lies in LUTs; else 0.
 pub fn lut_rom(word: usize, words: usize, place: Memory, family: Family) -> u64 {
     if banks::in_blocks(words, word, place) || place == Memory::Spram {
         return 0;

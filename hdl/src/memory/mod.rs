@@ -1,4 +1,5 @@
-//! Memories: how block RAM, LUT RAM and SPRAM hold words, and what that costs. Never says what the words mean.
+//! Memories: how block RAM, LUT RAM and SPRAM hold words, and what that costs. Never says what the words
+//! mean.
 
 pub mod banks;
 pub mod cost;

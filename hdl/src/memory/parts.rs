@@ -1,5 +1,5 @@
-//! Memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer, a register after each.
-//! Slices of a ROM's word have addresses of their own, so that no register reaches far.
+//! Memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer, a
+//! register after each. Slices of a ROM's word have addresses of their own, so that no register reaches far.
 
 use super::banks;
 use crate::device::Family;
@@ -23,7 +23,7 @@ pub struct Rom<'a> {
     pub file: &'a dyn Fn(&str) -> String,
 }
 
-/// The word at the address of `rom`, [`LATENCY`] cycles later.
+/// Returns the word at the address of `rom`, [`LATENCY`] cycles later.
 pub fn rom(k: &mut Kernel, rom: Rom) -> Sig {
     let Rom { name, data, bits, address, family, file } = rom;
     let low = addr_bits(family.lut_words()).min(address.width());
@@ -51,17 +51,17 @@ pub fn rom(k: &mut Kernel, rom: Rom) -> Sig {
     side_by_side(k, name, slices)
 }
 
-/// Words of a part of a RAM: what a multiplexer of two levels joins.
+/// Returns the words of a part of a RAM: what a multiplexer of two levels joins.
 fn part_words(family: Family) -> usize {
     4 * family.lut_words()
 }
 
-/// Whether a RAM of `words` words of `bits` bits is one of parts.
+/// Returns whether a RAM of `words` words of `bits` bits is one of parts.
 pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
     family.has_lut_ram() && !banks::in_blocks(words, bits, memory) && words > part_words(family)
 }
 
-/// Bits of the registers behind the parts.
+/// Returns the bits of the registers behind the parts.
 pub fn registers(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
     let parts = words.div_ceil(part_words(family));
     if in_parts(words, bits, memory, family) { bits * (parts + 1) } else { 0 }
@@ -80,7 +80,7 @@ pub struct Ram<'a> {
     pub family: Family,
 }
 
-/// The word at the address of `ram`, two cycles after it.
+/// Returns the word at the address of `ram`, two cycles after it.
 pub fn ram(k: &mut Kernel, ram: Ram) -> Sig {
     let Ram { name, words, bits, write, address, enable, family } = ram;
     let (part_words, width) = (part_words(family), addr_bits(words));
@@ -104,7 +104,7 @@ pub fn ram(k: &mut Kernel, ram: Ram) -> Sig {
     k.held(name, chosen)
 }
 
-/// The word that `slices` are, the lowest first.
+/// Returns the word that `slices` are, the lowest first.
 pub fn side_by_side(k: &mut Kernel, name: &str, slices: Vec<Sig>) -> Sig {
     match slices[..] {
         [one] => one,

@@ -57,17 +57,17 @@ impl Build {
         Build { stages: vec![], goal, name: String::new(), node: 0, entry: NodePlan::new(""), open: vec![] }
     }
 
-    /// Whether parameters can be loaded.
+    /// Returns whether parameters can be loaded.
     pub fn loads(&self) -> bool {
         self.goal.control == Control::Load
     }
 
-    /// A stream of `lanes` from nowhere, for a node that is looked at alone.
+    /// Returns a stream of `lanes` from nowhere, for a node that is looked at alone.
     pub fn feed(lanes: Lanes) -> Stream {
         Stream { source: Source { stage: 0, port: 0 }, lanes, spacing: 1 }
     }
 
-    /// The stream of node `source` for its next reader.
+    /// Returns the stream of node `source` for its next reader.
     pub fn read(&mut self, source: usize) -> Stream {
         self.open[source].pop_front().expect("a stream per reader")
     }
@@ -85,7 +85,8 @@ impl Build {
         self.open.push((0..readers).map(port).collect());
     }
 
-    /// A stage of the present node, whose memory lives where its entry says and which the control port does not reach.
+    /// Returns a stage of the present node, whose memory lives where its entry says and which the control
+    /// port does not reach.
     pub fn draft<'a>(&self, suffix: &'a str, inputs: &'a [Stream], output: Lanes) -> Draft<'a> {
         Draft { suffix, inputs, output, memory: self.entry.memory, controlled: false }
     }
@@ -128,7 +129,8 @@ impl Build {
         Stream { source: Source { stage, port: 0 }, lanes: output, spacing }
     }
 
-    /// Converts to `count` lanes: directly where one count divides the other, else through their common divisor.
+    /// Converts to `count` lanes: directly where one count divides the other, else through their common
+    /// divisor.
     pub fn convert(&mut self, prefix: &str, mut stream: Stream, count: usize) -> Stream {
         let common = gcd(stream.lanes.count, count);
         if common < stream.lanes.count {

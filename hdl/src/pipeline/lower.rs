@@ -12,7 +12,8 @@ use crate::timing::{Timing, size};
 use dq_net::{Network, Wire};
 use std::sync::Arc;
 
-/// A network whose parameters are shared: all stages that are made of it, for one plan or for a thousand, hold the same.
+/// A network whose parameters are shared: all stages that are made of it, for one plan or for a thousand,
+/// hold the same.
 pub struct Model<'a> {
     pub network: &'a Network,
     layers: Vec<Arc<dyn Hardware>>,
@@ -20,8 +21,9 @@ pub struct Model<'a> {
     names: Vec<String>,
 }
 
-/// The stages of `network` under `plan`, in topological order: ingress first, egress last. FIFOs that the plan leaves
-/// open have the fewest places that keep full throughput; an error where those that it names deadlock.
+/// Returns the stages of `network` under `plan`, in topological order: ingress first, egress last. FIFOs
+/// that the plan leaves open have the fewest places that keep full throughput; an error where those that it
+/// names deadlock.
 ///
 /// # Panics
 /// If `plan` was not checked against `network`.
@@ -36,7 +38,7 @@ impl<'a> Model<'a> {
         Model { network, layers, names: names::of_nodes(network) }
     }
 
-    /// [`stages`] and their timing, which the sizes of FIFOs come from.
+    /// Returns [`stages`] and their timing, which the sizes of FIFOs come from.
     pub fn timed(&self, plan: &Plan) -> Result<(Vec<Stage>, Timing), PlanError> {
         let mut stages = self.lower(plan);
         let timing = size::size(&mut stages, |node| {
@@ -46,7 +48,8 @@ impl<'a> Model<'a> {
         Ok((stages, timing))
     }
 
-    /// As [`stages`], but forks whose FIFOs the plan leaves open have as few places as can be, whatever comes of it.
+    /// Lowers as [`stages`] does, but forks whose FIFOs the plan leaves open have as few places as can be,
+    /// whatever comes of it.
     pub fn lower(&self, plan: &Plan) -> Vec<Stage> {
         plan.check(self.network).unwrap_or_else(|error| panic!("plan not checked: {error}"));
         let wires = wires(self.network, plan);
@@ -68,8 +71,8 @@ impl<'a> Model<'a> {
         build.stages
     }
 
-    /// The stages of node `i`, which folds as `entry` says, alone: fed with the lanes that it takes. `plan` needs no
-    /// entries.
+    /// Returns the stages of node `i`, which folds as `entry` says, alone: fed with the lanes that it takes.
+    /// `plan` needs no entries.
     pub fn alone(&self, plan: &Plan, i: usize, entry: &NodePlan) -> Vec<Stage> {
         let wires: Vec<Wire> = (0..=i).map(|i| self.network.wire(i)).collect();
         let mut build = Build::new(goal(plan));

@@ -9,7 +9,8 @@ use crate::stage::hardware::{Limits, Rules};
 use dq_net::Network;
 
 impl Plan {
-    /// Whether every entry fits its node. Whether the FIFOs it names deadlock, [`crate::pipeline::stages`] says.
+    /// Checks that every entry fits its node. Whether the FIFOs that it names deadlock is told by
+    /// [`crate::pipeline::stages`].
     pub fn check(&self, network: &Network) -> Result<(), PlanError> {
         self.check_header()?;
         for (i, entry) in self.nodes.iter().enumerate() {
@@ -62,7 +63,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Whether the device has the blocks that entries ask for.
+    /// Checks that the device has the blocks that entries ask for.
     fn check_device(&self) -> Result<(), PlanError> {
         let device = self.device.as_deref().and_then(Device::find);
         let has_dsps = device.is_none_or(|device| device.dsp > 0);
@@ -85,24 +86,24 @@ impl Plan {
     }
 }
 
-/// A name from a file, cut to what a message can show.
+/// Cuts a name from a file to what a message can show.
 fn shown(name: &str) -> &str {
     name.char_indices().nth(80).map_or(name, |(end, _)| &name[..end])
 }
 
-/// What may be folded in node `i`; none where the node takes the lanes of its producer.
+/// Returns what may be folded in node `i`; none where the node takes the lanes of its producer.
 pub fn limits(network: &Network, i: usize) -> Option<Limits> {
     rules(network, i).limits
 }
 
-/// What an entry may choose for node `i`.
+/// Returns what an entry may choose for node `i`.
 fn rules(network: &Network, i: usize) -> Rules {
     let to = network.wire(i).shape;
     let from = network.sources(i).first().map_or(to, |&source| network.wire(source).shape);
     stage::of_layer(&network.nodes()[i].layer).rules(from, to)
 }
 
-/// Whether `entry` fits node `i`.
+/// Checks that `entry` fits node `i`.
 pub fn check_entry(network: &Network, i: usize, entry: &NodePlan) -> Result<(), PlanError> {
     let (kind, rules) = (network.nodes()[i].layer.kind().name(), rules(network, i));
     check_folding(kind, &rules, entry)?;

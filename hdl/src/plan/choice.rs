@@ -14,11 +14,12 @@ pub struct Choice {
     pub entry: NodePlan,
     pub cycles: u64,
     pub resources: Resources,
-    /// LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of them do not route.
+    /// LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of them do
+    /// not route.
     pub rom: u64,
 }
 
-/// All ways to build node `i`, alone: those that another one beats in everything are left out.
+/// Returns all ways to build node `i`, alone: those that another one beats in everything are left out.
 pub fn choices(model: &Model, empty: &Plan, i: usize, mac: Mac, sprams: bool) -> Vec<Choice> {
     let network = model.network;
     let limits = limits(network, i).expect("a node that folds");
@@ -58,8 +59,8 @@ pub fn choices(model: &Model, empty: &Plan, i: usize, mac: Mac, sprams: bool) ->
     kept.cloned().collect()
 }
 
-/// Cycles that a window is busy with a frame: what it takes or what it gives, whichever is longer. No stage behind it is
-/// busier.
+/// Returns the cycles that a window is busy with a frame: what it takes or what it gives, whichever is
+/// longer. No stage behind it is busier.
 fn window_cycles(stage: &Stage) -> u64 {
     match stage.schedule() {
         Schedule::Window(w) => w.operations().max((w.map.height * w.map.width * w.pixel_beats()) as u64),
@@ -67,7 +68,7 @@ fn window_cycles(stage: &Stage) -> u64 {
     }
 }
 
-/// LUTs among those of `stage` that hold its weights, where they are a ROM in LUTs.
+/// Returns the LUTs among those of `stage` that hold its weights, where they are a ROM in LUTs.
 fn rom_luts(stage: &Stage) -> u64 {
     let unit = stage.kind.unit();
     unit.map_or(0, |unit| cost::lut_rom(unit.word(), unit.words(), stage.site.memory, stage.site.family))

@@ -1,5 +1,5 @@
-//! The plan's data, as in `plan.json`: how much hardware every node gets. Plain data; [`super::check`] holds it against a
-//! network.
+//! The plan's data, as in `plan.json`: how much hardware every node gets. Plain data; [`super::check`] holds
+//! it against a network.
 
 use crate::device::{Device, Family};
 use serde::{Deserialize, Serialize};
@@ -20,13 +20,14 @@ pub struct Plan {
     pub output: Output,
     /// Clock in MHz that reports assume; nothing in the circuit depends on it.
     pub clock_mhz: u32,
-    /// The device ([`crate::device::DEVICES`]) that it is made for: memories are cut to its blocks. None: as an ECP5's.
+    /// The device ([`crate::device::DEVICES`]) that it is made for: memories are cut to its blocks. None: as
+    /// an ECP5's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// What the AXI4-Lite control port offers, if there is one.
     #[serde(default, skip_serializing_if = "Control::is_none")]
     pub control: Control,
-    /// One entry a convolution, dense layer and window pool; for other nodes only where a FIFO is wanted.
+    /// One entry per convolution, dense layer and window pool; for other nodes only where a FIFO is wanted.
     pub nodes: Vec<NodePlan>,
 }
 
@@ -34,7 +35,7 @@ pub struct Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// The score of each class, one a beat, class 0 first.
+    /// The score of each class, one per beat, class 0 first.
     Scores,
     /// The label, one beat.
     Label,
@@ -49,8 +50,8 @@ pub enum Control {
     None,
     /// Counters of frames and of each stage's stalls; the input can be held.
     Counters,
-    /// Weights, thresholds and biases can be loaded as well: every width is that of the largest parameters of their
-    /// bits, so that any network of the same shape fits.
+    /// Weights, thresholds and biases can be loaded as well: every width is that of the largest parameters
+    /// of their bits, so that any network of the same shape fits.
     Load,
 }
 
@@ -63,7 +64,7 @@ pub struct NodePlan {
     /// Processing elements: outputs computed side by side. Divides the outputs of a group; 1 for a pool.
     #[serde(default = "one")]
     pub pe: usize,
-    /// Inputs each PE takes a cycle. Divides the input channels of a group; for a pool, the channels.
+    /// Inputs that each PE takes per cycle. Divides the input channels of a group; for a pool, the channels.
     #[serde(default = "one")]
     pub simd: usize,
     /// Where weights, thresholds and factors live.
@@ -78,8 +79,8 @@ pub struct NodePlan {
     /// Entries of the output FIFO; absent: the fewest that keep full throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fifo: Option<usize>,
-    /// Entries of the FIFO to each reader, in the order of the nodes that read, where there are several; empty: the
-    /// fewest that keep full throughput.
+    /// Entries of the FIFO to each reader, in the order of the nodes that read, where there are several;
+    /// empty: the fewest that keep full throughput.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<usize>,
 }
@@ -95,7 +96,8 @@ pub enum Memory {
     Block,
     /// LUT RAM and LUT ROM.
     Distributed,
-    /// Single-port RAM of 256 kbit (iCE40 UltraPlus; weights only): filled from the board's flash before the first frame.
+    /// Single-port RAM of 256 kbit (iCE40 UltraPlus; weights only): filled from the board's flash before the
+    /// first frame.
     Spram,
 }
 
@@ -106,13 +108,13 @@ pub enum Mac {
     /// The smallest for its bits and device.
     #[default]
     Auto,
-    /// Bit planes of the weights choose among sums of pairs of levels; an adder tree a plane.
+    /// Bit planes of the weights choose among sums of pairs of levels; an adder tree per plane.
     Pairs,
     /// The same choice inside carry chains: weights of two bits and more, SIMD a multiple of 4.
     Chains,
     /// Equal bits are counted: weights −1/+1, not with parameters that can be loaded.
     Xnor,
-    /// DSP blocks multiply, two products a block where their bits leave room: weights of two bits and more.
+    /// DSP blocks multiply, two products per block where their bits leave room: weights of two bits and more.
     Dsp,
 }
 
@@ -137,7 +139,7 @@ impl PlanError {
 }
 
 impl NodePlan {
-    /// An entry for `node` that chooses nothing: one lane, everything else left to the tools.
+    /// Returns an entry for `node` that chooses nothing: one lane, everything else left to the tools.
     pub fn new(node: &str) -> NodePlan {
         let (memory, mac) = (Memory::Auto, Mac::Auto);
         NodePlan { node: node.into(), pe: 1, simd: 1, memory, mac, lines: memory, fifo: None, forks: vec![] }
@@ -149,7 +151,7 @@ impl Mac {
         *self == Mac::Auto
     }
 
-    /// Its name in plans and on the command line.
+    /// Returns its name in plans and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Mac::Auto => "auto",
@@ -162,7 +164,7 @@ impl Mac {
 }
 
 impl Memory {
-    /// Where constants beside the weights live, which nobody loads.
+    /// Returns where constants beside the weights live, which nobody loads.
     pub(crate) fn of_constants(self) -> Memory {
         if self == Memory::Spram { Memory::Auto } else { self }
     }
@@ -171,7 +173,7 @@ impl Memory {
         *self == Memory::Auto
     }
 
-    /// Its name in plans.
+    /// Returns its name in plans.
     pub fn name(self) -> &'static str {
         match self {
             Memory::Auto => "auto",
@@ -189,22 +191,22 @@ impl Control {
 }
 
 impl Plan {
-    /// The family of its device.
+    /// Returns the family of its device.
     pub fn family(&self) -> Family {
         self.device.as_deref().and_then(Device::find).map_or(Family::default(), |device| device.family)
     }
 
-    /// Whether parameters must be loaded from flash before the first frame.
+    /// Returns whether parameters must be loaded from flash before the first frame.
     pub fn boots(&self) -> bool {
         self.nodes.iter().any(|node| node.memory == Memory::Spram)
     }
 
-    /// The entry of `node`, if it has one.
+    /// Returns the entry of `node`, if it has one.
     pub fn node(&self, node: &str) -> Option<&NodePlan> {
         self.nodes.iter().find(|plan| plan.node == node)
     }
 
-    /// The text of `plan.json`.
+    /// Returns the text of `plan.json`.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("plain data") + "\n"
     }

@@ -1,5 +1,5 @@
-//! Fitting a plan to a budget: the cheapest choice per node at a price of a block RAM in LUTs (a Lagrange multiplier),
-//! which moves until the plan fits; then DSP blocks and SPRAMs, where nothing else does.
+//! Fitting a plan to a budget: the cheapest choice per node at a price of a block RAM in LUTs (a Lagrange
+//! multiplier), which moves until the plan fits; then DSP blocks and SPRAMs, where nothing else does.
 
 use super::check::limits;
 use super::choice::{Choice, choices};
@@ -16,8 +16,8 @@ const PRICE: u64 = 200;
 const DEAREST: u64 = 1 << 14;
 /// The price of what is not to be used.
 const NEVER: u64 = 1 << 40;
-/// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller ones route
-/// badly.
+/// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller
+/// ones route badly.
 pub const FILL: u64 = 75;
 
 /// The choices of every node that folds.
@@ -35,7 +35,7 @@ pub struct Overflow {
     pub used: Estimate,
 }
 
-/// A plan for `target` without entries.
+/// Returns a plan for `target` without entries.
 fn empty(target: &Target) -> Plan {
     Plan {
         version: PLAN_VERSION,
@@ -48,7 +48,7 @@ fn empty(target: &Target) -> Plan {
 }
 
 impl<'a> Choices<'a> {
-    /// All choices of the nodes of `network`.
+    /// Returns all choices of the nodes of `network`.
     pub fn new(network: &'a Network, target: &'a Target) -> Self {
         let (model, empty) = (Model::new(network), empty(target));
         let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
@@ -57,8 +57,8 @@ impl<'a> Choices<'a> {
         Choices { model, target, nodes }
     }
 
-    /// The plan of the cheapest choices within `cycles`, at `price` LUTs a block RAM and `spram_price` an SPRAM; where a node has
-    /// none, its fastest.
+    /// Returns the plan of the cheapest choices within `cycles`, at `price` LUTs per block RAM and
+    /// `spram_price` per SPRAM; where a node has none, its fastest.
     pub fn choose(&self, cycles: u64, price: u64, spram_price: u64) -> Plan {
         let cost = |r: Resources| r.lut + r.ff / 2 + price * r.bram + spram_price * r.spram;
         let best = |choices: &Vec<Choice>| {
@@ -73,7 +73,8 @@ impl<'a> Choices<'a> {
         plan
     }
 
-    /// Where the tables of constants live, which depends on the lanes that the other entries give their stages.
+    /// Chooses where the tables of constants live, which depends on the lanes that the other entries give
+    /// their stages.
     fn place_tables(&self, plan: &mut Plan, cost: &dyn Fn(Resources) -> u64) {
         for mut stage in self.model.lower(plan) {
             if !stage.kind.has_table() {
@@ -89,12 +90,13 @@ impl<'a> Choices<'a> {
         }
     }
 
-    /// Resources of `plan`, FIFOs behind forks aside.
+    /// Returns the resources of `plan`, FIFOs behind forks aside.
     fn resources(&self, plan: &Plan) -> Estimate {
         estimate::estimate(&self.model.lower(plan))
     }
 
-    /// The cheapest plan of at most `cycles` a stage that fits `budget`; else what overflows, with the plan at fault.
+    /// Returns the cheapest plan of at most `cycles` per stage that fits `budget`; else what overflows, with
+    /// the plan at fault.
     pub fn fit(&self, cycles: u64, budget: &Budget) -> Result<Plan, Box<(Plan, Overflow)>> {
         let priced = |price| {
             let plan = self.choose(cycles, price, NEVER);
@@ -113,8 +115,8 @@ impl<'a> Choices<'a> {
         if let Some(plan) = self.with_dsps(&plan, budget) {
             return Ok(plan);
         }
-        // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs suffice is the
-        // best for the LUTs.
+        // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs
+        // suffice is the best for the LUTs.
         let (plan, used) = priced(lowest_price(&|price| priced(price).1.total.bram <= budget.bram));
         match budget.overflow(used.total) {
             None => Ok(plan),
@@ -127,8 +129,8 @@ impl<'a> Choices<'a> {
         }
     }
 
-    /// `plan` with products in DSP blocks, the nodes first where a block saves most, until its LUTs fit; none if they never
-    /// do, if something else overflows, or if nobody said how many blocks there are.
+    /// Returns `plan` with products in DSP blocks, the nodes first where a block saves most, until its LUTs
+    /// fit; none if they never do, if something else overflows, or if nobody said how many blocks there are.
     fn with_dsps(&self, plan: &Plan, budget: &Budget) -> Option<Plan> {
         if budget.dsp == u64::MAX || self.target.mac != Mac::Auto {
             return None;
@@ -163,8 +165,9 @@ impl<'a> Choices<'a> {
         None
     }
 
-    /// The cheapest plan of at most `cycles` a stage that fits `budget` with weights in SPRAM, if one does: of block RAMs and of
-    /// SPRAMs as many as there are, each at the lowest price at which they suffice.
+    /// Returns the cheapest plan of at most `cycles` per stage that fits `budget` with weights in SPRAM, if
+    /// one does: of block RAMs and of SPRAMs as many as there are, each at the lowest price at which they
+    /// suffice.
     fn with_sprams(&self, cycles: u64, budget: &Budget) -> Option<Plan> {
         if !(1..u64::MAX).contains(&budget.spram) {
             return None;
@@ -184,7 +187,7 @@ impl<'a> Choices<'a> {
     }
 }
 
-/// The lowest price at which `fits` holds, as it does from there on; the dearest if it never does.
+/// Returns the lowest price at which `fits` holds, as it does from there on; the dearest if it never does.
 fn lowest_price(fits: &dyn Fn(u64) -> bool) -> u64 {
     let (mut low, mut high) = (0, DEAREST);
     while low < high {

@@ -1,5 +1,5 @@
-//! The planner: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories live; FIFO
-//! depths follow from the timing.
+//! The planner: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories
+//! live; FIFO depths follow from the timing.
 
 use super::choice::Choice;
 use super::data::{NodePlan, Output, Plan};
@@ -9,7 +9,7 @@ use crate::device::{Budget, Resources};
 use crate::stage::kind::Stage;
 use dq_net::Network;
 
-/// The cheapest plan for at least `frames_per_second` at `clock_mhz`, whatever it takes.
+/// Returns the cheapest plan for at least `frames_per_second` at `clock_mhz`, whatever it takes.
 pub fn for_target(
     network: &Network,
     output: Output,
@@ -19,7 +19,7 @@ pub fn for_target(
     choose(network, &Target::unbounded(output, clock_mhz, frames_per_second))
 }
 
-/// A plan for [`DEFAULT_FRAMES_PER_SECOND`], or as fast as the network can be.
+/// Returns a plan for [`DEFAULT_FRAMES_PER_SECOND`], or as fast as the network can be.
 pub fn default(network: &Network, output: Output) -> Result<Plan, FoldError> {
     match for_target(network, output, DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND) {
         Err(FoldError::TooFast { possible, .. }) => {
@@ -29,7 +29,7 @@ pub fn default(network: &Network, output: Output) -> Result<Plan, FoldError> {
     }
 }
 
-/// The cheapest plan for `target`, or the fastest where it names no speed.
+/// Returns the cheapest plan for `target`, or the fastest where it names no speed.
 pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
     let choices = Choices::new(network, target);
     match target.frames_per_second {
@@ -39,11 +39,12 @@ pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
 }
 
 impl Choices<'_> {
-    /// The cheapest plan for at least `frames_per_second`.
+    /// Returns the cheapest plan for at least `frames_per_second`.
     fn at_speed(&self, frames_per_second: u64) -> Result<Plan, FoldError> {
         let (clock, budget) = (self.target.clock(), self.target.budget);
         let available = clock / frames_per_second.max(1);
-        // Where waiting makes the interval longer than the busiest stage's work, the work is cut until it fits.
+        // Where waiting makes the interval longer than the busiest stage's work, the work is cut until it
+        // fits.
         let mut cycles = available;
         loop {
             let slowest = self.slowest(cycles);
@@ -72,7 +73,7 @@ impl Choices<'_> {
         }
     }
 
-    /// `plan` with the FIFOs that were found behind forks, so that nobody need look for them again.
+    /// Returns `plan` with the FIFOs that were found behind forks, so that nobody need look for them again.
     fn with_forks(&self, mut plan: Plan, stages: &[Stage]) -> Plan {
         for stage in stages.iter().filter(|stage| stage.site.depths.len() > 1) {
             let node = &self.model.network.nodes()[stage.site.node].name;
@@ -85,7 +86,7 @@ impl Choices<'_> {
         plan
     }
 
-    /// The most frames a second that the budget allows, by bisection over the cycles of a frame.
+    /// Returns the most frames per second that the budget allows, by bisection over the cycles of a frame.
     fn fastest(&self) -> Result<Plan, Box<(Plan, Overflow)>> {
         let budget = match self.target.device {
             Some(_) => Budget { lut: self.target.budget.lut / 100 * FILL, ..self.target.budget },
@@ -107,7 +108,7 @@ impl Choices<'_> {
         Ok(best)
     }
 
-    /// Cycles of the slowest node at its cheapest within `cycles`, or its fastest.
+    /// Returns the cycles of the slowest node at its cheapest within `cycles`, or its fastest.
     fn slowest(&self, cycles: u64) -> u64 {
         let least = |choices: &Vec<Choice>| {
             let within = choices.iter().map(|choice| choice.cycles).filter(|&c| c <= cycles).max();
@@ -187,16 +188,17 @@ mod tests {
         let luts = |plan: &Plan| estimate::total(&Model::new(&network).lower(plan));
         assert_eq!(luts(&ample).dsp, 0, "while LUTs suffice no DSP is used");
         let lut = luts(&ample).lut * 9 / 10;
-        let with = |dsp| choose(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });
-        assert!(matches!(with(0), Err(FoldError::TooLarge { resource: "LUTs", .. })));
-        let used = luts(&with(40).unwrap());
+        let with_dsps =
+            |dsp| choose(&network, &Target { budget: Budget { lut, dsp, ..Budget::NONE }, ..target });
+        assert!(matches!(with_dsps(0), Err(FoldError::TooLarge { resource: "LUTs", .. })));
+        let used = luts(&with_dsps(40).unwrap());
         assert!(used.lut <= lut && (1..=40).contains(&used.dsp), "{used:?}");
     }
 
     #[test]
     fn weights_go_to_sprams_where_all_else_is_full() {
         let device = Device::find("ice40-up5k").unwrap();
-        let of = |name: &str| {
+        let planned = |name: &str| {
             let network = dq_net::topology::build(name, 1).unwrap();
             let (output, clock_mhz, mac) = (Output::Label, 24, Mac::Auto);
             let (device, budget, frames_per_second) = (Some(device), device.budget(), None);
@@ -204,9 +206,9 @@ mod tests {
                 choose(&network, &Target { output, clock_mhz, frames_per_second, device, budget, mac });
             (plan.unwrap(), network)
         };
-        let (small, _) = of("lenet:w2a2");
+        let (small, _) = planned("lenet:w2a2");
         assert!(!small.boots(), "what fits without needs no flash");
-        let (large, network) = of("mlp:w2a2");
+        let (large, network) = planned("mlp:w2a2");
         let used = estimate::estimate(&Model::new(&network).lower(&large)).total;
         assert!(large.boots() && device.budget().overflow(used).is_none(), "{used:?}");
         large.check(&network).unwrap();

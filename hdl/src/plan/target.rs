@@ -6,7 +6,7 @@ use thiserror::Error;
 
 /// Clock of a plan when none is given, in MHz.
 pub const DEFAULT_CLOCK_MHZ: u32 = 100;
-/// Frames a second of a plan when none are given, or fewer where the network cannot reach them.
+/// Frames per second of a plan when none are given, or fewer where the network cannot reach them.
 pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
 
 /// What a plan is for.
@@ -16,7 +16,7 @@ pub struct Target {
     pub output: Output,
     /// Clock in MHz.
     pub clock_mhz: u32,
-    /// Frames a second at least; none: as many as the budget allows.
+    /// Frames per second at least; none: as many as the budget allows.
     pub frames_per_second: Option<u64>,
     /// The device.
     pub device: Option<&'static Device>,
@@ -34,7 +34,8 @@ pub enum FoldError {
     Network(#[from] PlanError),
     /// Even unfolded, a stage needs more cycles than a frame has.
     #[error(
-        "stage `{stage}` needs {needed} cycles a frame even unfolded, but {frames_per_second} frames/s at {clock_mhz} MHz \
+        "stage `{stage}` needs {needed} cycles a frame even unfolded, but {frames_per_second} frames/s at \
+         {clock_mhz} MHz \
          leave {available}: at most {possible} frames/s"
     )]
     TooFast {
@@ -53,7 +54,8 @@ pub enum FoldError {
     },
     /// The circuit is larger than its budget.
     #[error(
-        "{needed} {resource} needed of {available} ({} too many): most of them in stage `{stage}`, {of_stage}{hint}",
+        "{needed} {resource} needed of {available} ({} too many): most of them in stage `{stage}`, \
+         {of_stage}{hint}",
         needed - available
     )]
     TooLarge {
@@ -73,13 +75,13 @@ pub enum FoldError {
 }
 
 impl Target {
-    /// As many resources as it takes, on no device in particular.
+    /// Returns a target of that speed, whatever it takes, on no device in particular.
     pub fn unbounded(output: Output, clock_mhz: u32, frames_per_second: u64) -> Self {
         let frames_per_second = Some(frames_per_second);
         Target { output, clock_mhz, frames_per_second, device: None, budget: Budget::NONE, mac: Mac::Auto }
     }
 
-    /// Its clock in Hz.
+    /// Returns its clock in Hz.
     pub(crate) fn clock(&self) -> u64 {
         u64::from(self.clock_mhz) * 1_000_000
     }

@@ -1,11 +1,11 @@
-//! The wires as hardware has them: those of the network or, where parameters can be loaded, wide enough for any
-//! parameters of the same bits.
+//! The wires as hardware has them: those of the network or, where parameters can be loaded, wide enough for
+//! any parameters of the same bits.
 
 use super::data::{Control, Plan, PlanError};
 use crate::stage;
 use dq_net::{Network, Wire};
 
-/// Shape and range of every node's output under `plan`.
+/// Returns the shape and range of every node's output under `plan`.
 pub fn wires(network: &Network, plan: &Plan) -> Vec<Wire> {
     match plan.control {
         Control::Load => widest(network),
@@ -13,7 +13,7 @@ pub fn wires(network: &Network, plan: &Plan) -> Vec<Wire> {
     }
 }
 
-/// Whether every accumulator fits whatever is loaded, and every bias is one that could be.
+/// Checks that every accumulator fits whatever is loaded, and that every bias could be loaded itself.
 pub fn check_loadable(network: &Network) -> Result<(), PlanError> {
     let wires = widest(network);
     for (i, wire) in wires.iter().enumerate() {
@@ -40,7 +40,7 @@ pub fn check_loadable(network: &Network) -> Result<(), PlanError> {
     }
 }
 
-/// The wires for the largest parameters of their bits.
+/// Returns the wires for the largest parameters of their bits.
 fn widest(network: &Network) -> Vec<Wire> {
     let mut wires: Vec<Wire> = vec![];
     for (i, node) in network.nodes().iter().enumerate() {

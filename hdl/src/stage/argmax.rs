@@ -9,7 +9,7 @@ use super::stream::Inlet;
 use crate::device::Resources;
 use crate::rtl::{Kernel, Module, Value, addr_bits, set, when};
 
-/// One class a beat in, one label out.
+/// One class per beat in, one label out.
 #[derive(Debug)]
 pub struct ArgMax {
     /// Classes, one per beat.

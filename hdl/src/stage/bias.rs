@@ -1,4 +1,5 @@
-//! The scores: each class's bias added to its accumulator. The layer ends the circuit: scores or their label leave it.
+//! The scores: each class's bias added to its accumulator. The layer ends the circuit: scores or their label
+//! leave it.
 
 use super::argmax::ArgMax;
 use super::counter::Counter;
@@ -19,7 +20,7 @@ use dq_net::layer::Logits;
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// One class a beat, class 0 first.
+/// One class per beat, class 0 first.
 #[derive(Debug)]
 pub struct Bias {
     /// The biases.
@@ -55,7 +56,7 @@ impl Hardware for Logits {
     }
 }
 
-/// The largest bias that can be loaded, of either sign, where accumulators are within `range`.
+/// Returns the largest bias that can be loaded, of either sign, where accumulators are within `range`.
 pub fn largest_bias(range: Range) -> i64 {
     range.lo.abs().max(range.hi.abs())
 }

@@ -1,16 +1,16 @@
-//! What stages promise of their streams, as Verilog under `FORMAL` beside the logic that keeps it. Proved by induction
-//! ([`crate::formal`]); what is asserted beside the promise itself makes the induction close.
+//! What stages promise of their streams, as Verilog under `FORMAL` beside the logic that keeps it. Proved by
+//! induction ([`crate::formal`]); what is asserted beside the promise itself makes the induction close.
 //!
-//! The Verilog stands in templates, `*.contract.v`, beside the stages that keep it: sections, each behind a line
-//! `//@ name`, with values between percent signs. Lines that begin with `//!` are for their readers. Here they are filled
-//! in.
+//! The Verilog stands in templates, `*.contract.v`, beside the stages that keep it: sections, each behind a
+//! line `//@ name`, with values between percent signs. Lines that begin with `//!` are for their readers.
+//! Here they are filled in.
 
 use crate::rtl::{addr_bits, bits_for};
 
 /// Names of values in a template, and the values.
 pub type Values = Vec<(&'static str, String)>;
 
-/// Section `name` of `template`, with `values` in their places.
+/// Returns section `name` of `template`, with `values` in their places.
 ///
 /// # Panics
 /// If the template has no such section, or names a value that is not there.
@@ -35,7 +35,7 @@ pub fn fill(template: &str, name: &str, values: &Values) -> String {
     text + rest
 }
 
-/// The lines of a section, without those for readers and the empty ones before the next section.
+/// Returns the lines of a section, without those for readers and the empty ones before the next section.
 fn section(template: &str, name: &str) -> String {
     let mut sections = template.split("//@ ").skip(1);
     let found = sections.find_map(|section| section.strip_prefix(name)?.strip_prefix('\n'));
@@ -51,13 +51,13 @@ fn is_name(text: &str) -> bool {
 
 const SHARED: &str = include_str!("shared.contract.v");
 
-/// The first cycle is one of reset; nets end in `suffix`.
+/// Says that the first cycle is one of reset; nets end in `suffix`.
 pub fn reset(suffix: &str) -> String {
     fill(SHARED, "reset", &vec![("s", suffix.into())])
 }
 
-/// What is promised of the beats that a stage holds in a ring of `depth` places and gives in parts or as they are:
-/// counted right, offered until taken. `data` are the nets that are offered.
+/// Says what is promised of the beats that a stage holds in a ring of `depth` places and gives in parts or
+/// as they are: counted right, offered until taken. `data` are the nets that are offered.
 pub fn ring(depth: usize, ready: &str, valid: &str, data: &[&str]) -> String {
     let (bits, at) = (bits_for(depth as u64), addr_bits(depth));
     let wide = bits + 2;
@@ -75,7 +75,8 @@ pub fn ring(depth: usize, ready: &str, valid: &str, data: &[&str]) -> String {
     reset("") + &fill(SHARED, "ring", &values)
 }
 
-/// `net` of `width` bits, `delay` cycles ago: the last of registers called `f_<name>1`, `f_<name>2`, ...
+/// Delays `net` of `width` bits; returns the text and the net as it was, `delay` cycles ago: the last of
+/// registers called `f_<name>1`, `f_<name>2`, ...
 pub fn history(name: &str, net: &str, width: usize, delay: usize) -> (String, String) {
     let (mut text, mut now) = (String::new(), net.to_owned());
     for d in 1..=delay {

@@ -21,7 +21,7 @@ impl Counter {
         self.reg.map_or(lit(1, 1), |reg| reg.eq_to(self.count as u64 - 1))
     }
 
-    /// As an address of [`addr_bits`]`(count)` bits.
+    /// Returns it as an address of [`addr_bits`]`(count)` bits.
     pub fn value(&self) -> Expr {
         self.reg.map_or(lit(0, 1), Into::into)
     }
@@ -41,7 +41,7 @@ impl Counter {
         }
     }
 
-    /// To the next state, and from the last to the first.
+    /// Moves to the next state, and from the last to the first.
     pub fn advance(&self) -> Vec<Stmt> {
         if self.count.is_power_of_two() {
             return self.increment();

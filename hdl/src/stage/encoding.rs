@@ -1,8 +1,9 @@
-//! The text by which circuits are told apart ([`crate::control::identity`]): every field that shapes a stage, by a name
-//! that is written out here or beside the field.
+//! The text by which circuits are told apart ([`crate::control::identity`]): every field that shapes a
+//! stage, by a name that is written out here or beside the field.
 //!
-//! This is version 1 of the encoding, the one that shipped circuits hold a hash of. Words and order are fixed: a field
-//! or a type may be renamed in the code, never here. A later version begins its text with its number.
+//! This is version 1 of the encoding, the one that shipped circuits hold a hash of. Words and order are
+//! fixed: a field or a type may be renamed in the code, never here. A later version begins its text with its
+//! number.
 
 use super::site::{Lanes, Source};
 use crate::device::Family;
@@ -12,11 +13,11 @@ use dq_net::{Range, Shape};
 
 /// A value that shapes a circuit.
 pub trait Encode {
-    /// Its text.
+    /// Returns its text.
     fn encode(&self) -> String;
 }
 
-/// The text of a record: its name, and the name and text of each field.
+/// Returns the text of a record: its name, and the name and text of each field.
 pub fn record(name: &str, fields: &[(&str, &dyn Encode)]) -> String {
     let fields: Vec<String> =
         fields.iter().map(|(field, value)| format!("{field}: {}", value.encode())).collect();
@@ -111,7 +112,7 @@ impl Encode for Source {
     }
 }
 
-/// Names of a plan's values in the encoding begin with a capital letter.
+/// Writes a plan's value as the encoding does: with a capital letter first.
 fn capitalized(name: &str) -> String {
     let (first, rest) = name.split_at(1);
     first.to_uppercase() + rest

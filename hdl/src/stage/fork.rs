@@ -41,7 +41,8 @@ impl Kind for Fork {
         let depths: Vec<String> = site.depths.iter().map(ToString::to_string).collect();
         let note = format!(
             "Gives each beat of {width} bits to {} readers; their FIFOs hold {} beats.\n\
-             Takes a beat where every FIFO has a place. Latency {} ({} from a FIFO in block RAM), one beat a cycle.",
+             Takes a beat where every FIFO has a place. Latency {} ({} from a FIFO in block RAM), one beat \
+             a cycle.",
             depths.len(),
             depths.join(", "),
             site.latency,

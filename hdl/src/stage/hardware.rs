@@ -1,5 +1,5 @@
-//! What a kind of layer says of itself as hardware: what a plan may choose for it, how wide its values can become, and
-//! which stages it becomes. Implemented beside the stage that computes the layer.
+//! What a kind of layer says of itself as hardware: what a plan may choose for it, how wide its values can
+//! become, and which stages it becomes. Implemented beside the stage that computes the layer.
 
 use crate::pipeline::build::{Build, Stream};
 use dq_net::{Range, Shape, Wire};
@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 /// A kind of layer as hardware.
 pub trait Hardware: Share + Send + Sync {
-    /// What a plan's entry may choose where the layer makes a map of shape `to` of one of shape `from`.
+    /// Returns what a plan's entry may choose where the layer makes a map of shape `to` of one of shape
+    /// `from`.
     fn rules(&self, from: Shape, to: Shape) -> Rules;
 
-    /// What its output may be for any parameters of the same bits, of inputs that may be `inputs`; `own` is what it may
-    /// be for its own.
+    /// Returns what its output may be for any parameters of the same bits, of inputs that may be `inputs`;
+    /// `own` is what it may be for its own.
     fn widest(&self, inputs: &[Wire], own: Range) -> Range;
 
     /// Adds the stages of a node of this layer, and gives its stream.
@@ -20,7 +21,7 @@ pub trait Hardware: Share + Send + Sync {
 
 /// Layers of which stages can hold a share, so that no parameter is copied from stage to stage.
 pub trait Share {
-    /// A copy that is shared.
+    /// Returns a copy that is shared.
     fn share(&self) -> Arc<dyn Hardware>;
 }
 
@@ -74,17 +75,18 @@ pub struct Weights {
 }
 
 impl Rules {
-    /// Of a layer that folds, with a line buffer before it.
+    /// Returns the rules of a layer that folds, with a line buffer before it.
     pub fn folded(limits: Limits, weights: Option<Weights>) -> Rules {
         Rules { limits: Some(limits), weights, memory: true, lines: true, fifo: true }
     }
 
-    /// Of a layer that takes the lanes of the one before it, with a `memory` to place or none.
+    /// Returns the rules of a layer that takes the lanes of the one before it, with a `memory` to place or
+    /// none.
     pub fn in_step(memory: bool) -> Rules {
         Rules { limits: None, weights: None, memory, lines: false, fifo: true }
     }
 
-    /// Of the layers at both ends of the circuit, whose FIFO is fixed.
+    /// Returns the rules of the layers at both ends of the circuit, whose FIFO is fixed.
     pub fn at_end() -> Rules {
         Rules { limits: None, weights: None, memory: false, lines: false, fifo: false }
     }

@@ -65,7 +65,8 @@ impl Kind for Ingress {
         let padded = width.next_multiple_of(8);
         let note = format!(
             "AXI4-Stream input: frames of {} beats of {width} bits, tlast on the last beat.\n\
-             Early tlast: the frame is completed with zero beats. Late tlast: beats are dropped up to and with it.\n\
+             Early tlast: the frame is completed with zero beats. Late tlast: beats are dropped up to and \
+             with it.\n\
              Either sets error until reset; the frames that follow are not shifted.\n\
              {}Latency {}, one beat a cycle.",
             self.beats,

@@ -1,5 +1,5 @@
-//! What a kind of stage says of itself, and a stage: a kind at its site. One file per kind implements [`Kind`]; nothing
-//! outside those files tells kinds apart.
+//! What a kind of stage says of itself, and a stage: a kind at its site. One file per kind implements
+//! [`Kind`]; nothing outside those files tells kinds apart.
 
 use super::mvau::shape::Mvau;
 use super::site::Site;
@@ -12,26 +12,29 @@ use std::sync::Arc;
 
 /// A kind of stage with its fields: everything about it but where it stands.
 pub trait Kind: Debug + Send + Sync {
-    /// How its operations map beats.
+    /// Returns how its operations map beats.
     fn schedule(&self) -> Schedule;
 
-    /// Cycles from the issue of an operation until its beat can leave a FIFO of LUT RAM. The only place where it is
-    /// computed: `site.latency` is this.
+    /// Returns the cycles from the issue of an operation until its beat can leave a FIFO of LUT RAM. The
+    /// only place where it is computed: `site.latency` is this.
     fn latency(&self, site: &Site) -> u64;
 
-    /// Name of its module, where that is its own and not shared by all stages of the same shape. Never the name of a net.
+    /// Returns the name of its module. It is the stage's own, or that of all stages of the same shape; never
+    /// that of a net.
     fn module_name(&self, site: &Site) -> String;
 
-    /// Its module. It has the streams `s` and `m`; ingress and egress have AXI4-Stream on their outer side.
+    /// Returns its module. It has the streams `s` and `m`; ingress and egress have AXI4-Stream on their
+    /// outer side.
     fn module(&self, site: &Site) -> Module;
 
-    /// Its logic and memories, output FIFOs aside, in LUTs of four inputs.
+    /// Returns what its logic and memories cost, output FIFOs aside, in LUTs of four inputs.
     fn cost(&self, site: &Site) -> Resources;
 
-    /// The text of its fields by which circuits are told apart ([`super::encoding`]).
+    /// Returns the text of its fields by which circuits are told apart ([`super::encoding`]).
     fn encode(&self) -> String;
 
-    /// Operations between two beats that it gives, at least: FIFOs are as deep as the beats that are then in flight.
+    /// Returns the operations between two beats that it gives, at least: FIFOs are as deep as the beats that
+    /// are then in flight.
     fn spacing(&self) -> usize {
         match self.schedule() {
             Schedule::Map { period, tail: 1 } => period,
@@ -41,22 +44,23 @@ pub trait Kind: Debug + Send + Sync {
         }
     }
 
-    /// Whether it has a table of constants that may lie in block RAM or in LUTs, whichever is cheaper.
+    /// Returns whether it has a table of constants that may lie in block RAM or in LUTs, whichever is
+    /// cheaper.
     fn has_table(&self) -> bool {
         false
     }
 
-    /// The shape of a matrix-vector unit.
+    /// Returns the shape of a matrix-vector unit.
     fn unit(&self) -> Option<Mvau> {
         None
     }
 
-    /// What its contract states, in words.
+    /// Returns what its contract states, in words.
     fn property(&self) -> &'static str {
         "stream"
     }
 
-    /// Its whole definition beside it, for a unit so small that a solver can unroll it.
+    /// Returns its whole definition beside it, for a unit so small that a solver can unroll it.
     fn unrolled(&self, _site: &Site) -> Option<Unrolled> {
         None
     }
@@ -78,8 +82,8 @@ pub enum Schedule {
         /// Beats of a frame.
         beats: usize,
     },
-    /// An operation per beat of every input; of every `period` operations the last `tail` produce a beat, at every
-    /// output.
+    /// An operation per beat of every input; of every `period` operations the last `tail` produce a beat, at
+    /// every output.
     Map {
         /// Operations of a round.
         period: usize,
@@ -105,27 +109,28 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// How its operations map beats.
+    /// Returns how its operations map beats.
     pub fn schedule(&self) -> Schedule {
         self.kind.schedule()
     }
 
-    /// Whether the FIFO of output `port` is block RAM, which gives a beat one cycle later.
+    /// Returns whether the FIFO of output `port` is block RAM, which gives a beat one cycle later.
     pub fn deep(&self, port: usize) -> bool {
         !self.splits() && self.site.has_deep_fifo(port)
     }
 
-    /// Cycles from the issue of an operation to the first in which its beat can leave output `port`.
+    /// Returns the cycles from the issue of an operation to the first in which its beat can leave output
+    /// `port`.
     pub fn latency_to(&self, port: usize) -> u64 {
         self.site.latency + u64::from(self.deep(port))
     }
 
-    /// Its module.
+    /// Returns its module.
     pub fn module(&self) -> Module {
         self.kind.module(&self.site)
     }
 
-    /// Its resources, by the model of [`crate::estimate`]: those of its kind and its FIFOs.
+    /// Returns its resources, by the model of [`crate::estimate`]: those of its kind and its FIFOs.
     pub fn resources(&self) -> Resources {
         let Site { input, output, depths, family, .. } = &self.site;
         let width = if self.splits() { input.width() } else { output.width() };

@@ -71,13 +71,7 @@ impl Kind for Median {
     fn module(&self, site: &Site) -> Module {
         let Median { height, width, chunks } = *self;
         let lanes_in = site.input;
-        let note = format!(
-            "Median of 2 x 2 pixels, the lower of the two middle values: rows y - 1, y and columns x - 1, x, the border\n\
-             replicated; maps of {height} rows x {width} columns, a pixel in {chunks} beats of {} lanes of {} bits.\n\
-             Latency {}, one beat a cycle.",
-            lanes_in.count, lanes_in.bits, site.latency
-        );
-        let mut k = Kernel::new(&self.module_name(site), &note);
+        let mut k = Kernel::new(&self.module_name(site), &self.note(site));
         let inlet = Inlet::new(&mut k, lanes_in.width());
         let outlet = Outlet::new(&mut k, site);
         let beat = inlet.take(&mut k, outlet.free);
@@ -94,25 +88,13 @@ impl Kind for Median {
             }
         }
 
-        // The pixel above comes from the line buffer a cycle later; the pixel itself is written behind it, so that no word
-        // is read and written in one cycle.
+        // The pixel above comes from the line buffer a cycle later; the pixel itself is written behind it,
+        // so that no word is read and written in one cycle.
         let here = k.held("here", inlet.data.expr());
         let first_row = k.held("first_row", row.first());
         let first_column = k.held("first_column", column.first());
         let valid = delayed(&mut k, "valid_read", beat, 1);
-        let words = width * chunks;
-        let line = if words == 1 {
-            let line = k.reg("line", lanes_in.width(), None);
-            k.next(line, Some(valid.into()), here);
-            line
-        } else {
-            let place = Counter::new(&mut k, "place", words);
-            place.clock(&mut k, beat);
-            let written = k.held("write_at", place.value());
-            let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
-            let read = Read::Sync { enable: beat.into(), addr: place.value() };
-            k.ram("lines", lanes_in.width(), words, ram_style(site.memory, site.family), write, read)
-        };
+        let line = self.line(&mut k, site, Pixel { here, valid, beat });
         let above = k.wire("above", first_row.mux(here, line));
 
         // The column's two pixels in order, lane by lane: low, then high.
@@ -124,42 +106,93 @@ impl Kind for Median {
         let pair = k.held("pair", lanes(sorted));
         let first_column = k.held("first_column_paired", first_column.expr());
         let valid = delayed(&mut k, "valid_paired", valid, 1);
-        let before = if chunks == 1 {
-            let before = k.reg("before", pair.width(), None);
-            k.next(before, Some(valid.into()), pair);
-            before.expr()
-        } else {
-            let at = Counter::new(&mut k, "pair_at", chunks);
-            at.clock(&mut k, valid);
-            let write = Write { enable: valid.into(), addr: at.value(), data: pair.into() };
-            let read = Read::Async { addr: at.value() };
-            k.ram("befores", pair.width(), chunks, Style::Auto, write, read).expr()
-        };
+        let before = self.before(&mut k, pair, valid);
         let left = k.wire("left", first_column.mux(pair, before));
 
-        // Second smallest of two ordered pairs: the least of the larger low one and of both high ones.
-        let mut candidates: Vec<Expr> = vec![];
-        for lane in 0..lanes_in.count {
-            let value = |of: Sig, i: usize| of.lane(2 * lane + i, lanes_in.bits);
-            let low = order(&mut k, &format!("low{lane}"), value(pair, 0), value(left, 0));
-            let high = order(&mut k, &format!("high{lane}"), value(pair, 1), value(left, 1));
-            candidates.extend([low[1].clone(), high[0].clone()]);
-        }
-        let candidates = k.held("candidates", lanes(candidates));
-        let medians: Vec<Expr> = (0..lanes_in.count)
-            .map(|lane| {
-                let value = |i: usize| candidates.lane(2 * lane + i, lanes_in.bits);
-                order(&mut k, &format!("middle{lane}"), value(0), value(1))[0].clone()
-            })
-            .collect();
-        let medians = k.held("medians", lanes(medians));
+        let medians = medians(&mut k, site, pair, left);
         let push = delayed(&mut k, "push", valid, 2);
         outlet.finish(&mut k, beat, push, medians);
         k.build()
     }
 }
 
-/// The smaller and the larger of two unsigned values.
+impl Median {
+    fn note(&self, site: &Site) -> String {
+        let Median { height, width, chunks } = self;
+        format!(
+            "Median of 2 x 2 pixels, the lower of the two middle values: rows y - 1, y and columns x - 1, \
+             x, the border\n\
+             replicated; maps of {height} rows x {width} columns, a pixel in {chunks} beats of {} lanes of \
+             {} bits.\n\
+             Latency {}, one beat a cycle.",
+            site.input.count, site.input.bits, site.latency
+        )
+    }
+
+    /// Returns the pixel above, from a line buffer of one row.
+    fn line(&self, k: &mut Kernel, site: &Site, pixel: Pixel) -> Sig {
+        let (Pixel { here, valid, beat }, width) = (pixel, site.input.width());
+        let words = self.width * self.chunks;
+        if words == 1 {
+            let line = k.reg("line", width, None);
+            k.next(line, Some(valid.into()), here);
+            line
+        } else {
+            let place = Counter::new(k, "place", words);
+            place.clock(k, beat);
+            let written = k.held("write_at", place.value());
+            let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
+            let read = Read::Sync { enable: beat.into(), addr: place.value() };
+            k.ram("lines", width, words, ram_style(site.memory, site.family), write, read)
+        }
+    }
+
+    /// Returns the pair of the column before.
+    fn before(&self, k: &mut Kernel, pair: Sig, valid: Sig) -> Expr {
+        if self.chunks == 1 {
+            let before = k.reg("before", pair.width(), None);
+            k.next(before, Some(valid.into()), pair);
+            before.expr()
+        } else {
+            let at = Counter::new(k, "pair_at", self.chunks);
+            at.clock(k, valid);
+            let write = Write { enable: valid.into(), addr: at.value(), data: pair.into() };
+            let read = Read::Async { addr: at.value() };
+            k.ram("befores", pair.width(), self.chunks, Style::Auto, write, read).expr()
+        }
+    }
+}
+
+/// A pixel where the one above it is read.
+struct Pixel {
+    here: Sig,
+    /// High where `here` is a pixel, and a cycle before, where its beat moves.
+    valid: Sig,
+    beat: Sig,
+}
+
+/// Returns the lower median of each lane of two ordered pairs, two cycles later.
+fn medians(k: &mut Kernel, site: &Site, pair: Sig, left: Sig) -> Sig {
+    let lanes_of = site.input;
+    // Second smallest of two ordered pairs: the least of the larger low one and of both high ones.
+    let mut candidates: Vec<Expr> = vec![];
+    for lane in 0..lanes_of.count {
+        let value = |of: Sig, i: usize| of.lane(2 * lane + i, lanes_of.bits);
+        let low = order(k, &format!("low{lane}"), value(pair, 0), value(left, 0));
+        let high = order(k, &format!("high{lane}"), value(pair, 1), value(left, 1));
+        candidates.extend([low[1].clone(), high[0].clone()]);
+    }
+    let candidates = k.held("candidates", lanes(candidates));
+    let medians: Vec<Expr> = (0..lanes_of.count)
+        .map(|lane| {
+            let value = |i: usize| candidates.lane(2 * lane + i, lanes_of.bits);
+            order(k, &format!("middle{lane}"), value(0), value(1))[0].clone()
+        })
+        .collect();
+    k.held("medians", lanes(medians))
+}
+
+/// Returns the smaller and the larger of two unsigned values.
 fn order(k: &mut Kernel, name: &str, a: Expr, b: Expr) -> [Expr; 2] {
     let swap = k.wire(name, (&a).gt(&b));
     [swap.mux(&b, &a), swap.mux(&a, &b)]

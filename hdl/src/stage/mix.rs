@@ -46,13 +46,13 @@ impl Hardware for layer::Mix {
 }
 
 impl Mix {
-    /// Terms of the sum of a lane.
+    /// Returns the terms of the sum of a lane.
     fn terms(&self) -> usize {
         let digits = |factor: i32| sum::digits(factor.into()).len();
         digits(self.mix.a) + digits(self.mix.b) + usize::from(self.half() != 0)
     }
 
-    /// What rounds the sum to the nearest.
+    /// Returns what rounds the sum to the nearest.
     fn half(&self) -> i64 {
         if self.mix.shift == 0 { 0 } else { 1 << (self.mix.shift - 1) }
     }
@@ -83,7 +83,8 @@ impl Kind for Mix {
         let Mix { other, ranges: [x_range, y_range], mix } = self;
         let (from, to) = (site.input, site.output);
         let note = format!(
-            "Residual: clip((x {} + y {} + {}) >> {}) to {} bits, signed; {} lanes of {} and {} bits, {} out.\n\
+            "Residual: clip((x {} + y {} + {}) >> {}) to {} bits, signed; {} lanes of {} and {} bits, {} \
+             out.\n\
              Takes a beat of each stream at once. Latency {}, one beat a cycle.",
             mix.a,
             mix.b,

@@ -1,7 +1,7 @@
-//! The stages: one file per kind, with everything about it. Its fields, latency, schedule, cost and module are an
-//! implementation of [`kind::Kind`]; the layers that it computes say there, as [`hardware::Hardware`], what a plan may
-//! choose for them and which stages they become. The kinds of layer are rows of [`of_layer`]. Never decides what a layer
-//! means.
+//! The stages: one file per kind, with everything about it. Its fields, latency, schedule, cost and module
+//! are an implementation of [`kind::Kind`]; the layers that it computes say there, as
+//! [`hardware::Hardware`], what a plan may choose for them and which stages they become. The kinds of layer
+//! are rows of [`of_layer`]. Never decides what a layer means.
 
 pub mod argmax;
 pub mod bias;
@@ -37,7 +37,22 @@ pub use bias::largest_bias;
 use dq_net::layer::Layer;
 use hardware::Hardware;
 
-/// A layer as hardware: one row per kind.
+/// What modules append to a stage's name: one row per kind that does, two more inside a matrix-vector unit.
+pub const MODULES: [&str; 11] = [
+    "_mvau",
+    "_fetch",
+    "_accumulate",
+    "_step",
+    "_pool",
+    "_global_sum",
+    "_bias",
+    "_mix",
+    "_rescale",
+    "_bit_depth",
+    "_median",
+];
+
+/// Returns a layer as hardware: one row per kind.
 pub fn of_layer(layer: &Layer) -> &dyn Hardware {
     match layer {
         Layer::Input(layer) => layer,
@@ -52,5 +67,35 @@ pub fn of_layer(layer: &Layer) -> &dyn Hardware {
         Layer::Median(layer) => layer,
         Layer::GlobalSum(layer) => layer,
         Layer::Logits(layer) => layer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{self, Output};
+    use crate::rtl::Module;
+    use crate::{pipeline, rtl};
+    use dq_net::random::{self, Options};
+
+    /// Node names are kept apart from the modules of other nodes by [`MODULES`].
+    #[test]
+    fn modules_are_called_as_their_stage_with_a_known_suffix() {
+        for seed in 0..40 {
+            let options = Options { residuals: seed % 2 == 1, ..Options::default() };
+            let network = random::network(seed, &options);
+            let plan = plan::default(&network, Output::Label).unwrap();
+            for stage in pipeline::stages(&network, &plan).unwrap() {
+                let module: Module = stage.module();
+                for file in rtl::emit(&module, "").unwrap() {
+                    let Some(name) = file.name.strip_suffix(".v").filter(|name| !name.starts_with("dq_"))
+                    else {
+                        continue;
+                    };
+                    let suffix = name.strip_prefix(&stage.site.name).unwrap_or("another name");
+                    assert!(suffix.is_empty() || MODULES.contains(&suffix), "seed {seed}: {name}");
+                }
+            }
+        }
     }
 }

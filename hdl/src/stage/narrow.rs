@@ -9,7 +9,8 @@ use super::stream::Inlet;
 use crate::device::Resources;
 use crate::rtl::{Expr, Kernel, Module, Read, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
-/// Each beat as several narrower ones, low lanes first. Two input beats are held, so it gives a beat every cycle.
+/// Each beat as several narrower ones, low lanes first. Two input beats are held, so it gives a beat every
+/// cycle.
 #[derive(Debug)]
 pub struct Narrow {
     /// Output beats per input beat.

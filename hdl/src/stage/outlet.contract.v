@@ -1,5 +1,5 @@
-//! What an output FIFO promises: every beat that was promised a place comes a fixed time later and finds it; beats leave
-//! as they came, in order, none lost and none twice; what is offered stays until it is taken.
+//! What an output FIFO promises: every beat that was promised a place comes a fixed time later and finds it;
+//! beats leave as they came, in order, none lost and none twice; what is offered stays until it is taken.
 
 //@ on time at once
 // A place that is promised is filled after a fixed time.

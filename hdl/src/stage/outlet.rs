@@ -1,5 +1,5 @@
-//! The output FIFO that ends every stage, and the credits that keep the pipeline before it from overflowing. A deep
-//! one is block RAM with a register behind it, and gives its beats a cycle later.
+//! The output FIFO that ends every stage, and the credits that keep the pipeline before it from overflowing.
+//! A deep one is block RAM with a register behind it, and gives its beats a cycle later.
 
 use super::contract::{Values, fill, reset};
 use super::site::Site;
@@ -50,7 +50,8 @@ impl Outlet {
         Outlet { suffix, data, ready, valid, held, credit, count, depth, delay, deep, free }
     }
 
-    /// Ends the stage: `spend` promises a place when an operation issues, `push` brings its beat `data` later.
+    /// Ends the stage: `spend` promises a place when an operation issues, `push` brings its beat `data`
+    /// later.
     pub fn finish(
         self,
         k: &mut Kernel,
@@ -71,17 +72,14 @@ impl Outlet {
         };
         let same = spend.clone().not() & pop;
         let less = spend.clone() & !pop;
-        let one = |sig: Sig| lit(1, sig.width());
+        let less_one = |sig: Sig| sig.sub(lit(1, sig.width()), sig.width());
         k.clocked([
-            when(less, [set(self.credit, self.credit.sub(one(self.credit), self.credit.width()))]),
+            when(less, [set(self.credit, less_one(self.credit))]),
             when(same, [set(self.credit, self.credit.inc())]),
         ]);
         k.clocked([
             when(push.clone() & !read, [set(self.count, self.count.inc())]),
-            when(
-                push.clone().not() & read,
-                [set(self.count, self.count.sub(one(self.count), self.count.width()))],
-            ),
+            when(push.clone().not() & read, [set(self.count, less_one(self.count))]),
         ]);
         let write_at = self.pointer(k, "fifo_in", &push);
         let read_at = self.pointer(k, "fifo_out", &read.expr());
@@ -96,7 +94,7 @@ impl Outlet {
         k.contract(&self.contract());
     }
 
-    /// What it promises, with the wires `f_spend`, `f_push` and `f_data`.
+    /// Returns what it promises, with the wires `f_spend`, `f_push` and `f_data`.
     fn contract(&self) -> String {
         let Outlet { suffix: s, depth, delay, deep, .. } = self;
         let bits = bits_for(*depth as u64);

@@ -1,6 +1,7 @@
-//! Memories of parameters: ROMs or, where the plan lets them be loaded, RAMs with contents behind a loader that takes
-//! words of 32 bits from the control port. The loader fills one memory after the other, in the order in which they were
-//! asked for; each word of a memory comes as whole pieces of 32 bits, the low piece first.
+//! Memories of parameters: ROMs or, where the plan lets them be loaded, RAMs with contents behind a loader
+//! that takes words of 32 bits from the control port. The loader fills one memory after the other, in the
+//! order in which they were asked for; each word of a memory comes as whole pieces of 32 bits, the low piece
+//! first.
 
 use crate::rtl::{
     Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, all_of, cat, lit, set, when, words,
@@ -41,12 +42,12 @@ pub struct Rom<'a> {
 }
 
 impl Parameters {
-    /// None yet; `loadable` is the plan's choice.
+    /// Begins without any memory; `loadable` is the plan's choice.
     pub fn new(loadable: bool) -> Self {
         Parameters { loadable, memories: vec![] }
     }
 
-    /// As [`Kernel::rom`]. A memory that can be loaded has a clocked read.
+    /// Adds a ROM as [`Kernel::rom`] does. A memory that can be loaded has a clocked read.
     pub fn rom(&mut self, k: &mut Kernel, rom: Rom) -> Sig {
         let Rom { name, bits, data, style, read, file } = rom;
         if !self.loadable {
@@ -57,14 +58,15 @@ impl Parameters {
         let address = k.later(&format!("{name}_load_at"), addr_bits(words), false);
         let word = k.later(&format!("{name}_load_word"), bits, false);
         self.memories.push(Memory { bits, words, enable, address, data: word });
-        // What is filled at configuration and written later is block RAM: LUT RAM cannot be filled in every family.
+        // What is filled at configuration and written later is block RAM: LUT RAM cannot be filled in every
+        // family.
         let style = if style == Style::Distributed { Style::Auto } else { style };
         let write = Write { enable: enable.into(), addr: address.into(), data: word.into() };
         k.filled_ram(name, bits, data, style, write, read, file)
     }
 
-    /// The loader, with the ports `load_data`, `load_valid`, `load_start` and `load_select`, where there is anything to
-    /// load.
+    /// Adds the loader, with the ports `load_data`, `load_valid`, `load_start` and `load_select`, where
+    /// there is anything to load.
     pub fn finish(self, k: &mut Kernel) {
         if self.memories.is_empty() {
             return;
@@ -95,7 +97,8 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// For memories of such (bits, words). A piece of `data` counts while `take` is high; `start` goes back to the first.
+    /// Builds a loader for memories of such (bits, words). A piece of `data` counts while `take` is high;
+    /// `start` goes back to the first.
     pub fn new(
         k: &mut Kernel,
         memories: &[(usize, usize)],
@@ -152,13 +155,13 @@ impl Loader {
         Loader { writes, at, ends, joined: word }
     }
 
-    /// The word for a memory of so many bits.
+    /// Returns the word for a memory of so many bits.
     pub fn word(&self, bits: usize) -> Expr {
         self.joined.slice(self.joined.width() - PIECE * bits.div_ceil(PIECE), bits)
     }
 }
 
-/// A single-port RAM of weights, and the ports through which it is filled, in reset as well.
+/// Adds a single-port RAM of weights, and the ports through which it is filled, in reset as well.
 pub fn spram(k: &mut Kernel, bits: usize, data: Vec<u64>, address: &Expr, file: &str) -> Sig {
     let words = data.len() / words::words_for(bits);
     let [write, at, word] = SPRAM_PORTS;

@@ -1,6 +1,6 @@
-//! An affine function per channel, of an accumulator into the residual stream. Where a lane has one channel, its factor
-//! is a constant and the product a sum of few terms; else factor and addend come from a ROM, and the product is a sum of
-//! partial products.
+//! An affine function per channel, of an accumulator into the residual stream. Where a lane has one channel,
+//! its factor is a constant and the product a sum of few terms; else factor and addend come from a ROM, and
+//! the product is a sum of partial products.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -50,7 +50,7 @@ impl Hardware for layer::Rescale {
     }
 }
 
-/// Terms of the sum of a lane of `from`, at most; the channels come in `folds` beats.
+/// Returns the terms of the sum of a lane of `from`, at most; the channels come in `folds` beats.
 fn terms(rescale: &layer::Rescale, from: Lanes, folds: usize) -> usize {
     match folds {
         1 => {
@@ -61,7 +61,8 @@ fn terms(rescale: &layer::Rescale, from: Lanes, folds: usize) -> usize {
     }
 }
 
-/// Terms of a channel's sum. The addend is one where it is not 0, or where no digit of the factor is positive.
+/// Returns the terms of a channel's sum. The addend is one where it is not 0, or where no digit of the
+/// factor is positive.
 fn constant_terms(mul: i32, add: i64) -> usize {
     sum::digits(mul.into()).len() + usize::from(add != 0 || mul <= 0)
 }
@@ -71,7 +72,7 @@ impl Kind for Rescale {
         Schedule::Map { period: 1, tail: 1 }
     }
 
-    /// A register more behind the ROM.
+    /// Counts the adders of a tree, the FIFO, and a register more behind a ROM.
     fn latency(&self, _site: &Site) -> u64 {
         sum::levels(self.terms) as u64 + 1 + u64::from(self.folds > 1)
     }
@@ -138,7 +139,7 @@ impl Kind for Rescale {
     }
 }
 
-/// A lane of one channel: its sum, and the range in which it lies.
+/// Builds a lane of one channel: its sum, and the range in which it lies.
 fn constant(
     k: &mut Kernel,
     lane: usize,
@@ -163,7 +164,8 @@ fn exact(range: Range, mul: i32, add: i64) -> Range {
     Range::new(ends[0].min(ends[1]), ends[0].max(ends[1]))
 }
 
-/// The product of a value and a factor from a ROM: one is taken apart into bits, each a partial product of the other.
+/// The product of a value and a factor from a ROM: one is taken apart into bits, each a partial product of
+/// the other.
 struct Product {
     mul: Range,
     add: Range,
@@ -195,7 +197,7 @@ impl Product {
         Product { mul, add, by_factor, rows: from.bits.min(mul.bits() as usize) }
     }
 
-    /// Each lane's sum, and the range in which it lies.
+    /// Builds each lane's sum, and the range in which it lies.
     fn sums(&self, k: &mut Kernel, site: &Site, rescale: &layer::Rescale, beats: Beats) -> Vec<(Sig, Range)> {
         let Beats { x, range, beat, fold } = beats;
         let (from, name) = (site.input, &site.name);

@@ -1,5 +1,5 @@
-//! Where a stage stands in the graph: its streams, FIFOs, memories and device family. All that a kind of stage may know
-//! of its surroundings.
+//! Where a stage stands in the graph: its streams, FIFOs, memories and device family. All that a kind of
+//! stage may know of its surroundings.
 
 use crate::device::Family;
 use crate::plan::data::Memory;
@@ -40,8 +40,8 @@ pub struct Site {
     pub output: Lanes,
     /// Cycles from the issue of an operation until its beat can leave a FIFO of LUT RAM.
     pub latency: u64,
-    /// Beats that the FIFO of each output holds, those in flight included (where beats are split: input beats). One
-    /// output each, but for a fork.
+    /// Beats that the FIFO of each output holds, those in flight included (where beats are split: input
+    /// beats). One output each, but for a fork.
     pub depths: Vec<usize>,
     /// Where its memories live.
     pub memory: Memory,
@@ -58,24 +58,24 @@ const DEEP_BITS: usize = 2048;
 const BLOCK_WORDS: usize = 16;
 
 impl Lanes {
-    /// `count` lanes that carry `range`.
+    /// Returns `count` lanes that carry `range`.
     pub fn new(count: usize, range: Range) -> Self {
         Self { count, bits: range.bits() as usize, signed: range.signed() }
     }
 
-    /// Bits of a beat.
+    /// Returns the bits of a beat.
     pub fn width(&self) -> usize {
         self.count * self.bits
     }
 }
 
 impl Site {
-    /// Beats that the FIFO of its first, mostly only, output holds.
+    /// Returns the beats that the FIFO of its first, mostly only, output holds.
     pub fn depth(&self) -> usize {
         self.depths[0]
     }
 
-    /// Whether an output FIFO at output `port` is block RAM with a registered output.
+    /// Returns whether an output FIFO at output `port` is block RAM with a registered output.
     pub(crate) fn has_deep_fifo(&self, port: usize) -> bool {
         let (width, depth) = (self.output.width(), self.depths[port]);
         match self.memory {
@@ -85,12 +85,12 @@ impl Site {
         }
     }
 
-    /// Name of the stream at input `port`: `x` and `y` where two come in.
+    /// Returns the name of the stream at input `port`: `x` and `y` where two come in.
     pub fn input_port(&self, port: usize) -> &'static str {
         if self.sources.len() > 1 { ["x", "y"][port] } else { "s" }
     }
 
-    /// Name of the stream at output `port`, numbered where there are several.
+    /// Returns the name of the stream at output `port`, numbered where there are several.
     pub fn output_port(&self, port: usize) -> String {
         if self.depths.len() > 1 { format!("m{port}") } else { "m".into() }
     }

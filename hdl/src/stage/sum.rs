@@ -1,5 +1,6 @@
-//! Sums of shifted terms in a tree with a register behind every adder, and what follows them: the shift to the right and
-//! the clip. Multiplications by constants are such sums, of a term a non-zero digit. No `*`, which tools map to DSP blocks.
+//! Sums of shifted terms in a tree with a register behind every adder, and what follows them: the shift to
+//! the right and the clip. Multiplications by constants are such sums, of a term per non-zero digit. No `*`,
+//! which tools map to DSP blocks.
 
 use super::site::Site;
 use super::word::{fit, literal};
@@ -16,8 +17,8 @@ pub struct Term {
     pub negative: bool,
 }
 
-/// Digits ±2^shift of which no two are neighbours (canonical signed digits), the fewest that sum to `value`: as
-/// (shift, negative), the lowest first. The last one has the sign of `value`.
+/// Returns the digits ±2^shift of which no two are neighbours (canonical signed digits), the fewest that
+/// sum to `value`: as (shift, negative), the lowest first. The last one has the sign of `value`.
 pub fn digits(value: i64) -> Vec<(usize, bool)> {
     let (mut rest, mut shift, mut digits) = (i128::from(value), 0, vec![]);
     while rest != 0 {
@@ -32,20 +33,21 @@ pub fn digits(value: i64) -> Vec<(usize, bool)> {
     digits
 }
 
-/// Sums of `terms` shifted terms in each lane of a stage: an adder and a register for each, of the widths of both ends.
+/// Returns the cost of sums of `terms` shifted terms in each lane of a stage: an adder and a register for
+/// each, of the widths of both ends.
 pub fn cost(site: &Site, terms: usize) -> Resources {
     let width = site.input.bits.max(site.output.bits) + terms.min(16);
     let lanes = site.output.count;
     Resources::logic(lanes * (terms * width + site.output.bits), lanes * terms * width)
 }
 
-/// Registers between `terms` terms and their sum.
+/// Returns the registers between `terms` terms and their sum.
 pub fn levels(terms: usize) -> usize {
     terms.next_power_of_two().trailing_zeros() as usize
 }
 
 impl Term {
-    /// `value`, a constant.
+    /// Returns a constant as a term.
     pub fn constant(value: i64) -> Term {
         let range = Range::new(value.min(0), value.max(0));
         let bits = range.bits() as usize;
@@ -53,22 +55,22 @@ impl Term {
         Term { value: word, range, shift: 0, negative: false }
     }
 
-    /// The terms of `factor` · `value`.
+    /// Returns the terms of `factor` · `value`.
     pub fn product(value: impl Into<Expr>, range: Range, factor: i64) -> Vec<Term> {
         let value = value.into();
         let term = |(shift, negative)| Term { value: value.clone(), range, shift, negative };
         digits(factor).into_iter().map(term).collect()
     }
 
-    /// What it adds.
+    /// Returns what it adds.
     fn bounds(&self) -> Range {
         let Range { lo, hi } = self.range;
         Range::new(lo << self.shift, hi << self.shift).directed(if self.negative { -1 } else { 1 })
     }
 }
 
-/// The sum of `terms`, which lies within `exact`, after `levels` registers (at least [`levels`] of their number). Not
-/// all terms are negative. Nets are named after `name`.
+/// Returns the sum of `terms`, which lies within `exact`, after `levels` registers (at least [`levels`] of
+/// their number). Not all terms are negative. Nets are named after `name`.
 pub fn sum(k: &mut Kernel, name: &str, mut terms: Vec<Term>, levels: usize, exact: Range) -> Sig {
     assert!(terms.len() <= 1 << levels && terms.iter().any(|term| !term.negative), "{name}");
     let bits = exact.bits() as usize;
@@ -91,7 +93,7 @@ pub fn sum(k: &mut Kernel, name: &str, mut terms: Vec<Term>, levels: usize, exac
     k.wire(&format!("{name}_total"), total)
 }
 
-/// `a + b` modulo 2^`bits`, of the smaller shift; negative only if both are.
+/// Returns `a + b` modulo 2^`bits`, of the smaller shift; negative only if both are.
 fn add(k: &mut Kernel, a: &Term, b: &Term, bits: usize) -> Term {
     let (a, b) = if a.negative && !b.negative { (b, a) } else { (a, b) };
     let shift = a.shift.min(b.shift);
@@ -105,7 +107,7 @@ fn add(k: &mut Kernel, a: &Term, b: &Term, bits: usize) -> Term {
     Term { value, range, shift, negative }
 }
 
-/// The value of a term in units of 2^`unit`, modulo 2^`width`.
+/// Returns the value of a term in units of 2^`unit`, modulo 2^`width`.
 fn shifted(k: &mut Kernel, term: &Term, unit: usize, width: usize) -> Expr {
     let by = term.shift - unit;
     let (kept, have) = (width.saturating_sub(by), term.value.width());
@@ -128,7 +130,8 @@ pub struct Clip {
     pub width: usize,
 }
 
-/// `value`, shifted to the right, rounded down and clipped. It has the bits of `range`, in which it lies.
+/// Returns `value`, shifted to the right, rounded down and clipped. It has the bits of `range`, in which it
+/// lies.
 pub fn clip(k: &mut Kernel, value: Sig, range: Range, clip: &Clip) -> Expr {
     let Clip { shift, bits, width } = *clip;
     let (shift, bits) = (usize::from(shift), usize::from(bits));

@@ -4,7 +4,8 @@ use crate::device::Family;
 use crate::plan::data::Memory;
 use crate::rtl::{Expr, Style, Value, lit, slit, words};
 
-/// `value` (a net, a slice of one, or anything of which bits can be taken) in `width` bits, modulo 2^width; unsigned.
+/// Returns `value` (a net, a slice of one, or anything of which bits can be taken) in `width` bits, modulo
+/// 2^width; unsigned.
 pub fn fit(value: impl Into<Expr>, signed: bool, width: usize) -> Expr {
     let value = value.into();
     match (value.width() >= width, signed) {
@@ -33,7 +34,7 @@ pub fn style(memory: Memory) -> Style {
     }
 }
 
-/// Of a memory that is written: LUT RAM where `family` has it.
+/// Returns the style of a memory that is written: LUT RAM where `family` has it.
 pub fn ram_style(memory: Memory, family: Family) -> Style {
     match style(memory) {
         Style::Distributed if !family.has_lut_ram() => Style::Registers,
@@ -41,7 +42,7 @@ pub fn ram_style(memory: Memory, family: Family) -> Style {
     }
 }
 
-/// The words of a ROM from the fields of each word, low bits first: (value modulo 2^bits, bits).
+/// Returns the words of a ROM from the fields of each word, low bits first: (value modulo 2^bits, bits).
 pub fn rom_words(word_bits: usize, rows: impl Iterator<Item = Vec<(i64, usize)>>) -> Vec<u64> {
     let stride = words::words_for(word_bits);
     let mut data = vec![];

@@ -2,7 +2,7 @@
 
 use crate::stage::kind::{Schedule, Stage};
 
-/// Beats that each stage takes (at each input) and gives (at each output) for one frame.
+/// Returns the beats that each stage takes (at each input) and gives (at each output) for one frame.
 pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
     let mut beats: Vec<(u64, u64)> = vec![];
     for stage in stages {

@@ -1,5 +1,6 @@
-//! Deadlock: a fork that waits for a place in the FIFO to one reader, while a mix behind it waits for a beat that must
-//! come through the fork's other outputs. Only FIFOs that are too shallow can cause it, never the timing.
+//! Deadlock: a fork that waits for a place in the FIFO to one reader, while a mix behind it waits for a beat
+//! that must come through the fork's other outputs. Only FIFOs that are too shallow can cause it, never the
+//! timing.
 
 use super::link::Link;
 use crate::stage::kind::Stage;
@@ -21,10 +22,11 @@ pub struct Deadlock {
     pub at: usize,
 }
 
-/// What stopped a run in which no stage can advance; `ports` are the links of each stage, inputs and outputs.
+/// Returns what stopped a run in which no stage can advance; `ports` are the links of each stage, inputs and
+/// outputs.
 pub fn find(stages: &[Stage], links: &[Link], ports: &[[Vec<usize>; 2]]) -> Deadlock {
-    // Nothing leaves, so upstream of the egress some link is empty at every stage, up to one that has its beats but
-    // no place: the fork.
+    // Nothing leaves, so upstream of the egress some link is empty at every stage, up to one that has its
+    // beats but no place: the fork.
     let is_empty = |&l: &usize| links[l].front().is_none();
     let (mut at, mut waits) = (stages.len() - 1, stages.len() - 1);
     while let Some(port) = ports[at][0].iter().position(&is_empty) {

@@ -1,8 +1,9 @@
 //! A link between two stages: the cycles of its last beats, as far back as a FIFO or a line buffer can ask.
 
-/// A link. Beats are counted from the first of all; those given and not moved yet lie in the FIFO of its producer.
+/// A link. Beats are counted from the first of all; those given and not moved yet lie in the FIFO of its
+/// producer.
 pub struct Link {
-    /// Of a beat that has moved, when it did; of one that has not, when it can leave the FIFO.
+    /// The cycle in which a beat has moved or, where it has not, the first in which it can leave the FIFO.
     times: Vec<u64>,
     /// Beats given.
     pub given: u64,
@@ -18,7 +19,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// The link that leaves a FIFO of `depth` beats, which are given up to `at_once` at a time.
+    /// Returns the link that leaves a FIFO of `depth` beats, which are given up to `at_once` at a time.
     pub fn new(depth: usize, latency: u64, at_once: usize) -> Self {
         let times = vec![0; (depth + at_once + 1).next_power_of_two()];
         Link { times, given: 0, moved: 0, next: 0, depth: depth as u64, latency, log: None }
@@ -35,7 +36,7 @@ impl Link {
         self.log = Some(Box::default());
     }
 
-    /// The most places that were full at once, by the log; 0 without one.
+    /// Returns the most places that were full at once, by the log; 0 without one.
     pub fn filled(&self) -> usize {
         let Some([issued, moves]) = self.log.as_deref() else { return 0 };
         let (mut most, mut free) = (0, 0);
@@ -52,12 +53,12 @@ impl Link {
         (beat & (self.times.len() as u64 - 1)) as usize
     }
 
-    /// The first cycle in which the next beat can move, if it has been given.
+    /// Returns the first cycle in which the next beat can move, if it has been given.
     pub fn front(&self) -> Option<u64> {
         (self.moved < self.given).then(|| self.times[self.at(self.moved)].max(self.next))
     }
 
-    /// The next beat moves in `cycle`.
+    /// Notes that the next beat moves in `cycle`.
     pub fn take(&mut self, cycle: u64) {
         let at = self.at(self.moved);
         self.times[at] = cycle;
@@ -68,7 +69,7 @@ impl Link {
         self.next = cycle + 1;
     }
 
-    /// A beat of an operation issued in `cycle`.
+    /// Notes a beat of an operation that is issued in `cycle`.
     pub fn give(&mut self, cycle: u64) {
         let at = self.at(self.given);
         self.times[at] = cycle + self.latency;
@@ -78,19 +79,19 @@ impl Link {
         self.given += 1;
     }
 
-    /// When beat `beat` moved, if it has.
+    /// Returns when beat `beat` moved, if it has.
     pub fn when(&self, beat: u64) -> Option<u64> {
         debug_assert!(beat + self.times.len() as u64 >= self.given, "a cycle that was forgotten");
         (beat < self.moved).then(|| self.times[self.at(beat)])
     }
 
-    /// The first cycle in which there are places for `beats` more; none if that is not known yet.
+    /// Returns the first cycle in which there are places for `beats` more; none if that is not known yet.
     pub fn places(&self, beats: u64) -> Option<u64> {
         let last = self.given + beats - 1;
         if last < self.depth { Some(0) } else { self.when(last - self.depth).map(|cycle| cycle + 1) }
     }
 
-    /// `beats` more are given and move at once, one a cycle, the last in `last`.
+    /// Notes that `beats` more are given and move at once, one per cycle, the last in `last`.
     pub fn pass(&mut self, beats: u64, last: u64) {
         debug_assert!(self.given == self.moved);
         self.moved += beats;

@@ -1,16 +1,16 @@
 //! Timing: the exact cycle of every beat, computed from the pipeline without simulating a clock.
 //!
-//! Nothing in the circuit waits for data's values, so the cycles follow from the handshakes alone. With `H[l][j]` the
-//! cycle in which beat j moves over link l, the recurrence is in max and plus:
-//! - a beat moves when its producer can give it (`latency` after its operation), its consumer can take it, and the
-//!   beat before it has moved: `H[j] = max(given[j], taken[j], H[j−1] + 1)`;
+//! Nothing in the circuit waits for data's values, so the cycles follow from the handshakes alone. With
+//! `H[l][j]` the cycle in which beat j moves over link l, the recurrence is in max and plus:
+//! - a beat moves when its producer can give it (`latency` after its operation), its consumer can take it,
+//!   and the beat before it has moved: `H[j] = max(given[j], taken[j], H[j−1] + 1)`;
 //! - an operation that produces beat k needs a free place: not before `H_out[k − depth] + 1`;
-//! - a window's operation needs its tap written (`H_in[tap] + 1`), and a row of its line buffer is written again no
-//!   earlier than 2 cycles after the operation that released it.
+//! - a window's operation needs its tap written (`H_in[tap] + 1`), and a row of its line buffer is written
+//!   again no earlier than 2 cycles after the operation that released it.
 //!
-//! A stage with several inputs takes a beat of each at once, one with several outputs gives each a beat at once, so
-//! that their conditions join in the same maximum. FIFOs that are too shallow can make a fork and a mix wait for each
-//! other: the recurrence stops, and that is a [`Deadlock`].
+//! A stage with several inputs takes a beat of each at once, one with several outputs gives each a beat at
+//! once, so that their conditions join in the same maximum. FIFOs that are too shallow can make a fork and a
+//! mix wait for each other: the recurrence stops, and that is a [`Deadlock`].
 //!
 //! Cycle 0 and stalls are those of [`crate::stalls`].
 
@@ -33,7 +33,8 @@ use serde::{Deserialize, Serialize};
 /// Cycles of a network without stalls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Cycles from the first beat of a frame at the input to its last beat at the output, into an idle circuit.
+    /// Cycles from the first beat of a frame at the input to its last beat at the output, into an idle
+    /// circuit.
     pub latency: u64,
     /// Cycles from one frame to the next, back to back, once the pipeline is full.
     pub interval: u64,
@@ -61,7 +62,7 @@ pub struct StageTiming {
 /// Frames after which the interval is taken as it is, should it not have settled before.
 const MAX_FRAMES: usize = 24;
 
-/// Latency and interval of `stages` without stalls.
+/// Returns the latency and interval of `stages` without stalls.
 ///
 /// # Panics
 /// If `stages` deadlock, which [`crate::pipeline::stages`] refuses.
@@ -69,8 +70,8 @@ pub fn timing(stages: &[Stage]) -> Timing {
     try_timing(stages).unwrap_or_else(|deadlock| panic!("{deadlock}"))
 }
 
-/// Cycles from the end of the first frame to that of the second, both offered to an idle circuit without a wait; quickly
-/// known, and nearly always the interval.
+/// Returns the cycles from the end of the first frame to that of the second, both offered to an idle circuit
+/// without a wait; quickly known, and nearly always the interval.
 fn second_frame(run: &mut Run) -> Result<u64, Deadlock> {
     let mut end = || Ok(*run.frame()?.last().expect("a frame has beats"));
     let first = end()?;
@@ -93,12 +94,12 @@ fn settle(run: &mut Run) -> Result<Vec<u64>, Deadlock> {
     Ok(ends)
 }
 
-/// Cycles between the last two of the `ends` of frames.
+/// Returns the cycles between the last two of the `ends` of frames.
 fn last_interval(ends: &[u64]) -> u64 {
     ends[ends.len() - 1] - ends[ends.len() - 2]
 }
 
-/// [`timing`], if nothing deadlocks.
+/// Returns [`timing`], if nothing deadlocks.
 pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
     let mut run = Run::new(stages, &Stalls::NONE);
     let ends = settle(&mut run)?;
@@ -123,7 +124,7 @@ pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
     })
 }
 
-/// The cycle in which each output beat of `frames` frames moves.
+/// Returns the cycle in which each output beat of `frames` frames moves.
 ///
 /// # Panics
 /// If `stages` deadlock, which [`crate::pipeline::stages`] refuses.

@@ -2,7 +2,7 @@
 
 use super::link::Link;
 
-/// Progress of a stage with an operation an input beat.
+/// Progress of a stage with one operation per input beat.
 pub struct Map {
     pub period: usize,
     pub tail: usize,
@@ -29,8 +29,8 @@ impl Map {
     }
 }
 
-/// A map of one operation a beat over several links: every input moves at once, every output gets a beat. What it waits for
-/// is a place if it is `full`.
+/// Advances a map of one operation per beat over several links: every input moves at once, every output gets
+/// a beat. What it waits for is a place if it is `full`.
 pub fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize], full: &mut bool) -> bool {
     let mut progress = false;
     loop {

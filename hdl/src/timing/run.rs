@@ -1,5 +1,5 @@
-//! The recurrence of [`super`], evaluated: whenever a beat moves, the stages at both ends of its link advance as far as
-//! they can, those nearer to the start of the pipeline first.
+//! The recurrence of [`super`], evaluated: whenever a beat moves, the stages at both ends of its link
+//! advance as far as they can, those nearer to the start of the pipeline first.
 
 use super::beats::frame_beats;
 use super::deadlock::{self, Deadlock};
@@ -18,7 +18,7 @@ pub struct Run<'a> {
     /// The links of each stage: inputs, outputs.
     ports: Vec<[Vec<usize>; 2]>,
     units: Vec<Unit>,
-    /// Units that may be able to advance: a bit each.
+    /// Units that may be able to advance: one bit each.
     ready: Vec<u64>,
     /// Whether windows advance by whole folds.
     cruise: bool,
@@ -45,7 +45,7 @@ struct Unit {
 /// Progress of one unit.
 enum State {
     Map(Map),
-    /// A map of one operation a beat, with several inputs or outputs.
+    /// A map of one operation per beat, with several inputs or outputs.
     Join,
     Split {
         ratio: u64,
@@ -91,7 +91,8 @@ impl<'a> Run<'a> {
         self.links[self.ports[s][1][port]].watch();
     }
 
-    /// The most places that the watched FIFO of output `port` of stage `s` filled at once: with as many it goes the same.
+    /// Returns the most places that the watched FIFO of output `port` of stage `s` filled at once: with as
+    /// many it goes the same.
     pub fn filled(&self, s: usize, port: usize) -> usize {
         self.links[self.ports[s][1][port]].filled()
     }
@@ -127,7 +128,7 @@ impl<'a> Run<'a> {
         self.ready[u / 64] |= 1 << (u % 64);
     }
 
-    /// The first unit that may be able to advance.
+    /// Returns the first unit that may be able to advance.
     fn next(&mut self) -> Option<usize> {
         let (word, bits) = self.ready.iter_mut().enumerate().find(|(_, bits)| **bits != 0)?;
         let bit = bits.trailing_zeros() as usize;
@@ -201,7 +202,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The units of `stages`, whose links are `ports`.
+/// Returns the units of `stages`, whose links are `ports`.
 fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
     let mut units: Vec<Unit> = vec![];
     let mut unit_of = vec![];

@@ -1,9 +1,9 @@
-//! Sizes of the FIFOs behind forks, from exact timing: the fewest places at which the interval is that of FIFOs
-//! without end. No FIFO of the result could have one place less.
+//! Sizes of the FIFOs behind forks, from exact timing: the fewest places at which the interval is that of
+//! FIFOs without end. No FIFO of the result could have one place less.
 //!
-//! A run tells how many places each FIFO filled: with as many it goes the same, and nearly always few less will do, so
-//! that the search begins there. Depths are compared by the second frame; what is taken is checked by the interval, and
-//! searched by it where that is longer.
+//! A run tells how many places each FIFO filled: with as many it goes the same, and nearly always few less
+//! will do, so that the search begins there. Depths are compared by the second frame; what is taken is
+//! checked by the interval, and searched by it where that is longer.
 
 use super::beats::frame_beats;
 use super::run::Run;
@@ -14,8 +14,9 @@ use crate::stage::kind::Stage;
 /// Places below those filled among which the fewest nearly always lie.
 const NEAR: usize = 16;
 
-/// Sets the depths of every fork that is not `fixed`, and gives the timing that comes of it; `describe` gives a node's name
-/// and whether its fork is. An error where the fixed ones deadlock, whatever the others are.
+/// Sets the depths of every fork that is not `fixed`, and gives the timing that comes of it; `describe`
+/// gives a node's name and whether its fork is. An error where the fixed ones deadlock, whatever the others
+/// are.
 pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) -> Result<Timing, PlanError> {
     let forks = (0..stages.len()).filter(|&s| stages[s].site.depths.len() > 1);
     let open: Vec<usize> = forks.filter(|&s| !describe(stages[s].site.node).1).collect();
@@ -60,7 +61,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Takes places away until no FIFO could have one less; false where this measure finds the best in no depths.
+    /// Takes places away until no FIFO could have one less; false where this measure finds the best in no
+    /// depths.
     fn shrink(&mut self) -> bool {
         let Some(mut filled) = self.filled() else { return false };
         for at in 0..self.ports.len() {
@@ -87,7 +89,7 @@ impl Search<'_> {
         true
     }
 
-    /// Places that each FIFO fills; none where a frame takes longer than the best, or for ever.
+    /// Returns the places that each FIFO fills; none where a frame takes longer than the best, or for ever.
     fn filled(&self) -> Option<Vec<usize>> {
         let mut run = Run::new(self.stages, &crate::stalls::Stalls::NONE);
         self.ports.iter().for_each(|&(s, port)| run.watch(s, port));
@@ -97,7 +99,7 @@ impl Search<'_> {
     }
 }
 
-/// The deadlock as an error of the plan.
+/// Returns the deadlock as an error of the plan.
 fn refused(deadlock: &Deadlock, node: &str) -> PlanError {
     let expected = format!("more places: stage `{}` waits for ever, a deadlock", deadlock.stage);
     PlanError::new(node, &format!("forks[{}]", deadlock.port), expected, deadlock.depth)

@@ -1,5 +1,6 @@
-//! A window and the stage behind it, which pass most of all beats between them. Beat by beat where one of them waits;
-//! in one step over all operations of a fold that follow each other cycle by cycle, which changes nothing else.
+//! A window and the stage behind it, which pass most of all beats between them. Beat by beat where one of
+//! them waits; in one step over all operations of a fold that follow each other cycle by cycle, which
+//! changes nothing else.
 
 use super::link::Link;
 use super::moves::Map;
@@ -40,8 +41,9 @@ impl Progress {
         }
     }
 
-    /// Advances the window and the stage behind it as far as what is known allows; beat by beat only, unless `cruise`.
-    /// `links` are the window's input, the link between the two, and the output of the stage behind.
+    /// Advances the window and the stage behind it as far as what is known allows; beat by beat only, unless
+    /// `cruise`. `links` are the window's input, the link between the two, and the output of the stage
+    /// behind.
     pub fn advance(&mut self, map: &mut Map, links: [&mut Link; 3], cruise: bool) -> bool {
         let [input, between, output] = links;
         let mut progress = false;
@@ -104,9 +106,10 @@ impl Progress {
 
     /// Issues and passes on operations that follow each other cycle by cycle, as long as nothing waits.
     ///
-    /// With the last moves between the two a cycle apart, as many as the FIFO has places, and the last one at least
-    /// `latency` and less than `depth` cycles after its operation, the next operation finds its place and its beat
-    /// finds the one before gone, so that both come a cycle after the last ones; and so on.
+    /// With the last moves between the two a cycle apart, as many as the FIFO has places, and the last one
+    /// at least `latency` and less than `depth` cycles after its operation, the next operation finds its
+    /// place and its beat finds the one before gone, so that both come a cycle after the last ones; and so
+    /// on.
     fn cruise(&mut self, map: &mut Map, input: &Link, between: &mut Link, output: &mut Link) -> bool {
         let depth = between.depth;
         if between.given != between.moved || between.moved < depth || map.tail != 1 {
@@ -145,14 +148,14 @@ impl Progress {
         beats > 0
     }
 
-    /// When the first `pixels` pixels of the frame were all written, if they are.
+    /// Returns when the first `pixels` pixels of the frame were all written, if they are.
     fn written(&self, input: &Link, pixels: usize) -> Option<u64> {
         let w = &self.window;
         let frame = self.frame * (w.map.height * w.map.width) as u64;
         input.when((frame + pixels as u64) * w.pixel_beats() as u64 - 1)
     }
 
-    /// When the last tap of the present window was written, if it is.
+    /// Returns when the last tap of the present window was written, if it is.
     fn newest(&self, input: &Link) -> Option<u64> {
         let w = &self.window;
         let last = |axis: dq_net::layer::window::Axis, at: usize, size: usize| {
@@ -162,14 +165,14 @@ impl Progress {
         self.written(input, y * w.map.width + x + 1)
     }
 
-    /// Whether the next operation is the last one of a frame.
+    /// Returns whether the next operation is the last one of a frame.
     fn is_last(&self) -> bool {
         self.operation + 1 == self.operations
             && self.column + 1 == self.window.output[1]
             && self.row + 1 == self.window.output[0]
     }
 
-    /// Past `count` operations of one pixel, the last one issued in `cycle`.
+    /// Moves past `count` operations of one pixel, the last one issued in `cycle`.
     fn step(&mut self, count: u64, cycle: u64) {
         self.last_issue = cycle;
         self.operation += count;

@@ -1,10 +1,10 @@
-//! Sums of pairs of levels, chosen by two weight bits, added up in carry chains: two pairs a chain, bit plane by bit
-//! plane, each addition one LUT a bit where a LUT beside the carry has six inputs (what is chosen of a pair takes five).
-//! The chains' results are added in a tree.
+//! Sums of pairs of levels, chosen by two weight bits, added up in carry chains: two pairs per chain, bit
+//! plane by bit plane, each addition one LUT per bit where a LUT beside the carry has six inputs (what is
+//! chosen of a pair takes five). The chains' results are added in a tree.
 //!
-//! Every value is kept from falling below zero: the negative plane is added inverted, and an addition is written as the
-//! subtraction of a complement, which is one more than the sum and tells tools which operand goes to the carry's own
-//! input. All that is [`Form::excess`].
+//! Every value is kept from falling below zero: the negative plane is added inverted, and an addition is
+//! written as the subtraction of a complement, which is one more than the sum and tells tools which operand
+//! goes to the carry's own input. All that is [`Form::excess`].
 
 use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree, cut};
@@ -57,7 +57,7 @@ impl Form for Chains {
         (total, registers as u64)
     }
 
-    /// A LUT of six inputs for each bit of each addition; three of four inputs.
+    /// Counts a LUT of six inputs for each bit of each addition, or three of four inputs.
     fn cost(&self, dot: &Dot, family: Family) -> (usize, usize) {
         let Dot { simd, level_bits, weight_bits, .. } = *dot;
         let chains = simd / ELEMENTS;
@@ -83,7 +83,8 @@ fn excess_of_chain(dot: &Dot) -> i64 {
     added + ((PAIRS as i64 * inverted) << (planes - 1))
 }
 
-/// The stage in which addition `q` happens: a register after the first value and after every second addition.
+/// Returns the stage in which addition `q` happens: a register after the first value and after every second
+/// addition.
 fn stage(q: usize) -> usize {
     q.div_ceil(2)
 }
@@ -92,7 +93,8 @@ fn stage(q: usize) -> usize {
 struct Pieces<'a> {
     dot: &'a Dot,
     chains: usize,
-    /// For each pair of a chain, in all chains: both levels and their sum, from the stage of its first use to the last.
+    /// For each pair of a chain, in all chains: both levels and their sum, from the stage of its first use
+    /// to the last.
     levels: Vec<Vec<Sig>>,
     /// For each addition, in all chains: the weight bits of the pair.
     picks: Vec<Sig>,
@@ -123,12 +125,12 @@ impl<'a> Pieces<'a> {
         Pieces { dot, chains, levels, picks }
     }
 
-    /// Additions of a chain, its first value included.
+    /// Returns the additions of a chain, its first value included.
     fn steps(&self) -> usize {
         self.picks.len()
     }
 
-    /// What addition `q` of a chain adds: of a pair of levels nothing, one, the other or both.
+    /// Returns what addition `q` of a chain adds: of a pair of levels nothing, one, the other or both.
     fn chosen(&self, k: &mut Kernel, chain: usize, q: usize) -> Sig {
         let Dot { level_bits, weight_bits, .. } = *self.dot;
         let lane = 3 * level_bits + 1;
@@ -143,7 +145,7 @@ impl<'a> Pieces<'a> {
         k.wire(&format!("chosen{chain}_{q}"), value)
     }
 
-    /// The sum of one chain.
+    /// Returns the sum of one chain.
     fn sum(&self, k: &mut Kernel, chain: usize) -> Term {
         let Dot { level_bits, weight_bits, .. } = *self.dot;
         let mut value = self.chosen(k, chain, 0);
@@ -178,13 +180,13 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// The bits of a term that its range needs.
+/// Returns the bits of a term that its range needs.
 fn trim(k: &mut Kernel, term: Term) -> Term {
     Term { value: cut(k, term.value, term.range.bits() as usize), range: term.range }
 }
 
-/// `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT a bit on them where flip-flops are
-/// plenty.
+/// Returns `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT per bit on
+/// them where flip-flops are plenty.
 fn delayed(k: &mut Kernel, name: &str, value: Expr, last: usize) -> Vec<Sig> {
     let mut all: Vec<Sig> = vec![];
     for at in 0..=last {

@@ -5,7 +5,7 @@ use crate::stage::contract::{fill, history};
 
 const TEMPLATE: &str = include_str!("dot.contract.v");
 
-/// The contract of `dot`. A weight of one bit is −1 or +1.
+/// Returns the contract of `dot`. A weight of one bit is −1 or +1.
 pub fn dot(dot: &Dot, form: &dyn Form) -> String {
     let Dot { simd, level_bits, weight_bits, .. } = *dot;
     let (bits, delay) = (dot.bits_of(form.range(dot)), form.latency(dot) as usize);

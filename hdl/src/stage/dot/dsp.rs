@@ -1,8 +1,8 @@
-//! Products in the device's multipliers, two a multiplier where their bits leave room:
-//! (x₀ + x₁·2^s)·(w₁ + w₀·2^s) = x₀w₁ + (x₀w₀ + x₁w₁)·2^s + x₁w₀·2^2s has the sum of both products in the middle.
+//! Products in the device's multipliers, two per multiplier where their bits leave room: (x₀ + x₁·2^s)·(w₁ +
+//! w₀·2^s) = x₀w₁ + (x₀w₀ + x₁w₁)·2^s + x₁w₀·2^2s has the sum of both products in the middle.
 //!
-//! The field below it is signed: where it is negative it has taken one from the middle. That one is given back as the carry
-//! of an addition in the tree, so that it costs nothing.
+//! The field below it is signed: where it is negative it has taken one from the middle. That one is given
+//! back as the carry of an addition in the tree, so that it costs nothing.
 
 use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree, cut};
@@ -14,12 +14,12 @@ use dq_net::Range;
 /// Bits of a multiplier's operand, signed: the fewest of all families.
 const OPERAND: usize = 16;
 
-/// Bits of a field of two products, their sum's.
+/// Returns the bits of a field of two products, their sum's.
 fn field(dot: &Dot) -> usize {
     dot.level_bits + dot.weight_bits + 1
 }
 
-/// Whether two products share a multiplier: both operands, the levels' with a sign, fit it.
+/// Returns whether two products share a multiplier: both operands, the levels' with a sign, fit it.
 fn packed(dot: &Dot) -> bool {
     let (levels, weights) = (dot.level_bits + 1, dot.weight_bits + 1);
     dot.simd > 1 && field(dot) + levels.max(weights) <= OPERAND
@@ -52,7 +52,7 @@ impl Form for Dsp {
         (2 + tree + usize::from(packed(dot))) as u64
     }
 
-    /// Packing of two weights, and an adder tree.
+    /// Counts the packing of two weights, and an adder tree.
     fn cost(&self, dot: &Dot, _family: Family) -> (usize, usize) {
         let Dot { simd, level_bits, weight_bits, .. } = *dot;
         let sums = self.multipliers(dot);
@@ -105,11 +105,11 @@ impl Form for Dsp {
 struct Sum {
     value: Expr,
     carry: Option<Expr>,
-    /// Of both together.
+    /// What both together may be.
     range: Range,
 }
 
-/// Elements `first` and the one behind it, if there is one: their products' sum, two cycles later.
+/// Sums the products of element `first` and the one behind it, if there is one; two cycles later.
 fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
     let Dot { simd, level_bits, weight_bits, .. } = *dot;
     let field = field(dot);
@@ -134,7 +134,7 @@ fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
     Sum { value, carry: Some(product.bit(field - 1)), range: product_range(dot, 2) }
 }
 
-/// The product of element `i` alone, two cycles later.
+/// Returns the product of element `i` alone, two cycles later.
 fn product(dot: &Dot, k: &mut Kernel, i: usize, x: Sig, w: Sig) -> Expr {
     let Dot { level_bits, weight_bits, .. } = *dot;
     let level = k.held(&format!("x{i}"), x.lane(i, level_bits).zext(level_bits + 1));
@@ -143,12 +143,12 @@ fn product(dot: &Dot, k: &mut Kernel, i: usize, x: Sig, w: Sig) -> Expr {
     k.held(&format!("product{i}"), product).expr()
 }
 
-/// 1 where a weight is negative, in bits that a signed subtraction takes.
+/// Returns 1 where a weight is negative, in bits that a signed subtraction takes.
 fn sign(weight: Expr, bits: usize) -> Expr {
     lanes([weight.bit(bits - 1), lit(0, bits)]).signed()
 }
 
-/// `a + b` with one of their carries, a cycle later.
+/// Returns `a + b` with one of their carries, a cycle later.
 fn add(k: &mut Kernel, name: &str, bits: usize, a: Sum, b: Sum) -> Sum {
     let range = Range::new(a.range.lo + b.range.lo, a.range.hi + b.range.hi);
     // Without its carry a sum may be one less than the range's least.
@@ -171,13 +171,13 @@ fn add(k: &mut Kernel, name: &str, bits: usize, a: Sum, b: Sum) -> Sum {
     Sum { value: k.held(name, value).expr(), carry, range }
 }
 
-/// `width` bits of a signed value.
+/// Brings a signed value to `width` bits.
 fn widen(k: &mut Kernel, value: Expr, width: usize) -> Expr {
     let value = cut(k, value, width);
     fit(value, true, width).unsigned()
 }
 
-/// What the sum of `count` products may be.
+/// Returns what the sum of `count` products may be.
 fn product_range(dot: &Dot, count: usize) -> Range {
     Dot { simd: count, ..*dot }.products()
 }

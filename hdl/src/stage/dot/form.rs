@@ -1,5 +1,5 @@
-//! What a form of the dot product says of itself, and the shape that it is built for. One file per form implements
-//! [`Form`]; what no form says differently stands here.
+//! What a form of the dot product says of itself, and the shape that it is built for. One file per form
+//! implements [`Form`]; what no form says differently stands here.
 
 use super::tree::Term;
 use crate::device::Family;
@@ -23,7 +23,7 @@ pub struct Dot {
 }
 
 impl Dot {
-    /// What the sum of the products may be.
+    /// Returns what the sum of the products may be.
     pub fn products(&self) -> Range {
         let most = self.most();
         match self.weight_bits {
@@ -32,12 +32,12 @@ impl Dot {
         }
     }
 
-    /// The largest sum of the levels.
+    /// Returns the largest sum of the levels.
     pub fn most(&self) -> i64 {
         ((1i64 << self.level_bits) - 1) * self.simd as i64
     }
 
-    /// Bits of a result within `range`: at most those that matter.
+    /// Returns the bits of a result within `range`: at most those that matter.
     pub fn bits_of(&self, range: Range) -> usize {
         (range.bits() as usize).min(self.bits)
     }
@@ -45,40 +45,41 @@ impl Dot {
 
 /// How a dot product is built.
 pub trait Form {
-    /// How its modules are called, and what they are, in words.
+    /// Returns how its modules are called, and what they are, in words.
     fn names(&self) -> Names;
 
-    /// Whether `simd` products with weights of so many bits can be built so.
+    /// Returns whether `simd` products with weights of so many bits can be built so.
     fn fits(&self, simd: usize, weight_bits: usize) -> bool;
 
-    /// What it is for, as a plan's error says it.
+    /// Returns what it is for, as a plan's error says it.
     fn demands(&self) -> &'static str;
 
-    /// Cycles from the vectors to the result.
+    /// Returns the cycles from the vectors to the result.
     fn latency(&self, dot: &Dot) -> u64;
 
-    /// The result and how many registers deep it is.
+    /// Builds the result, and returns how many registers deep it is.
     fn build(&self, dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64);
 
-    /// LUTs of four inputs and flip-flops, multipliers aside.
+    /// Returns the LUTs of four inputs and flip-flops, multipliers aside.
     fn cost(&self, dot: &Dot, family: Family) -> (usize, usize);
 
-    /// What the result may be, excess included.
+    /// Returns what the result may be, excess included.
     fn range(&self, dot: &Dot) -> Range {
         dot.products()
     }
 
-    /// DSP blocks that it takes.
+    /// Returns the DSP blocks that it takes.
     fn multipliers(&self, _dot: &Dot) -> usize {
         0
     }
 
-    /// What the result is beyond the dot product, of any weights.
+    /// Returns what the result is beyond the dot product, of any weights.
     fn excess(&self, _dot: &Dot) -> i64 {
         0
     }
 
-    /// What each weight of −1 adds to the result beyond that; such weights must be known, and cannot be loaded.
+    /// Returns what each weight of −1 adds to the result beyond that; such weights must be known, and cannot
+    /// be loaded.
     fn excess_of_minus(&self, _dot: &Dot) -> i64 {
         0
     }
@@ -86,7 +87,8 @@ pub trait Form {
     /// The weights of a beat as the memory holds them: the bits of each.
     fn recode(&self, _weights: &mut [i64]) {}
 
-    /// Verilog that is 1 where weight `i`, of −1/+1, is +1, of the weights `w` as the memory holds them.
+    /// Returns Verilog that is 1 where weight `i`, of −1/+1, is +1, of the weights `w` as the memory holds
+    /// them.
     fn is_plus(&self, _dot: &Dot, w: &str, i: usize) -> String {
         format!("{w}[{i}]")
     }

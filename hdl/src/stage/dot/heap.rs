@@ -1,7 +1,9 @@
-//! A heap of bits of different weights, compressed to one number: six bits of a weight are counted in three LUTs of six
-//! inputs, eleven in those and a carry chain whose LUTs count five; what is left is added in rows. A register a step.
+//! A heap of bits of different weights, compressed to one number: six bits of a weight are counted in three
+//! LUTs of six inputs, eleven in those and a carry chain whose LUTs count five; what is left is added in
+//! rows. A register per step.
 //!
-//! The steps depend on the heights of the columns alone, so the same code builds the circuit and counts its registers.
+//! The steps depend on the heights of the columns alone, so the same code builds the circuit and counts its
+//! registers.
 
 /// Bits that three LUTs count.
 const SIX: usize = 6;
@@ -13,11 +15,11 @@ const NINE: usize = 9;
 pub trait Builder {
     /// A bit.
     type Bit: Clone;
-    /// Each group of bits, a cycle later.
+    /// Returns each group of bits, a cycle later.
     fn register(&mut self, groups: Vec<Vec<Self::Bit>>) -> Vec<Vec<Self::Bit>>;
-    /// How many of up to six bits are set: as many bits as it takes, lowest first.
+    /// Counts how many of up to six bits are set: as many bits as it takes, lowest first.
     fn count(&mut self, bits: &[Self::Bit]) -> Vec<Self::Bit>;
-    /// The sum of two numbers in `width` bits.
+    /// Returns the sum of two numbers in `width` bits.
     fn add(&mut self, a: &[Option<Self::Bit>], b: &[Option<Self::Bit>], width: usize) -> Vec<Self::Bit>;
 }
 
@@ -28,7 +30,8 @@ struct Chain<B> {
     more: Vec<B>,
 }
 
-/// The number that `columns` add up to (bits of one weight each, the lowest first), as bits, and its registers.
+/// Returns the number that `columns` add up to (bits of one weight each, the lowest first), as bits, and its
+/// registers.
 pub fn compress<B: Builder>(b: &mut B, columns: Vec<Vec<B::Bit>>) -> (Vec<Option<B::Bit>>, u64) {
     let (mut columns, mut chains) = (columns, vec![]);
     let mut registers = 0;
@@ -51,7 +54,7 @@ pub fn compress<B: Builder>(b: &mut B, columns: Vec<Vec<B::Bit>>) -> (Vec<Option
 type Columns<B> = Vec<Vec<<B as Builder>::Bit>>;
 type Chains<B> = Vec<Chain<<B as Builder>::Bit>>;
 
-/// All of it, a cycle later.
+/// Registers columns and chains: all of it comes a cycle later.
 fn register<B: Builder>(b: &mut B, columns: Columns<B>, chains: Chains<B>) -> (Columns<B>, Chains<B>) {
     let count = columns.len();
     let places: Vec<usize> = chains.iter().map(|chain| chain.column).collect();
@@ -106,7 +109,7 @@ fn rows<B: Builder>(b: &mut B, columns: &Columns<B>, height: usize, next: &mut C
     }
 }
 
-/// A number's bits into the columns from `column` on.
+/// Puts a number's bits into the columns from `column` on.
 fn put<T: Clone>(columns: &mut Vec<Vec<T>>, column: usize, bits: Vec<T>) {
     for (i, bit) in bits.into_iter().enumerate() {
         if columns.len() <= column + i {
@@ -120,7 +123,7 @@ fn some<T>(bits: Vec<T>) -> Vec<Option<T>> {
     bits.into_iter().map(Some).collect()
 }
 
-/// Bits of a count of up to `most`.
+/// Returns the bits of a count of up to `most`.
 pub fn bits_of(most: usize) -> usize {
     (usize::BITS - most.leading_zeros()) as usize
 }

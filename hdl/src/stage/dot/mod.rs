@@ -1,6 +1,6 @@
-//! The dot product of a vector of levels and a vector of weights. Only the form that is meant for DSP blocks has a `*`:
-//! tools map it to them even where it is 2 bits wide. A module is shared by every node of the same widths. What a form
-//! adds to every product is known beforehand; the accumulators take it off again.
+//! The dot product of a vector of levels and a vector of weights. Only the form that is meant for DSP blocks
+//! has a `*`: tools map it to them even where it is 2 bits wide. A module is shared by every node of the
+//! same widths. What a form adds to every product is known beforehand; the accumulators take it off again.
 
 mod chains;
 mod contract;
@@ -26,7 +26,7 @@ use tree::Term;
 const XNOR_LEVEL_BITS: usize = 2;
 const XNOR_SIMD: usize = 6;
 
-/// A form: one row per kind.
+/// Returns the form that is called so: one row per kind.
 fn form(mac: Mac) -> &'static dyn Form {
     match mac {
         Mac::Auto | Mac::Pairs => &pairs::Pairs,
@@ -36,11 +36,12 @@ fn form(mac: Mac) -> &'static dyn Form {
     }
 }
 
-/// What the plan says for `mvau`, or the smallest form that `family` builds; weights that can be `loaded` are never
-/// recoded.
+/// Returns what the plan says for `mvau`, or the smallest form that `family` builds; weights that can be
+/// `loaded` are never recoded.
 pub fn choose(mvau: &Mvau, family: Family, loaded: bool) -> Mac {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
-    // Counts pay while a level has few planes; sums in carry chains, where a LUT beside the carry has six inputs.
+    // Counts pay while a level has few planes; sums in carry chains, where a LUT beside the carry has six
+    // inputs.
     let counts = weight_bits == 1 && level_bits <= XNOR_LEVEL_BITS && simd >= XNOR_SIMD && !loaded;
     match mac {
         Mac::Auto if counts => Mac::Xnor,
@@ -51,17 +52,17 @@ pub fn choose(mvau: &Mvau, family: Family, loaded: bool) -> Mac {
 }
 
 impl Mac {
-    /// Whether `simd` products with weights of so many bits can be built so.
+    /// Returns whether `simd` products with weights of so many bits can be built so.
     pub fn fits(self, simd: usize, weight_bits: usize) -> bool {
         form(self).fits(simd, weight_bits)
     }
 
-    /// What it is for, as a plan's error says it.
+    /// Returns what it is for, as a plan's error says it.
     pub(crate) fn demands(self) -> &'static str {
         form(self).demands()
     }
 
-    /// Whether weights can be loaded: the memory holds them as they are.
+    /// Returns whether weights can be loaded: the memory holds them as they are.
     pub(crate) fn loads(self) -> bool {
         let smallest = Dot { mac: self, simd: 1, level_bits: 1, weight_bits: 1, bits: 1 };
         smallest.excess_of_minus() == 0
@@ -73,27 +74,27 @@ impl Dot {
         form(self.mac)
     }
 
-    /// Cycles from the vectors to the result.
+    /// Returns the cycles from the vectors to the result.
     pub fn latency(&self) -> u64 {
         self.form().latency(self)
     }
 
-    /// DSP blocks that it takes.
+    /// Returns the DSP blocks that it takes.
     pub fn multipliers(&self) -> usize {
         self.form().multipliers(self)
     }
 
-    /// LUTs of four inputs and flip-flops, multipliers aside.
+    /// Returns the LUTs of four inputs and flip-flops, multipliers aside.
     pub fn cost(&self, family: Family) -> (usize, usize) {
         self.form().cost(self, family)
     }
 
-    /// What the result is beyond the dot product, of any weights.
+    /// Returns what the result is beyond the dot product, of any weights.
     pub fn excess(&self) -> i64 {
         self.form().excess(self)
     }
 
-    /// What each weight of −1 adds to the result beyond that.
+    /// Returns what each weight of −1 adds to the result beyond that.
     pub fn excess_of_minus(&self) -> i64 {
         self.form().excess_of_minus(self)
     }
@@ -103,17 +104,17 @@ impl Dot {
         self.form().recode(weights);
     }
 
-    /// What the result may be, excess included.
+    /// Returns what the result may be, excess included.
     pub fn range(&self) -> Range {
         self.form().range(self)
     }
 
-    /// Bits of the result: those of its range, at most `bits`.
+    /// Returns the bits of the result: those of its range, at most `bits`.
     pub fn result_bits(&self) -> usize {
         self.bits_of(self.range())
     }
 
-    /// The module: `x` (level 0 in the low bits), `w`, `dot`.
+    /// Builds the module: `x` (level 0 in the low bits), `w`, `dot`.
     pub fn module(&self) -> Module {
         let Dot { simd, level_bits, weight_bits, .. } = *self;
         let (bits, latency) = (self.result_bits(), self.latency());
@@ -129,7 +130,8 @@ impl Dot {
             (excess, _) => format!(" + {excess}"),
         };
         let note = format!(
-            "Dot product of {simd} levels ({level_bits} bits) and {simd} weights, element 0 in the low bits.\n\
+            "Dot product of {simd} levels ({level_bits} bits) and {simd} weights, element 0 in the low \
+             bits.\n\
              Weights: {weights}.\n\
              dot = x[0] w[0] + ...{more} modulo 2^{bits}: {what}. Latency {latency}, interval 1."
         );

@@ -1,8 +1,8 @@
 //! Bit planes of the weights, added in a tree.
 //!
-//! Levels are taken in pairs: sum and difference of each pair are computed once and registered (synthesis merges those of
-//! all PEs, which see the same levels), and two weight bits choose among them. That is one LUT of six inputs a bit, where
-//! masking both levels and adding them is two.
+//! Levels are taken in pairs: sum and difference of each pair are computed once and registered (synthesis
+//! merges those of all PEs, which see the same levels), and two weight bits choose among them. That is one
+//! LUT of six inputs per bit, where masking both levels and adding them is two.
 
 use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree};
@@ -73,7 +73,7 @@ impl Form for Pairs {
     }
 }
 
-/// Weights −1/+1: x or its complement, and one more for each complement.
+/// Returns, for weights −1/+1, x or its complement, and one more for each complement.
 fn signs(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     let high = (1i64 << dot.level_bits) - 1;
     let value = |i: usize| {
@@ -87,7 +87,7 @@ fn signs(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     vec![values, ones]
 }
 
-/// Plane b: the levels whose weight has bit b.
+/// Returns the planes: plane b has the levels whose weight has bit b.
 fn products(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     let range = Range::levels(dot.level_bits as u8);
     let value = |i: usize, plane: usize| {
@@ -97,7 +97,8 @@ fn products(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     (0..dot.weight_bits).map(plane).collect()
 }
 
-/// For each pair of levels its sum or difference or one of their negatives, which two weights −1/+1 choose. A cycle later.
+/// Returns for each pair of levels its sum or difference or one of their negatives, which two weights −1/+1
+/// choose. A cycle later.
 fn signed_pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     let (bits, most) = (dot.level_bits, (1i64 << dot.level_bits) - 1);
     let w = k.held("w_held", w);
@@ -132,7 +133,8 @@ fn signed_pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     vec![(0..dot.simd).step_by(2).map(pair).collect()]
 }
 
-/// Each plane: for each pair of levels what two bits of weights choose of 0, both levels and their sum. A cycle later.
+/// Returns the planes: for each pair of levels what two bits of weights choose of 0, both levels and their
+/// sum. A cycle later.
 fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
     let (bits, most) = (dot.level_bits, (1i64 << dot.level_bits) - 1);
     let w = k.held("w_held", w);

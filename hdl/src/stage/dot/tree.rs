@@ -4,8 +4,8 @@ use crate::rtl::{Expr, Kernel, Value, lanes};
 use crate::stage::word::fit;
 use dq_net::Range;
 
-/// Bits of sums that go two to an addition: Yosys gives additions of fewer than five bits no carry chain on ECP5, and
-/// their LUTs are twice as many.
+/// Bits of sums that go two to an addition: Yosys gives additions of fewer than five bits no carry chain on
+/// ECP5, and their LUTs are twice as many.
 const NARROW: usize = 4;
 
 /// A value of the tree, with what it may hold.
@@ -40,7 +40,7 @@ pub struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Each plane to one term, all in step.
+    /// Adds each plane up to one term, all in step.
     pub fn add_planes(&mut self, mut planes: Vec<Vec<Term>>) -> Vec<Term> {
         while planes[0].len() > 1 {
             self.level += 1;
@@ -76,7 +76,7 @@ impl Tree<'_> {
         planes.into_iter().map(|mut plane| plane.remove(0)).collect()
     }
 
-    /// The planes, weighted, to one term; registered at the end.
+    /// Adds the weighted planes up to one term, which is registered at the end.
     pub fn join(&mut self, planes: Vec<Term>) -> Term {
         // −1/+1: both planes have weight 1. Else plane b has weight 2^b, and the last one is negative.
         let signs = planes[0].range.signed();
@@ -108,7 +108,8 @@ impl Tree<'_> {
         terms.remove(0).0
     }
 
-    /// The range of `a + b` where it is unsigned and of at most [`NARROW`] bits, none of them cut off.
+    /// Returns the range of `a + b` where it is unsigned and of at most [`NARROW`] bits, none of them cut
+    /// off.
     fn narrow(&self, a: &Term, b: &Term) -> Option<Range> {
         let range = Range::new(a.range.lo + b.range.lo, a.range.hi + b.range.hi);
         let bits = range.bits() as usize;
@@ -116,7 +117,7 @@ impl Tree<'_> {
         (unsigned && bits <= NARROW && bits <= self.bits).then_some(range)
     }
 
-    /// Two sums of unsigned terms with one addition: neither overflows its half.
+    /// Computes two sums of unsigned terms with one addition: neither overflows its half.
     fn add_both(&mut self, names: &[String; 2], sums: [(&Term, &Term, Range); 2]) -> [Term; 2] {
         let width = sums.iter().map(|sum| sum.2.bits() as usize).max().expect("two");
         let [left, right] =
@@ -131,7 +132,7 @@ impl Tree<'_> {
         })
     }
 
-    /// `a` and what is added to it.
+    /// Adds to `a`.
     fn add(&mut self, name: &str, a: &Term, b: &Addend) -> Term {
         let Addend { term: b, shift, negative } = *b;
         let (low, high) = (b.range.lo << shift, b.range.hi << shift);
@@ -152,7 +153,7 @@ impl Tree<'_> {
         self.name(name, value, range)
     }
 
-    /// `width` bits of a term; those above do not matter modulo 2^bits.
+    /// Returns `width` bits of a term; those above do not matter modulo 2^bits.
     fn low(&mut self, term: &Term, width: usize) -> Expr {
         fit(cut(self.k, term.value.clone(), width), term.range.signed(), width)
     }
@@ -165,7 +166,7 @@ impl Tree<'_> {
         }
     }
 
-    /// A wire, or a register at every `step`th level.
+    /// Returns a wire, or a register at every `step`th level.
     fn name(&mut self, name: &str, value: Expr, range: Range) -> Term {
         let value = if self.level.is_multiple_of(self.step) {
             let register = self.k.reg(name, value.width(), None);
@@ -178,7 +179,7 @@ impl Tree<'_> {
     }
 }
 
-/// The low `width` bits of a value that has more, all of another.
+/// Returns the low `width` bits of a value that has more, all of another.
 pub fn cut(k: &mut Kernel, value: Expr, width: usize) -> Expr {
     let have = value.width();
     if have <= width {

@@ -1,8 +1,9 @@
-//! Weights −1/+1: w·x counts the bits of x that equal w, less the number of weights −1, which is known beforehand and
-//! left to the accumulators ([`Form::excess_of_minus`]). Three elements are six inputs: one LUT gives the high bit of
-//! their count. The low bit is the parity of the levels and of the weights: the first is shared by all PEs, the second
-//! is what the memory holds in place of the first of the three weights ([`Form::recode`]), so that low bits are again bits to
-//! be compared and counted, three in two LUTs.
+//! Weights −1/+1: w·x counts the bits of x that equal w, less the number of weights −1, which is known
+//! beforehand and left to the accumulators ([`Form::excess_of_minus`]). Three elements are six inputs: one
+//! LUT gives the high bit of their count. The low bit is the parity of the levels and of the weights: the
+//! first is shared by all PEs, the second is what the memory holds in place of the first of the three
+//! weights ([`Form::recode`]), so that low bits are again bits to be compared and counted, three in two
+//! LUTs.
 
 use super::form::{Dot, Form, Names};
 use super::heap::{self, Builder, Dry, bits_of};
@@ -54,7 +55,7 @@ impl Form for Xnor {
         (1 << dot.level_bits) - 1
     }
 
-    /// The parity of each group stands in place of its first bit.
+    /// Puts the parity of each group in place of its first bit.
     fn recode(&self, weights: &mut [i64]) {
         for group in weights.chunks_mut(GROUP) {
             group[0] = group.iter().fold(0, |parity, bit| parity ^ bit);
@@ -140,7 +141,7 @@ impl Form for Xnor {
     }
 }
 
-/// Elements of group `g`.
+/// Returns the elements of group `g`.
 fn elements(dot: &Dot, g: usize) -> usize {
     (dot.simd - GROUP * g).min(GROUP)
 }

@@ -16,7 +16,8 @@ struct Sums<'a> {
     weights: &'a Weights,
 }
 
-/// Where the accumulator of each PE begins: below zero by what the dot products of a fold have in excess.
+/// Returns where the accumulator of each PE begins: below zero by what the dot products of a fold have in
+/// excess.
 fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> {
     let Sums { mvau: &Mvau { pe, taps, folds, .. }, dot, weights } = sums;
     let bits = site.output.bits;
@@ -48,7 +49,8 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let (bits, dot_bits) = (site.output.bits, dot.result_bits());
     let delay = dot.latency() as usize;
     let note = format!(
-        "Accumulators of {}: {} lanes of {bits} bits, from the first to the last beat of a fold; output FIFO.\n\
+        "Accumulators of {}: {} lanes of {bits} bits, from the first to the last beat of a fold; output \
+         FIFO.\n\
          The flags come {delay} cycles before their dot products.",
         site.name, mvau.pe
     );
@@ -72,8 +74,9 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     for (p, &sum) in sums.iter().enumerate() {
         let acc = k.reg(&format!("acc{p}"), bits, None);
         let before = k.wire(&format!("before{p}"), first.mux(starts[p].clone(), acc));
-        // sum − ¬before is sum + before + 1. Written as a subtraction, synthesis puts the choice of `before` into the
-        // LUTs of the carry chain itself; written as an addition, it would spend a LUT more per bit.
+        // sum − ¬before is sum + before + 1. Written as a subtraction, synthesis puts the choice of `before`
+        // into the LUTs of the carry chain itself; written as an addition, it would spend a LUT more per
+        // bit.
         let next = fit(sum, dot.range().signed(), bits).sub(before.not(), bits);
         k.next(acc, Some(valid.into()), next);
         accumulators.push(acc);

@@ -1,5 +1,5 @@
-//! The weights: counts beats and reads a word of weights for each, from a ROM in banks of what a block RAM holds, joined
-//! by a pipelined multiplexer.
+//! The weights: counts beats and reads a word of weights for each, from a ROM in banks of what a block RAM
+//! holds, joined by a pipelined multiplexer.
 
 use super::shape::Mvau;
 use super::weights::Weights;
@@ -42,13 +42,14 @@ struct Address {
     near: Expr,
 }
 
-/// The kernel: `x` and `w<p>` leave together, with their flags.
+/// Builds the kernel: `x` and `w<p>` leave together, with their flags.
 pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let Mvau { pe, simd, taps, weight_bits, .. } = *mvau;
     let (name, memory) = (&site.name, Memory::new(site, mvau));
     let levels = memory.levels;
     let note = format!(
-        "Weights of {name}: {} words of {pe} PEs x {simd} inputs x {weight_bits} bits, PE 0 and input 0 in the low bits,\n\
+        "Weights of {name}: {} words of {pe} PEs x {simd} inputs x {weight_bits} bits, PE 0 and input 0 in \
+         the low bits,\n\
          in banks of {} words. Word order: fold, chunk of channels, kernel row, kernel column.\n\
          Latency {}, one beat a cycle.",
         memory.words,
@@ -110,10 +111,10 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// The word of `data` at `address`, `levels` registers later.
+    /// Returns the word of `data` at `address`, `levels` registers later.
     fn read(&self, k: &mut Kernel, parameters: &mut Parameters, address: Expr, data: &[u64]) -> Sig {
-        // Many blocks are far apart: the counter stays together, a register of its own reaches for them, or where they
-        // are all over the device one for every few of them.
+        // Many blocks are far apart: the counter stays together, a register of its own reaches for them, or
+        // where they are all over the device one for every few of them.
         let far = self.steps > 0;
         let mut counter = address;
         for step in 1..=self.steps {
@@ -136,7 +137,7 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// A bank: its number, and what it holds.
+    /// Builds a bank from its number and what it holds.
     fn bank(
         &self,
         k: &mut Kernel,
@@ -193,7 +194,7 @@ struct Near {
 }
 
 impl Near {
-    /// For the `blocks` of `rom`: by a new copy of `address` where the last one has enough.
+    /// Reaches the `blocks` of `rom`: by a new copy of `address` where the last one has enough.
     fn reach(&mut self, k: &mut Kernel, rom: &str, address: Expr, blocks: usize) {
         if self.blocks >= banks::NEAR_BLOCKS {
             self.address = k.copy(&format!("{rom}_at"), address).expr();
@@ -203,8 +204,8 @@ impl Near {
     }
 }
 
-/// The word of bank `number`, [`WAYS`] banks per level and a register after each; banks of a `late` memory have one
-/// before, but for one that has its own; `steps` more bring them nearer.
+/// Returns the word of bank `number`, [`WAYS`] banks per level and a register after each; banks of a `late`
+/// memory have one before, but for one that has its own; `steps` more bring them nearer.
 fn join(k: &mut Kernel, banks: Vec<Bank>, number: Expr, late: bool, steps: usize) -> Sig {
     let way_bits = addr_bits(WAYS);
     let mut bits = number.width();
@@ -249,7 +250,8 @@ fn join(k: &mut Kernel, banks: Vec<Bank>, number: Expr, late: bool, steps: usize
     banks.remove(0)
 }
 
-/// The ROM's words: fold, chunk, kernel row, kernel column; PE 0 and input 0 in the low bits. −1/+1 is 0/1.
+/// Returns the ROM's words: fold, chunk, kernel row, kernel column; PE 0 and input 0 in the low bits. −1/+1
+/// is 0/1.
 fn words_of(mvau: &Mvau, dot: Dot, weights: &Weights) -> Vec<u64> {
     let Mvau { pe, simd, taps, folds, weight_bits, .. } = *mvau;
     let places = (0..folds).flat_map(|fold| (0..taps).map(move |tap| (fold, tap)));

@@ -1,4 +1,5 @@
-//! The matrix-vector unit of convolutions and dense layers: weights from a ROM, one dot product per PE, accumulators.
+//! The matrix-vector unit of convolutions and dense layers: weights from a ROM, one dot product per PE,
+//! accumulators.
 
 mod accumulate;
 mod fetch;
@@ -66,7 +67,7 @@ impl Hardware for Dense {
         any_dot(self.weights.dim().1, self.weight_bits, inputs[0].range)
     }
 
-    /// The whole map is one window.
+    /// Reads the whole map as one window.
     fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
         let (map, to) = (node.from[0].shape, node.to.shape);
         let axis = |kernel| Axis { kernel, stride: 1, before: 0, after: 0 };
@@ -76,14 +77,14 @@ impl Hardware for Dense {
     }
 }
 
-/// Bounds of a sum of `count` products of levels within `input` and any weights of `bits` bits.
+/// Returns the bounds of a sum of `count` products of levels within `input` and any weights of `bits` bits.
 fn any_dot(count: usize, bits: u8, input: Range) -> Range {
     let (lo, hi) = if bits == 1 { (-1, 1) } else { (-(1i64 << (bits - 1)), (1i64 << (bits - 1)) - 1) };
     let most = count as i64 * input.hi.max(0);
     Range::new(lo * most, hi * most)
 }
 
-/// A window and the unit behind it.
+/// Adds a window and the unit behind it.
 fn lower(windows: Windows, weight_bits: u8, weights: Weights, node: &Node, build: &mut Build) -> Stream {
     let (groups, folds) = (windows.groups, windows.folds);
     let (stream, window) = window::lower(windows, node.inputs[0], build);
@@ -103,7 +104,7 @@ fn lower(windows: Windows, weight_bits: u8, weights: Weights, node: &Node, build
     build.push(Draft { controlled: build.loads(), ..draft }, Unit { mvau, weights })
 }
 
-/// The dot product of one PE, for accumulators of `bits`.
+/// Returns the dot product of one PE, for accumulators of `bits`.
 fn dot(mvau: &Mvau, bits: usize) -> Dot {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
     Dot { mac, simd, level_bits, weight_bits, bits }
@@ -114,7 +115,7 @@ impl Kind for Unit {
         Schedule::Map { period: self.mvau.taps, tail: 1 }
     }
 
-    /// The weights, the dot product, the accumulator, the FIFO.
+    /// Sums up the weights, the dot product, the accumulator and the FIFO.
     fn latency(&self, site: &Site) -> u64 {
         let (words, word) = (self.mvau.words(), self.mvau.word());
         let dot = dot(&self.mvau, site.output.bits);

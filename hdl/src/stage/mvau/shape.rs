@@ -7,7 +7,7 @@ use crate::plan::data::Mac;
 pub struct Mvau {
     /// Outputs computed side by side.
     pub pe: usize,
-    /// Inputs a beat.
+    /// Inputs per beat.
     pub simd: usize,
     /// Beats of one output: chunks × kernel rows × kernel columns.
     pub taps: usize,
@@ -22,12 +22,12 @@ pub struct Mvau {
 }
 
 impl Mvau {
-    /// Words of its memory of weights: one per beat.
+    /// Returns the words of its memory of weights: one per beat.
     pub fn words(&self) -> usize {
         self.folds * self.taps
     }
 
-    /// Bits of a word: a weight for each input of each PE.
+    /// Returns the bits of a word: a weight for each input of each PE.
     pub fn word(&self) -> usize {
         self.pe * self.simd * self.weight_bits
     }

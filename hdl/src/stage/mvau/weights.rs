@@ -1,5 +1,5 @@
-//! The weights of a matrix-vector unit, one by one: those of a convolution, or of a dense layer, which is one over the
-//! whole map.
+//! The weights of a matrix-vector unit, one by one: those of a convolution, or of a dense layer, which is
+//! one over the whole map.
 
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
@@ -24,7 +24,8 @@ pub struct Tap {
 }
 
 impl Weights {
-    /// Beat number `tap` of a fold, of `simd` channels: chunks of channels, kernel rows, kernel columns, the last fastest.
+    /// Returns what beat number `tap` of a fold, of `simd` channels, is multiplied with: chunks of channels,
+    /// kernel rows, kernel columns, the last fastest.
     pub fn tap(&self, tap: usize, simd: usize) -> Tap {
         let (rows, columns) = match self {
             Weights::Conv(conv) => (conv.weights.dim().1, conv.weights.dim().2),
@@ -34,7 +35,7 @@ impl Weights {
         Tap { row: at / columns, column: at % columns, channel: chunk * simd }
     }
 
-    /// The weight of `output` for input `i` of a beat.
+    /// Returns the weight of `output` for input `i` of a beat.
     pub fn at(&self, output: usize, tap: Tap, i: usize) -> i64 {
         let Tap { row, column, channel } = tap;
         match self {
@@ -45,7 +46,7 @@ impl Weights {
         }
     }
 
-    /// How many weights of `output` are below zero.
+    /// Returns how many weights of `output` are below zero.
     pub fn negatives(&self, output: usize) -> i64 {
         let count = match self {
             Weights::Conv(conv) => {

@@ -1,5 +1,5 @@
-//! What a quantizer promises beside its stream: the level of each lane is the number of its channel's thresholds that are
-//! reached, some cycles later.
+//! What a quantizer promises beside its stream: the level of each lane is the number of its channel's
+//! thresholds that are reached, some cycles later.
 
 use crate::rtl::addr_bits;
 use crate::stage::contract::{Values, fill, history};
@@ -21,7 +21,7 @@ pub struct Definition<'a> {
     pub delay: usize,
 }
 
-/// The contract of a quantizer whose levels go to the FIFO.
+/// Returns the contract of a quantizer whose levels go to the FIFO.
 pub fn contract(definition: &Definition) -> String {
     let Definition { lanes, range, folds, delay, .. } = *definition;
     let (mut text, x) = history("x", "s_data", lanes.width(), delay);
@@ -42,7 +42,8 @@ pub fn contract(definition: &Definition) -> String {
     (0..lanes.count).fold(text, |text, l| text + &of_lane(definition, l, &x, fold_then.as_deref()))
 }
 
-/// The definition of lane `l`, whose accumulator is in `x` and whose fold in `fold`, where there are several.
+/// Returns the definition of lane `l`, whose accumulator is in `x` and whose fold in `fold`, where there are
+/// several.
 fn of_lane(definition: &Definition, l: usize, x: &str, fold: Option<&str>) -> String {
     let Definition { step, lanes, folds, .. } = *definition;
     let (bits, wide) = (usize::from(step.bits), lanes.bits + 3);
@@ -69,13 +70,13 @@ fn of_lane(definition: &Definition, l: usize, x: &str, fold: Option<&str>) -> St
     fill(TEMPLATE, "lane", &values)
 }
 
-/// A number of `wide` bits.
+/// Returns a number of `wide` bits.
 fn number(value: i64, wide: usize) -> String {
     let sign = if value < 0 { "-" } else { "" };
     format!("{sign}{wide}'sd{}", value.unsigned_abs())
 }
 
-/// Lane `l` of `net`, three bits wider.
+/// Returns lane `l` of `net`, three bits wider.
 fn lane(lanes: Lanes, net: &str, l: usize) -> String {
     let (top, low) = ((l + 1) * lanes.bits - 1, l * lanes.bits);
     let fill = if lanes.signed { format!("{{3{{{net}[{top}]}}}}") } else { "3'd0".into() };

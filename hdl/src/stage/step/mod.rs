@@ -1,5 +1,5 @@
-//! The quantizer: a pipelined search among the thresholds, two bits of the level at a time. Any monotone function, in
-//! either direction, exactly.
+//! The quantizer: a pipelined search among the thresholds, two bits of the level at a time. Any monotone
+//! function, in either direction, exactly.
 
 mod contract;
 mod search;
@@ -162,8 +162,10 @@ fn note(site: &Site, step: &layer::Step, falling: bool) -> String {
         ""
     };
     format!(
-        "Quantizer: level ({} bits) = #{{t : acc >= T[t]}} over {} thresholds a channel, {} lanes of {} bits.\n\
-         {direction}Two bits of the level a round, the high ones first, each round one ROM read and one comparison.\n\
+        "Quantizer: level ({} bits) = #{{t : acc >= T[t]}} over {} thresholds a channel, {} lanes of {} \
+         bits.\n\
+         {direction}Two bits of the level a round, the high ones first, each round one ROM read and one \
+         comparison.\n\
          Latency {}, one beat a cycle.",
         step.bits,
         step.thresholds.dim().1,

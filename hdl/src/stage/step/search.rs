@@ -30,7 +30,7 @@ pub struct Lane {
 }
 
 impl Beat {
-    /// One cycle later.
+    /// Returns it one cycle later.
     pub fn delayed(&self, k: &mut Kernel, at: &str) -> Beat {
         let valid = k.reg(&format!("valid_{at}"), 1, Some(0));
         k.next(valid, None, self.valid);
@@ -44,7 +44,8 @@ impl Beat {
     }
 }
 
-/// Whether a ROM of `words` words of `bits` bits lies in LUTs, so many that a beat's own cycle is too short for them.
+/// Returns whether a ROM of `words` words of `bits` bits lies in LUTs, so many that a beat's own cycle is
+/// too short for them.
 pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
     !banks::in_blocks(words, bits, memory)
         && family.has_late_block_ram()
@@ -76,15 +77,15 @@ pub enum Place {
 }
 
 impl<'a> Search<'a> {
-    /// The search of `step` on accumulators in `range`, whose channels come in `folds` beats. Its ROMs, which may be
-    /// loaded, live where its site says.
+    /// Returns the search of `step` on accumulators in `range`, whose channels come in `folds` beats. Its
+    /// ROMs, which may be loaded, live where its site says.
     pub fn new(step: &'a Step, range: Range, folds: usize, site: &'a Site) -> Self {
         // A function that is loaded may fall.
         let falling = step.dir.contains(&-1) || site.controlled;
         Search { step, range, folds, site, bits: step.bits.into(), falling }
     }
 
-    /// Cycles from a beat in to its beat out: a read and a comparison a round, and the FIFO.
+    /// Returns the cycles from a beat in to its beat out: a read and a comparison per round, and the FIFO.
     pub fn latency(&self) -> u64 {
         let rounds = self.bits.div_ceil(2);
         let read = |round| match self.place(round) {
@@ -108,25 +109,26 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Bits of the level that a round finds.
+    /// Returns the bits of the level that a round finds.
     fn found(&self, round: usize) -> usize {
         2.min(self.bits - 2 * round)
     }
 
-    /// Bits of a threshold: "never" lies one above the range.
+    /// Returns the bits of a threshold; that which is never reached lies one above the range.
     fn threshold_bits(&self) -> usize {
         Range::new(self.range.lo, self.range.hi + 1).bits() as usize
     }
 
-    /// Threshold `t` of `channel` on the undirected accumulator: a falling step counts those not reached, and
-    /// `−acc ≥ T` is `not acc ≥ 1 − T`.
+    /// Returns threshold `t` of `channel` on the undirected accumulator: a falling step counts those not
+    /// reached, and `−acc ≥ T` is `not acc ≥ 1 − T`.
     fn threshold(&self, channel: usize, t: usize) -> i64 {
         let row = self.step.thresholds.row(channel);
         if self.step.dir[channel] > 0 { row[t].into() } else { 1 - i64::from(row[row.len() - 1 - t]) }
     }
 
-    /// A lane's word of a round: the thresholds that split the levels starting with `prefix`, lowest first (quarters,
-    /// or halves for one bit); in the first round the direction above them, where any channel falls.
+    /// Returns a lane's word of a round: the thresholds that split the levels starting with `prefix`, lowest
+    /// first (quarters, or halves for one bit); in the first round the direction above them, where any
+    /// channel falls.
     fn word(&self, channel: usize, round: usize, prefix: usize) -> Vec<(i64, usize)> {
         let found = self.found(round);
         let left = self.bits - 2 * round - found;
@@ -138,8 +140,8 @@ impl<'a> Search<'a> {
         (1..1 << found).map(split).chain(flip).collect()
     }
 
-    /// Each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one ROM a lane,
-    /// addressed by the level so far.
+    /// Returns each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one
+    /// ROM per lane, addressed by the level so far.
     pub fn read(&self, k: &mut Kernel, parameters: &mut Parameters, round: usize, beat: &Beat) -> Vec<Expr> {
         let (lanes, name, style) = (beat.lanes.len(), &self.site.name, style(self.site.memory));
         let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
@@ -179,7 +181,7 @@ impl<'a> Search<'a> {
         beat.lanes.iter().enumerate().map(rom).collect()
     }
 
-    /// The next bits of each lane's level, a cycle later.
+    /// Returns the next bits of each lane's level, a cycle later.
     pub fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr]) -> Beat {
         let (found, bits) = (self.found(round), self.threshold_bits());
         let signed = self.site.input.signed;

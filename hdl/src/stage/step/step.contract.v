@@ -1,4 +1,5 @@
-//! What a quantizer promises: the level of each lane is the number of its channel's thresholds that are reached.
+//! What a quantizer promises: the level of each lane is the number of its channel's thresholds that are
+//! reached.
 
 //@ fold
 always @(posedge clk) if (f_past && !rst) fold_in_range: assert ({1'd0, fold_q} < %bits%'d%folds%);

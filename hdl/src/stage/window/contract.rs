@@ -8,14 +8,15 @@ const TEMPLATE: &str = include_str!("window.contract.v");
 /// Bits of the sums in claims: of rows, of columns times the beats of a pixel, and of their negative starts.
 const WIDE: usize = 24;
 
-/// The contract of `w`, which has a net `padded` if it is, under `FORMAL`.
+/// Returns the contract of `w`, which has a net `padded` if it is, under `FORMAL`.
 pub fn taps(w: &Window, padded: bool) -> String {
     let values = values(w, padded);
     let mut claims = loops(w);
     claims.extend(positions(w));
     let mut states =
         |name: &'static str| claims.push((name, fill(TEMPLATE, name, &values).trim_end().into()));
-    // Which rows are held is followed where each window needs some of them, and the next one no row beyond the ring.
+    // Which rows are held is followed where each window needs some of them, and the next one no row beyond
+    // the ring.
     let followed = covers(w) && w.rows.stride <= w.ring;
     states("column_in_range");
     states("place_written");
@@ -42,7 +43,7 @@ pub fn taps(w: &Window, padded: bool) -> String {
         + &fill(TEMPLATE, "claims", &vec![("claims", claims)])
 }
 
-/// Whether each window covers some of the map, as all but odd paddings see to.
+/// Returns whether each window covers some of the map, as all but odd paddings see to.
 fn covers(w: &Window) -> bool {
     let axes = [(w.rows, w.output[0], w.map.height), (w.columns, w.output[1], w.map.width)];
     axes.iter().all(|(axis, outputs, size)| {
@@ -50,12 +51,12 @@ fn covers(w: &Window) -> bool {
     })
 }
 
-/// A register.
+/// Returns register `name` in as many bits as claims have.
 fn reg(name: &str) -> String {
     format!("({WIDE}'d0 + {name}_q)")
 }
 
-/// A register, or what stands in its place where a loop has one state.
+/// Returns a register, or what stands in its place where a loop has one state.
 fn counter(name: &str, count: usize) -> String {
     if count == 1 { number(0) } else { reg(name) }
 }
@@ -79,19 +80,19 @@ fn in_ring(w: &Window, text: &str) -> String {
     }
 }
 
-/// The slot of the row in register `row`.
+/// Returns the slot of the row in register `row`.
 fn slot_of(w: &Window, row: &str) -> String {
     in_ring(w, &format!("f_first + {}", reg(row)))
 }
 
-/// Where the beat of a slot, column and channel stands in the line buffer.
+/// Returns where the beat of a slot, column and channel stands in the line buffer.
 fn place(w: &Window, slot: &str, column: &str, channel: &str) -> String {
     let beats = w.pixel_beats();
     let [row_beats, before, beats] = [w.map.width * beats, w.columns.before, beats].map(|n| number(n as i64));
     format!("{slot} * {row_beats} + ({column} - {before}) * {beats} + {channel}")
 }
 
-/// The values of the template.
+/// Returns the values of the template.
 fn values(w: &Window, padded: bool) -> Values {
     let (row_before, column_before) = (w.rows.before as i64, w.columns.before as i64);
     let (before, outside) = (number(row_before), number(column_before));
@@ -132,7 +133,7 @@ fn values(w: &Window, padded: bool) -> Values {
     ]
 }
 
-/// Every loop counts within its bound.
+/// Claims that every loop counts within its bound.
 fn loops(w: &Window) -> Vec<(&'static str, String)> {
     let loops = [
         ("out_row", w.output[0]),
@@ -150,7 +151,7 @@ fn loops(w: &Window) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// What is kept of the reading position is that of the loops.
+/// Claims that what is kept of the reading position is that of the loops.
 fn positions(w: &Window) -> Vec<(&'static str, String)> {
     let mut claims = vec![];
     for (axis, name, outputs) in [(w.rows, "row", w.output[0]), (w.columns, "column", w.output[1])] {

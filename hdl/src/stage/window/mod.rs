@@ -36,7 +36,8 @@ pub struct Windows {
     pub folds: usize,
 }
 
-/// Adds the window that gives `windows` of `stream`, on the lanes and with the line buffer that the plan chooses.
+/// Adds the window that gives `windows` of `stream`, on the lanes and with the line buffer that the plan
+/// chooses.
 pub fn lower(windows: Windows, stream: Stream, build: &mut Build) -> (Stream, Window) {
     let Windows { map, to, axes: (rows, columns), groups, folds } = windows;
     let stream = build.convert("", stream, build.entry.simd);
@@ -112,7 +113,8 @@ impl Kind for Window {
         let store = Store::new(&mut k, &inlet, w);
         let scan = Scan::new(&mut k, w);
 
-        // A tap in the padding needs nothing; another one needs its pixel; the last of a frame, the whole frame.
+        // A tap in the padding needs nothing; another one needs its pixel; the last of a frame, the whole
+        // frame.
         let padded = scan.padded(&mut k, w);
         let below = scan.row.value.lt(store.rows);
         let in_row = scan.row.value.eq(store.rows) & scan.column.value.lt(store.column);

@@ -64,7 +64,7 @@ impl Scan {
         Scan { row, column, group, replay, chunk, channel, slot, slot_base, offset, offset_base }
     }
 
-    /// Whether the tap lies in the padding, where there is any.
+    /// Returns whether the tap lies in the padding, where there is any.
     pub fn padded(&self, k: &mut Kernel, w: &Window) -> Option<Sig> {
         let mut outside = vec![];
         let axes = [
@@ -92,7 +92,7 @@ impl Scan {
         self.row_end() & self.row.output.last()
     }
 
-    /// Rows that are needed no more when this output row ends.
+    /// Returns the rows that are needed no more when this output row ends.
     pub fn release(&self, w: &Window) -> Expr {
         let bits = held_bits(w);
         let (before, stride) = (w.rows.before, w.rows.stride);
@@ -113,7 +113,7 @@ impl Scan {
         self.row.output.last().mux(at_end, inside)
     }
 
-    /// Address of the tap in the line buffer.
+    /// Returns the address of the tap in the line buffer.
     pub fn address(&self, k: &mut Kernel, w: &Window) -> Expr {
         let bits = address_bits(w);
         let row_beats = w.map.width * w.pixel_beats();
@@ -123,31 +123,31 @@ impl Scan {
         start.add(self.offset, bits).add(channel, bits)
     }
 
-    /// To the next tap, where `go`.
+    /// Moves to the next tap, where `go`.
     pub fn advance(self, k: &mut Kernel, w: &Window, go: Sig) {
         let (row, column) = (&self.row, &self.column);
         let pixel = offset(w, 1);
         let bits = self.offset.width();
-        let to = |walk: &Walk, value: Expr| [set(walk.value, value)];
+        let place = |walk: &Walk, value: Expr| [set(walk.value, value)];
         let add = |sig: Sig, n: u64| sig.add(literal(n as i64, sig.width()), sig.width());
 
         // From the innermost loop outwards; what a loop resets, the next one moves on.
         let next_column_tap = [
             column.tap.increment(),
-            to(column, column.value.inc()).into(),
+            place(column, column.value.inc()).into(),
             vec![set(self.offset, add(self.offset, pixel))],
         ]
         .concat();
         let first_column_tap = [
             column.tap.clear(),
-            to(column, column.base.into()).into(),
+            place(column, column.base.into()).into(),
             vec![set(self.offset, self.offset_base)],
         ]
         .concat();
         let next_row_tap =
-            [row.tap.increment(), to(row, row.value.inc()).into(), self.slot.advance()].concat();
+            [row.tap.increment(), place(row, row.value.inc()).into(), self.slot.advance()].concat();
         let first_row_tap =
-            [row.tap.clear(), to(row, row.base.into()).into(), copy(&self.slot, self.slot_base.value())]
+            [row.tap.clear(), place(row, row.base.into()).into(), copy(&self.slot, self.slot_base.value())]
                 .concat();
 
         let next_chunk = [self.chunk.increment(), self.channel.increment()].concat();
@@ -205,7 +205,7 @@ impl Scan {
         k.clocked([when(go, taps)]);
     }
 
-    /// Both slots to that of the window's first row after it moved by `rows`.
+    /// Sets both slots to that of the window's first row after it moved by `rows`.
     fn move_slots(&self, w: &Window, rows: i64) -> Vec<Stmt> {
         let Some(base) = self.slot_base.reg else { return vec![] };
         let (bits, ring) = (base.width(), w.ring as u64);
@@ -226,7 +226,7 @@ fn copy(counter: &Counter, value: Expr) -> Vec<Stmt> {
     counter.reg.iter().map(|&reg| set(reg, value.clone())).collect()
 }
 
-/// `then` at the last state of `counter`, which a counter of one state is always in.
+/// Does `then` at the last state of `counter`, which a counter of one state is always in.
 fn choose(counter: &Counter, then: Vec<Stmt>, otherwise: Vec<Stmt>) -> Vec<Stmt> {
     if counter.count == 1 { then } else { vec![when_else(counter.last(), then, otherwise)] }
 }

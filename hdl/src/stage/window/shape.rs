@@ -4,8 +4,9 @@ use crate::rtl::{addr_bits, bits_for};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 
-/// Windows over a feature map: for each output pixel, group, fold, chunk of channels of the group, kernel row, kernel
-/// column (the last fastest) one beat of `simd` channels; zeros where the tap lies in the padding.
+/// Windows over a feature map: for each output pixel, group, fold, chunk of channels of the group, kernel
+/// row, kernel column (the last fastest) one beat of `simd` channels; zeros where the tap lies in the
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The feature map.
@@ -27,17 +28,17 @@ pub struct Window {
 }
 
 impl Window {
-    /// Taps of a window.
+    /// Returns the taps of a window.
     pub fn taps(&self) -> usize {
         self.rows.kernel * self.columns.kernel
     }
 
-    /// Beats of an input pixel.
+    /// Returns the beats of an input pixel.
     pub fn pixel_beats(&self) -> usize {
         self.groups * self.chunks
     }
 
-    /// Operations of a frame.
+    /// Returns the operations of a frame.
     pub fn operations(&self) -> u64 {
         [self.output[0], self.output[1], self.groups, self.folds, self.chunks, self.taps()]
             .iter()
@@ -45,30 +46,30 @@ impl Window {
             .product()
     }
 
-    /// First row of the window of the last output row, in rows of the map.
+    /// Returns the first row of the window of the last output row, in rows of the map.
     pub fn last_row(&self) -> usize {
         ((self.output[0] - 1) * self.rows.stride).saturating_sub(self.rows.before)
     }
 
-    /// Rows from the window of one frame's last output row to that of the next frame's first; negative where padding
-    /// makes them overlap.
+    /// Returns the rows from the window of one frame's last output row to that of the next frame's first;
+    /// negative where padding makes them overlap.
     pub fn jump(&self) -> isize {
         self.map.height as isize - ((self.output[0] - 1) * self.rows.stride) as isize
     }
 }
 
-/// Words of the line buffer.
+/// Returns the words of the line buffer.
 pub fn words(w: &Window) -> usize {
     w.ring * w.map.width * w.pixel_beats()
 }
 
-/// Bits of a biased row: rows written ahead included.
+/// Returns the bits of a biased row: rows written ahead included.
 pub fn row_bits(w: &Window) -> usize {
     let taps = (w.output[0] - 1) * w.rows.stride + w.rows.kernel;
     bits_for((w.rows.before + w.map.height + w.ring).max(taps) as u64)
 }
 
-/// Bits of the rows held: below zero where a stride skips rows that are not written yet.
+/// Returns the bits of the rows held: below zero where a stride skips rows that are not written yet.
 pub fn held_bits(w: &Window) -> usize {
     bits_for((w.ring + w.rows.stride) as u64)
 }
@@ -82,7 +83,7 @@ pub fn address_bits(w: &Window) -> usize {
     addr_bits(words(w))
 }
 
-/// `columns` × beats of a pixel, modulo the address.
+/// Returns how far `columns` columns are apart in the line buffer: their beats, modulo the address.
 pub fn offset(w: &Window, columns: i64) -> u64 {
     (columns * w.pixel_beats() as i64).rem_euclid(1 << address_bits(w)) as u64
 }

@@ -9,7 +9,8 @@ use crate::stage::stream::Inlet;
 pub struct Store {
     pub beat: Sig,
     pub address: Counter,
-    /// Rows of the reader's frame that are written, and the column being written; both biased by the padding before.
+    /// Rows of the reader's frame that are written, and the column being written; both biased by the padding
+    /// before.
     pub rows: Sig,
     pub column: Sig,
     row_written: Sig,

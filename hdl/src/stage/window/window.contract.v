@@ -1,7 +1,7 @@
-//! What a window promises beside its stream: that each tap is read where its pixel was written, and which rows are held.
-//! Positions are whole numbers of rows, columns and channels; what the circuit keeps of them (addresses, slots of the
-//! ring, bases) is shown to be theirs, by induction. With the loops' order, which is that of plain counters, this is the
-//! order of the taps.
+//! What a window promises beside its stream: that each tap is read where its pixel was written, and which rows
+//! are held. Positions are whole numbers of rows, columns and channels; what the circuit keeps of them
+//! (addresses, slots of the ring, bases) is shown to be theirs, by induction. With the loops' order, which is
+//! that of plain counters, this is the order of the taps.
 
 //@ slots
 // Slots of the ring: of row 0, padding included, of the frame being read, and of the row being written.
@@ -26,7 +26,8 @@ always @(posedge clk) if (f_past && !rst) begin
 //@ claim
   %name%: assert (%claim%);
 
-//! The claims. The next beat goes to its row's slot, its column and channel; and its row is the reader's `rows`.
+//! The claims. The next beat goes to its row's slot, its column and channel; and its row is the reader's
+//! `rows`.
 
 //@ column_in_range
 %write_column% >= %column_before% && %write_column% < %column_end%
