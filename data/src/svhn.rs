@@ -48,16 +48,15 @@ pub(super) fn load(dir: &Path, split: Split) -> Result<Images, DataError> {
         [SIDE, SIDE, 3] => 1, // MATLAB drops trailing dimensions of 1
         size => return Err(place.malformed("size of `X`", "[32, 32, 3, N]", format!("{size:?}"))),
     };
-    if y.size() != &[n, 1] {
+    // Other tools write a row, or other types of number, than the published files have.
+    if ![[n, 1], [1, n]].iter().any(|size| y.size() == size) {
         return Err(place.malformed("size of `y`", format!("[{n}, 1]"), format!("{:?}", y.size())));
     }
     let NumericData::UInt8 { real: pixels, imag: None } = x.data() else {
         return Err(place.malformed("type of `X`", "uint8", "another type"));
     };
-    let labels: Vec<f64> = match y.data() {
-        NumericData::UInt8 { real, imag: None } => real.iter().map(|&label| f64::from(label)).collect(),
-        NumericData::Double { real, imag: None } => real.clone(),
-        _ => return Err(place.malformed("type of `y`", "uint8 or double", "another type")),
+    let Some(labels) = real_numbers(y.data()) else {
+        return Err(place.malformed("type of `y`", "real numbers", "complex numbers"));
     };
     if let Some(at) = labels.iter().position(|label| !(1..=10).any(|digit| *label == f64::from(digit))) {
         return Err(place.malformed(format!("label of image {at}"), "1 to 10", labels[at]));
@@ -70,6 +69,21 @@ pub(super) fn load(dir: &Path, split: Split) -> Result<Images, DataError> {
         labels: labels.iter().map(|&label| label as u8 % 10).collect(),
         classes: (0..10).map(|digit| digit.to_string()).collect(),
     })
+}
+
+/// Returns an array's numbers; `None` where they are complex.
+fn real_numbers(data: &NumericData) -> Option<Vec<f64>> {
+    macro_rules! of_any_type {
+        ($($Type:ident),*) => {
+            match data {
+                $(NumericData::$Type { real, imag: None } => {
+                    Some(real.iter().map(|&number| number as f64).collect())
+                })*
+                _ => None,
+            }
+        };
+    }
+    of_any_type!(Int8, UInt8, Int16, UInt16, Int32, UInt32, Int64, UInt64, Single, Double)
 }
 
 /// Returns the file's arrays, which `matfile` decodes from a copy of the file whose elements are inflated and
@@ -223,16 +237,21 @@ mod tests {
         bytes
     }
 
-    /// Returns a uint8 array (class 9), as MATLAB lays it out.
+    /// Returns a uint8 array, as MATLAB lays it out.
     fn array(name: &str, dims: &[u32], content: &[u8]) -> Vec<u8> {
+        array_of([9, 2], name, dims, content)
+    }
+
+    /// Returns an array of this class, whose content is stored as numbers of this type.
+    fn array_of([class, kind]: [u8; 2], name: &str, dims: &[u32], content: &[u8]) -> Vec<u8> {
         let dims: Vec<u8> = dims.iter().flat_map(|size| size.to_le_bytes()).collect();
-        let flags = element(6, &[9, 0, 0, 0, 0, 0, 0, 0]);
+        let flags = element(6, &[class, 0, 0, 0, 0, 0, 0, 0]);
         // A name of at most four bytes is written in the short form: size and type share the tag's first
         // word.
         let mut short = (1 | (name.len() as u32) << 16).to_le_bytes().to_vec();
         short.extend(name.as_bytes());
         short.resize(8, 0);
-        element(MATRIX, &[flags, element(5, &dims), short, element(2, content)].concat())
+        element(MATRIX, &[flags, element(5, &dims), short, element(kind.into(), content)].concat())
     }
 
     fn compressed(element_of: &[u8]) -> Vec<u8> {
@@ -273,6 +292,20 @@ mod tests {
             let at = row + 32 * (column + 32 * (channel + 3 * n));
             assert_eq!(plain.pixels[[n, row, column, channel]], (at % 253) as u8);
         }
+    }
+
+    #[test]
+    fn labels_of_other_types_and_as_a_row_are_read() {
+        let [x, y] = sound();
+        let expected = load_bytes(&file(&[x.clone(), y])).unwrap();
+        let int64 = array_of([14, 12], "y", &[1, 3], &[1_u64, 10, 9].map(u64::to_le_bytes).concat());
+        let single = array_of([7, 7], "y", &[3, 1], &[1_f32, 10.0, 9.0].map(f32::to_le_bytes).concat());
+        for y in [int64, single] {
+            assert_eq!(load_bytes(&file(&[x.clone(), y])).unwrap(), expected);
+        }
+        let half = array_of([7, 7], "y", &[3, 1], &[1_f32, 2.5, 9.0].map(f32::to_le_bytes).concat());
+        let error = load_bytes(&file(&[x, half])).unwrap_err().to_string();
+        assert!(error.contains("label of image 1: expected 1 to 10, found 2.5"), "{error}");
     }
 
     #[test]
