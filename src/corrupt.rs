@@ -6,7 +6,7 @@ use crate::table::table;
 use crate::ui::Ui;
 use anyhow::Result;
 use dq_sim::attack::suite::Judge;
-use dq_sim::study::corrupt::{self, Found, Row, Weather};
+use dq_sim::study::corrupt::{self, Corruptions, Found, Row};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -47,11 +47,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         true => corrupt::names().into_iter().map(str::to_owned).collect(),
         false => args.kinds.clone(),
     };
-    let weather = Weather { kinds, severities: args.severity.clone(), seed: ui.seed() };
-    let steps = images.len() * weather.kinds.len() * weather.severities.len();
+    let corruptions = Corruptions { kinds, severities: args.severity.clone(), seed: ui.seed() };
+    let steps = images.len() * corruptions.kinds.len() * corruptions.severities.len();
     let bar = ui.bar("corrupting", steps as u64, "images");
     let judges: Vec<&dyn Judge> = targets.iter().map(Target::judge).collect();
-    let found = ui.study(&bar, |watch| corrupt::measure(&judges, &images, &weather, watch))?;
+    let found = ui.study(&bar, |watch| corrupt::measure(&judges, &images, &corruptions, watch))?;
     let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");
     let json = json!({"data": images.name, "images": images.len(), "seed": ui.seed(),
         "severities": args.severity, "networks": found});

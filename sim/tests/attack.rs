@@ -242,11 +242,11 @@ fn strong_attacks_break_what_weak_ones_leave() {
 #[test]
 fn the_euclidean_set_breaks_what_the_box_does() {
     let (engine, images) = (WhiteBox::new(&stripes_network()), stripes(100));
-    let of = |names: &[&str], eps: u8| {
+    let report = |names: &[&str], eps: u8| {
         let attacks = names.iter().map(|name| (*name).to_owned()).collect();
         run(&engine, &images, &Suite { attacks, ..suite(&[eps]) })
     };
-    let (boxed, ball) = (of(attack::AUTO, 5), of(attack::AUTO_L2, 40));
+    let (boxed, ball) = (report(attack::AUTO, 5), report(attack::AUTO_L2, 40));
     for (narrow, wide) in attack::AUTO.iter().zip(attack::AUTO_L2) {
         let (narrow, wide) = (surviving(&boxed, narrow, 5), surviving(&ball, wide, 40));
         assert!(wide <= narrow && narrow < boxed.clean.correct, "{narrow} in the box, {wide} in the ball");

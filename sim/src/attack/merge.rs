@@ -20,19 +20,19 @@ pub enum MergeError {
     /// A report belongs to another suite.
     #[error("{field}: expected {expected}, as the first report has, found {found}")]
     Other {
-        /// Which.
+        /// The report's number.
         report: usize,
-        /// What differs.
+        /// The field that differs.
         field: &'static str,
-        /// What the first has.
+        /// The first report's value.
         expected: String,
-        /// What it has.
+        /// This report's value.
         found: String,
     },
     /// What a report holds does not fit its shard.
     #[error("expected {expected} images as its shard has, found {found}")]
     Length {
-        /// Which.
+        /// The report's number.
         report: usize,
         /// Images of the shard.
         expected: usize,
@@ -42,11 +42,11 @@ pub enum MergeError {
     /// A shard is missing, or there twice.
     #[error("shard {index} of {count} is there {times} times, expected once")]
     Shards {
-        /// Which.
+        /// The shard's number, from 1.
         index: usize,
-        /// Of how many.
+        /// How many shards there are.
         count: usize,
-        /// How often.
+        /// How often it is there.
         times: usize,
     },
 }

@@ -61,7 +61,7 @@ pub const PAPER: &[&str] = &["random", "fgsm", "r-fgsm", "pgd"];
 /// The standard set of AutoAttack (Croce, Hein, ICML 2020), in its order.
 pub const AUTO: &[&str] = &["apgd-ce", "apgd-t", "fab-t", "square"];
 
-/// The same in the Euclidean ball.
+/// AutoAttack's set in the Euclidean ball, in its order.
 pub const AUTO_L2: &[&str] = &["apgd-ce-l2", "apgd-t-l2", "fab-t-l2", "square-l2"];
 
 /// Returns the attack called `name`.

@@ -10,7 +10,7 @@ use crate::random::Random;
 use ndarray::{Array2, Array3, ArrayView3, ArrayViewMut3, Axis, Zip, s};
 use rayon::prelude::*;
 
-/// As many as in AutoAttack.
+/// Queries per image, as many as in AutoAttack.
 const QUERIES: usize = 5_000;
 
 /// Its row.

@@ -7,7 +7,6 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
-#[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "bits are counted on x86-64"))]
 pub(crate) mod bit;
 #[cfg(all(feature = "emulate-amx", target_arch = "x86_64", target_os = "linux"))]
 mod emulate;
@@ -15,6 +14,7 @@ pub(crate) mod int;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod real;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "bits and tiles are x86-64's"))]
 mod shape;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles are x86-64's"))]
 pub(crate) mod tile;

@@ -112,7 +112,7 @@ pub struct Data {
     pub name: String,
     /// SHA-256 of shape, pixels and labels.
     pub digest: String,
-    /// How many.
+    /// Number of images.
     pub images: usize,
 }
 

@@ -21,7 +21,7 @@ pub enum SuiteError {
     /// Images, network or substitute do not fit each other.
     #[error("{what}: expected {expected}, found {found}")]
     Mismatch {
-        /// Which.
+        /// What does not fit.
         what: String,
         /// What it should be.
         expected: String,

@@ -1,4 +1,5 @@
-//! What a suite is: attacks, radii and seed; on what it runs, and who looks on.
+//! What a suite is: attacks, radii and seed, the network and the images that it runs on, and whom it tells
+//! how it gets on.
 
 use super::judge::Judge;
 use crate::ball::Norm;

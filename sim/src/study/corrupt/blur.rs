@@ -52,11 +52,11 @@ pub fn moved(image: &Array3<f32>, radius: usize, sigma: f32, degrees: f32) -> Ar
     let sum: f32 = weights.iter().sum();
     let (dy, dx) = degrees.to_radians().sin_cos();
     Array3::from_shape_fn(image.dim(), |(y, x, c)| {
-        let at = |(n, weight): (usize, &f32)| {
+        let tap = |(n, weight): (usize, &f32)| {
             let n = n as f32;
             weight * between(image, y as f32 + n * dy, x as f32 + n * dx, c)
         };
-        weights.iter().enumerate().map(at).sum::<f32>() / sum
+        weights.iter().enumerate().map(tap).sum::<f32>() / sum
     })
 }
 

@@ -46,7 +46,7 @@ type Corruption = fn(Array3<f32>, usize, &mut Random) -> Array3<f32>;
 
 /// What is done to the images.
 #[derive(Clone, Debug)]
-pub struct Weather {
+pub struct Corruptions {
     /// Names of corruptions.
     pub kinds: Vec<String>,
     /// Severities, 1 to 5.
@@ -81,7 +81,7 @@ pub struct Row {
 pub fn measure(
     targets: &[&dyn Judge],
     images: &Images,
-    weather: &Weather,
+    corruptions: &Corruptions,
     watch: Watch,
 ) -> Result<Vec<Found>, Stopped> {
     let clean = count(targets, images, |pixels, _| pixels, watch)?;
@@ -90,12 +90,12 @@ pub fn measure(
         .zip(clean)
         .map(|(target, clean)| Found { model: target.model(), clean, kinds: vec![], mean_error: 0.0 })
         .collect();
-    for kind in &weather.kinds {
+    for kind in &corruptions.kinds {
         found.iter_mut().for_each(|found| found.kinds.push(Row { kind: kind.clone(), accuracy: vec![] }));
-        for &severity in &weather.severities {
+        for &severity in &corruptions.severities {
             let change = |pixels: Array4<u8>, block: &[usize]| {
                 (watch.tick)(block.len() as u64);
-                corrupt(pixels.view(), block, kind, severity, weather.seed)
+                corrupt(pixels.view(), block, kind, severity, corruptions.seed)
             };
             let tallies = count(targets, images, change, watch)?;
             for (found, tally) in found.iter_mut().zip(tallies) {
@@ -105,7 +105,8 @@ pub fn measure(
     }
     for found in &mut found {
         let errors = found.kinds.iter().flat_map(|row| &row.accuracy).map(|tally| 1.0 - tally.accuracy);
-        found.mean_error = errors.sum::<f64>() / (weather.kinds.len() * weather.severities.len()) as f64;
+        found.mean_error =
+            errors.sum::<f64>() / (corruptions.kinds.len() * corruptions.severities.len()) as f64;
     }
     Ok(found)
 }

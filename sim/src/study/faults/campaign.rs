@@ -9,7 +9,11 @@ use crate::study::{Stopped, Watch};
 use dq_data::Images;
 use dq_net::Network;
 use dq_net::layer::Logits;
+use ndarray::Axis;
 use serde::Serialize;
+
+/// Images between two looks at the stop flag.
+const BLOCK: usize = 128;
 
 /// Faults to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,26 +141,26 @@ pub fn measure(
 ) -> Result<Found, Stopped> {
     let white_box = WhiteBox::new(network);
     let clean_labels = white_box.engine().labels(images.pixels.view());
-    let patient = Patient { white_box: &white_box, images, clean_labels, campaign, watch };
+    let injector = Injector { white_box: &white_box, images, clean_labels, campaign, watch };
     let wants = |kind: Kind| campaign.kinds.contains(&kind);
     let (search, flips_to_chance) = match campaign.seen.filter(|_| wants(Kind::Search)) {
-        Some(seen) => patient.search(seen)?,
+        Some(seen) => injector.search(seen)?,
         None => (vec![], None),
     };
     Ok(Found {
         model: white_box.model(),
         stored_bits: memory::stored_bits(network),
-        clean: right(&patient.clean_labels, images),
-        flips: if wants(Kind::Flips) { patient.flips()? } else { vec![] },
+        clean: right(&injector.clean_labels, images),
+        flips: if wants(Kind::Flips) { injector.flips()? } else { vec![] },
         search,
         flips_to_chance,
-        upsets: if wants(Kind::Upsets) { patient.upsets()? } else { vec![] },
-        stuck: if wants(Kind::Stuck) { patient.stuck()? } else { vec![] },
+        upsets: if wants(Kind::Upsets) { injector.upsets()? } else { vec![] },
+        stuck: if wants(Kind::Stuck) { injector.stuck()? } else { vec![] },
     })
 }
 
 /// A network, what it says without faults, and what is done to it.
-struct Patient<'a> {
+struct Injector<'a> {
     white_box: &'a WhiteBox,
     images: &'a Images,
     clean_labels: Vec<usize>,
@@ -164,7 +168,7 @@ struct Patient<'a> {
     watch: Watch<'a>,
 }
 
-impl Patient<'_> {
+impl Injector<'_> {
     fn network(&self) -> &Network {
         self.white_box.network()
     }
@@ -217,7 +221,7 @@ impl Patient<'_> {
     fn upsets(&self) -> Result<Vec<Upset>, Stopped> {
         let upset = |i: usize| {
             self.watch.step(1)?;
-            let labels = self.faulty_labels(i, Fault::Upset, 0);
+            let labels = self.faulty_labels(i, Fault::Upset, 0)?;
             let changed = labels.iter().zip(&self.clean_labels).filter(|(a, b)| a != b).count();
             let (node, wire) = (&self.network().nodes()[i], self.network().wire(i));
             Ok(Upset {
@@ -237,7 +241,7 @@ impl Patient<'_> {
             let (node, wire) = (&self.network().nodes()[i], self.network().wire(i));
             let trial = |trial: u64| {
                 self.watch.step(1)?;
-                let labels = self.faulty_labels(i, Fault::Stuck(trial % 2 == 1), trial);
+                let labels = self.faulty_labels(i, Fault::Stuck(trial % 2 == 1), trial)?;
                 Ok(right(&labels, self.images).accuracy)
             };
             Ok(Stuck {
@@ -251,12 +255,17 @@ impl Patient<'_> {
     }
 
     /// Returns the labels of all images under a fault of node `node`.
-    fn faulty_labels(&self, node: usize, fault: Fault, trial: u64) -> Vec<usize> {
+    fn faulty_labels(&self, node: usize, fault: Fault, trial: u64) -> Result<Vec<usize>, Stopped> {
         let indices: Vec<usize> = (0..self.images.len()).collect();
         let injection = Injection { node, fault, seed: self.campaign.seed, trial };
-        let scores =
-            datapath::scores(self.white_box.engine(), self.images.pixels.view(), &indices, &injection);
-        scores.rows().into_iter().map(|row| Logits::label(row.iter().copied())).collect()
+        let mut labels = vec![];
+        for block in indices.chunks(BLOCK) {
+            self.watch.check()?;
+            let pixels = self.images.pixels.select(Axis(0), block);
+            let scores = datapath::scores(self.white_box.engine(), pixels.view(), block, &injection);
+            labels.extend(scores.rows().into_iter().map(|row| Logits::label(row.iter().copied())));
+        }
+        Ok(labels)
     }
 }
 
