@@ -78,3 +78,14 @@ fn a_tool_that_fails_is_quoted_and_its_log_is_kept() {
     assert!(fs::read_to_string(folder.join(log)).unwrap().contains("out of luck"), "{log}");
     assert!(!folder.join("out/lenet.bin").exists() && !folder.join("out/lenet.record.json").exists());
 }
+
+#[test]
+fn without_a_home_the_variables_are_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let args = ["verify", "lenet@1/4", "--count", "1", "--rtl", "1", "--netlist", "0"];
+    let mut command = command(scratch.path(), &args);
+    let output = command.env_remove("HOME").env_remove("XDG_CACHE_HOME").output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("XDG_CACHE_HOME or HOME") && error.contains("built simulators"), "{error}");
+}

@@ -55,7 +55,9 @@ pub fn emit(design: &Design) -> Emission {
     let sources: String =
         files.iter().filter(|f| f.name.ends_with(".v")).map(|f| f.name.clone() + "\n").collect();
     let cycles = timing::cycles(&design.stages, testbench::FRAMES, &Stalls::NONE);
-    files.extend(testbench::files(design, &banner, &cycles));
+    let images: Vec<String> =
+        files.iter().filter(|f| f.name.ends_with(".mem")).map(|f| f.name.clone()).collect();
+    files.extend(testbench::files(design, &banner, &images, &cycles));
     for file in files.iter_mut().filter(|file| file.name.ends_with(".mem")) {
         file.text.insert_str(0, &format!("// {banner}\n"));
     }

@@ -6,6 +6,7 @@ use crate::design::Design;
 use crate::emit::Emission;
 use crate::pipeline::{Stage, Unrolled};
 use crate::rtl::File;
+use crate::testbench;
 use crate::tools::{self, Tool, ToolError};
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -33,6 +34,12 @@ pub enum FormalError {
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
+    },
+    /// There is nothing to prove.
+    #[error("`{module}`: expected an assertion under FORMAL, found none: nothing would be proved")]
+    Vacuous {
+        /// The module.
+        module: String,
     },
     /// A tool failed without a verdict.
     #[error("{tool} failed on `{module}` ({status}):\n{tail}")]
@@ -147,7 +154,7 @@ impl Prover {
     /// Writes `emission` into `folder`, which must be there.
     pub fn new(emission: &Emission, folder: &Path) -> Result<Prover, FormalError> {
         let (yosys, smtbmc, z3) = (tools::find("yosys")?, tools::find("yosys-smtbmc")?, tools::find("z3")?);
-        for file in emission.files.iter().filter(|file| !file.name.starts_with("tb")) {
+        for file in emission.files.iter().filter(|file| !testbench::is_file(&file.name)) {
             write(folder, file)?;
         }
         // yosys-smtbmc looks for z3 on PATH.
@@ -186,6 +193,11 @@ impl Prover {
             return Err(failed("yosys", task, &output));
         }
         let model = format!("{top}.smt2");
+        let path = self.folder.join(&model);
+        let text = std::fs::read_to_string(&path).map_err(|source| FormalError::Io { path, source })?;
+        if !text.contains("; yosys-smt2-assert ") {
+            return Err(FormalError::Vacuous { module: top.into() });
+        }
         // From reset first: a counterexample there is one of the circuit, not of an unreachable state.
         let steps = task.steps.to_string();
         if let Some(verdict) = self.solve(task, &["-t", &steps, &model])? {

@@ -23,7 +23,7 @@ fn derived(name: &str, readers: usize) -> impl Iterator<Item = String> {
 
 /// Instance names: the nodes' own, changed only where Verilog or another name forbids them.
 pub fn of_nodes(network: &Network) -> Vec<String> {
-    let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control"];
+    let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control", "boot"];
     let mut used: HashSet<String> = fixed.map(String::from).into();
     let mut names = vec![];
     for (i, node) in network.nodes().iter().enumerate() {

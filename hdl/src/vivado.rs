@@ -3,12 +3,13 @@
 
 use crate::design::Design;
 use crate::emit::{Emission, File};
+use crate::testbench;
 
 /// `package_ip.tcl`, `ooc.tcl`, `constraints.xdc`.
 pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {
     let sources: Vec<&str> = emission.files.iter().map(|file| file.name.as_str()).collect();
     let of = |suffix: &str| {
-        let names = sources.iter().filter(|name| name.ends_with(suffix) && !name.starts_with("tb"));
+        let names = sources.iter().filter(|name| name.ends_with(suffix) && !testbench::is_file(name));
         names.copied().collect::<Vec<_>>().join(" ")
     };
     let (verilog, images) = (of(".v"), of(".mem"));
@@ -85,7 +86,7 @@ mod tests {
                 assert_eq!(count(open), count(close), "{}", script.name);
             }
         }
-        for file in emission.files.iter().filter(|file| !file.name.starts_with("tb")) {
+        for file in emission.files.iter().filter(|file| !testbench::is_file(&file.name)) {
             let wanted = file.name.ends_with(".v") || file.name.ends_with(".mem");
             for script in &files[..2] {
                 assert_eq!(script.text.contains(&file.name), wanted, "{}: {}", script.name, file.name);

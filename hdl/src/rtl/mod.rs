@@ -80,7 +80,7 @@ pub use ir::group::Group;
 pub use ir::kernel::Kernel;
 pub use ir::memory::{Read, Style, Write, addr_bits, bits_for};
 pub use ir::module::Module;
-pub use ir::names::is_valid as is_valid_name;
+pub use ir::names::{is_valid as is_valid_name, reserved as reserved_words};
 pub use ir::port::{Direction, Port};
 pub use ir::stmt::{Stmt, note, set, when, when_else};
 pub use ir::value::{Value, all_of, any_of, cat, lanes, sum_tree};

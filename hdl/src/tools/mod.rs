@@ -51,6 +51,11 @@ pub enum ToolError {
         /// What it is set to.
         path: PathBuf,
     },
+    /// The environment names no folder for what is built once and kept.
+    #[error(
+        "no folder to keep built simulators in: expected an absolute path in XDG_CACHE_HOME or HOME, found none in either"
+    )]
+    NoCache,
     /// The tool is nowhere, or too old.
     #[error("`{name}` is needed: {looked}; {remedy}")]
     Missing {
@@ -63,9 +68,9 @@ pub enum ToolError {
     },
 }
 
-/// The project's folder in the user's cache; `None` where the environment names neither cache nor home.
-pub fn cache_folder() -> Option<PathBuf> {
-    pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
+/// Returns the project's folder in the user's cache; an error where the environment names neither cache nor home.
+pub fn cache_folder() -> Result<PathBuf, ToolError> {
+    pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")).ok_or(ToolError::NoCache)
 }
 
 /// Finds a tool of [`TOOLS`]: in the environment that `DQ_TOOLS` names, in the project's own environment in the

@@ -11,6 +11,7 @@ use crate::design::{Beat, Design, Outcome};
 use crate::emit::Emission;
 use crate::netlist::Offer;
 use crate::stalls::{Pattern, Stalls};
+use crate::testbench;
 use crate::tools::ToolError;
 use ndarray::ArrayView4;
 use std::io::{self, Write};
@@ -39,6 +40,19 @@ pub enum VerilatorError {
     /// Verilator or the C++ compiler refused the design.
     #[error("verilator could not build the design: {0}")]
     Build(String),
+    /// Neither folder can be built in.
+    #[error(
+        "make cannot work in folders with spaces or signs of its own: expected in cache `{cache}` or temporary folder \
+         `{temporary}` none of them; set XDG_CACHE_HOME or TMPDIR to another folder",
+        cache = cache.display(),
+        temporary = temporary.display()
+    )]
+    Folders {
+        /// Where built simulators are kept.
+        cache: PathBuf,
+        /// The system's folder for temporary files.
+        temporary: PathBuf,
+    },
     /// The board lacks what the design needs.
     #[error(transparent)]
     Board(#[from] crate::flow::FlowError),
@@ -195,7 +209,7 @@ impl Simulator {
 
 /// What a circuit is built from: Verilog, ROM images, their list.
 pub(crate) fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
-    emission.files.iter().filter(|file| !file.name.starts_with("tb") && !file.name.ends_with(".json"))
+    emission.files.iter().filter(|file| !testbench::is_file(&file.name) && !file.name.ends_with(".json"))
 }
 
 /// The end of what a program said: its reason.

@@ -3,7 +3,7 @@
 use crate::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Control, Output};
+use dq_hdl::plan::{Control, Memory, Output};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::tools;
 use dq_hdl::verilator::Simulator;
@@ -43,6 +43,27 @@ fn gates_give_the_same_words_and_cycles() {
         assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}, {device}");
         assert!(!outcome.error, "seed {seed}");
     }
+}
+
+/// A cell without a model, and one whose model is missing, are refused: nothing is simulated as if it were not there.
+#[test]
+fn gates_without_models_are_refused() {
+    let (Some(_), Some(_)) = (tools::require("verilator"), tools::require("yosys")) else { return };
+    let options = Options { max_side: 4, max_channels: 3, ..Options::default() };
+    let network = random::network(1, &options);
+    let mut plan = common::plan(&network, 1);
+    plan.device = Some("ecp5-25f".into());
+    plan.nodes
+        .iter_mut()
+        .filter(|node| network.nodes()[network.position(&node.node).unwrap()].layer.weight_bits().is_some())
+        .for_each(|node| node.memory = Memory::Block);
+    let design = Design::new(&network, &plan).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut gates = gates::synthesize(&design, folder.path(), &|_| false).unwrap();
+    assert!(gates.cells["DP16KD"] > 0, "{:?}", gates.cells);
+    gates.emission.files.iter_mut().find(|file| file.name == "cells.v").unwrap().text.clear();
+    let error = Simulator::build(&gates.emission, folder.path()).unwrap_err().to_string();
+    assert!(error.contains("DP16KD"), "{error}");
 }
 
 /// Stages before and after synthesis, by induction over all their states (Yosys' `equiv_opt`); and that it sees a LUT with a

@@ -7,6 +7,7 @@ mod emitted;
 mod gates;
 mod golden;
 mod graph;
+mod names;
 mod netlist;
 mod spram;
 mod stream;

@@ -125,3 +125,26 @@ fn every_fault_is_caught() {
     eprintln!("{tried} faults, all caught");
     assert!(tried >= 24, "{tried} faults");
 }
+
+/// What asserts nothing is refused, not proved: a contract that is gone, a file that is empty, a module that is another's.
+#[test]
+fn nothing_is_proved_of_nothing() {
+    if !ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(&random::network(1, &small(false)), folder.path().join("0"));
+    let task = bench.tasks.iter().find(|task| task.module == "dq_egress").expect("every circuit ends in one");
+    let path = bench.folder.join(&task.files[0]);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(matches!(bench.prover.prove(task).unwrap(), Verdict::Proved { .. }));
+    let contract = text.find("`ifdef FORMAL").unwrap()..text.rfind("endmodule").unwrap();
+    let bare = format!("{}{}", &text[..contract.start], &text[contract.end..]);
+    std::fs::write(&path, bare).unwrap();
+    let error = bench.prover.prove(task).unwrap_err().to_string();
+    assert!(error.contains("`dq_egress`") && error.contains("nothing would be proved"), "{error}");
+    for broken in [String::new(), text.replace("module dq_egress", "module other")] {
+        std::fs::write(&path, broken).unwrap();
+        assert!(bench.prover.prove(task).is_err());
+    }
+}

@@ -25,7 +25,9 @@ fn prove(network: &Network, output: Output) {
     let emission = emit(&design);
     let folder = tempfile::tempdir().unwrap();
     let prover = Prover::new(&emission, folder.path()).unwrap();
-    for task in formal::tasks(&design, &emission) {
+    let tasks = formal::tasks(&design, &emission);
+    assert!(tasks.len() > 3, "{tasks:?}");
+    for task in tasks {
         let verdict = prover.prove(&task).unwrap();
         let good = match verdict {
             Verdict::Proved { .. } => task.induction,
