@@ -27,7 +27,7 @@ fn adversaries_are_kept_replayed_and_foreign_ones_judged() {
     let judged = json(folder, &with(&["--replay", "adv.npz"]));
     assert_eq!((judged["broken"].as_u64(), judged["outside"].as_u64()), (Some(broken), Some(0)), "{judged}");
     // Through the Verilog too, where there is a Verilator.
-    if dq_hdl::tools::require("verilator").is_some() {
+    if dq_hdl::tool::require("verilator").is_some() {
         let verified = json(
             folder,
             &["verify", &model, "--data", "signs", "--count", "4", "--rtl", "2", "--replay", "adv.npz"],
@@ -96,7 +96,7 @@ fn a_doubt_fails_a_strict_run_and_speed_is_told() {
     {
         assert!(speed[what].as_f64().unwrap() > 0.0, "{what}");
     }
-    if dq_hdl::tools::require("verilator").is_some() {
+    if dq_hdl::tool::require("verilator").is_some() {
         let circuit = json(folder, &["bench", "lenet@1/4", "--threads", "1", "--verilator"]);
         let rate = |what: &str| circuit[what].as_f64().unwrap();
         assert_eq!(rate("forward_to_verilator"), rate("forward_core") / rate("verilator_core"));

@@ -259,7 +259,7 @@ fn running_text_without_a_reader_is_no_failure() {
     let mut command =
         command(scratch.path(), &["verify", &model, "--rtl", "1", "--netlist", "1", "--count", "1"]);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    if dq_hdl::tools::require("verilator").is_none() {
+    if dq_hdl::tool::require("verilator").is_none() {
         return;
     }
     let mut child = command.spawn().unwrap();

@@ -129,7 +129,7 @@ fn the_circuit_answers_as_the_simulator() {
 /// The whole board in Verilator, PLL's clock and reset after configuration included.
 #[test]
 fn a_simulated_board_answers_as_the_simulator() {
-    if dq_hdl::tools::require("verilator").is_none() {
+    if dq_hdl::tool::require("verilator").is_none() {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
@@ -157,7 +157,7 @@ fn a_simulated_board_answers_as_the_simulator() {
 /// Weights in SPRAM come out of the simulated flash, which is asleep when the board starts.
 #[test]
 fn a_simulated_board_loads_its_flash() {
-    if dq_hdl::tools::require("verilator").is_none() {
+    if dq_hdl::tool::require("verilator").is_none() {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();

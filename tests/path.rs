@@ -15,7 +15,7 @@ fn model() -> String {
 
 #[test]
 fn float_model_simulator_netlist_and_verilog_agree() {
-    let Some(_) = dq_hdl::tools::require("verilator") else { return };
+    let Some(_) = dq_hdl::tool::require("verilator") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let result = json(
         scratch.path(),
@@ -62,7 +62,7 @@ fn copy_of_run(folder: &Path) {
 
 #[test]
 fn another_bit_width_of_the_same_run_is_a_verified_network() {
-    let Some(_) = dq_hdl::tools::require("verilator") else { return };
+    let Some(_) = dq_hdl::tool::require("verilator") else { return };
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     copy_of_run(folder);

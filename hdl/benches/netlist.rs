@@ -8,7 +8,7 @@ use dq_hdl::design::Design;
 use dq_hdl::plan::{NodePlan, Output, Plan};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{emit, netlist, plan, tools};
+use dq_hdl::{emit, netlist, plan, tool};
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Shape, random};
 use ndarray::{Array2, Array4, Axis};
@@ -48,7 +48,7 @@ fn measure(name: &str, network: &Network, plan: &Plan, frames: usize) {
     let clocks = |outcome: &dq_hdl::design::Outcome| outcome.beats.last().expect("beats").cycle + 1;
     let here = best(|| clocks(&netlist::run(&design, images.view(), &Stalls::NONE).expect("a result")));
     println!("{name:6} netlist   {here:12.0} clocks/s");
-    if tools::find("verilator").is_err() {
+    if tool::find("verilator").is_err() {
         println!("{name:6} verilator is not installed");
         return;
     }

@@ -27,26 +27,18 @@
 //! // The same from Verilator: `verilator::Simulator::build(&emission, cache_folder)?.run(&design, frames, &stalls)?`.
 //! ```
 
-pub mod board;
-pub mod control;
-pub mod design;
+mod circuit;
 pub mod device;
-pub mod emit;
 pub mod estimate;
-pub mod flow;
-pub mod formal;
-pub mod gates;
 mod memory;
 mod names;
-pub mod netlist;
 pub mod pipeline;
 pub mod plan;
 pub mod rtl;
 mod stage;
 pub mod stalls;
-mod testbench;
 pub mod timing;
-pub mod tools;
-mod top;
-pub mod verilator;
-pub mod vivado;
+pub mod tool;
+
+pub use circuit::{control, design, emit, netlist};
+pub use tool::{board, flow, formal, gates, verilator, vivado};

@@ -186,5 +186,5 @@ pub fn verilated(emission: &Emission) -> Result<Simulator> {
 
 /// The folder of built simulators in the user's cache.
 pub fn simulators() -> Result<PathBuf> {
-    Ok(dq_hdl::tools::cache_folder()?.join("simulators"))
+    Ok(dq_hdl::tool::cache_folder()?.join("simulators"))
 }

@@ -3,7 +3,7 @@
 //! A complete environment carries a marker, written last; one without it is an interrupted attempt and is made anew.
 //! Never touches an environment that the user names with `DQ_TOOLS`, nor any Python packages of the system.
 
-#[path = "../../hdl/src/tools/pins.rs"]
+#[path = "../../hdl/src/tool/pins.rs"]
 mod pins;
 
 use std::fs::{self, File};

@@ -6,7 +6,7 @@ use dq_hdl::board::{self, BoardCircuit, protocol};
 use dq_hdl::design::Design;
 use dq_hdl::plan::{Output, Plan};
 use dq_hdl::rtl::{PortId, Sim};
-use dq_hdl::{plan, rtl, tools};
+use dq_hdl::{plan, rtl, tool};
 use dq_net::random::{self, Options};
 use ndarray::Axis;
 use protocol::{Answer, Status};
@@ -136,7 +136,7 @@ fn damage_pauses_and_garbage_are_told_and_survived() {
 
 #[test]
 fn tools_find_nothing_to_warn_of() {
-    let (Some(verilator), Some(yosys)) = (tools::require("verilator"), tools::require("yosys")) else {
+    let (Some(verilator), Some(yosys)) = (tool::require("verilator"), tool::require("yosys")) else {
         return;
     };
     for design in [design(Output::Scores), design(Output::Label), spram::tiny()] {

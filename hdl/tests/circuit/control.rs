@@ -8,7 +8,7 @@ use dq_hdl::plan::{Control, Mac};
 use dq_hdl::rtl::Sim;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{netlist, tools};
+use dq_hdl::{netlist, tool};
 use dq_net::random::{self, Options};
 use dq_net::{Layer, Network, Node, Wire};
 
@@ -160,7 +160,7 @@ fn a_network_is_loaded_into_the_circuit_of_another() {
 
 #[test]
 fn verilator_loads_as_the_netlist_does() {
-    if tools::require("verilator").is_none() {
+    if tool::require("verilator").is_none() {
         return;
     }
     let cache = tempfile::tempdir().unwrap();
@@ -214,7 +214,7 @@ fn a_bias_that_could_not_be_loaded_is_refused() {
 
 #[test]
 fn tools_find_nothing_to_warn_of() {
-    let (Some(verilator), Some(yosys)) = (tools::require("verilator"), tools::require("yosys")) else {
+    let (Some(verilator), Some(yosys)) = (tool::require("verilator"), tool::require("yosys")) else {
         return;
     };
     for (seed, design, _) in pairs(12).filter(|(seed, ..)| seed % 5 == 1) {

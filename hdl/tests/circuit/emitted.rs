@@ -4,7 +4,7 @@
 use crate::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
-use dq_hdl::tools::{self, Tool};
+use dq_hdl::tool::{self, Tool};
 use dq_hdl::verilator::{Simulator, Waves};
 use dq_hdl::{netlist, stalls::Stalls};
 use dq_net::Network;
@@ -62,7 +62,7 @@ pub fn in_folder(tool: &Tool, folder: &Path) -> Command {
 
 #[test]
 fn verilator_gives_the_same_words_and_cycles() {
-    let Some(_) = tools::require("verilator") else { return };
+    let Some(_) = tool::require("verilator") else { return };
     let cache = tempfile::tempdir().unwrap();
     for (seed, network) in networks().iter().enumerate().step_by(4) {
         let seed = seed as u64;
@@ -79,7 +79,7 @@ fn verilator_gives_the_same_words_and_cycles() {
 
 #[test]
 fn verilators_waves_name_the_nodes() {
-    let Some(_) = tools::require("verilator") else { return };
+    let Some(_) = tool::require("verilator") else { return };
     let folder = tempfile::tempdir().unwrap();
     let network = random::network(5, &Options::default());
     let (design, emission) = design(&network, 5);
@@ -105,7 +105,7 @@ fn verilators_waves_name_the_nodes() {
 /// `DQ_CASES=300 cargo test --release -p dq-hdl --test circuit both_simulators`; DQ_SEED is the first seed.
 #[test]
 fn random_networks_agree_in_both_simulators() {
-    let Some(_) = tools::require("verilator") else { return };
+    let Some(_) = tool::require("verilator") else { return };
     let number =
         |name: &str, default| std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(default);
     let (from, count): (u64, u64) = (number("DQ_SEED", 1000), number("DQ_CASES", 16));
@@ -160,7 +160,7 @@ pub fn run_testbench(folder: &Path) -> String {
 fn runs(folder: &Path, at: &Path) -> Vec<String> {
     let mut commands = vec![Command::new(folder.join("obj_dir/Vtb"))];
     if folder.join("tb.vvp").is_file() {
-        let icarus = tools::find("iverilog").unwrap();
+        let icarus = tool::find("iverilog").unwrap();
         let mut command = Command::new(icarus.program.with_file_name("vvp"));
         command.arg(folder.join("tb.vvp"));
         commands.push(command);
@@ -175,13 +175,13 @@ fn runs(folder: &Path, at: &Path) -> Vec<String> {
 /// The testbench passes where all its files are there; with a file missing, cut short or of unknown words it fails.
 #[test]
 fn the_testbench_passes_only_what_it_compared() {
-    let Some(verilator) = tools::require("verilator") else { return };
+    let Some(verilator) = tool::require("verilator") else { return };
     let network = random::network(5, &Options::default());
     let (design, emission) = design(&network, 5);
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     build_testbench(&verilator, &emission, folder);
-    if let Some(icarus) = tools::require("iverilog") {
+    if let Some(icarus) = tool::require("iverilog") {
         let args = ["-g2005", "-Wall", "-s", "tb", "-o", "tb.vvp", "-c", "files.f", "tb.v"];
         quiet(in_folder(&icarus, folder).args(args), "testbench");
     }
@@ -223,7 +223,7 @@ fn the_testbench_passes_only_what_it_compared() {
 
 #[test]
 fn verilator_finds_nothing_to_warn_of() {
-    let Some(verilator) = tools::require("verilator") else { return };
+    let Some(verilator) = tool::require("verilator") else { return };
     for (seed, network) in networks().iter().enumerate() {
         let (_, emission) = design(network, seed as u64);
         let folder = tempfile::tempdir().unwrap();
@@ -238,7 +238,7 @@ fn verilator_finds_nothing_to_warn_of() {
 
 #[test]
 fn yosys_finds_nothing_to_warn_of() {
-    let Some(yosys) = tools::require("yosys") else { return };
+    let Some(yosys) = tool::require("yosys") else { return };
     for (seed, network) in networks().iter().enumerate().step_by(2) {
         let (_, emission) = design(network, seed as u64);
         let folder = tempfile::tempdir().unwrap();
@@ -253,7 +253,7 @@ fn yosys_finds_nothing_to_warn_of() {
 
 #[test]
 fn icarus_finds_nothing_to_warn_of_and_runs_the_testbench() {
-    let Some(icarus) = tools::require("iverilog") else { return };
+    let Some(icarus) = tool::require("iverilog") else { return };
     for (seed, network) in networks().iter().enumerate() {
         let (_, emission) = design(network, seed as u64);
         let folder = tempfile::tempdir().unwrap();

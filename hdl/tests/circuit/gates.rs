@@ -5,7 +5,7 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Memory, Output};
 use dq_hdl::stalls::Stalls;
-use dq_hdl::tools;
+use dq_hdl::tool;
 use dq_hdl::verilator::Simulator;
 use dq_hdl::{gates, plan};
 use dq_net::random::{self, Options};
@@ -14,7 +14,7 @@ use dq_net::topology;
 /// Networks from `DQ_SEED` on, `DQ_CASES` of them (default: two, an ECP5 and an iCE40).
 #[test]
 fn gates_give_the_same_words_and_cycles() {
-    let (Some(_), Some(_)) = (tools::require("verilator"), tools::require("yosys")) else { return };
+    let (Some(_), Some(_)) = (tool::require("verilator"), tool::require("yosys")) else { return };
     let from: u64 = std::env::var("DQ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let count: u64 = std::env::var("DQ_CASES").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
     let cache = tempfile::tempdir().unwrap();
@@ -48,7 +48,7 @@ fn gates_give_the_same_words_and_cycles() {
 /// A cell without a model, and one whose model is missing, are refused: nothing is simulated as if it were not there.
 #[test]
 fn gates_without_models_are_refused() {
-    let (Some(_), Some(_)) = (tools::require("verilator"), tools::require("yosys")) else { return };
+    let (Some(_), Some(_)) = (tool::require("verilator"), tool::require("yosys")) else { return };
     let options = Options { max_side: 4, max_channels: 3, ..Options::default() };
     let network = random::network(1, &options);
     let mut plan = common::plan(&network, 1);
@@ -70,7 +70,7 @@ fn gates_without_models_are_refused() {
 /// wrong table. Steps are left out: synthesis folds what their thresholds have in common, which hides their registers.
 #[test]
 fn synthesis_is_proved_to_keep_the_stages() {
-    let Some(yosys) = tools::require("yosys") else { return };
+    let Some(yosys) = tool::require("yosys") else { return };
     let network = topology::build("lenet@1/4", 1).unwrap();
     let mut plan = plan::default(&network, Output::Scores).unwrap();
     plan.device = Some("ecp5-25f".into());

@@ -7,7 +7,7 @@ use dq_hdl::plan::Output;
 use dq_hdl::rtl::{is_valid_name, reserved_words};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{fold, netlist, tools};
+use dq_hdl::{fold, netlist, tool};
 use dq_net::layer::{BitDepth, Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};
@@ -47,12 +47,12 @@ fn reserved_words_name_nothing() {
     let emission = emit(&design);
     let folder = tempfile::tempdir().unwrap();
     emitted::write(&emission, folder.path());
-    if let Some(icarus) = tools::require("iverilog") {
+    if let Some(icarus) = tool::require("iverilog") {
         let mut command = emitted::in_folder(&icarus, folder.path());
         let args = ["-g2005", "-Wall", "-s", "tb", "-o", "tb.vvp", "-c", "files.f", "tb.v"];
         emitted::quiet(command.args(args), "words");
     }
-    let Some(verilator) = tools::require("verilator") else { return };
+    let Some(verilator) = tool::require("verilator") else { return };
     let mut command = emitted::in_folder(&verilator, folder.path());
     emitted::quiet(command.args(["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"]), "words");
     // The words reach C++ in the waves' names and in the classes of modules that are not inlined.
@@ -97,7 +97,7 @@ fn awkward_node_names_break_nothing() {
         let frames = common::frames(&network, 1, 0);
         let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
         assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
-        let Some(verilator) = tools::require("verilator") else { continue };
+        let Some(verilator) = tool::require("verilator") else { continue };
         let folder = tempfile::tempdir().unwrap();
         emitted::write(&emission, folder.path());
         let mut command = emitted::in_folder(&verilator, folder.path());

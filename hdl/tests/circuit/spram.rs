@@ -6,7 +6,7 @@ use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Memory, Output, Plan};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{gates, netlist, plan, tools};
+use dq_hdl::{gates, netlist, plan, tool};
 use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::{Network, Shape, topology};
 use ndarray::Array2;
@@ -60,7 +60,7 @@ fn loaded_weights_agree() {
 
 #[test]
 fn loaded_weights_agree_in_verilator_and_as_gates() {
-    let (Some(_), Some(_)) = (tools::require("verilator"), tools::require("yosys")) else { return };
+    let (Some(_), Some(_)) = (tool::require("verilator"), tool::require("yosys")) else { return };
     let cache = tempfile::tempdir().unwrap();
     let design = &tiny();
     let emission = emit(design);
@@ -79,7 +79,7 @@ fn loaded_weights_agree_in_verilator_and_as_gates() {
 
 #[test]
 fn the_testbench_loads_weights_and_a_wrong_word_is_found() {
-    let Some(verilator) = tools::require("verilator") else { return };
+    let Some(verilator) = tool::require("verilator") else { return };
     let design = &designs()[0];
     let folder = tempfile::tempdir().unwrap();
     emitted::build_testbench(&verilator, &emit(design), folder.path());

@@ -5,7 +5,7 @@ use crate::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Mac, Memory, Output, Plan};
-use dq_hdl::{estimate, plan, tools};
+use dq_hdl::{estimate, plan, tool};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Layer, Network, Shape};
@@ -27,7 +27,7 @@ fn cells(text: &str, cell: &str) -> u64 {
 
 #[test]
 fn estimates_are_within_a_factor_of_two() {
-    let Some(yosys) = tools::require("yosys") else { return };
+    let Some(yosys) = tool::require("yosys") else { return };
     let options = Options { weight_bits: Some(4), level_bits: Some(4), ..Options::default() };
     let mut blocks = 0;
     for seed in [3, 11] {
@@ -68,7 +68,7 @@ fn estimates_are_within_a_factor_of_two() {
 /// bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test circuit unrolled -- --nocapture`.
 #[test]
 fn an_unrolled_layer_is_folded_into_constants() {
-    if tools::require("yosys").is_none() {
+    if tool::require("yosys").is_none() {
         return;
     }
     let bits = std::env::var("DQ_BITS").map_or(2, |bits| bits.parse().expect("DQ_BITS: a number"));
@@ -180,7 +180,7 @@ fn emitted_unit(weight_bits: u8, level_bits: u8, mac: Mac) -> (Design, tempfile:
 }
 
 fn synthesize(folder: &Path, script: &str) -> String {
-    let yosys = tools::find("yosys").unwrap();
+    let yosys = tool::find("yosys").unwrap();
     let output = yosys.command().args(["-q", "-p", script]).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     std::fs::read_to_string(folder.join("stat.txt")).unwrap()
@@ -191,7 +191,7 @@ fn synthesize(folder: &Path, script: &str) -> String {
 #[test]
 #[ignore = "prints figures"]
 fn luts_a_mac() {
-    if tools::require("yosys").is_none() {
+    if tool::require("yosys").is_none() {
         return;
     }
     eprintln!(
@@ -285,7 +285,7 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
 #[test]
 #[ignore = "prints figures"]
 fn w2a2_unit_on_an_ecp5() {
-    let (Some(_), Some(router)) = (tools::require("yosys"), tools::require("nextpnr-ecp5")) else { return };
+    let (Some(_), Some(router)) = (tool::require("yosys"), tool::require("nextpnr-ecp5")) else { return };
     let (_, folder) = emitted_unit(2, 2, Mac::Auto);
     let wrapper = "module unit (input wire clk, input wire rst, input wire s_valid, input wire [3:0] sel, output wire s_ready,\n  \
         output reg m_valid, input wire m_ready, output reg [15:0] m_data);\n  reg [63:0] x; reg v;\n  \

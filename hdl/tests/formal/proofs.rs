@@ -4,13 +4,13 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::formal::{self, Prover, Verdict};
 use dq_hdl::plan::Output;
-use dq_hdl::{plan, tools};
+use dq_hdl::{plan, tool};
 use dq_net::random::{self, Options};
 use dq_net::{Network, topology};
 
 /// Whether all tools are there.
 pub fn ready() -> bool {
-    ["yosys", "yosys-smtbmc", "z3"].into_iter().all(|tool| tools::require(tool).is_some())
+    ["yosys", "yosys-smtbmc", "z3"].into_iter().all(|tool| tool::require(tool).is_some())
 }
 
 /// Small networks of few bits, as the solver likes them.

@@ -2,7 +2,7 @@
 //! The same files pass Verilator's and Yosys's lint without a word.
 
 use dq_hdl::rtl::*;
-use dq_hdl::tools;
+use dq_hdl::tool;
 use dq_net::SplitMix64;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -308,7 +308,7 @@ fn write_files(top: &Module, folder: &Path) -> Vec<String> {
 
 #[test]
 fn random_kernels_are_the_same_in_verilator() {
-    let Some(verilator) = tools::require("verilator") else { return };
+    let Some(verilator) = tool::require("verilator") else { return };
     let seed = 0x5eed;
     let top = bench(seed, 12);
     let folder = tempfile::tempdir().unwrap();
@@ -360,7 +360,7 @@ fn random_kernels_are_the_same_in_verilator() {
 
 #[test]
 fn random_kernels_pass_yosys_check() {
-    let Some(yosys) = tools::require("yosys") else { return };
+    let Some(yosys) = tool::require("yosys") else { return };
     let folder = tempfile::tempdir().unwrap();
     let files = write_files(&bench(0xface, 4), folder.path());
     let script =

@@ -2,7 +2,7 @@
 //! plan asks for it, loads the parameters of another network of the same shape, without synthesis. [`port`] is the
 //! hardware, [`Image`] and [`Master`] are the host's side. Never looks at what a parameter means.
 //!
-#![doc = include_str!("../../../docs/control.md")]
+#![doc = include_str!("../../../../docs/control.md")]
 
 mod boot;
 mod identity;

@@ -6,7 +6,7 @@ use crate::estimate::{self, Estimate};
 use crate::plan::Control;
 use crate::rtl;
 use crate::stalls::Stalls;
-use crate::testbench;
+use super::testbench;
 use crate::timing::{self, Timing};
 use serde::{Deserialize, Serialize};
 

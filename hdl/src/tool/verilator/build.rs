@@ -3,7 +3,7 @@
 
 use super::{VerilatorError, at, tail};
 use crate::emit::File;
-use crate::tools::{self, Tool};
+use crate::tool::{self, Tool};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ pub(super) struct Source<'a> {
 /// The program of `source`, built in a folder of its own below `cache` or found there. It reads ROM images relative to
 /// that folder, two above it.
 pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorError> {
-    let tool = tools::find("verilator")?;
+    let tool = tool::find("verilator")?;
     let folder = cache.join(format!("dq-sim-{}", key(source, &tool)));
     let program = |folder: &Path| folder.join(format!("obj_dir/V{}", source.top));
     if program(&folder).is_file() {
@@ -170,7 +170,7 @@ int main() { Vtop top; top.a = 1; top.eval(); printf(\"%d\", top.y); }
     /// A cache, and an installation of Verilator, where make could not work.
     #[test]
     fn folders_with_spaces_are_built_around() {
-        let Some(tool) = tools::require("verilator") else { return };
+        let Some(tool) = tool::require("verilator") else { return };
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| File { name: name.into(), text: text.into() };
         let files = [file("top.v", SOURCE), file("image.mem", "05\n2a\n"), file("files.f", "top.v\n")];

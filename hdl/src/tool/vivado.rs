@@ -3,7 +3,7 @@
 
 use crate::design::Design;
 use crate::emit::{Emission, File};
-use crate::testbench;
+use crate::circuit::testbench;
 
 /// `package_ip.tcl`, `ooc.tcl`, `constraints.xdc`.
 pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {

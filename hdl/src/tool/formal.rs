@@ -6,8 +6,8 @@ use crate::design::Design;
 use crate::emit::Emission;
 use crate::pipeline::{Stage, Unrolled};
 use crate::rtl::File;
-use crate::testbench;
-use crate::tools::{self, Tool, ToolError};
+use crate::circuit::testbench;
+use crate::tool::{self, Tool, ToolError};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -153,7 +153,7 @@ pub struct Prover {
 impl Prover {
     /// Writes `emission` into `folder`, which must be there.
     pub fn new(emission: &Emission, folder: &Path) -> Result<Prover, FormalError> {
-        let (yosys, smtbmc, z3) = (tools::find("yosys")?, tools::find("yosys-smtbmc")?, tools::find("z3")?);
+        let (yosys, smtbmc, z3) = (tool::find("yosys")?, tool::find("yosys-smtbmc")?, tool::find("z3")?);
         for file in emission.files.iter().filter(|file| !testbench::is_file(&file.name)) {
             write(folder, file)?;
         }

@@ -18,8 +18,8 @@ use thiserror::Error;
 
 /// Boards that come with the program: name and file.
 pub const BUILT_IN: &[(&str, &str)] = &[
-    ("ulx3s", include_str!("../../../bitstreams/ulx3s/board.toml")),
-    ("icebreaker", include_str!("../../../bitstreams/icebreaker/board.toml")),
+    ("ulx3s", include_str!("../../../../bitstreams/ulx3s/board.toml")),
+    ("icebreaker", include_str!("../../../../bitstreams/icebreaker/board.toml")),
 ];
 
 /// A board, checked.

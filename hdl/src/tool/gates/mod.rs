@@ -6,7 +6,7 @@ use crate::design::Design;
 use crate::device::{Device, Family};
 use crate::emit::{self, Emission, File};
 use crate::flow::{self, FlowError, Watch};
-use crate::tools;
+use crate::tool;
 use crate::verilator;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates,
         flow::synthesis(family),
         emission.top
     );
-    let yosys = tools::find("yosys").map_err(FlowError::from)?;
+    let yosys = tool::find("yosys").map_err(FlowError::from)?;
     flow::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
     let read = |name: &str| {
         let path = folder.join(name);

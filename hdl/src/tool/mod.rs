@@ -2,8 +2,14 @@
 //!
 //! Never installs anything (`cargo xtask tools` does) and never decides what is run with a tool.
 
+pub mod board;
+pub mod flow;
+pub mod formal;
+pub mod gates;
 mod locate;
 pub mod pins;
+pub mod verilator;
+pub mod vivado;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -6,7 +6,7 @@ use crate::design::Design;
 use crate::device::Family;
 use crate::emit::File;
 use crate::rtl;
-use crate::tools::{self, Tool, ToolError};
+use crate::tool::{self, Tool, ToolError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -267,12 +267,12 @@ pub fn build(
         verilog.join(" "),
         synthesis(board.device.family)
     );
-    let yosys = tools::find("yosys")?;
+    let yosys = tool::find("yosys")?;
     run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
 
     let (router, packer) = match board.device.family {
-        Family::Ice40 => (tools::find("nextpnr-ice40")?, tools::find("icepack")?),
-        _ => (tools::find("nextpnr-ecp5")?, tools::find("ecppack")?),
+        Family::Ice40 => (tool::find("nextpnr-ice40")?, tool::find("icepack")?),
+        _ => (tool::find("nextpnr-ecp5")?, tool::find("ecppack")?),
     };
     let mut best: Option<(u64, Placed)> = None;
     for seed in 1..=options.seeds.max(1) {
