@@ -7,7 +7,7 @@ use crate::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
 use dq_hdl::board::{Board, megahertz};
 use dq_hdl::design::Design;
-use dq_hdl::flow::{self, FlowError, Options};
+use dq_hdl::flow::{self, FlowError, Options, RunError};
 use dq_net::atomic;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -71,11 +71,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let remove = || std::fs::remove_dir_all(&work).with_context(|| format!("{}: removing", work.display()));
     let built = match built {
         Ok(built) => built,
-        Err(FlowError::Stopped(tool)) => {
+        Err(FlowError::Run(RunError::Stopped(tool))) => {
             remove()?;
             return Err(Interrupted(format!("while {tool} ran; nothing was written")).into());
         }
-        Err(error @ FlowError::Failed { .. }) => return Err(error.into()),
+        Err(error @ FlowError::Run(RunError::Failed { .. })) => return Err(error.into()),
         Err(error) => {
             remove()?;
             return Err(error.into());
@@ -95,8 +95,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             "{missed}; nothing was written (--allow-missed-timing keeps it, --seeds tries more, --mhz asks for less)"
         );
     }
-    let suffix = if board.device.family == dq_hdl::device::Family::Ice40 { "bin" } else { "bit" };
-    let file = output.join(format!("{}.{suffix}", network.name));
+    let file = output.join(format!("{}.{}", network.name, board.suffix()));
     let record_file = output.join(format!("{}.record.json", network.name));
     let text = serde_json::to_string_pretty(record)? + "\n";
     let flash_file = record.flash_offset.map(|_| output.join(format!("{}.flash.bin", network.name)));

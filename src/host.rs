@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use dq_hdl::board::Board;
 use dq_hdl::board::protocol::{self, Answer, Format};
 use dq_hdl::design::Design;
-use dq_hdl::flow::{self, Record};
+use dq_hdl::flow::Record;
 use dq_hdl::verilator::BoardModel;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
@@ -124,8 +124,8 @@ fn simulated(ui: &Ui, name: &str, record: &Record, design: &Design) -> Result<Bo
         bail!("--simulate: expected the record's board `{}`, found `{}`", record.board, board.name);
     }
     // The record's clock is rounded down to whole kHz.
-    let clock = flow::clock(&board, &flow::Options { core_hz: record.clock_khz * 1_000 + 999, seeds: 1 })?;
-    let clocks = flow::clocks_per_bit(&board, &clock);
+    let clock = board.clock(record.clock_khz * 1_000 + 999)?;
+    let clocks = board.clocks_per_bit(&clock);
     if clocks != record.clocks_per_bit {
         bail!("--simulate: expected {} clocks a bit as in the record, found {clocks}", record.clocks_per_bit);
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use dq_data::Images;
 use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::emit::Emission;
-use dq_hdl::flow::FlowError;
+use dq_hdl::flow::RunError;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
 use dq_hdl::{emit, gates, netlist, timing};
@@ -105,11 +105,11 @@ fn through_gates(
     bar.finish_and_clear();
     let gates = match synthesized {
         // The log that the error names is kept.
-        Err(error @ gates::GatesError::Flow(FlowError::Failed { .. })) => {
+        Err(error @ gates::GatesError::Run(RunError::Failed { .. })) => {
             let _ = folder.keep();
             return Err(error.into());
         }
-        Err(gates::GatesError::Flow(FlowError::Stopped(tool))) => {
+        Err(gates::GatesError::Run(RunError::Stopped(tool))) => {
             return Err(Interrupted(format!("while {tool} ran; nothing was written")).into());
         }
         synthesized => synthesized?,

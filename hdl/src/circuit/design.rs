@@ -1,7 +1,6 @@
 //! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
 
 use crate::control::Image;
-use crate::netlist::Offer;
 use crate::pipeline::{Lanes, Stage, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::Module;
@@ -34,6 +33,15 @@ pub struct Beat {
     pub cycle: u64,
     /// The score or the label.
     pub value: i64,
+    /// `tlast`.
+    pub last: bool,
+}
+
+/// A beat offered at the input.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// `tdata`, as little-endian words.
+    pub data: Vec<u64>,
     /// `tlast`.
     pub last: bool,
 }

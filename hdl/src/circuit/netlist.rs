@@ -1,7 +1,7 @@
 //! Simulation of the very netlist that is emitted, clock by clock, with no EDA tool.
 
 use crate::control::{Access, Master};
-use crate::design::{Beat, Design, Outcome};
+use crate::design::{Beat, Design, Offer, Outcome};
 use crate::rtl::Sim;
 use crate::stalls::Stalls;
 use ndarray::ArrayView4;
@@ -46,15 +46,6 @@ pub fn trace(
 ) -> Result<Outcome, NetlistError> {
     let wanted = frames.dim().0 * design.output_beats();
     simulate(design, &design.offers(frames), wanted, stalls, &[], Some(vcd))
-}
-
-/// A beat offered at the input.
-#[derive(Clone, Debug)]
-pub struct Offer {
-    /// `tdata`, as little-endian words.
-    pub data: Vec<u64>,
-    /// `tlast`.
-    pub last: bool,
 }
 
 /// Offers `input` and takes `wanted` beats, whatever the frames they make.

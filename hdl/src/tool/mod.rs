@@ -3,11 +3,13 @@
 //! Never installs anything (`cargo xtask tools` does) and never decides what is run with a tool.
 
 pub mod board;
+pub(crate) mod family;
 pub mod flow;
 pub mod formal;
 pub mod gates;
 mod locate;
 pub mod pins;
+pub mod run;
 pub mod verilator;
 pub mod vivado;
 

@@ -1,8 +1,8 @@
 //! The edges of the stream: frames whose `tlast` comes early or late, and a plan that does not fit.
 
 use crate::common;
-use dq_hdl::design::{Beat, Design};
-use dq_hdl::netlist::{self, Offer};
+use dq_hdl::design::{Beat, Design, Offer};
+use dq_hdl::netlist;
 use dq_hdl::plan::{Output, Plan};
 use dq_hdl::{plan, stalls::Stalls};
 use dq_net::random::{self, Options};

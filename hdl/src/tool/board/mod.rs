@@ -2,6 +2,7 @@
 //! circuit around the network's own: UART, packets, clock and reset. Never runs a tool.
 
 mod clock;
+mod file;
 mod flash;
 mod packet;
 pub mod protocol;
@@ -9,12 +10,15 @@ mod top;
 mod uart;
 
 pub use clock::Clock;
+pub use file::BoardError;
 pub use top::{BoardCircuit, circuit, wrapper};
 
-use crate::device::{Device, Family};
+use crate::design::Design;
+use crate::device::Device;
+use crate::rtl::{self, File};
+use crate::tool::family::Flow;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
-use thiserror::Error;
+use std::path::Path;
 
 /// Boards that come with the program: name and file.
 pub const BUILT_IN: &[(&str, &str)] = &[
@@ -77,66 +81,6 @@ pub struct Pins {
     pub led: [String; 2],
 }
 
-/// Why a board cannot be used.
-#[derive(Debug, Error)]
-pub enum BoardError {
-    /// The operating system refused.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// Not TOML, or not of this structure.
-    #[error("{path}: {reason}", path = path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Place and reason.
-        reason: String,
-    },
-    /// A field is wrong.
-    #[error("{path}: {field}: expected {expected}, found {found}", path = path.display())]
-    Field {
-        /// The file.
-        path: PathBuf,
-        /// The field.
-        field: &'static str,
-        /// What would have been right.
-        expected: String,
-        /// What is there.
-        found: String,
-    },
-    /// No board of this name, and no such folder.
-    #[error("board `{name}`: expected one of {known}, or a folder with a board.toml")]
-    Unknown {
-        /// The name.
-        name: String,
-        /// The names there are.
-        known: String,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    name: String,
-    device: String,
-    package: String,
-    #[serde(default)]
-    speed: Option<u8>,
-    clock_hz: u64,
-    baud: u64,
-    #[serde(default)]
-    io: Option<String>,
-    #[serde(default)]
-    extra: Vec<String>,
-    pins: Pins,
-    #[serde(default)]
-    flash: Option<Flash>,
-}
-
 impl Flash {
     /// Ports of the board's top module, fields of the board file, and pins.
     fn pins(&self) -> [(&'static str, &'static str, &String); 4] {
@@ -166,57 +110,6 @@ impl Board {
         Board::from_toml(&path, &text)
     }
 
-    /// Reads and checks `text`; `path` only names it in errors.
-    pub fn from_toml(path: &Path, text: &str) -> Result<Board, BoardError> {
-        let document: Document = toml::from_str(text)
-            .map_err(|error| BoardError::Syntax { path: path.into(), reason: error.to_string() })?;
-        let wrong = |field, expected: String, found: String| {
-            Err(BoardError::Field { path: path.into(), field, expected, found })
-        };
-        let Document { name, device, package, speed, clock_hz, baud, io, extra, pins, flash } = document;
-        let plain = |text: &str| {
-            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-        };
-        if !plain(&name) {
-            return wrong("name", "letters, digits, - and _".into(), format!("`{name}`"));
-        }
-        if !plain(&package) {
-            return wrong("package", "letters, digits, - and _".into(), format!("`{package}`"));
-        }
-        let buildable = |device: &&Device| device.family != Family::Xc7;
-        let Some(device) = Device::find(&device).filter(buildable) else {
-            let known = crate::device::DEVICES.iter().filter(buildable).map(|device| device.name);
-            return wrong("device", format!("one of {}", known.collect::<Vec<_>>().join(", ")), device);
-        };
-        if !(1_000_000..=400_000_000).contains(&clock_hz) {
-            return wrong("clock_hz", "1000000 to 400000000".into(), clock_hz.to_string());
-        }
-        if !(300..=clock_hz / 4).contains(&baud) {
-            return wrong(
-                "baud",
-                format!("300 to a quarter of the clock, {}", clock_hz / 4),
-                baud.to_string(),
-            );
-        }
-        let all = [("pins.clk", &pins.clk), ("pins.rx", &pins.rx), ("pins.tx", &pins.tx)];
-        let leds = pins.led.iter().map(|pin| ("pins.led", pin));
-        let of_flash = flash.iter().flat_map(Flash::pins).map(|(_, field, pin)| (field, pin));
-        let mut seen: Vec<&str> = vec![];
-        for (field, pin) in all.into_iter().chain(leds).chain(of_flash) {
-            if !plain(pin) {
-                return wrong(field, "the name of a pin".into(), format!("`{pin}`"));
-            }
-            if seen.contains(&pin.as_str()) {
-                return wrong(field, "a pin of its own".into(), format!("{pin}, used twice"));
-            }
-            seen.push(pin);
-        }
-        if let Some(Flash { offset, .. }) = flash.as_ref().filter(|flash| flash.offset >= 1 << 24) {
-            return wrong("flash.offset", "a byte of the first 16 MiB".into(), offset.to_string());
-        }
-        Ok(Board { name, device, package, speed, clock_hz, baud, io, extra, pins, flash })
-    }
-
     /// The text of the constraints file, for a core clock of `core_hz`; with the flash's pins where the circuit `boots`.
     pub fn constraints(&self, core_hz: u64, boots: bool) -> String {
         let pins = &self.pins;
@@ -224,26 +117,68 @@ impl Board {
         ports.extend(pins.led.iter().enumerate().map(|(i, pin)| (format!("led[{i}]"), pin)));
         let flash = self.flash.iter().filter(|_| boots).flat_map(Flash::pins);
         ports.extend(flash.map(|(port, _, pin)| (port.to_owned(), pin)));
-        let mut text = String::new();
-        for (port, pin) in ports {
-            text += &match (self.device.family, &self.io) {
-                (Family::Ice40, _) => format!("set_io {port} {pin}\n"),
-                (_, Some(io)) => {
-                    format!("LOCATE COMP \"{port}\" SITE \"{pin}\";\nIOBUF PORT \"{port}\" IO_TYPE={io};\n")
-                }
-                (_, None) => format!("LOCATE COMP \"{port}\" SITE \"{pin}\";\n"),
-            };
-        }
-        match self.device.family {
-            // In kHz, rounded up, so that the constraint is never weaker than the clock.
-            Family::Ice40 => text += &format!("set_frequency core_clk {}\n", megahertz(core_hz)),
-            _ => {
-                text += &format!("FREQUENCY PORT \"clk\" {} MHZ;\n", megahertz(self.clock_hz));
-                text += &format!("FREQUENCY NET \"core_clk\" {} MHZ;\n", megahertz(core_hz));
-            }
-        }
+        let (flow, _) = self.flow();
+        let pin = |(port, pin): (String, &String)| (flow.pin)(&port, pin, self.io.as_deref());
+        let mut text: String = ports.into_iter().map(pin).collect();
+        // In kHz, rounded up, so that the constraint is never weaker than the clock.
+        text += &(flow.clocks)(&megahertz(self.clock_hz), &megahertz(core_hz));
         self.extra.iter().for_each(|line| text += &format!("{line}\n"));
         text
+    }
+
+    /// Returns the way to a bitstream for its device, and the router's option for that.
+    pub(crate) fn flow(&self) -> (&'static Flow, &'static str) {
+        Flow::of(self.device).expect("a board's device can be built for")
+    }
+
+    /// Returns the ending of its bitstreams' names.
+    pub fn suffix(&self) -> &'static str {
+        self.flow().0.suffix
+    }
+
+    /// Returns the clock for a core of `core_hz`, within 10 % below it.
+    pub fn clock(&self, core_hz: u64) -> Result<Clock, BoardError> {
+        Clock::of(self.device.family, self.clock_hz, core_hz).ok_or_else(|| BoardError::Clock {
+            board: self.name.clone(),
+            wanted: megahertz(core_hz),
+            pin: megahertz(self.clock_hz),
+        })
+    }
+
+    /// Returns the core clocks per bit on the UART.
+    pub fn clocks_per_bit(&self, clock: &Clock) -> usize {
+        ((clock.hz + self.baud / 2) / self.baud).max(2) as usize
+    }
+
+    /// Returns the frames per second that the UART can carry: mark, number, pixels, CRC, ten bits per byte.
+    pub fn uart_frames(&self, clock: &Clock, design: &Design) -> u64 {
+        let bits = 10 * (design.network.input_shape().len() as u64 + 5);
+        clock.hz / self.clocks_per_bit(clock) as u64 / bits
+    }
+
+    /// Returns what the flash must hold from its offset on: words, high byte first. An error where there are words and the
+    /// board has no flash for them.
+    pub fn flash_bytes(&self, design: &Design) -> Result<Vec<u8>, BoardError> {
+        let words = design.boot_words();
+        if !words.is_empty() && self.flash.is_none() {
+            return Err(BoardError::NoFlash(self.name.clone()));
+        }
+        Ok(words.into_iter().flat_map(u32::to_be_bytes).collect())
+    }
+
+    /// Returns the files that the circuit is synthesized from, in the order that tools want them.
+    pub fn sources(&self, clock: &Clock, design: &Design) -> Vec<File> {
+        let hash = dq_net::content_hash(&design.network);
+        let banner = format!("dq {}, network {hash}", env!("CARGO_PKG_VERSION"));
+        let offset = self.flash.as_ref().map_or(0, |flash| flash.offset);
+        let circuit = circuit(design, self.clocks_per_bit(clock), offset);
+        let top = wrapper(self, clock, design.plan.boots(), &banner);
+        let mut files = vec![File { name: "board_top.v".into(), text: top }];
+        files.extend(
+            rtl::emit(&circuit.module, &banner)
+                .unwrap_or_else(|e| unreachable!("names are allotted once: {e}")),
+        );
+        files
     }
 }
 
@@ -256,13 +191,6 @@ pub fn megahertz(hz: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn edited(edit: &str) -> Result<Board, BoardError> {
-        let (from, to) = edit.split_once(" => ").unwrap();
-        let text = BUILT_IN[0].1;
-        assert!(text.contains(from), "no `{from}`");
-        Board::from_toml(Path::new("board.toml"), &text.replacen(from, to, 1))
-    }
 
     #[test]
     fn the_boards_that_come_with_it_are_sound() {
@@ -277,29 +205,5 @@ mod tests {
             plain.contains("set_io rx ") && !plain.contains("flash") && boots.contains("set_io flash_cs 16")
         );
         assert_eq!(megahertz(12_000_001), "12.001");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        for (edit, words) in [
-            ("rx = \"M1\" => ", ["board.toml", "missing field `rx`"]),
-            ("rx = \"M1\" => rx = \"\"", ["pins.rx", "the name of a pin"]),
-            ("rx = \"M1\" => rx = \"L4\"", ["pins.tx", "used twice"]),
-            ("ecp5-85f => ecp5-99f", ["device", "ecp5-25f, ecp5-45f, ecp5-85f"]),
-            ("25_000_000 => 25", ["clock_hz", "found 25"]),
-            ("baud = 1_000_000 => baud = 100", ["baud", "found 100"]),
-            ("name = \"ulx3s\" => name = \"a/b\"", ["name", "`a/b`"]),
-            ("speed = 6 => speeed = 6", ["board.toml", "unknown field `speeed`"]),
-            ("[pins] => [flash]\nsck=\"A1\"\n[pins]", ["board.toml", "missing field"]),
-            (
-                "[pins] => [flash]\nsck=\"A1\"\ncs=\"G2\"\nmosi=\"A2\"\nmiso=\"A3\"\noffset=0\n[pins]",
-                ["flash.cs", "used twice"],
-            ),
-        ] {
-            let error = edited(edit).unwrap_err().to_string();
-            assert!(words.iter().all(|word| error.contains(word)), "{edit}: {error}");
-        }
-        let error = Board::find("nowhere").unwrap_err().to_string();
-        assert!(error.contains("ulx3s, icebreaker"), "{error}");
     }
 }

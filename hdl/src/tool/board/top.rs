@@ -115,63 +115,6 @@ pub fn wrapper(board: &Board, clock: &Clock, boots: bool, banner: &str) -> Strin
     } else {
         ("", "", "  assign led[1] = !rst;\n")
     };
-    let pll = match *clock {
-        Clock::Direct { .. } => "  assign core_clk = clk;\n  assign locked = 1'b1;\n".to_owned(),
-        Clock::Ehxplll { reference, feedback, output, .. } => format!(
-            r#"  EHXPLLL #(
-    .CLKI_DIV({reference}),
-    .CLKFB_DIV({feedback}),
-    .CLKOP_DIV({output}),
-    .CLKOP_CPHASE({phase}),
-    .CLKOP_FPHASE(0),
-    .CLKOP_ENABLE("ENABLED"),
-    .CLKOS_ENABLE("DISABLED"),
-    .CLKOS2_ENABLE("DISABLED"),
-    .CLKOS3_ENABLE("DISABLED"),
-    .FEEDBK_PATH("CLKOP"),
-    .PLLRST_ENA("DISABLED"),
-    .INTFB_WAKE("DISABLED"),
-    .STDBY_ENABLE("DISABLED"),
-    .DPHASE_SOURCE("DISABLED"),
-    .OUTDIVIDER_MUXA("DIVA"),
-    .OUTDIVIDER_MUXB("DIVB"),
-    .OUTDIVIDER_MUXC("DIVC"),
-    .OUTDIVIDER_MUXD("DIVD")
-  ) pll (
-    .CLKI(clk),
-    .CLKFB(core_clk),
-    .CLKOP(core_clk),
-    .LOCK(locked),
-    .RST(1'b0),
-    .STDBY(1'b0),
-    .PHASESEL0(1'b0),
-    .PHASESEL1(1'b0),
-    .PHASEDIR(1'b1),
-    .PHASESTEP(1'b1),
-    .PHASELOADREG(1'b1),
-    .PLLWAKESYNC(1'b0),
-    .ENCLKOP(1'b0)
-  );
-"#,
-            phase = output / 2
-        ),
-        Clock::Pll40 { divr, divf, divq, filter, .. } => format!(
-            r#"  SB_PLL40_PAD #(
-    .FEEDBACK_PATH("SIMPLE"),
-    .DIVR(4'd{divr}),
-    .DIVF(7'd{divf}),
-    .DIVQ(3'd{divq}),
-    .FILTER_RANGE(3'd{filter})
-  ) pll (
-    .PACKAGEPIN(clk),
-    .PLLOUTGLOBAL(core_clk),
-    .LOCK(locked),
-    .RESETB(1'b1),
-    .BYPASS(1'b0)
-  );
-"#
-        ),
-    };
     format!(
         r#"// {banner}
 // Board {name}: clock of {pin} MHz, core at {core} MHz; reset is held for 2^{RESET_BITS} clocks after configuration.
@@ -212,7 +155,8 @@ module board_top (
 "#,
         name = board.name,
         pin = megahertz(board.clock_hz),
-        core = megahertz(clock.hz()),
+        core = megahertz(clock.hz),
+        pll = clock.verilog,
         top = RESET_BITS - 1,
     )
 }

@@ -6,15 +6,12 @@ use super::{VerilatorError, at, tail};
 use crate::board::{Board, Clock};
 use crate::design::Design;
 use crate::emit::File;
-use crate::flow;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Moves levels between terminal and pins.
 const HARNESS: &str = include_str!("board.cpp");
-/// The vendors' PLLs, as wires: only the ratio of core clock and bit time is seen from outside.
-const VENDOR: &str = include_str!("vendor.v");
 
 /// A running board; it stops when it is dropped.
 #[derive(Debug)]
@@ -31,9 +28,10 @@ impl BoardModel {
         design: &Design,
         cache: &Path,
     ) -> Result<BoardModel, VerilatorError> {
-        let flash = flow::flash(board, design)?;
-        let mut files = flow::sources(board, clock, design);
-        files.push(File { name: "vendor.v".into(), text: VENDOR.into() });
+        let flash = board.flash_bytes(design)?;
+        let mut files = board.sources(clock, design);
+        // The vendor's PLL, as a wire.
+        files.push(File { name: "pll.v".into(), text: board.flow().0.pll_model.into() });
         let names = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".v"));
         let list = names.collect::<Vec<_>>().join("\n");
         files.push(File { name: "files.f".into(), text: list });
@@ -47,7 +45,7 @@ impl BoardModel {
         image.write_all(&flash).map_err(at(image.path(), "writing"))?;
         let offset = board.flash.as_ref().map_or(0, |flash| flash.offset);
         let mut child = Command::new(&program)
-            .arg(flow::clocks_per_bit(board, clock).to_string())
+            .arg(board.clocks_per_bit(clock).to_string())
             .arg(image.path())
             .arg(offset.to_string())
             .current_dir(folder)

@@ -7,9 +7,8 @@ mod build;
 pub use board::BoardModel;
 
 use crate::control::Access;
-use crate::design::{Beat, Design, Outcome};
+use crate::design::{Beat, Design, Offer, Outcome};
 use crate::emit::Emission;
-use crate::netlist::Offer;
 use crate::stalls::{Pattern, Stalls};
 use crate::circuit::testbench;
 use crate::tool::ToolError;
@@ -55,7 +54,7 @@ pub enum VerilatorError {
     },
     /// The board lacks what the design needs.
     #[error(transparent)]
-    Board(#[from] crate::flow::FlowError),
+    Board(#[from] crate::board::BoardError),
     /// The simulation stopped without a result.
     #[error("the simulation failed ({status}): {message}")]
     Run {

@@ -1,16 +1,15 @@
 //! Gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by its vendor's model, so that
 //! Verilator runs what place and route would get. LUTs, carries, flip-flops and iCE40's multipliers have Yosys' own models,
-//! block RAMs and ECP5's multipliers those beside this file.
+//! block RAMs and ECP5's multipliers those in [`super::family`].
 
 use crate::design::Design;
 use crate::device::{Device, Family};
 use crate::emit::{self, Emission, File};
-use crate::flow::{self, FlowError, Watch};
-use crate::tool;
-use crate::verilator;
+use crate::tool::family::{Cells, FamilyTools};
+use crate::tool::run::{self, RunError, Watch};
+use crate::tool::{self, verilator};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use thiserror::Error;
 
@@ -22,7 +21,7 @@ pub enum GatesError {
     Family(String),
     /// Synthesis failed.
     #[error(transparent)]
-    Flow(#[from] FlowError),
+    Run(#[from] RunError),
 }
 
 /// A circuit of a device's cells.
@@ -38,46 +37,36 @@ pub struct Gates {
 pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates, GatesError> {
     let device = design.plan.device.as_deref();
     let family = device.and_then(Device::find).map_or(Family::default(), |device| device.family);
-    let (models, cells, memory) = match family {
-        Family::Ecp5 => {
-            ("+/lattice/cells_sim_ecp5.v", "t:* t:DP16KD %d t:MULT18X18D %d", include_str!("ecp5.v"))
-        }
-        Family::Ice40 => {
-            ("+/ice40/cells_sim.v", "t:SB_LUT4 t:SB_CARRY t:SB_DFF* t:SB_MAC16", include_str!("ice40.v"))
-        }
-        Family::Xc7 => return Err(GatesError::Family(device.unwrap_or_default().into())),
+    let tools = FamilyTools::of(family);
+    let Some(Cells { models, replaced, others }) = &tools.cells else {
+        return Err(GatesError::Family(device.unwrap_or_default().into()));
     };
     let mut emission = emit::emit(design);
     for file in verilator::sources(&emission) {
-        let path = folder.join(&file.name);
-        fs::write(&path, &file.text).map_err(flow::at(&path, "writing"))?;
+        run::write(folder, &file.name, &file.text)?;
     }
     let names = verilator::sources(&emission).map(|file| file.name.as_str());
     let verilog: Vec<&str> = names.filter(|name| name.ends_with(".v")).collect();
     let script = format!(
-        "read_verilog {}; {} -top {}; select -assert-none t:$* t:$scopeinfo %d; tee -q -o cells.json stat -json; techmap -autoproc -map {models} {cells}; \
-         opt_clean; write_verilog -noattr gates.v",
+        "read_verilog {}; {} -top {}; select -assert-none t:$* t:$scopeinfo %d; tee -q -o cells.json stat -json; \
+         techmap -autoproc -map {models} {replaced}; opt_clean; write_verilog -noattr gates.v",
         verilog.join(" "),
-        flow::synthesis(family),
+        tools.synthesis,
         emission.top
     );
-    let yosys = tool::find("yosys").map_err(FlowError::from)?;
-    flow::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read_to_string(&path).map_err(flow::at(&path, "reading"))
-    };
-    let counted: Value = serde_json::from_str(&read("cells.json")?).unwrap_or_default();
+    let yosys = tool::find("yosys").map_err(RunError::from)?;
+    run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
+    let counted: Value = serde_json::from_str(&run::read(&folder.join("cells.json"))?).unwrap_or_default();
     let counted = counted["design"]["num_cells_by_type"].as_object();
-    let counted = counted.ok_or_else(|| FlowError::Report {
+    let counted = counted.ok_or_else(|| RunError::Report {
         path: folder.join("cells.json"),
         expected: "`num_cells_by_type` of the design",
     })?;
     let cells = counted.iter().filter(|(kind, _)| !kind.starts_with('$'));
     let cells = cells.filter_map(|(kind, count)| Some((kind.clone(), count.as_u64()?))).collect();
     emission.files = vec![
-        File { name: "gates.v".into(), text: read("gates.v")? },
-        File { name: "cells.v".into(), text: memory.into() },
+        File { name: "gates.v".into(), text: run::read(&folder.join("gates.v"))? },
+        File { name: "cells.v".into(), text: (*others).into() },
         File { name: "files.f".into(), text: "-Wno-fatal\ngates.v\ncells.v\n".into() },
     ];
     Ok(Gates { emission, cells })

@@ -1,0 +1,104 @@
+//! What a family of devices needs of the tools: one file a family, one row here. What its logic and memories are is in
+//! [`crate::device`].
+
+mod ecp5;
+mod ice40;
+mod xc7;
+
+use crate::device::{Device, Family};
+
+/// What the tools need to know of a family.
+pub(crate) struct FamilyTools {
+    /// The command of Yosys that synthesizes for it, which takes the top module and files to write.
+    pub synthesis: &'static str,
+    /// How its circuits come to a bitstream; none where no free tools do that.
+    pub flow: Option<Flow>,
+    /// The models of its cells; none where gates cannot be simulated.
+    pub cells: Option<Cells>,
+}
+
+/// The way from a synthesized circuit to a bitstream, and the clock that a board's wrapper makes.
+pub(crate) struct Flow {
+    /// Place and route, a form of nextpnr.
+    pub router: &'static str,
+    /// The option of the router for each device.
+    pub sizes: &'static [(&'static str, &'static str)],
+    /// The name of the constraints' file and the router's option for it.
+    pub constraints: (&'static str, &'static str),
+    /// The router's option for the file that it writes.
+    pub routed: &'static str,
+    /// The router's option for the speed grade, where the family has several.
+    pub speed: Option<&'static str>,
+    /// More options of the router.
+    pub options: &'static [&'static str],
+    /// The program that makes a bitstream of the routed circuit, and its options.
+    pub packer: (&'static str, &'static [&'static str]),
+    /// The ending of a bitstream's name.
+    pub suffix: &'static str,
+    /// Returns the constraints that lay a port on a pin, of an I/O standard where the board names one.
+    pub pin: fn(port: &str, pin: &str, io: Option<&str>) -> String,
+    /// Returns the constraints of the clocks of pin and core, both in MHz.
+    pub clocks: fn(pin: &str, core: &str) -> String,
+    /// Returns all settings of the PLL for a pin of so many Hz, smallest dividers first.
+    pub plls: fn(pin: u64) -> Vec<Pll>,
+    /// Returns the instance of the PLL between `clk` and `core_clk`, with `locked`.
+    pub instance: fn(pll: &Pll) -> String,
+    /// The PLL for simulation, where only the ratio of core clock and bit time is seen: a wire.
+    pub pll_model: &'static str,
+}
+
+/// A setting of a PLL.
+pub(crate) struct Pll {
+    /// What it makes, in Hz, rounded down.
+    pub hz: u64,
+    /// Its parameters, in an order of the family's own.
+    pub parameters: [u64; 4],
+}
+
+/// The models with which gates are simulated.
+pub(crate) struct Cells {
+    /// The file of Yosys's own models.
+    pub models: &'static str,
+    /// The selection of the cells that those replace.
+    pub replaced: &'static str,
+    /// Verilog of the others: block RAMs and what Yosys has no model of.
+    pub others: &'static str,
+}
+
+impl FamilyTools {
+    /// Returns the row of `family`.
+    pub fn of(family: Family) -> &'static FamilyTools {
+        match family {
+            Family::Ecp5 => &ecp5::TOOLS,
+            Family::Ice40 => &ice40::TOOLS,
+            Family::Xc7 => &xc7::TOOLS,
+        }
+    }
+}
+
+impl Flow {
+    /// Returns the flow for `device` and the router's option for it, if free tools can build for it.
+    pub fn of(device: &Device) -> Option<(&'static Flow, &'static str)> {
+        let flow = FamilyTools::of(device.family).flow.as_ref()?;
+        let size = flow.sizes.iter().find(|(name, _)| *name == device.name)?;
+        Some((flow, size.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::DEVICES;
+    use crate::tool::TOOLS;
+
+    #[test]
+    fn every_device_of_a_family_with_a_flow_has_a_size_and_its_tools_are_known() {
+        for device in DEVICES {
+            let Some(flow) = &FamilyTools::of(device.family).flow else { continue };
+            assert!(Flow::of(device).is_some(), "{}", device.name);
+            for tool in [flow.router, flow.packer.0] {
+                assert!(TOOLS.iter().any(|row| row.name == tool), "{tool}");
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! From a board's circuit to a bitstream: synthesis, place and route, packing, and the record of it all. Runs tools in a
+//! folder of its own; what they say is kept in logs there. The figures are the tools' own.
+
+mod place;
+mod record;
+
+pub use super::run::{RunError, Watch};
+pub use place::Over;
+pub use record::{CriticalPath, Record, Used};
+
+use super::family::FamilyTools;
+use crate::tool::{self, run};
+use crate::board::{Board, BoardError};
+use crate::design::Design;
+use place::Router;
+use std::fs;
+use std::path::Path;
+use thiserror::Error;
+
+/// Why there is no bitstream.
+#[derive(Debug, Error)]
+pub enum FlowError {
+    /// A tool did not do its work.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The board lacks what the design needs.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// The circuit does not fit the device.
+    #[error("{device}: {}", over.iter().map(|o| o.to_string()).collect::<Vec<_>>().join(", "))]
+    Overflow {
+        /// The device.
+        device: &'static str,
+        /// What is used beyond what is there.
+        over: Vec<Over>,
+    },
+    /// The line brings pixels faster than the circuit takes them.
+    #[error(
+        "the circuit takes {circuit} frames/s, the UART brings {uart}: pixels would be lost; plan for at least {uart} \
+         frames/s, or lower the board's baud"
+    )]
+    TooSlow {
+        /// Frames per second of the circuit.
+        circuit: u64,
+        /// Frames per second of the line.
+        uart: u64,
+    },
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Core clock, in Hz.
+    pub core_hz: u64,
+    /// Seeds of place and route to try: from 1 on; the best is kept.
+    pub seeds: u64,
+}
+
+/// A bitstream.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Its bytes.
+    pub bitstream: Vec<u8>,
+    /// What the flash must hold beside it; empty if nothing.
+    pub flash: Vec<u8>,
+    /// How it was made.
+    pub record: Record,
+}
+
+/// Builds `design` for `board` in `folder`, which must be there.
+pub fn build(
+    board: &Board,
+    design: &Design,
+    options: &Options,
+    folder: &Path,
+    watch: Watch,
+) -> Result<Built, FlowError> {
+    let flash = board.flash_bytes(design)?;
+    let clock = board.clock(options.core_hz)?;
+    let (circuit, uart) = (clock.hz / design.timing().interval, board.uart_frames(&clock, design));
+    if circuit <= uart {
+        return Err(FlowError::TooSlow { circuit, uart: uart + 1 });
+    }
+    let (flow, size) = board.flow();
+    let files = board.sources(&clock, design);
+    for file in &files {
+        run::write(folder, &file.name, &file.text)?;
+    }
+    run::write(folder, flow.constraints.0, &board.constraints(clock.hz, design.plan.boots()))?;
+
+    let verilog: Vec<&str> =
+        files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".v")).collect();
+    let script = format!(
+        "read_verilog {}; {} -top board_top -json top.json",
+        verilog.join(" "),
+        FamilyTools::of(board.device.family).synthesis
+    );
+    let yosys = tool::find("yosys").map_err(RunError::from)?;
+    run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
+
+    let router = Router::new(board, (flow, size), folder)?;
+    let packer = tool::find(flow.packer.0).map_err(RunError::from)?;
+    let (seed, placed) = router.best(options.seeds, clock.hz / 1_000, watch)?;
+    let routed = format!("routed{seed}");
+    let pack = [flow.packer.1, &[&routed, "bitstream"]].concat();
+    run::run(&packer, &pack, folder, "pack.log", watch)?;
+    let path = folder.join("bitstream");
+    let bitstream = fs::read(&path).map_err(run::at(&path, "reading"))?;
+    let record = Record::new(board, &clock, design, (seed, placed), [&yosys, &router.tool, &packer]);
+    Ok(Built { bitstream, flash, record })
+}

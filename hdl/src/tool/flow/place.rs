@@ -1,0 +1,143 @@
+//! Place and route by nextpnr: its options, the cells that do not fit, its report.
+
+use super::FlowError;
+use super::record::{CriticalPath, Used};
+use crate::board::Board;
+use crate::tool::family::Flow;
+use crate::tool::run::{self, RunError, Watch};
+use crate::tool::{self, Tool};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use thiserror::Error;
+
+/// A resource of which more is used than there is.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{used} {kind} needed, {there} there ({} too many)", used - there)]
+pub struct Over {
+    /// The tool's name of it.
+    pub kind: String,
+    /// Needed.
+    pub used: u64,
+    /// There.
+    pub there: u64,
+}
+
+/// What place and route says.
+pub(super) struct Placed {
+    pub fmax_khz: u64,
+    pub critical_path: Option<CriticalPath>,
+    pub utilization: BTreeMap<String, Used>,
+}
+
+/// The router for a board, in a folder with `top.json` and the constraints' file.
+pub(super) struct Router<'a> {
+    pub tool: Tool,
+    pub board: &'a Board,
+    pub flow: &'static Flow,
+    pub size: &'static str,
+    pub folder: &'a Path,
+}
+
+impl<'a> Router<'a> {
+    /// Finds the router of `flow`.
+    pub fn new(board: &'a Board, (flow, size): (&'static Flow, &'static str), folder: &'a Path) -> Result<Self, RunError> {
+        Ok(Router { tool: tool::find(flow.router)?, board, flow, size, folder })
+    }
+
+    /// Tries the seeds from 1 to `seeds` until one gives `khz`; returns the best with its seed.
+    pub fn best(&self, seeds: u64, khz: u64, watch: Watch) -> Result<(u64, Placed), FlowError> {
+        let mut best: Option<(u64, Placed)> = None;
+        for seed in 1..=seeds.max(1) {
+            let placed = self.place(seed, watch)?;
+            let met = placed.fmax_khz >= khz;
+            if best.as_ref().is_none_or(|(_, old)| placed.fmax_khz > old.fmax_khz) {
+                best = Some((seed, placed));
+            }
+            if met {
+                break;
+            }
+        }
+        Ok(best.expect("at least one seed"))
+    }
+
+    /// Places and routes with `seed`; writes `routed<seed>`.
+    fn place(&self, seed: u64, watch: Watch) -> Result<Placed, FlowError> {
+        let Router { tool, board, flow, size, folder } = self;
+        let (log, report) = (format!("route{seed}.log"), format!("report{seed}.json"));
+        let (seed, routed) = (seed.to_string(), format!("routed{seed}"));
+        let speed = flow.speed.zip(board.speed.map(|speed| speed.to_string()));
+        let (constraints, option) = flow.constraints;
+        let mut args = vec![size, "--package", &board.package, "--json", "top.json", "--seed", &seed];
+        args.extend(["--report", &report, "--log", &log, "--timing-allow-fail", "-q"]);
+        args.extend([option, constraints, flow.routed, &routed]);
+        args.extend(flow.options);
+        if let Some((option, speed)) = &speed {
+            args.extend([option, speed.as_str()]);
+        }
+        let ran = run::run(tool, &args, folder, &log, watch);
+        if let Err(RunError::Failed { .. }) = ran {
+            let text = fs::read_to_string(folder.join(&log)).unwrap_or_default();
+            let over = overflows(&text);
+            if !over.is_empty() {
+                return Err(FlowError::Overflow { device: board.device.name, over });
+            }
+        }
+        ran?;
+        Ok(read_report(&folder.join(&report))?)
+    }
+}
+
+/// Resources above 100 % in nextpnr's table, whose lines are `Info: KIND: USED/ AVAILABLE PERCENT%`.
+fn overflows(log: &str) -> Vec<Over> {
+    let parse = |line: &str| -> Option<Over> {
+        let line = line.strip_prefix("Info:")?.trim();
+        let (kind, rest) = line.split_once(':')?;
+        let (used, rest) = rest.trim().split_once('/')?;
+        let there = rest.split_whitespace().next()?;
+        let over = Over { kind: kind.into(), used: used.trim().parse().ok()?, there: there.parse().ok()? };
+        (rest.trim_end().ends_with('%') && over.used > over.there).then_some(over)
+    };
+    log.lines().filter_map(parse).collect()
+}
+
+fn read_report(path: &Path) -> Result<Placed, RunError> {
+    let missing = |expected| RunError::Report { path: path.into(), expected };
+    let text = run::read(path)?;
+    let report: Value = serde_json::from_str(&text).map_err(|_| missing("JSON"))?;
+    let clocks = report["fmax"].as_object().ok_or_else(|| missing("`fmax`"))?;
+    let fmax = clocks.iter().filter_map(|(name, clock)| Some((name, clock["achieved"].as_f64()?)));
+    let slowest = fmax.min_by(|a, b| a.1.total_cmp(&b.1)).ok_or_else(|| missing("a clock in `fmax`"))?;
+    let used =
+        |value: &Value| Some(Used { used: value["used"].as_u64()?, available: value["available"].as_u64()? });
+    let utilization = report["utilization"].as_object().ok_or_else(|| missing("`utilization`"))?;
+    let utilization = utilization.iter().filter_map(|(kind, value)| Some((kind.clone(), used(value)?)));
+    let utilization = utilization.filter(|(_, used)| used.used > 0).collect();
+    // The path within the slowest clock.
+    let paths = report["critical_paths"].as_array().cloned().unwrap_or_default();
+    let within = |path: &&Value| {
+        let end = |end: &str| path[end].as_str().is_some_and(|text| text.ends_with(slowest.0.as_str()));
+        end("from") && end("to")
+    };
+    let critical_path = paths.iter().find(within).and_then(|path| {
+        let steps = path["path"].as_array()?;
+        let cell = |step: Option<&Value>, end: &str| Some(step?[end]["cell"].as_str()?.to_owned());
+        Some(CriticalPath { from: cell(steps.first(), "from")?, to: cell(steps.last(), "to")? })
+    });
+    Ok(Placed { fmax_khz: (slowest.1 * 1_000.0) as u64, critical_path, utilization })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overflows_are_read_from_the_table() {
+        let log = "Info: Device utilisation:\nInfo: \t         ICESTORM_LC:  7000/ 5280   132%\n\
+                   Info: \t        ICESTORM_RAM:    12/   30    40%\nERROR: Unable to place cell\n";
+        let over = overflows(log);
+        assert_eq!(over, [Over { kind: "ICESTORM_LC".into(), used: 7000, there: 5280 }]);
+        assert_eq!(over[0].to_string(), "7000 ICESTORM_LC needed, 5280 there (1720 too many)");
+    }
+}

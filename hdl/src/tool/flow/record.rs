@@ -1,0 +1,104 @@
+//! The record of a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps them.
+
+use super::place::Placed;
+use crate::board::{Board, Clock};
+use crate::design::Design;
+use crate::plan::Plan;
+use crate::tool::{Tool, run};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Cells of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Used.
+    pub used: u64,
+    /// There.
+    pub available: u64,
+}
+
+/// The slowest path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriticalPath {
+    /// The cell where it starts.
+    pub from: String,
+    /// The cell where it ends.
+    pub to: String,
+}
+
+/// What was built, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The network's name and content hash.
+    pub network: String,
+    /// Content hash.
+    pub hash: String,
+    /// Version of this program.
+    pub dq: String,
+    /// Board and device.
+    pub board: String,
+    /// Device.
+    pub device: String,
+    /// Versions of the tools, as they tell them.
+    pub tools: BTreeMap<String, String>,
+    /// Seed of place and route.
+    pub seed: u64,
+    /// Core clock of the bitstream, in kHz.
+    pub clock_khz: u64,
+    /// Fastest clock that place and route promises, in kHz.
+    pub fmax_khz: u64,
+    /// Whether it promises the core clock.
+    pub timing_met: bool,
+    /// The slowest path.
+    pub critical_path: Option<CriticalPath>,
+    /// Cells by the tool's names.
+    pub utilization: BTreeMap<String, Used>,
+    /// Cycles from frame to frame.
+    pub cycles_per_frame: u64,
+    /// Frames a second at the core clock, rounded down; the UART may be slower.
+    pub frames_per_second: u64,
+    /// Frames a second that the UART can carry, rounded down.
+    pub uart_frames_per_second: u64,
+    /// Clocks a bit of the UART.
+    pub clocks_per_bit: usize,
+    /// The plan.
+    pub plan: Plan,
+    /// Byte of the flash at which the second file stands, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flash_offset: Option<u32>,
+}
+
+impl Record {
+    /// Makes the record of `design` on `board`, placed with `seed` and built with `tools`.
+    pub(super) fn new(
+        board: &Board,
+        clock: &Clock,
+        design: &Design,
+        (seed, placed): (u64, Placed),
+        tools: [&Tool; 3],
+    ) -> Record {
+        let interval = design.timing().interval;
+        let clock_khz = clock.hz / 1_000;
+        let boots = !design.boot_words().is_empty();
+        Record {
+            network: design.network.name.clone(),
+            hash: dq_net::content_hash(&design.network),
+            dq: env!("CARGO_PKG_VERSION").into(),
+            board: board.name.clone(),
+            device: board.device.name.into(),
+            tools: tools.into_iter().map(|tool| (tool.name.to_owned(), run::version(tool))).collect(),
+            seed,
+            clock_khz,
+            fmax_khz: placed.fmax_khz,
+            timing_met: placed.fmax_khz >= clock_khz,
+            critical_path: placed.critical_path,
+            utilization: placed.utilization,
+            cycles_per_frame: interval,
+            frames_per_second: clock.hz / interval,
+            uart_frames_per_second: board.uart_frames(clock, design),
+            clocks_per_bit: board.clocks_per_bit(clock),
+            plan: design.plan.clone(),
+            flash_offset: board.flash.as_ref().filter(|_| boots).map(|flash| flash.offset),
+        }
+    }
+}

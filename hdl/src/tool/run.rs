@@ -1,0 +1,128 @@
+//! One run of a tool in a folder: watched, its output kept in a log there, its last words in the error. Never interprets
+//! what a tool says.
+
+use super::{Tool, ToolError};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// Lines of a failed tool's log that are shown.
+const SHOWN: usize = 12;
+/// How often a running tool is looked after.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Asks for news while tools run: told what runs; gives whether to stop.
+pub type Watch<'a> = &'a dyn Fn(&str) -> bool;
+
+/// Why a tool did not do its work.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A tool is not there.
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    /// The operating system refused.
+    #[error("{path}: {action}: {source}", path = path.display())]
+    Io {
+        /// File, folder or program.
+        path: PathBuf,
+        /// What was being done.
+        action: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A tool failed.
+    #[error("{tool} failed ({status}); its log is {log}:\n{tail}", log = log.display())]
+    Failed {
+        /// The tool.
+        tool: &'static str,
+        /// Exit status.
+        status: String,
+        /// The whole log.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// A file that a tool wrote is not as expected.
+    #[error("{path}: expected {expected}", path = path.display())]
+    Report {
+        /// The file.
+        path: PathBuf,
+        /// What was looked for.
+        expected: &'static str,
+    },
+    /// Someone asked to stop.
+    #[error("stopped while {0} ran")]
+    Stopped(&'static str),
+}
+
+/// Runs a tool to its end in `folder`. What it prints is added to `log`.
+pub(crate) fn run(
+    tool: &Tool,
+    args: &[&str],
+    folder: &Path,
+    log: &str,
+    watch: Watch,
+) -> Result<(), RunError> {
+    let printed = folder.join(format!("{}.out", tool.name));
+    let file = fs::File::create(&printed).map_err(at(&printed, "creating"))?;
+    let errors = file.try_clone().map_err(at(&printed, "opening"))?;
+    let mut command = tool.command();
+    command.args(args).current_dir(folder).stdin(Stdio::null()).stdout(file).stderr(errors);
+    let mut child = command.spawn().map_err(at(&tool.program, "starting"))?;
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(at(&tool.program, "waiting for"))? {
+            break status;
+        }
+        if watch(&format!("{} ({} s)", tool.name, start.elapsed().as_secs())) {
+            // It may have ended by itself meanwhile.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(RunError::Stopped(tool.name));
+        }
+        std::thread::sleep(TICK);
+    };
+    if status.success() {
+        return Ok(());
+    }
+    let mut path = folder.join(log);
+    let mut text = fs::read_to_string(&path).unwrap_or_default();
+    if text.trim().is_empty() {
+        path = printed;
+        text = fs::read_to_string(&path).unwrap_or_default();
+    }
+    Err(RunError::Failed { tool: tool.name, status: status.to_string(), log: path, tail: last_lines(&text) })
+}
+
+/// Returns the last lines of `text` that are not empty.
+pub(crate) fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+/// Returns what a tool says of its version: the first line.
+pub(crate) fn version(tool: &Tool) -> String {
+    let output = tool.command().arg("--version").output();
+    let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// Reads a text file that a tool wrote.
+pub(crate) fn read(path: &Path) -> Result<String, RunError> {
+    fs::read_to_string(path).map_err(at(path, "reading"))
+}
+
+/// Writes a text file for a tool.
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<(), RunError> {
+    let path = folder.join(name);
+    fs::write(&path, text).map_err(at(&path, "writing"))
+}
+
+/// Makes an error of the operating system's.
+pub(crate) fn at(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    let path = path.to_path_buf();
+    move |source| RunError::Io { path, action, source }
+}
