@@ -1,5 +1,6 @@
 //! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
 
+use super::top;
 use crate::control::Image;
 use crate::pipeline::{Lanes, Stage, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};

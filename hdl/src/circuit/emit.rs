@@ -1,12 +1,12 @@
 //! Emission: the circuit of a design as named texts. Pure: no I/O, no dates, no paths; equal designs give equal bytes.
 
+use super::testbench;
 use crate::control;
 use crate::design::Design;
 use crate::estimate::{self, Estimate};
 use crate::plan::Control;
 use crate::rtl;
 use crate::stalls::Stalls;
-use super::testbench;
 use crate::timing::{self, Timing};
 use serde::{Deserialize, Serialize};
 

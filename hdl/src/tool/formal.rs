@@ -2,6 +2,7 @@
 //! k-induction with Yosys, yosys-smtbmc and z3, on the Verilog and the ROM images as they are emitted; and small
 //! matrix-vector units against a flat dot product, for as many cycles as all their folds take. Never changes a design.
 
+use crate::circuit::testbench;
 use crate::design::Design;
 use crate::emit::Emission;
 use crate::pipeline::{Stage, Unrolled};

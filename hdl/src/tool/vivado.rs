@@ -1,9 +1,9 @@
 //! Scripts for AMD's Vivado beside the emitted Verilog: an AXI4-Stream IP, out-of-context synthesis, the clock. Plain
 //! Tcl of commands that have been there for many versions. Never run here: the tool is not freely to be had.
 
+use crate::circuit::testbench;
 use crate::design::Design;
 use crate::emit::{Emission, File};
-use crate::circuit::testbench;
 
 /// `package_ip.tcl`, `ooc.tcl`, `constraints.xdc`.
 pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {

@@ -23,7 +23,9 @@ impl Clock {
         let flow = FamilyTools::of(family).flow.as_ref()?;
         let plls = (flow.plls)(pin).into_iter().rev();
         // The first of the fastest: smallest dividers.
-        let pll = plls.filter(|pll| pll.hz <= wanted && 10 * (wanted - pll.hz) <= wanted).max_by_key(|pll| pll.hz)?;
+        let pll = plls
+            .filter(|pll| pll.hz <= wanted && 10 * (wanted - pll.hz) <= wanted)
+            .max_by_key(|pll| pll.hz)?;
         Some(Clock { hz: pll.hz, verilog: (flow.instance)(&pll) })
     }
 }

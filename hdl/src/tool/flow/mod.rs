@@ -9,9 +9,9 @@ pub use place::Over;
 pub use record::{CriticalPath, Record, Used};
 
 use super::family::FamilyTools;
-use crate::tool::{self, run};
 use crate::board::{Board, BoardError};
 use crate::design::Design;
+use crate::tool::{self, run};
 use place::Router;
 use std::fs;
 use std::path::Path;

@@ -42,7 +42,11 @@ pub(super) struct Router<'a> {
 
 impl<'a> Router<'a> {
     /// Finds the router of `flow`.
-    pub fn new(board: &'a Board, (flow, size): (&'static Flow, &'static str), folder: &'a Path) -> Result<Self, RunError> {
+    pub fn new(
+        board: &'a Board,
+        (flow, size): (&'static Flow, &'static str),
+        folder: &'a Path,
+    ) -> Result<Self, RunError> {
         Ok(Router { tool: tool::find(flow.router)?, board, flow, size, folder })
     }
 

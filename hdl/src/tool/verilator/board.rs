@@ -1,7 +1,7 @@
 //! A board that is not there: the whole circuit of one, wrapper included, in Verilator behind a pseudo-terminal. Who opens the
 //! terminal finds the UART of docs/uart.md, as on the board. Never looks at what is sent.
 
-use super::build::{self, Source};
+use super::build::{self, Effort, Source};
 use super::{VerilatorError, at, tail};
 use crate::board::{Board, Clock};
 use crate::design::Design;
@@ -36,7 +36,13 @@ impl BoardModel {
         let list = names.collect::<Vec<_>>().join("\n");
         files.push(File { name: "files.f".into(), text: list });
         let options = if flash.is_empty() { vec![] } else { vec!["-CFLAGS", "-DDQ_FLASH"] };
-        let source = Source { files: files.iter().collect(), harness: HARNESS, top: "board_top", options };
+        let source = Source {
+            files: files.iter().collect(),
+            harness: HARNESS,
+            top: "board_top",
+            options,
+            effort: Effort::Run,
+        };
         let program = build::build(&source, cache)?;
         let program = program.canonicalize().map_err(at(&program, "finding"))?;
         let folder = program.ancestors().nth(2).expect("a build's folder");

@@ -3,14 +3,18 @@
 
 mod board;
 mod build;
+mod folder;
+mod runtime;
 
 pub use board::BoardModel;
 
+use build::Effort;
+
+use crate::circuit::testbench;
 use crate::control::Access;
 use crate::design::{Beat, Design, Offer, Outcome};
 use crate::emit::Emission;
 use crate::stalls::{Pattern, Stalls};
-use crate::circuit::testbench;
 use crate::tool::ToolError;
 use ndarray::ArrayView4;
 use std::io::{self, Write};
@@ -84,7 +88,12 @@ pub struct Simulator {
 impl Simulator {
     /// Builds the simulator of `emission` in a folder of its own below `cache`, or takes the one that is there.
     pub fn build(emission: &Emission, cache: &Path) -> Result<Simulator, VerilatorError> {
-        Self::with(emission, cache, None)
+        Self::with(emission, cache, None, Effort::Run)
+    }
+
+    /// As [`Simulator::build`], for a run so short that building takes longer.
+    pub fn quick(emission: &Emission, cache: &Path) -> Result<Simulator, VerilatorError> {
+        Self::with(emission, cache, None, Effort::Build)
     }
 
     /// As [`Simulator::build`]; every run writes every net as waves to `path`.
@@ -95,10 +104,15 @@ impl Simulator {
         path: &Path,
     ) -> Result<Simulator, VerilatorError> {
         let path = std::path::absolute(path).map_err(at(path, "finding"))?;
-        Ok(Simulator { waves: Some(path), ..Self::with(emission, cache, Some(waves))? })
+        Ok(Simulator { waves: Some(path), ..Self::with(emission, cache, Some(waves), Effort::Run)? })
     }
 
-    fn with(emission: &Emission, cache: &Path, waves: Option<Waves>) -> Result<Simulator, VerilatorError> {
+    fn with(
+        emission: &Emission,
+        cache: &Path,
+        waves: Option<Waves>,
+        effort: Effort,
+    ) -> Result<Simulator, VerilatorError> {
         let trace = waves.map(|waves| if waves == Waves::Fst { "--trace-fst" } else { "--trace-vcd" });
         let control = emission.control.then_some(["-CFLAGS", "-DDQ_CONTROL"]);
         let boot = (!emission.boot.is_empty()).then_some(["-CFLAGS", "-DDQ_BOOT"]);
@@ -108,6 +122,7 @@ impl Simulator {
             harness: HARNESS,
             top: "top",
             options: trace.into_iter().chain(defines).collect(),
+            effort,
         };
         let program = build::build(&source, cache)?;
         let program = program.canonicalize().map_err(at(&program, "finding"))?;

@@ -1,0 +1,42 @@
+//! Folders in which make can work: neither it nor the makefiles that Verilator writes read a path with a space in it.
+
+use super::build::Source;
+use super::{VerilatorError, at};
+use crate::tool::Tool;
+use std::path::{Path, PathBuf};
+
+/// Whether make and the makefiles that Verilator writes take `path` as one word.
+pub(super) fn is_plain(path: &Path) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@,".contains(c);
+    path.to_str().is_some_and(|path| path.chars().all(plain))
+}
+
+/// `temporary`, the system's folder for temporary files, in which a program for `cache` can be built.
+pub(super) fn plain_folder(temporary: PathBuf, cache: &Path) -> Result<PathBuf, VerilatorError> {
+    match is_plain(&temporary) {
+        true => Ok(temporary),
+        false => Err(VerilatorError::Folders { cache: cache.into(), temporary }),
+    }
+}
+
+/// `tool`, or where make could not read its place, the same through a link in `folder`.
+pub(super) fn plain_tool(tool: &Tool, folder: &Path) -> Result<Tool, VerilatorError> {
+    let (false, Some(root)) = (is_plain(&tool.program), tool.program.ancestors().nth(2)) else {
+        return Ok(tool.clone());
+    };
+    let link = folder.join("verilator");
+    std::os::unix::fs::symlink(root, &link).map_err(at(&link, "linking to Verilator's folder"))?;
+    let env = vec![("VERILATOR_ROOT", link.clone().into_os_string())];
+    Ok(Tool { name: tool.name, program: link.join("bin/verilator"), env })
+}
+
+/// Copies what a built program needs when it runs.
+pub(super) fn copy_build(source: &Source, from: &Path, to: &Path) -> Result<(), VerilatorError> {
+    let program = format!("obj_dir/V{}", source.top);
+    let images = source.files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".mem"));
+    std::fs::create_dir(to.join("obj_dir")).map_err(at(to, "creating obj_dir in"))?;
+    for name in [program.as_str()].into_iter().chain(images) {
+        std::fs::copy(from.join(name), to.join(name)).map_err(at(&to.join(name), "copying the build to"))?;
+    }
+    Ok(())
+}
