@@ -7,7 +7,6 @@ use crate::design::Design;
 use crate::emit::Emission;
 use crate::pipeline::{Stage, Unrolled};
 use crate::rtl::File;
-use crate::circuit::testbench;
 use crate::tool::{self, Tool, ToolError};
 use serde::Serialize;
 use std::collections::BTreeSet;

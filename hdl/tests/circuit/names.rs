@@ -7,7 +7,7 @@ use dq_hdl::plan::Output;
 use dq_hdl::rtl::{is_valid_name, reserved_words};
 use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
-use dq_hdl::{fold, netlist, tool};
+use dq_hdl::{netlist, plan, tool};
 use dq_net::layer::{BitDepth, Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};
@@ -42,7 +42,7 @@ fn reserved_words_name_nothing() {
     let words: Vec<&str> = reserved_words().collect::<BTreeSet<_>>().into_iter().collect();
     assert!(words.len() > 300, "{} words", words.len());
     let network = chain(&words);
-    let design = Design::new(&network, &fold::default(&network, Output::Scores).unwrap()).unwrap();
+    let design = Design::new(&network, &plan::default(&network, Output::Scores).unwrap()).unwrap();
     assert!(design.stages.iter().all(|stage| !words.contains(&stage.site.name.as_str())));
     let emission = emit(&design);
     let folder = tempfile::tempdir().unwrap();

@@ -116,7 +116,7 @@ fn whole_network_on_an_ecp5() {
         std::fs::create_dir_all(&folder).unwrap();
         return emitted::write(&emission, folder.as_ref());
     }
-    if tools::require("yosys").is_none() {
+    if tool::require("yosys").is_none() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
