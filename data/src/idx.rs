@@ -99,7 +99,7 @@ fn load(images: Idx, labels: Found, classes: &[&str]) -> Result<Images, DataErro
     Ok(Images {
         name: labels.set.to_owned(),
         pixels: Array4::from_shape_vec((dims[0], dims[1], dims[2], channels), pixels)
-            .expect("the length of the pixels was held against the header"),
+            .expect("the length of the pixels was compared with the header"),
         labels: content,
         classes: classes.iter().map(|&class| class.to_owned()).collect(),
     })

@@ -1,4 +1,4 @@
-//! Bytes from a board's UART: answers, errors, or a wait for more, whatever comes.
+//! Reads bytes as what a board's UART sends. The result is answers, errors, or a wait for more.
 #![no_main]
 
 use dq_hdl::board::protocol::Format;

@@ -1,4 +1,4 @@
-//! Bytes as a file of a data set: images whose labels are classes, or an error.
+//! Reads bytes as a file of a data set. The result is images whose labels are classes, or an error.
 #![no_main]
 
 use dq_data::{Split, load};

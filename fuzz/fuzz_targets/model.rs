@@ -1,5 +1,5 @@
-//! Bytes as a model file. What is taken holds what networks promise, and the engine agrees with the reference
-//! on it.
+//! Reads bytes as a model file. If it is accepted, every value lies in its wire's range, and the engine
+//! agrees with the reference.
 #![no_main]
 
 use dq_net::{AnyNetwork, random, read_any};

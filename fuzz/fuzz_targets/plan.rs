@@ -1,4 +1,4 @@
-//! Bytes as a plan of a small network, and as a board: a circuit, or an error.
+//! Reads bytes as a plan of a small network, and as a board. The result is a circuit, or an error.
 #![no_main]
 
 use dq_hdl::board::Board;

@@ -1,4 +1,4 @@
-//! Bytes as an attack's report: read, or refused; merged with another, or refused.
+//! Reads bytes as an attack's report and merges it with another one. Each step succeeds or is refused.
 #![no_main]
 
 use dq_sim::attack::merge::merge;

@@ -1,5 +1,5 @@
-//! The model file: what is written is read back; everything malformed is refused by name, quickly, without a
-//! panic.
+//! Tests the model file: what is written is read back, and everything malformed is refused by name, quickly
+//! and without a panic.
 
 use dq_net::float::layer as float;
 use dq_net::layer::{

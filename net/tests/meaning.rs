@@ -1,4 +1,4 @@
-//! The reference meaning of every kind of layer, held against results worked out by hand or by a second,
+//! Compares the reference meaning of every kind of layer with results worked out by hand or by a second,
 //! differently written formula.
 
 use dq_net::layer::{

@@ -32,7 +32,7 @@ pub(super) fn pole(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
 
 /// Draws something between the camera and the sign that hides up to about a third of it.
 pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
-    let at = |random: &mut Random, reach: f64| {
+    let place_near = |random: &mut Random, reach: f64| {
         let (dx, dy) = (random.between(-reach, reach), random.between(-reach, reach));
         (pose.centre.0 + dx * pose.radius, pose.centre.1 + dy * pose.radius)
     };
@@ -42,7 +42,7 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
             let noise = Noise::new(random);
             let leaf = leaf_colour(random);
             for _ in 0..2 + random.below(4) {
-                let (cx, cy) = at(random, 1.0);
+                let (cx, cy) = place_near(random, 1.0);
                 let (rx, ry) =
                     (pose.radius * random.between(0.12, 0.35), pose.radius * random.between(0.1, 0.25));
                 paint(canvas, |x, y| {
@@ -53,7 +53,7 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
         }
         // A branch or a cable across it.
         1 => {
-            let (cx, cy) = at(random, 0.5);
+            let (cx, cy) = place_near(random, 0.5);
             let (a, b) = direction(random);
             let half = random.between(0.4, 1.1);
             let tone = random.between(15.0, 90.0);
@@ -63,7 +63,7 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
         }
         // A sticker or a splash of paint.
         2 => {
-            let (cx, cy) = at(random, 0.6);
+            let (cx, cy) = place_near(random, 0.6);
             let (w, h) = (pose.radius * random.between(0.12, 0.32), pose.radius * random.between(0.12, 0.32));
             let colour = any_colour(random);
             paint(canvas, |x, y| ((x - cx).abs() < w && (y - cy).abs() < h).then_some(colour));

@@ -45,15 +45,15 @@ impl FloatNetwork {
         let sources = graph::resolve(nodes.iter().map(|n| (n.name.as_str(), n.inputs.as_slice())))?;
         let mut shapes: Vec<Shape> = Vec::with_capacity(nodes.len());
         for (i, node) in nodes.iter().enumerate() {
-            let at = |fault| NetworkError::at(&node.name, fault);
+            let in_node = |fault| NetworkError::at(&node.name, fault);
             let wanted = node.layer.arity();
             if sources[i].len() != wanted {
-                return Err(at(Fault::new("inputs", format!("{wanted} of them"), sources[i].len())));
+                return Err(in_node(Fault::new("inputs", format!("{wanted} of them"), sources[i].len())));
             }
             if matches!(node.layer, FloatLayer::Input(_)) != (i == 0)
                 || matches!(node.layer, FloatLayer::Logits(_)) != (i + 1 == nodes.len())
             {
-                return Err(at(Fault::new(
+                return Err(in_node(Fault::new(
                     "kind",
                     "the input first, the logits last, only there",
                     "another place",
@@ -61,9 +61,9 @@ impl FloatNetwork {
             }
             let input = sources[i].first().map_or(Shape::new(1, 1, 1), |&s| shapes[s]);
             if sources[i].iter().any(|&s| shapes[s] != input) {
-                return Err(at(Fault::new("inputs", format!("two of {input}"), shapes[sources[i][1]])));
+                return Err(in_node(Fault::new("inputs", format!("two of {input}"), shapes[sources[i][1]])));
             }
-            shapes.push(node.layer.output(input).map_err(at)?);
+            shapes.push(node.layer.output(input).map_err(in_node)?);
             graph::check_total(&node.name, shapes.iter().map(Shape::len))?;
         }
         Ok(Self { name, provenance: Provenance::default(), nodes, sources, shapes })

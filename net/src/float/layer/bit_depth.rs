@@ -7,7 +7,8 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Pixels of fewer bits, as [`crate::layer::BitDepth`] rounds them. The gradient passes as if it were not there.
+/// Pixels of fewer bits, as [`crate::layer::BitDepth`] rounds them. The gradient passes as if it were not
+/// there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BitDepth {

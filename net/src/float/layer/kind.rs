@@ -1,4 +1,5 @@
-//! Defines what every kind of float layer answers, and what several kinds share. Each kind is one file beside this one.
+//! Defines what every kind of float layer answers, and what several kinds share. Each kind is one file beside
+//! this one.
 
 use crate::error::Fault;
 use crate::pack::PackedFloats;

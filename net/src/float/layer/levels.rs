@@ -7,8 +7,8 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (the layer that reads them has taken the
-/// constant away). The straight-through gradient is that of a straight line through −1…1.
+/// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (the layer that reads them has
+/// taken the constant away). The straight-through gradient is that of a straight line through −1…1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     /// Gain per channel (batch normalization folded).

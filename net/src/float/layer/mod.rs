@@ -1,5 +1,5 @@
-//! Defines the kinds of float layer, one file per kind: its fields, its shape rule, its meaning in plain loops, and its
-//! part of the file. Values are real: a pixel is `uint8 / 255`.
+//! Defines the kinds of float layer, one file per kind: its fields, its shape rule, its meaning in plain
+//! loops, and its part of the file. Values are real: a pixel is `uint8 / 255`.
 //!
 //! To add a kind, add a file here and a row below.
 
@@ -22,7 +22,8 @@ use kind::Kind;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Makes the enum of float layers, its part of the file, and the ways from a layer to its kind, from one row per kind.
+/// Makes the enum of float layers, its part of the file, and the ways from a layer to its kind, from one row
+/// per kind.
 macro_rules! kinds {
     ($($(#[$about:meta])* $file:ident::$Kind:ident,)*) => {
         $(pub use $file::$Kind;)*
