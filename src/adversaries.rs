@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use dq_data::Images;
 use dq_sim::attack::Norm;
 use dq_sim::attack::suite::{Adversary, Judge};
+use dq_sim::report::{Outcome, Report};
 use ndarray::{Array, Array1, Array4, Axis, Dimension, Ix1, Ix4};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpyError, ReadNpzError, ReadableElement};
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub struct Adversaries {
     labels: Vec<u8>,
     norms: Vec<u8>,
     eps: Vec<u8>,
-    run: Vec<u32>,
+    runs: Vec<u32>,
 }
 
 /// Adversaries as they were read.
@@ -63,7 +64,7 @@ impl Adversaries {
         self.labels.push(label);
         self.norms.push(if found.norm == Norm::L2 { L2 } else { LINF });
         self.eps.push(found.eps);
-        self.run.push(found.run as u32);
+        self.runs.push(found.run as u32);
     }
 
     /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`, `runs`, the places
@@ -79,19 +80,64 @@ impl Adversaries {
             npz.add_array("norms", &Array1::from(self.norms)).with_context(context)?;
         }
         npz.add_array("eps", &Array1::from(self.eps)).with_context(context)?;
-        npz.add_array("runs", &Array1::from(self.run)).with_context(context)?;
+        npz.add_array("runs", &Array1::from(self.runs)).with_context(context)?;
         let bytes = npz.finish().with_context(context)?.into_inner();
         dq_net::atomic::write(path, &bytes).with_context(context)
+    }
+
+    /// Reads those that a stopped attack on `images` kept in `path` beside `report`, to add to them.
+    ///
+    /// # Errors
+    /// Where they are not the very images that the report calls broken.
+    pub fn resume(path: &Path, images: &Images, report: &Report) -> Result<Adversaries> {
+        let mut npz = opened(path)?;
+        let read = Read::parse(&mut npz, path, images, 0)?;
+        let runs = integers::<u32, Ix1>(&mut npz, path, "runs", "whole numbers from 0, N")?.to_vec();
+        let positions: Vec<usize> = match report.shard {
+            Some(shard) => shard.positions(images.len()).collect(),
+            None => (0..images.len()).collect(),
+        };
+        for (n, run) in report.runs.iter().enumerate() {
+            let outcomes = positions.iter().zip(run.outcomes.iter());
+            let broken =
+                outcomes.filter(|(_, found)| **found == Outcome::Broken).map(|(position, _)| position);
+            let kept = runs.iter().zip(&read.indices).filter(|(run, _)| **run as usize == n);
+            if !broken.eq(kept.map(|(_, index)| index)) {
+                bail!(
+                    "{}: expected the images that run {n} of the unfinished report broke ({} at eps {}), found others",
+                    path.display(),
+                    run.title(),
+                    run.eps
+                );
+            }
+        }
+        let norm = |norm: &Norm| if *norm == Norm::L2 { L2 } else { LINF };
+        Ok(Adversaries {
+            labels: read.indices.iter().map(|&index| images.labels[index]).collect(),
+            pixels: read.images.into_iter().collect(),
+            indices: read.indices.iter().map(|&index| index as u64).collect(),
+            norms: read.norms.iter().map(norm).collect(),
+            eps: read.eps,
+            runs,
+        })
     }
 }
 
 impl Read {
     /// Reads `path`, whose adversaries are of `images`. Arrays that others may leave out: `indices` (then the first images in
     /// order), `eps` (then `eps` for all), `norms` (then the largest difference).
+    ///
+    /// # Errors
+    /// Where there is no adversary, too: nothing would be judged.
     pub fn open(path: &Path, images: &Images, eps: u8) -> Result<Read> {
-        let file = File::open(path).with_context(|| format!("{}: opening", path.display()))?;
-        let mut npz =
-            NpzReader::new(file).with_context(|| format!("{}: expected an npz file", path.display()))?;
+        let read = Self::parse(&mut opened(path)?, path, images, eps)?;
+        if read.indices.is_empty() {
+            bail!("{}: `images`: expected at least one adversary, found none", path.display());
+        }
+        Ok(read)
+    }
+
+    fn parse(npz: &mut NpzReader<File>, path: &Path, images: &Images, eps: u8) -> Result<Read> {
         let names = npz.names().with_context(|| format!("{}: reading its table", path.display()))?;
         let has = |name: &str| names.iter().any(|found| found.trim_end_matches(".npy") == name);
         if !has("images") {
@@ -101,29 +147,25 @@ impl Read {
                 names.join(", ")
             );
         }
-        let found =
-            integers::<u8, Ix4>(&mut npz, path, "images", "whole numbers of 0 to 255, N × H × W × C")?;
+        let found = integers::<u8, Ix4>(npz, path, "images", "whole numbers of 0 to 255, N × H × W × C")?;
         let found = found.as_standard_layout().into_owned();
         let count = found.dim().0;
-        if count == 0 {
-            bail!("{}: `images`: expected at least one adversary, found none", path.display());
-        }
         let shape: [usize; 3] = found.shape()[1..].try_into().expect("four axes");
         if shape != images.shape() {
             bail!("{}: `images`: expected {:?} a piece, found {shape:?}", path.display(), images.shape());
         }
         let indices: Vec<usize> = if has("indices") {
-            integers::<usize, Ix1>(&mut npz, path, "indices", "whole numbers from 0, N")?.to_vec()
+            integers::<usize, Ix1>(npz, path, "indices", "whole numbers from 0, N")?.to_vec()
         } else {
             (0..count).collect()
         };
         let eps = if has("eps") {
-            integers::<u8, Ix1>(&mut npz, path, "eps", "whole numbers of 0 to 255, N")?.to_vec()
+            integers::<u8, Ix1>(npz, path, "eps", "whole numbers of 0 to 255, N")?.to_vec()
         } else {
             vec![eps; count]
         };
         let norms = if has("norms") {
-            integers::<u8, Ix1>(&mut npz, path, "norms", "0 or 2, N")?.to_vec()
+            integers::<u8, Ix1>(npz, path, "norms", "0 or 2, N")?.to_vec()
         } else {
             vec![LINF; count]
         };
@@ -177,6 +219,11 @@ impl Read {
         }
         judged
     }
+}
+
+fn opened(path: &Path) -> Result<NpzReader<File>> {
+    let file = File::open(path).with_context(|| format!("{}: opening", path.display()))?;
+    NpzReader::new(file).with_context(|| format!("{}: expected an npz file", path.display()))
 }
 
 /// Reads an array of whole numbers, whatever their size and byte order in the file; NumPy's default is int64.

@@ -71,5 +71,5 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     );
     let json = serde_json::json!({"model": network.name, "hash": dq_net::content_hash(&network),
         "data": images.name, "images": right.len(), "attack": args.attack, "eps": args.eps, "nodes": rows});
-    ui.result(&json, text)
+    ui.result(|| &json, text)
 }

@@ -1,5 +1,7 @@
 //! Argument types that several commands share.
 
+use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser, ValueParserFactory};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -77,20 +79,31 @@ pub struct DataArg {
     pub dir: Option<PathBuf>,
 }
 
-impl FromStr for DataArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (set, dir) = match text.split_once('=') {
-            Some((_, "")) => return Err("expected a folder after `=`".into()),
-            Some((set, dir)) => (set, Some(PathBuf::from(dir))),
-            None => (text, None),
+impl DataArg {
+    /// Reads an argument, whose folder may have any name that the system takes.
+    fn parse(argument: OsString) -> Result<Self, String> {
+        let bytes = argument.as_encoded_bytes();
+        let (set, dir) = match bytes.iter().position(|byte| *byte == b'=') {
+            Some(at) if at + 1 == bytes.len() => return Err("expected a folder after `=`".into()),
+            Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
+            None => (bytes, None),
         };
         let known: Vec<&str> = dq_data::SETS.iter().map(|s| s.name).collect();
-        if !known.contains(&set) {
+        let set = String::from_utf8_lossy(set);
+        if !known.contains(&set.as_ref()) {
             return Err(format!("unknown data set `{set}`; there are {}", known.join(", ")));
         }
-        Ok(Self { set: set.into(), dir })
+        // SAFETY: the bytes are those of an OsStr, split after an ASCII character.
+        let folder = |bytes: &[u8]| PathBuf::from(unsafe { OsStr::from_encoded_bytes_unchecked(bytes) });
+        Ok(Self { set: set.into(), dir: dir.map(folder) })
+    }
+}
+
+impl ValueParserFactory for DataArg {
+    type Parser = ValueParser;
+
+    fn value_parser() -> ValueParser {
+        ValueParser::new(OsStringValueParser::new().try_map(DataArg::parse))
     }
 }
 
@@ -104,9 +117,9 @@ mod tests {
         assert!("0,4".parse::<Bits>().unwrap_err().contains("weight bits: expected 1 to 8, found `0`"));
         assert!("4,9".parse::<Bits>().unwrap_err().contains("activation bits"));
         assert!("4".parse::<Bits>().unwrap_err().contains("W,A"));
-        let data: DataArg = "cifar10=some/dir".parse().unwrap();
+        let data = DataArg::parse("cifar10=some/dir".into()).unwrap();
         assert_eq!((data.set.as_str(), data.dir), ("cifar10", Some("some/dir".into())));
-        assert!("cifra10=x".parse::<DataArg>().unwrap_err().contains("cifar10"));
-        assert!("cifar10=".parse::<DataArg>().is_err());
+        assert!(DataArg::parse("cifra10=x".into()).unwrap_err().contains("cifar10"));
+        assert!(DataArg::parse("cifar10=".into()).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::adversaries::{self, Adversaries};
 use crate::args::{DataArg, GradArg};
+use crate::files::{Files, shown};
 use crate::table::table;
 use crate::ui::{Interrupted, Ui};
 use crate::{data, report};
@@ -58,11 +59,11 @@ pub struct Args {
     #[arg(long)]
     each: bool,
     /// Write every adversary as it was judged: arrays `images`, `indices`, `labels`, `eps`, `runs` (npz).
-    #[arg(long, value_name = "NPZ", conflicts_with = "resume")]
+    #[arg(long, value_name = "NPZ")]
     save: Option<PathBuf>,
     /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be misclassified (exit
     /// code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps, without `indices` the first images.
-    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output"])]
+    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output", "shard", "ladder", "each", "attack", "start"])]
     replay: Option<PathBuf>,
     /// Attack every Nth image alone, from the Ith on (1 to N): a share of the work, for another process or machine. `dq merge`
     /// makes the report of all shards, byte for byte that of one process.
@@ -97,6 +98,12 @@ pub enum StartArg {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    Files::default()
+        .read("MODEL", args.model.as_path())
+        .read("--from", args.from.as_deref())
+        .resumable("-o", args.output.as_deref())
+        .resumable("--save", args.save.as_deref())
+        .check()?;
     let target = Target::open(&args.model)?.with_gradients(args.grad);
     if let Some(path) = &args.replay {
         return replay(ui, args, &target, path);
@@ -106,33 +113,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
     let images = data::test_images(&args.data, args.count, shape, classes)?;
-    let named = args.attack.iter().map(String::as_str);
-    let attacks = named.flat_map(|name| match name {
-        "paper" => PAPER.to_vec(),
-        "auto" => AUTO.to_vec(),
-        "auto-l2" => AUTO_L2.to_vec(),
-        name => vec![name],
-    });
-    let attacks = attacks.map(str::to_owned).collect();
-    let sequential = !args.each && args.attack.iter().any(|name| name.starts_with("auto"));
-    let start = match args.start {
-        StartArg::Signs => Start::Signs,
-        StartArg::Uniform => Start::Uniform,
-    };
-    let suite =
-        Suite { attacks, eps: args.eps.clone(), seed: ui.seed(), start, sequential, shard: args.shard };
-    let partial = report::partial_path(output);
-    let earlier = match report::is_unfinished(&partial, args.resume, "an unfinished report is")? {
-        true => Some(report::read(&partial)?),
-        false => None,
-    };
-    for path in [Some(output), args.save.as_deref()].into_iter().flatten() {
-        dq_net::atomic::check(path)
-            .with_context(|| format!("{}: the place of what is written", path.display()))?;
-    }
-    let name = args.from.as_ref().map(|path| path.display().to_string());
+    let suite = args.suite(ui.seed());
+    let (earlier, mut kept) = args.earlier(output, &images)?;
+    let name = args.from.as_deref().map(shown);
     let substitute = name.as_deref().zip(substitute.as_ref().map(Target::source));
-    let mut kept = Adversaries::default();
     let mut keep = |found: Adversary| kept.push(found, images.labels[found.index]);
     let ladder = if args.ladder { target.ladder()? } else { vec![] };
     let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
@@ -149,20 +133,76 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let subject = Subject { substitute: Some((*name, twin as &dyn GradientSource)), ..subject };
         report = attack(ui, &subject, &suite, Some(report), watch)?;
     }
+    let partial = report::partial_path(output);
     if !report.complete {
+        // The report first: it is what takes long.
         report::write(&report, &partial)?;
-        return Err(Interrupted(format!("kept in {}; --resume goes on", partial.display())).into());
+        let mut kept_in = partial.display().to_string();
+        if let Some(save) = &args.save {
+            let unfinished = report::partial_path(save);
+            kept.write(&unfinished, images.shape())
+                .with_context(|| format!("interrupted, and the report is kept in {kept_in}"))?;
+            kept_in += &format!(" and {}", unfinished.display());
+        }
+        return Err(Interrupted(format!("kept in {kept_in}; --resume goes on")).into());
     }
-    if let Some(path) = &args.save {
-        kept.write(path, images.shape())?;
-    }
-    report::finish(&report, output, &partial)?;
-    ui.result(&summary(&report, output), text(&report, output))?;
+    let written = report::finish(&report, output, &partial).and_then(|()| match &args.save {
+        Some(save) => {
+            kept.write(save, images.shape())
+                .with_context(|| format!("the report is kept in {}", output.display()))?;
+            report::remove(&report::partial_path(save))
+        }
+        None => Ok(()),
+    });
+    // Shown even where it could not be written: the work is done.
+    ui.result(|| summary(&report, output), text(&report, output))?;
+    written?;
     match report.doubts.len() {
         doubts if doubts > 0 && args.strict => {
             bail!("--strict: {doubts} doubts, {} the first", report.doubts[0].rule)
         }
         _ => Ok(()),
+    }
+}
+
+impl Args {
+    /// The suite that these ask for.
+    fn suite(&self, seed: u64) -> Suite {
+        let attacks = self.attack.iter().flat_map(|name| match name.as_str() {
+            "paper" => PAPER.to_vec(),
+            "auto" => AUTO.to_vec(),
+            "auto-l2" => AUTO_L2.to_vec(),
+            name => vec![name],
+        });
+        let start = match self.start {
+            StartArg::Signs => Start::Signs,
+            StartArg::Uniform => Start::Uniform,
+        };
+        Suite {
+            attacks: attacks.map(str::to_owned).collect(),
+            eps: self.eps.clone(),
+            seed,
+            start,
+            sequential: !self.each && self.attack.iter().any(|name| name.starts_with("auto")),
+            shard: self.shard,
+        }
+    }
+
+    /// What a stopped attack left to go on from: its report and, for --save, its adversaries.
+    fn earlier(&self, output: &Path, images: &Images) -> Result<(Option<Report>, Adversaries)> {
+        let partial = report::partial_path(output);
+        let report = match report::is_unfinished(&partial, self.resume, "an unfinished report is")? {
+            true => Some(report::read(&partial)?),
+            false => None,
+        };
+        let Some(save) = &self.save else { return Ok((report, Adversaries::default())) };
+        let unfinished = report::partial_path(save);
+        let there = report::is_unfinished(&unfinished, self.resume, "unfinished adversaries are")?;
+        let kept = match &report {
+            Some(report) if there => Adversaries::resume(&unfinished, images, report)?,
+            _ => Adversaries::default(),
+        };
+        Ok((report, kept))
     }
 }
 
@@ -180,7 +220,7 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
         judged.resisted,
         judged.outside
     );
-    ui.result(&judged, text)?;
+    ui.result(|| &judged, text)?;
     match judged.first_failed {
         Some(n) => bail!("{}: adversary {n} is not one: it resists or is outside its radius", path.display()),
         None => Ok(()),
@@ -312,7 +352,7 @@ pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
                "interval": run.tally.interval, "zero_gradients": run.zero_gradients})
     };
     json!({
-        "report": output, "model": report.model, "data": report.data, "clean": report.clean,
+        "report": shown(output), "model": report.model, "data": report.data, "clean": report.clean,
         "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst, "doubts": report.doubts,
     })
 }

@@ -115,7 +115,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     found.insert("model".into(), json!(network.name));
     found.insert("kernel".into(), json!(kernel.name()));
     found.insert("grad".into(), json!(white_box.precision().name()));
-    ui.result(&Value::Object(found), text)
+    ui.result(|| Value::Object(found), text)
 }
 
 /// The emitted Verilog, built.

@@ -1,6 +1,7 @@
 //! `dq build`: a board's bitstream, and the record of how it was made.
 
 use crate::emit::PlanArgs;
+use crate::files::{Files, shown};
 use crate::model;
 use crate::table::{table, thousands};
 use crate::ui::{Interrupted, Ui};
@@ -56,6 +57,15 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));
     std::fs::create_dir_all(&output).with_context(|| format!("{}: making the folder", output.display()))?;
+    let file = output.join(format!("{}.{}", network.name, board.suffix()));
+    let record_file = output.join(format!("{}.record.json", network.name));
+    let flash_file = output.join(format!("{}.flash.bin", network.name));
+    [&file, &record_file, &flash_file]
+        .iter()
+        .fold(Files::default(), |files, path| files.written("-o", path.as_path()))
+        .read("MODEL", args.model.as_path())
+        .read("--plan", args.plan.file())
+        .check()?;
     // In the results' own folder, and kept after a failure: its logs tell why.
     let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&output);
     let work = work.with_context(|| format!("{}: making a temporary folder", output.display()))?.keep();
@@ -89,21 +99,22 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let (fmax, clock) = (megahertz(record.fmax_khz * 1_000), megahertz(record.clock_khz * 1_000));
         format!("timing missed: {fmax} MHz of {clock} MHz{path}")
     });
-    remove()?;
     if let (Some(missed), false) = (&missed, args.allow_missed_timing) {
+        remove()?;
         bail!(
             "{missed}; nothing was written (--allow-missed-timing keeps it, --seeds tries more, --mhz asks for less)"
         );
     }
-    let file = output.join(format!("{}.{}", network.name, board.suffix()));
-    let record_file = output.join(format!("{}.record.json", network.name));
     let text = serde_json::to_string_pretty(record)? + "\n";
-    let flash_file = record.flash_offset.map(|_| output.join(format!("{}.flash.bin", network.name)));
+    let flash_file = record.flash_offset.map(|_| flash_file);
     let mut files = vec![(&file, built.bitstream.as_slice()), (&record_file, text.as_bytes())];
     files.extend(flash_file.iter().map(|path| (path, built.flash.as_slice())));
     for (path, bytes) in files {
-        atomic::write(path, bytes).with_context(|| format!("{}: writing", path.display()))?;
+        // The folder of the work stays: it holds what place and route took long for.
+        atomic::write(path, bytes)
+            .with_context(|| format!("{}: writing (all is in {})", path.display(), work.display()))?;
     }
+    remove()?;
     let rows: Vec<Vec<String>> = record
         .utilization
         .iter()
@@ -137,7 +148,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     });
     let text = text + &flash.collect::<String>();
     ui.result(
-        &json!({"bitstream": file, "flash": flash_file, "record_file": record_file, "record": record}),
+        || {
+            json!({"bitstream": shown(&file), "flash": flash_file.as_deref().map(shown),
+                  "record_file": shown(&record_file), "record": record})
+        },
         text,
     )
 }

@@ -2,6 +2,7 @@
 
 use crate::args::DataArg;
 use crate::attack::{one_attack, percent};
+use crate::files::Files;
 use crate::table::table;
 use crate::ui::{Interrupted, Ui};
 use crate::{data, model, report};
@@ -54,12 +55,12 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files = Files::default().read("MODEL", args.model.as_path());
+    files.resumable("-o", args.output.as_path()).check()?;
     let network = model::open(&args.model, ui.seed())?;
     let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
     let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
-    dq_net::atomic::check(&args.output)
-        .with_context(|| format!("{}: the place of what is written", args.output.display()))?;
     let campaign =
         Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
     let blank = Certificates::new(&white_box, &images, &campaign);
@@ -82,8 +83,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         return Err(Interrupted(format!("kept in {}; --resume goes on", partial.display())).into());
     }
     bar.finish_and_clear();
-    report::finish(&found, &args.output, &partial)?;
-    ui.result(&found, text(&found, args))
+    let written = report::finish(&found, &args.output, &partial);
+    // Shown even where it could not be written: the work is done.
+    ui.result(|| &found, text(&found, args))?;
+    written
 }
 
 fn text(found: &Certificates, args: &Args) -> String {

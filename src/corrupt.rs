@@ -55,7 +55,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");
     let json = json!({"data": images.name, "images": images.len(), "seed": ui.seed(),
         "severities": args.severity, "networks": found});
-    ui.result(&json, text)
+    ui.result(|| &json, text)
 }
 
 fn text(found: &Found, args: &Args, data: &str) -> String {

@@ -87,7 +87,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let mut text = serde_json::to_string_pretty(&demo)?;
     text.push('\n');
     dq_net::atomic::write(&path, text.as_bytes()).with_context(|| format!("{}: writing", path.display()))?;
-    ui.result(&demo, demo.text(&path))
+    ui.result(|| &demo, demo.text(&path))
 }
 
 /// Trains, exports, emits, verifies and attacks one network.

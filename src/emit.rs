@@ -1,6 +1,7 @@
 //! `dq emit`: Verilog, ROM images, testbench, plan and estimates.
 
 use crate::args::{Bits, DataArg};
+use crate::files::shown;
 use crate::folder;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
@@ -156,7 +157,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         emission.top
     );
     ui.result(
-        &json!({"output": args.output, "name": network.name, "hash": report.network, "top": emission.top,
+        || json!({"output": shown(&args.output), "name": network.name, "hash": report.network, "top": emission.top,
                 "files": emission.files.len(), "cycles_per_frame": report.timing.interval,
                 "latency": report.timing.latency, "ideal_interval": report.timing.ideal_interval,
                 "frames_per_second": report.frames_per_second, "clock_mhz": report.clock_mhz,
@@ -216,6 +217,11 @@ pub fn plan(network: &Network, args: &PlanArgs) -> Result<Plan> {
 }
 
 impl PlanArgs {
+    /// The plan that is given by hand.
+    pub fn file(&self) -> Option<&Path> {
+        self.plan.as_deref()
+    }
+
     /// The plan that these ask for: read and checked, or folded for a frame rate and a budget; for `device`, unless they
     /// name one themselves, at `clock_mhz`, unless they name a clock.
     pub fn plan(&self, network: &Network, device: Option<&'static Device>, clock_mhz: u32) -> Result<Plan> {
@@ -287,6 +293,13 @@ fn parse_device(text: &str) -> Result<&'static Device, String> {
 
 fn open(ui: &Ui, args: &Args) -> Result<Network> {
     if !args.model.is_dir() {
+        if let Some(data) = args.data.first() {
+            bail!(
+                "{}: --data {} recalibrates a run, and this is no folder of a run",
+                args.model.display(),
+                data.set
+            );
+        }
         if let Some(bits) = args.bits {
             bail!(
                 "{}: --bits {},{} re-quantizes a run, and this is no folder of a run",

@@ -2,12 +2,13 @@
 
 use crate::args::{Bits, DataArg, Device};
 use crate::data;
+use crate::files::{Files, shown};
 use crate::table::thousands;
 use crate::ui::Ui;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use dq_data::Split;
 use dq_net::{AnyNetwork, Network};
-use dq_train::BitWidths;
+use dq_train::{BEST, BitWidths, LAST, METRICS, RECIPE};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -44,10 +45,14 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    dq_net::atomic::check(&args.output)
-        .with_context(|| format!("{}: the model's place", args.output.display()))?;
+    let parts = [BEST, LAST, METRICS, RECIPE].map(|name| args.run.join(name));
+    let files = parts.iter().fold(Files::default(), |files, path| files.read("RUN", path.as_path()));
+    files.written("-o", args.output.as_path()).check()?;
     args.device.choose()?;
-    let network = export(ui, &args.run, args.bits, &args.data)?;
+    // A folder that may only be read, such as a shared one, exports all the same.
+    let writable = dq_net::atomic::check(&args.run.join("calibrated.safetensors")).is_ok();
+    let keep = if writable { Keep::InRun } else { Keep::Nowhere };
+    let network = export(ui, &args.run, args.bits, &args.data, keep)?;
     ui.check_stop("nothing was written")?;
     match &network {
         AnyNetwork::Integer(network) => {
@@ -55,14 +60,14 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             let (proof, summary) = proved(network);
             let hash = dq_net::content_hash(network);
             ui.result(
-                &json!({"model": args.output, "kind": "integer", "quantized": "W+A", "name": network.name, "hash": hash, "proof": proof}),
+                || json!({"model": shown(&args.output), "kind": "integer", "quantized": "W+A", "name": network.name, "hash": hash, "proof": proof}),
                 format!("{0}: {summary}\nhash {hash}\nnext: dq info {0}", args.output.display()),
             )
         }
         AnyNetwork::Float(network) => {
             dq_net::write_float(network, &args.output)?;
             ui.result(
-                &json!({"model": args.output, "kind": "float", "quantized": network.quantized(), "name": network.name}),
+                || json!({"model": shown(&args.output), "kind": "float", "quantized": network.quantized(), "name": network.name}),
                 format!(
                     "{}: float network {} ({}; not for hardware)",
                     args.output.display(),
@@ -74,8 +79,15 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
 }
 
+/// Whether a new calibration is kept in the run, where later exports and `dq verify --run` find it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    InRun,
+    Nowhere,
+}
+
 /// Exports the run, loading training images only where it has not been calibrated at this bit width.
-pub fn export(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg]) -> Result<AnyNetwork> {
+pub fn export(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg], keep: Keep) -> Result<AnyNetwork> {
     dq_train::set_threads(ui.threads());
     let int = |bits: u8| dq_train::Bits::Int(bits.into());
     let bits = bits.map(|b| BitWidths::uniform(int(b.weights), int(b.activations)));
@@ -85,14 +97,22 @@ pub fn export(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg]) -> Res
         None
     } else {
         ui.note("recalibrating batch normalization on training images, in exact arithmetic");
+        if keep == Keep::Nowhere {
+            ui.note(
+                "the calibration is not kept; `dq export` keeps it in the run's folder where it may write",
+            );
+        }
         Some(data::find(&recipe.data.set, given, Split::Train)?)
     };
-    dq_train::export(run, bits, images.as_ref())
+    match keep {
+        Keep::InRun => dq_train::export(run, bits, images.as_ref()),
+        Keep::Nowhere => dq_train::export_once(run, bits, images.as_ref()),
+    }
 }
 
-/// As [`export`], refusing float networks.
+/// Exports the run as [`export`] does and leaves its folder as it is; refuses float networks.
 pub fn export_integer(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg]) -> Result<Network> {
-    match export(ui, run, bits, given)? {
+    match export(ui, run, bits, given, Keep::Nowhere)? {
         AnyNetwork::Integer(network) => Ok(network),
         AnyNetwork::Float(_) => anyhow::bail!(
             "{}: the recipe has float weights or activations, which no hardware computes; give --bits W,A",

@@ -3,10 +3,11 @@
 use crate::args::DataArg;
 use crate::attack::percent;
 use crate::data::first;
+use crate::files::Files;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
 use crate::{data, model, report};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 use dq_data::{Images, Split};
 use dq_net::Network;
@@ -47,8 +48,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     trials: u64,
     /// Most flips of the search.
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    flips: usize,
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    flips: u64,
     /// Training images that the search looks at.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..))]
     batch: u64,
@@ -82,6 +83,8 @@ impl From<Kind> for faults::Kind {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files = args.models.iter().fold(Files::default(), |files, path| files.read("MODELS", path.as_path()));
+    files.written("-o", args.output.as_deref()).check()?;
     let networks =
         args.models.iter().map(|path| model::open(path, ui.seed())).collect::<Result<Vec<Network>>>()?;
     let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
@@ -92,15 +95,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     for network in &networks {
         data::check_fit(&images, network.input_shape(), network.classes())?;
     }
-    if let Some(path) = &args.output {
-        dq_net::atomic::check(path)
-            .with_context(|| format!("{}: the place of what is written", path.display()))?;
-    }
     let campaign = Campaign {
         kinds: args.faults.iter().map(|&kind| kind.into()).collect(),
         rates: args.rates.clone(),
         trials: args.trials,
-        flips: args.flips,
+        flips: args.flips as usize,
         seen: seen.as_ref(),
         seed: ui.seed(),
     };
@@ -113,10 +112,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
     let json = serde_json::json!({"format": "dq-faults", "version": 1, "data": data, "seed": ui.seed(),
         "trials": args.trials, "batch": args.batch, "networks": found});
-    if let Some(path) = &args.output {
-        report::write(&json, path)?;
-    }
-    ui.result(&json, found.iter().map(|found| text(found, &images)).collect::<Vec<_>>().join("\n"))
+    let written = args.output.as_ref().map_or(Ok(()), |path| report::write(&json, path));
+    // Shown even where it could not be written: the work is done.
+    ui.result(|| &json, found.iter().map(|found| text(found, &images)).collect::<Vec<_>>().join("\n"))?;
+    written
 }
 
 fn text(found: &Found, images: &Images) -> String {

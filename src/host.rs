@@ -2,6 +2,7 @@
 
 use crate::args::DataArg;
 use crate::data;
+use crate::files::shown;
 use crate::model;
 use crate::ui::{Interrupted, Ui};
 use crate::verify::simulators;
@@ -107,7 +108,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     let rate = images.len() as f64 / seconds;
     ui.result(
-        &json!({"model": network.name, "hash": hash, "port": port, "simulated": args.simulate, "images": images.len(), "correct": correct,
+        || json!({"model": network.name, "hash": hash, "port": shown(port), "simulated": args.simulate, "images": images.len(), "correct": correct,
                 "mismatches": 0, "seconds": seconds, "images_per_second": rate}),
         format!(
             "{}: {} images answered as the simulator does, {correct} of them correct; {rate:.1} images/s",

@@ -136,7 +136,7 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         None => text.push_str("no proof against a float model"),
     }
     ui.result(
-        &json!({"name": network.name, "kind": "integer", "quantized": "W+A", "hash": hash, "macs": macs, "weights": weights,
+        || json!({"name": network.name, "kind": "integer", "quantized": "W+A", "hash": hash, "macs": macs, "weights": weights,
                 "accumulator_bits": accumulator, "lipschitz_product": product, "nodes": nodes,
                 "provenance": provenance, "proof": network.proof}),
         text,
@@ -153,7 +153,7 @@ fn float(ui: &Ui, network: &FloatNetwork) -> Result<()> {
     let rows: Vec<Vec<String>> =
         nodes.iter().map(|(name, shape)| vec![name.clone(), shape.clone()]).collect();
     ui.result(
-        &json!({"name": network.name, "kind": "float", "quantized": network.quantized(), "nodes": nodes, "provenance": network.provenance}),
+        || json!({"name": network.name, "kind": "float", "quantized": network.quantized(), "nodes": nodes, "provenance": network.provenance}),
         format!(
             "{} (float network, {}: not for hardware)\n\n{}",
             network.name,

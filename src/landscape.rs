@@ -2,10 +2,11 @@
 
 use crate::args::DataArg;
 use crate::attack::Target;
+use crate::files::Files;
 use crate::table::table;
 use crate::ui::Ui;
 use crate::{data, report};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use dq_sim::study::landscape::{self, Landscape, POINTS, STEPS, Surroundings};
 use std::path::PathBuf;
 
@@ -39,11 +40,11 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files = Files::default().read("MODEL", args.model.as_path());
+    files.written("-o", args.output.as_path()).check()?;
     let target = Target::open(&args.model)?;
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
     let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
-    dq_net::atomic::check(&args.output)
-        .with_context(|| format!("{}: the place of what is written", args.output.display()))?;
     let bar = ui.bar("looking", images.len() as u64, "images");
     let (source, seed) = (target.source(), ui.seed());
     let found = ui.study(&bar, |watch| landscape::measure(source, &images, args.eps, seed, watch))?;
@@ -52,7 +53,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let zero = found.iter().filter(|image| image.landscape.zero_gradients > 0).count();
     let json = serde_json::json!({"format": "dq-landscape", "version": 1, "model": model, "data": images.name,
         "seed": ui.seed(), "eps": args.eps, "images": found, "still_rising": rising, "zero_gradients": zero});
-    report::write(&json, &args.output)?;
+    let written = report::write(&json, &args.output);
     let row = |image: &Surroundings| {
         let Landscape { curve, surface, .. } = &image.landscape;
         let most = surface.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -80,7 +81,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             text += &format!("DOUBT {count} of {} images have {what}\n", images.len());
         }
     }
-    ui.result(&json, text + &format!("written: {}", args.output.display()))
+    // Shown even where it could not be written: the work is done.
+    ui.result(|| &json, text + &format!("written: {}", args.output.display()))?;
+    written
 }
 
 /// A curve in twenty letters, from its least value to its largest.

@@ -1,5 +1,6 @@
 //! `dq load`: the accesses that load a network into a circuit that is there already.
 
+use crate::files::{Files, shown};
 use crate::ui::Ui;
 use anyhow::{Context, Result, bail};
 use dq_hdl::control::Access;
@@ -36,13 +37,18 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let (plan_file, report_file) = (args.into.join("plan.json"), args.into.join("report.json"));
+    Files::default()
+        .read("MODEL", args.model.as_path())
+        .read("--into", plan_file.as_path())
+        .read("--into", report_file.as_path())
+        .written("-o", args.output.as_path())
+        .check()?;
     let network = dq_net::read_network(&args.model)?;
-    let plan_file = args.into.join("plan.json");
     let plan = Plan::read(&plan_file, &network)?;
     if plan.control != Control::Load {
         bail!("{}: control: expected `load` (emit with --control load)", plan_file.display());
     }
-    let report_file = args.into.join("report.json");
     let text = dq_net::read::text(&report_file, 1 << 26)
         .with_context(|| format!("{}: reading", report_file.display()))?;
     let report: Report =
@@ -72,7 +78,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let words: usize = image.stages.iter().map(Vec::len).sum();
     let checksum = image.checksum();
     ui.result(
-        &json!({"output": output, "name": network.name, "hash": dq_net::content_hash(&network),
+        || json!({"output": shown(output), "name": network.name, "hash": dq_net::content_hash(&network),
                 "identity": image.identity, "words": words, "accesses": accesses.len(), "checksum": checksum}),
         format!(
             "{}: {words} words of parameters for circuit {:#010x}, checksum {checksum:#010x}\nwritten: {} ({} accesses)",

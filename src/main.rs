@@ -16,6 +16,7 @@ mod emit;
 #[cfg(feature = "train")]
 mod export;
 mod faults;
+mod files;
 mod folder;
 mod host;
 mod info;

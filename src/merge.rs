@@ -1,8 +1,9 @@
 //! `dq merge`: the reports of all shards of an attack as one.
 
+use crate::files::Files;
 use crate::ui::Ui;
 use crate::{attack, report};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use dq_sim::attack::merge::{MergeError, merge};
 use std::path::PathBuf;
 
@@ -28,6 +29,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files =
+        args.reports.iter().fold(Files::default(), |files, path| files.read("REPORTS", path.as_path()));
+    files.written("-o", args.output.as_path()).check()?;
     let reports = args.reports.iter().map(|path| report::read(path)).collect::<Result<Vec<_>>>()?;
     let merged = merge(reports).map_err(|error| match &error {
         MergeError::Whole(n)
@@ -36,8 +40,6 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         | MergeError::Length { report: n, .. } => anyhow!("{}: {error}", args.reports[*n].display()),
         MergeError::Empty | MergeError::Shards { .. } => error.into(),
     })?;
-    dq_net::atomic::check(&args.output)
-        .with_context(|| format!("{}: the report's place", args.output.display()))?;
     report::write(&merged, &args.output)?;
-    ui.result(&attack::summary(&merged, &args.output), attack::text(&merged, &args.output))
+    ui.result(|| attack::summary(&merged, &args.output), attack::text(&merged, &args.output))
 }

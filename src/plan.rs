@@ -1,6 +1,7 @@
 //! `dq plan`: how a network is folded onto a device, as a table and as plan.json.
 
 use crate::emit::{PlanArgs, device_of, stage_table};
+use crate::files::Files;
 use crate::model;
 use crate::table::{table, thousands};
 use crate::ui::Ui;
@@ -39,6 +40,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    // A plan may be given back to the file that it came from.
+    let files = Files::default().read("MODEL", args.model.as_path());
+    files.written("-o", args.output.as_deref()).check()?;
     let network = model::open(&args.model, ui.seed())?;
     let device = device_of(args.board.as_deref())?;
     let plan = args.plan.plan(&network, device, plan::DEFAULT_CLOCK_MHZ)?;
@@ -74,5 +78,5 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         thousands(report.frames_per_second),
         report.clock_mhz,
     );
-    ui.result(&json!({"name": network.name, "plan": plan, "report": report, "budget": budget}), text)
+    ui.result(|| json!({"name": network.name, "plan": plan, "report": report, "budget": budget}), text)
 }

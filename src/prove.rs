@@ -83,7 +83,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         rows.len()
     );
     ui.result(
-        &json!({"model": network.name, "hash": dq_net::content_hash(&network), "proofs": found}),
+        || json!({"model": network.name, "hash": dq_net::content_hash(&network), "proofs": found}),
         text,
     )?;
     match failed.first() {

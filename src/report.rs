@@ -55,6 +55,11 @@ pub fn is_unfinished(partial: &Path, resume: bool, what: &str) -> Result<bool> {
 /// Writes the whole `report` to `output` and removes what was kept of it in `partial`.
 pub fn finish(report: &impl Serialize, output: &Path, partial: &Path) -> Result<()> {
     write(report, output)?;
+    remove(partial)
+}
+
+/// Removes what a stopped run kept, where it is there.
+pub fn remove(partial: &Path) -> Result<()> {
     if partial.exists() {
         std::fs::remove_file(partial).with_context(|| format!("{}: removing", partial.display()))?;
     }

@@ -76,7 +76,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let json = serde_json::json!({"model": network.name, "hash": dq_net::content_hash(&network),
         "data": images.name, "images": images.len(), "eps": args.eps, "layers": found,
         "overflow": overflow.map(|layer| &layer.node)});
-    ui.result(&json, text)?;
+    ui.result(|| &json, text)?;
     match overflow {
         Some(layer) => bail!("accumulators of `{}` went beyond their declared bounds", layer.node),
         None => Ok(()),

@@ -72,5 +72,5 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     );
     let json = json!({"data": images.name, "images": images.len(), "seed": ui.seed(), "degrees": args.degrees,
         "shift": args.shift, "patch": side, "networks": found});
-    ui.result(&json, text)
+    ui.result(|| &json, text)
 }

@@ -3,6 +3,7 @@
 use crate::args::DataArg;
 use crate::attack::percent;
 use crate::emit::{PlanArgs, plan};
+use crate::files::Files;
 use crate::table::thousands;
 use crate::ui::Ui;
 use crate::verify::{simulators, verilated};
@@ -94,6 +95,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     if !message.is_empty() {
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
     }
+    Files::default()
+        .read("MODEL", args.model.as_path())
+        .read("--plan", args.plan.file())
+        .written("--beats", args.beats.as_deref())
+        .written("--vcd", args.vcd.as_deref())
+        .written("--fst", args.fst.as_deref())
+        .check()?;
     let network = model::open(&args.model, ui.seed())?;
     let count = args.count.or(circuit.then_some(4));
     let images = data::test_images(&args.data, count, network.input_shape(), network.classes())?;
@@ -159,7 +167,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         ));
     }
     ui.result(
-        &json!({"model": network.name, "hash": dq_net::content_hash(&network), "data": images.name,
+        || json!({"model": network.name, "hash": dq_net::content_hash(&network), "data": images.name,
                 "images": images.len(), "correct": correct, "accuracy": tally.accuracy, "interval": tally.interval,
                 "engine": engine, "images_per_second": rate, "seconds": seconds,
                 "cycles": cycles.as_ref().map(|c| c.0), "timing": cycles.as_ref().map(|c| &c.1)}),

@@ -4,6 +4,7 @@ mod sweep;
 
 use crate::args::{DataArg, Device};
 use crate::data;
+use crate::files::shown;
 use crate::ui::{Interrupted, Ui};
 use anyhow::Result;
 use dq_data::{Images, Split};
@@ -76,7 +77,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let outcome = train(ui, &recipe, &images, &out, args.resume, &how)?;
     let (accuracy, epoch) = outcome.best;
     ui.result(
-        &json!({"run": out, "quantized": recipe.bits.quantized(), "epochs": outcome.epochs, "best_epoch": epoch, "best_holdout_accuracy": accuracy}),
+        || json!({"run": shown(&out), "quantized": recipe.bits.quantized(), "epochs": outcome.epochs, "best_epoch": epoch, "best_holdout_accuracy": accuracy}),
         format!(
             "{} epochs; best held-out accuracy {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o model.json",
             outcome.epochs,

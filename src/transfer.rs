@@ -94,5 +94,5 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let models: Vec<_> = targets.iter().map(|target| target.judge().model()).collect();
     let json = json!({"data": images.name, "images": images.len(), "attack": args.attack, "eps": args.eps,
         "seed": ui.seed(), "models": models, "clean": clean, "matrix": matrix});
-    ui.result(&json, text)
+    ui.result(|| &json, text)
 }

@@ -85,10 +85,12 @@ impl Ui {
         }
     }
 
-    /// The result: one JSON object on stdout under `--json`, else `text` on stdout.
-    pub fn result(&self, json: &impl Serialize, text: impl AsRef<str>) -> Result<()> {
-        let text =
-            if self.global.json { serde_json::to_string(json)? } else { text.as_ref().trim_end().to_owned() };
+    /// Prints the result on stdout: under `--json` what `json` makes as one object, else `text`.
+    pub fn result<T: Serialize>(&self, json: impl FnOnce() -> T, text: impl AsRef<str>) -> Result<()> {
+        let text = match self.global.json {
+            true => serde_json::to_string(&json())?,
+            false => text.as_ref().trim_end().to_owned(),
+        };
         let written = writeln!(std::io::stdout(), "{text}");
         match written {
             // A reader that has seen enough (`dq info | head`) is no failure.

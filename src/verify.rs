@@ -53,7 +53,7 @@ pub struct Args {
     #[arg(long, value_name = "SET[=DIR]")]
     data: Option<DataArg>,
     /// Test images on which engine and reference are compared.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
     /// Frames through Verilator (0: none).
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(..=10_000))]
@@ -113,7 +113,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (rtl, netlist) = (args.rtl as usize, args.netlist as usize);
     let frames = Frames { count: args.count, rtl, netlist, stored, gates: args.gates };
     let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
-    ui.result(&verified, verified.text())
+    ui.result(|| &verified, verified.text())
 }
 
 /// How much is compared.

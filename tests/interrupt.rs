@@ -113,6 +113,35 @@ fn an_attack_stops_and_goes_on_to_the_same_report() {
     assert_eq!(read("report.json"), read("whole.json"));
 }
 
+/// With --save the adversaries are kept beside the report, and go on with it to the same file.
+#[test]
+fn an_attack_that_saves_its_adversaries_stops_and_goes_on_to_the_same() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let attack = |out, save| {
+        let attacks = ["--attack", "fgsm,pgd,pgd-r", "--eps", "8,16", "-o", out, "--save", save];
+        [&["attack", &model, "--data", "signs", "--count", "200"][..], &attacks].concat()
+    };
+    let child = start(folder, &attack("report.json", "adv.npz"));
+    std::thread::sleep(Duration::from_millis(1500));
+    let (code, error) = interrupt(child);
+    assert_eq!(code, Some(130), "{error}");
+    assert!(error.contains("kept in report.json.partial and adv.npz.partial; --resume"), "{error}");
+    let error = fails(folder, 1, &attack("report.json", "adv.npz"));
+    assert!(error.contains("--resume"), "{error}");
+    // Adversaries of another attack, or none, do not fit the report.
+    let error = fails(folder, 1, &[&attack("report.json", "other.npz")[..], &["--resume"]].concat());
+    assert!(error.contains("other.npz.partial"), "{error}");
+    json(folder, &[&attack("report.json", "adv.npz")[..], &["--resume"]].concat());
+    json(folder, &attack("whole.json", "whole.npz"));
+    let mut left: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["adv.npz", "report.json", "whole.json", "whole.npz"]);
+    let read = |name| fs::read(folder.join(name)).unwrap();
+    assert!(read("report.json") == read("whole.json") && read("adv.npz") == read("whole.npz"));
+}
+
 #[test]
 fn an_export_that_is_stopped_writes_nothing() {
     let scratch = tempfile::tempdir().unwrap();

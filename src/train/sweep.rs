@@ -1,13 +1,14 @@
 //! Grids of recipes: every combination of some values, with several seeds, and one table at the end.
 
 use super::{How, train};
+use crate::files::shown;
 use crate::table::table;
 use crate::ui::Ui;
 use anyhow::{Context, Result, ensure};
 use dq_data::Images;
 use dq_train::{EpochMetrics, METRICS, Recipe};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 /// Most runs of a grid.
@@ -71,7 +72,7 @@ struct Row {
     values: Vec<String>,
     /// What is quantized.
     quantized: &'static str,
-    runs: Vec<PathBuf>,
+    runs: Vec<String>,
     /// Best held-out accuracy of each seed, 0…1.
     accuracy: Vec<f64>,
     /// The same under the recipe's attack, in the epoch that was chosen.
@@ -152,7 +153,7 @@ pub fn run(ui: &Ui, grid: &Grid, images: &Images, out: &Path, how: &How) -> Resu
             let best = metrics(&run, outcome.best.1)?;
             row.accuracy.push(best.holdout_accuracy);
             row.attacked.extend(best.holdout_attacked);
-            row.runs.push(run);
+            row.runs.push(shown(&run));
         }
         rows.push(row);
     }
@@ -160,7 +161,7 @@ pub fn run(ui: &Ui, grid: &Grid, images: &Images, out: &Path, how: &How) -> Resu
     let value = serde_json::json!({"keys": grid.keys, "rows": rows});
     dq_net::atomic::write(&place, serde_json::to_string_pretty(&value)?.as_bytes())
         .with_context(|| format!("cannot write {}", place.display()))?;
-    ui.result(&value, format!("{}{}", laid_out(grid, &rows), place.display()))
+    ui.result(|| &value, format!("{}{}", laid_out(grid, &rows), place.display()))
 }
 
 /// The metrics of an epoch, from 1.

@@ -125,7 +125,7 @@ fn through_gates(
 /// Frames for the circuit and how many are adversarial: stored adversaries, or test images and adversaries of them in turn, or random images.
 fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames) -> (Array4<u8>, usize) {
     let count = frames.rtl;
-    if let Some(stored) = frames.stored.as_ref().filter(|stored| !stored.is_empty()) {
+    if let Some(stored) = &frames.stored {
         let chosen: Vec<usize> = (0..count).map(|i| i * stored.dim().0 / count).collect();
         return (stored.select(Axis(0), &chosen), count);
     }

@@ -37,7 +37,7 @@ pub use folder::{BEST, LAST, METRICS, RECIPE};
 pub use metrics::{EpochMetrics, Event};
 pub use prove::{PROBES, ProofFailure};
 pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
-pub use run::{evaluation, export, is_calibrated, proved, reprove, run_recipe};
+pub use run::{evaluation, export, export_once, is_calibrated, proved, reprove, run_recipe};
 pub use trainer::{Options, Outcome, train};
 pub use waiting::sleep_while_waiting;
 

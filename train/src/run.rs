@@ -60,7 +60,25 @@ pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
 /// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false.
 pub fn export(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<AnyNetwork> {
     let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images)?;
+    let evaluation = trained.evaluation(run, images, Keep::InRun)?;
+    exported(&trained, &evaluation)
+}
+
+/// Does the same as [`export`] and writes nothing into the run: a new calibration is used and forgotten.
+pub fn export_once(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<AnyNetwork> {
+    let trained = Trained::open(run, bits)?;
+    let evaluation = trained.evaluation(run, images, Keep::Nowhere)?;
+    exported(&trained, &evaluation)
+}
+
+/// What becomes of a new calibration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    InRun,
+    Nowhere,
+}
+
+fn exported(trained: &Trained, evaluation: &Evaluation) -> Result<AnyNetwork> {
     let name = if trained.bits == trained.recipe.bits {
         trained.recipe.name.clone()
     } else {
@@ -68,12 +86,12 @@ pub fn export(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> 
     };
     let provenance = trained.provenance();
     if !evaluation.is_integer() {
-        let mut network = build::float(&name, &evaluation)?;
+        let mut network = build::float(&name, evaluation)?;
         network.provenance = provenance;
         return Ok(AnyNetwork::Float(network));
     }
-    let mut network = build::integer(&name, &evaluation)?;
-    network.proof = Some(prove(&evaluation, &network).context("export is not exact")?);
+    let mut network = build::integer(&name, evaluation)?;
+    network.proof = Some(prove(evaluation, &network).context("export is not exact")?);
     network.provenance = provenance;
     Ok(AnyNetwork::Integer(network))
 }
@@ -91,13 +109,13 @@ pub fn reprove(run: &Path, network: &Network) -> Result<Proof> {
 pub fn proved(run: &Path, network: &Network) -> Result<(Proof, Evaluation)> {
     let saved = Saved::read(run)?;
     let bits = saved.bits_of(network, run)?;
-    let evaluation = saved.at(bits)?.evaluation(run, None)?;
+    let evaluation = saved.at(bits)?.evaluation(run, None, Keep::Nowhere)?;
     Ok((prove(&evaluation, network)?, evaluation))
 }
 
 /// The float evaluation graph of the run's best checkpoint. `bits` and `images` as in [`export`].
 pub fn evaluation(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<Evaluation> {
-    Trained::open(run, bits)?.evaluation(run, images)
+    Trained::open(run, bits)?.evaluation(run, images, Keep::InRun)
 }
 
 /// The bit widths that are meant by `bits` of a run of `recipe`. A learned ceiling serves any number of levels; a learned
@@ -205,13 +223,13 @@ impl Trained {
         saved.at(bits)
     }
 
-    /// The evaluation graph, with the run's calibration or, where there is none yet, a new one, which is kept.
-    fn evaluation(&self, run: &Path, images: Option<&Images>) -> Result<Evaluation> {
+    /// Builds the evaluation graph, with the run's calibration or, where there is none yet, a new one.
+    fn evaluation(&self, run: &Path, images: Option<&Images>, keep: Keep) -> Result<Evaluation> {
         crate::keep_large_blocks();
         let path = calibration_path(run, &self.bits);
         let statistics = match self.kept_statistics(&path)? {
             Some(statistics) => statistics,
-            None => self.measured_statistics(run, &path, images)?,
+            None => self.measured_statistics(run, &path, images, keep)?,
         };
         Evaluation::new(&self.model, &statistics, self.state.image)
     }
@@ -232,8 +250,14 @@ impl Trained {
         Ok(Some(statistics))
     }
 
-    /// A new calibration, kept in `path`.
-    fn measured_statistics(&self, run: &Path, path: &Path, images: Option<&Images>) -> Result<Tensors> {
+    /// Calibrates anew; the place for what was found is `path`.
+    fn measured_statistics(
+        &self,
+        run: &Path,
+        path: &Path,
+        images: Option<&Images>,
+        keep: Keep,
+    ) -> Result<Tensors> {
         let images = images.with_context(|| {
             format!(
                 "{} is missing or of another checkpoint or bit width: the training images are needed",
@@ -259,7 +283,9 @@ impl Trained {
             images: learned.len(),
             augmented: true,
         };
-        save(path, &statistics, &calibration)?;
+        if keep == Keep::InRun {
+            save(path, &statistics, &calibration)?;
+        }
         Ok(statistics)
     }
 
