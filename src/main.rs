@@ -1,47 +1,15 @@
 //! `dq`: the command line. One file a command, each of which resolves its arguments, calls a library and prints; no
 //! arithmetic of networks lives here.
 
-mod adversaries;
-mod amplify;
-mod args;
-mod attack;
-mod bench;
-mod build;
-mod certify;
-mod corrupt;
-mod data;
-#[cfg(feature = "train")]
-mod demo;
-mod emit;
-#[cfg(feature = "train")]
-mod export;
-mod faults;
-mod files;
-mod folder;
-mod host;
-mod info;
-mod landscape;
-mod load;
-mod merge;
-mod model;
-mod plan;
-mod prove;
-mod report;
-mod saturate;
-mod scene;
-mod sim;
-mod table;
-#[cfg(feature = "train")]
-mod train;
-mod transfer;
-mod ui;
-mod verify;
+mod cmd;
+mod shared;
 
 use clap::{Parser, Subcommand};
+use cmd::*;
+use shared::ui::{Global, Interrupted, Ui};
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
-use ui::{Global, Interrupted, Ui};
 
 /// Low-bit networks that resist adversarial noise: train them, turn them into exact integer circuits, and attack the
 /// very circuit that ships.

@@ -1,0 +1,75 @@
+//! `dq amplify`: how an adversary's distance from its image grows through the layers.
+
+use crate::cmd::attack::one_attack;
+use crate::shared::args::DataArg;
+use crate::shared::table::table;
+use crate::shared::ui::Ui;
+use crate::shared::{data, model};
+use anyhow::{Result, bail};
+use dq_sim::WhiteBox;
+use dq_sim::study::amplify::{self, Noise, Row};
+use std::path::PathBuf;
+
+/// Measure how adversarial noise grows from layer to layer
+///
+/// The normalized distance ‖v(x') − v(x)‖ / ‖v(x)‖ between an adversary and its image
+/// at the input of each layer with weights and at the scores, mean over the test images
+/// that are classified right: figure 3b of the paper, on the integers of the circuit.
+///
+/// Examples:
+///   dq amplify model.json --data signs --eps 2,8
+///   dq amplify model.json --data cifar10=data/cifar-10 --attack fgsm --count 1000 --json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Integer network's file.
+    model: PathBuf,
+    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: DataArg,
+    /// First N test images.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// The attack.
+    #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
+    attack: String,
+    /// Radii in units of a uint8 pixel.
+    #[arg(long, value_delimiter = ',', default_value = "2,8,16")]
+    eps: Vec<u8>,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let network = model::open(&args.model, ui.seed())?;
+    let white_box = WhiteBox::new(&network);
+    let (shape, classes) = (network.input_shape(), network.classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let right = amplify::attacked(white_box.engine(), &images);
+    if right.is_empty() {
+        bail!("none of {} test images is classified right: there is nothing to attack", images.len());
+    }
+    let noise = Noise { attack: args.attack.clone(), eps: args.eps.clone(), seed: ui.seed() };
+    let bar = ui.bar("attacking", (right.len() * args.eps.len()) as u64, "images");
+    let rows = ui.study(&bar, |watch| amplify::measure(&white_box, &images, &right, &noise, watch))?;
+    let last = rows.len() - 1;
+    let shown = |(i, row): &(usize, &Row)| !row.read_by.is_empty() || *i == last;
+    let cells = |(_, row): (usize, &Row)| {
+        let place = if row.read_by.is_empty() { "scores".into() } else { row.read_by.join(", ") };
+        let distance = row.distance.iter().map(|d| format!("{d:.4}"));
+        [place].into_iter().chain(distance).collect()
+    };
+    let cells: Vec<Vec<String>> = rows.iter().enumerate().filter(shown).map(cells).collect();
+    let head: Vec<String> =
+        ["input of".to_owned()].into_iter().chain(args.eps.iter().map(|eps| format!("eps {eps}"))).collect();
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let text = format!(
+        "{}: normalized distance of {} adversaries from their images, {}\n\n{}",
+        network.name,
+        right.len(),
+        args.attack,
+        table(&head, &cells)
+    );
+    let json = serde_json::json!({"model": network.name, "hash": dq_net::content_hash(&network),
+        "data": images.name, "images": right.len(), "attack": args.attack, "eps": args.eps, "nodes": rows});
+    ui.result(|| &json, text)
+}

@@ -1,0 +1,403 @@
+//! `dq attack`: the attack suite on the exact integer network.
+
+use crate::shared::adversaries::{self, Adversaries};
+use crate::shared::args::{DataArg, GradArg};
+use crate::shared::files::{Files, shown};
+use crate::shared::table::table;
+use crate::shared::ui::{Interrupted, Ui};
+use crate::shared::{data, report};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use dq_data::{Images, Split};
+use dq_net::AnyNetwork;
+use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Subject, Suite, Watch};
+use dq_sim::attack::{ALL, AUTO, AUTO_L2, PAPER, Start};
+use dq_sim::report::{Report, Shard, Tally};
+use dq_sim::{FloatEngine, GradientSource, WhiteBox};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+/// Attack a network and report what it withstands
+///
+/// The adversary edits the uint8 image within |x' − x| ≤ eps; whether it succeeds is
+/// judged by the integer network's own label alone. The report holds every example's
+/// outcome, all settings, Wilson 95 % intervals, and the doubts that the figures raise.
+/// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it. Results do
+/// not depend on the number of threads.
+///
+/// Examples:
+///   dq attack model.json --data signs -o report.json
+///   dq attack model.json --data cifar10=data/cifar-10 --attack pgd --eps 8 --count 1000 -o report.json
+///   dq attack model.json --data signs --from float.json -o transfer.json
+///   dq attack model.json --data signs --ladder -o ladder.json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Network's file (integer; a float network may be attacked for comparison).
+    model: PathBuf,
+    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: DataArg,
+    /// First N test images (default: all).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Attacks, comma-separated: names, `paper` (random, fgsm, r-fgsm, pgd), `auto` (AutoAttack's standard set: apgd-ce,
+    /// apgd-t, fab-t, square; in sequence), `auto-l2` (the same in the Euclidean ball: attacks ending in `-l2`).
+    #[arg(long, value_delimiter = ',', default_value = "paper", value_parser = attack_name)]
+    attack: Vec<String>,
+    /// Radii in units of a uint8 pixel: of the largest difference, or of the Euclidean distance (128: 0.5 of pixels 0…1).
+    #[arg(long, value_delimiter = ',', default_value = "2,8,16")]
+    eps: Vec<u8>,
+    /// Where PGD starts.
+    #[arg(long, value_enum, default_value_t = StartArg::Signs)]
+    start: StartArg,
+    /// Numbers that an integer network's gradients are summed in.
+    #[arg(long, value_enum, default_value_t)]
+    grad: GradArg,
+    /// Each attack gets every image, under `auto` too (default there: only what the attacks before left standing).
+    #[arg(long)]
+    each: bool,
+    /// Write every adversary as it was judged: arrays `images`, `indices`, `labels`, `eps`, `runs` (npz).
+    #[arg(long, value_name = "NPZ")]
+    save: Option<PathBuf>,
+    /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be misclassified (exit
+    /// code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps, without `indices` the first images.
+    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output", "shard", "ladder", "each", "attack", "start"])]
+    replay: Option<PathBuf>,
+    /// Attack every Nth image alone, from the Ith on (1 to N): a share of the work, for another process or machine. `dq merge`
+    /// makes the report of all shards, byte for byte that of one process.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<Shard>,
+    /// Fail (exit code 1) where the figures raise a doubt.
+    #[arg(long)]
+    strict: bool,
+    /// Take gradients from this substitute instead (black box).
+    #[arg(long, value_name = "MODEL")]
+    from: Option<PathBuf>,
+    /// Run attacks that ask for gradients again with those of the float twin, the same weights without quantizers, and of the
+    /// softened twin, with smooth staircases in their place: what these break beyond the straight-through gradient is a doubt.
+    #[arg(long, conflicts_with = "from")]
+    ladder: bool,
+    /// Go on from REPORT.partial.
+    #[arg(long)]
+    resume: bool,
+    /// The report's file.
+    #[arg(short, long = "output", value_name = "REPORT", required_unless_present = "replay")]
+    output: Option<PathBuf>,
+}
+
+/// Where PGD starts.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StartArg {
+    /// The paper's text read literally: x + ⌊eps/2⌋·sign(N(0, I)).
+    Signs,
+    /// Uniform in the ball (Madry et al.).
+    Uniform,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    Files::default()
+        .read("MODEL", args.model.as_path())
+        .read("--from", args.from.as_deref())
+        .resumable("-o", args.output.as_deref())
+        .resumable("--save", args.save.as_deref())
+        .check()?;
+    let target = Target::open(&args.model)?.with_gradients(args.grad);
+    if let Some(path) = &args.replay {
+        return replay(ui, args, &target, path);
+    }
+    let output = args.output.as_deref().expect("required without --replay");
+    let substitute = args.from.as_deref().map(Target::open).transpose()?;
+    let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
+    let (shape, classes) = (target.source().input_shape(), target.source().classes());
+    let images = data::test_images(&args.data, args.count, shape, classes)?;
+    let suite = args.suite(ui.seed());
+    let (earlier, mut kept) = args.earlier(output, &images)?;
+    let name = args.from.as_deref().map(shown);
+    let substitute = name.as_deref().zip(substitute.as_ref().map(Target::source));
+    let mut keep = |found: Adversary| kept.push(found, images.labels[found.index]);
+    let ladder = if args.ladder { target.ladder()? } else { vec![] };
+    let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
+    let subject = Subject { target: target.judge(), substitute, images: &images };
+    let mut report = attack(ui, &subject, &suite, earlier, watch)?;
+    for (name, twin) in &ladder {
+        if ui.stop.load(Ordering::SeqCst) {
+            break;
+        }
+        let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
+        let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
+        let attacks = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
+        let suite = Suite { attacks, ..suite.clone() };
+        let subject = Subject { substitute: Some((*name, twin as &dyn GradientSource)), ..subject };
+        report = attack(ui, &subject, &suite, Some(report), watch)?;
+    }
+    let partial = report::partial_path(output);
+    if !report.complete {
+        // The report first: it is what takes long.
+        report::write(&report, &partial)?;
+        let mut kept_in = partial.display().to_string();
+        if let Some(save) = &args.save {
+            let unfinished = report::partial_path(save);
+            kept.write(&unfinished, images.shape())
+                .with_context(|| format!("interrupted, and the report is kept in {kept_in}"))?;
+            kept_in += &format!(" and {}", unfinished.display());
+        }
+        return Err(Interrupted(format!("kept in {kept_in}; --resume goes on")).into());
+    }
+    let written = report::finish(&report, output, &partial).and_then(|()| match &args.save {
+        Some(save) => {
+            kept.write(save, images.shape())
+                .with_context(|| format!("the report is kept in {}", output.display()))?;
+            report::remove(&report::partial_path(save))
+        }
+        None => Ok(()),
+    });
+    // Shown even where it could not be written: the work is done.
+    ui.result(|| summary(&report, output), text(&report, output))?;
+    written?;
+    match report.doubts.len() {
+        doubts if doubts > 0 && args.strict => {
+            bail!("--strict: {doubts} doubts, {} the first", report.doubts[0].rule)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Args {
+    /// The suite that these ask for.
+    fn suite(&self, seed: u64) -> Suite {
+        let attacks = self.attack.iter().flat_map(|name| match name.as_str() {
+            "paper" => PAPER.to_vec(),
+            "auto" => AUTO.to_vec(),
+            "auto-l2" => AUTO_L2.to_vec(),
+            name => vec![name],
+        });
+        let start = match self.start {
+            StartArg::Signs => Start::Signs,
+            StartArg::Uniform => Start::Uniform,
+        };
+        Suite {
+            attacks: attacks.map(str::to_owned).collect(),
+            eps: self.eps.clone(),
+            seed,
+            start,
+            sequential: !self.each && self.attack.iter().any(|name| name.starts_with("auto")),
+            shard: self.shard,
+        }
+    }
+
+    /// What a stopped attack left to go on from: its report and, for --save, its adversaries.
+    fn earlier(&self, output: &Path, images: &Images) -> Result<(Option<Report>, Adversaries)> {
+        let partial = report::partial_path(output);
+        let report = match report::is_unfinished(&partial, self.resume, "an unfinished report is")? {
+            true => Some(report::read(&partial)?),
+            false => None,
+        };
+        let Some(save) = &self.save else { return Ok((report, Adversaries::default())) };
+        let unfinished = report::partial_path(save);
+        let there = report::is_unfinished(&unfinished, self.resume, "unfinished adversaries are")?;
+        let kept = match &report {
+            Some(report) if there => Adversaries::resume(&unfinished, images, report)?,
+            _ => Adversaries::default(),
+        };
+        Ok((report, kept))
+    }
+}
+
+/// Judges the adversaries in `path`.
+fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
+    let (shape, classes) = (target.source().input_shape(), target.source().classes());
+    let images = data::test_images(&args.data, args.count, shape, classes)?;
+    let found = adversaries::Read::open(path, &images, args.eps[0])?;
+    let judged = found.judge(target.judge(), &images);
+    let text = format!(
+        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than their radius",
+        path.display(),
+        judged.adversaries,
+        judged.broken,
+        judged.resisted,
+        judged.outside
+    );
+    ui.result(|| &judged, text)?;
+    match judged.first_failed {
+        Some(n) => bail!("{}: adversary {n} is not one: it resists or is outside its radius", path.display()),
+        None => Ok(()),
+    }
+}
+
+/// Runs `suite` with a progress bar; a stopped run comes back with `complete: false`.
+pub fn attack(
+    ui: &Ui,
+    subject: &Subject,
+    suite: &Suite,
+    earlier: Option<Report>,
+    keep: Option<&mut dyn FnMut(Adversary)>,
+) -> Result<Report> {
+    let bar = ui.bar("attacking", 0, "images");
+    let progress = |p: Progress| {
+        bar.set_length(((p.runs + 1) * p.images) as u64);
+        let before = if p.attack.is_empty() { 0 } else { (p.runs_done + 1) * p.images };
+        bar.set_position((before + p.done) as u64);
+        bar.set_message(if p.attack.is_empty() {
+            "clean".into()
+        } else {
+            format!("{} eps {}", p.attack, p.eps)
+        });
+    };
+    let mut drop = |_: Adversary| ();
+    let keep = keep.unwrap_or(&mut drop);
+    let watch = Watch { progress: &progress, keep, stop: &ui.stop };
+    let report = suite::run(subject, suite, earlier, watch)?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// The networks of `paths` and the first `count` test images of `data`, which fit them all.
+pub fn open_all(paths: &[PathBuf], data: &DataArg, count: u64) -> Result<(Vec<Target>, Images)> {
+    let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
+    let images = data::first(data::images(data, Split::Test)?, Some(count));
+    for target in &targets {
+        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    }
+    Ok((targets, images))
+}
+
+/// `97.50 (95.61–98.60)`: accuracy and interval in per cent.
+pub fn percent(tally: &Tally) -> String {
+    let [low, high] = tally.interval;
+    format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
+}
+
+/// What reports call the sources of gradients beside the straight-through one.
+const LADDER: [&str; 2] = ["float twin", "softened twin"];
+
+/// A network of either family, ready to be attacked or to give gradients.
+pub enum Target {
+    Integer(Box<WhiteBox>),
+    Float(Box<FloatEngine>),
+}
+
+impl Target {
+    /// Reads `path`.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(match dq_net::read_any(path)? {
+            AnyNetwork::Integer(network) => Self::Integer(Box::new(WhiteBox::new(&network))),
+            AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
+        })
+    }
+
+    /// The same, with an integer network's gradients summed so.
+    fn with_gradients(self, grad: GradArg) -> Self {
+        match self {
+            Self::Integer(white_box) => Self::Integer(Box::new(white_box.with_gradients(grad.into()))),
+            float => float,
+        }
+    }
+
+    /// The same weights without quantizers, and with softened ones.
+    fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
+        match self {
+            Self::Integer(white_box) => {
+                let twin = dq_sim::twin::twin(white_box.network())?;
+                let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
+                Ok(LADDER.into_iter().zip(sources).collect())
+            }
+            Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
+        }
+    }
+
+    /// As what is attacked.
+    pub fn judge(&self) -> &dyn Judge {
+        match self {
+            Self::Integer(white_box) => white_box.as_ref(),
+            Self::Float(engine) => engine.as_ref(),
+        }
+    }
+
+    /// As what gives gradients.
+    pub fn source(&self) -> &dyn GradientSource {
+        match self {
+            Self::Integer(white_box) => white_box.as_ref(),
+            Self::Float(engine) => engine.as_ref(),
+        }
+    }
+}
+
+/// The name of an attack or of a set of them.
+fn attack_name(text: &str) -> Result<String, String> {
+    let sets = ["paper", "auto", "auto-l2"];
+    if sets.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    one_attack(text).map_err(|error| format!("{error}, or a set: {}", sets.join(", ")))
+}
+
+/// The name of an attack.
+pub fn one_attack(text: &str) -> Result<String, String> {
+    match dq_sim::attack::find(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => {
+            let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+            Err(format!("expected one of {}", known.join(", ")))
+        }
+    }
+}
+
+/// What `--json` prints of a report.
+pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
+    let run = |run: &dq_sim::report::Run| {
+        json!({"attack": run.attack, "eps": run.eps, "source": run.source, "accuracy": run.tally.accuracy,
+               "interval": run.tally.interval, "zero_gradients": run.zero_gradients})
+    };
+    json!({
+        "report": shown(output), "model": report.model, "data": report.data, "clean": report.clean,
+        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst, "doubts": report.doubts,
+    })
+}
+
+/// A report for people.
+pub fn text(report: &Report, output: &Path) -> String {
+    let mut eps: Vec<u8> = report.runs.iter().map(|run| run.eps).collect();
+    eps.sort_unstable();
+    eps.dedup();
+    let mut head = vec!["accuracy in %".to_owned()];
+    head.extend(eps.iter().map(|e| format!("eps {e}")));
+    let mut rows = Vec::new();
+    for run in &report.runs {
+        let name = run.title();
+        if rows.iter().all(|row: &Vec<String>| row[0] != name) {
+            rows.push([vec![name.clone()], vec![String::new(); eps.len()]].concat());
+        }
+        let row = rows.iter_mut().find(|row| row[0] == name).expect("just added");
+        let column = eps.iter().position(|e| *e == run.eps).expect("collected");
+        row[1 + column] = percent(&run.tally);
+    }
+    if report.runs.len() > eps.len() {
+        let of =
+            |e: &u8| report.worst.iter().find(|worst| worst.eps == *e).map(|worst| percent(&worst.tally));
+        let worst = eps.iter().map(|e| of(e).unwrap_or_default());
+        rows.push(["worst for each image".to_owned()].into_iter().chain(worst).collect());
+    }
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let mut text = format!(
+        "{} ({}), {} test images of {}: clean {}\n\n{}",
+        report.model.name,
+        report.model.kind,
+        report.data.images,
+        report.data.name,
+        percent(&report.clean),
+        table(&head, &rows)
+    );
+    text.push_str("\nIn brackets: Wilson 95 % intervals. No accuracy here is a proof of robustness.\n");
+    if report.sequential {
+        text.push_str(
+            "In sequence: each attack got only what those above it left standing at the same eps.\n",
+        );
+    }
+    for doubt in &report.doubts {
+        text.push_str(&format!("DOUBT {}: {}\n", doubt.rule, doubt.text));
+    }
+    text + &format!("report: {}", output.display())
+}

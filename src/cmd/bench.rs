@@ -1,0 +1,219 @@
+//! `dq bench`: how fast the engine, its gradient and attacks run here.
+
+use crate::cmd::verify::verilated;
+use crate::shared::args::GradArg;
+use crate::shared::model;
+use crate::shared::table::{table, thousands};
+use crate::shared::ui::Ui;
+use anyhow::{Context, Result, bail};
+use dq_hdl::design::Design;
+use dq_hdl::plan::Output;
+use dq_hdl::stalls::Stalls;
+use dq_hdl::verilator::Simulator;
+use dq_hdl::{emit, plan};
+use dq_net::{Network, random, topology};
+use dq_sim::attack::{Budget, Norm, clip, square};
+use dq_sim::{Engine, GradientSource, Kernel, Loss, WhiteBox};
+use ndarray::{Array4, ArrayView4, Axis, Zip, s};
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// Images of a batch.
+const BATCH: usize = 128;
+/// Measurements, of which the median is taken.
+const RUNS: usize = 5;
+/// Steps of the PGD that is measured.
+const STEPS: usize = 20;
+/// Frames of a run of the emitted Verilog.
+const FRAMES: usize = 2;
+/// Queries an image of the Square attack that is measured.
+const QUERIES: usize = 20;
+
+/// Measure simulation and attacks on this machine
+///
+/// Batches of 128 random images: forward (scores), FGSM (one gradient), PGD of 20 steps, each
+/// in images a second, and Square in queries a second; on all threads, and on one. Medians of
+/// five runs after one that is not counted. Random numbers, clipping and all else that the
+/// attacks do is within. benches/peers.py measures PyTorch and torchattacks on the same
+/// networks in the same way. --verilator adds the emitted Verilog, on one thread, frames back
+/// to back under the plan that `dq emit` takes, and how many times faster forward is.
+///
+/// Examples:
+///   dq bench models/signs-tiny-dq/model.json --verilator
+///   dq bench cnn60
+///   dq bench cnn10 --wbits 2 --abits 2 --json
+///   dq bench model.json --kernel avx2
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Integer network's file, or a built-in topology with random weights (`cnn10`, `cnn60`, `cnv`, …).
+    model: PathBuf,
+    /// Bits of the topology's weights.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    wbits: Option<u8>,
+    /// Bits of the topology's activations.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    abits: Option<u8>,
+    /// Instructions: `portable`, `avx2`, `avx512-vnni` (default: the best that there are here).
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// Numbers that gradients are summed in.
+    #[arg(long, value_enum, default_value_t)]
+    grad: GradArg,
+    /// Measure the emitted Verilog in Verilator as well.
+    #[arg(long)]
+    verilator: bool,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let network = open(ui, args)?;
+    let kernel = kernel(args)?;
+    let white_box = WhiteBox::from(Engine::with_kernel(&network, kernel)).with_gradients(args.grad.into());
+    let shape = network.input_shape();
+    let mut images = Array4::zeros((BATCH, shape.height, shape.width, shape.channels));
+    for (seed, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
+        image.assign(&random::image(ui.seed() + seed as u64, shape));
+    }
+    let labels: Vec<u8> =
+        white_box.engine().labels(images.view()).into_iter().map(|label| label as u8).collect();
+    let circuit = args.verilator.then(|| Circuit::new(&network)).transpose()?;
+    let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("starting a thread")?;
+    let (mut found, mut rows) = (Map::new(), vec![]);
+    let bar = ui.bar("bench", 8, "measurements");
+    for (name, unit, per_run, measured) in measurements(&white_box, &images, &labels) {
+        let mut row = vec![format!("{name}, {unit}")];
+        for (suffix, alone) in [("", false), ("_core", true)] {
+            ui.check_stop("nothing was written")?;
+            let rate =
+                if alone { single.install(|| rate(per_run, &measured)) } else { rate(per_run, &measured) };
+            found.insert(format!("{name}{suffix}"), json!(rate.round()));
+            row.push(thousands(rate.round() as u64));
+            bar.inc(1);
+        }
+        rows.push(row);
+    }
+    if let Some(circuit) = circuit {
+        let rate = circuit.rate(images.slice(s![..FRAMES, .., .., ..]))?;
+        let times = found["forward_core"].as_f64().expect("measured") / rate;
+        found.insert("verilator_core".into(), json!(rate));
+        found.insert("forward_to_verilator".into(), json!(times));
+        rows.push(vec!["verilator, images".into(), String::new(), format!("{rate:.2}")]);
+        rows.push(vec!["forward / verilator".into(), String::new(), thousands(times.round() as u64)]);
+    }
+    bar.finish_and_clear();
+    let threads = format!("{} threads", rayon::current_num_threads());
+    let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
+    let text = format!(
+        "{}, {} MACs an image, {}\n\n{}",
+        network.name,
+        thousands(macs),
+        kernel.name(),
+        table(&["a second", &threads, "1 thread"], &rows)
+    );
+    found.insert("model".into(), json!(network.name));
+    found.insert("kernel".into(), json!(kernel.name()));
+    found.insert("grad".into(), json!(white_box.precision().name()));
+    ui.result(|| Value::Object(found), text)
+}
+
+/// The emitted Verilog, built.
+struct Circuit {
+    design: Design,
+    simulator: Simulator,
+}
+
+impl Circuit {
+    fn new(network: &Network) -> Result<Circuit> {
+        let design = Design::new(network, &plan::default(network, Output::Scores)?).context("the circuit")?;
+        let simulator = verilated(&emit::emit(&design))?;
+        Ok(Circuit { design, simulator })
+    }
+
+    /// Images a second at the design's interval: the median of a few runs' clocks a second over it.
+    fn rate(&self, images: ArrayView4<u8>) -> Result<f64> {
+        let mut clocks = vec![];
+        for _ in 0..RUNS {
+            let start = Instant::now();
+            let found = self.simulator.run(&self.design, images, &Stalls::NONE)?;
+            let cycles = found.beats.last().context("a frame has beats")?.cycle;
+            clocks.push(cycles as f64 / start.elapsed().as_secs_f64());
+        }
+        Ok(median(clocks) / self.design.timing().interval as f64)
+    }
+}
+
+fn open(ui: &Ui, args: &Args) -> Result<Network> {
+    if args.wbits.is_none() && args.abits.is_none() {
+        return model::open(&args.model, ui.seed());
+    }
+    let name = args.model.to_str().filter(|name| topology::is_named(name) && !name.contains(':'));
+    let Some(name) = name else {
+        bail!("{}: --wbits and --abits go with a built-in topology alone", args.model.display())
+    };
+    let (weights, levels) = (args.wbits.unwrap_or(4), args.abits.unwrap_or(4));
+    Ok(topology::build(&format!("{name}:w{weights}a{levels}"), ui.seed())?)
+}
+
+fn kernel(args: &Args) -> Result<Kernel> {
+    let Some(name) = &args.kernel else { return Ok(Kernel::best()) };
+    let available = Kernel::available();
+    match available.iter().find(|kernel| kernel.name() == name) {
+        Some(kernel) => Ok(*kernel),
+        None => {
+            let names: Vec<&str> = available.iter().map(|kernel| kernel.name()).collect();
+            bail!("--kernel {name}: this machine has {}", names.join(", "))
+        }
+    }
+}
+
+type Measured<'a> = Box<dyn Fn() + Sync + 'a>;
+
+/// Name, unit, how many of it a run makes, the run.
+fn measurements<'a>(
+    white_box: &'a WhiteBox,
+    images: &'a Array4<u8>,
+    labels: &'a [u8],
+) -> Vec<(&'static str, &'static str, usize, Measured<'a>)> {
+    let step = |adversaries: &mut Array4<u8>, by: u8| {
+        let found = white_box.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
+        Zip::from(&mut *adversaries).and(&found.gradient).for_each(|pixel, &slope| {
+            let to = if slope > 0.0 { pixel.saturating_add(by) } else { pixel.saturating_sub(by) };
+            *pixel = if slope == 0.0 { *pixel } else { to };
+        });
+        clip(Norm::Linf, adversaries, images.view(), 8);
+    };
+    let fgsm = move || step(&mut images.clone(), 8);
+    let pgd = move || {
+        let mut adversaries = images.clone();
+        (0..STEPS).for_each(|_| step(&mut adversaries, 2));
+    };
+    // In a ball of nothing no image is broken, so that every query is made.
+    let budget = Budget { eps: 0, seed: 1, queries: QUERIES };
+    let queries = move || drop(square(white_box, images.view(), labels, &budget));
+    vec![
+        ("forward", "images", BATCH, Box::new(|| drop(white_box.engine().scores(images.view())))),
+        ("fgsm", "images", BATCH, Box::new(fgsm)),
+        ("pgd20", "images", BATCH, Box::new(pgd)),
+        ("square", "queries", BATCH * QUERIES, Box::new(queries)),
+    ]
+}
+
+/// The median rate of a few runs.
+fn rate(per_run: usize, run: &Measured) -> f64 {
+    run();
+    let rates = (0..RUNS)
+        .map(|_| {
+            let start = Instant::now();
+            run();
+            per_run as f64 / start.elapsed().as_secs_f64()
+        })
+        .collect();
+    median(rates)
+}
+
+fn median(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}

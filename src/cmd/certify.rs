@@ -1,0 +1,122 @@
+//! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack breaks.
+
+use crate::cmd::attack::{one_attack, percent};
+use crate::shared::args::DataArg;
+use crate::shared::files::Files;
+use crate::shared::table::table;
+use crate::shared::ui::{Interrupted, Ui};
+use crate::shared::{data, model, report};
+use anyhow::{Context, Result, anyhow};
+use dq_sim::WhiteBox;
+use dq_sim::study::Watch;
+use dq_sim::study::certify::{Campaign, Certificates, Proof};
+use std::path::PathBuf;
+
+/// Prove for test images that no image of the ball has another label
+///
+/// Integer bounds through the exact network, then a complete search that cuts the ball
+/// into boxes, at most --boxes for an image. Printed beside what the attack leaves:
+/// certified <= true robust accuracy <= attacked. A certificate holds for the circuit
+/// as it is; what is not decided counts for neither side. Bounds are loose for deep
+/// networks: expect few certificates there unless eps is small.
+///
+/// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it.
+///
+/// Examples:
+///   dq certify model.json --data signs --eps 1 --count 100 -o certificates.json
+///   dq certify model.json --data cifar10=data/cifar-10 --eps 1 --count 50 --boxes 1000 -o certificates.json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Integer network's file.
+    model: PathBuf,
+    /// Data set whose test images are certified, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: DataArg,
+    /// First N test images.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Radii in units of a uint8 pixel.
+    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    eps: Vec<u8>,
+    /// Most boxes that the search may bound for one image; 1 is the bounds of the whole ball alone.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    boxes: u64,
+    /// The attack beside it.
+    #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
+    attack: String,
+    /// Go on from REPORT.partial.
+    #[arg(long)]
+    resume: bool,
+    /// The report's file.
+    #[arg(short, long = "output", value_name = "REPORT")]
+    output: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files = Files::default().read("MODEL", args.model.as_path());
+    files.resumable("-o", args.output.as_path()).check()?;
+    let network = model::open(&args.model, ui.seed())?;
+    let white_box = WhiteBox::new(&network);
+    let (shape, classes) = (network.input_shape(), network.classes());
+    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let campaign =
+        Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
+    let blank = Certificates::new(&white_box, &images, &campaign);
+    let partial = report::partial_path(&args.output);
+    let mut found = match report::is_unfinished(&partial, args.resume, "unfinished certificates are")? {
+        true => {
+            let earlier = report::read_as(&partial, "certificates")?;
+            blank
+                .check_earlier(&earlier)
+                .map_err(|what| anyhow!(what))
+                .with_context(|| format!("{}: of another run", partial.display()))?;
+            earlier
+        }
+        false => blank,
+    };
+    let bar = ui.bar("certifying", (images.len() * args.eps.len()) as u64, "images");
+    let tick = |images| bar.inc(images);
+    if found.extend(&white_box, &images, Watch { tick: &tick, stop: &ui.stop }).is_err() {
+        report::write(&found, &partial)?;
+        return Err(Interrupted(format!("kept in {}; --resume goes on", partial.display())).into());
+    }
+    bar.finish_and_clear();
+    let written = report::finish(&found, &args.output, &partial);
+    // Shown even where it could not be written: the work is done.
+    ui.result(|| &found, text(&found, args))?;
+    written
+}
+
+fn text(found: &Certificates, args: &Args) -> String {
+    let rows: Vec<Vec<String>> = found
+        .radii
+        .iter()
+        .map(|radius| {
+            let count = |proof: Proof| radius.outcomes.count(proof).to_string();
+            vec![
+                format!("eps {}", radius.eps),
+                percent(&radius.certified),
+                percent(&radius.attacked),
+                count(Proof::ByBounds),
+                count(Proof::BySearch),
+                count(Proof::Open),
+                count(Proof::Broken),
+            ]
+        })
+        .collect();
+    let head = ["accuracy in %", "certified", "attacked", "by bounds", "by search", "open", "broken"];
+    format!(
+        "{}, {} test images of {}: clean {}\n\n{}\nCertified <= true robust accuracy <= attacked ({}, then the search of at most {} boxes an image).\n\
+         In brackets: Wilson 95 % intervals.\nreport: {}",
+        found.model.name,
+        found.data.images,
+        found.data.name,
+        percent(&found.clean),
+        table(&head, &rows),
+        found.attack,
+        found.boxes,
+        args.output.display()
+    )
+}

@@ -1,0 +1,88 @@
+//! `dq corrupt`: accuracy under natural corruptions.
+
+use crate::cmd::attack::{Target, open_all, percent};
+use crate::shared::args::DataArg;
+use crate::shared::table::table;
+use crate::shared::ui::Ui;
+use anyhow::Result;
+use dq_sim::attack::suite::Judge;
+use dq_sim::study::corrupt::{self, Corruptions, Found, Row};
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Measure accuracy under natural corruptions of the CIFAR-10-C kinds
+///
+/// Noise, blur, weather and what lenses and codecs do, computed at five severities with
+/// the published parameters for 32-pixel images (frost, which is made of photographs, is
+/// left out). The images are not those of the published set: figures compare networks
+/// with each other, not with published ones. Integer and float networks may be mixed.
+///
+/// Examples:
+///   dq corrupt model.json --data signs
+///   dq corrupt dq.json vanilla.json --data cifar10=data/cifar-10 --count 1000 --kind jpeg,fog --json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Networks' files (integer or float).
+    #[arg(required = true)]
+    models: Vec<PathBuf>,
+    /// Data set whose test images are corrupted, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: DataArg,
+    /// First N test images.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Corruptions (default: all).
+    #[arg(long = "kind", value_delimiter = ',', value_parser = kind)]
+    kinds: Vec<String>,
+    /// Severities, 1 to 5.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5", value_parser = clap::value_parser!(u8).range(1..=5))]
+    severity: Vec<u8>,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
+    let kinds = match args.kinds.is_empty() {
+        true => corrupt::names().into_iter().map(str::to_owned).collect(),
+        false => args.kinds.clone(),
+    };
+    let corruptions = Corruptions { kinds, severities: args.severity.clone(), seed: ui.seed() };
+    let steps = images.len() * corruptions.kinds.len() * corruptions.severities.len();
+    let bar = ui.bar("corrupting", steps as u64, "images");
+    let judges: Vec<&dyn Judge> = targets.iter().map(Target::judge).collect();
+    let found = ui.study(&bar, |watch| corrupt::measure(&judges, &images, &corruptions, watch))?;
+    let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");
+    let json = json!({"data": images.name, "images": images.len(), "seed": ui.seed(),
+        "severities": args.severity, "networks": found});
+    ui.result(|| &json, text)
+}
+
+fn text(found: &Found, args: &Args, data: &str) -> String {
+    let head: Vec<String> = ["accuracy in %".to_owned()]
+        .into_iter()
+        .chain(args.severity.iter().map(|severity| format!("severity {severity}")))
+        .collect();
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let row = |row: &Row| {
+        let cells = row.accuracy.iter().map(|tally| format!("{:.2}", 100.0 * tally.accuracy));
+        [row.kind.clone()].into_iter().chain(cells).collect()
+    };
+    let rows: Vec<Vec<String>> = found.kinds.iter().map(row).collect();
+    format!(
+        "{}, {} test images of {data}: clean {}, mean error under corruption {:.2} %\n\n{}",
+        found.model.name,
+        found.clean.total,
+        percent(&found.clean),
+        100.0 * found.mean_error,
+        table(&head, &rows)
+    )
+}
+
+fn kind(text: &str) -> Result<String, String> {
+    let known = corrupt::names();
+    match known.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("expected one of {}", known.join(", "))),
+    }
+}

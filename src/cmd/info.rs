@@ -1,0 +1,164 @@
+//! `dq info`: what a network is made of.
+
+use crate::shared::model;
+use crate::shared::table::{table, thousands};
+use crate::shared::ui::Ui;
+use anyhow::Result;
+use dq_net::layer::Layer;
+use dq_net::{AnyNetwork, FloatNetwork, Network};
+use dq_sim::norms;
+use serde::Serialize;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Show a network: layers, ranges, accumulator bits, MACs, exact Lipschitz norms
+///
+/// A layer's Lipschitz norm is the largest singular value of the linear map that the
+/// circuit computes, from the real value of its input to that of its pre-activation:
+/// weights as quantized, batch normalization, stride and zero padding included (Lanczos
+/// on the operator itself). `defect` is how far the bare matrix is from orthonormal
+/// rows, whatever its scale (0: orthonormal).
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
+    model: PathBuf,
+}
+
+/// One node, as tables and reports tell it.
+#[derive(Debug, Serialize)]
+pub struct NodeInfo {
+    /// Name.
+    pub name: String,
+    kind: &'static str,
+    shape: [usize; 3],
+    lo: i64,
+    hi: i64,
+    bits: u32,
+    weights: usize,
+    weight_bits: Option<u8>,
+    macs: u64,
+    /// Largest singular value of the folded layer, in real units.
+    pub lipschitz: Option<f64>,
+    defect: Option<f64>,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    match model::open_any(&args.model, ui.seed())? {
+        AnyNetwork::Integer(network) => integer(ui, &network),
+        AnyNetwork::Float(network) => float(ui, &network),
+    }
+}
+
+/// All nodes of `network`.
+pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
+    let norms = norms::layers(network);
+    let info = |(i, node): (usize, &dq_net::Node)| {
+        let wire = network.wire(i);
+        let (weights, weight_bits) = match &node.layer {
+            Layer::Conv(conv) => (conv.weights.len(), Some(conv.weight_bits)),
+            Layer::Dense(dense) => (dense.weights.len(), Some(dense.weight_bits)),
+            _ => (0, None),
+        };
+        let norm = norms.iter().find(|norm| norm.node == node.name);
+        NodeInfo {
+            name: node.name.clone(),
+            kind: node.layer.kind().name(),
+            shape: [wire.shape.height, wire.shape.width, wire.shape.channels],
+            lo: wire.range.lo,
+            hi: wire.range.hi,
+            bits: wire.range.bits(),
+            weights,
+            weight_bits,
+            macs: network.macs(i),
+            lipschitz: norm.map(|norm| norm.norm),
+            defect: norm.and_then(|norm| norm.defect),
+        }
+    };
+    network.nodes().iter().enumerate().map(info).collect()
+}
+
+fn integer(ui: &Ui, network: &Network) -> Result<()> {
+    let nodes = node_infos(network);
+    let hash = dq_net::content_hash(network);
+    let macs: u64 = nodes.iter().map(|node| node.macs).sum();
+    let weights: usize = nodes.iter().map(|node| node.weights).sum();
+    let accumulator = nodes.iter().filter(|n| n.weight_bits.is_some()).map(|n| n.bits).max().unwrap_or(0);
+    // Streams and residuals have gains of their own, so that the layers' norms bound nothing there.
+    let streams = network.nodes().iter().any(|node| matches!(node.layer, Layer::Mix(_) | Layer::Rescale(_)));
+    let product = (!streams).then(|| nodes.iter().filter_map(|n| n.lipschitz).product::<f64>());
+    let rows: Vec<Vec<String>> = nodes
+        .iter()
+        .map(|n| {
+            let or = |value: Option<String>| value.unwrap_or_default();
+            let count = |value: u64| if value == 0 { String::new() } else { thousands(value) };
+            vec![
+                n.name.clone(),
+                n.kind.into(),
+                format!("{}×{}×{}", n.shape[0], n.shape[1], n.shape[2]),
+                format!("{}..={}", n.lo, n.hi),
+                n.bits.to_string(),
+                count(n.weights as u64),
+                or(n.weight_bits.map(|b| b.to_string())),
+                count(n.macs),
+                or(n.lipschitz.map(|l| format!("{l:.3}"))),
+                or(n.defect.map(|d| format!("{d:.3}"))),
+            ]
+        })
+        .collect();
+    let provenance = &network.provenance;
+    let mut text = format!(
+        "{} · integer, W+A · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most {accumulator} bits\n",
+        network.name,
+        table(
+            &["node", "kind", "shape", "range", "bits", "weights", "w bits", "MACs", "Lipschitz", "defect"],
+            &rows
+        ),
+        thousands(macs),
+        thousands(weights as u64),
+    );
+    if let Some(product) = product {
+        text.push_str(&format!(
+            "product of the layers' norms (an upper bound for the float map, not a certificate): {product:.3}\n"
+        ));
+    }
+    if !provenance.data_set.is_empty() {
+        let metrics: Vec<String> = provenance.metrics.iter().map(|(name, v)| format!("{name} {v}")).collect();
+        text.push_str(&format!("trained on {} ({})\n", provenance.data_set, metrics.join(", ")));
+    }
+    match &network.proof {
+        Some(proof) => text.push_str(&format!(
+            "proved equal to its float model: {} boundaries, {} probes (dq verify --run proves it again)",
+            thousands(proof.boundaries),
+            proof.probes
+        )),
+        None => text.push_str("no proof against a float model"),
+    }
+    ui.result(
+        || json!({"name": network.name, "kind": "integer", "quantized": "W+A", "hash": hash, "macs": macs, "weights": weights,
+                "accumulator_bits": accumulator, "lipschitz_product": product, "nodes": nodes,
+                "provenance": provenance, "proof": network.proof}),
+        text,
+    )
+}
+
+fn float(ui: &Ui, network: &FloatNetwork) -> Result<()> {
+    let nodes: Vec<(String, String)> = network
+        .nodes()
+        .iter()
+        .enumerate()
+        .map(|(i, node)| (node.name.clone(), network.shape(i).to_string()))
+        .collect();
+    let rows: Vec<Vec<String>> =
+        nodes.iter().map(|(name, shape)| vec![name.clone(), shape.clone()]).collect();
+    ui.result(
+        || json!({"name": network.name, "kind": "float", "quantized": network.quantized(), "nodes": nodes, "provenance": network.provenance}),
+        format!(
+            "{} (float network, {}: not for hardware)\n\n{}",
+            network.name,
+            network.quantized(),
+            table(&["node", "shape"], &rows)
+        ),
+    )
+}

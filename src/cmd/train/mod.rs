@@ -1,0 +1,158 @@
+//! `dq train`: a recipe to a run, or a grid of recipes to a table.
+
+mod sweep;
+
+use crate::shared::args::{DataArg, Device};
+use crate::shared::data;
+use crate::shared::files::shown;
+use crate::shared::ui::{Interrupted, Ui};
+use anyhow::Result;
+use dq_data::{Images, Split};
+use dq_train::{EpochMetrics, Event, Options, Outcome, Recipe};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use sweep::Axis;
+
+/// Train a network from a recipe
+///
+/// Writes RUN/recipe.toml (every setting), metrics.jsonl (one line an epoch), TensorBoard
+/// events, last.safetensors and best.safetensors (best by held-out training images; the
+/// test set is never looked at). Ctrl-C keeps every step; a kill loses what came after the
+/// last checkpoint. `--resume` goes on from there to the same weights.
+///
+/// Examples:
+///   dq train recipes/signs-tiny-dq.toml
+///   dq train recipes/cifar10-vgg-small.toml --data cifar10=data/cifar-10 --out runs/dq
+///   dq train recipes/signs-tiny-dq.toml --set adversarial.attack=r+fgsm --set train.epochs=5
+///   dq train recipes/signs-tiny-dq.toml --sweep bits.activations=1,2,4 --sweep dq.beta=0,2e-3 --seeds 3
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Recipe (TOML).
+    recipe: PathBuf,
+    /// Data set's folder, e.g. `cifar10=DIR`; `signs` is built in.
+    #[arg(long, value_name = "SET=DIR")]
+    data: Vec<DataArg>,
+    /// Folder of the run, or of a sweep's runs (default: `runs/` and the recipe's name).
+    #[arg(long, value_name = "RUN")]
+    out: Option<PathBuf>,
+    /// Go on from the run's last checkpoint.
+    #[arg(long)]
+    resume: bool,
+    /// Override a key of the recipe, e.g. `dq.beta=0` (repeatable).
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Weights to start from (safetensors; the names are in docs/weights.md).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sweep", "seeds"])]
+    init: Option<PathBuf>,
+    /// Train every combination of these values (repeatable); always resumed; a table at the end.
+    #[arg(long, value_name = "KEY=V1,V2,…")]
+    sweep: Vec<Axis>,
+    /// Train each combination with so many seeds.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    seeds: Option<u64>,
+    /// Where to train.
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    device: Device,
+    /// Longest time between two checkpoints within an epoch.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    save_every: u64,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    args.device.choose()?;
+    let mut overrides = args.overrides.clone();
+    overrides.extend(ui.global.seed.map(|seed| format!("train.seed={seed}")));
+    let recipe = Recipe::load(&args.recipe, &overrides)?;
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe.name));
+    let how = How { init: args.init.as_deref(), save_every: Duration::from_secs(args.save_every) };
+    if !args.sweep.is_empty() || args.seeds.is_some() {
+        let grid = sweep::Grid::new(&args.recipe, &overrides, &args.sweep, args.seeds.unwrap_or(1))?;
+        let images = data::find(&grid.data_set()?, &args.data, Split::Train)?;
+        return sweep::run(ui, &grid, &images, &out, &how);
+    }
+    let images = data::find(&recipe.data.set, &args.data, Split::Train)?;
+    let outcome = train(ui, &recipe, &images, &out, args.resume, &how)?;
+    let (accuracy, epoch) = outcome.best;
+    ui.result(
+        || json!({"run": shown(&out), "quantized": recipe.bits.quantized(), "epochs": outcome.epochs, "best_epoch": epoch, "best_holdout_accuracy": accuracy}),
+        format!(
+            "{} epochs; best held-out accuracy {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o model.json",
+            outcome.epochs,
+            100.0 * accuracy,
+            recipe.bits.quantized(),
+            out.display()
+        ),
+    )
+}
+
+/// What does not change what is learned, and where it starts.
+pub struct How<'a> {
+    /// Weights to start from.
+    pub init: Option<&'a Path>,
+    /// Longest time between two checkpoints within an epoch.
+    pub save_every: Duration,
+}
+
+impl Default for How<'_> {
+    fn default() -> Self {
+        How { init: None, save_every: Duration::from_secs(300) }
+    }
+}
+
+/// Trains with a progress bar; a stop by the user is an [`Interrupted`].
+pub fn train(
+    ui: &Ui,
+    recipe: &Recipe,
+    images: &Images,
+    out: &Path,
+    resume: bool,
+    how: &How,
+) -> Result<Outcome> {
+    ui.note(format!(
+        "training {} ({}) on {} ({} images, {} threads)",
+        recipe.name,
+        recipe.bits.quantized(),
+        images.name,
+        images.len(),
+        ui.threads()
+    ));
+    let bar = ui.bar("training", 0, "steps");
+    let (threads, stop) = (ui.threads(), &ui.stop);
+    let options = Options { run: out, resume, init: how.init, threads, save_every: how.save_every, stop };
+    let outcome = dq_train::train(recipe, images, &options, |event| match event {
+        Event::Step { epoch, epochs, step, steps, ce } => {
+            bar.set_length((epochs * steps) as u64);
+            bar.set_position(((epoch - 1) * steps + step) as u64);
+            bar.set_message(format!("epoch {epoch}/{epochs} ce {ce:.3}"));
+        }
+        Event::Epoch(line) => bar.suspend(|| ui.note(told(line))),
+    });
+    bar.finish_and_clear();
+    let outcome = outcome?;
+    if outcome.stopped {
+        let kept = format!(
+            "{} keeps every step, {} complete epochs; --resume goes on",
+            out.display(),
+            outcome.epochs
+        );
+        return Err(Interrupted(kept).into());
+    }
+    Ok(outcome)
+}
+
+fn told(line: &EpochMetrics) -> String {
+    let attacked =
+        line.holdout_attacked.map(|share| format!(" ({:.2} % attacked)", 100.0 * share)).unwrap_or_default();
+    format!(
+        "epoch {:3}: cross entropy {:.4}, train {:5.2} %, held out {:5.2} %{attacked}, lr {:.4}, {:.0} images/s",
+        line.epoch,
+        line.ce,
+        100.0 * line.train_accuracy,
+        100.0 * line.holdout_accuracy,
+        line.lr,
+        line.images_per_second
+    )
+}

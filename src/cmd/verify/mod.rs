@@ -1,0 +1,199 @@
+//! `dq verify`: float model, integer network, fast engine, netlist and Verilog agree; exit 1 at the first difference.
+
+mod engine;
+mod float;
+mod rtl;
+
+pub use rtl::{simulators, verilated};
+
+use crate::cmd::emit::{PlanArgs, plan};
+use crate::shared::args::DataArg;
+use crate::shared::table::thousands;
+use crate::shared::ui::Ui;
+use crate::shared::{adversaries, data, model};
+use anyhow::Result;
+use dq_data::{Images, Split};
+use dq_hdl::design::Design;
+use dq_net::Network;
+use dq_sim::Engine;
+use ndarray::Array4;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Prove and check that float model, simulator and Verilog agree
+///
+/// Up to five checks, each of which stops at its first difference, naming the place and
+/// both values:
+///   float   with --run: the float evaluation model equals the integer network on
+///           every input (proved at each step boundary), and on the test images
+///           where --data is given
+///   engine  the fast engine equals the reference, every node, on random images and
+///           on the first --count test images
+///   rtl     netlist and Verilator give the engine's words for --rtl frames, half of
+///           them adversarial where --data is given, back to back under random
+///           stalls on both sides
+///   timing  every beat moves in the very cycle that the plan computes
+///   gates   with --gates: what Yosys makes of the Verilog for the plan's device, each cell
+///           its vendor's model, gives the same words in the same cycles
+///
+/// Examples:
+///   dq verify model.json
+///   dq verify lenet@1/4 --device ice40-up5k --gates
+///   dq verify model.json --run runs/signs-tiny-dq --data signs --rtl 8
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
+    model: PathBuf,
+    /// The run it was exported from: proves float = integer anew from its checkpoint.
+    #[arg(long, value_name = "RUN")]
+    #[cfg(feature = "train")]
+    run: Option<PathBuf>,
+    /// Data set whose test images are used, e.g. `signs` or `cifar10=DIR` (default: random images).
+    #[arg(long, value_name = "SET[=DIR]")]
+    data: Option<DataArg>,
+    /// Test images on which engine and reference are compared.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
+    /// Frames through Verilator (0: none).
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    rtl: u64,
+    /// Frames of those that also go through the netlist simulation.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    netlist: u64,
+    /// Adversaries (npz, as `dq attack --save` writes) that the frames of --rtl are taken from, evenly.
+    #[arg(long, value_name = "NPZ", requires = "data")]
+    replay: Option<PathBuf>,
+    /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5 or iCE40 as --device says.
+    #[arg(long)]
+    gates: bool,
+    #[command(flatten)]
+    plan: PlanArgs,
+}
+
+impl Args {
+    /// Whether libtorch proves a run anew.
+    #[cfg(feature = "train")]
+    pub fn proves_a_run(&self) -> bool {
+        self.run.is_some()
+    }
+}
+
+/// What was verified.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    ok: bool,
+    model: String,
+    hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    float: Option<float::Checked>,
+    engine: engine::Checked,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rtl: Option<rtl::Checked>,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    if args.rtl == 0 && (args.gates || args.replay.is_some()) {
+        let option = if args.gates { "--gates" } else { "--replay" };
+        let message = format!("{option} needs frames: --rtl of at least 1\n");
+        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
+    }
+    let network = model::open(&args.model, ui.seed())?;
+    let images = args.data.as_ref().map(|d| data::images(d, Split::Test)).transpose()?;
+    #[cfg(feature = "train")]
+    let run = args.run.as_deref();
+    #[cfg(not(feature = "train"))]
+    let run = None;
+    let design = if args.rtl > 0 { Some(Design::new(&network, &plan(&network, &args.plan)?)?) } else { None };
+    let stored = match (&args.replay, &images) {
+        (Some(path), Some(images)) => Some(adversaries::Read::open(path, images, 0)?.images),
+        _ => None,
+    };
+    let (rtl, netlist) = (args.rtl as usize, args.netlist as usize);
+    let frames = Frames { count: args.count, rtl, netlist, stored, gates: args.gates };
+    let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
+    ui.result(|| &verified, verified.text())
+}
+
+/// How much is compared.
+pub struct Frames {
+    /// Test images through engine and reference.
+    pub count: u64,
+    /// Frames through Verilator.
+    pub rtl: usize,
+    /// Frames of those through the netlist too.
+    pub netlist: usize,
+    /// Adversaries that they are taken from: N × H × W × C.
+    pub stored: Option<Array4<u8>>,
+    /// Whether they go through the synthesized cells too.
+    pub gates: bool,
+}
+
+/// All checks; the first difference is an error.
+pub fn verify(
+    ui: &Ui,
+    network: &Network,
+    run: Option<&Path>,
+    images: Option<&Images>,
+    frames: &Frames,
+    design: Option<&Design>,
+) -> Result<Verified> {
+    if let Some(images) = images {
+        data::check_fit(images, network.input_shape(), network.classes())?;
+    }
+    let engine = Engine::new(network);
+    let float = run.map(|run| float::check(ui, run, network, &engine, images)).transpose()?;
+    let checked = engine::check(ui, &engine, images, frames.count)?;
+    let rtl = design.map(|design| rtl::check(ui, design, &engine, images, frames)).transpose()?;
+    let hash = dq_net::content_hash(network);
+    Ok(Verified { ok: true, model: network.name.clone(), hash, float, engine: checked, rtl })
+}
+
+impl Verified {
+    /// For people.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(float) = &self.float {
+            text.push_str(&format!(
+                "float    equal on every input: {} boundaries checked on both sides, every node on {} probes",
+                thousands(float.boundaries),
+                float.probes
+            ));
+            if float.images > 0 {
+                text.push_str(&format!(
+                    "; {} of {} logits of {} test images identical",
+                    thousands((float.logits - float.differences) as u64),
+                    thousands(float.logits as u64),
+                    thousands(float.images as u64)
+                ));
+            }
+            text.push('\n');
+        }
+        text.push_str(&format!(
+            "engine   {} = reference: {} values of every node on {} random and {} test images\n",
+            self.engine.kernel,
+            thousands(self.engine.values),
+            self.engine.random_images,
+            self.engine.images
+        ));
+        if let Some(rtl) = &self.rtl {
+            text.push_str(&format!(
+                "rtl      Verilator = simulator: {} frames ({} adversarial), words and cycles, under random stalls of \
+                 both sides and without; netlist = simulator: {} frames\n",
+                rtl.frames, rtl.adversarial, rtl.netlist_frames
+            ));
+            text.push_str(&format!(
+                "timing   every beat in the cycle that the plan computes; latency {}, interval {} cycles\n",
+                thousands(rtl.latency),
+                thousands(rtl.interval)
+            ));
+            if let Some(cells) = &rtl.cells {
+                let cells: Vec<String> =
+                    cells.iter().map(|(kind, count)| format!("{} {kind}", thousands(*count))).collect();
+                text.push_str(&format!("gates    synthesized cells = simulator: {}\n", cells.join(", ")));
+            }
+        }
+        text + "verified"
+    }
+}
