@@ -1,11 +1,10 @@
-//! `dq`: the command line. One file a command, each of which resolves its arguments, calls a library and prints; no
-//! arithmetic of networks lives here.
+//! `dq`: the command line. No arithmetic of networks lives here.
 
 mod cmd;
 mod shared;
 
-use clap::{Parser, Subcommand};
-use cmd::*;
+use clap::Parser;
+use cmd::Command;
 use shared::ui::{Global, Interrupted, Ui};
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,49 +22,6 @@ struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    #[cfg(feature = "train")]
-    Train(train::Args),
-    #[cfg(feature = "train")]
-    Export(export::Args),
-    Info(info::Args),
-    Plan(plan::Args),
-    Emit(emit::Args),
-    Build(build::Args),
-    Host(host::Args),
-    Load(load::Args),
-    Sim(sim::Args),
-    Attack(attack::Args),
-    Transfer(transfer::Args),
-    Certify(certify::Args),
-    Amplify(amplify::Args),
-    Faults(faults::Args),
-    Corrupt(corrupt::Args),
-    Scene(scene::Args),
-    Landscape(landscape::Args),
-    Saturate(saturate::Args),
-    Merge(merge::Args),
-    Bench(bench::Args),
-    Verify(verify::Args),
-    Prove(prove::Args),
-    #[cfg(feature = "train")]
-    Demo(demo::Args),
-}
-
-#[cfg(feature = "train")]
-impl Command {
-    /// Whether libtorch computes in this command.
-    fn uses_libtorch(&self) -> bool {
-        match self {
-            Command::Train(_) | Command::Export(_) | Command::Demo(_) => true,
-            Command::Emit(args) => args.exports_a_run(),
-            Command::Verify(args) => args.proves_a_run(),
-            _ => false,
-        }
-    }
 }
 
 /// Keeps freed memory for the next block of images. By default glibc gives the ends of its heaps back, and the kernel clears
@@ -93,35 +49,7 @@ fn main() -> ExitCode {
         Ok(ui) => ui,
         Err(error) => return fail(&error),
     };
-    let result = match &cli.command {
-        #[cfg(feature = "train")]
-        Command::Train(args) => train::run(&ui, args),
-        #[cfg(feature = "train")]
-        Command::Export(args) => export::run(&ui, args),
-        Command::Info(args) => info::run(&ui, args),
-        Command::Plan(args) => plan::run(&ui, args),
-        Command::Emit(args) => emit::run(&ui, args),
-        Command::Build(args) => build::run(&ui, args),
-        Command::Host(args) => host::run(&ui, args),
-        Command::Load(args) => load::run(&ui, args),
-        Command::Sim(args) => sim::run(&ui, args),
-        Command::Attack(args) => attack::run(&ui, args),
-        Command::Transfer(args) => transfer::run(&ui, args),
-        Command::Corrupt(args) => corrupt::run(&ui, args),
-        Command::Scene(args) => scene::run(&ui, args),
-        Command::Landscape(args) => landscape::run(&ui, args),
-        Command::Saturate(args) => saturate::run(&ui, args),
-        Command::Faults(args) => faults::run(&ui, args),
-        Command::Amplify(args) => amplify::run(&ui, args),
-        Command::Certify(args) => certify::run(&ui, args),
-        Command::Merge(args) => merge::run(&ui, args),
-        Command::Bench(args) => bench::run(&ui, args),
-        Command::Prove(args) => prove::run(&ui, args),
-        Command::Verify(args) => verify::run(&ui, args),
-        #[cfg(feature = "train")]
-        Command::Demo(args) => demo::run(&ui, args),
-    };
-    match result {
+    match cli.command.run(&ui) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = fail(&error);

@@ -180,7 +180,7 @@ fn runs_in_folders_that_are_no_utf_8_are_trained_and_exported() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let [run, model] = [&b"run\xff"[..], b"model\xff"].map(OsStr::from_bytes);
-    let recipe = "data = {holdout = 7900}\nmodel = {blocks = [[2], [2]]}\ntrain = {epochs = 1}\n";
+    let recipe = "data = {holdout = 7800}\nmodel = {blocks = [[2], [2]]}\ntrain = {epochs = 1}\n";
     fs::write(folder.join("small.toml"), recipe).unwrap();
     let said = |command: &mut std::process::Command| -> Value {
         let output = command.args(["--threads", "1", "--json"]).output().unwrap();
@@ -252,7 +252,7 @@ fn a_test_set_of_no_images_is_refused_by_every_command() {
         &["verify", &model, "--rtl", "1"],
     ] {
         let error = fails(folder, 1, &[args, &["--data", "mnist=set"]].concat());
-        assert!(error.contains("t10k-images-idx3-ubyte"), "{args:?}: {error}");
+        assert!(error.contains("set: expected at least one image in its test split"), "{args:?}: {error}");
     }
     assert_eq!(entries(folder), ["set"]);
 }
@@ -285,5 +285,5 @@ fn a_missing_home_is_named() {
         command(scratch.path(), &args).env_remove("HOME").env_remove("XDG_CACHE_HOME").output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{error}");
-    assert!(error.contains("neither XDG_CACHE_HOME nor HOME"), "{error}");
+    assert!(error.contains("XDG_CACHE_HOME or HOME"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! `dq amplify`: how an adversary's distance from its image grows through the layers.
 
-use crate::cmd::attack::one_attack;
 use crate::shared::args::DataArg;
+use crate::shared::attack::one_attack;
 use crate::shared::table::table;
 use crate::shared::ui::Ui;
 use crate::shared::{data, model};

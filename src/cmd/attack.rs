@@ -2,19 +2,18 @@
 
 use crate::shared::adversaries::{self, Adversaries};
 use crate::shared::args::{DataArg, GradArg};
+use crate::shared::attack::{self, one_attack, run_suite};
 use crate::shared::files::{Files, shown};
-use crate::shared::table::table;
+use crate::shared::target::Target;
 use crate::shared::ui::{Interrupted, Ui};
 use crate::shared::{data, report};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use dq_data::{Images, Split};
-use dq_net::AnyNetwork;
-use dq_sim::attack::suite::{self, Adversary, Judge, Progress, Subject, Suite, Watch};
-use dq_sim::attack::{ALL, AUTO, AUTO_L2, PAPER, Start};
-use dq_sim::report::{Report, Shard, Tally};
-use dq_sim::{FloatEngine, GradientSource, WhiteBox};
-use serde_json::json;
+use dq_data::Images;
+use dq_sim::GradientSource;
+use dq_sim::attack::suite::{Adversary, Subject, Suite};
+use dq_sim::attack::{AUTO, AUTO_L2, PAPER, Start};
+use dq_sim::report::{Report, Shard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -121,7 +120,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let ladder = if args.ladder { target.ladder()? } else { vec![] };
     let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
     let subject = Subject { target: target.judge(), substitute, images: &images };
-    let mut report = attack(ui, &subject, &suite, earlier, watch)?;
+    let mut report = run_suite(ui, &subject, &suite, earlier, watch)?;
     for (name, twin) in &ladder {
         if ui.stop.load(Ordering::SeqCst) {
             break;
@@ -131,7 +130,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let attacks = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
         let suite = Suite { attacks, ..suite.clone() };
         let subject = Subject { substitute: Some((*name, twin as &dyn GradientSource)), ..subject };
-        report = attack(ui, &subject, &suite, Some(report), watch)?;
+        report = run_suite(ui, &subject, &suite, Some(report), watch)?;
     }
     let partial = report::partial_path(output);
     if !report.complete {
@@ -155,7 +154,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         None => Ok(()),
     });
     // Shown even where it could not be written: the work is done.
-    ui.result(|| summary(&report, output), text(&report, output))?;
+    ui.result(|| attack::summary(&report, output), attack::text(&report, output))?;
     written?;
     match report.doubts.len() {
         doubts if doubts > 0 && args.strict => {
@@ -227,104 +226,6 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
     }
 }
 
-/// Runs `suite` with a progress bar; a stopped run comes back with `complete: false`.
-pub fn attack(
-    ui: &Ui,
-    subject: &Subject,
-    suite: &Suite,
-    earlier: Option<Report>,
-    keep: Option<&mut dyn FnMut(Adversary)>,
-) -> Result<Report> {
-    let bar = ui.bar("attacking", 0, "images");
-    let progress = |p: Progress| {
-        bar.set_length(((p.runs + 1) * p.images) as u64);
-        let before = if p.attack.is_empty() { 0 } else { (p.runs_done + 1) * p.images };
-        bar.set_position((before + p.done) as u64);
-        bar.set_message(if p.attack.is_empty() {
-            "clean".into()
-        } else {
-            format!("{} eps {}", p.attack, p.eps)
-        });
-    };
-    let mut drop = |_: Adversary| ();
-    let keep = keep.unwrap_or(&mut drop);
-    let watch = Watch { progress: &progress, keep, stop: &ui.stop };
-    let report = suite::run(subject, suite, earlier, watch)?;
-    bar.finish_and_clear();
-    Ok(report)
-}
-
-/// The networks of `paths` and the first `count` test images of `data`, which fit them all.
-pub fn open_all(paths: &[PathBuf], data: &DataArg, count: u64) -> Result<(Vec<Target>, Images)> {
-    let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
-    let images = data::first(data::images(data, Split::Test)?, Some(count));
-    for target in &targets {
-        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
-    }
-    Ok((targets, images))
-}
-
-/// `97.50 (95.61–98.60)`: accuracy and interval in per cent.
-pub fn percent(tally: &Tally) -> String {
-    let [low, high] = tally.interval;
-    format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
-}
-
-/// What reports call the sources of gradients beside the straight-through one.
-const LADDER: [&str; 2] = ["float twin", "softened twin"];
-
-/// A network of either family, ready to be attacked or to give gradients.
-pub enum Target {
-    Integer(Box<WhiteBox>),
-    Float(Box<FloatEngine>),
-}
-
-impl Target {
-    /// Reads `path`.
-    pub fn open(path: &Path) -> Result<Self> {
-        Ok(match dq_net::read_any(path)? {
-            AnyNetwork::Integer(network) => Self::Integer(Box::new(WhiteBox::new(&network))),
-            AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
-        })
-    }
-
-    /// The same, with an integer network's gradients summed so.
-    fn with_gradients(self, grad: GradArg) -> Self {
-        match self {
-            Self::Integer(white_box) => Self::Integer(Box::new(white_box.with_gradients(grad.into()))),
-            float => float,
-        }
-    }
-
-    /// The same weights without quantizers, and with softened ones.
-    fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
-        match self {
-            Self::Integer(white_box) => {
-                let twin = dq_sim::twin::twin(white_box.network())?;
-                let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
-                Ok(LADDER.into_iter().zip(sources).collect())
-            }
-            Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
-        }
-    }
-
-    /// As what is attacked.
-    pub fn judge(&self) -> &dyn Judge {
-        match self {
-            Self::Integer(white_box) => white_box.as_ref(),
-            Self::Float(engine) => engine.as_ref(),
-        }
-    }
-
-    /// As what gives gradients.
-    pub fn source(&self) -> &dyn GradientSource {
-        match self {
-            Self::Integer(white_box) => white_box.as_ref(),
-            Self::Float(engine) => engine.as_ref(),
-        }
-    }
-}
-
 /// The name of an attack or of a set of them.
 fn attack_name(text: &str) -> Result<String, String> {
     let sets = ["paper", "auto", "auto-l2"];
@@ -332,72 +233,4 @@ fn attack_name(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     one_attack(text).map_err(|error| format!("{error}, or a set: {}", sets.join(", ")))
-}
-
-/// The name of an attack.
-pub fn one_attack(text: &str) -> Result<String, String> {
-    match dq_sim::attack::find(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => {
-            let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
-            Err(format!("expected one of {}", known.join(", ")))
-        }
-    }
-}
-
-/// What `--json` prints of a report.
-pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
-    let run = |run: &dq_sim::report::Run| {
-        json!({"attack": run.attack, "eps": run.eps, "source": run.source, "accuracy": run.tally.accuracy,
-               "interval": run.tally.interval, "zero_gradients": run.zero_gradients})
-    };
-    json!({
-        "report": shown(output), "model": report.model, "data": report.data, "clean": report.clean,
-        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst, "doubts": report.doubts,
-    })
-}
-
-/// A report for people.
-pub fn text(report: &Report, output: &Path) -> String {
-    let mut eps: Vec<u8> = report.runs.iter().map(|run| run.eps).collect();
-    eps.sort_unstable();
-    eps.dedup();
-    let mut head = vec!["accuracy in %".to_owned()];
-    head.extend(eps.iter().map(|e| format!("eps {e}")));
-    let mut rows = Vec::new();
-    for run in &report.runs {
-        let name = run.title();
-        if rows.iter().all(|row: &Vec<String>| row[0] != name) {
-            rows.push([vec![name.clone()], vec![String::new(); eps.len()]].concat());
-        }
-        let row = rows.iter_mut().find(|row| row[0] == name).expect("just added");
-        let column = eps.iter().position(|e| *e == run.eps).expect("collected");
-        row[1 + column] = percent(&run.tally);
-    }
-    if report.runs.len() > eps.len() {
-        let of =
-            |e: &u8| report.worst.iter().find(|worst| worst.eps == *e).map(|worst| percent(&worst.tally));
-        let worst = eps.iter().map(|e| of(e).unwrap_or_default());
-        rows.push(["worst for each image".to_owned()].into_iter().chain(worst).collect());
-    }
-    let head: Vec<&str> = head.iter().map(String::as_str).collect();
-    let mut text = format!(
-        "{} ({}), {} test images of {}: clean {}\n\n{}",
-        report.model.name,
-        report.model.kind,
-        report.data.images,
-        report.data.name,
-        percent(&report.clean),
-        table(&head, &rows)
-    );
-    text.push_str("\nIn brackets: Wilson 95 % intervals. No accuracy here is a proof of robustness.\n");
-    if report.sequential {
-        text.push_str(
-            "In sequence: each attack got only what those above it left standing at the same eps.\n",
-        );
-    }
-    for doubt in &report.doubts {
-        text.push_str(&format!("DOUBT {}: {}\n", doubt.rule, doubt.text));
-    }
-    text + &format!("report: {}", output.display())
 }

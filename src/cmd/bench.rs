@@ -1,7 +1,7 @@
 //! `dq bench`: how fast the engine, its gradient and attacks run here.
 
-use crate::cmd::verify::verilated;
 use crate::shared::args::GradArg;
+use crate::shared::circuit::verilated;
 use crate::shared::model;
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;

@@ -1,8 +1,8 @@
 //! `dq build`: a board's bitstream, and the record of how it was made.
 
-use crate::cmd::emit::PlanArgs;
 use crate::shared::files::{Files, shown};
 use crate::shared::model;
+use crate::shared::plan::PlanArgs;
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
@@ -52,7 +52,7 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let board = Board::find(&args.board)?;
     let network = model::open(&args.model, ui.seed())?;
-    let plan = args.plan.plan(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
+    let plan = args.plan.plan_at(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
     let options = Options { core_hz: u64::from(plan.clock_mhz) * 1_000_000, seeds: args.seeds };
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));

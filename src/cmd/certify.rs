@@ -1,9 +1,9 @@
 //! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack breaks.
 
-use crate::cmd::attack::{one_attack, percent};
 use crate::shared::args::DataArg;
+use crate::shared::attack::one_attack;
 use crate::shared::files::Files;
-use crate::shared::table::table;
+use crate::shared::table::{percent, table};
 use crate::shared::ui::{Interrupted, Ui};
 use crate::shared::{data, model, report};
 use anyhow::{Context, Result, anyhow};

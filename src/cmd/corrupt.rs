@@ -1,8 +1,8 @@
 //! `dq corrupt`: accuracy under natural corruptions.
 
-use crate::cmd::attack::{Target, open_all, percent};
 use crate::shared::args::DataArg;
-use crate::shared::table::table;
+use crate::shared::table::{percent, table};
+use crate::shared::target::{Target, open_all};
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use dq_sim::attack::suite::Judge;

@@ -1,12 +1,13 @@
 //! `dq demo`: the whole path on the built-in data set, and one table.
 
-use crate::cmd::attack::{attack, percent};
-use crate::cmd::emit::{PlanArgs, emit, plan};
-use crate::cmd::info::{NodeInfo, node_infos};
-use crate::cmd::train::{How, train};
-use crate::cmd::verify::{Frames, Verified, verify};
-use crate::shared::table::{table, thousands};
+use crate::shared::attack::run_suite;
+use crate::shared::circuit::emit;
+use crate::shared::nodes::{NodeInfo, node_infos};
+use crate::shared::plan::PlanArgs;
+use crate::shared::table::{percent, table, thousands};
+use crate::shared::training::{How, train};
 use crate::shared::ui::{Interrupted, Ui};
+use crate::shared::verify::{Frames, Verified, verify};
 use anyhow::{Context, Result};
 use dq_data::{Images, Split, load};
 use dq_hdl::design::Design;
@@ -100,7 +101,7 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
         anyhow::bail!("{}: the demo's recipes are quantized", recipe.name)
     };
     dq_net::write_network(&network, &output.join(format!("{}.json", recipe.name)))?;
-    let design = Design::new(&network, &plan(&network, &PlanArgs::default())?)?;
+    let design = Design::new(&network, &PlanArgs::default().plan(&network, None)?)?;
     let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None)?;
     ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
@@ -117,7 +118,7 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
         shard: None,
     };
     let subject = Subject { target: &white_box, substitute: None, images: test };
-    let attacks = attack(ui, &subject, &suite, None, None)?;
+    let attacks = run_suite(ui, &subject, &suite, None, None)?;
     if !attacks.complete {
         let kept = format!("runs and models are kept in {}; the same command goes on", output.display());
         return Err(Interrupted(kept).into());

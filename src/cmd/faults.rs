@@ -1,10 +1,9 @@
 //! `dq faults`: what the circuit withstands when bits of its memory or its datapath flip.
 
-use crate::cmd::attack::percent;
 use crate::shared::args::DataArg;
 use crate::shared::data::first;
 use crate::shared::files::Files;
-use crate::shared::table::{table, thousands};
+use crate::shared::table::{percent, table, thousands};
 use crate::shared::ui::Ui;
 use crate::shared::{data, model, report};
 use anyhow::Result;

@@ -1,7 +1,7 @@
 //! `dq host`: images to a board over its UART, each answer compared with the simulator.
 
-use crate::cmd::verify::simulators;
 use crate::shared::args::DataArg;
+use crate::shared::circuit::simulators;
 use crate::shared::data;
 use crate::shared::files::shown;
 use crate::shared::model;

@@ -1,13 +1,12 @@
 //! `dq info`: what a network is made of.
 
 use crate::shared::model;
+use crate::shared::nodes::node_infos;
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use dq_net::layer::Layer;
 use dq_net::{AnyNetwork, FloatNetwork, Network};
-use dq_sim::norms;
-use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -25,58 +24,12 @@ pub struct Args {
     model: PathBuf,
 }
 
-/// One node, as tables and reports tell it.
-#[derive(Debug, Serialize)]
-pub struct NodeInfo {
-    /// Name.
-    pub name: String,
-    kind: &'static str,
-    shape: [usize; 3],
-    lo: i64,
-    hi: i64,
-    bits: u32,
-    weights: usize,
-    weight_bits: Option<u8>,
-    macs: u64,
-    /// Largest singular value of the folded layer, in real units.
-    pub lipschitz: Option<f64>,
-    defect: Option<f64>,
-}
-
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     match model::open_any(&args.model, ui.seed())? {
         AnyNetwork::Integer(network) => integer(ui, &network),
         AnyNetwork::Float(network) => float(ui, &network),
     }
-}
-
-/// All nodes of `network`.
-pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
-    let norms = norms::layers(network);
-    let info = |(i, node): (usize, &dq_net::Node)| {
-        let wire = network.wire(i);
-        let (weights, weight_bits) = match &node.layer {
-            Layer::Conv(conv) => (conv.weights.len(), Some(conv.weight_bits)),
-            Layer::Dense(dense) => (dense.weights.len(), Some(dense.weight_bits)),
-            _ => (0, None),
-        };
-        let norm = norms.iter().find(|norm| norm.node == node.name);
-        NodeInfo {
-            name: node.name.clone(),
-            kind: node.layer.kind().name(),
-            shape: [wire.shape.height, wire.shape.width, wire.shape.channels],
-            lo: wire.range.lo,
-            hi: wire.range.hi,
-            bits: wire.range.bits(),
-            weights,
-            weight_bits,
-            macs: network.macs(i),
-            lipschitz: norm.map(|norm| norm.norm),
-            defect: norm.and_then(|norm| norm.defect),
-        }
-    };
-    network.nodes().iter().enumerate().map(info).collect()
 }
 
 fn integer(ui: &Ui, network: &Network) -> Result<()> {

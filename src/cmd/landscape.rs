@@ -1,9 +1,9 @@
 //! `dq landscape`: the loss around test images.
 
-use crate::cmd::attack::Target;
 use crate::shared::args::DataArg;
 use crate::shared::files::Files;
 use crate::shared::table::table;
+use crate::shared::target::Target;
 use crate::shared::ui::Ui;
 use crate::shared::{data, report};
 use anyhow::Result;

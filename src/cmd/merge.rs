@@ -1,6 +1,6 @@
 //! `dq merge`: the reports of all shards of an attack as one.
 
-use crate::cmd::attack;
+use crate::shared::attack;
 use crate::shared::files::Files;
 use crate::shared::report;
 use crate::shared::ui::Ui;

@@ -1,28 +1,95 @@
-//! The commands: one file or folder per command, each of which resolves its arguments, calls a library and prints.
+//! The commands: one file or folder per command, each of which resolves its arguments, calls a library and prints. No
+//! command imports another; what several need lies in `shared`.
+//!
+//! One more command is its module, which has `Args` and `run`, and a row of the table below.
 
-pub mod amplify;
-pub mod attack;
-pub mod bench;
-pub mod build;
-pub mod certify;
-pub mod corrupt;
+mod amplify;
+mod attack;
+mod bench;
+mod build;
+mod certify;
+mod corrupt;
 #[cfg(feature = "train")]
-pub mod demo;
-pub mod emit;
+mod demo;
+mod emit;
 #[cfg(feature = "train")]
-pub mod export;
-pub mod faults;
-pub mod host;
-pub mod info;
-pub mod landscape;
-pub mod load;
-pub mod merge;
-pub mod plan;
-pub mod prove;
-pub mod saturate;
-pub mod scene;
-pub mod sim;
+mod export;
+mod faults;
+mod host;
+mod info;
+mod landscape;
+mod load;
+mod merge;
+mod plan;
+mod prove;
+mod saturate;
+mod scene;
+mod sim;
 #[cfg(feature = "train")]
-pub mod train;
-pub mod transfer;
-pub mod verify;
+mod train;
+mod transfer;
+mod verify;
+
+use crate::shared::ui::Ui;
+use anyhow::Result;
+
+/// Makes the commands' enum, in the order in which `dq help` lists them, and what runs them.
+macro_rules! commands {
+    ($($(#[$condition:meta])* $name:ident($module:ident);)*) => {
+        #[derive(clap::Subcommand)]
+        pub enum Command {
+            $($(#[$condition])* $name($module::Args),)*
+        }
+
+        impl Command {
+            /// Runs the command.
+            pub fn run(&self, ui: &Ui) -> Result<()> {
+                match self {
+                    $($(#[$condition])* Command::$name(args) => $module::run(ui, args),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    #[cfg(feature = "train")]
+    Train(train);
+    #[cfg(feature = "train")]
+    Export(export);
+    Info(info);
+    Plan(plan);
+    Emit(emit);
+    Build(build);
+    Host(host);
+    Load(load);
+    Sim(sim);
+    Attack(attack);
+    Transfer(transfer);
+    Certify(certify);
+    Amplify(amplify);
+    Faults(faults);
+    Corrupt(corrupt);
+    Scene(scene);
+    Landscape(landscape);
+    Saturate(saturate);
+    Merge(merge);
+    Bench(bench);
+    Verify(verify);
+    Prove(prove);
+    #[cfg(feature = "train")]
+    Demo(demo);
+}
+
+#[cfg(feature = "train")]
+impl Command {
+    /// Whether libtorch computes in this command.
+    pub fn uses_libtorch(&self) -> bool {
+        match self {
+            Command::Train(_) | Command::Export(_) | Command::Demo(_) => true,
+            Command::Emit(args) => args.exports_a_run(),
+            Command::Verify(args) => args.proves_a_run(),
+            _ => false,
+        }
+    }
+}

@@ -1,13 +1,13 @@
 //! `dq plan`: how a network is folded onto a device, as a table and as plan.json.
 
-use crate::cmd::emit::{PlanArgs, device_of, stage_table};
 use crate::shared::files::Files;
 use crate::shared::model;
+use crate::shared::plan::{PlanArgs, device_of, stage_table};
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use dq_hdl::design::Design;
-use dq_hdl::{emit, plan};
+use dq_hdl::emit;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -45,7 +45,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     files.written("-o", args.output.as_deref()).check()?;
     let network = model::open(&args.model, ui.seed())?;
     let device = device_of(args.board.as_deref())?;
-    let plan = args.plan.plan(&network, device, plan::DEFAULT_CLOCK_MHZ)?;
+    let plan = args.plan.plan(&network, device)?;
     let design = Design::new(&network, &plan)?;
     let report = emit::report(&design);
     if let Some(path) = &args.output {

@@ -1,13 +1,13 @@
 //! `dq prove`: the contracts of a circuit's stages, proved on the Verilog that is emitted.
 
-use crate::cmd::emit::PlanArgs;
 use crate::shared::model;
+use crate::shared::plan::PlanArgs;
 use crate::shared::table::table;
 use crate::shared::ui::Ui;
 use anyhow::{Context, Result, bail};
 use dq_hdl::design::Design;
+use dq_hdl::emit;
 use dq_hdl::formal::{self, Prover, Verdict};
-use dq_hdl::{emit, plan};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
-    let plan = args.plan.plan(&network, None, plan::DEFAULT_CLOCK_MHZ)?;
+    let plan = args.plan.plan(&network, None)?;
     let design = Design::new(&network, &plan)?;
     let emission = emit::emit(&design);
     let mut tasks = formal::tasks(&design, &emission);

@@ -1,8 +1,8 @@
 //! `dq scene`: accuracy where the image is turned and shifted, or a patch is put on it.
 
-use crate::cmd::attack::{Target, open_all, percent};
 use crate::shared::args::DataArg;
-use crate::shared::table::table;
+use crate::shared::table::{percent, table};
+use crate::shared::target::{Target, open_all};
 use crate::shared::ui::Ui;
 use anyhow::{Result, ensure};
 use dq_sim::study::scene::{self, Scene};

@@ -1,11 +1,10 @@
 //! `dq sim`: images through the integer network, by any engine.
 
-use crate::cmd::attack::percent;
-use crate::cmd::emit::{PlanArgs, plan};
-use crate::cmd::verify::{simulators, verilated};
 use crate::shared::args::DataArg;
+use crate::shared::circuit::{simulators, verilated};
 use crate::shared::files::Files;
-use crate::shared::table::thousands;
+use crate::shared::plan::PlanArgs;
+use crate::shared::table::{percent, thousands};
 use crate::shared::ui::Ui;
 use crate::shared::{data, model};
 use anyhow::{Context, Result};
@@ -105,7 +104,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = model::open(&args.model, ui.seed())?;
     let count = args.count.or(circuit.then_some(4));
     let images = data::test_images(&args.data, count, network.input_shape(), network.classes())?;
-    let design = timed.then(|| Design::new(&network, &plan(&network, &args.plan)?).context("the circuit"));
+    let design =
+        timed.then(|| Design::new(&network, &args.plan.plan(&network, None)?).context("the circuit"));
     let design = design.transpose()?;
     let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
     let start = Instant::now();
@@ -205,12 +205,12 @@ fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>>
 }
 
 /// The label of each row of scores.
-pub fn labels(scores: &Array2<i32>) -> Vec<usize> {
+fn labels(scores: &Array2<i32>) -> Vec<usize> {
     scores.rows().into_iter().map(|row| Logits::label(row.iter().copied())).collect()
 }
 
 /// How many of `labels` are the images' own.
-pub fn right(labels: &[usize], images: &Images) -> Tally {
+fn right(labels: &[usize], images: &Images) -> Tally {
     let right = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
     Tally::new(right, images.len())
 }

@@ -1,8 +1,9 @@
 //! `dq transfer`: adversaries of every network, judged by every other.
 
-use crate::cmd::attack::{one_attack, open_all};
 use crate::shared::args::DataArg;
+use crate::shared::attack::one_attack;
 use crate::shared::table::table;
+use crate::shared::target::open_all;
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use dq_sim::attack::suite::{self, Single};

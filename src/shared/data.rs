@@ -1,6 +1,6 @@
 //! Resolves `--data` to images.
 
-use crate::shared::args::DataArg;
+use super::args::DataArg;
 use anyhow::{Result, bail};
 use dq_data::{Images, Split, load};
 use dq_net::Shape;

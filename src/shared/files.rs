@@ -29,7 +29,7 @@ impl<'a> Files<'a> {
     pub fn resumable(self, argument: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
         let path = path.into();
         let mut files = self.written(argument, path);
-        files.written.extend(path.map(|path| (argument, crate::shared::report::partial_path(path))));
+        files.written.extend(path.map(|path| (argument, super::report::partial_path(path))));
         files
     }
 

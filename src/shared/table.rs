@@ -1,5 +1,7 @@
 //! Tables for people: columns as wide as they need, numbers to the right.
 
+use dq_sim::report::Tally;
+
 /// Lays out `rows` under `head`; the first column is text, the others are figures.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let columns = head.len();
@@ -34,6 +36,12 @@ pub fn thousands(value: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `97.50 (95.61–98.60)`: accuracy and interval in per cent.
+pub fn percent(tally: &Tally) -> String {
+    let [low, high] = tally.interval;
+    format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ mod sweep;
 use crate::shared::args::{DataArg, Device};
 use crate::shared::data;
 use crate::shared::files::shown;
-use crate::shared::ui::{Interrupted, Ui};
+use crate::shared::training::{How, train};
+use crate::shared::ui::Ui;
 use anyhow::Result;
-use dq_data::{Images, Split};
-use dq_train::{EpochMetrics, Event, Options, Outcome, Recipe};
+use dq_data::Split;
+use dq_train::Recipe;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use sweep::Axis;
 
@@ -85,74 +86,5 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             recipe.bits.quantized(),
             out.display()
         ),
-    )
-}
-
-/// What does not change what is learned, and where it starts.
-pub struct How<'a> {
-    /// Weights to start from.
-    pub init: Option<&'a Path>,
-    /// Longest time between two checkpoints within an epoch.
-    pub save_every: Duration,
-}
-
-impl Default for How<'_> {
-    fn default() -> Self {
-        How { init: None, save_every: Duration::from_secs(300) }
-    }
-}
-
-/// Trains with a progress bar; a stop by the user is an [`Interrupted`].
-pub fn train(
-    ui: &Ui,
-    recipe: &Recipe,
-    images: &Images,
-    out: &Path,
-    resume: bool,
-    how: &How,
-) -> Result<Outcome> {
-    ui.note(format!(
-        "training {} ({}) on {} ({} images, {} threads)",
-        recipe.name,
-        recipe.bits.quantized(),
-        images.name,
-        images.len(),
-        ui.threads()
-    ));
-    let bar = ui.bar("training", 0, "steps");
-    let (threads, stop) = (ui.threads(), &ui.stop);
-    let options = Options { run: out, resume, init: how.init, threads, save_every: how.save_every, stop };
-    let outcome = dq_train::train(recipe, images, &options, |event| match event {
-        Event::Step { epoch, epochs, step, steps, ce } => {
-            bar.set_length((epochs * steps) as u64);
-            bar.set_position(((epoch - 1) * steps + step) as u64);
-            bar.set_message(format!("epoch {epoch}/{epochs} ce {ce:.3}"));
-        }
-        Event::Epoch(line) => bar.suspend(|| ui.note(told(line))),
-    });
-    bar.finish_and_clear();
-    let outcome = outcome?;
-    if outcome.stopped {
-        let kept = format!(
-            "{} keeps every step, {} complete epochs; --resume goes on",
-            out.display(),
-            outcome.epochs
-        );
-        return Err(Interrupted(kept).into());
-    }
-    Ok(outcome)
-}
-
-fn told(line: &EpochMetrics) -> String {
-    let attacked =
-        line.holdout_attacked.map(|share| format!(" ({:.2} % attacked)", 100.0 * share)).unwrap_or_default();
-    format!(
-        "epoch {:3}: cross entropy {:.4}, train {:5.2} %, held out {:5.2} %{attacked}, lr {:.4}, {:.0} images/s",
-        line.epoch,
-        line.ce,
-        100.0 * line.train_accuracy,
-        100.0 * line.holdout_accuracy,
-        line.lr,
-        line.images_per_second
     )
 }

@@ -1,8 +1,8 @@
 //! Grids of recipes: every combination of some values, with several seeds, and one table at the end.
 
-use super::{How, train};
 use crate::shared::files::shown;
 use crate::shared::table::table;
+use crate::shared::training::{How, train};
 use crate::shared::ui::Ui;
 use anyhow::{Context, Result, ensure};
 use dq_data::Images;

@@ -1,22 +1,20 @@
 //! The circuit against the simulator: netlist and Verilator, words and cycles.
 
+use super::super::circuit::verilated;
+use super::super::ui::{Interrupted, Ui};
 use super::Frames;
 use super::engine::random_frames;
-use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
 use dq_data::Images;
 use dq_hdl::design::{Beat, Design, Outcome};
-use dq_hdl::emit::Emission;
 use dq_hdl::flow::RunError;
 use dq_hdl::stalls::Stalls;
-use dq_hdl::verilator::Simulator;
 use dq_hdl::{emit, gates, netlist, timing};
 use dq_sim::attack::suite::{Single, adversaries};
 use dq_sim::{Engine, WhiteBox};
 use ndarray::{Array4, ArrayView4, Axis, s};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 /// What was compared.
@@ -177,14 +175,4 @@ fn compare(what: &str, design: &Design, expected: &[Beat], found: &Outcome) -> R
         bail!("{what} set its error flag on well-formed frames");
     }
     Ok(())
-}
-
-/// The emitted Verilog as a program, kept in the user's cache.
-pub fn verilated(emission: &Emission) -> Result<Simulator> {
-    Ok(Simulator::build(emission, &simulators()?)?)
-}
-
-/// The folder of built simulators in the user's cache.
-pub fn simulators() -> Result<PathBuf> {
-    Ok(dq_hdl::tool::cache_folder()?.join("simulators"))
 }

@@ -1,6 +1,6 @@
 //! The float evaluation model against the integer network: the proof repeated, then every logit of the test images.
 
-use crate::shared::ui::Ui;
+use super::super::ui::Ui;
 use anyhow::{Result, bail};
 use dq_data::Images;
 use dq_net::Network;

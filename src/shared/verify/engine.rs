@@ -1,6 +1,6 @@
 //! The fast engine against the reference, every node.
 
-use crate::shared::ui::Ui;
+use super::super::ui::Ui;
 use anyhow::{Result, bail};
 use dq_data::Images;
 use dq_net::{Network, random};

@@ -1,24 +1,14 @@
 //! `dq verify`: float model, integer network, fast engine, netlist and Verilog agree; exit 1 at the first difference.
 
-mod engine;
-mod float;
-mod rtl;
-
-pub use rtl::{simulators, verilated};
-
-use crate::cmd::emit::{PlanArgs, plan};
 use crate::shared::args::DataArg;
-use crate::shared::table::thousands;
+use crate::shared::plan::PlanArgs;
 use crate::shared::ui::Ui;
+use crate::shared::verify::{Frames, verify};
 use crate::shared::{adversaries, data, model};
 use anyhow::Result;
-use dq_data::{Images, Split};
+use dq_data::Split;
 use dq_hdl::design::Design;
-use dq_net::Network;
-use dq_sim::Engine;
-use ndarray::Array4;
-use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Prove and check that float model, simulator and Verilog agree
 ///
@@ -79,19 +69,6 @@ impl Args {
     }
 }
 
-/// What was verified.
-#[derive(Debug, Serialize)]
-pub struct Verified {
-    ok: bool,
-    model: String,
-    hash: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    float: Option<float::Checked>,
-    engine: engine::Checked,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rtl: Option<rtl::Checked>,
-}
-
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     if args.rtl == 0 && (args.gates || args.replay.is_some()) {
@@ -105,7 +82,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let run = args.run.as_deref();
     #[cfg(not(feature = "train"))]
     let run = None;
-    let design = if args.rtl > 0 { Some(Design::new(&network, &plan(&network, &args.plan)?)?) } else { None };
+    let design =
+        if args.rtl > 0 { Some(Design::new(&network, &args.plan.plan(&network, None)?)?) } else { None };
     let stored = match (&args.replay, &images) {
         (Some(path), Some(images)) => Some(adversaries::Read::open(path, images, 0)?.images),
         _ => None,
@@ -114,86 +92,4 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let frames = Frames { count: args.count, rtl, netlist, stored, gates: args.gates };
     let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
     ui.result(|| &verified, verified.text())
-}
-
-/// How much is compared.
-pub struct Frames {
-    /// Test images through engine and reference.
-    pub count: u64,
-    /// Frames through Verilator.
-    pub rtl: usize,
-    /// Frames of those through the netlist too.
-    pub netlist: usize,
-    /// Adversaries that they are taken from: N × H × W × C.
-    pub stored: Option<Array4<u8>>,
-    /// Whether they go through the synthesized cells too.
-    pub gates: bool,
-}
-
-/// All checks; the first difference is an error.
-pub fn verify(
-    ui: &Ui,
-    network: &Network,
-    run: Option<&Path>,
-    images: Option<&Images>,
-    frames: &Frames,
-    design: Option<&Design>,
-) -> Result<Verified> {
-    if let Some(images) = images {
-        data::check_fit(images, network.input_shape(), network.classes())?;
-    }
-    let engine = Engine::new(network);
-    let float = run.map(|run| float::check(ui, run, network, &engine, images)).transpose()?;
-    let checked = engine::check(ui, &engine, images, frames.count)?;
-    let rtl = design.map(|design| rtl::check(ui, design, &engine, images, frames)).transpose()?;
-    let hash = dq_net::content_hash(network);
-    Ok(Verified { ok: true, model: network.name.clone(), hash, float, engine: checked, rtl })
-}
-
-impl Verified {
-    /// For people.
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        if let Some(float) = &self.float {
-            text.push_str(&format!(
-                "float    equal on every input: {} boundaries checked on both sides, every node on {} probes",
-                thousands(float.boundaries),
-                float.probes
-            ));
-            if float.images > 0 {
-                text.push_str(&format!(
-                    "; {} of {} logits of {} test images identical",
-                    thousands((float.logits - float.differences) as u64),
-                    thousands(float.logits as u64),
-                    thousands(float.images as u64)
-                ));
-            }
-            text.push('\n');
-        }
-        text.push_str(&format!(
-            "engine   {} = reference: {} values of every node on {} random and {} test images\n",
-            self.engine.kernel,
-            thousands(self.engine.values),
-            self.engine.random_images,
-            self.engine.images
-        ));
-        if let Some(rtl) = &self.rtl {
-            text.push_str(&format!(
-                "rtl      Verilator = simulator: {} frames ({} adversarial), words and cycles, under random stalls of \
-                 both sides and without; netlist = simulator: {} frames\n",
-                rtl.frames, rtl.adversarial, rtl.netlist_frames
-            ));
-            text.push_str(&format!(
-                "timing   every beat in the cycle that the plan computes; latency {}, interval {} cycles\n",
-                thousands(rtl.latency),
-                thousands(rtl.interval)
-            ));
-            if let Some(cells) = &rtl.cells {
-                let cells: Vec<String> =
-                    cells.iter().map(|(kind, count)| format!("{} {kind}", thousands(*count))).collect();
-                text.push_str(&format!("gates    synthesized cells = simulator: {}\n", cells.join(", ")));
-            }
-        }
-        text + "verified"
-    }
 }

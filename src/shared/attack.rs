@@ -1,0 +1,106 @@
+//! Attacks with a progress bar, and their reports as commands print them.
+
+use super::files::shown;
+use super::table::{percent, table};
+use super::ui::Ui;
+use anyhow::Result;
+use dq_sim::attack::ALL;
+use dq_sim::attack::suite::{self, Adversary, Progress, Subject, Suite, Watch};
+use dq_sim::report::Report;
+use serde_json::json;
+use std::path::Path;
+
+/// Runs `suite` with a progress bar; a stopped run comes back with `complete: false`.
+pub fn run_suite(
+    ui: &Ui,
+    subject: &Subject,
+    suite: &Suite,
+    earlier: Option<Report>,
+    keep: Option<&mut dyn FnMut(Adversary)>,
+) -> Result<Report> {
+    let bar = ui.bar("attacking", 0, "images");
+    let progress = |p: Progress| {
+        bar.set_length(((p.runs + 1) * p.images) as u64);
+        let before = if p.attack.is_empty() { 0 } else { (p.runs_done + 1) * p.images };
+        bar.set_position((before + p.done) as u64);
+        bar.set_message(if p.attack.is_empty() {
+            "clean".into()
+        } else {
+            format!("{} eps {}", p.attack, p.eps)
+        });
+    };
+    let mut drop = |_: Adversary| ();
+    let keep = keep.unwrap_or(&mut drop);
+    let watch = Watch { progress: &progress, keep, stop: &ui.stop };
+    let report = suite::run(subject, suite, earlier, watch)?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// The name of an attack.
+pub fn one_attack(text: &str) -> Result<String, String> {
+    match dq_sim::attack::find(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => {
+            let known: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+            Err(format!("expected one of {}", known.join(", ")))
+        }
+    }
+}
+
+/// What `--json` prints of a report.
+pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
+    let run = |run: &dq_sim::report::Run| {
+        json!({"attack": run.attack, "eps": run.eps, "source": run.source, "accuracy": run.tally.accuracy,
+               "interval": run.tally.interval, "zero_gradients": run.zero_gradients})
+    };
+    json!({
+        "report": shown(output), "model": report.model, "data": report.data, "clean": report.clean,
+        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst, "doubts": report.doubts,
+    })
+}
+
+/// A report for people.
+pub fn text(report: &Report, output: &Path) -> String {
+    let mut eps: Vec<u8> = report.runs.iter().map(|run| run.eps).collect();
+    eps.sort_unstable();
+    eps.dedup();
+    let mut head = vec!["accuracy in %".to_owned()];
+    head.extend(eps.iter().map(|e| format!("eps {e}")));
+    let mut rows = Vec::new();
+    for run in &report.runs {
+        let name = run.title();
+        if rows.iter().all(|row: &Vec<String>| row[0] != name) {
+            rows.push([vec![name.clone()], vec![String::new(); eps.len()]].concat());
+        }
+        let row = rows.iter_mut().find(|row| row[0] == name).expect("just added");
+        let column = eps.iter().position(|e| *e == run.eps).expect("collected");
+        row[1 + column] = percent(&run.tally);
+    }
+    if report.runs.len() > eps.len() {
+        let of =
+            |e: &u8| report.worst.iter().find(|worst| worst.eps == *e).map(|worst| percent(&worst.tally));
+        let worst = eps.iter().map(|e| of(e).unwrap_or_default());
+        rows.push(["worst for each image".to_owned()].into_iter().chain(worst).collect());
+    }
+    let head: Vec<&str> = head.iter().map(String::as_str).collect();
+    let mut text = format!(
+        "{} ({}), {} test images of {}: clean {}\n\n{}",
+        report.model.name,
+        report.model.kind,
+        report.data.images,
+        report.data.name,
+        percent(&report.clean),
+        table(&head, &rows)
+    );
+    text.push_str("\nIn brackets: Wilson 95 % intervals. No accuracy here is a proof of robustness.\n");
+    if report.sequential {
+        text.push_str(
+            "In sequence: each attack got only what those above it left standing at the same eps.\n",
+        );
+    }
+    for doubt in &report.doubts {
+        text.push_str(&format!("DOUBT {}: {}\n", doubt.rule, doubt.text));
+    }
+    text + &format!("report: {}", output.display())
+}

@@ -1,0 +1,34 @@
+//! Emitted circuits: as a folder, and as programs that Verilator builds, which are kept in the user's cache.
+
+use super::folder;
+use anyhow::{Result, bail};
+use dq_hdl::design::Design;
+use dq_hdl::emit::Emission;
+use dq_hdl::verilator::Simulator;
+use std::path::{Path, PathBuf};
+
+/// Emits `design` into folder `output`, whole or not at all.
+pub fn emit(design: &Design, output: &Path, vivado: Option<&str>) -> Result<Emission> {
+    let mut emission = dq_hdl::emit::emit(design);
+    if let Some(part) = vivado {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if part.is_empty() || !part.chars().all(plain) {
+            bail!("--vivado: expected a part such as xc7z020clg400-1, found `{part}`");
+        }
+        emission.files.extend(dq_hdl::vivado::files(design, &emission, part));
+    }
+    let files: Vec<(String, Vec<u8>)> =
+        emission.files.iter().map(|file| (file.name.clone(), file.text.clone().into_bytes())).collect();
+    folder::publish(output, &files)?;
+    Ok(emission)
+}
+
+/// The emitted Verilog as a program, kept in the user's cache.
+pub fn verilated(emission: &Emission) -> Result<Simulator> {
+    Ok(Simulator::build(emission, &simulators()?)?)
+}
+
+/// The folder of built simulators in the user's cache.
+pub fn simulators() -> Result<PathBuf> {
+    Ok(dq_hdl::tool::cache_folder()?.join("simulators"))
+}

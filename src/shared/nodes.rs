@@ -1,0 +1,61 @@
+//! What commands tell of each node of a network.
+
+use dq_net::Network;
+use dq_net::layer::Layer;
+use dq_sim::norms;
+use serde::Serialize;
+
+/// One node, as tables and reports tell it.
+#[derive(Debug, Serialize)]
+pub struct NodeInfo {
+    /// Name.
+    pub name: String,
+    /// Kind of its layer.
+    pub kind: &'static str,
+    /// Height, width and channels of its output.
+    pub shape: [usize; 3],
+    /// Least value of its output.
+    pub lo: i64,
+    /// Largest value of its output.
+    pub hi: i64,
+    /// Bits of its output.
+    pub bits: u32,
+    /// How many weights it has.
+    pub weights: usize,
+    /// Bits of a weight.
+    pub weight_bits: Option<u8>,
+    /// Multiply-accumulates per frame.
+    pub macs: u64,
+    /// Largest singular value of the folded layer, in real units.
+    pub lipschitz: Option<f64>,
+    /// How far the bare matrix is from orthonormal rows.
+    pub defect: Option<f64>,
+}
+
+/// All nodes of `network`.
+pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
+    let norms = norms::layers(network);
+    let info = |(i, node): (usize, &dq_net::Node)| {
+        let wire = network.wire(i);
+        let (weights, weight_bits) = match &node.layer {
+            Layer::Conv(conv) => (conv.weights.len(), Some(conv.weight_bits)),
+            Layer::Dense(dense) => (dense.weights.len(), Some(dense.weight_bits)),
+            _ => (0, None),
+        };
+        let norm = norms.iter().find(|norm| norm.node == node.name);
+        NodeInfo {
+            name: node.name.clone(),
+            kind: node.layer.kind().name(),
+            shape: [wire.shape.height, wire.shape.width, wire.shape.channels],
+            lo: wire.range.lo,
+            hi: wire.range.hi,
+            bits: wire.range.bits(),
+            weights,
+            weight_bits,
+            macs: network.macs(i),
+            lipschitz: norm.map(|norm| norm.norm),
+            defect: norm.and_then(|norm| norm.defect),
+        }
+    };
+    network.nodes().iter().enumerate().map(info).collect()
+}

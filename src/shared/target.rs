@@ -1,0 +1,75 @@
+//! Networks of either family, integer or float, as what is attacked and as what gives gradients.
+
+use super::args::{DataArg, GradArg};
+use super::data;
+use anyhow::{Result, bail};
+use dq_data::{Images, Split};
+use dq_net::AnyNetwork;
+use dq_sim::attack::suite::Judge;
+use dq_sim::{FloatEngine, GradientSource, WhiteBox};
+use std::path::{Path, PathBuf};
+
+/// What reports call the sources of gradients beside the straight-through one.
+const LADDER: [&str; 2] = ["float twin", "softened twin"];
+
+/// A network of either family, ready to be attacked or to give gradients.
+pub enum Target {
+    Integer(Box<WhiteBox>),
+    Float(Box<FloatEngine>),
+}
+
+impl Target {
+    /// Reads `path`.
+    pub fn open(path: &Path) -> Result<Self> {
+        Ok(match dq_net::read_any(path)? {
+            AnyNetwork::Integer(network) => Self::Integer(Box::new(WhiteBox::new(&network))),
+            AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
+        })
+    }
+
+    /// The same, with an integer network's gradients summed so.
+    pub fn with_gradients(self, grad: GradArg) -> Self {
+        match self {
+            Self::Integer(white_box) => Self::Integer(Box::new(white_box.with_gradients(grad.into()))),
+            float => float,
+        }
+    }
+
+    /// The same weights without quantizers, and with softened ones.
+    pub fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
+        match self {
+            Self::Integer(white_box) => {
+                let twin = dq_sim::twin::twin(white_box.network())?;
+                let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
+                Ok(LADDER.into_iter().zip(sources).collect())
+            }
+            Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
+        }
+    }
+
+    /// As what is attacked.
+    pub fn judge(&self) -> &dyn Judge {
+        match self {
+            Self::Integer(white_box) => white_box.as_ref(),
+            Self::Float(engine) => engine.as_ref(),
+        }
+    }
+
+    /// As what gives gradients.
+    pub fn source(&self) -> &dyn GradientSource {
+        match self {
+            Self::Integer(white_box) => white_box.as_ref(),
+            Self::Float(engine) => engine.as_ref(),
+        }
+    }
+}
+
+/// The networks of `paths` and the first `count` test images of `data`, which fit them all.
+pub fn open_all(paths: &[PathBuf], data: &DataArg, count: u64) -> Result<(Vec<Target>, Images)> {
+    let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
+    let images = data::first(data::images(data, Split::Test)?, Some(count));
+    for target in &targets {
+        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+    }
+    Ok((targets, images))
+}
