@@ -1,8 +1,6 @@
 //! Export from outside: the float evaluation graph and the exported network agree, and a proof notices when they do not.
 
-mod common;
-
-use common::{fit, images, recipe};
+use crate::common::{fit, images, recipe};
 use dq_net::{AnyNetwork, Layer, Network};
 use dq_train::{BEST, BitWidths, Bits, ProofFailure, evaluation, export, is_calibrated, reprove};
 use ndarray::Axis;

@@ -1,11 +1,9 @@
 //! The training loop and its run folder, from outside.
 
-mod common;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use common::{fit, images, options, recipe};
+use crate::common::{fit, images, options, recipe};
 use dq_train::{BEST, EpochMetrics, Event, LAST, METRICS, Options, RECIPE, train};
 
 /// Four epochs in one go, and two, then stopped in the middle of the third, then resumed: the same bytes.
@@ -116,7 +114,7 @@ fn checkpoints_within_an_epoch() {
     .unwrap();
     let mut steps = 0;
     let stop = AtomicBool::new(false);
-    let resumed = train(&recipe, &data, &common::options(&killed, true, &stop), |event| {
+    let resumed = train(&recipe, &data, &crate::common::options(&killed, true, &stop), |event| {
         steps += usize::from(matches!(event, Event::Step { .. }));
     });
     assert!(!resumed.unwrap().stopped);

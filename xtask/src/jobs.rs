@@ -1,7 +1,7 @@
 //! The two main jobs, run by cargo in the workspace. Never sets anything up.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
@@ -9,42 +9,86 @@ use anyhow::Context;
 /// What oneDNN may use in the second run of the training tests: what every x86-64 processor has that training is fast on.
 const PLAINEST: (&str, &str) = ("ONEDNN_MAX_CPU_ISA", "AVX2");
 
-/// The tests that train and compare gradients: names of test programs, and of modules in them.
+/// The tests that train and compare gradients: a test program, and modules in it.
 const TRAINING: [&[&str]; 2] =
-    [&["--test", "training", "--test", "export"], &["--test", "dq", "--", "gradient::", "train::"]];
+    [&["--test", "train", "--", "training::", "export::"], &["--test", "dq", "--", "gradient::", "train::"]];
+
+/// What runs tests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Runner {
+    /// `cargo nextest run`: a process per test, all test programs at once. It runs no documentation's tests.
+    Nextest,
+    /// `cargo test`: one test program after the other.
+    Test,
+}
 
 /// Runs all tests, those that need EDA tools included, and ends with the line `N passed, N failed`. Without `args`, the
 /// tests that train run once more with the kernels that libtorch takes on the plainest processor: a fault of those would
 /// otherwise be seen on such a processor alone. (dq's own kernels need no second run: the tests of the engine go through
 /// all that the machine has.)
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
-    let mut total = run_tests(args, None)?;
-    if args.is_empty() && cfg!(target_arch = "x86_64") {
-        println!("== training once more, with {}={}", PLAINEST.0, PLAINEST.1);
-        for some in TRAINING {
-            total.add(run_tests(some, Some(PLAINEST))?);
+    let runner = Runner::found();
+    let mut total = run_tests(runner, args, None)?;
+    if args.is_empty() {
+        if runner == Runner::Nextest {
+            total.add(run_tests(Runner::Test, &["--doc"], None)?);
+        }
+        if cfg!(target_arch = "x86_64") {
+            println!("== training once more, with {}={}", PLAINEST.0, PLAINEST.1);
+            for some in TRAINING {
+                total.add(run_tests(runner, some, Some(PLAINEST))?);
+            }
         }
     }
-    println!("{} passed, {} failed", total.passed, total.failed);
-    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(total.end())
 }
 
-/// Runs `cargo test` on the workspace with `args` and counts what passes. What does not build, or dies, counts as failed.
-fn run_tests(args: &[impl AsRef<OsStr>], variable: Option<(&str, &str)>) -> anyhow::Result<Counts> {
+/// Runs the long suite alone, optimized: the tests that others leave out because they take minutes. `args` choose among
+/// them.
+pub fn test_long(args: &[String]) -> anyhow::Result<ExitCode> {
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    Ok(run_tests(Runner::Test, &[&["--release", "--", "--ignored"], args.as_slice()].concat(), None)?.end())
+}
+
+impl Runner {
+    /// Nextest, where it is installed.
+    fn found() -> Self {
+        let mut command = cargo();
+        command.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        if command.status().is_ok_and(|status| status.success()) { Runner::Nextest } else { Runner::Test }
+    }
+}
+
+/// Runs tests of the workspace with `args` and counts what passes. What does not build, or dies, counts as failed.
+fn run_tests(
+    runner: Runner,
+    args: &[impl AsRef<OsStr>],
+    variable: Option<(&str, &str)>,
+) -> anyhow::Result<Counts> {
     let mut command = cargo();
-    command.args(["test", "--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
+    command.args(if runner == Runner::Nextest { &["nextest", "run"][..] } else { &["test"] });
+    command.args(["--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
     command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variable);
-    let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
-    let stdout = child.stdout.take().context("cargo test has no output")?;
+    // Nextest says everything on stderr, `cargo test` what is counted on stdout.
+    let output: Box<dyn Read>;
+    let mut child;
+    if runner == Runner::Nextest {
+        child = command.stderr(Stdio::piped()).spawn().context("starting cargo nextest")?;
+        output = Box::new(child.stderr.take().context("cargo nextest has no output")?);
+    } else {
+        child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
+        output = Box::new(child.stdout.take().context("cargo test has no output")?);
+    }
     let mut total = Counts::default();
-    for line in BufReader::new(stdout).lines() {
-        let line = line.context("reading what cargo test prints")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.context("reading what the tests print")?;
+        let line = String::from_utf8_lossy(&line);
         println!("{line}");
-        if let Some(counts) = Counts::parse(&line) {
+        if let Some(counts) = Counts::parse(&line).or_else(|| Counts::parse_nextest(&line)) {
             total.add(counts);
         }
     }
-    let status = child.wait().context("waiting for cargo test")?;
+    let status = child.wait().context("waiting for the tests")?;
     if !status.success() && total.failed == 0 {
         eprintln!(
             "error: a crate did not build or a test program did not end by itself ({status}): see above"
@@ -73,6 +117,23 @@ struct Counts {
 }
 
 impl Counts {
+    /// Prints the last line; the exit status says whether nothing failed.
+    fn end(self) -> ExitCode {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// The counts of nextest's line `Summary [  0.016s] 5 tests run: 4 passed (1 slow), 1 failed, 0 skipped`. Of `3/5 tests`
+    /// two were not run: they failed.
+    fn parse_nextest(line: &str) -> Option<Self> {
+        let (head, tail) = line.trim_start().strip_prefix("Summary [")?.split_once(" run: ")?;
+        let run = head.split("] ").nth(1)?.split_whitespace().next()?;
+        let all: u64 = run.rsplit('/').next()?.parse().ok()?;
+        let passed = tail.split(", ").find(|part| part.contains(" passed"));
+        let passed = passed.map_or(Some(0), |part| part.split_whitespace().next()?.parse().ok())?;
+        Some(Counts { passed, failed: all - passed })
+    }
+
     fn add(&mut self, other: Counts) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -98,5 +159,21 @@ mod tests {
         assert_eq!(Counts::parse(line), Some(Counts { passed: 12, failed: 3 }));
         assert_eq!(Counts::parse("test result: ok. many passed; 0 failed;"), None);
         assert_eq!(Counts::parse("test data::tests::result ... ok"), None);
+    }
+
+    #[test]
+    fn summaries_of_nextest_are_read() {
+        let read = Counts::parse_nextest;
+        let line = "     Summary [ 712.016s] 298 tests run: 297 passed (3 slow), 1 failed, 7 skipped";
+        assert_eq!(read(line), Some(Counts { passed: 297, failed: 1 }));
+        assert_eq!(
+            read("Summary [   0.1s] 3/5 tests run: 3 passed, 0 skipped"),
+            Some(Counts { passed: 3, failed: 2 })
+        );
+        assert_eq!(
+            read("Summary [   0.1s] 1 test run: 0 passed, 1 failed"),
+            Some(Counts { passed: 0, failed: 1 })
+        );
+        assert_eq!(read("        PASS [   0.1s] dq-hdl tests run: 3 passed"), None);
     }
 }

@@ -15,7 +15,10 @@ Usage: cargo xtask <COMMAND> [ARGS]
   setup          fetch what the commands below need, where it is missing
   libtorch       fetch only libtorch, for training and export
   tools          fetch only the EDA tools (Verilator, Yosys, nextpnr, their packers, z3)
-  test [ARGS]    set up, then run all tests; ARGS go to `cargo test`
+  test [ARGS]    set up, then run all tests; ARGS go to `cargo nextest run` where that is installed, else to
+                 `cargo test`
+  test --long [NAMES]
+                 set up, then run the tests that take minutes each (optimized), or those of them with such names
   demo [ARGS]    set up, then run `dq demo`; ARGS go to it
 ";
 
@@ -27,6 +30,7 @@ fn main() -> ExitCode {
         ("setup", []) => set_up().map(|()| ExitCode::SUCCESS),
         ("libtorch", []) => libtorch::set_up().map(|()| ExitCode::SUCCESS),
         ("tools", []) => tools::set_up().map(|()| ExitCode::SUCCESS),
+        ("test", [long, rest @ ..]) if long == "--long" => set_up().and_then(|()| jobs::test_long(rest)),
         ("test", rest) => set_up().and_then(|()| jobs::test(rest)),
         ("demo", rest) => set_up().and_then(|()| jobs::demo(rest)),
         ("" | "help" | "-h" | "--help", []) => {

@@ -1,7 +1,7 @@
 //! A board's circuit over its UART pins, in the netlist: answers are the simulator's; damage, pauses and garbage are
 //! told and survived.
 
-use crate::{common, emitted, spram};
+use super::{common, emitted, spram};
 use dq_hdl::board::{self, BoardCircuit, protocol};
 use dq_hdl::design::Design;
 use dq_hdl::plan::{Output, Plan};

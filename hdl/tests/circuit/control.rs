@@ -1,6 +1,6 @@
 //! The control port: its protocol and registers on its own, and networks loaded into circuits of others.
 
-use crate::{common, emitted};
+use super::{common, emitted};
 use dq_hdl::control::{self, Access, Answer, Master, address};
 use dq_hdl::design::{Beat, Design};
 use dq_hdl::emit::emit;

@@ -1,7 +1,7 @@
 //! The emitted Verilog in the tools: no warning in any of them, words and cycles in Verilator as in the reference and
 //! the plan, the testbench passes.
 
-use crate::common;
+use super::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::tool::{self, Tool};
@@ -102,7 +102,7 @@ fn verilators_waves_name_the_nodes() {
 }
 
 /// Random networks, plans and stalls through netlist and Verilator. The long suite, some minutes:
-/// `DQ_CASES=300 cargo test --release -p dq-hdl --test circuit both_simulators`; DQ_SEED is the first seed.
+/// `DQ_CASES=300 cargo test --release -p dq-hdl --test hdl both_simulators`; DQ_SEED is the first seed.
 #[test]
 fn random_networks_agree_in_both_simulators() {
     let Some(_) = tool::require("verilator") else { return };

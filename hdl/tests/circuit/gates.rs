@@ -1,6 +1,6 @@
 //! What synthesis makes of the emitted Verilog, simulated: words and cycles as before it.
 
-use crate::{common, emitted};
+use super::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Memory, Output};

@@ -1,6 +1,6 @@
 //! The files of one tiny network, as they are emitted.
 
-use crate::common;
+use super::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan};

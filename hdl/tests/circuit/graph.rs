@@ -1,6 +1,6 @@
 //! Networks that are graphs: every reader of a node gets every beat, residuals are joined, FIFOs are as small as can be.
 
-use crate::common;
+use super::common;
 use dq_hdl::design::Design;
 use dq_hdl::plan::{NodePlan, Plan};
 use dq_hdl::{netlist, stalls::Stalls, timing::timing};

@@ -1,6 +1,6 @@
 //! Nodes called by words that some tool reserves: the emitted files compile everywhere, and every name stays one of its own.
 
-use crate::{common, emitted};
+use super::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::Output;

@@ -1,7 +1,7 @@
 //! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the plan's.
 
-use crate::common;
-use crate::synthesis::unit;
+use super::common;
+use super::synthesis::unit;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{File, emit};
 use dq_hdl::plan::{Mac, Memory, NodePlan, Output};

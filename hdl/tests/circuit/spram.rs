@@ -1,6 +1,6 @@
 //! Weights in memories that configuration cannot fill: loaded word by word before the first frame, in every simulation.
 
-use crate::{common, emitted};
+use super::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Memory, Output, Plan};

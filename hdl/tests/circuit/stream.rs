@@ -1,6 +1,6 @@
 //! The edges of the stream: frames whose `tlast` comes early or late, and a plan that does not fit.
 
-use crate::common;
+use super::common;
 use dq_hdl::design::{Beat, Design, Offer};
 use dq_hdl::netlist;
 use dq_hdl::plan::{Output, Plan};

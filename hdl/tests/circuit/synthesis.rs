@@ -1,7 +1,7 @@
 //! Synthesis of emitted stages: the estimates are within a factor of two, and the products that are to become DSP blocks
 //! do, no others.
 
-use crate::{common, emitted};
+use super::{common, emitted};
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Mac, Memory, Output, Plan};
@@ -65,7 +65,7 @@ fn estimates_are_within_a_factor_of_two() {
 }
 
 /// A layer with a PE for each output and SIMD for all inputs: its weights are constants that vanish in the sums. On more
-/// bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test circuit unrolled -- --nocapture`.
+/// bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test hdl unrolled -- --nocapture`.
 #[test]
 fn an_unrolled_layer_is_folded_into_constants() {
     if tool::require("yosys").is_none() {
@@ -99,7 +99,7 @@ fn an_unrolled_layer_is_folded_into_constants() {
 }
 
 /// A whole network under a plan, as Yosys makes it of the emitted files, to hold one way of emitting against another:
-/// `DQ_NETWORK=lenet DQ_PLAN=plan.json cargo test -p dq-hdl --test circuit whole_network -- --ignored --nocapture`.
+/// `DQ_NETWORK=lenet DQ_PLAN=plan.json cargo test -p dq-hdl --test hdl whole_network -- --ignored --nocapture`.
 /// `DQ_FOLDER` names a folder for the files, which then are emitted and no more.
 #[test]
 #[ignore = "prints figures"]
@@ -187,7 +187,7 @@ fn synthesize(folder: &Path, script: &str) -> String {
 }
 
 /// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits can have:
-/// `cargo test -p dq-hdl --test circuit luts_a_mac -- --ignored --nocapture`.
+/// `cargo test -p dq-hdl --test hdl luts_a_mac -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn luts_a_mac() {
@@ -281,7 +281,7 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
 }
 
 /// A whole W2A2 matrix-vector unit with its thresholds on an ECP5, placed and routed:
-/// `cargo test -p dq-hdl --test circuit w2a2_unit -- --ignored --nocapture`.
+/// `cargo test -p dq-hdl --test hdl w2a2_unit -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn w2a2_unit_on_an_ecp5() {

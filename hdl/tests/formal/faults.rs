@@ -1,6 +1,6 @@
 //! Faults put into the emitted Verilog and ROM images: each must be caught by the proofs of its stage.
 
-use crate::proofs::{ready, small};
+use super::proofs::{ready, small};
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::formal::{self, Prover, Task, Verdict};

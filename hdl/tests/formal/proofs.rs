@@ -58,7 +58,7 @@ fn a_residual_keeps_its_contracts() {
     prove(&network.unwrap(), Output::Scores);
 }
 
-/// The long suite, some minutes: `cargo test --release -p dq-hdl --test formal -- --ignored`.
+/// The long suite, some minutes: `cargo test --release -p dq-hdl --test hdl -- --ignored`.
 #[test]
 #[ignore = "takes minutes"]
 fn random_networks_keep_their_contracts() {

@@ -1,0 +1,6 @@
+//! All integration tests of this crate, in one program that is linked once.
+
+mod common;
+mod export;
+mod recipes;
+mod training;
