@@ -3,6 +3,7 @@
 use super::table::{table, thousands};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use dq_hdl::board::Board;
 use dq_hdl::design::Design;
 use dq_hdl::device::{Budget, DEVICES, Device};
@@ -36,8 +37,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "N")]
     dsps: Option<u64>,
     /// How products are built, wherever a node can have them so (default: the smallest for bits and device).
-    #[arg(long, value_enum, value_name = "FORM")]
-    mac: Option<MacArg>,
+    #[arg(long, value_name = "FORM", value_parser = parse_form())]
+    mac: Option<Mac>,
     /// What leaves the circuit (default: scores).
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
@@ -55,17 +56,11 @@ pub enum ControlArg {
     Load,
 }
 
-/// How products are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum MacArg {
-    /// Bit planes of the weights choose among sums of pairs of levels; an adder tree a plane.
-    Pairs,
-    /// The same choice inside carry chains (weights of 2 bits or more, SIMD a multiple of 4).
-    Chains,
-    /// Equal bits are counted (weights of 1 bit, not with --control load).
-    Xnor,
-    /// DSP blocks, two products a block where they fit (weights of 2 bits or more).
-    Dsp,
+/// Reads the name of a form of products; their list and help are the library's.
+fn parse_form() -> impl TypedValueParser<Value = Mac> {
+    let values = Mac::FORMS.map(|form| PossibleValue::new(form.name()).help(form.about()));
+    let named = |name: String| Mac::FORMS.into_iter().find(|form| form.name() == name);
+    PossibleValuesParser::new(values).map(move |name| named(name).expect("one of the possible values"))
 }
 
 /// What leaves the circuit.
@@ -134,13 +129,7 @@ impl PlanArgs {
         let frames_per_second =
             if bounded { self.fps } else { Some(self.fps.unwrap_or(plan::DEFAULT_FRAMES_PER_SECOND)) };
         let clock_mhz = self.mhz.unwrap_or(clock_mhz);
-        let mac = match self.mac {
-            None => Mac::Auto,
-            Some(MacArg::Pairs) => Mac::Pairs,
-            Some(MacArg::Chains) => Mac::Chains,
-            Some(MacArg::Xnor) => Mac::Xnor,
-            Some(MacArg::Dsp) => Mac::Dsp,
-        };
+        let mac = self.mac.unwrap_or_default();
         Some(Target { output: self.output(), clock_mhz, frames_per_second, device, budget, mac })
     }
 

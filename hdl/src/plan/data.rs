@@ -147,6 +147,24 @@ impl NodePlan {
 }
 
 impl Mac {
+    /// The forms that can be asked for.
+    pub const FORMS: [Mac; 4] = [Mac::Pairs, Mac::Chains, Mac::Xnor, Mac::Dsp];
+
+    /// Returns what it is, and what it is for, as help has it.
+    pub fn about(self) -> &'static str {
+        match self {
+            Mac::Auto => "The smallest for its bits and device",
+            Mac::Pairs => {
+                "Bit planes of the weights choose among sums of pairs of levels; an adder tree per plane"
+            }
+            Mac::Chains => {
+                "The same choice inside carry chains (weights of 2 bits or more, SIMD a multiple of 4)"
+            }
+            Mac::Xnor => "Equal bits are counted (weights of 1 bit, not with --control load)",
+            Mac::Dsp => "DSP blocks, two products per block where they fit (weights of 2 bits or more)",
+        }
+    }
+
     fn is_auto(&self) -> bool {
         *self == Mac::Auto
     }
