@@ -1,7 +1,8 @@
-//! Families of devices: what their LUTs, memories and multipliers are. One more family is one more variant,
-//! with its row of facts; what its tools are called stands with the tools.
+//! Families of devices and the devices: what their LUTs, memories and multipliers are, and how many there
+//! are. Data only: one more device is one more row, one more family one more variant with its row of facts.
+//! What its tools are called stands with the tools.
 
-use super::resources::Resources;
+use super::resources::{Budget, Resources};
 use serde::{Deserialize, Serialize};
 
 /// A family of devices: how its logic and memories are made.
@@ -75,6 +76,41 @@ const XC7: Facts = Facts {
     lut_ram: Some(LutRam { bits: 3, luts: 4, joined: 3 }),
 };
 
+/// One device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Name on the command line and in plans.
+    pub name: &'static str,
+    /// Its family.
+    pub family: Family,
+    /// LUTs of the family's size.
+    pub lut: u64,
+    /// Flip-flops.
+    pub ff: u64,
+    /// Block RAMs.
+    pub bram: u64,
+    /// DSP blocks.
+    pub dsp: u64,
+    /// Single-port RAMs of 256 kbit, which configuration cannot fill.
+    pub spram: u64,
+}
+
+const fn device(name: &'static str, family: Family, [lut, ff, bram, dsp]: [u64; 4]) -> Device {
+    Device { name, family, lut, ff, bram, dsp, spram: 0 }
+}
+
+/// All devices, from their data sheets.
+pub const DEVICES: &[Device] = &[
+    device("ecp5-25f", Family::Ecp5, [24_288, 24_288, 56, 28]),
+    device("ecp5-45f", Family::Ecp5, [43_848, 43_848, 108, 72]),
+    device("ecp5-85f", Family::Ecp5, [83_640, 83_640, 208, 156]),
+    Device { spram: 4, ..device("ice40-up5k", Family::Ice40, [5_280, 5_280, 30, 8]) },
+    device("ice40-hx8k", Family::Ice40, [7_680, 7_680, 32, 0]),
+    device("xc7a35t", Family::Xc7, [20_800, 41_600, 50, 90]),
+    device("xc7a100t", Family::Xc7, [63_400, 126_800, 135, 240]),
+    device("xc7z020", Family::Xc7, [53_200, 106_400, 140, 220]),
+];
+
 impl Family {
     fn facts(self) -> &'static Facts {
         match self {
@@ -135,5 +171,17 @@ impl Family {
             // Flip-flops, and a multiplexer of them.
             None => Resources::logic(width * (words - words / 3) + words, width * words),
         }
+    }
+}
+
+impl Device {
+    /// Returns the device called `name`.
+    pub fn find(name: &str) -> Option<&'static Device> {
+        DEVICES.iter().find(|device| device.name == name)
+    }
+
+    /// Returns all of it as a budget.
+    pub fn budget(&self) -> Budget {
+        Budget { lut: self.lut, ff: self.ff, bram: self.bram, dsp: self.dsp, spram: self.spram }
     }
 }

@@ -1,4 +1,4 @@
-//! Amounts of hardware, as estimates count them and devices hold them.
+//! Amounts of hardware, as estimates count them, devices hold them and budgets bound them.
 
 use serde::{Deserialize, Serialize};
 use std::iter::Sum;
@@ -44,5 +44,43 @@ impl Resources {
 impl Sum for Resources {
     fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
         all.fold(Resources::default(), Resources::plus)
+    }
+}
+
+/// What a circuit may use; what is not bounded is `u64::MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// LUTs.
+    pub lut: u64,
+    /// Flip-flops.
+    pub ff: u64,
+    /// Block RAMs.
+    pub bram: u64,
+    /// DSP blocks.
+    pub dsp: u64,
+    /// Single-port RAMs of 256 kbit.
+    #[serde(default)]
+    pub spram: u64,
+}
+
+impl Budget {
+    /// No bound at all.
+    pub const NONE: Budget =
+        Budget { lut: u64::MAX, ff: u64::MAX, bram: u64::MAX, dsp: u64::MAX, spram: u64::MAX };
+
+    /// Returns the name of each resource, how much of it is used and how much there is.
+    pub fn against(&self, used: Resources) -> [(&'static str, u64, u64); 5] {
+        [
+            ("LUTs", used.lut, self.lut),
+            ("flip-flops", used.ff, self.ff),
+            ("block RAMs", used.bram, self.bram),
+            ("DSPs", used.dsp, self.dsp),
+            ("SPRAMs", used.spram, self.spram),
+        ]
+    }
+
+    /// Returns the first resource of which more is used than there is: its name, both amounts.
+    pub fn overflow(&self, used: Resources) -> Option<(&'static str, u64, u64)> {
+        self.against(used).into_iter().find(|(_, used, there)| used > there)
     }
 }
