@@ -1,8 +1,8 @@
-//! Clocks per second of the netlist simulation: `cargo bench -p dq-hdl --bench netlist`. Two designs: the small block
-//! (3×3 convolution of 4 to 8 channels on a 16×16 map, 2-bit weights, 2-bit step, PE 2 × SIMD 4, and what ends a network) and a
-//! VGG of 38.6 M multiply-accumulates folded for 500 frames/s at 100 MHz. Beside each, where Verilator is installed, the
-//! emitted Verilog in Verilator, started and fed as tests do, and the ratio. Best of a few runs. `-- small` or `-- vgg`
-//! runs one of them.
+//! Clocks per second of the netlist simulation: `cargo bench -p dq-hdl --bench netlist`. Two designs: the
+//! small block (3×3 convolution of 4 to 8 channels on a 16×16 map, 2-bit weights, 2-bit step, PE 2 × SIMD 4,
+//! and what ends a network) and a VGG of 38.6 M multiply-accumulates folded for 500 frames/s at 100 MHz.
+//! Beside each, where Verilator is installed, the emitted Verilog in Verilator, started and fed as tests do,
+//! and the ratio. Best of a few runs. `-- small` or `-- vgg` runs one of them.
 
 use dq_hdl::design::Design;
 use dq_hdl::plan::{NodePlan, Output, Plan};

@@ -1,5 +1,5 @@
-//! A board's circuit over its UART pins, in the netlist: answers are the simulator's; damage, pauses and garbage are
-//! told and survived.
+//! A board's circuit over its UART pins, in the netlist: answers are the simulator's; damage, pauses and
+//! garbage are told and survived.
 
 use super::{common, emitted, spram};
 use dq_hdl::board::{self, BoardCircuit, protocol};

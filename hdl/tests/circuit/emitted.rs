@@ -1,5 +1,5 @@
-//! The emitted Verilog in the tools: no warning in any of them, words and cycles in Verilator as in the reference and
-//! the plan, the testbench passes.
+//! The emitted Verilog in the tools: no warning in any of them, words and cycles in Verilator as in the
+//! reference and the plan, the testbench passes.
 
 use super::common;
 use dq_hdl::design::Design;
@@ -172,7 +172,8 @@ fn runs(folder: &Path, at: &Path) -> Vec<String> {
     commands.iter_mut().map(said).collect()
 }
 
-/// The testbench passes where all its files are there; with a file missing, cut short or of unknown words it fails.
+/// The testbench passes where all its files are there; with a file missing, cut short or of unknown words it
+/// fails.
 #[test]
 fn the_testbench_passes_only_what_it_compared() {
     let Some(verilator) = tool::require("verilator") else { return };

@@ -45,7 +45,8 @@ fn gates_give_the_same_words_and_cycles() {
     }
 }
 
-/// A cell without a model, and one whose model is missing, are refused: nothing is simulated as if it were not there.
+/// A cell without a model, and one whose model is missing, are refused: nothing is simulated as if it were
+/// not there.
 #[test]
 fn gates_without_models_are_refused() {
     let (Some(_), Some(_)) = (tool::require("verilator"), tool::require("yosys")) else { return };
@@ -66,8 +67,9 @@ fn gates_without_models_are_refused() {
     assert!(error.contains("DP16KD"), "{error}");
 }
 
-/// Stages before and after synthesis, by induction over all their states (Yosys' `equiv_opt`); and that it sees a LUT with a
-/// wrong table. Steps are left out: synthesis folds what their thresholds have in common, which hides their registers.
+/// Stages before and after synthesis, by induction over all their states (Yosys' `equiv_opt`); and that it
+/// sees a LUT with a wrong table. Steps are left out: synthesis folds what their thresholds have in common,
+/// which hides their registers.
 #[test]
 fn synthesis_is_proved_to_keep_the_stages() {
     let Some(yosys) = tool::require("yosys") else { return };
@@ -82,7 +84,8 @@ fn synthesis_is_proved_to_keep_the_stages() {
         let script = format!("synth_ecp5 -top {module}\n{fault}\n");
         std::fs::write(folder.path().join("synth.ys"), script.replace("\\\n", "\n")).unwrap();
         let script = format!(
-            "read_verilog {}; hierarchy -top {module}; proc; flatten; memory_map; opt -full; equiv_opt -assert -map \
+            "read_verilog {}; hierarchy -top {module}; proc; flatten; memory_map; opt -full; equiv_opt \
+             -assert -map \
              +/lattice/cells_sim_ecp5.v script synth.ys",
             sources.join(" ")
         );

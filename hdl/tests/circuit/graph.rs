@@ -1,4 +1,5 @@
-//! Networks that are graphs: every reader of a node gets every beat, residuals are joined, FIFOs are as small as can be.
+//! Networks that are graphs: every reader of a node gets every beat, residuals are joined, FIFOs are as
+//! small as can be.
 
 use super::common;
 use dq_hdl::design::Design;

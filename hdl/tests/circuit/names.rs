@@ -1,4 +1,5 @@
-//! Nodes called by words that some tool reserves: the emitted files compile everywhere, and every name stays one of its own.
+//! Nodes called by words that some tool reserves: the emitted files compile everywhere, and every name stays
+//! one of its own.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;

@@ -1,4 +1,5 @@
-//! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the plan's.
+//! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the
+//! plan's.
 
 use super::common;
 use super::synthesis::unit;
@@ -43,7 +44,8 @@ fn a_trace_names_the_nodes() {
     assert!(vcd.contains("conv2") && vcd.contains("$enddefinitions"), "{}", &vcd[..500]);
 }
 
-/// The plan's entry is found by the node's own name, also where the instance has another: `dense1_step` is a module's.
+/// The plan's entry is found by the node's own name, also where the instance has another: `dense1_step` is a
+/// module's.
 #[test]
 fn cycles_agree_where_an_instance_is_not_called_as_its_node() {
     let weights = |outputs| Array2::from_shape_fn((outputs, 4), |(o, i)| ((3 * o + i) % 4) as i8 - 2);
@@ -86,7 +88,8 @@ fn weights_in_several_banks_agree() {
     assert!(emit(&design).files.iter().any(|file| file.name == "conv2_weights4.mem"));
 }
 
-/// A dense layer whose weights take so many block RAMs that their address takes two steps, the last of its banks in LUTs.
+/// A dense layer whose weights take so many block RAMs that their address takes two steps, the last of its
+/// banks in LUTs.
 #[test]
 fn weights_all_over_the_device_agree() {
     let (inputs, outputs) = (576, 240);

@@ -1,4 +1,5 @@
-//! Weights in memories that configuration cannot fill: loaded word by word before the first frame, in every simulation.
+//! Weights in memories that configuration cannot fill: loaded word by word before the first frame, in every
+//! simulation.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;

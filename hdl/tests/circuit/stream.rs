@@ -22,8 +22,8 @@ fn values(beats: &[Beat]) -> Vec<i64> {
     beats.iter().map(|beat| beat.value).collect()
 }
 
-/// Offers three frames of which the middle one is changed, and compares with `expected`, in which it is as it should
-/// be understood.
+/// Offers three frames of which the middle one is changed, and compares with `expected`, in which it is as
+/// it should be understood.
 fn check(middle: impl Fn(Vec<Offer>) -> Vec<Offer>, understood: impl Fn(&mut Array4<u8>)) {
     let design = design();
     let mut frames = common::frames(&design.network, 3, 1);

@@ -1,5 +1,5 @@
-//! Synthesis of emitted stages: the estimates are within a factor of two, and the products that are to become DSP blocks
-//! do, no others.
+//! Synthesis of emitted stages: the estimates are within a factor of two, and the products that are to
+//! become DSP blocks do, no others.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;
@@ -64,8 +64,8 @@ fn estimates_are_within_a_factor_of_two() {
     assert!(blocks > 0, "no circuit with a DSP block");
 }
 
-/// A layer with a PE for each output and SIMD for all inputs: its weights are constants that vanish in the sums. On more
-/// bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test hdl unrolled -- --nocapture`.
+/// A layer with a PE for each output and SIMD for all inputs: its weights are constants that vanish in the
+/// sums. On more bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test hdl unrolled -- --nocapture`.
 #[test]
 fn an_unrolled_layer_is_folded_into_constants() {
     if tool::require("yosys").is_none() {
@@ -98,9 +98,9 @@ fn an_unrolled_layer_is_folded_into_constants() {
     assert_eq!(cells(&text, "MULT18X18D"), 0);
 }
 
-/// A whole network under a plan, as Yosys makes it of the emitted files, to hold one way of emitting against another:
-/// `DQ_NETWORK=lenet DQ_PLAN=plan.json cargo test -p dq-hdl --test hdl whole_network -- --ignored --nocapture`.
-/// `DQ_FOLDER` names a folder for the files, which then are emitted and no more.
+/// A whole network under a plan, as Yosys makes it of the emitted files, to hold one way of emitting against
+/// another: `DQ_NETWORK=lenet DQ_PLAN=plan.json cargo test -p dq-hdl --test hdl whole_network -- --ignored
+/// --nocapture`. `DQ_FOLDER` names a folder for the files, which then are emitted and no more.
 #[test]
 #[ignore = "prints figures"]
 fn whole_network_on_an_ecp5() {
@@ -195,7 +195,8 @@ fn luts_a_mac() {
         return;
     }
     eprintln!(
-        "PE 8 x SIMD 32, no DSP but in the form that is of them, accumulators counted; xc7: LUT1 to LUT6 and SRL16E one each, CARRY4 and MUXF none; \
+        "PE 8 x SIMD 32, no DSP but in the form that is of them, accumulators counted; xc7: LUT1 to LUT6 \
+         and SRL16E one each, CARRY4 and MUXF none; \
          ecp5: LUT4 one, CCU2C two"
     );
     let commands = [
@@ -222,7 +223,8 @@ fn luts_a_mac() {
                 let levels = std::fs::read_to_string(folder.path().join("levels.txt")).unwrap();
                 let longest = levels.lines().find_map(|line| line.split("length=").nth(1)).unwrap_or("?)");
                 eprintln!(
-                    "{family} {bits} x {bits} bits, {mac:?}, accumulators of {acc}: {luts} LUTs = {:.2} a MAC, {ff} FF, \
+                    "{family} {bits} x {bits} bits, {mac:?}, accumulators of {acc}: {luts} LUTs = {:.2} a \
+                     MAC, {ff} FF, \
                      {} DSPs, longest path {} cells (each carry bit one)",
                     luts as f64 / 256.0,
                     cells(&text, "DSP48E1") + cells(&text, "MULT18X18D"),
@@ -240,7 +242,8 @@ fn dots(folder: &Path) -> Vec<String> {
     names.filter(|name| name.starts_with("dq_") && name.contains("_s32_") && name.ends_with(".v")).collect()
 }
 
-/// `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Gives the accumulators' bits.
+/// `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Gives the accumulators'
+/// bits.
 fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     let stage = design.stages.iter().find(|stage| stage.site.name == "conv").unwrap();
     let mvau = stage.kind.unit().expect("a matrix-vector unit");
@@ -254,7 +257,8 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     };
     let signed = if matches!(mvau.mac, Mac::Pairs | Mac::Dsp) { "signed " } else { "" };
     let mut top = format!(
-        "module unit (input wire clk, input wire rst, input wire first, input wire [{}:0] start, input wire [{}:0] x,\n  \
+        "module unit (input wire clk, input wire rst, input wire first, input wire [{}:0] start, input \
+         wire [{}:0] x,\n  \
          input wire [{}:0] w, output wire [{}:0] y);\n",
         8 * acc - 1,
         words - 1,
@@ -263,7 +267,8 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     );
     for p in 0..8 {
         top += &format!(
-            "  wire {signed}[{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(rst), .x(x), .w(w[{hi}:{lo}]), .dot(d{p}));\n  \
+            "  wire {signed}[{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(rst), .x(x), .w(w[{hi}:{lo}]), \
+             .dot(d{p}));\n  \
              wire {signed}[{a}:0] wide{p} = d{p};\n  reg [{a}:0] acc{p};\n  \
              always @(posedge clk) acc{p} <= wide{p} - ~(first ? {start} : acc{p});\n  assign y[{yhi}:{ylo}] = acc{p};\n",
             r = result - 1,
@@ -287,11 +292,15 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
 fn w2a2_unit_on_an_ecp5() {
     let (Some(_), Some(router)) = (tool::require("yosys"), tool::require("nextpnr-ecp5")) else { return };
     let (_, folder) = emitted_unit(2, 2, Mac::Auto);
-    let wrapper = "module unit (input wire clk, input wire rst, input wire s_valid, input wire [3:0] sel, output wire s_ready,\n  \
+    let wrapper = "module unit (input wire clk, input wire rst, input wire s_valid, input wire [3:0] sel, \
+    output wire s_ready,\n  \
         output reg m_valid, input wire m_ready, output reg [15:0] m_data);\n  reg [63:0] x; reg v;\n  \
-        always @(posedge clk) begin x <= {x[59:0], sel}; v <= s_valid; end\n  wire [ACC:0] a; wire av, ar; wire [15:0] d; wire dv;\n  \
-        conv_mvau conv (.clk(clk), .rst(rst), .s_data(x), .s_valid(v), .s_ready(s_ready), .m_data(a), .m_valid(av), .m_ready(ar));\n  \
-        step_step step (.clk(clk), .rst(rst), .s_data(a), .s_valid(av), .s_ready(ar), .m_data(d), .m_valid(dv), .m_ready(m_ready));\n  \
+        always @(posedge clk) begin x <= {x[59:0], sel}; v <= s_valid; end\n  wire [ACC:0] a; wire av, ar; \
+        wire [15:0] d; wire dv;\n  \
+        conv_mvau conv (.clk(clk), .rst(rst), .s_data(x), .s_valid(v), .s_ready(s_ready), .m_data(a), \
+        .m_valid(av), .m_ready(ar));\n  \
+        step_step step (.clk(clk), .rst(rst), .s_data(a), .s_valid(av), .s_ready(ar), .m_data(d), \
+        .m_valid(dv), .m_ready(m_ready));\n  \
         always @(posedge clk) begin m_data <= d; m_valid <= dv; end\nendmodule\n";
     let acc = std::fs::read_to_string(folder.path().join("conv_mvau.v")).unwrap();
     let width: usize = acc
@@ -301,7 +310,8 @@ fn w2a2_unit_on_an_ecp5() {
         .unwrap();
     std::fs::write(folder.path().join("unit.v"), wrapper.replace("ACC", &width.to_string())).unwrap();
     let script = format!(
-        "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v {}; synth_ecp5 -top unit -json unit.json; \
+        "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v {}; synth_ecp5 -top \
+         unit -json unit.json; \
          tee -o stat.txt stat",
         dots(folder.path()).join(" ")
     );

@@ -126,7 +126,8 @@ fn every_fault_is_caught() {
     assert!(tried >= 24, "{tried} faults");
 }
 
-/// What asserts nothing is refused, not proved: a contract that is gone, a file that is empty, a module that is another's.
+/// What asserts nothing is refused, not proved: a contract that is gone, a file that is empty, a module that
+/// is another's.
 #[test]
 fn nothing_is_proved_of_nothing() {
     if !ready() {

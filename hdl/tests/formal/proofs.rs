@@ -1,4 +1,5 @@
-//! Each stage of small networks keeps its contract: proved by induction, sums against flat dot products unrolled.
+//! Each stage of small networks keeps its contract: proved by induction, sums against flat dot products
+//! unrolled.
 
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;

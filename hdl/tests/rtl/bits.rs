@@ -1,4 +1,5 @@
-//! Arithmetic on vectors of single bits, least significant first: slow, plain, and independent of the library's words.
+//! Arithmetic on vectors of single bits, least significant first: slow, plain, and independent of the
+//! library's words.
 
 /// A value, least significant bit first.
 pub type Bits = Vec<bool>;

@@ -4,7 +4,8 @@ use dq_hdl::rtl::*;
 use dq_net::SplitMix64;
 use proptest::prelude::*;
 
-/// A RAM with a clocked and one with a combinational read, one with contents, a ROM, a table, and a counter with reset.
+/// A RAM with a clocked and one with a combinational read, one with contents, a ROM, a table, and a counter
+/// with reset.
 fn kernel(word_bits: usize, words: usize, image: &[Vec<u64>]) -> Module {
     let mut k = Kernel::new("store", "Memories side by side.");
     let bits = addr_bits(words);
@@ -112,7 +113,8 @@ fn scrambling_fills_what_has_no_reset_and_nothing_else() {
     assert_ne!(sim.get(z), first);
 }
 
-/// Where the read leaves a choice, an attribute asks; what it asks is what Yosys maps (block RAM, LUT RAM, LUTs).
+/// Where the read leaves a choice, an attribute asks; what it asks is what Yosys maps (block RAM, LUT RAM,
+/// LUTs).
 #[test]
 fn a_style_is_an_attribute_of_clocked_reads_alone() {
     let image: Vec<Vec<u64>> = (0..5).map(|at| vec![at]).collect();

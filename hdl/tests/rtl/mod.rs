@@ -1,4 +1,5 @@
-//! The run-time layer held against arithmetic written bit by bit, against Verilator, and against rust-hdl's printer.
+//! The run-time layer held against arithmetic written bit by bit, against Verilator, and against rust-hdl's
+//! printer.
 
 mod bits;
 mod meaning;

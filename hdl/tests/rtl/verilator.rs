@@ -1,5 +1,5 @@
-//! Random kernels, emitted, run in Verilator and in the simulator on the same stimuli: equal words in every clock.
-//! The same files pass Verilator's and Yosys's lint without a word.
+//! Random kernels, emitted, run in Verilator and in the simulator on the same stimuli: equal words in every
+//! clock. The same files pass Verilator's and Yosys's lint without a word.
 
 use dq_hdl::rtl::*;
 use dq_hdl::tool;
@@ -42,7 +42,8 @@ impl Rng {
     }
 }
 
-/// A kernel of random wires, selections, registers and memories; every net is read, every result is an output.
+/// A kernel of random wires, selections, registers and memories; every net is read, every result is an
+/// output.
 fn random_kernel(name: &str, rng: &mut Rng) -> Module {
     let mut k = Kernel::new(name, "Random logic.");
     let mut pool: Vec<Sig> = (0..5).map(|at| k.input(&format!("i{at}"), rng.pick(WIDTHS))).collect();
