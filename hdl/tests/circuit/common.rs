@@ -1,8 +1,11 @@
 //! What the tests share: random plans and frames for random networks.
 
+use dq_hdl::emit::Emission;
 use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, limits};
+use dq_hdl::verilator::Simulator;
 use dq_net::{Layer, Network, Node, random};
 use ndarray::{Array4, Axis};
+use std::path::Path;
 
 /// A random plan that fits `network`.
 pub fn plan(network: &Network, seed: u64) -> Plan {
@@ -49,6 +52,12 @@ pub fn chain<const N: usize>(name: &str, layers: [(&str, Layer); N]) -> Network 
         nodes.push(Node { name: name.into(), layer, inputs });
     }
     Network::new(name, nodes).unwrap()
+}
+
+/// The emission's simulator for a short run, built or found in a cache that all tests of this build share.
+pub fn simulator(emission: &Emission) -> Simulator {
+    Simulator::quick(emission, Path::new(env!("CARGO_TARGET_TMPDIR")))
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// `count` random frames.

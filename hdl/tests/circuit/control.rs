@@ -7,7 +7,6 @@ use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Mac};
 use dq_hdl::rtl::Sim;
 use dq_hdl::stalls::Stalls;
-use dq_hdl::verilator::Simulator;
 use dq_hdl::{netlist, tool};
 use dq_net::random::{self, Options};
 use dq_net::{Layer, Network, Node, Wire};
@@ -163,9 +162,8 @@ fn verilator_loads_as_the_netlist_does() {
     if tool::require("verilator").is_none() {
         return;
     }
-    let cache = tempfile::tempdir().unwrap();
     for (seed, design, other) in pairs(9).filter(|(seed, ..)| seed % 4 == 1) {
-        let simulator = Simulator::build(&emit(&design), cache.path()).unwrap();
+        let simulator = common::simulator(&emit(&design));
         let frames = common::frames(&design.network, 3, seed);
         let stalls = Stalls::random(seed);
         let accesses = other.image().accesses();

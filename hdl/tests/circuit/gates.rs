@@ -17,7 +17,6 @@ fn gates_give_the_same_words_and_cycles() {
     let (Some(_), Some(_)) = (tool::require("verilator"), tool::require("yosys")) else { return };
     let from: u64 = std::env::var("DQ_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
     let count: u64 = std::env::var("DQ_CASES").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
-    let cache = tempfile::tempdir().unwrap();
     for seed in from..from + count {
         let options =
             Options { max_side: 4, max_channels: 3, residuals: seed % 4 == 3, ..Options::default() };
@@ -36,7 +35,7 @@ fn gates_give_the_same_words_and_cycles() {
         let blocks =
             ["MULT18X18D", "SB_MAC16"].iter().filter_map(|block| gates.cells.get(*block)).sum::<u64>();
         assert_eq!(blocks, emit(&design).report.estimate.total.dsp, "seed {seed}: {:?}", gates.cells);
-        let simulator = Simulator::build(&gates.emission, cache.path()).unwrap();
+        let simulator = common::simulator(&gates.emission);
         let frames = common::frames(&network, 2, seed);
         let stalls = Stalls::random(seed);
         let outcome = simulator.run(&design, frames.view(), &stalls).unwrap();

@@ -7,7 +7,6 @@ use dq_hdl::emit::emit;
 use dq_hdl::plan::Output;
 use dq_hdl::rtl::{is_valid_name, reserved_words};
 use dq_hdl::stalls::Stalls;
-use dq_hdl::verilator::Simulator;
 use dq_hdl::{netlist, plan, tool};
 use dq_net::layer::{BitDepth, Dense, Input, Layer, Logits};
 use dq_net::random::{self, Options};
@@ -57,9 +56,8 @@ fn reserved_words_name_nothing() {
     let mut command = emitted::in_folder(&verilator, folder.path());
     emitted::quiet(command.args(["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"]), "words");
     // The words reach C++ in the waves' names and in the classes of modules that are not inlined.
-    let cache = tempfile::tempdir().unwrap();
     let frames = common::frames(&network, 1, 1);
-    let simulator = Simulator::build(&emission, cache.path()).unwrap();
+    let simulator = common::simulator(&emission);
     let outcome = simulator.run(&design, frames.view(), &Stalls::NONE).unwrap();
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
 }
@@ -107,7 +105,7 @@ fn awkward_node_names_break_nothing() {
             &names.join(" "),
         );
         if names.contains(&"tbx") {
-            let simulator = Simulator::build(&emission, folder.path()).unwrap();
+            let simulator = common::simulator(&emission);
             let outcome = simulator.run(&design, frames.view(), &Stalls::NONE).unwrap();
             assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
         }

@@ -6,7 +6,6 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::plan::{Control, Memory, Output, Plan};
 use dq_hdl::stalls::Stalls;
-use dq_hdl::verilator::Simulator;
 use dq_hdl::{gates, netlist, plan, tool};
 use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::{Network, Shape, topology};
@@ -62,7 +61,6 @@ fn loaded_weights_agree() {
 #[test]
 fn loaded_weights_agree_in_verilator_and_as_gates() {
     let (Some(_), Some(_)) = (tool::require("verilator"), tool::require("yosys")) else { return };
-    let cache = tempfile::tempdir().unwrap();
     let design = &tiny();
     let emission = emit(design);
     let folder = tempfile::tempdir().unwrap();
@@ -72,7 +70,7 @@ fn loaded_weights_agree_in_verilator_and_as_gates() {
     let frames = common::frames(&design.network, 2, 6);
     let stalls = Stalls::random(9);
     for emission in [&emission, &gates.emission] {
-        let simulator = Simulator::build(emission, cache.path()).unwrap();
+        let simulator = common::simulator(emission);
         let outcome = simulator.run(design, frames.view(), &stalls).unwrap();
         assert_eq!(outcome.beats, design.expected(frames.view(), &stalls));
     }
