@@ -2,43 +2,22 @@
 //! penalty, the training loop. The only crate that needs libtorch; never writes Verilog, and what a layer means is
 //! `dq-net`'s to say.
 
-mod adversary;
-mod aol;
-mod batch;
-mod calibrate;
-mod checkpoint;
-mod convolve;
-mod evaluate;
-mod export;
-mod folder;
+mod exact;
+mod fit;
 mod graph;
-mod import;
-mod learner;
-mod metrics;
-mod model;
-mod pass;
-mod penalty;
-mod prove;
-mod quantize;
+mod node;
 mod random;
 pub mod recipe;
 mod run;
-mod sgd;
-mod spectral;
-mod squeeze;
-mod step;
-mod stream;
-mod tensorboard;
-mod trainer;
 mod waiting;
 
-pub use evaluate::Evaluation;
-pub use folder::{BEST, LAST, METRICS, RECIPE};
-pub use metrics::{EpochMetrics, Event};
-pub use prove::{PROBES, ProofFailure};
+pub use exact::evaluate::Evaluation;
+pub use exact::prove::{PROBES, ProofFailure};
+pub use exact::saved::{evaluation, export, export_once, is_calibrated, proved, reprove, run_recipe};
+pub use fit::trainer::{Options, Outcome, train};
 pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
-pub use run::{evaluation, export, export_once, is_calibrated, proved, reprove, run_recipe};
-pub use trainer::{Options, Outcome, train};
+pub use run::folder::{BEST, LAST, METRICS, RECIPE};
+pub use run::metrics::{EpochMetrics, Event};
 pub use waiting::sleep_while_waiting;
 
 use std::sync::Once;

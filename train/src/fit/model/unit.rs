@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Model, stream_unit};
 use crate::graph::{Node, Norm, Op, Shares};
-use crate::quantize::{Quantizer, learned};
+use crate::node::quantize::{Quantizer, learned};
 use crate::recipe::Bits;
 
 /// Real value of a node's output `x`: `factor·ceiling·x + offset`, `ceiling` (where it is learned) a tensor of one element.

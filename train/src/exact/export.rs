@@ -8,10 +8,10 @@ use dq_net::{FloatLayer, FloatNetwork, FloatNode, Layer, Network, Node, Shape};
 use ndarray::{Array2, Array4};
 use tch::Tensor;
 
-use crate::evaluate::{EvalNode, EvalOp, Evaluation};
+use crate::exact::evaluate::{EvalNode, EvalOp, Evaluation};
 use crate::graph::Shares;
+use crate::node::step::{StepFunction, integers, vector};
 use crate::recipe::Bits;
-use crate::step::{StepFunction, integers, vector};
 
 /// The integer network of `evaluation`, not yet proved.
 ///

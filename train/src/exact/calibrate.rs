@@ -7,12 +7,12 @@ use dq_data::Images;
 use dq_net::Range;
 use tch::{Kind, Tensor, no_grad};
 
-use crate::batch;
-use crate::evaluate::{CHUNK, EvalNode, Evaluation, normalizer};
+use crate::exact::evaluate::{CHUNK, EvalNode, Evaluation, normalizer};
+use crate::fit::batch;
+use crate::fit::model::{Model, Tensors};
 use crate::graph::last_uses;
-use crate::model::{Model, Tensors};
+use crate::node::step::integers;
 use crate::recipe::Data;
-use crate::step::integers;
 
 /// Training images that statistics are measured on.
 pub const IMAGES: usize = 2000;
@@ -134,7 +134,7 @@ fn compact(node: &EvalNode, x: Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::vector;
+    use crate::node::step::vector;
 
     #[test]
     fn whole_numbers_have_the_same_moments_either_way() {

@@ -28,8 +28,8 @@ fn every(input: &Tensor, stride: i64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::step::vector;
     use crate::random::{Stream, bits};
-    use crate::step::vector;
     use std::process::Command;
     use tch::Kind;
 
@@ -86,7 +86,7 @@ mod tests {
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     fn nothing_is_written_outside_its_memory() {
         let mut command = Command::new(std::env::current_exe().expect("a test program has a path"));
-        command.args(["--exact", "convolve::tests::sums_and_gradients_are_exact", "--test-threads=1"]);
+        command.args(["--exact", "node::convolve::tests::sums_and_gradients_are_exact", "--test-threads=1"]);
         command.env("ONEDNN_MAX_CPU_ISA", "AVX2");
         command.env("LD_PRELOAD", "libc_malloc_debug.so.0").env("MALLOC_CHECK_", "3");
         let output = command.output().expect("this program starts again");

@@ -4,12 +4,12 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::unit::Unit;
 use super::{EPSILON, Model, finite, flat, stream_unit};
-use crate::aol;
-use crate::convolve::convolve;
 use crate::graph::{Node, Norm, Op, Shares, last_uses};
-use crate::quantize::{Quantizer, round_through, top_level};
+use crate::node::aol;
+use crate::node::convolve::convolve;
+use crate::node::quantize::{Quantizer, round_through, top_level};
+use crate::node::squeeze;
 use crate::recipe::Bits;
-use crate::squeeze;
 
 /// Share of a batch in the running mean and variance.
 const MOMENTUM: f64 = 0.1;

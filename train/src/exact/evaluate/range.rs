@@ -5,8 +5,8 @@ use dq_net::Range;
 use tch::{Kind, Tensor};
 
 use super::{EvalOp, F64_EXACT};
+use crate::node::step::integers;
 use crate::recipe::Bits;
-use crate::step::integers;
 
 /// The range of `op`'s output from those of its inputs (`None` where those are not whole numbers); `None` where its values
 /// are not whole numbers.

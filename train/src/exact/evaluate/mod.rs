@@ -13,19 +13,19 @@ use dq_net::layer::Mix;
 use ndarray::{Array2, Array4};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
-use crate::aol;
+use crate::node::aol;
 pub(crate) use normalize::normalizer;
 use normalize::reach;
 use range::{magnitude, output_range};
 
-use crate::batch;
-use crate::convolve::convolve;
+use crate::fit::batch;
+use crate::fit::model::{Model, Tensors, flat};
 use crate::graph::{Op, Shares};
-use crate::model::{Model, Tensors, flat};
+use crate::node::convolve::convolve;
+use crate::node::squeeze;
+use crate::node::step::{StepFunction, vector};
+use crate::node::stream::{self, RescaleFunction};
 use crate::recipe::Bits;
-use crate::squeeze;
-use crate::step::{StepFunction, vector};
-use crate::stream::{self, RescaleFunction};
 
 /// Name of the dense node that the training graph's last node is split into, before `logits`.
 pub(crate) const CLASSIFIER: &str = "classifier";

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::checkpoint;
-use crate::model::{Model, Tensors};
+use crate::fit::model::{Model, Tensors};
+use crate::run::checkpoint;
 
 /// What may be missing: it then starts as in a new network. Batch norm's statistics are measured anew in any case.
 const OPTIONAL: [&str; 5] = [".mean", ".var", ".scale", ".ceiling", ".shares"];

@@ -6,15 +6,15 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
-use crate::adversary::{Goal, adversaries, divergence};
-use crate::batch;
-use crate::folder::Folder;
-use crate::learner::Learner;
-use crate::metrics::Event;
-use crate::model::Model;
+use crate::fit::adversary::{Goal, adversaries, divergence};
+use crate::fit::batch;
+use crate::fit::learner::Learner;
+use crate::fit::model::Model;
+use crate::fit::optimizer::learning_rate;
+use crate::fit::trainer::Options;
 use crate::recipe::{Attack, Recipe};
-use crate::sgd::learning_rate;
-use crate::trainer::Options;
+use crate::run::folder::Folder;
+use crate::run::metrics::Event;
 
 /// What a pass needs.
 pub struct Pass<'a> {

@@ -4,9 +4,9 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use crate::convolve::convolve;
+use crate::fit::model::Model;
 use crate::graph::{Op, sizes};
-use crate::model::Model;
+use crate::node::convolve::convolve;
 use crate::random::{Stream, normal};
 
 /// Most steps of the iteration. It ends before where the norm moves by less than a millionth.

@@ -38,8 +38,8 @@ mod tests {
     use ndarray::Array3;
 
     use super::*;
+    use crate::node::step::integers;
     use crate::random::{Stream, bits};
-    use crate::step::integers;
 
     /// Against the layers themselves, on random pixels.
     #[test]

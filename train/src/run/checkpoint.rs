@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::{Tensors, finite};
+use crate::fit::model::{Tensors, finite};
 
 /// Key of the metadata entry that holds the state as JSON.
 const STATE: &str = "dq";

@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use crate::batch;
-use crate::calibrate::{IMAGES, calibrate};
-use crate::checkpoint::{State, load, restore, save};
-use crate::evaluate::Evaluation;
-use crate::export as build;
-use crate::folder::{BEST, RECIPE};
+use crate::exact::calibrate::{IMAGES, calibrate};
+use crate::exact::evaluate::Evaluation;
+use crate::exact::export as build;
+use crate::exact::prove::prove;
+use crate::fit::batch;
+use crate::fit::model::{Model, Tensors};
 use crate::graph::{self, Node};
-use crate::model::{Model, Tensors};
-use crate::prove::prove;
 use crate::recipe::{BitWidths, Bits, Recipe, StepSize};
+use crate::run::checkpoint::{State, load, restore, save};
+use crate::run::folder::{BEST, RECIPE};
 
 /// What a calibration file belongs to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

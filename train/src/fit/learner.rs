@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::Result;
 use tch::{Device, Tensor, no_grad};
 
-use crate::checkpoint::restore;
+use crate::fit::model::{Model, Tensors};
+use crate::fit::optimizer::{update, zero_momentum};
 use crate::graph::Node;
-use crate::model::{Model, Tensors};
 use crate::recipe::Recipe;
-use crate::sgd::{update, zero_momentum};
+use crate::run::checkpoint::restore;
 
 /// Prefix of momentum buffers in a checkpoint.
 const MOMENTUM: &str = "momentum.";
@@ -93,9 +93,9 @@ impl Learner {
         restore(&mut self.momentum, tensors, MOMENTUM, path)
     }
 
-    /// Starts from weights found elsewhere: see [`crate::import`].
+    /// Starts from weights found elsewhere: see [`crate::run::import`].
     pub fn start_from(&mut self, tensors: &Tensors, path: &Path) -> Result<()> {
-        crate::import::into(&mut self.model, tensors, path)?;
+        crate::run::import::into(&mut self.model, tensors, path)?;
         self.average = self.average.as_ref().map(|_| self.model.copy());
         Ok(())
     }

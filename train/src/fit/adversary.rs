@@ -3,7 +3,7 @@
 
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::Model;
+use crate::fit::model::Model;
 use crate::random::{Stream, bits, normal};
 use crate::recipe::{Adversarial, Attack, Attacked, Draw, Start};
 

@@ -3,8 +3,8 @@
 
 use tch::{Tensor, no_grad};
 
-use crate::model::{Model, Tensors};
-use crate::penalty;
+use crate::fit::model::{Model, Tensors};
+use crate::fit::penalty;
 use crate::recipe::{Decay, Dq, Optimizer, PenaltyOn, Recipe, Schedule, ScheduleKind};
 
 /// Momentum buffers, one a parameter, zero at the start.

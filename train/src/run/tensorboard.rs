@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use syntaxdot_summary::SummaryWriter;
 
-use crate::metrics::EpochMetrics;
+use crate::run::metrics::EpochMetrics;
 
 /// Folder in the run.
 pub const FOLDER: &str = "tensorboard";

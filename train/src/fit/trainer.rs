@@ -8,19 +8,19 @@ use anyhow::{Context, Result, ensure};
 use dq_data::Images;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::adversary::{Goal, adversaries, watching};
-use crate::batch;
-use crate::checkpoint::load_tensors;
-use crate::folder::{Folder, LAST};
+use crate::fit::adversary::{Goal, adversaries, watching};
+use crate::fit::batch;
+use crate::fit::learner::Learner;
+use crate::fit::model::Model;
+use crate::fit::optimizer::{learning_rate, penalties};
+use crate::fit::pass::{Pass, count_right};
+use crate::fit::spectral;
 use crate::graph;
-use crate::learner::Learner;
-use crate::metrics::{EpochMetrics, Event};
-use crate::model::Model;
-use crate::pass::{Pass, count_right};
 use crate::recipe::{Attack, Choose, Precision, Recipe};
-use crate::sgd::{learning_rate, penalties};
-use crate::spectral;
-use crate::tensorboard::TensorBoard;
+use crate::run::checkpoint::load_tensors;
+use crate::run::folder::{Folder, LAST};
+use crate::run::metrics::{EpochMetrics, Event};
+use crate::run::tensorboard::TensorBoard;
 
 /// How to run, as opposed to what.
 #[derive(Debug, Clone, Copy)]

@@ -5,8 +5,8 @@ use dq_net::Range;
 use dq_net::layer::{Mix, Rescale};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::model::stream_unit;
-use crate::step::{factor, integers, vector};
+use crate::fit::model::stream_unit;
+use crate::node::step::{factor, integers, vector};
 
 /// A variance below this, in squared accumulator units, is of a channel that does not move: its factor is 0, so that it
 /// takes no bits from the others'.

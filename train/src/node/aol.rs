@@ -4,10 +4,10 @@
 
 use tch::{Kind, Tensor};
 
-use crate::convolve::convolve;
+use crate::fit::model::EPSILON;
 use crate::graph::Op;
-use crate::model::EPSILON;
-use crate::step::vector;
+use crate::node::convolve::convolve;
+use crate::node::step::vector;
 
 /// The largest block of channels that a channel starts from.
 const BLOCK: usize = 8;
@@ -110,12 +110,12 @@ fn tap(kernel: usize, set: usize, input: usize) -> [usize; 2] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evaluate::Evaluation;
+    use crate::exact::evaluate::Evaluation;
+    use crate::fit::model::Model;
+    use crate::fit::spectral::conv_norm;
     use crate::graph;
-    use crate::model::Model;
     use crate::random::{Stream, bits, normal};
     use crate::recipe::{Bits, Recipe};
-    use crate::spectral::conv_norm;
     use tch::Device;
 
     /// Never above 1, whatever the weights, and not far below.

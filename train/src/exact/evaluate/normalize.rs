@@ -4,12 +4,12 @@
 use super::{EvalNode, EvalOp};
 use tch::Tensor;
 
-use crate::aol;
+use crate::fit::model::{Model, Tensors};
 use crate::graph::{Node, Norm, Op, Shares};
-use crate::model::{Model, Tensors};
+use crate::node::aol;
+use crate::node::step::{StepFunction, vector};
+use crate::node::stream::RescaleFunction;
 use crate::recipe::Bits;
-use crate::step::{StepFunction, vector};
-use crate::stream::RescaleFunction;
 
 /// How many times further than the image a node's real value moves at most, where all weights before are rescaled, from
 /// that of its `inputs` and how much further it itself moves what it reads.

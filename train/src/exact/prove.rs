@@ -7,11 +7,11 @@ use dq_net::{Layer, LayerProof, Network, Proof, Range, Shape};
 use ndarray::{Array3, ArrayD, ArrayView3, Dimension};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::evaluate::{EvalNode, EvalOp, Evaluation};
-use crate::export::{kernel_last, matrix};
+use crate::exact::evaluate::{EvalNode, EvalOp, Evaluation};
+use crate::exact::export::{kernel_last, matrix};
+use crate::node::step::{Boundaries, StepFunction, directed, integers, vector};
 use crate::random::{Stream, bits};
 use crate::recipe::Bits;
-use crate::step::{Boundaries, StepFunction, directed, integers, vector};
 
 /// Random images that go through the whole graph, and random inputs that each node gets alone.
 pub const PROBES: u64 = 4;

@@ -6,12 +6,12 @@ use anyhow::{Context, Result, bail, ensure};
 use dq_data::Images;
 use toml::{Table, Value};
 
-use crate::checkpoint::{State, load, save, write_atomically};
-use crate::learner::Learner;
-use crate::metrics::EpochMetrics;
-use crate::model::Tensors;
+use crate::fit::learner::Learner;
+use crate::fit::model::Tensors;
+use crate::fit::trainer::Options;
 use crate::recipe::Recipe;
-use crate::trainer::Options;
+use crate::run::checkpoint::{State, load, save, write_atomically};
+use crate::run::metrics::EpochMetrics;
 
 /// The resolved recipe.
 pub const RECIPE: &str = "recipe.toml";

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::aol;
 use crate::graph::{Node, Norm, Op, Shares};
-use crate::quantize::{
+use crate::node::aol;
+use crate::node::quantize::{
     QuantizedWeight, Quantizer, Scale, initial_scale, learned, quantize_weight, quantize_weight_by,
 };
 use crate::random::{Stream, normal};

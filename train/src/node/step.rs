@@ -5,8 +5,8 @@
 use ndarray::Array2;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::model::EPSILON;
-use crate::quantize::{Quantizer, top_level};
+use crate::fit::model::EPSILON;
+use crate::node::quantize::{Quantizer, top_level};
 use crate::recipe::{Activation, Bits};
 
 /// The float function of one step node: with z = (acc − mean)·factor + bias, level = round(clip(z, 0, c)·(2^b − 1)/c)

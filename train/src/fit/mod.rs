@@ -1,0 +1,11 @@
+//! Training: the network that learns, what it learns from, and the loop.
+
+pub mod adversary;
+pub mod batch;
+pub mod learner;
+pub mod model;
+pub mod optimizer;
+pub mod pass;
+pub mod penalty;
+pub mod spectral;
+pub mod trainer;

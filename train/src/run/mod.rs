@@ -1,0 +1,7 @@
+//! The folder of a run: checkpoints, metrics, weights from elsewhere.
+
+pub mod checkpoint;
+pub mod folder;
+pub mod import;
+pub mod metrics;
+pub mod tensorboard;
