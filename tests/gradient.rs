@@ -1,15 +1,18 @@
-//! The engine's straight-through gradient against libtorch's autograd on the trained run: what attacks follow is the
-//! slope of the very model that was trained.
+//! The engine's straight-through gradient against libtorch's autograd on the trained run: what attacks follow
+//! is the slope of the very model that was trained.
 #![cfg(feature = "train")]
 
 use crate::run::root;
 use dq_data::{Images, Split, load};
 use dq_net::{AnyNetwork, Network};
 use dq_sim::{GradientSource, Loss, WhiteBox};
-use dq_train::{Evaluation, Options, Recipe};
+use dq_train::{Compute, Evaluation, Options, Recipe};
 use ndarray::Array4;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+
+/// Where libtorch computes: the same on every run.
+const CPU: Compute = Compute::one_thread();
 
 /// Test images compared: 48 × 32 × 32 × 3 pixels.
 const IMAGES: usize = 48;
@@ -19,7 +22,7 @@ fn the_engines_gradient_is_autograds() {
     let run = root().join("models/signs-tiny-dq");
     let network = dq_net::read_network(&run.join("model.json")).unwrap();
     let images = load("signs", None, Split::Test).unwrap().take(IMAGES);
-    let evaluation = dq_train::evaluation(&run, None, None).unwrap();
+    let evaluation = dq_train::evaluation(&run, None, None, CPU).unwrap();
     let found = compare(&evaluation, &network, &images);
     // Slopes by the wrong label differ, so equality is no accident of the comparison.
     let wrong: Vec<u8> = images.labels.iter().map(|label| (label + 1) % images.classes.len() as u8).collect();
@@ -27,7 +30,8 @@ fn the_engines_gradient_is_autograds() {
     assert_ne!(other.gradient, found);
 }
 
-/// Residual streams, other activations, learned steps, squeezed inputs: networks of every kind, trained for a few steps.
+/// Residual streams, other activations, learned steps, squeezed inputs: networks of every kind, trained for a
+/// few steps.
 #[test]
 fn so_it_is_for_networks_of_every_kind() {
     let data = load("signs", None, Split::Train).unwrap().take(460);
@@ -59,18 +63,18 @@ fn so_it_is_for_networks_of_every_kind() {
         let recipe = Recipe::parse("train.batch = 41", "test", &overrides).unwrap();
         let (run, stop) = (folder.path(), AtomicBool::new(false));
         let options =
-            Options { run, resume: false, init: None, threads: 1, save_every: Duration::MAX, stop: &stop };
+            Options { run, resume: false, init: None, compute: CPU, save_every: Duration::MAX, stop: &stop };
         dq_train::train(&recipe, &data, &options, |_| {}).unwrap();
-        let AnyNetwork::Integer(network) = dq_train::export(run, None, Some(&data)).unwrap() else {
+        let AnyNetwork::Integer(network) = dq_train::export(run, None, Some(&data), CPU).unwrap() else {
             panic!("{settings:?}: not an integer network")
         };
-        let evaluation = dq_train::evaluation(run, None, None).unwrap();
+        let evaluation = dq_train::evaluation(run, None, None, CPU).unwrap();
         compare(&evaluation, &network, &steep(&evaluation, &data));
     }
 }
 
-/// The first images of `data` whose loss has a slope. How many have none depends on the weights, and those on the
-/// processor that trained them.
+/// The first images of `data` whose loss has a slope. How many have none depends on the weights, and those on
+/// the processor that trained them.
 fn steep(evaluation: &Evaluation, data: &Images) -> Images {
     let mut chosen = Vec::new();
     let all: Vec<usize> = (0..data.len()).collect();
@@ -100,7 +104,8 @@ fn compare(evaluation: &Evaluation, network: &Network, images: &Images) -> Array
     }
     let (mut alive, mut same_sign) = (0, 0);
     for (i, (found, wanted)) in found.gradient.outer_iter().zip(slopes.outer_iter()).enumerate() {
-        // Rounding errors are relative to the terms of a pixel's sum, which are of the size of the image's largest slopes.
+        // Rounding errors are relative to the terms of a pixel's sum, which are of the size of the image's
+        // largest slopes.
         let largest = wanted.iter().fold(0f64, |most, slope| most.max(slope.abs()));
         alive += usize::from(largest > 0.0);
         for (at, &wanted) in wanted.indexed_iter() {

@@ -1,5 +1,5 @@
-//! The whole path on the committed run: a trained float checkpoint, its integer network, simulator, netlist and
-//! emitted Verilog, held against each other by the commands a user would type.
+//! The whole path on the committed run: a trained float checkpoint, its integer network, simulator, netlist
+//! and emitted Verilog, held against each other by the commands a user would type.
 
 use crate::run::{json, ok, root};
 use std::fs;

@@ -18,7 +18,8 @@ fn json(folder: &Path, args: &[&str]) -> Value {
 const SMALL: &str =
     "name = \"small\"\ndata = {holdout = 100}\nmodel = {blocks = [[4], [4]]}\ntrain = {epochs = 1}\n";
 
-/// Every cell of the grid is a run of its own, the table has a row each; called again, nothing is trained anew.
+/// Every cell of the grid is a run of its own, the table has a row each; called again, nothing is trained
+/// anew.
 #[test]
 fn a_sweep_gives_one_table() {
     let scratch = tempfile::tempdir().unwrap();
@@ -69,7 +70,8 @@ fn weights_and_devices() {
     assert!(cuda.status.success() || error.contains("no GPU can be used"), "{error}");
 }
 
-/// Threads that wait for each other sleep, in every command that libtorch computes in, unless the user chose otherwise.
+/// Threads that wait for each other sleep, in every command that libtorch computes in, unless the user chose
+/// otherwise.
 #[test]
 fn waiting_threads_sleep() {
     let scratch = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! `dq demo`: the whole path on the built-in data set, and one table.
 
+use crate::shared::args::Device;
 use crate::shared::attack::run_suite;
 use crate::shared::circuit::emit;
 use crate::shared::nodes::{NodeInfo, node_infos};
@@ -20,7 +21,7 @@ use dq_sim::report::Report;
 use dq_train::Recipe;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Run the whole path on the built-in data set, in minutes
 ///
@@ -95,9 +96,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
 fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Path) -> Result<Member> {
     let run = output.join(&recipe.name);
     let resume = run.join(dq_train::LAST).exists();
-    train(ui, recipe, images, &run, resume, &How::default())?;
+    let compute = Device::Auto.compute(ui.threads())?;
+    let how = How { init: None, save_every: Duration::from_secs(300), compute };
+    train(ui, recipe, images, &run, resume, &how)?;
     ui.note(format!("{}: exporting, with proof", recipe.name));
-    let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images))? else {
+    let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images), compute)? else {
         anyhow::bail!("{}: the demo's recipes are quantized", recipe.name)
     };
     dq_net::write_network(&network, &output.join(format!("{}.json", recipe.name)))?;

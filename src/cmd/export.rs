@@ -47,11 +47,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let parts = [BEST, LAST, METRICS, RECIPE].map(|name| args.run.join(name));
     let files = parts.iter().fold(Files::default(), |files, path| files.read("RUN", path.as_path()));
     files.written("-o", args.output.as_path()).check()?;
-    args.device.choose()?;
     // A folder that may only be read, such as a shared one, exports all the same.
     let writable = dq_net::atomic::check(&args.run.join("calibrated.safetensors")).is_ok();
     let keep = if writable { Keep::InRun } else { Keep::Nowhere };
-    let network = export(ui, &args.run, args.bits, &args.data, keep)?;
+    let network = export(ui, &args.run, args.bits, &args.data, (keep, args.device))?;
     ui.check_stop("nothing was written")?;
     match &network {
         AnyNetwork::Integer(network) => {

@@ -60,13 +60,14 @@ pub enum Device {
 
 #[cfg(feature = "train")]
 impl Device {
-    /// Computes there from here on.
-    pub fn choose(self) -> anyhow::Result<()> {
-        dq_train::choose_device(match self {
+    /// Finds the device; libtorch uses `threads` CPU threads beside it.
+    pub fn compute(self, threads: usize) -> anyhow::Result<dq_train::Compute> {
+        let choice = match self {
             Device::Auto => dq_train::DeviceChoice::Auto,
             Device::Cpu => dq_train::DeviceChoice::Cpu,
             Device::Cuda => dq_train::DeviceChoice::Cuda,
-        })
+        };
+        dq_train::Compute::new(choice, threads)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs as networks: exports, with training images where batch normalization has to be calibrated anew.
 
-use super::args::{Bits, DataArg};
+use super::args::{Bits, DataArg, Device};
 use super::data;
 use super::ui::Ui;
 use anyhow::Result;
@@ -17,8 +17,14 @@ pub enum Keep {
 }
 
 /// Exports the run, loading training images only where it has not been calibrated at this bit width.
-pub fn export(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg], keep: Keep) -> Result<AnyNetwork> {
-    dq_train::set_threads(ui.threads());
+pub fn export(
+    ui: &Ui,
+    run: &Path,
+    bits: Option<Bits>,
+    given: &[DataArg],
+    (keep, device): (Keep, Device),
+) -> Result<AnyNetwork> {
+    let compute = device.compute(ui.threads())?;
     let int = |bits: u8| dq_train::Bits::Int(bits.into());
     let bits = bits.map(|b| BitWidths::uniform(int(b.weights), int(b.activations)));
     let bits = bits.as_ref();
@@ -35,14 +41,14 @@ pub fn export(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg], keep: 
         Some(data::find(&recipe.data.set, given, Split::Train)?)
     };
     match keep {
-        Keep::InRun => dq_train::export(run, bits, images.as_ref()),
-        Keep::Nowhere => dq_train::export_once(run, bits, images.as_ref()),
+        Keep::InRun => dq_train::export(run, bits, images.as_ref(), compute),
+        Keep::Nowhere => dq_train::export_once(run, bits, images.as_ref(), compute),
     }
 }
 
 /// Exports the run as [`export`] does and leaves its folder as it is; refuses float networks.
 pub fn export_integer(ui: &Ui, run: &Path, bits: Option<Bits>, given: &[DataArg]) -> Result<Network> {
-    match export(ui, run, bits, given, Keep::Nowhere)? {
+    match export(ui, run, bits, given, (Keep::Nowhere, Device::Auto))? {
         AnyNetwork::Integer(network) => Ok(network),
         AnyNetwork::Float(_) => anyhow::bail!(
             "{}: the recipe has float weights or activations, which no hardware computes; give --bits W,A",

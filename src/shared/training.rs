@@ -3,7 +3,7 @@
 use super::ui::{Interrupted, Ui};
 use anyhow::Result;
 use dq_data::Images;
-use dq_train::{EpochMetrics, Event, Options, Outcome, Recipe};
+use dq_train::{Compute, EpochMetrics, Event, Options, Outcome, Recipe};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,12 +13,8 @@ pub struct How<'a> {
     pub init: Option<&'a Path>,
     /// Longest time between two checkpoints within an epoch.
     pub save_every: Duration,
-}
-
-impl Default for How<'_> {
-    fn default() -> Self {
-        How { init: None, save_every: Duration::from_secs(300) }
-    }
+    /// Where libtorch computes.
+    pub compute: Compute,
 }
 
 /// Trains with a progress bar; a stop by the user is an [`Interrupted`].
@@ -39,8 +35,8 @@ pub fn train(
         ui.threads()
     ));
     let bar = ui.bar("training", 0, "steps");
-    let (threads, stop) = (ui.threads(), &ui.stop);
-    let options = Options { run: out, resume, init: how.init, threads, save_every: how.save_every, stop };
+    let How { init, save_every, compute } = *how;
+    let options = Options { run: out, resume, init, compute, save_every, stop: &ui.stop };
     let outcome = dq_train::train(recipe, images, &options, |event| match event {
         Event::Step { epoch, epochs, step, steps, ce } => {
             bar.set_length((epochs * steps) as u64);

@@ -1,5 +1,5 @@
-//! Counter-based random numbers: a pure function of (seed, stream, index). There is no state to save, so resuming,
-//! threads and the order of evaluation change nothing. Never cryptographic.
+//! Counter-based random numbers: a pure function of (seed, stream, index). There is no state to save, so
+//! resuming, threads and the order of evaluation change nothing. Never cryptographic.
 
 use dq_net::SplitMix64;
 
@@ -26,7 +26,7 @@ pub enum Stream {
     Probe(u64),
 }
 
-/// 64 uniform bits for `(seed, stream, index)`.
+/// Returns 64 uniform bits for `(seed, stream, index)`.
 pub fn bits(seed: u64, stream: Stream, index: u64) -> u64 {
     let (kind, number) = match stream {
         Stream::Weights(n) => (1, n),
@@ -43,18 +43,18 @@ pub fn bits(seed: u64, stream: Stream, index: u64) -> u64 {
     [kind, number, index].into_iter().fold(first_word(seed), |state, part| first_word(state ^ part))
 }
 
-/// A uniform number in [0, 1).
+/// Returns a uniform number in [0, 1).
 pub fn uniform(seed: u64, stream: Stream, index: u64) -> f64 {
     SplitMix64::fraction(bits(seed, stream, index))
 }
 
-/// A standard normal number (Box–Muller).
+/// Returns a standard normal number (Box–Muller).
 pub fn normal(seed: u64, stream: Stream, index: u64) -> f64 {
     let radius = (-2.0 * (1.0 - uniform(seed, stream, 2 * index)).ln()).sqrt();
     radius * (std::f64::consts::TAU * uniform(seed, stream, 2 * index + 1)).cos()
 }
 
-/// A uniformly random order of `0..n` (Fisher–Yates; the bias of the modulus is below n/2^64).
+/// Returns a uniformly random order of `0..n` (Fisher–Yates; the bias of the modulus is below n/2^64).
 pub fn permutation(seed: u64, stream: Stream, n: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n).collect();
     for i in (1..n).rev() {

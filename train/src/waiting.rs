@@ -6,13 +6,13 @@ use std::process::Command;
 /// What a user sets to choose how threads wait: of any OpenMP library, of GCC's, of LLVM's and Intel's.
 const CHOICES: [&str; 3] = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"];
 
-/// Lets libtorch's threads sleep while they wait, unless the user chose how they wait. By default they spin for
-/// milliseconds, and on a machine that does other work they keep each other from the cores: training is then some ten times
-/// slower.
+/// Lets libtorch's threads sleep while they wait, unless the user chose how they wait. By default they spin
+/// for milliseconds, and on a machine that does other work they keep each other from the cores: training is
+/// then some ten times slower.
 ///
-/// OpenMP's library reads its settings as it is loaded, before `main`. So this starts the same program again, in the same
-/// process, with the setting. Call it before anything else is begun; where the program cannot be started again, it changes
-/// nothing.
+/// OpenMP's library reads its settings as it is loaded, before `main`. So this starts the same program again,
+/// in the same process, with the setting. Call it before anything else is begun; where the program cannot be
+/// started again, it changes nothing.
 pub fn sleep_while_waiting() {
     if CHOICES.iter().any(|name| std::env::var_os(name).is_some()) {
         return;

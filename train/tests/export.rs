@@ -1,6 +1,7 @@
-//! Export from outside: the float evaluation graph and the exported network agree, and a proof notices when they do not.
+//! Export from outside: the float evaluation graph and the exported network agree, and a proof notices when
+//! they do not.
 
-use crate::common::{fit, images, recipe};
+use crate::common::{CPU, fit, images, recipe};
 use dq_net::{AnyNetwork, Layer, Network};
 use dq_train::{BEST, BitWidths, Bits, ProofFailure, evaluation, export, is_calibrated, reprove};
 use ndarray::Axis;
@@ -22,10 +23,12 @@ fn cases() -> u32 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
-    /// Random recipes, a few steps, export: the same scores for every image, the proof passes, also without data.
+    /// Random recipes, a few steps, export: the same scores for every image, the proof passes, also without
+    /// data.
     #[test]
     fn float_scores_are_integer_scores(
-        model in architectures(), quantizers in quantizers(), squeeze in (prop::sample::select(vec![8, 8, 5, 1]), any::<bool>()),
+        model in architectures(), quantizers in quantizers(),
+        squeeze in (prop::sample::select(vec![8, 8, 5, 1]), any::<bool>()),
         channels in 1usize..=3, aol in any::<bool>(), seed in 0u64..1000,
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -45,13 +48,13 @@ proptest! {
             prop_assert!(error.to_string().contains("diverged"), "{error}");
             return Err(TestCaseError::reject("training diverged"));
         }
-        let network = integer(export(folder.path(), None, Some(&data)).unwrap());
-        let float = evaluation(folder.path(), None, None).unwrap().scores(&data);
+        let network = integer(export(folder.path(), None, Some(&data), CPU).unwrap());
+        let float = evaluation(folder.path(), None, None, CPU).unwrap().scores(&data);
         for (image, expected) in data.pixels.axis_iter(Axis(0)).zip(float.axis_iter(Axis(0))) {
             let scores: Vec<f64> = network.eval(image).into_iter().map(f64::from).collect();
             prop_assert_eq!(scores, expected.to_vec());
         }
-        prop_assert_eq!(&Some(reprove(folder.path(), &network).unwrap()), &network.proof);
+        prop_assert_eq!(&Some(reprove(folder.path(), &network, CPU).unwrap()), &network.proof);
     }
 }
 
@@ -77,11 +80,14 @@ fn architectures() -> impl Strategy<Value = (usize, Vec<String>)> {
         3 => (1usize..=2, 1usize..=5, 0usize..=1, dense(), 4usize..=7).prop_map(
             move |(blocks, widths, kernel, dense, size)| {
                 let blocks = format!("blocks={:?}", vec![vec![widths, widths + 1]; blocks]);
-                (size, set("vgg", vec![blocks, format!("dense={dense:?}"), format!("kernel={}", 2 * kernel + 1)]))
+                let kernel = format!("kernel={}", 2 * kernel + 1);
+                (size, set("vgg", vec![blocks, format!("dense={dense:?}"), kernel]))
             }
         ),
         1 => dense().prop_map(move |dense| (4, set("mlp", vec![format!("dense={dense:?}")]))),
-        1 => dense().prop_map(move |dense| (32, set("cnv", vec![format!("dense={dense:?}"), "width=0.04".into()]))),
+        1 => dense().prop_map(move |dense| {
+            (32, set("cnv", vec![format!("dense={dense:?}"), "width=0.04".into()]))
+        }),
         2 => residual().prop_map(move |rest| residual_set("wrn", 10, rest)),
         2 => residual().prop_map(move |rest| residual_set("resnet", 8, rest)),
         1 => residual().prop_map(move |(kind, bits, _)| residual_set("resnet", 18, (kind, bits, 0.04))),
@@ -115,8 +121,8 @@ fn quantizers() -> impl Strategy<Value = Vec<String>> {
     )
 }
 
-/// Paper, section 5.1: ReLU1 is ReLU6 after the batch norm's gain and bias are divided by 6. On the integer networks:
-/// the same thresholds in every step, the same scores for every image.
+/// Paper, section 5.1: ReLU1 is ReLU6 after the batch norm's gain and bias are divided by 6. On the integer
+/// networks: the same thresholds in every step, the same scores for every image.
 #[test]
 fn relu1_is_relu6_rescaled() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,8 +148,9 @@ fn relu1_is_relu6_rescaled() {
         (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
     });
     std::fs::write(one.join(BEST), safetensors::serialize(views, metadata).unwrap()).unwrap();
-    let [six, one] = [six, one].map(|run| integer(export(&run, None, Some(&data)).unwrap()));
-    // The logits read levels: their unit is 6/15 or 1/15, their scale a sixth, their biases in accumulators six times.
+    let [six, one] = [six, one].map(|run| integer(export(&run, None, Some(&data), CPU).unwrap()));
+    // The logits read levels: their unit is 6/15 or 1/15, their scale a sixth, their biases in accumulators
+    // six times.
     let (mut steps, mut moved) = (0, 0);
     for (a, b) in six.nodes().iter().zip(one.nodes()) {
         let (Layer::Step(a), Layer::Step(b)) = (&a.layer, &b.layer) else { continue };
@@ -168,10 +175,10 @@ fn other_bit_widths_come_from_the_same_run() {
     for (w, a) in [(2, 2), (3, 5), (1, 1), (8, 8)] {
         let bits = BitWidths::uniform(Bits::Int(w), Bits::Int(a));
         assert!(!is_calibrated(folder.path(), Some(&bits)).unwrap());
-        let network = integer(export(folder.path(), Some(&bits), Some(&data)).unwrap());
+        let network = integer(export(folder.path(), Some(&bits), Some(&data), CPU).unwrap());
         assert!(is_calibrated(folder.path(), Some(&bits)).unwrap());
         assert!(network.name.ends_with(&format!("-as-w{w}a{a}")));
-        assert!(reprove(folder.path(), &network).unwrap().boundaries > 0);
+        assert!(reprove(folder.path(), &network, CPU).unwrap().boundaries > 0);
     }
 }
 
@@ -179,11 +186,11 @@ fn other_bit_widths_come_from_the_same_run() {
 fn a_run_without_calibration_asks_for_images() {
     let folder = tempfile::tempdir().unwrap();
     fit(&recipe(&[]), &images(120, [8, 8, 3], 4), folder.path(), false).unwrap();
-    let error = export(folder.path(), None, None).unwrap_err().to_string();
+    let error = export(folder.path(), None, None, CPU).unwrap_err().to_string();
     assert!(error.contains("calibrated-w4a4.safetensors") && error.contains("images are needed"), "{error}");
-    let error = export(folder.path(), None, Some(&images(120, [8, 8, 1], 4))).unwrap_err().to_string();
+    let error = export(folder.path(), None, Some(&images(120, [8, 8, 1], 4)), CPU).unwrap_err().to_string();
     assert!(error.contains("trained on images of [8, 8, 3]"), "{error}");
-    let error = format!("{:#}", export(&folder.path().join("nothing"), None, None).unwrap_err());
+    let error = format!("{:#}", export(&folder.path().join("nothing"), None, None, CPU).unwrap_err());
     assert!(error.contains("is no run"), "{error}");
 }
 
@@ -192,14 +199,14 @@ fn a_calibration_serves_its_own_bit_width_alone() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(120, [8, 8, 3], 4);
     fit(&recipe(&[]), &data, folder.path(), false).unwrap();
-    export(folder.path(), None, Some(&data)).unwrap();
+    export(folder.path(), None, Some(&data), CPU).unwrap();
     let two = BitWidths::uniform(Bits::Int(2), Bits::Int(2));
     let path = |bits: &str| folder.path().join(format!("calibrated-{bits}.safetensors"));
     std::fs::copy(path("w4a4"), path("w2a2")).unwrap();
     assert!(!is_calibrated(folder.path(), Some(&two)).unwrap());
-    let error = export(folder.path(), Some(&two), None).unwrap_err().to_string();
+    let error = export(folder.path(), Some(&two), None, CPU).unwrap_err().to_string();
     assert!(error.contains("bit width"), "{error}");
-    export(folder.path(), Some(&two), Some(&data)).unwrap();
+    export(folder.path(), Some(&two), Some(&data), CPU).unwrap();
     assert!(is_calibrated(folder.path(), Some(&two)).unwrap());
 }
 
@@ -211,18 +218,18 @@ fn statistics_are_those_that_the_weights_learned_with() {
     // Holes of half the image: without them every mean is far off.
     let settings = ["data.augment=[\"crop\", \"cutout\"]", "data.cutout=8", "train.epochs=6"];
     fit(&recipe(&settings), &data, folder.path(), false).unwrap();
-    export(folder.path(), None, Some(&data)).unwrap();
+    export(folder.path(), None, Some(&data), CPU).unwrap();
     let read = |file: &str| -> std::collections::BTreeMap<String, tch::Tensor> {
         let path = folder.path().join(file);
         tch::Tensor::read_safetensors(path).unwrap().into_iter().collect()
     };
     let (trained, exported) = (read("best.safetensors"), read("calibrated-w4a4.safetensors"));
-    let of = |tensors: &std::collections::BTreeMap<String, tch::Tensor>, name: &str| -> Vec<f64> {
+    let statistic = |tensors: &std::collections::BTreeMap<String, tch::Tensor>, name: &str| -> Vec<f64> {
         let found = tensors.iter().find(|(key, _)| key.ends_with(name)).expect("a statistic");
         Vec::try_from(found.1.to_kind(tch::Kind::Double)).unwrap()
     };
-    let (means, variances) = (of(&trained, "step1_1.mean"), of(&trained, "step1_1.var"));
-    for ((trained, exported), var) in means.iter().zip(of(&exported, "step1_1.mean")).zip(variances) {
+    let (means, variances) = (statistic(&trained, "step1_1.mean"), statistic(&trained, "step1_1.var"));
+    for ((trained, exported), var) in means.iter().zip(statistic(&exported, "step1_1.mean")).zip(variances) {
         assert!(
             (trained - exported).abs() < 0.15 * var.sqrt(),
             "{trained} {exported}, deviation {}",
@@ -252,18 +259,19 @@ fn float_and_mixed_recipes_export_as_float_networks() {
         let (w, a) = (format!("bits.weights={w}"), format!("bits.activations={a}"));
         let settings = [family, &["train.epochs=3", w.as_str(), a.as_str()]].concat();
         fit(&recipe(&settings), &data, folder.path(), false).unwrap();
-        let AnyNetwork::Float(network) = export(folder.path(), None, Some(&data)).unwrap() else {
+        let AnyNetwork::Float(network) = export(folder.path(), None, Some(&data), CPU).unwrap() else {
             panic!("{settings:?}: expected a float network")
         };
         let file = folder.path().join("model.json");
         dq_net::write_float(&network, &file).unwrap();
         assert!(dq_net::read_float(&file).unwrap() == network, "{settings:?}");
-        let graph = evaluation(folder.path(), None, None).unwrap();
+        let graph = evaluation(folder.path(), None, None, CPU).unwrap();
         let float = graph.scores(&data) * graph.scale();
         let mut far = 0;
         for (image, expected) in data.pixels.axis_iter(Axis(0)).zip(float.axis_iter(Axis(0))) {
             let logits = network.eval(image);
-            // A level next to a boundary may round the other way in fp32: rare, and only where activations are levels.
+            // A level next to a boundary may round the other way in fp32: rare, and only where activations
+            // are levels.
             far += usize::from(logits.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-3));
         }
         assert!(far <= if a.contains("float") { 0 } else { 20 }, "{settings:?}: {far} of 200 images differ");
@@ -275,12 +283,12 @@ fn the_proof_notices_every_kind_of_difference() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
     fit(&recipe(&[]), &data, folder.path(), false).unwrap();
-    let network = integer(export(folder.path(), None, Some(&data)).unwrap());
+    let network = integer(export(folder.path(), None, Some(&data), CPU).unwrap());
     let changed = |change: fn(&mut Layer), node: &str| {
         let mut nodes = network.nodes().to_vec();
         change(&mut nodes.iter_mut().find(|n| n.name == node).unwrap().layer);
         let network = Network::new("changed", nodes).unwrap();
-        let error = reprove(folder.path(), &network).unwrap_err();
+        let error = reprove(folder.path(), &network, CPU).unwrap_err();
         error.downcast::<ProofFailure>().unwrap()
     };
     let weight = changed(
@@ -298,7 +306,7 @@ fn the_proof_notices_every_kind_of_difference() {
         let Layer::Step(step) = &mut node.layer else { unreachable!() };
         step.thresholds[[2, 7]] += by;
         let network = Network::new("changed", nodes).unwrap();
-        reprove(folder.path(), &network).unwrap_err().downcast::<ProofFailure>().unwrap()
+        reprove(folder.path(), &network, CPU).unwrap_err().downcast::<ProofFailure>().unwrap()
     };
     for by in [1, -1] {
         let failure = moved(by);
@@ -324,16 +332,16 @@ fn the_proof_notices_every_kind_of_difference() {
     assert_eq!(surrogate.element, "surrogate.open_lo");
 }
 
-/// Autograd's gradient of the evaluation graph, against one written out by hand on the integer network: the Step passes
-/// gain × gradient in its open interval, the pool to the first maximum.
+/// Autograd's gradient of the evaluation graph, against one written out by hand on the integer network: the
+/// Step passes gain × gradient in its open interval, the pool to the first maximum.
 #[test]
 fn the_gradient_is_that_of_the_exported_surrogate() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
     fit(&recipe(&["model.blocks=[[4]]", "train.epochs=1"]), &data, folder.path(), false).unwrap();
-    let network = integer(export(folder.path(), None, Some(&data)).unwrap());
+    let network = integer(export(folder.path(), None, Some(&data), CPU).unwrap());
     let few = data.take(20);
-    let (losses, gradients) = evaluation(folder.path(), None, None).unwrap().loss_gradient(&few);
+    let (losses, gradients) = evaluation(folder.path(), None, None, CPU).unwrap().loss_gradient(&few);
     let layer = |name: &str| &network.nodes()[network.position(name).unwrap()].layer;
     let (Layer::Conv(conv), Layer::Step(step)) = (layer("conv1_1"), layer("step1_1")) else { unreachable!() };
     let (Layer::Dense(dense), Layer::Logits(logits)) = (layer("classifier"), layer("logits")) else {

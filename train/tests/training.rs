@@ -38,7 +38,8 @@ fn resuming_continues_bit_for_bit() {
     }
 }
 
-/// Stopped before the first step and after random ones, and resumed each time: the same bytes, whatever is trained.
+/// Stopped before the first step and after random ones, and resumed each time: the same bytes, whatever is
+/// trained.
 #[test]
 fn any_step_is_a_place_to_go_on_from() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,8 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
 
-/// What oneDNN may use in the second run of the training tests: what every x86-64 processor has that training is fast on.
+/// What oneDNN may use in the second run of the training tests: what every x86-64 processor has that training
+/// is fast on.
 const PLAINEST: (&str, &str) = ("ONEDNN_MAX_CPU_ISA", "AVX2");
 
 /// The tests that train and compare gradients: a test program, and modules in it.
@@ -22,10 +23,10 @@ enum Runner {
     Test,
 }
 
-/// Runs all tests, those that need EDA tools included, and ends with the line `N passed, N failed`. Without `args`, the
-/// tests that train run once more with the kernels that libtorch takes on the plainest processor: a fault of those would
-/// otherwise be seen on such a processor alone. (dq's own kernels need no second run: the tests of the engine go through
-/// all that the machine has.)
+/// Runs all tests, those that need EDA tools included, and ends with the line `N passed, N failed`. Without
+/// `args`, the tests that train run once more with the kernels that libtorch takes on the plainest processor:
+/// a fault of those would otherwise be seen on such a processor alone. (dq's own kernels need no second run:
+/// the tests of the engine go through all that the machine has.)
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
     let runner = Runner::found();
     let mut total = run_tests(runner, args, None)?;
@@ -43,8 +44,8 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
     Ok(total.end())
 }
 
-/// Runs the long suite alone, optimized: the tests that others leave out because they take minutes. `args` choose among
-/// them.
+/// Runs the long suite alone, optimized: the tests that others leave out because they take minutes. `args`
+/// choose among them.
 pub fn test_long(args: &[String]) -> anyhow::Result<ExitCode> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     Ok(run_tests(Runner::Test, &[&["--release", "--", "--ignored"], args.as_slice()].concat(), None)?.end())
@@ -59,7 +60,8 @@ impl Runner {
     }
 }
 
-/// Runs tests of the workspace with `args` and counts what passes. What does not build, or dies, counts as failed.
+/// Runs tests of the workspace with `args` and counts what passes. What does not build, or dies, counts as
+/// failed.
 fn run_tests(
     runner: Runner,
     args: &[impl AsRef<OsStr>],
@@ -123,8 +125,8 @@ impl Counts {
         if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    /// The counts of nextest's line `Summary [  0.016s] 5 tests run: 4 passed (1 slow), 1 failed, 0 skipped`. Of `3/5 tests`
-    /// two were not run: they failed.
+    /// The counts of nextest's line `Summary [  0.016s] 5 tests run: 4 passed (1 slow), 1 failed, 0 skipped`.
+    /// Of `3/5 tests` two were not run: they failed.
     fn parse_nextest(line: &str) -> Option<Self> {
         let (head, tail) = line.trim_start().strip_prefix("Summary [")?.split_once(" run: ")?;
         let run = head.split("] ").nth(1)?.split_whitespace().next()?;
@@ -139,7 +141,8 @@ impl Counts {
         self.failed += other.failed;
     }
 
-    /// The counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`, as each test program ends with.
+    /// The counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`, as each test program
+    /// ends with.
     fn parse(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |what: &str| {

@@ -1,8 +1,9 @@
-//! libtorch for `tch`: the one that `LIBTORCH` names, else the torch that python3 already has, else fetched by pip.
+//! libtorch for `tch`: the one that `LIBTORCH` names, else the torch that python3 already has, else fetched
+//! by pip.
 //!
-//! What is fetched lands in `.libtorch/` in the working tree (not in `target/`, or `cargo clean` would fetch it again).
-//! Wheels are kept until everything is in place, and `.libtorch/torch` appears last, by a rename: after an interruption
-//! the same command goes on. Never imports torch, never changes python's packages.
+//! What is fetched lands in `.libtorch/` in the working tree (not in `target/`, or `cargo clean` would fetch
+//! it again). Wheels are kept until everything is in place, and `.libtorch/torch` appears last, by a rename:
+//! after an interruption the same command goes on. Never imports torch, never changes python's packages.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -14,7 +15,8 @@ use anyhow::{Context, bail, ensure};
 /// The libtorch that `tch` 0.24 is made for.
 const VERSION: &str = "2.11.0";
 
-/// The wheels that the CPU build needs: torch itself, and two CUDA libraries that its `libtorch_cpu.so` links to.
+/// The wheels that the CPU build needs: torch itself, and two CUDA libraries that its `libtorch_cpu.so` links
+/// to.
 const WHEELS: &[&str] = &["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
 
 /// What is unpacked of them, by the beginning of its path: the rest, 4 GB, is for CUDA and for Python.
@@ -38,9 +40,11 @@ const UNPACK: &str = "\
 import glob, sys, zipfile
 for wheel in glob.glob(sys.argv[1] + '/*.whl'):
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(sys.argv[2], [n for n in archive.namelist() if n.startswith(tuple(sys.argv[3:]))])";
+        kept = [n for n in archive.namelist() if n.startswith(tuple(sys.argv[3:]))]
+        archive.extractall(sys.argv[2], kept)";
 
-/// Puts libtorch where the build looks for it, unless it is there; a second call at the same time waits for the first.
+/// Puts libtorch where the build looks for it, unless it is there; a second call at the same time waits for
+/// the first.
 pub fn set_up() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     let folder = root.join(".libtorch");
@@ -73,7 +77,8 @@ fn is_libtorch(folder: &Path) -> bool {
     folder.join("lib/libtorch_cpu.so").is_file() && folder.join("include").is_dir()
 }
 
-/// Links to python's torch, and to the CUDA libraries beside it, which its own libraries look for at `../../nvidia`.
+/// Links to python's torch, and to the CUDA libraries beside it, which its own libraries look for at
+/// `../../nvidia`.
 fn link(torch: &Path, folder: &Path) -> anyhow::Result<()> {
     eprintln!("libtorch: python's torch {VERSION} at {}", torch.display());
     let beside = torch.parent().context("python's torch lies in a folder of packages")?.join("nvidia");
@@ -122,7 +127,7 @@ fn fetch(folder: &Path) -> anyhow::Result<()> {
     remove(&wheels)
 }
 
-/// An empty `libtorch.so`: torch-sys links to it, and the wheel's own would ask for all of CUDA.
+/// Makes an empty `libtorch.so`: torch-sys links to it, and the wheel's own would ask for all of CUDA.
 fn stand_in(library: &Path) -> anyhow::Result<()> {
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let mut command = Command::new(&compiler);
@@ -142,7 +147,7 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     done.with_context(|| format!("removing {}", path.display()))
 }
 
-/// What python3 prints, without the line end.
+/// Returns what python3 prints, without the line end.
 fn python(args: &[&str]) -> anyhow::Result<String> {
     let output =
         Command::new("python3").args(args).stdin(Stdio::null()).output().context("starting python3")?;
@@ -155,7 +160,7 @@ fn python(args: &[&str]) -> anyhow::Result<String> {
 mod tests {
     use super::*;
 
-    /// A folder of this test alone, empty.
+    /// Makes an empty folder of this test alone.
     fn empty(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("dq-xtask-{name}-{}", std::process::id()));
         remove(&folder).unwrap();
@@ -185,7 +190,9 @@ mod tests {
         let folder = empty("unpack");
         let wheel = folder.join("a.whl");
         let script = "import sys, zipfile
-with zipfile.ZipFile(sys.argv[1], 'w') as z: z.writestr('torch/lib/libc10.so', 'x'); z.writestr('torch/bin/y', 'y')";
+with zipfile.ZipFile(sys.argv[1], 'w') as z:
+    z.writestr('torch/lib/libc10.so', 'x')
+    z.writestr('torch/bin/y', 'y')";
         python(&["-c", script, wheel.to_str().unwrap()]).unwrap();
         let to = folder.join("to");
         python(&[&["-c", UNPACK, folder.to_str().unwrap(), to.to_str().unwrap()], KEPT].concat()).unwrap();

@@ -1,7 +1,8 @@
 //! The EDA tools, installed by pip into a Python environment of the project's own in the user's cache.
 //!
-//! A complete environment carries a marker, written last; one without it is an interrupted attempt and is made anew.
-//! Never touches an environment that the user names with `DQ_TOOLS`, nor any Python packages of the system.
+//! A complete environment carries a marker, written last; one without it is an interrupted attempt and is
+//! made anew. Never touches an environment that the user names with `DQ_TOOLS`, nor any Python packages of
+//! the system.
 
 #[path = "../../hdl/src/tool/pins.rs"]
 mod pins;
@@ -12,7 +13,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// The WebAssembly tools that the project runs, and where each one's machine code comes to lie in their cache.
+/// The WebAssembly tools that the project runs, and where each one's machine code comes to lie in their
+/// cache.
 ///
 /// Writing there is not atomic, so tools that run at the same time must find it filled.
 const TO_COMPILE: &[(&str, &str)] = &[
@@ -67,8 +69,8 @@ fn install(environment: &Path) -> anyhow::Result<()> {
 
 /// Makes an empty Python environment, and gives a command that starts pip for it.
 fn make_environment(environment: &Path) -> anyhow::Result<Command> {
-    // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can install into
-    // an environment that has none of its own.
+    // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can
+    // install into an environment that has none of its own.
     if python(&["-c", "import ensurepip, venv"]) {
         run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
         let mut pip = Command::new(environment.join("bin/python"));

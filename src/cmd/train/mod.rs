@@ -63,12 +63,12 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    args.device.choose()?;
+    let compute = args.device.compute(ui.threads())?;
     let mut overrides = args.overrides.clone();
     overrides.extend(ui.global.seed.map(|seed| format!("train.seed={seed}")));
     let recipe = Recipe::load(&args.recipe, &overrides)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe.name));
-    let how = How { init: args.init.as_deref(), save_every: Duration::from_secs(args.save_every) };
+    let how = How { init: args.init.as_deref(), save_every: Duration::from_secs(args.save_every), compute };
     if !args.sweep.is_empty() || args.seeds.is_some() {
         let grid = sweep::Grid::new(&args.recipe, &overrides, &args.sweep, args.seeds.unwrap_or(1))?;
         let images = data::find(&grid.data_set()?, &args.data, Split::Train)?;

@@ -28,8 +28,8 @@ pub fn check(
     images: Option<&Images>,
 ) -> Result<Checked> {
     ui.note("float: proving every boundary anew from the checkpoint");
-    dq_train::set_threads(ui.threads());
-    let (proof, evaluation) = dq_train::proved(run, network)?;
+    let compute = crate::shared::args::Device::Auto.compute(ui.threads())?;
+    let (proof, evaluation) = dq_train::proved(run, network, compute)?;
     let mut found =
         Checked { boundaries: proof.boundaries, probes: proof.probes, images: 0, logits: 0, differences: 0 };
     let Some(images) = images else { return Ok(found) };

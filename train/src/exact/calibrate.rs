@@ -1,62 +1,60 @@
-//! Batch-norm statistics measured anew on the float evaluation graph, layer by layer, each on the outputs of layers
-//! that are already measured. Training's running averages are of another graph (bf16, weights in motion); these are
-//! what is exported. Never changes a weight.
+//! Batch-norm statistics measured anew on the float evaluation graph, layer by layer, each on the outputs of
+//! layers that are already measured. Training's running averages are of another graph (bf16, weights in
+//! motion); these are what is exported. Never changes a weight.
 
 use anyhow::Result;
 use dq_data::Images;
 use dq_net::Range;
-use tch::{Kind, Tensor, no_grad};
+use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::exact::evaluate::{CHUNK, EvalNode, Evaluation, normalizer};
+use super::evaluation::{CHUNK, Evaluation};
 use crate::fit::batch;
-use crate::fit::model::{Model, Tensors};
+use crate::fit::model::Model;
 use crate::graph::last_uses;
-use crate::node::step::integers;
-use crate::recipe::Data;
+use crate::recipe::Recipe;
+use crate::tensor::{Tensors, integers};
 
-/// Training images that statistics are measured on.
+/// How many training images statistics are measured on.
 pub const IMAGES: usize = 2000;
 
 /// The epoch whose augmentation is that of the statistics: none that trains.
 const EPOCH: usize = usize::MAX;
 
-/// `NODE.mean` and `NODE.var` (population variance) of every batch norm's input over all positions of images
-/// `indices`, f64. They are augmented as in training: the weights learned with the statistics of such images, and those of
-/// plain ones (no black borders, no holes) cost the exported network two to three points on CIFAR-10.
-pub(crate) fn calibrate(
+/// Measures `NODE.mean` and `NODE.var` (population variance) of every normalization's input over all
+/// positions of images `indices`, f64. They are augmented as in training: the weights learned with the
+/// statistics of such images, and those of plain ones (no black borders, no holes) cost the exported network
+/// two to three points on CIFAR-10.
+pub fn calibrate(
     model: &Model,
     images: &Images,
     indices: &[usize],
-    data: &Data,
-    seed: u64,
+    recipe: &Recipe,
+    device: Device,
 ) -> Result<Tensors> {
-    let mut statistics: Tensors =
-        model.statistics.iter().map(|(k, t)| (k.clone(), t.detach().to_kind(Kind::Double))).collect();
-    let mut evaluation = Evaluation::new(model, &statistics, images.shape())?;
+    let own = model.values.statistics.iter();
+    let mut statistics: Tensors = own.map(|(k, t)| (k.clone(), t.detach().to_kind(Kind::Double))).collect();
+    let mut evaluation = Evaluation::new(model, &statistics, images.shape(), device)?;
     let last_use = last_uses(evaluation.nodes.iter().map(|node| node.inputs.as_slice()));
-    let source = batch::Source::new(images, Kind::Uint8, crate::device());
+    let source = batch::Source::new(images, Kind::Uint8, device);
+    let augmented = |chunk| source.augmented(chunk, &recipe.data, recipe.train.seed, EPOCH);
     let mut outputs: Vec<Vec<Tensor>> = Vec::new();
     for i in 0..evaluation.nodes.len() {
         let named = model.nodes.iter().find(|node| node.name == evaluation.nodes[i].name);
-        if let Some(node) = named.filter(|node| node.op.normalized().is_some()) {
+        if let Some(node) = named.filter(|node| node.op.kind().normalized().is_some()) {
             let from = node.inputs[0];
-            let (mean, var) = moments(&outputs[from], evaluation.nodes[from].range);
+            let (mean, var) = moments(&outputs[from], evaluation.nodes[from].facts.range);
             statistics.insert(format!("{}.mean", node.name), mean);
             statistics.insert(format!("{}.var", node.name), var);
-            let (op, _) = normalizer(model, node, &statistics, &evaluation.nodes[from]);
-            evaluation.renormalize(i, op)?;
+            evaluation.renormalize(i, (model, node), &statistics)?;
         }
         let node = &evaluation.nodes[i];
         let output = match node.inputs[..] {
-            [] => {
-                let chunks = indices.chunks(CHUNK);
-                chunks.map(|c| source.augmented(c, data, seed, EPOCH)).collect()
-            }
+            [] => indices.chunks(CHUNK).map(augmented).collect(),
             ref sources => (0..outputs[sources[0]].len())
                 .map(|chunk| {
                     let inputs: Vec<Tensor> = sources.iter().map(|&s| wide(&outputs[s][chunk])).collect();
                     let inputs: Vec<&Tensor> = inputs.iter().collect();
-                    compact(node, no_grad(|| evaluation.compute(node, &inputs)))
+                    compact(node.facts.range, no_grad(|| node.op.compute(&node.facts, &inputs)))
                 })
                 .collect(),
         };
@@ -70,8 +68,8 @@ pub(crate) fn calibrate(
     Ok(statistics)
 }
 
-/// Mean and population variance of each channel (dimension 1) over everything else. Of whole numbers they come from exact
-/// sums, so that no order of summation and no device changes them.
+/// Returns mean and population variance of each channel (dimension 1) over everything else. Of whole numbers
+/// they come from exact sums, so that no order of summation and no device changes them.
 fn moments(chunks: &[Tensor], range: Option<Range>) -> (Tensor, Tensor) {
     let each = |x: &Tensor| x.numel() as i64 / x.size()[1];
     let count: i64 = chunks.iter().map(each).sum();
@@ -105,7 +103,7 @@ fn moments(chunks: &[Tensor], range: Option<Range>) -> (Tensor, Tensor) {
     (Tensor::from_slice(&mean), Tensor::from_slice(&var))
 }
 
-/// The same of real numbers, in two passes.
+/// Returns the same of real numbers, in two passes.
 fn real_moments(chunks: &[Tensor], count: f64) -> (Tensor, Tensor) {
     let rows = |x: &Tensor| wide(x).transpose(0, 1).reshape([x.size()[1], -1]);
     let sum = |x: Tensor| x.sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
@@ -121,9 +119,10 @@ fn wide(x: &Tensor) -> Tensor {
     x.to_kind(Kind::Double)
 }
 
-/// The smallest kind that holds a node's values: exactly where they are whole numbers.
-fn compact(node: &EvalNode, x: Tensor) -> Tensor {
-    match node.range {
+/// Returns values of `range` in the smallest number format that holds them: exactly where they are whole
+/// numbers.
+fn compact(range: Option<Range>, x: Tensor) -> Tensor {
+    match range {
         Some(range) if range.lo >= 0 && range.hi < 256 => x.to_kind(Kind::Uint8),
         Some(range) if range.lo >= i16::MIN.into() && range.hi <= i16::MAX.into() => x.to_kind(Kind::Int16),
         Some(_) => x.to_kind(Kind::Int),
@@ -134,7 +133,7 @@ fn compact(node: &EvalNode, x: Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::step::vector;
+    use crate::tensor::vector;
 
     #[test]
     fn whole_numbers_have_the_same_moments_either_way() {

@@ -1,7 +1,7 @@
 //! From a trained run to exact networks: calibration, the float evaluation graph, export, proof.
 
 pub mod calibrate;
-pub mod evaluate;
+pub mod evaluation;
 pub mod export;
 pub mod prove;
 pub mod saved;

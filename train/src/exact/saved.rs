@@ -1,5 +1,6 @@
-//! From a run folder to networks: reads the checkpoint, calibrates once a bit width, exports, proves. What calibration
-//! found is kept in the run (`calibrated-wWaA.safetensors`), so that a proof can be repeated without any data.
+//! From a run folder to networks: reads the checkpoint, calibrates once a bit width, exports, proves. What
+//! calibration found is kept in the run (`calibrated-wWaA.safetensors`), so that a proof can be repeated
+//! without any data.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +11,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
-use crate::exact::calibrate::{IMAGES, calibrate};
-use crate::exact::evaluate::Evaluation;
-use crate::exact::export as build;
-use crate::exact::prove::prove;
+use super::calibrate::{IMAGES, calibrate};
+use super::evaluation::Evaluation;
+use super::export as build;
+use super::prove::prove;
+use crate::compute::Compute;
 use crate::fit::batch;
-use crate::fit::model::{Model, Tensors};
-use crate::graph::{self, Node};
+use crate::fit::model::Model;
+use crate::graph;
+use crate::node::Node;
 use crate::recipe::{BitWidths, Bits, Recipe, StepSize};
 use crate::run::checkpoint::{State, load, restore, save};
-use crate::run::folder::{BEST, RECIPE};
+use crate::run::files::{BEST, RECIPE};
+use crate::tensor::Tensors;
 
 /// What a calibration file belongs to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +52,8 @@ pub fn run_recipe(run: &Path) -> Result<Recipe> {
     Ok(Recipe::load(&run.join(RECIPE), &[])?)
 }
 
-/// Whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths (`None`: its own).
+/// Whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths (`None`:
+/// its own).
 pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
     let bits = resolve(&run_recipe(run)?, bits);
     let path = calibration_path(run, &bits);
@@ -58,16 +63,26 @@ pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
 /// Exports the best checkpoint of the run: the integer network, proved, or the float network where weights or
 /// activations are float. `bits` re-quantizes to other bit widths: weights from the latent ones, batch norm
 /// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false.
-pub fn export(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<AnyNetwork> {
+pub fn export(
+    run: &Path,
+    bits: Option<&BitWidths>,
+    images: Option<&Images>,
+    compute: Compute,
+) -> Result<AnyNetwork> {
     let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images, Keep::InRun)?;
+    let evaluation = trained.evaluation(run, images, Keep::InRun, compute)?;
     exported(&trained, &evaluation)
 }
 
 /// Does the same as [`export`] and writes nothing into the run: a new calibration is used and forgotten.
-pub fn export_once(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<AnyNetwork> {
+pub fn export_once(
+    run: &Path,
+    bits: Option<&BitWidths>,
+    images: Option<&Images>,
+    compute: Compute,
+) -> Result<AnyNetwork> {
     let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images, Keep::Nowhere)?;
+    let evaluation = trained.evaluation(run, images, Keep::Nowhere, compute)?;
     exported(&trained, &evaluation)
 }
 
@@ -78,6 +93,7 @@ enum Keep {
     Nowhere,
 }
 
+/// Returns the network of an evaluation graph, integer and proved where it can be.
 fn exported(trained: &Trained, evaluation: &Evaluation) -> Result<AnyNetwork> {
     let name = if trained.bits == trained.recipe.bits {
         trained.recipe.name.clone()
@@ -96,30 +112,37 @@ fn exported(trained: &Trained, evaluation: &Evaluation) -> Result<AnyNetwork> {
     Ok(AnyNetwork::Integer(network))
 }
 
-/// Proves anew, from the run's checkpoint and calibration and without data, that its float evaluation graph and
-/// `network` agree on every input.
+/// Proves anew, from the run's checkpoint and calibration and without data, that its float evaluation graph
+/// and `network` agree on every input.
 ///
 /// # Errors
-/// A [`ProofFailure`](crate::ProofFailure) (downcast to it) where they differ; else what is wrong with the run.
-pub fn reprove(run: &Path, network: &Network) -> Result<Proof> {
-    Ok(proved(run, network)?.0)
+/// A [`ProofFailure`](crate::ProofFailure) (downcast to it) where they differ; else what is wrong with the
+/// run.
+pub fn reprove(run: &Path, network: &Network, compute: Compute) -> Result<Proof> {
+    Ok(proved(run, network, compute)?.0)
 }
 
-/// As [`reprove`], with the evaluation graph that was proved.
-pub fn proved(run: &Path, network: &Network) -> Result<(Proof, Evaluation)> {
+/// Proves as [`reprove`] does, and also returns the evaluation graph that was proved.
+pub fn proved(run: &Path, network: &Network, compute: Compute) -> Result<(Proof, Evaluation)> {
     let saved = Saved::read(run)?;
     let bits = saved.bits_of(network, run)?;
-    let evaluation = saved.at(bits)?.evaluation(run, None, Keep::Nowhere)?;
+    let evaluation = saved.at(bits)?.evaluation(run, None, Keep::Nowhere, compute)?;
     Ok((prove(&evaluation, network)?, evaluation))
 }
 
-/// The float evaluation graph of the run's best checkpoint. `bits` and `images` as in [`export`].
-pub fn evaluation(run: &Path, bits: Option<&BitWidths>, images: Option<&Images>) -> Result<Evaluation> {
-    Trained::open(run, bits)?.evaluation(run, images, Keep::InRun)
+/// Returns the float evaluation graph of the run's best checkpoint. `bits` and `images` are those of
+/// [`export`].
+pub fn evaluation(
+    run: &Path,
+    bits: Option<&BitWidths>,
+    images: Option<&Images>,
+    compute: Compute,
+) -> Result<Evaluation> {
+    Trained::open(run, bits)?.evaluation(run, images, Keep::InRun, compute)
 }
 
-/// The bit widths that are meant by `bits` of a run of `recipe`. A learned ceiling serves any number of levels; a learned
-/// weight scale only the bits that it was learned for.
+/// Returns the bit widths that are meant by `bits` of a run of `recipe`. A learned ceiling serves any number
+/// of levels; a learned weight scale only the bits that it was learned for.
 fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
     let own = &recipe.bits;
     let widths = |bits: &BitWidths| (bits.weights, bits.activations, bits.layers.clone());
@@ -134,7 +157,7 @@ fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
 /// What a run holds: its recipe and its best checkpoint.
 struct Saved {
     recipe: Recipe,
-    /// As the run holds it.
+    /// Its text in the run.
     recipe_text: String,
     path: PathBuf,
     tensors: Tensors,
@@ -158,16 +181,17 @@ impl Saved {
         graph::build(&self.recipe.model, self.recipe.squeeze, bits, self.state.image, self.state.classes)
     }
 
-    /// To be evaluated at `bits`.
+    /// Returns the network of the checkpoint at `bits`.
     fn at(self, bits: BitWidths) -> Result<Trained> {
         let mut model = Model::new(self.nodes(&bits)?, &bits, self.recipe.train.seed, Device::Cpu);
-        restore(&mut model.parameters, &self.tensors, "", &self.path)?;
-        restore(&mut model.statistics, &self.tensors, "", &self.path)?;
+        restore(&mut model.values.parameters, &self.tensors, "", &self.path)?;
+        restore(&mut model.values.statistics, &self.tensors, "", &self.path)?;
         let Saved { recipe, recipe_text, state, digest, .. } = self;
         Ok(Trained { recipe, recipe_text, bits, model, state, digest })
     }
 
-    /// The bit widths that the run has to be exported with to give `network`: its own, or one for all layers.
+    /// Returns the bit widths that the run has to be exported with to give `network`: its own, or one for all
+    /// layers.
     ///
     /// # Errors
     /// Where neither gives its bits.
@@ -185,10 +209,10 @@ impl Saved {
             found.push(Bits::Int(bits.into()));
         }
         let own = self.nodes(&self.recipe.bits)?;
-        if own.iter().filter_map(|node| node.op.bits()).eq(found) {
+        if own.iter().filter_map(|node| node.op.kind().bits()).eq(found) {
             return Ok(self.recipe.bits.clone());
         }
-        let one = |what: &str, mut bits: Vec<u8>| {
+        let only = |what: &str, mut bits: Vec<u8>| {
             bits.dedup();
             match bits[..] {
                 [bits] => Ok(Bits::Int(bits.into())),
@@ -200,7 +224,7 @@ impl Saved {
                 ),
             }
         };
-        let uniform = BitWidths::uniform(one("weights", weights)?, one("activations", activations)?);
+        let uniform = BitWidths::uniform(only("weights", weights)?, only("activations", activations)?);
         Ok(resolve(&self.recipe, Some(&uniform)))
     }
 }
@@ -208,7 +232,7 @@ impl Saved {
 /// A run's best checkpoint, to be evaluated at `bits`.
 struct Trained {
     recipe: Recipe,
-    /// As the run holds it.
+    /// Its text in the run.
     recipe_text: String,
     bits: BitWidths,
     model: Model,
@@ -223,18 +247,25 @@ impl Trained {
         saved.at(bits)
     }
 
-    /// Builds the evaluation graph, with the run's calibration or, where there is none yet, a new one.
-    fn evaluation(&self, run: &Path, images: Option<&Images>, keep: Keep) -> Result<Evaluation> {
-        crate::keep_large_blocks();
+    /// Returns the evaluation graph, with the run's calibration or, where there is none yet, a new one, which
+    /// is kept.
+    fn evaluation(
+        &self,
+        run: &Path,
+        images: Option<&Images>,
+        keep: Keep,
+        compute: Compute,
+    ) -> Result<Evaluation> {
+        let device = compute.begin();
         let path = calibration_path(run, &self.bits);
         let statistics = match self.kept_statistics(&path)? {
             Some(statistics) => statistics,
-            None => self.measured_statistics(run, &path, images, keep)?,
+            None => self.measured_statistics(run, images, keep, device)?,
         };
-        Evaluation::new(&self.model, &statistics, self.state.image)
+        Evaluation::new(&self.model, &statistics, self.state.image, device)
     }
 
-    /// What an earlier calibration at these bits found on this checkpoint.
+    /// Returns what an earlier calibration at these bits found on this checkpoint.
     fn kept_statistics(&self, path: &Path) -> Result<Option<Tensors>> {
         if !path.exists() {
             return Ok(None);
@@ -243,21 +274,22 @@ impl Trained {
         if !calibration.belongs(&self.digest, &self.bits.label()) {
             return Ok(None);
         }
-        let own = self.model.statistics.iter();
+        let own = self.model.values.statistics.iter();
         let mut statistics: Tensors =
             own.map(|(name, t)| (name.clone(), t.to_kind(tch::Kind::Double))).collect();
         restore(&mut statistics, &tensors, "", path)?;
         Ok(Some(statistics))
     }
 
-    /// Calibrates anew; the place for what was found is `path`.
+    /// Calibrates anew, and keeps what it finds in the run.
     fn measured_statistics(
         &self,
         run: &Path,
-        path: &Path,
         images: Option<&Images>,
         keep: Keep,
+        device: Device,
     ) -> Result<Tensors> {
+        let path = calibration_path(run, &self.bits);
         let images = images.with_context(|| {
             format!(
                 "{} is missing or of another checkpoint or bit width: the training images are needed",
@@ -276,7 +308,7 @@ impl Trained {
         );
         let (mut learned, _) = batch::split(images.len(), self.recipe.data.holdout, self.recipe.train.seed);
         learned.truncate(IMAGES);
-        let statistics = calibrate(&self.model, images, &learned, &self.recipe.data, self.recipe.train.seed)?;
+        let statistics = calibrate(&self.model, images, &learned, &self.recipe, device)?;
         let calibration = Calibration {
             checkpoint: self.digest.clone(),
             bits: self.bits.label(),
@@ -284,7 +316,7 @@ impl Trained {
             augmented: true,
         };
         if keep == Keep::InRun {
-            save(path, &statistics, &calibration)?;
+            save(&path, &statistics, &calibration)?;
         }
         Ok(statistics)
     }
@@ -306,7 +338,7 @@ fn calibration_path(run: &Path, bits: &BitWidths) -> PathBuf {
     run.join(format!("calibrated-{}.safetensors", bits.label()))
 }
 
-/// SHA-256 of a file, in hex.
+/// Returns the SHA-256 of a file, in hex.
 fn digest(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())

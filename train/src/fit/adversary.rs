@@ -1,5 +1,6 @@
-//! Adversaries of the network in training: FGSM, R+FGSM, PGD, on whole pixel values. What they cost is one backward pass a
-//! step, by the pixels alone. Never touches batch norm's statistics or a parameter's gradient.
+//! Adversaries of the network in training: FGSM, R+FGSM, PGD, on whole pixel values. What they cost is one
+//! backward pass a step, by the pixels alone. Never touches batch norm's statistics or a parameter's
+//! gradient.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -7,7 +8,7 @@ use crate::fit::model::Model;
 use crate::random::{Stream, bits, normal};
 use crate::recipe::{Adversarial, Attack, Attacked, Draw, Start};
 
-/// What an adversary climbs.
+/// What an adversary raises.
 pub enum Goal<'a> {
     /// Cross entropy for these labels.
     Labels(&'a Tensor),
@@ -15,8 +16,9 @@ pub enum Goal<'a> {
     Divergence,
 }
 
-/// Adversaries of `images` (raw pixels of whole value, batch × channels × height × width), in their number format:
-/// whole values, within the radius that `settings` draw for `draw` = (seed, number of the step).
+/// Returns adversaries of `images` (raw pixels of whole value, batch × channels × height × width), in their
+/// number format: whole values, within the radius that `settings` draw for `draw` = (seed, number of the
+/// step).
 pub fn adversaries(
     model: &Model,
     images: &Tensor,
@@ -36,7 +38,7 @@ pub fn adversaries(
         Goal::Labels(labels) => labels.shallow_clone(),
         Goal::Divergence => no_grad(|| model.forward(images, false).softmax(-1, Kind::Float)),
     };
-    let climb = |x: &Tensor| {
+    let ascent = |x: &Tensor| {
         let leaf = x.to_kind(images.kind()).detach().set_requires_grad(true);
         let scores = model.forward(&leaf, false);
         let loss = match goal {
@@ -48,10 +50,10 @@ pub fn adversaries(
     };
     let found = match settings.attack {
         Attack::None => clean.shallow_clone(),
-        Attack::Fgsm => inside(&(&clean + climb(&clean) * &eps)),
+        Attack::Fgsm => inside(&(&clean + ascent(&clean) * &eps)),
         Attack::RFgsm => {
             let start = inside(&(&clean + signs()));
-            inside(&(&start + climb(&start) * (&eps / 2.0)))
+            inside(&(&start + ascent(&start) * (&eps / 2.0)))
         }
         Attack::Pgd => {
             let noise = match settings.start {
@@ -60,7 +62,7 @@ pub fn adversaries(
             };
             let mut x = inside(&(&clean + noise));
             for _ in 0..settings.iterations_at(largest.into()) {
-                x = inside(&(&x + climb(&x) * settings.step));
+                x = inside(&(&x + ascent(&x) * settings.step));
             }
             x
         }
@@ -68,7 +70,7 @@ pub fn adversaries(
     inside(&found.round()).to_kind(images.kind())
 }
 
-/// Numbers of 16 random bits each, shaped like `x`: the same on every device.
+/// Returns numbers of 16 random bits each, shaped like `x`: the same on every device.
 fn noise(x: &Tensor, (seed, step): (u64, u64), number: impl Fn(u16) -> f32) -> Tensor {
     let words = x.numel().div_ceil(4) as u64;
     let draws = (0..words).flat_map(|i| {
@@ -79,20 +81,20 @@ fn noise(x: &Tensor, (seed, step): (u64, u64), number: impl Fn(u16) -> f32) -> T
     Tensor::from_slice(&values).to_device(x.device()).reshape(x.size())
 }
 
-/// KL(p ‖ softmax(scores)), mean over the batch; `p`: probabilities.
+/// Returns KL(p ‖ softmax(scores)) of probabilities `p`, as a mean over the batch.
 pub fn divergence(p: &Tensor, scores: &Tensor) -> Tensor {
     let logs = scores.log_softmax(-1, Kind::Float);
     let each = p * (p.clamp_min(1e-12).log() - logs);
     each.sum(Kind::Float) / p.size()[0] as f64
 }
 
-/// The attack that held-out images are watched under: PGD by the paper's rule, a fixed radius.
+/// Returns the attack that held-out images are measured under: PGD by the paper's rule, with a fixed radius.
 pub fn watching(attacked: &Attacked) -> Adversarial {
     let Attacked { attack, eps, .. } = *attacked;
     Adversarial { attack, eps, draw: Draw::Fixed, ..Adversarial::default() }
 }
 
-/// Whole radii, one an image: of PGD one for all, which also says how many steps it makes.
+/// Returns whole radii, one per image. PGD has the same for all, which also says how many steps it makes.
 fn radii(settings: &Adversarial, n: usize, (seed, step): (u64, u64)) -> Vec<f32> {
     let Draw::Normal = settings.draw else { return vec![settings.eps.round() as f32; n] };
     let radius = |i: u64| {
@@ -117,7 +119,8 @@ mod tests {
         Model::new(nodes, &recipe.bits, 3, Device::Cpu)
     }
 
-    /// Every attack stays in its ball and on whole pixels, raises the loss, repeats itself, and leaves no gradients.
+    /// Every attack stays in its ball and on whole pixels, raises the loss, repeats itself, and leaves no
+    /// gradients.
     #[test]
     fn adversaries_are_lawful_and_raise_the_loss() {
         let model = model();
@@ -151,7 +154,7 @@ mod tests {
                 }
             }
         }
-        assert!(model.parameters.values().all(|p| !p.grad().defined()));
+        assert!(model.values.parameters.values().all(|p| !p.grad().defined()));
     }
 
     #[test]
@@ -161,14 +164,15 @@ mod tests {
             noise(&Tensor::zeros([4, 3, 8, 8], (Kind::Float, Device::Cpu)), (1, 1), |b| f32::from(b >> 8));
         (0..60).for_each(|_| drop(no_grad(|| model.forward(&images, true))));
         let p = no_grad(|| model.forward(&images, false)).softmax(-1, Kind::Float);
-        let at = |x: &Tensor| divergence(&p, &no_grad(|| model.forward(x, false))).double_value(&[]);
-        assert!(at(&images).abs() < 1e-6);
+        let apart = |x: &Tensor| divergence(&p, &no_grad(|| model.forward(x, false))).double_value(&[]);
+        assert!(apart(&images).abs() < 1e-6);
         let settings = Adversarial { attack: Attack::Pgd, draw: Draw::Fixed, ..Adversarial::default() };
         let found = adversaries(&model, &images, &Goal::Divergence, &settings, (1, 1));
-        assert!(at(&found) > 1e-4);
+        assert!(apart(&found) > 1e-4);
     }
 
-    /// δ = 8: whole radii of 0 to 16, of the mean of a half-normal cut at two deviations (0.72 δ).
+    /// With δ = 8 radii are whole, 0 to 16, and have the mean of a half-normal cut at two deviations (0.72
+    /// δ).
     #[test]
     fn radii_are_of_the_truncated_normal() {
         let settings = Adversarial { attack: Attack::Fgsm, ..Adversarial::default() };

@@ -1,4 +1,5 @@
-//! Batches: which images, in which order, changed how. Pure functions of (seed, epoch, index); never normalizes.
+//! Batches: which images, in which order, changed how. Pure functions of (seed, epoch, index); never
+//! normalizes.
 
 use dq_data::Images;
 use ndarray::{Axis, Slice};
@@ -7,10 +8,11 @@ use tch::{Device, Kind, Tensor};
 use crate::random::{Stream, bits, permutation};
 use crate::recipe::{Augment, Data};
 
-/// Furthest shift of [`Augment::Crop`], pixels.
+/// The furthest shift of [`Augment::Crop`], in pixels.
 const SHIFT: i64 = 4;
 
-/// Indices of the training images and of the held-out ones (the last `holdout` of a permutation by seed).
+/// Returns the indices of the training images and of the held-out ones (the last `holdout` of a permutation
+/// by seed).
 ///
 /// # Panics
 /// Where `holdout` exceeds `images`.
@@ -20,7 +22,7 @@ pub fn split(images: usize, holdout: usize, seed: u64) -> (Vec<usize>, Vec<usize
     (order, held)
 }
 
-/// The order in which `epoch` visits `0..n`.
+/// Returns the order in which `epoch` visits `0..n`.
 pub fn order(n: usize, seed: u64, epoch: usize) -> Vec<usize> {
     permutation(seed, Stream::Order(epoch as u64), n)
 }
@@ -45,18 +47,18 @@ struct Change {
 }
 
 impl<'a> Source<'a> {
-    /// Of `images`, as raw pixels (0…255) in `kind`.
+    /// Makes a source of `images`, as raw pixels (0…255) in `kind`.
     pub fn new(images: &'a Images, kind: Kind, device: Device) -> Source<'a> {
         let resident = device.is_cuda().then(|| bordered(images, device));
         Source { images, kind, device, resident }
     }
 
-    /// Images `indices`, batch × channels × height × width in channels-last memory.
+    /// Returns images `indices`, batch × channels × height × width in channels-last memory.
     pub fn pixels(&self, indices: &[usize]) -> Tensor {
         pixels(self.images, indices, self.kind, self.device)
     }
 
-    /// As [`pixels`](Self::pixels), augmented as `epoch` does it.
+    /// Returns what [`pixels`](Self::pixels) does, augmented as `epoch` does it.
     pub fn augmented(&self, indices: &[usize], data: &Data, seed: u64, epoch: usize) -> Tensor {
         let shape = self.images.shape();
         let changes: Vec<Change> = indices.iter().map(|&i| change(data, seed, epoch, i, shape)).collect();
@@ -74,16 +76,16 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// What [`copy_changed`] does, on the device.
+    /// Does what [`copy_changed`] does, on the device.
     fn gather(&self, all: &Tensor, indices: &[usize], changes: &[Change]) -> Tensor {
         let [height, width, _] = self.images.shape().map(|n| n as i64);
         let n = indices.len() as i64;
         let column = |values: Vec<i64>| Tensor::from_slice(&values).to_device(self.device).reshape([n, 1]);
-        let of = |value: fn(&Change) -> i64| column(changes.iter().map(value).collect());
+        let each = |value: fn(&Change) -> i64| column(changes.iter().map(value).collect());
         let range = |length| Tensor::arange(length, (Kind::Int64, self.device)).unsqueeze(0);
-        let rows = range(height) - of(|c| c.down) + SHIFT;
-        let flip = of(|c| c.flip.into());
-        let straight = range(width) - of(|c| c.right);
+        let rows = range(height) - each(|c| c.down) + SHIFT;
+        let flip = each(|c| c.flip.into());
+        let straight = range(width) - each(|c| c.right);
         let columns = &straight + &flip * (width - 1 - &straight * 2) + SHIFT;
         let indices = column(indices.iter().map(|&i| i as i64).collect()).unsqueeze(-1);
         let taken = all.index(&[Some(indices), Some(rows.unsqueeze(2)), Some(columns.unsqueeze(1))]);
@@ -91,27 +93,27 @@ impl<'a> Source<'a> {
             let at = range(length);
             at.ge_tensor(&low).logical_and(&at.lt_tensor(&high))
         };
-        let hole = within(of(|c| c.hole[0]), of(|c| c.hole[1]), height)
+        let hole = within(each(|c| c.hole[0]), each(|c| c.hole[1]), height)
             .unsqueeze(2)
-            .logical_and(&within(of(|c| c.hole[2]), of(|c| c.hole[3]), width).unsqueeze(1));
+            .logical_and(&within(each(|c| c.hole[2]), each(|c| c.hole[3]), width).unsqueeze(1));
         let kept = taken.masked_fill(&hole.unsqueeze(-1), 0i64);
         kept.permute([0, 3, 1, 2]).to_kind(self.kind)
     }
 
-    /// Labels of images `indices`, int64.
+    /// Returns the labels of images `indices`, int64.
     pub fn labels(&self, indices: &[usize]) -> Tensor {
         labels(self.images, indices, self.device)
     }
 }
 
-/// All images with a black border of [`SHIFT`], uint8: images × height × width × channels.
+/// Returns all images with a black border of [`SHIFT`], uint8: images × height × width × channels.
 fn bordered(images: &Images, device: Device) -> Tensor {
     let all: Vec<usize> = (0..images.len()).collect();
     let pixels = pixels(images, &all, Kind::Uint8, device);
     pixels.constant_pad_nd([SHIFT, SHIFT, SHIFT, SHIFT]).permute([0, 2, 3, 1]).contiguous()
 }
 
-/// How `epoch` changes image `i`.
+/// Returns how `epoch` changes image `i`.
 fn change(data: &Data, seed: u64, epoch: usize, i: usize, [height, width, _]: [usize; 3]) -> Change {
     let does = |augment| data.augment.contains(&augment);
     let random = bits(seed, Stream::Augment(epoch as u64), i as u64);
@@ -137,13 +139,14 @@ fn change(data: &Data, seed: u64, epoch: usize, i: usize, [height, width, _]: [u
     }
 }
 
-/// Images `indices` as raw pixels (0…255) in `kind`, batch × channels × height × width in channels-last memory.
+/// Returns images `indices` as raw pixels (0…255) in `kind`, batch × channels × height × width in
+/// channels-last memory.
 pub fn pixels(images: &Images, indices: &[usize], kind: Kind, device: Device) -> Tensor {
     let buffer: Vec<u8> = indices.iter().flat_map(|&i| image(images, i)).copied().collect();
     to_tensor(&buffer, images.shape(), kind, device)
 }
 
-/// Labels of images `indices`, int64.
+/// Returns the labels of images `indices`, int64.
 pub fn labels(images: &Images, indices: &[usize], device: Device) -> Tensor {
     let labels: Vec<i64> = indices.iter().map(|&i| images.labels[i].into()).collect();
     Tensor::from_slice(&labels).to_device(device)
@@ -208,7 +211,7 @@ mod tests {
         assert_eq!(moved(false, 0, 0, [0, 1, 1, 3]), [1, 0, 0, 4, 5, 6]);
     }
 
-    /// The gather of a GPU, on the CPU, against the plain copy.
+    /// The gather of a GPU, done on the CPU, equals the plain copy.
     #[test]
     fn gathered_is_copied() {
         let pixels =

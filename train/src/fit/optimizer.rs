@@ -1,24 +1,26 @@
-//! Stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that every tensor of
-//! its state can be saved. Also the learning rate over time. Never touches statistics.
+//! Stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that every
+//! tensor of its state can be saved. Also the learning rate over time. Never touches statistics.
 
 use tch::{Tensor, no_grad};
 
-use crate::fit::model::{Model, Tensors};
+use crate::fit::model::Model;
 use crate::fit::penalty;
+use crate::node::Node;
 use crate::recipe::{Decay, Dq, Optimizer, PenaltyOn, Recipe, Schedule, ScheduleKind};
+use crate::tensor::Tensors;
 
-/// Momentum buffers, one a parameter, zero at the start.
+/// Returns momentum buffers, one per parameter, zero at the start.
 pub fn zero_momentum(model: &Model) -> Tensors {
-    model.parameters.iter().map(|(name, p)| (name.clone(), no_grad(|| p.zeros_like()))).collect()
+    model.values.parameters.iter().map(|(name, p)| (name.clone(), no_grad(|| p.zeros_like()))).collect()
 }
 
-/// One update from the gradients that `backward` left: g = ∂CE + ∂penalty + decay·w; m = μ·m + g; w −= lr·(m or, with
-/// Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights towards orthonormal ones.
-/// Clears the gradients.
+/// Makes one update from the gradients that `backward` left: g = ∂CE + ∂penalty + decay·w; m = μ·m + g; w −=
+/// lr·(m or, with Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights
+/// towards orthonormal ones. Clears the gradients.
 pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, lr: f64) {
     no_grad(|| {
         let penalties: Tensors = if dq.beta > 0.0 { penalty_gradients(model, dq) } else { Tensors::new() };
-        for (name, parameter) in &mut model.parameters {
+        for (name, parameter) in &mut model.values.parameters {
             let mut gradient = parameter.grad();
             if let Some(extra) = penalties.get(name) {
                 let _ = gradient.g_add_(extra);
@@ -46,14 +48,15 @@ fn decays(name: &str, decay: Decay) -> bool {
     name.ends_with(".weight") || decay == Decay::All && (name.ends_with(".gain") || name.ends_with(".bias"))
 }
 
-/// The nearest point of the simplex (Duchi 2008, for two shares): α₁ ← clip((1 + α₁ − α₂)/2, 0, 1), α₂ ← 1 − α₁.
+/// Goes to the nearest point of the simplex (Duchi 2008, for two shares): α₁ ← clip((1 + α₁ − α₂)/2, 0, 1),
+/// α₂ ← 1 − α₁.
 fn project(shares: &mut Tensor) {
     let first = ((shares.get(0) - shares.get(1) + 1.0) * 0.5).clamp(0.0, 1.0);
     let second = 1.0 - &first;
     shares.copy_(&Tensor::stack(&[first, second], 0));
 }
 
-/// ‖WᵀW − I‖²_F (0 = orthonormal) of every weight matrix the penalty sees, in graph order.
+/// Returns ‖WᵀW − I‖²_F (0 = orthonormal) of every weight matrix that the penalty sees, in graph order.
 pub fn penalties(model: &Model, on: PenaltyOn) -> Vec<(String, f64)> {
     no_grad(|| {
         weights_seen(model, on)
@@ -71,22 +74,22 @@ fn penalty_gradients(model: &Model, dq: &Dq) -> Tensors {
 }
 
 fn weights_seen(model: &Model, on: PenaltyOn) -> Vec<(String, Tensor)> {
-    let weighted = model.nodes.iter().filter(|node| node.op.weight_shape().is_some());
-    weighted
-        .map(|node| {
-            let seen = match on {
-                PenaltyOn::Latent => model.parameter(node, "weight").shallow_clone(),
-                PenaltyOn::Quantized => {
-                    let quantized = model.weights(node);
-                    quantized.levels * quantized.scale
-                }
-            };
-            (format!("{}.weight", node.name), seen)
-        })
-        .collect()
+    let seen = |node: &Node| {
+        let weights = node.op.kind().weights()?;
+        let seen = match on {
+            PenaltyOn::Latent => model.values.parameter(&node.name, "weight").shallow_clone(),
+            PenaltyOn::Quantized => {
+                let quantized = model.values.weights(&node.name, &weights);
+                quantized.levels * quantized.scale
+            }
+        };
+        Some((format!("{}.weight", node.name), seen))
+    };
+    model.nodes.iter().filter_map(seen).collect()
 }
 
-/// Learning rate of step `step` (of `steps`) in epoch `epoch`, both from 0. A function of the recipe alone.
+/// Returns the learning rate of step `step` (of `steps`) in epoch `epoch`, both from 0. It follows from the
+/// recipe alone.
 pub fn learning_rate(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -> f64 {
     let Schedule { kind, milestones, factor, warmup } = &recipe.schedule;
     let time = epoch as f64 + step as f64 / steps as f64;

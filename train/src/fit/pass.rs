@@ -1,4 +1,5 @@
-//! One pass over the training images: from where the run's state stands to the end of the epoch, or to a stop.
+//! One pass over the training images: from where the run's state stands to the end of the epoch, or to a
+//! stop.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -11,10 +12,10 @@ use crate::fit::batch;
 use crate::fit::learner::Learner;
 use crate::fit::model::Model;
 use crate::fit::optimizer::learning_rate;
-use crate::fit::trainer::Options;
 use crate::recipe::{Attack, Recipe};
 use crate::run::folder::Folder;
 use crate::run::metrics::Event;
+use crate::run::options::Options;
 
 /// What a pass needs.
 pub struct Pass<'a> {
@@ -32,12 +33,12 @@ pub struct Learned {
     pub loss: f64,
     /// Share labelled right, 0…1.
     pub accuracy: f64,
-    /// Of the steps that this process made.
+    /// Training images per second, in the steps that this process made.
     pub images_per_second: f64,
 }
 
 impl Pass<'_> {
-    /// From the folder's state on; `None` where it was stopped, the state then says where.
+    /// Trains from the folder's state on; returns `None` where it was stopped, the state then says where.
     pub fn run(
         &self,
         learner: &mut Learner,
@@ -85,7 +86,7 @@ impl Pass<'_> {
                 folder.state.right = right.int64_value(&[]);
                 // The last step is saved with its epoch.
                 if !is_last {
-                    folder.save_last(learner)?;
+                    folder.save_last(&learner.checkpoint())?;
                     saved = Instant::now();
                 }
             }
@@ -99,7 +100,7 @@ impl Pass<'_> {
         }))
     }
 
-    /// The loss of step `number` without the penalty, and how many images it labels right.
+    /// Returns the loss of step `number` without the penalty, and how many images it labels right.
     fn loss(&self, model: &Model, images: Tensor, labels: &Tensor, number: u64) -> (Tensor, Tensor) {
         let (settings, train) = (&self.recipe.adversarial, &self.recipe.train);
         let draw = (train.seed, number);
@@ -138,13 +139,14 @@ impl Pass<'_> {
 
 fn diverged(epoch: usize, step: usize, node: &str, loss: f64) -> anyhow::Error {
     anyhow!(
-        "training diverged in epoch {}, step {}: `{node}` is not finite (loss {loss}); try a lower `optimizer.lr`",
+        "training diverged in epoch {}, step {}: `{node}` is not finite (loss {loss}); \
+         try a lower `optimizer.lr`",
         epoch + 1,
         step + 1
     )
 }
 
-/// How many labels have the highest score.
+/// Returns how many labels have the highest score.
 pub fn count_right(scores: &Tensor, labels: &Tensor) -> Tensor {
     scores.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)
 }

@@ -1,16 +1,18 @@
-//! The Defensive Quantization penalty (paper equation 8): (β/2)·Σ ‖WᵀW − I‖²_F over all weight matrices, on the
-//! unfolded matrix out × (in·k·k), and Parseval's retraction, a step of the same descent. Never part of the autograd
-//! graph: its gradient has a closed form.
+//! The Defensive Quantization penalty (paper equation 8): (β/2)·Σ ‖WᵀW − I‖²_F over all weight matrices, on
+//! the unfolded matrix out × (in·k·k), and Parseval's retraction, a step of the same descent. Never part of
+//! the autograd graph: its gradient has a closed form.
 
 use tch::{Kind, Tensor, no_grad};
 
-/// ‖G − I‖²_F of the smaller Gram matrix G of the unfolded `weight` (out × …): WᵀW or WWᵀ, which differ by the constant
+/// Returns ‖G − I‖²_F of the smaller Gram matrix G of the unfolded `weight` (out × …): WᵀW or WWᵀ, which
+/// differ by the constant
 /// |n − m| only, left out, so that 0 means orthonormal. A scalar tensor; differentiable.
 pub fn orthogonality(weight: &Tensor) -> Tensor {
     excess(&unfold(weight)).square().sum(Kind::Float)
 }
 
-/// Gradient of (β/2)·[`orthogonality`] by `weight`: 2β·W(WᵀW − I), by the smaller Gram matrix. Shape of `weight`.
+/// Returns the gradient of (β/2)·[`orthogonality`] by `weight`: 2β·W(WᵀW − I), by the smaller Gram matrix.
+/// Shape of `weight`.
 pub fn gradient(weight: &Tensor, beta: f64) -> Tensor {
     no_grad(|| {
         let w = unfold(weight);
@@ -20,7 +22,8 @@ pub fn gradient(weight: &Tensor, beta: f64) -> Tensor {
     })
 }
 
-/// Parseval's retraction (Cissé 2017) on the unfolded matrix: (1 + rate)·W − rate·W·Wᵀ·W. Shape of `weight`.
+/// Returns Parseval's retraction (Cissé 2017) of the unfolded matrix: (1 + rate)·W − rate·W·Wᵀ·W. Shape of
+/// `weight`.
 pub fn retract(weight: &Tensor, rate: f64) -> Tensor {
     weight - gradient(weight, rate / 2.0)
 }
@@ -33,7 +36,7 @@ fn wide(w: &Tensor) -> bool {
     w.size()[0] <= w.size()[1]
 }
 
-/// Smaller Gram matrix minus the identity.
+/// Returns the smaller Gram matrix minus the identity.
 fn excess(w: &Tensor) -> Tensor {
     let gram = if wide(w) { w.matmul(&w.tr()) } else { w.tr().matmul(w) };
     &gram - Tensor::eye(gram.size()[0], (gram.kind(), gram.device()))

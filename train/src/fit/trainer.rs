@@ -1,8 +1,6 @@
 //! The training loop: epoch after epoch, saved in between and after each. Never looks at the test split.
 
-use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use dq_data::Images;
@@ -12,46 +10,25 @@ use crate::fit::adversary::{Goal, adversaries, watching};
 use crate::fit::batch;
 use crate::fit::learner::Learner;
 use crate::fit::model::Model;
+use crate::fit::norms::norms;
 use crate::fit::optimizer::{learning_rate, penalties};
 use crate::fit::pass::{Pass, count_right};
-use crate::fit::spectral;
 use crate::graph;
 use crate::recipe::{Attack, Choose, Precision, Recipe};
 use crate::run::checkpoint::load_tensors;
-use crate::run::folder::{Folder, LAST};
+use crate::run::files::LAST;
+use crate::run::folder::Folder;
 use crate::run::metrics::{EpochMetrics, Event};
+use crate::run::options::Options;
 use crate::run::tensorboard::TensorBoard;
-
-/// How to run, as opposed to what.
-#[derive(Debug, Clone, Copy)]
-pub struct Options<'a> {
-    /// Folder of the run; made where it is missing.
-    pub run: &'a Path,
-    /// Go on from `last.safetensors`; without it a folder that holds a run is refused.
-    pub resume: bool,
-    /// Weights to start a new run from (safetensors), by the names of `docs/weights.md`.
-    pub init: Option<&'a Path>,
-    /// CPU threads, at least 1.
-    pub threads: usize,
-    /// Longest time between two checkpoints within an epoch.
-    pub save_every: Duration,
-    /// Set from outside to stop after the current batch: the run then stands there.
-    pub stop: &'a AtomicBool,
-}
-
-impl Options<'_> {
-    /// Whether there is a checkpoint that the run goes on from.
-    pub(crate) fn goes_on(&self) -> bool {
-        self.resume && self.run.join(LAST).exists()
-    }
-}
 
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Epochs completed, those of earlier calls included.
     pub epochs: usize,
-    /// Highest held-out accuracy (under attack, where the recipe chooses by that), 0…1, and the epoch that reached it.
+    /// Highest held-out accuracy (under attack, where the recipe chooses by that), 0…1, and the epoch that
+    /// reached it.
     pub best: (f64, usize),
     /// Whether `stop` ended it early.
     pub stopped: bool,
@@ -60,8 +37,9 @@ pub struct Outcome {
 /// Trains `recipe` on `images` (the training split), epoch by epoch, and saves after each.
 ///
 /// # Errors
-/// A folder that does not fit, a full disk, data that does not fit the recipe, a loss that is not finite (naming epoch,
-/// step and node), a device without enough memory. The last good checkpoint stays in every case.
+/// A folder that does not fit, a full disk, data that does not fit the recipe, a loss that is not finite
+/// (naming epoch, step and node), a device without enough memory. The last good checkpoint stays in every
+/// case.
 pub fn train(
     recipe: &Recipe,
     images: &Images,
@@ -70,14 +48,13 @@ pub fn train(
 ) -> Result<Outcome> {
     ensure!(
         images.len() >= recipe.data.holdout + recipe.train.batch && recipe.data.holdout > 0,
-        "`data.holdout` = {} and `train.batch` = {} do not fit {} training images (both must, and a holdout is needed)",
+        "`data.holdout` = {} and `train.batch` = {} do not fit {} training images \
+         (both must, and a holdout is needed)",
         recipe.data.holdout,
         recipe.train.batch,
         images.len()
     );
-    crate::keep_large_blocks();
-    crate::set_threads(options.threads);
-    let device = crate::device();
+    let device = options.compute.begin();
     if device.is_cuda() {
         // Deterministic kernels of libtorch's own instead of the fastest of cuDNN's.
         tch::Cuda::cudnn_set_benchmark(!recipe.train.deterministic);
@@ -95,50 +72,57 @@ pub fn train(
             None => learner.fit(&source.pixels(&learn[..recipe.train.batch])),
         }
     }
-    let mut folder = Folder::open(options, recipe, images, &mut learner)?;
+    let (mut folder, checkpoint) = Folder::open(options, recipe, images)?;
+    if let Some(tensors) = checkpoint {
+        learner.restore(&tensors, &options.run.join(LAST))?;
+    }
+    folder.save_recipe(recipe)?;
     let mut board = TensorBoard::default();
     while folder.state.epochs < recipe.train.epochs {
         let start = Instant::now();
         let pass = Pass { recipe, source: &source, learn: &learn, options, device };
         let Some(learned) = pass.run(&mut learner, &mut folder, &mut tell)? else {
-            let state = folder.state;
-            folder.save_last(&learner)?;
-            let best = (state.best_accuracy, state.best_epoch);
-            return Ok(Outcome { epochs: state.epochs, best, stopped: true });
+            folder.save_last(&learner.checkpoint())?;
+            return Ok(outcome(&folder, true));
         };
-        let model = learner.evaluated();
-        let holdout_accuracy = accuracy(model, &source, &held);
-        let holdout_attacked = attacked_accuracy(recipe, model, &source, &held);
-        let steps = learn.len() / recipe.train.batch;
-        let penalty = penalties(model, recipe.dq.on);
         let epoch = folder.state.epochs;
+        let model = learner.evaluated();
+        let penalty = penalties(model, recipe.dq.on);
+        let steps = learn.len() / recipe.train.batch;
         let line = EpochMetrics {
             epoch: epoch + 1,
             loss: learned.loss + recipe.dq.beta / 2.0 * penalty.iter().map(|(_, value)| value).sum::<f64>(),
             ce: learned.loss,
             penalty,
-            norm: spectral::norms(model),
+            norm: norms(model),
             train_accuracy: learned.accuracy,
-            holdout_accuracy,
-            holdout_attacked,
+            holdout_accuracy: accuracy(model, &source, &held),
+            holdout_attacked: attacked_accuracy(recipe, model, &source, &held),
             lr: learning_rate(recipe, epoch, steps - 1, steps),
             images_per_second: learned.images_per_second,
             seconds: start.elapsed().as_secs_f64(),
         };
         let score = match recipe.attacked.choose {
-            Choose::Clean => holdout_accuracy,
-            Choose::Attacked => holdout_attacked.unwrap_or(holdout_accuracy),
+            Choose::Clean => line.holdout_accuracy,
+            Choose::Attacked => line.holdout_attacked.unwrap_or(line.holdout_accuracy),
         };
-        let is_best = folder.state.finish_epoch(score);
-        folder.save_epoch(&learner, &line, is_best)?;
+        if folder.state.finish_epoch(score) {
+            folder.save_best(&learner.exported())?;
+        }
+        folder.save_metrics(&line)?;
+        folder.save_last(&learner.checkpoint())?;
         board.write(options.run, &line)?;
         tell(Event::Epoch(&line));
     }
-    let state = folder.state;
-    Ok(Outcome { epochs: state.epochs, best: (state.best_accuracy, state.best_epoch), stopped: false })
+    Ok(outcome(&folder, false))
 }
 
-/// The number format that `precision` means on this machine.
+fn outcome(folder: &Folder, stopped: bool) -> Outcome {
+    let state = folder.state;
+    Outcome { epochs: state.epochs, best: (state.best_accuracy, state.best_epoch), stopped }
+}
+
+/// Returns the number format that `precision` means on this machine.
 pub fn convolution_kind(precision: Precision, device: Device) -> Kind {
     match precision {
         Precision::Bf16 => Kind::BFloat16,
@@ -158,15 +142,15 @@ fn multiplies_bf16() -> bool {
     false
 }
 
-/// Held-out images that are evaluated at once.
+/// How many held-out images are evaluated at once.
 const CHUNK: usize = 250;
 
-/// Share of images `indices` labelled right, by running statistics. 0…1.
+/// Returns the share of images `indices` that are labelled right, by running statistics: 0…1.
 fn accuracy(model: &Model, source: &batch::Source, indices: &[usize]) -> f64 {
     share_right(model, source, indices, |images, _, _| images)
 }
 
-/// The same for the first of `held` under the recipe's attack, if it has one.
+/// Returns the same for the first of `held` under the recipe's attack, if it has one.
 fn attacked_accuracy(recipe: &Recipe, model: &Model, source: &batch::Source, held: &[usize]) -> Option<f64> {
     let attacked = &recipe.attacked;
     if attacked.attack == Attack::None {

@@ -5,12 +5,12 @@ use anyhow::Result;
 use super::Graph;
 use crate::recipe::Model;
 
-/// Convolutions in blocks, each ended by a max pool; global sum; hidden dense layers.
+/// Appends convolutions in blocks, each ended by a max pool; global sum; hidden dense layers.
 pub fn vgg(graph: &mut Graph, model: &Model) -> Result<()> {
     for (b, block) in model.blocks.iter().enumerate() {
         for (i, &outputs) in block.iter().enumerate() {
             let place = format!("{}_{}", b + 1, i + 1);
-            graph.conv(format!("conv{place}"), outputs, model.kernel, 1, model.kernel / 2)?;
+            graph.conv(format!("conv{place}"), outputs, [model.kernel, 1, model.kernel / 2])?;
             graph.step(format!("step{place}"), graph.norm());
         }
         graph.max_pool(format!("pool{}", b + 1))?;
@@ -20,12 +20,12 @@ pub fn vgg(graph: &mut Graph, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Pairs of unpadded 3×3 convolutions of 64, 128 and 256 channels, a pool after the first two pairs.
+/// Appends pairs of unpadded 3×3 convolutions of 64, 128 and 256 channels, a pool after the first two pairs.
 pub fn cnv(graph: &mut Graph, model: &Model) -> Result<()> {
     for (pair, channels) in [64, 128, 256].into_iter().enumerate() {
         for i in 1..=2 {
             let place = format!("{}_{i}", pair + 1);
-            graph.conv(format!("conv{place}"), graph.scaled(channels), 3, 1, 0)?;
+            graph.conv(format!("conv{place}"), graph.scaled(channels), [3, 1, 0])?;
             graph.step(format!("step{place}"), graph.norm());
         }
         if pair < 2 {
@@ -36,7 +36,7 @@ pub fn cnv(graph: &mut Graph, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// Dense layers over the pixels.
+/// Appends dense layers over the pixels.
 pub fn mlp(graph: &mut Graph, model: &Model) {
     dense(graph, model);
 }

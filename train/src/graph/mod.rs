@@ -1,183 +1,25 @@
-//! The training graph: a list of named nodes in topological order, node for node what the integer network will hold.
-//! Built from a recipe and the shape of the data; holds no tensors. One file a family of networks.
+//! The training graph: a list of named nodes in topological order, node for node what the integer network
+//! will hold. Built from a recipe and the shape of the data; holds no tensors. One file a family of networks.
 
 mod chain;
 mod residual;
 
 use anyhow::{Result, bail, ensure};
-use dq_net::layer::window::Axis;
 
-use crate::recipe::{Activation, Architecture, BitWidths, Bits, Model, Normalization, Squeeze};
-
-/// One node. `inputs` are indices of earlier nodes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Node {
-    /// Unique name; parameters are called `NAME.weight` and so on.
-    pub name: String,
-    /// What it computes.
-    pub op: Op,
-    /// Where its inputs come from.
-    pub inputs: Vec<usize>,
-}
-
-/// What a node computes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Op {
-    /// uint8 pixels.
-    Input {
-        /// Rows.
-        height: usize,
-        /// Columns.
-        width: usize,
-        /// Channels.
-        channels: usize,
-    },
-    /// Pixels at fewer bits.
-    BitDepth {
-        /// Bits of a level.
-        bits: u32,
-    },
-    /// 2×2 median.
-    Median,
-    /// Convolution, zero padding on every side, no bias.
-    Conv {
-        /// Input channels.
-        inputs: usize,
-        /// Output channels.
-        outputs: usize,
-        /// Square kernel.
-        kernel: usize,
-        /// Rows and columns between two windows.
-        stride: usize,
-        /// Padding on each side.
-        pad: usize,
-        /// Bits of a weight.
-        bits: Bits,
-    },
-    /// Fully connected over the feature map in stream order (channels fastest), no bias.
-    Dense {
-        /// Input elements.
-        inputs: usize,
-        /// Output channels.
-        outputs: usize,
-        /// Bits of a weight.
-        bits: Bits,
-    },
-    /// Normalization, activation, quantizer.
-    Step {
-        /// Channels in and out.
-        channels: usize,
-        /// What stands before it.
-        norm: Norm,
-        /// What is quantized.
-        activation: Activation,
-        /// Bits of a level.
-        bits: Bits,
-    },
-    /// Normalization into the fixed-point residual stream.
-    Rescale {
-        /// Channels in and out.
-        channels: usize,
-        /// What stands before it.
-        norm: Norm,
-        /// Bits of the stream.
-        bits: u32,
-    },
-    /// Two residual streams, skip first, become one.
-    Mix {
-        /// In which shares.
-        shares: Shares,
-        /// Bits of the stream.
-        bits: u32,
-    },
-    /// 2×2 maximum, stride 2; an odd last row or column is dropped.
-    MaxPool,
-    /// Sum over all positions.
-    GlobalSum {
-        /// How many positions are summed.
-        positions: usize,
-    },
-    /// Fully connected with bias: the scores.
-    Logits {
-        /// Input elements.
-        inputs: usize,
-        /// Classes.
-        classes: usize,
-        /// Bits of a weight.
-        bits: Bits,
-        /// How many times further than the image they move at most, where all weights are rescaled.
-        bound: Option<f64>,
-    },
-}
-
-/// What stands before an activation or the residual stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Norm {
-    /// Batch normalization with gain and bias.
-    Batch,
-    /// The mean taken away, almost-orthogonal rescaling by the weights that the node reads from, one factor for all
-    /// channels, a bias.
-    Aol,
-    /// None: the real value.
-    None,
-}
-
-/// Shares of a residual's two streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shares {
-    /// Learned, on the simplex.
-    Learned,
-    /// Plain addition: the skip is the mean of so many terms, the result of one more. Its real value is their sum.
-    Sum {
-        /// Terms in the skip, at least 1.
-        terms: usize,
-    },
-}
-
-impl Op {
-    /// Shape of the weights: out × in (× kernel × kernel), if this kind has any.
-    pub fn weight_shape(&self) -> Option<Vec<i64>> {
-        let shape: &[usize] = match *self {
-            Op::Conv { inputs, outputs, kernel, .. } => &[outputs, inputs, kernel, kernel],
-            Op::Dense { inputs, outputs, .. } | Op::Logits { inputs, classes: outputs, .. } => {
-                &[outputs, inputs]
-            }
-            _ => return None,
-        };
-        Some(shape.iter().map(|&n| n as i64).collect())
-    }
-
-    /// Channels that are normalized by what is measured of them, and how, if this node does.
-    pub fn normalized(&self) -> Option<(usize, Norm)> {
-        match *self {
-            Op::Step { channels, norm, .. } | Op::Rescale { channels, norm, .. } if norm != Norm::None => {
-                Some((channels, norm))
-            }
-            _ => None,
-        }
-    }
-
-    /// Bits of its weights or levels, where a recipe sets them.
-    pub fn bits(&self) -> Option<Bits> {
-        match *self {
-            Op::Conv { bits, .. }
-            | Op::Dense { bits, .. }
-            | Op::Step { bits, .. }
-            | Op::Logits { bits, .. } => Some(bits),
-            _ => None,
-        }
-    }
-
-    fn bits_mut(&mut self) -> Option<&mut Bits> {
-        match self {
-            Op::Conv { bits, .. }
-            | Op::Dense { bits, .. }
-            | Op::Step { bits, .. }
-            | Op::Logits { bits, .. } => Some(bits),
-            _ => None,
-        }
-    }
-}
+use crate::node::bit_depth::BitDepth;
+use crate::node::conv::Conv;
+use crate::node::dense::Dense;
+use crate::node::global_sum::GlobalSum;
+use crate::node::input::Input;
+use crate::node::logits::Logits;
+use crate::node::max_pool::MaxPool;
+use crate::node::median::Median;
+use crate::node::mix::{Mix, Shares};
+use crate::node::norm::Norm;
+use crate::node::rescale::Rescale;
+use crate::node::step::Step;
+use crate::node::{Node, Op};
+use crate::recipe::{Architecture, BitWidths, Model, Normalization, Squeeze};
 
 /// Builds the graph of `model` for images of height × width × channels and `classes` classes.
 ///
@@ -204,25 +46,17 @@ pub fn build(
     Ok(nodes)
 }
 
-/// Rows and columns of each node's output.
+/// Returns rows and columns of each node's output.
 pub fn sizes(nodes: &[Node]) -> Vec<[usize; 2]> {
     let mut sizes: Vec<[usize; 2]> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let input = node.inputs.first().map_or([1, 1], |&i| sizes[i]);
-        sizes.push(match node.op {
-            Op::Input { height, width, .. } => [height, width],
-            Op::Conv { kernel, stride, pad, .. } => {
-                input.map(|n| axis(kernel, stride, pad).output(n, "map").expect("checked when it was built"))
-            }
-            Op::MaxPool => input.map(|n| n / 2),
-            Op::Dense { .. } | Op::GlobalSum { .. } | Op::Logits { .. } => [1, 1],
-            Op::BitDepth { .. } | Op::Median | Op::Step { .. } | Op::Rescale { .. } | Op::Mix { .. } => input,
-        });
+        sizes.push(node.op.kind().size(input));
     }
     sizes
 }
 
-/// The last node that reads each node's output (itself where none does), from what each node reads.
+/// Returns the last node that reads each node's output (itself where none does), from what each node reads.
 pub fn last_uses<'a>(inputs: impl Iterator<Item = &'a [usize]>) -> Vec<usize> {
     let mut last = Vec::new();
     for (i, sources) in inputs.enumerate() {
@@ -232,25 +66,20 @@ pub fn last_uses<'a>(inputs: impl Iterator<Item = &'a [usize]>) -> Vec<usize> {
     last
 }
 
-/// Windows of a square convolution along rows or columns.
-fn axis(kernel: usize, stride: usize, pad: usize) -> Axis {
-    Axis { kernel, stride, before: pad, after: pad }
-}
-
 /// Sets what `bits.layers` says of single nodes.
 fn set_bits(nodes: &mut [Node], bits: &BitWidths) -> Result<()> {
     for (name, &bits) in &bits.layers {
         let place = match name.as_str() {
-            "first" => nodes.iter().position(|n| n.op.weight_shape().is_some()),
+            "first" => nodes.iter().position(|n| n.op.kind().weights().is_some()),
             "last" => nodes.len().checked_sub(1),
-            name => nodes.iter().position(|n| n.name == name && n.op.bits().is_some()),
+            name => nodes.iter().position(|n| n.name == name && n.op.kind().bits().is_some()),
         };
         let Some(place) = place else {
             let known: Vec<&str> =
-                nodes.iter().filter(|n| n.op.bits().is_some()).map(|n| n.name.as_str()).collect();
+                nodes.iter().filter(|n| n.op.kind().bits().is_some()).map(|n| n.name.as_str()).collect();
             bail!("`bits.layers.{name}`: expected `first`, `last` or one of {}", known.join(", "));
         };
-        *nodes[place].op.bits_mut().expect("has bits") = bits;
+        *nodes[place].op.kind_mut().bits_mut().expect("has bits") = bits;
     }
     Ok(())
 }
@@ -278,56 +107,57 @@ impl<'a> Graph<'a> {
         let [height, width, channels] = shape;
         let nodes = vec![Node {
             name: "input".to_owned(),
-            op: Op::Input { height, width, channels },
+            op: Input { height, width, channels }.into(),
             inputs: vec![],
         }];
         let mut graph = Graph { model, bits, nodes, at: Place { node: 0, height, width, channels } };
         if squeeze.bits < 8 {
-            graph.push("bit_depth".to_owned(), Op::BitDepth { bits: squeeze.bits });
+            graph.push("bit_depth".to_owned(), BitDepth { bits: squeeze.bits });
         }
         if squeeze.median {
-            graph.push("median".to_owned(), Op::Median);
+            graph.push("median".to_owned(), Median);
         }
         graph
     }
 
-    fn push(&mut self, name: String, op: Op) -> Place {
+    fn push(&mut self, name: String, op: impl Into<Op>) -> Place {
         let inputs = vec![self.at.node];
         self.at.node = self.nodes.len();
-        self.nodes.push(Node { name, op, inputs });
+        self.nodes.push(Node { name, op: op.into(), inputs });
         self.at
     }
 
-    fn conv(&mut self, name: String, outputs: usize, kernel: usize, stride: usize, pad: usize) -> Result<()> {
+    /// Appends a convolution: `kernel` rows and columns, `stride`, `pad`.
+    fn conv(&mut self, name: String, outputs: usize, [kernel, stride, pad]: [usize; 3]) -> Result<()> {
         let Place { height, width, channels: inputs, .. } = self.at;
-        let axis = axis(kernel, stride, pad);
-        let (Ok(out_height), Ok(out_width)) = (axis.output(height, "map"), axis.output(width, "map")) else {
+        let conv = Conv { inputs, outputs, kernel, stride, pad, bits: self.bits.weights };
+        let Some([out_height, out_width]) = conv.output([height, width]) else {
             bail!("`{name}`: a kernel of {kernel}×{kernel} does not fit a map of {height}×{width}");
         };
-        self.push(name, Op::Conv { inputs, outputs, kernel, stride, pad, bits: self.bits.weights });
+        self.push(name, conv);
         (self.at.height, self.at.width, self.at.channels) = (out_height, out_width, outputs);
         Ok(())
     }
 
     fn dense(&mut self, name: String, outputs: usize) {
         let inputs = self.at.height * self.at.width * self.at.channels;
-        self.push(name, Op::Dense { inputs, outputs, bits: self.bits.weights });
+        self.push(name, Dense { inputs, outputs, bits: self.bits.weights });
         (self.at.height, self.at.width, self.at.channels) = (1, 1, outputs);
     }
 
     fn step(&mut self, name: String, norm: Norm) -> Place {
         let (channels, activation, bits) = (self.at.channels, self.model.activation, self.bits.activations);
-        self.push(name, Op::Step { channels, norm, activation, bits })
+        self.push(name, Step { channels, norm, activation, bits })
     }
 
     fn rescale(&mut self, name: String, norm: Norm) -> Place {
-        self.push(name, Op::Rescale { channels: self.at.channels, norm, bits: self.model.stream_bits })
+        self.push(name, Rescale { channels: self.at.channels, norm, bits: self.model.stream_bits })
     }
 
-    /// Of `skip` and the last node.
+    /// Appends the mix of `skip` and the last node.
     fn mix(&mut self, name: String, skip: Place, shares: Shares) -> Place {
         let branch = self.at.node;
-        self.push(name, Op::Mix { shares, bits: self.model.stream_bits });
+        self.push(name, Mix { shares, bits: self.model.stream_bits });
         self.nodes.last_mut().expect("just pushed").inputs = vec![skip.node, branch];
         self.at
     }
@@ -336,25 +166,26 @@ impl<'a> Graph<'a> {
         let Place { height, width, .. } = self.at;
         ensure!(
             height > 1 && width > 1,
-            "`{name}`: a map of {height}×{width} cannot be halved: the network has too many pools for these images"
+            "`{name}`: a map of {height}×{width} cannot be halved: the network has too many pools for \
+             these images"
         );
-        self.push(name, Op::MaxPool);
+        self.push(name, MaxPool);
         (self.at.height, self.at.width) = (height / 2, width / 2);
         Ok(())
     }
 
     fn global_sum(&mut self) {
-        self.push("sum".to_owned(), Op::GlobalSum { positions: self.at.height * self.at.width });
+        self.push("sum".to_owned(), GlobalSum { positions: self.at.height * self.at.width });
         (self.at.height, self.at.width) = (1, 1);
     }
 
     fn logits(&mut self, classes: usize) {
         let inputs = self.at.height * self.at.width * self.at.channels;
         let bound = (self.model.normalization == Normalization::Aol).then_some(self.model.lipschitz);
-        self.push("logits".to_owned(), Op::Logits { inputs, classes, bits: self.bits.weights, bound });
+        self.push("logits".to_owned(), Logits { inputs, classes, bits: self.bits.weights, bound });
     }
 
-    /// What stands behind weights.
+    /// Returns what stands behind weights.
     fn norm(&self) -> Norm {
         match self.model.normalization {
             Normalization::Batch => Norm::Batch,
@@ -362,7 +193,8 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// What stands behind a residual stream: its values are bounded already where weights are rescaled.
+    /// Returns what stands behind a residual stream: its values are bounded already where weights are
+    /// rescaled.
     fn stream_norm(&self) -> Norm {
         match self.model.normalization {
             Normalization::Batch => Norm::Batch,
@@ -370,7 +202,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// The family's `channels` at the recipe's width.
+    /// Returns the family's `channels` at the recipe's width.
     fn scaled(&self, channels: usize) -> usize {
         ((channels as f64 * self.model.width).round() as usize).max(1)
     }
@@ -379,6 +211,7 @@ impl<'a> Graph<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Bits;
 
     fn graph(model: &Model, shape: [usize; 3]) -> Result<Vec<Node>> {
         build(model, Squeeze::default(), &BitWidths::default(), shape, 10)
@@ -405,13 +238,14 @@ mod tests {
             "logits",
         ];
         assert_eq!(names, expected);
-        assert_eq!(nodes[3].op.weight_shape(), Some(vec![5, 4, 3, 3]));
-        assert_eq!(nodes[9].op, Op::GlobalSum { positions: 4 });
+        assert_eq!(nodes[3].op.kind().weights().unwrap().shape, [5, 4, 3, 3]);
+        assert_eq!(nodes[9].op, GlobalSum { positions: 4 }.into());
         assert_eq!(nodes[12].inputs, [11]);
         assert!(graph(&model, [3, 8, 3]).unwrap_err().to_string().contains("`pool2`"));
     }
 
-    /// Parameters of the published networks: WRN-28-10 has 36.5 M, WRN-16-4 2.7 M, ResNet-18 for CIFAR 11.2 M.
+    /// Parameters of the published networks: WRN-28-10 has 36.5 M, WRN-16-4 2.7 M, ResNet-18 for CIFAR 11.2
+    /// M.
     #[test]
     fn published_sizes() {
         for (architecture, depth, width, millions) in [
@@ -424,8 +258,8 @@ mod tests {
             let dense = if architecture == Architecture::Cnv { vec![512, 512] } else { vec![] };
             let model = Model { architecture, depth, width, dense, ..Model::default() };
             let nodes = graph(&model, [32, 32, 3]).unwrap();
-            let weights = nodes.iter().filter_map(|n| n.op.weight_shape());
-            let found = weights.map(|s| s.iter().product::<i64>()).sum::<i64>() as f64 / 1e6;
+            let weights = nodes.iter().filter_map(|n| n.op.kind().weights());
+            let found = weights.map(|w| w.shape.iter().product::<i64>()).sum::<i64>() as f64 / 1e6;
             assert!((found - millions).abs() < 0.04 * millions, "{architecture:?}-{depth}: {found} M");
         }
     }
@@ -437,11 +271,11 @@ mod tests {
             bits.layers.insert(name.to_owned(), Bits::Int(value));
         }
         let nodes = build(&Model::default(), Squeeze::default(), &bits, [32, 32, 3], 10).unwrap();
-        let of = |name: &str| nodes.iter().find(|n| n.name == name).unwrap().op.bits();
-        assert_eq!(of("conv1_1"), Some(Bits::Int(8)));
-        assert_eq!(of("logits"), Some(Bits::Int(6)));
-        assert_eq!(of("step1_2"), Some(Bits::Int(2)));
-        assert_eq!(of("conv1_2"), Some(Bits::Int(4)));
+        let bits_of = |name: &str| nodes.iter().find(|n| n.name == name).unwrap().op.kind().bits();
+        assert_eq!(bits_of("conv1_1"), Some(Bits::Int(8)));
+        assert_eq!(bits_of("logits"), Some(Bits::Int(6)));
+        assert_eq!(bits_of("step1_2"), Some(Bits::Int(2)));
+        assert_eq!(bits_of("conv1_2"), Some(Bits::Int(4)));
         bits.layers.insert("conv9".to_owned(), Bits::Int(2));
         let error = build(&Model::default(), Squeeze::default(), &bits, [32, 32, 3], 10).unwrap_err();
         assert!(error.to_string().contains("`bits.layers.conv9`: expected"), "{error}");

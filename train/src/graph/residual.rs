@@ -1,21 +1,23 @@
-//! Networks of residual blocks. Two streams meet in a Mix, in fixed point; what enters the stream is normalized, so that
-//! its range is known.
+//! Networks of residual blocks. Two streams meet in a Mix, in fixed point; what enters the stream is
+//! normalized, so that its range is known.
 
 use anyhow::{Result, ensure};
 
-use super::{Graph, Norm, Place, Shares};
+use super::{Graph, Place};
+use crate::node::mix::Shares;
+use crate::node::norm::Norm;
 use crate::recipe::{Model, Residual};
 
-/// WideResNet: a convolution, three groups of (depth − 4)/6 pre-activation blocks of 16, 32 and 64 channels times the
-/// width, a last activation, global sum. Each branch ends in a batch norm of its own, which the published network has
-/// not: it keeps the stream within its bits.
+/// Appends a WideResNet: a convolution, three groups of (depth − 4)/6 pre-activation blocks of 16, 32 and 64
+/// channels times the width, a last activation, global sum. Each branch ends in a batch norm of its own,
+/// which the published network has not: it keeps the stream within its bits.
 pub fn wrn(graph: &mut Graph, model: &Model) -> Result<()> {
     ensure!(
         model.depth >= 10 && (model.depth - 4).is_multiple_of(6),
         "`model.depth`: expected 6n + 4 for a wrn, from 10, found {}",
         model.depth
     );
-    graph.conv("conv1".to_owned(), 16, 3, 1, 1)?;
+    graph.conv("conv1".to_owned(), 16, [3, 1, 1])?;
     let mut stream = graph.rescale("stream1".to_owned(), graph.norm());
     let mut terms = 1;
     for (group, channels) in [16, 32, 64].into_iter().enumerate() {
@@ -26,16 +28,16 @@ pub fn wrn(graph: &mut Graph, model: &Model) -> Result<()> {
             let shaped = stride == 1 && stream.channels == channels;
             graph.at = stream;
             let inner = graph.step(name("act_a"), graph.stream_norm());
-            graph.conv(name("conv_a"), channels, 3, stride, 1)?;
+            graph.conv(name("conv_a"), channels, [3, stride, 1])?;
             graph.step(name("act_b"), graph.norm());
-            graph.conv(name("conv_b"), channels, 3, 1, 1)?;
+            graph.conv(name("conv_b"), channels, [3, 1, 1])?;
             let branch = graph.rescale(name("scale"), graph.norm());
             let skip = if shaped {
                 stream
             } else {
                 terms = 1;
                 graph.at = inner;
-                graph.conv(name("conv_skip"), channels, 1, stride, 0)?;
+                graph.conv(name("conv_skip"), channels, [1, stride, 0])?;
                 graph.rescale(name("scale_skip"), graph.norm())
             };
             graph.at = branch;
@@ -47,8 +49,8 @@ pub fn wrn(graph: &mut Graph, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// ResNet: depth 18 has four groups of two blocks of 64 to 512 channels, depth 6n + 2 three groups of n of 16 to 64.
-/// The activation stands after the addition and reads its real value.
+/// Appends a ResNet: depth 18 has four groups of two blocks of 64 to 512 channels, depth 6n + 2 three groups
+/// of n of 16 to 64. The activation stands after the addition and reads its real value.
 pub fn resnet(graph: &mut Graph, model: &Model) -> Result<()> {
     let (groups, blocks): (&[usize], usize) = match model.depth {
         18 => (&[64, 128, 256, 512], 2),
@@ -61,7 +63,7 @@ pub fn resnet(graph: &mut Graph, model: &Model) -> Result<()> {
         }
     };
     let first = graph.scaled(groups[0]);
-    graph.conv("conv1".to_owned(), first, 3, 1, 1)?;
+    graph.conv("conv1".to_owned(), first, [3, 1, 1])?;
     let mut input = graph.step("act1".to_owned(), graph.norm());
     for (group, &channels) in groups.iter().enumerate() {
         for block in 0..blocks {
@@ -69,9 +71,9 @@ pub fn resnet(graph: &mut Graph, model: &Model) -> Result<()> {
             let stride = if group > 0 && block == 0 { 2 } else { 1 };
             let channels = graph.scaled(channels);
             graph.at = input;
-            graph.conv(name("conv_a"), channels, 3, stride, 1)?;
+            graph.conv(name("conv_a"), channels, [3, stride, 1])?;
             graph.step(name("act_a"), graph.norm());
-            graph.conv(name("conv_b"), channels, 3, 1, 1)?;
+            graph.conv(name("conv_b"), channels, [3, 1, 1])?;
             let branch = graph.rescale(name("scale"), graph.norm());
             let skip = skip(graph, input, &name, channels, stride)?;
             graph.at = branch;
@@ -83,7 +85,7 @@ pub fn resnet(graph: &mut Graph, model: &Model) -> Result<()> {
     Ok(())
 }
 
-/// The input itself, or a strided 1×1 convolution of it where its shape differs.
+/// Returns the input itself, or a strided 1×1 convolution of it where its shape differs.
 fn skip(
     graph: &mut Graph,
     input: Place,
@@ -95,11 +97,11 @@ fn skip(
     if stride == 1 && input.channels == channels {
         return Ok(graph.rescale(name("scale_skip"), Norm::None));
     }
-    graph.conv(name("conv_skip"), channels, 1, stride, 0)?;
+    graph.conv(name("conv_skip"), channels, [1, stride, 0])?;
     Ok(graph.rescale(name("scale_skip"), graph.norm()))
 }
 
-/// The shares of a Mix whose skip is of so many terms, which then are one more.
+/// Returns the shares of a Mix whose skip is of so many terms, which then are one more.
 fn shares(model: &Model, terms: &mut usize) -> Shares {
     match model.residual {
         Residual::Convex => Shares::Learned,

@@ -2,11 +2,12 @@
 
 use tch::Tensor;
 
-/// Convolves `input` (batch × in × height × width) with `weights` (out × in × k × k), `pad` zeros on every side.
+/// Convolves `input` (batch × in × height × width) with `weights` (out × in × k × k), `pad` zeros on every
+/// side.
 ///
-/// A strided 1×1 convolution is computed as one of stride 1 on the pixels that it reads. That is the same sum, and faster
-/// in training. It also keeps away from oneDNN's AVX2 kernel for the gradient by the weights of such a layer, which writes
-/// outside its memory where there are fewer than 8 input channels.
+/// A strided 1×1 convolution is computed as one of stride 1 on the pixels that it reads. That is the same
+/// sum, and faster in training. It also keeps away from oneDNN's AVX2 kernel for the gradient by the weights
+/// of such a layer, which writes outside its memory where there are fewer than 8 input channels.
 pub fn convolve(input: &Tensor, weights: &Tensor, stride: usize, pad: usize) -> Tensor {
     let (stride, pad) = (stride as i64, pad as i64);
     let plain = |input: &Tensor, stride: i64, pad: i64| {
@@ -19,28 +20,30 @@ pub fn convolve(input: &Tensor, weights: &Tensor, stride: usize, pad: usize) -> 
     plain(&every(&padded, stride), 1, 0)
 }
 
-/// Every `stride`-th pixel of every `stride`-th row.
+/// Returns every `stride`-th pixel of every `stride`-th row.
 fn every(input: &Tensor, stride: i64) -> Tensor {
-    // A mean of one pixel is that pixel. Unlike a slice, it leaves the gradient in the memory format of the input.
+    // A mean of one pixel is that pixel. Unlike a slice, it leaves the gradient in the memory format of the
+    // input.
     input.avg_pool2d([1, 1], [stride, stride], [0, 0], false, true, None)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::step::vector;
     use crate::random::{Stream, bits};
+    use crate::tensor::vector;
     use std::process::Command;
     use tch::Kind;
 
-    /// Whole numbers from −3 to 3: sums of their products are exact in fp32.
+    /// Returns whole numbers from −3 to 3: sums of their products are exact in fp32.
     fn whole(shape: [i64; 4], stream: u64) -> Tensor {
         let draw = |i| (bits(1, Stream::Probe(stream), i) % 7) as f64 - 3.0;
         let values: Vec<f64> = (0..shape.iter().product::<i64>() as u64).map(draw).collect();
         Tensor::from_slice(&values).reshape(shape)
     }
 
-    /// Output, gradient by the input and gradient by the weights, computed in `kind`, channels last as in training.
+    /// Returns output, gradient by the input and gradient by the weights, computed in `kind`, channels last
+    /// as in training.
     fn all(kind: Kind, input: &Tensor, weights: &Tensor, stride: usize, pad: usize) -> [Vec<f64>; 3] {
         let rows = input.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
         let [input, weights] = [&rows, weights].map(|t| t.to_kind(kind).detach().set_requires_grad(true));
@@ -55,7 +58,7 @@ mod tests {
         [output.detach(), input.grad(), weights.grad()].map(|t| vector(&t.contiguous()))
     }
 
-    /// Against the convolution in f64, which libtorch computes without oneDNN.
+    /// They equal those of the convolution in f64, which libtorch computes without oneDNN.
     #[test]
     fn sums_and_gradients_are_exact() {
         let windows =
@@ -81,7 +84,8 @@ mod tests {
         }
     }
 
-    /// The test above on the plainest processor that oneDNN has kernels for, with an allocator that checks its memory.
+    /// The test above passes on the plainest processor that oneDNN has kernels for, with an allocator that
+    /// checks its memory.
     #[test]
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     fn nothing_is_written_outside_its_memory() {

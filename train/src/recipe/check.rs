@@ -1,4 +1,5 @@
-//! What a recipe may say: each value's range. Never looks at data: what must fit the images is checked in training.
+//! What a recipe may say: each value's range. Never looks at data: what must fit the images is checked in
+//! training.
 
 use dq_data::SETS;
 
@@ -82,7 +83,7 @@ impl Recipe {
         demand((1..=1024).contains(&cutout), "data.cutout", "1 to 1024 pixels", cutout.to_string())
     }
 
-    /// Activations against their bits and steps.
+    /// Checks activations against their bits and steps.
     fn check_quantizers(&self, origin: &str) -> Result<(), RecipeError> {
         let bits = &self.bits;
         let levels = |name: &str| name != "first" && name != "last" && !is_weighted(name);
@@ -104,7 +105,7 @@ impl Recipe {
         }
     }
 
-    /// The penalty, adversarial training and the attack on the held-out images.
+    /// Checks the penalty, adversarial training and the attack on the held-out images.
     fn check_defences(&self, origin: &str) -> Result<(), RecipeError> {
         let (dq, ours, watch) = (&self.dq, &self.adversarial, &self.attacked);
         let rows: [(bool, &'static str, &str, f64); 10] = [

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[dq]`
+/// `[dq]`: Lipschitz control.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dq {
@@ -24,7 +24,7 @@ pub enum PenaltyOn {
     Quantized,
 }
 
-/// `[adversarial]`: images of each batch are replaced by adversaries of the network as it stands.
+/// `[adversarial]`: images of each batch are replaced by adversaries of the network in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Adversarial {
@@ -32,7 +32,7 @@ pub struct Adversarial {
     pub attack: Attack,
     /// Radius in pixel values (0…255): δ where `draw` is `normal`.
     pub eps: f64,
-    /// How each radius is found; of `fgsm` and `r+fgsm` for each image, of `pgd` for each batch.
+    /// How each radius is found: for each image (`fgsm`, `r+fgsm`), or for each batch (`pgd`).
     pub draw: Draw,
     /// PGD's step in pixel values.
     pub step: f64,
@@ -40,11 +40,13 @@ pub struct Adversarial {
     pub iterations: usize,
     /// Where PGD starts.
     pub start: Start,
-    /// Part of each batch that is replaced, 0…1: 1 is Madry's, ½ Kurakin's mix of clean and adversarial images.
+    /// Part of each batch that is replaced, 0…1: 1 is Madry's, ½ Kurakin's mix of clean and adversarial
+    /// images.
     pub share: f64,
     /// Weight of a replaced image's loss beside that of one that is not (Kurakin 2016's λ is 0.3).
     pub weight: f64,
-    /// TRADES' weight (Zhang 2019) of KL(clean ‖ adversarial), which is then both attacked and learned; 0: cross entropy.
+    /// TRADES' weight (Zhang 2019) of KL(clean ‖ adversarial), which is then both attacked and learned; 0:
+    /// cross entropy.
     pub trades: f64,
 }
 
@@ -108,7 +110,7 @@ pub enum Choose {
 }
 
 impl Adversarial {
-    /// PGD's iterations at radius `eps`.
+    /// Returns PGD's iterations at radius `eps`.
     pub fn iterations_at(&self, eps: f64) -> usize {
         if self.iterations > 0 { self.iterations } else { (eps + 4.0).min(1.25 * eps) as usize }
     }

@@ -1,5 +1,5 @@
-//! Recipes: what to train and how, in TOML. Every key has a default. What a recipe may say is in `check`, how it is read
-//! in `read`. Never touches data or libtorch.
+//! Recipes: what to train and how, in TOML. Every key has a default. What a recipe may say is in `check`, how
+//! it is read in `read`. Never touches data or libtorch.
 
 mod check;
 mod defence;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[model]`
+/// `[model]`: the architecture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Model {
@@ -26,7 +26,8 @@ pub struct Model {
     pub activation: Activation,
     /// What stands between accumulators and activation.
     pub normalization: Normalization,
-    /// `aol`: how many times further the logits move at most than the image (pixels 0…1), in the Euclidean norm.
+    /// `aol`: how many times further the logits move at most than the image (pixels 0…1), in the Euclidean
+    /// norm.
     pub lipschitz: f64,
 }
 
@@ -52,7 +53,7 @@ pub enum Architecture {
 pub enum Residual {
     /// α₁·skip + α₂·branch, α learned on the simplex (Parseval networks, Cissé 2017; Defensive Quantization).
     Convex,
-    /// skip + branch. Held as their mean: what reads it knows the factor.
+    /// skip + branch. It is stored as their mean: what reads it knows the factor.
     Add,
 }
 
@@ -76,12 +77,14 @@ pub enum Activation {
 pub enum Normalization {
     /// Batch normalization (Ioffe, Szegedy 2015).
     Batch,
-    /// Almost-orthogonal rescaling (Prach, Lampert 2022) of each output channel, by the very weights that are computed with:
-    /// the Lipschitz constant of the logits is [`Model::lipschitz`] at most, by construction, quantizers aside.
+    /// Almost-orthogonal rescaling (Prach, Lampert 2022) of each output channel, by the very weights that are
+    /// computed with: the Lipschitz constant of the logits is [`Model::lipschitz`] at most, by construction,
+    /// quantizers aside.
     Aol,
 }
 
-/// `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and on the chip.
+/// `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and on the
+/// chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Squeeze {

@@ -6,20 +6,21 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Value;
 
-/// `[bits]`
+/// `[bits]`: bit widths and steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BitWidths {
-    /// Bits of every weight that nothing below says otherwise of.
+    /// Bits of every weight that `layers` does not name.
     pub weights: Bits,
-    /// Bits of every activation that nothing below says otherwise of.
+    /// Bits of every activation that `layers` does not name.
     pub activations: Bits,
     /// How a weight quantizer finds its step.
     pub weight_step: StepSize,
-    /// How an activation quantizer finds its step (`learned`: ReLU6 and ReLU1 only; their ceiling is then learned).
+    /// How an activation quantizer finds its step (`learned`: ReLU6 and ReLU1 only; their ceiling is then
+    /// learned).
     pub activation_step: StepSize,
-    /// Bits by node name: weights of a convolution or dense layer, levels of a step. `first` and `last` stand for the
-    /// first layer that has weights and for the logits.
+    /// Bits by node name: weights of a convolution or dense layer, levels of a step. `first` and `last` stand
+    /// for the first layer that has weights and for the logits.
     pub layers: BTreeMap<String, Bits>,
 }
 
@@ -39,18 +40,18 @@ pub enum StepSize {
 pub enum Bits {
     /// Real numbers.
     Float,
-    /// So many bits, 1 to 8.
+    /// This many bits, 1 to 8.
     Int(u32),
 }
 
 impl BitWidths {
-    /// Every weight and every activation at these bits, steps not learned.
+    /// Gives every weight and every activation these bits; steps are not learned.
     pub fn uniform(weights: Bits, activations: Bits) -> BitWidths {
         BitWidths { weights, activations, ..BitWidths::default() }
     }
 
-    /// What is quantized, as the paper's reader asks: `W+A` (deployable), `A only` (the paper's own setting), `W only` or
-    /// `float`.
+    /// Returns what is quantized, in the paper's words: `W+A` (deployable), `A only` (the paper's own
+    /// setting), `W only` or `float`.
     pub fn quantized(&self) -> &'static str {
         match (self.weights, self.activations) {
             (Bits::Int(_), Bits::Int(_)) => "W+A",
@@ -60,13 +61,14 @@ impl BitWidths {
         }
     }
 
-    /// `w4a4`, with `f` for float; a digest behind it where layers differ or steps are learned.
+    /// Returns a name like `w4a4`, with `f` for float; a digest follows where layers differ or steps are
+    /// learned.
     pub fn label(&self) -> String {
-        let one = |bits: Bits| match bits {
+        let digit = |bits: Bits| match bits {
             Bits::Float => "f".to_owned(),
             Bits::Int(bits) => bits.to_string(),
         };
-        let plain = format!("w{}a{}", one(self.weights), one(self.activations));
+        let plain = format!("w{}a{}", digit(self.weights), digit(self.activations));
         if *self == BitWidths::uniform(self.weights, self.activations) {
             return plain;
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[data]`
+/// `[data]`: what it learns from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Data {
@@ -28,7 +28,7 @@ pub enum Augment {
     Cutout,
 }
 
-/// `[optimizer]`
+/// `[optimizer]`: how weights follow their gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Optimizer {
@@ -60,11 +60,11 @@ pub enum OptimizerKind {
 pub enum Decay {
     /// Weights of convolutions and dense layers.
     Weights,
-    /// Those, and batch norm's gain and every bias.
+    /// Weights, batch norm's gain and every bias.
     All,
 }
 
-/// `[schedule]`
+/// `[schedule]`: the learning rate over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Schedule {
@@ -88,14 +88,14 @@ pub enum ScheduleKind {
     Cosine,
 }
 
-/// `[train]`
+/// `[train]`: length, batches and number formats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Train {
-    /// Passes over the training images. May be raised on resume: the schedule is then computed for the new length from
-    /// the epoch it resumes at; epochs already trained stay as they were.
+    /// Passes over the training images. May be raised on resume: the schedule is then computed for the new
+    /// length from the epoch it resumes at; epochs already trained stay as they were.
     pub epochs: usize,
-    /// Images a step; the last, shorter batch of an epoch is dropped.
+    /// Images per step; the last, shorter batch of an epoch is dropped.
     pub batch: usize,
     /// Seed of initial weights, holdout, order, augmentation and adversaries.
     pub seed: u64,
@@ -103,7 +103,8 @@ pub struct Train {
     pub precision: Precision,
     /// Part of each target that is spread over all classes, in [0, 1) (Szegedy 2016).
     pub label_smoothing: f64,
-    /// Decay of the moving average of weights that is evaluated and exported, in [0, 1); 0 is the weights themselves.
+    /// Decay of the moving average of weights that is evaluated and exported, in [0, 1); 0 is the weights
+    /// themselves.
     pub ema: f64,
     /// On a GPU, the same bits in every run: slower kernels. (A CPU gives them on one thread always.)
     pub deterministic: bool,

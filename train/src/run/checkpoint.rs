@@ -1,5 +1,5 @@
-//! Checkpoints: named tensors and a small state, in one safetensors file, written atomically and with the same bytes
-//! for the same content. Reading checks every name, type and shape against the model it is for.
+//! Checkpoints: named tensors and a small state, in one safetensors file, written atomically and with the
+//! same bytes for the same content. Reading checks every name, type and shape against the model it is for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,14 +11,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, no_grad};
 
-use crate::fit::model::{Tensors, finite};
+use crate::tensor::{Tensors, finite};
 
 /// Key of the metadata entry that holds the state as JSON.
 const STATE: &str = "dq";
 /// Larger checkpoints are refused before anything is read.
 const MAX_BYTES: u64 = 4 << 30;
 
-/// Where a training run stands.
+/// How far a training run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
@@ -44,12 +44,12 @@ pub struct State {
 }
 
 impl State {
-    /// Before the first step, on images of such a shape and so many classes.
+    /// Makes the state before the first step, on images of such a shape and so many classes.
     pub fn new(image: [usize; 3], classes: usize) -> State {
         State { epochs: 0, step: 0, loss: 0.0, right: 0, best_accuracy: 0.0, best_epoch: 0, image, classes }
     }
 
-    /// After the last step of an epoch that scored so much on the held-out images; whether it is the best.
+    /// Ends an epoch that scored `score` on the held-out images, and says whether it is the best so far.
     pub fn finish_epoch(&mut self, score: f64) -> bool {
         self.epochs += 1;
         (self.step, self.loss, self.right) = (0, 0.0, 0);
@@ -80,7 +80,7 @@ pub fn load<S: DeserializeOwned>(path: &Path) -> Result<(Tensors, S)> {
     Ok((tensors(path, &bytes)?, state))
 }
 
-/// The tensors of any safetensors file, as fp32 or f64.
+/// Returns the tensors of any safetensors file, as fp32 or f64.
 pub fn load_tensors(path: &Path) -> Result<Tensors> {
     tensors(path, &read(path)?)
 }

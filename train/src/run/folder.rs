@@ -1,4 +1,5 @@
-//! The folder of a run: what is in it, how it is begun, resumed and added to. Every file appears whole or not at all.
+//! The folder of a run: what is in it, how it is begun, resumed and added to. Every file appears whole or not
+//! at all.
 
 use std::path::Path;
 
@@ -6,85 +7,80 @@ use anyhow::{Context, Result, bail, ensure};
 use dq_data::Images;
 use toml::{Table, Value};
 
-use crate::fit::learner::Learner;
-use crate::fit::model::Tensors;
-use crate::fit::trainer::Options;
+use super::checkpoint::{State, load, save, write_atomically};
+use super::files::{BEST, LAST, METRICS, RECIPE};
+use super::metrics::EpochMetrics;
+use super::options::Options;
 use crate::recipe::Recipe;
-use crate::run::checkpoint::{State, load, save, write_atomically};
-use crate::run::metrics::EpochMetrics;
+use crate::tensor::Tensors;
 
-/// The resolved recipe.
-pub const RECIPE: &str = "recipe.toml";
-/// One JSON object an epoch.
-pub const METRICS: &str = "metrics.jsonl";
-/// All that training goes on from, as of the newest epoch or, within one, of the newest step that was saved.
-pub const LAST: &str = "last.safetensors";
-/// The best epoch by held-out images (the earliest of equals).
-pub const BEST: &str = "best.safetensors";
-
-/// A run's folder, and where the run stands.
+/// A run's folder, and how far the run has come.
 pub struct Folder<'a> {
     run: &'a Path,
-    /// Where the run stands.
+    /// How far the run has come.
     pub state: State,
     lines: String,
 }
 
 impl<'a> Folder<'a> {
-    /// Makes or resumes the folder; `learner` then stands where the run stands.
+    /// Makes the folder, or opens it to go on; then also returns the tensors of its last checkpoint.
     ///
     /// # Errors
-    /// A folder that holds a run and is not to be resumed, one of another recipe or other images, a damaged file.
+    /// A folder that holds a run and is not to be resumed, one of another recipe or other images, a damaged
+    /// file.
     pub fn open(
         options: &Options<'a>,
         recipe: &Recipe,
         images: &Images,
-        learner: &mut Learner,
-    ) -> Result<Folder<'a>> {
+    ) -> Result<(Folder<'a>, Option<Tensors>)> {
         let run = options.run;
         let last = run.join(LAST);
         std::fs::create_dir_all(run)
             .with_context(|| format!("cannot make the run folder {}", run.display()))?;
         let (image, classes) = (images.shape(), images.classes.len());
         let mut folder = Folder { run, state: State::new(image, classes), lines: String::new() };
-        if options.goes_on() {
-            same_training(&Recipe::load(&run.join(RECIPE), &[])?, recipe, run)?;
-            let (tensors, found): (Tensors, State) = load(&last)?;
-            learner.restore(&tensors, &last)?;
-            ensure!(
-                (found.image, found.classes) == (image, classes),
-                "{}: trained on images of {:?} and {} classes, found {image:?} and {classes}",
-                last.display(),
-                found.image,
-                found.classes
-            );
-            folder.state = found;
-            folder.lines = lines_up_to(&run.join(METRICS), found.epochs)?;
-        } else {
+        if !options.goes_on() {
             ensure!(
                 options.resume || !(last.exists() || run.join(RECIPE).exists()),
                 "{} already holds a run: resume it (--resume) or name another folder",
                 run.display()
             );
+            return Ok((folder, None));
         }
-        write_atomically(&run.join(RECIPE), recipe.to_toml().as_bytes())?;
-        Ok(folder)
+        same_training(&Recipe::load(&run.join(RECIPE), &[])?, recipe, run)?;
+        let (tensors, found): (Tensors, State) = load(&last)?;
+        ensure!(
+            (found.image, found.classes) == (image, classes),
+            "{}: trained on images of {:?} and {} classes, found {image:?} and {classes}",
+            last.display(),
+            found.image,
+            found.classes
+        );
+        folder.state = found;
+        folder.lines = lines_up_to(&run.join(METRICS), found.epochs)?;
+        Ok((folder, Some(tensors)))
     }
 
-    /// Saves the step that the state stands at.
-    pub fn save_last(&self, learner: &Learner) -> Result<()> {
-        save(&self.run.join(LAST), &learner.checkpoint(), &self.state)
+    /// Writes the recipe that is trained from here on.
+    pub fn save_recipe(&self, recipe: &Recipe) -> Result<()> {
+        write_atomically(&self.run.join(RECIPE), recipe.to_toml().as_bytes())
     }
 
-    /// Saves a complete epoch, which `is_best` or not.
-    pub fn save_epoch(&mut self, learner: &Learner, line: &EpochMetrics, is_best: bool) -> Result<()> {
-        if is_best {
-            save(&self.run.join(BEST), &learner.exported(), &self.state)?;
-        }
+    /// Saves the step that the state is at: all that training goes on from.
+    pub fn save_last(&self, checkpoint: &Tensors) -> Result<()> {
+        save(&self.run.join(LAST), checkpoint, &self.state)
+    }
+
+    /// Saves what is exported, of the best epoch so far.
+    pub fn save_best(&self, exported: &Tensors) -> Result<()> {
+        save(&self.run.join(BEST), exported, &self.state)
+    }
+
+    /// Adds a line of metrics.
+    pub fn save_metrics(&mut self, line: &EpochMetrics) -> Result<()> {
         self.lines.push_str(&serde_json::to_string(line)?);
         self.lines.push('\n');
-        write_atomically(&self.run.join(METRICS), self.lines.as_bytes())?;
-        self.save_last(learner)
+        write_atomically(&self.run.join(METRICS), self.lines.as_bytes())
     }
 }
 
@@ -121,7 +117,7 @@ fn differences(prefix: &str, old: &Table, new: &Table, found: &mut Vec<String>) 
     }
 }
 
-/// The metrics of epochs 1…`epochs`; later lines belong to an epoch that was never saved.
+/// Returns the metrics of epochs 1…`epochs`; later lines belong to an epoch that was never saved.
 fn lines_up_to(path: &Path, epochs: usize) -> Result<String> {
     if epochs == 0 {
         return Ok(String::new());

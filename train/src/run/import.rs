@@ -1,22 +1,26 @@
-//! Weights from elsewhere: a safetensors file whose names are this program's, so that a network trained in PyTorch can be
-//! fine-tuned. `docs/weights.md` says the names. Never guesses: a tensor that fits nothing is an error.
+//! Weights from elsewhere: a safetensors file whose names are this program's, so that a network trained in
+//! PyTorch can be fine-tuned. `docs/weights.md` says the names. Never guesses: a tensor that fits nothing is
+//! an error.
 
 use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::fit::model::{Model, Tensors};
-use crate::run::checkpoint;
+use super::checkpoint;
+use crate::node::values::Values;
+use crate::tensor::Tensors;
 
-/// What may be missing: it then starts as in a new network. Batch norm's statistics are measured anew in any case.
+/// What may be missing: it then starts as in a new network. Batch norm's statistics are measured anew in any
+/// case.
 const OPTIONAL: [&str; 5] = [".mean", ".var", ".scale", ".ceiling", ".shares"];
 
 /// Copies every tensor of `tensors` to the parameter or statistic of its name.
 ///
 /// # Errors
-/// A name that the network has not, one of its own that is missing, another shape, a number that is not finite.
-pub fn into(model: &mut Model, tensors: &Tensors, path: &Path) -> Result<()> {
-    let own = || model.parameters.iter().chain(&model.statistics);
+/// A name that the network has not, one of its own that is missing, another shape, a number that is not
+/// finite.
+pub fn into(values: &mut Values, tensors: &Tensors, path: &Path) -> Result<()> {
+    let own = || values.iter();
     if let Some(stranger) = tensors.keys().find(|name| !own().any(|(own, _)| own == *name)) {
         let nearest = own().min_by_key(|(own, _)| strsim::damerau_levenshtein(own, stranger));
         let nearest = nearest.map(|(name, _)| format!(": did you mean `{name}`?")).unwrap_or_default();
@@ -26,7 +30,7 @@ pub fn into(model: &mut Model, tensors: &Tensors, path: &Path) -> Result<()> {
     if let Some((name, t)) = own().find(|(name, _)| !tensors.contains_key(*name) && !optional(name)) {
         bail!("{}: tensor `{name}` of shape {:?} is missing", path.display(), t.size());
     }
-    for (name, target) in model.parameters.iter_mut().chain(&mut model.statistics) {
+    for (name, target) in values.iter_mut() {
         let Some(source) = tensors.get(name) else { continue };
         checkpoint::copy(target, source, || format!("{}: tensor `{name}`", path.display()))?;
     }

@@ -1,4 +1,4 @@
-//! What a training tells: a line of `metrics.jsonl` an epoch, and events while it runs.
+//! What a training tells: a line of `metrics.jsonl` per epoch, and events while it runs.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,14 +9,16 @@ pub struct EpochMetrics {
     pub epoch: usize,
     /// `ce` + (β/2)·Σ `penalty`.
     pub loss: f64,
-    /// Mean loss over the epoch's batches without the penalty: cross entropy (with TRADES, its divergence too).
+    /// Mean loss over the epoch's batches without the penalty: cross entropy (with TRADES, its divergence
+    /// too).
     pub ce: f64,
     /// ‖WᵀW − I‖²_F (0 = orthonormal) of each layer at the end of the epoch, in graph order.
     pub penalty: Vec<(String, f64)>,
     /// Exact spectral norm of each layer at the end of the epoch, of the weights as they are computed with.
     #[serde(default)]
     pub norm: Vec<(String, f64)>,
-    /// Share of the (augmented, maybe adversarial) training images labelled right while they were learned from, 0…1.
+    /// Share of the (augmented, maybe adversarial) training images labelled right while they were learned
+    /// from, 0…1.
     pub train_accuracy: f64,
     /// Share of the held-out images labelled right at the end of the epoch, 0…1.
     pub holdout_accuracy: f64,
@@ -25,7 +27,7 @@ pub struct EpochMetrics {
     pub holdout_attacked: Option<f64>,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// Training images a second, holdout and checkpoint left out.
+    /// Training images per second, holdout and checkpoint left out.
     pub images_per_second: f64,
     /// Wall time of the whole epoch, as far as this process ran it.
     pub seconds: f64,
@@ -42,7 +44,7 @@ pub enum Event<'a> {
         epochs: usize,
         /// Step, from 1.
         step: usize,
-        /// Steps an epoch.
+        /// Steps per epoch.
         steps: usize,
         /// Loss of this batch without the penalty.
         ce: f64,

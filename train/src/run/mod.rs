@@ -1,7 +1,9 @@
 //! The folder of a run: checkpoints, metrics, weights from elsewhere.
 
 pub mod checkpoint;
+pub mod files;
 pub mod folder;
 pub mod import;
 pub mod metrics;
+pub mod options;
 pub mod tensorboard;

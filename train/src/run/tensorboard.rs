@@ -1,4 +1,5 @@
-//! TensorBoard's view of a run: the metrics of each epoch as scalars, in `RUN/tensorboard/`, one file a process.
+//! TensorBoard's view of a run: the metrics of each epoch as scalars, in `RUN/tensorboard/`, one file per
+//! process.
 
 use std::fs::File;
 use std::io::BufWriter;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use dq_data::Images;
-use dq_train::{Event, Options, Outcome, Recipe, train};
+use dq_train::{Compute, Event, Options, Outcome, Recipe, train};
 use ndarray::Array4;
 
-/// `n` images of height × width × channels in `classes` classes: noise, brighter in a stripe that tells the class.
+/// `n` images of height × width × channels in `classes` classes: noise, brighter in a stripe that tells the
+/// class.
 pub fn images(n: usize, [height, width, channels]: [usize; 3], classes: usize) -> Images {
     let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) % 120;
     let mut count = 0;
@@ -35,9 +36,12 @@ pub fn recipe(overrides: &[&str]) -> Recipe {
     Recipe::parse(text, "test", &overrides).expect("a valid recipe")
 }
 
+/// Where the tests compute: what is trained there is the same on every run.
+pub const CPU: Compute = Compute::one_thread();
+
 /// One thread, no checkpoint within an epoch.
 pub fn options<'a>(run: &'a Path, resume: bool, stop: &'a AtomicBool) -> Options<'a> {
-    Options { run, resume, init: None, threads: 1, save_every: Duration::MAX, stop }
+    Options { run, resume, init: None, compute: CPU, save_every: Duration::MAX, stop }
 }
 
 /// Trains on one thread.

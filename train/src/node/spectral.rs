@@ -1,40 +1,16 @@
-//! Exact spectral norms of layers as linear maps on their whole input, padding and stride included: the largest singular
-//! value by Lanczos' iteration on WᵀW. Of the weights as they are computed with (quantized, times their scale); batch norm
-//! and quantizers are left out.
+//! Exact spectral norms of layers as linear maps on their whole input, padding and stride included: the
+//! largest singular value by Lanczos' iteration on WᵀW. Of the weights as they are computed with (quantized,
+//! times their scale); batch norm and quantizers are left out.
 
-use tch::{Kind, Tensor, no_grad};
+use tch::Tensor;
 
-use crate::fit::model::Model;
-use crate::graph::{Op, sizes};
-use crate::node::convolve::convolve;
+use super::convolve::convolve;
 use crate::random::{Stream, normal};
 
-/// Most steps of the iteration. It ends before where the norm moves by less than a millionth.
+/// The most steps of the iteration. It ends before where the norm moves by less than a millionth.
 const STEPS: usize = 60;
 
-/// σ_max of every layer that has weights, in graph order, by node name.
-pub fn norms(model: &Model) -> Vec<(String, f64)> {
-    let sizes = sizes(&model.nodes);
-    let weighted = model.nodes.iter().filter(|node| node.op.weight_shape().is_some());
-    weighted
-        .map(|node| {
-            let norm = no_grad(|| {
-                let quantized = model.weights(node);
-                let weight = (quantized.levels * quantized.scale).to_kind(Kind::Float);
-                match node.op {
-                    Op::Conv { inputs, stride, pad, .. } => {
-                        let [height, width] = sizes[node.inputs[0]];
-                        conv_norm(&weight, [inputs, height, width], stride, pad)
-                    }
-                    _ => matrix_norm(&weight),
-                }
-            });
-            (node.name.clone(), norm)
-        })
-        .collect()
-}
-
-/// σ_max of a convolution (out × in × k × k) on maps of in × height × width.
+/// Returns σ_max of a convolution (out × in × k × k) on maps of in × height × width.
 pub fn conv_norm(weight: &Tensor, shape: [usize; 3], stride: usize, pad: usize) -> f64 {
     let [inputs, height, width] = shape.map(|n| n as i64);
     let kernel = weight.size()[2];
@@ -51,12 +27,12 @@ pub fn conv_norm(weight: &Tensor, shape: [usize; 3], stride: usize, pad: usize) 
     largest(inputs * height * width, apply, weight)
 }
 
-/// σ_max of a matrix, out × in.
-fn matrix_norm(weight: &Tensor) -> f64 {
+/// Returns σ_max of a matrix, out × in.
+pub fn matrix_norm(weight: &Tensor) -> f64 {
     largest(weight.size()[1], |x| weight.tr().matmul(&weight.matmul(x)), weight)
 }
 
-/// √λ_max of the symmetric positive map `apply` on vectors of `n`, with full reorthogonalization.
+/// Returns √λ_max of the symmetric positive map `apply` on vectors of `n`, with full reorthogonalization.
 fn largest(n: i64, apply: impl Fn(&Tensor) -> Tensor, like: &Tensor) -> f64 {
     let start: Vec<f32> = (0..n).map(|i| normal(1, Stream::Norm, i as u64) as f32).collect();
     let start = Tensor::from_slice(&start).to_device(like.device());
@@ -81,7 +57,7 @@ fn largest(n: i64, apply: impl Fn(&Tensor) -> Tensor, like: &Tensor) -> f64 {
     found.max(0.0).sqrt()
 }
 
-/// Largest eigenvalue of a symmetric tridiagonal matrix, by bisection on Sturm's count.
+/// Returns the largest eigenvalue of a symmetric tridiagonal matrix, by bisection on Sturm's count.
 fn top_eigenvalue(diagonal: &[f64], beside: &[f64]) -> f64 {
     let off = |i: usize| beside.get(i).copied().unwrap_or(0.0);
     let reach = |i: usize| diagonal[i] + off(i) + if i > 0 { off(i - 1) } else { 0.0 };
@@ -107,7 +83,7 @@ fn top_eigenvalue(diagonal: &[f64], beside: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
+    use tch::{Device, Kind};
 
     /// Against the singular values of the whole matrix, column by column.
     #[test]

@@ -1,16 +1,18 @@
-//! Batch norm, activation and quantizer as one function of an accumulator, in f64, and its boundaries found by bisection
-//! over that very function. Every operation is a separate elementwise one and monotone under IEEE rounding, so the whole is
-//! a monotone step function of an integer, and a value's result does not depend on where it stands in a tensor.
+//! Batch norm, activation and quantizer as one function of an accumulator, in f64, and its boundaries found
+//! by bisection over that very function. Every operation is a separate elementwise one and monotone under
+//! IEEE rounding, so the whole is a monotone step function of an integer, and a value's result does not
+//! depend on where it stands in a tensor.
 
 use ndarray::Array2;
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::fit::model::EPSILON;
-use crate::node::quantize::{Quantizer, top_level};
+use crate::node::normalize::exact_factor;
+use crate::node::quantizer::{Quantizer, top_level};
 use crate::recipe::{Activation, Bits};
+use crate::tensor::{integers, vector};
 
-/// The float function of one step node: with z = (acc − mean)·factor + bias, level = round(clip(z, 0, c)·(2^b − 1)/c)
-/// for ReLU with ceiling c; for tanh and sign, how many decision points z reaches.
+/// The float function of one step node: with z = (acc − mean)·factor + bias, level = round(clip(z, 0, c)·(2^b
+/// − 1)/c) for ReLU with ceiling c; for tanh and sign, how many decision points z reaches.
 #[derive(Debug)]
 pub struct StepFunction {
     mean: Tensor,
@@ -19,7 +21,7 @@ pub struct StepFunction {
     quantizer: Quantizer,
 }
 
-/// Everything a step function has that an integer step needs, a row or entry a channel.
+/// Everything that an integer step needs of a step function, a row or entry per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boundaries {
     /// −1 where the gain is negative, else +1.
@@ -35,53 +37,59 @@ pub struct Boundaries {
 }
 
 impl StepFunction {
-    /// From a channel's batch-norm gain and bias and the mean and variance of its accumulator (vectors of one length).
+    /// Makes it from each channel's batch-norm gain and bias and the mean and variance of its accumulator.
     pub fn new(
         gain: &Tensor,
         bias: &Tensor,
-        mean: &Tensor,
-        var: &Tensor,
+        [mean, var]: [&Tensor; 2],
         quantizer: Quantizer,
     ) -> StepFunction {
-        Self::rescaled(factor(gain, var), bias, mean, quantizer)
+        Self::rescaled(exact_factor(gain, var), bias, mean, quantizer)
     }
 
-    /// From a channel's factor (f64) as it is, bias and mean.
+    /// Makes it from each channel's factor (f64), bias and mean.
     pub fn rescaled(factor: Tensor, bias: &Tensor, mean: &Tensor, quantizer: Quantizer) -> StepFunction {
         let double = |t: &Tensor| t.detach().to_kind(Kind::Double);
         StepFunction { mean: double(mean), factor, bias: double(bias), quantizer }
     }
 
-    /// Without batch norm: z = acc·unit + offset in each of `channels` channels.
-    pub fn plain(channels: usize, unit: f64, offset: f64, quantizer: Quantizer) -> StepFunction {
-        let full = |value: f64| Tensor::full([channels as i64], value, (Kind::Double, crate::device()));
+    /// Makes it without batch norm: z = acc·unit + offset in each of `channels` channels.
+    pub fn plain(
+        (channels, device): (usize, Device),
+        unit: f64,
+        offset: f64,
+        quantizer: Quantizer,
+    ) -> StepFunction {
+        let full = |value: f64| Tensor::full([channels as i64], value, (Kind::Double, device));
         StepFunction { mean: full(0.0), factor: full(unit), bias: full(offset), quantizer }
     }
 
-    /// Number of channels.
+    /// Returns the number of channels.
     pub fn channels(&self) -> i64 {
         self.mean.size()[0]
     }
 
-    /// What each level stands for.
+    /// Returns what says what each level stands for.
     pub fn quantizer(&self) -> &Quantizer {
         &self.quantizer
     }
 
-    /// Real gain and offset of each channel: z = acc·gain + offset.
+    /// Returns real gain and offset of each channel: z = acc·gain + offset.
     pub fn affine(&self) -> (Vec<f64>, Vec<f64>) {
         (vector(&self.factor), vector(&(&self.bias - &self.mean * &self.factor)))
     }
 
-    /// z = (acc − mean)·factor + bias. `shape` lays the channels along the right dimension, e.g. `[-1, 1, 1]`.
+    /// Returns z = (acc − mean)·factor + bias. `shape` lays the channels along the right dimension, e.g.
+    /// `[-1, 1, 1]`.
     pub fn normalized(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
         let mut z = acc - self.mean.reshape(shape);
         let _ = z.g_mul_(&self.factor.reshape(shape));
         z.g_add_(&self.bias.reshape(shape))
     }
 
-    /// The output: levels, or clip(z, 0, c) where activations are float, with the straight-through gradient (that of the
-    /// unrounded level where z is open, else 0). `shape` as in [`normalized`](Self::normalized).
+    /// Returns the output: levels, or clip(z, 0, c) where activations are float, with the straight-through
+    /// gradient (that of the unrounded level where z is open, else 0). `shape` as in
+    /// [`normalized`](Self::normalized).
     pub fn levels(&self, acc: &Tensor, shape: &[i64]) -> Tensor {
         let z = self.normalized(acc, shape);
         let Quantizer { activation, ceiling, bits } = self.quantizer;
@@ -112,7 +120,7 @@ impl StepFunction {
         levels
     }
 
-    /// Direction of each channel, f64, −1 or +1.
+    /// Returns the direction of each channel, f64, −1 or +1.
     pub fn direction(&self) -> Tensor {
         self.factor.ge(0.0).to_kind(Kind::Double) * 2.0 - 1.0
     }
@@ -144,8 +152,8 @@ impl StepFunction {
         Boundaries { dir, thresholds, gain, open_lo, open_hi }
     }
 
-    /// Channel × `columns`: the least directed accumulator `d` in the directed range at which `holds(dir·d)`, a monotone
-    /// condition, is true; one above the range where it never is.
+    /// Returns, channel × `columns`, the least directed accumulator `d` in the directed range at which
+    /// `holds(dir·d)`, a monotone condition, is true; one above the range where it never is.
     fn least(&self, lo: i64, hi: i64, columns: i64, holds: impl Fn(&Tensor) -> Tensor) -> Tensor {
         let dir = self.direction().unsqueeze(1);
         let (low, high) = directed(&dir, lo, hi);
@@ -162,32 +170,16 @@ impl StepFunction {
         low
     }
 
-    fn device(&self) -> Device {
+    /// Returns where it is computed.
+    pub fn device(&self) -> Device {
         self.mean.device()
     }
 }
 
-/// gain / √(var + ε) of each channel, f64, on the device of `gain`. Computed by the host, whose roots and quotients are
-/// rounded as IEEE 754 says, so that no device changes a bit of an exported network.
-pub fn factor(gain: &Tensor, var: &Tensor) -> Tensor {
-    let values = vector(gain).into_iter().zip(vector(var)).map(|(gain, var)| gain / (var + EPSILON).sqrt());
-    Tensor::from_slice(&values.collect::<Vec<f64>>()).to_device(gain.device())
-}
-
-/// The ends of `dir·acc` for `acc` in `lo..=hi`, shaped like `dir`.
+/// Returns the ends of `dir·acc` for `acc` in `lo..=hi`, shaped like `dir`.
 pub fn directed(dir: &Tensor, lo: i64, hi: i64) -> (Tensor, Tensor) {
     let (a, b) = (dir * lo as f64, dir * hi as f64);
     (a.minimum(&b), a.maximum(&b))
-}
-
-/// A tensor's elements in row-major order.
-pub fn vector(t: &Tensor) -> Vec<f64> {
-    Vec::try_from(t.reshape([-1]).to_kind(Kind::Double)).expect("one dimension of f64")
-}
-
-/// A tensor's whole-number elements in row-major order.
-pub fn integers(t: &Tensor) -> Vec<i64> {
-    Vec::try_from(t.reshape([-1]).to_kind(Kind::Int64)).expect("one dimension of i64")
 }
 
 #[cfg(test)]
@@ -199,13 +191,12 @@ mod tests {
         StepFunction::new(
             &t(&[1.3, -0.7, 0.0, 0.0, 1e-9]),
             &t(&[0.4, 2.0, 3.0, -1.0, 100.0]),
-            &t(&[10.0, -20.0, 0.0, 0.0, 0.0]),
-            &t(&[400.0, 90.0, 1.0, 1.0, 1.0]),
+            [&t(&[10.0, -20.0, 0.0, 0.0, 0.0]), &t(&[400.0, 90.0, 1.0, 1.0, 1.0])],
             Quantizer::new(activation, Bits::Int(bits)),
         )
     }
 
-    /// Every accumulator of the range, against the float function itself.
+    /// They agree with the float function itself on every accumulator of the range.
     #[test]
     fn thresholds_and_open_interval_hold_on_every_accumulator() {
         let (lo, hi) = (-150, 120);

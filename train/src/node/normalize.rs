@@ -1,0 +1,168 @@
+//! What stands between accumulators and an activation or the residual stream: in training, and as exact
+//! constants.
+
+use tch::{Kind, Tensor, no_grad};
+
+use super::aol;
+use super::kind::{At, Frozen, Mode};
+use super::norm::Norm;
+use super::signal::{Signal, Unit};
+use crate::recipe::Bits;
+use crate::tensor::{along_channels, vector};
+
+/// Added to the variance, in squared accumulator units.
+pub const EPSILON: f64 = 1e-5;
+/// Share of a batch in the running mean and variance.
+const MOMENTUM: f64 = 0.1;
+
+/// A normalized input.
+pub struct Normalized {
+    /// The normalized real value, times the factor that was asked for.
+    pub z: Tensor,
+    /// How many times further the real value moves than that of the input (one element, without gradient),
+    /// where weights are rescaled.
+    stretch: Option<Tensor>,
+    norm: Norm,
+}
+
+impl Norm {
+    /// Normalizes the real value of `input` as node `at` does, and multiplies it by `factor`.
+    pub fn apply(self, at: &At, input: &Signal, factor: f64) -> Normalized {
+        let x = &input.x;
+        let (z, stretch) = match self {
+            Norm::Batch => (batch_norm(at, x, factor), None),
+            Norm::Aol => {
+                let (z, stretch) = rescaled(at, x, factor);
+                (z, Some(stretch / input.unit.tensor(x.device()).detach()))
+            }
+            Norm::None => {
+                let one = input.unit.tensor(x.device()) * factor;
+                (x * one.to_kind(x.kind()) + input.unit.offset * factor, None)
+            }
+        };
+        Normalized { z, stretch, norm: self }
+    }
+}
+
+impl Normalized {
+    /// Returns how many times further than the image the normalized value moves at most, where that is known
+    /// of `input`.
+    pub fn reach(&self, input: &Unit) -> Option<Tensor> {
+        let before = input.known_reach();
+        match self.norm {
+            Norm::None => before,
+            Norm::Batch | Norm::Aol => Some(before? * self.stretch.as_ref()?),
+        }
+    }
+}
+
+/// Takes each accumulator's mean away, rescales it so that weights and this are 1-Lipschitz together,
+/// multiplies all channels by one number that gives them unit variance on average, and adds the bias; all
+/// times `factor`. Also returns that number, without gradient: what the network is bounded by does not depend
+/// on it.
+fn rescaled(at: &At, input: &Tensor, factor: f64) -> (Tensor, Tensor) {
+    let (source, weights) = at.source.as_ref().expect("only accumulators are rescaled");
+    let gain = aol::gains(&at.values.weights(source, weights).levels, weights.stride);
+    let running = |what: &str| at.values.statistic(at.name, what);
+    let dims: &[i64] = if input.dim() == 4 { &[0, 2, 3] } else { &[0] };
+    let (mean, var) = if at.mode == Mode::Evaluate {
+        (running("mean").shallow_clone(), running("var").shallow_clone())
+    } else {
+        let mean = input.mean_dim(dims, false, Kind::Float);
+        let var = no_grad(|| input.to_kind(Kind::Float).var_dim(dims, false, false));
+        no_grad(|| {
+            let _ = running("mean").shallow_clone().lerp_(&mean, MOMENTUM);
+            let _ = running("var").shallow_clone().lerp_(&var, MOMENTUM);
+        });
+        (mean, var)
+    };
+    let stretch = no_grad(|| (gain.square() * var).mean(Kind::Float) + EPSILON).rsqrt().reshape([1]);
+    let gain = gain * &stretch * factor;
+    let bias = at.values.parameter(at.name, "bias") * factor - mean * &gain;
+    let along = |t: Tensor| t.to_kind(input.kind()).reshape(along_channels(input));
+    (input * along(gain) + along(bias), stretch)
+}
+
+/// Normalizes by batch norm; gain and bias are multiplied by `factor`.
+fn batch_norm(at: &At, input: &Tensor, factor: f64) -> Tensor {
+    let statistic = |what: &str| Some(at.values.statistic(at.name, what).shallow_clone());
+    let affine = |what: &str| {
+        let parameter = at.values.parameter(at.name, what);
+        if factor == 1.0 { parameter.shallow_clone() } else { parameter * factor }
+    };
+    input.batch_norm(
+        Some(affine("gain")),
+        Some(affine("bias")),
+        statistic("mean"),
+        statistic("var"),
+        at.mode != Mode::Evaluate,
+        MOMENTUM,
+        EPSILON,
+        false,
+    )
+}
+
+/// What an exact step or rescale multiplies and adds per channel.
+pub enum Affine {
+    /// Batch norm: gain, bias, mean and variance of each accumulator.
+    Batch {
+        /// Learned gain.
+        gain: Tensor,
+        /// Learned bias.
+        bias: Tensor,
+        /// Mean of the accumulator.
+        mean: Tensor,
+        /// Variance of the accumulator.
+        var: Tensor,
+    },
+    /// Almost-orthogonal rescaling: (accumulator − mean)·factor + bias.
+    Rescaled {
+        /// One factor per channel, f64.
+        factor: Tensor,
+        /// Learned bias.
+        bias: Tensor,
+        /// Mean of the accumulator.
+        mean: Tensor,
+    },
+    /// The real value: accumulator·unit + offset.
+    Plain {
+        /// Real value of one unit.
+        unit: f64,
+        /// Real value of 0.
+        offset: f64,
+    },
+}
+
+impl Norm {
+    /// Returns the exact constants of node `at`, and how much further its real value moves than that of what
+    /// it reads, where weights are rescaled (else 1).
+    pub fn exact(self, at: &Frozen) -> (Affine, f64) {
+        let source = at.source.expect("a normalization reads a node");
+        let device = at.device;
+        let parameter = |what: &str| at.values.parameter(at.name, what).detach().to_device(device);
+        let statistic = |what: &str| at.statistics[&format!("{}.{what}", at.name)].to_device(device);
+        match self {
+            Norm::Batch => {
+                let [gain, bias] = ["gain", "bias"].map(parameter);
+                (Affine::Batch { gain, bias, mean: statistic("mean"), var: statistic("var") }, 1.0)
+            }
+            Norm::Aol => {
+                let sums = source.sums.expect("only accumulators are rescaled");
+                let gains = aol::exact_gains(sums.weights, sums.stride, sums.bits != Bits::Float);
+                let stretch = aol::exact_stretch(&gains, &vector(&statistic("var")), EPSILON);
+                let factor: Vec<f64> = gains.into_iter().map(|gain| gain * stretch).collect();
+                let factor = Tensor::from_slice(&factor).to_device(device);
+                let affine = Affine::Rescaled { factor, bias: parameter("bias"), mean: statistic("mean") };
+                (affine, stretch / source.facts.unit)
+            }
+            Norm::None => (Affine::Plain { unit: source.facts.unit, offset: source.facts.offset }, 1.0),
+        }
+    }
+}
+
+/// Returns gain / √(var + ε) of each channel, f64, on the device of `gain`. The host computes it, whose roots
+/// and quotients are rounded as IEEE 754 says, so that no device changes a bit of an exported network.
+pub fn exact_factor(gain: &Tensor, var: &Tensor) -> Tensor {
+    let values = vector(gain).into_iter().zip(vector(var)).map(|(gain, var)| gain / (var + EPSILON).sqrt());
+    Tensor::from_slice(&values.collect::<Vec<f64>>()).to_device(gain.device())
+}

@@ -1,0 +1,32 @@
+//! How to run a training, as opposed to what.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::files::LAST;
+use crate::compute::Compute;
+
+/// How to run, as opposed to what.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// Folder of the run; made where it is missing.
+    pub run: &'a Path,
+    /// Go on from `last.safetensors`; without it a folder that holds a run is refused.
+    pub resume: bool,
+    /// Weights to start a new run from (safetensors), by the names of `docs/weights.md`.
+    pub init: Option<&'a Path>,
+    /// Where to compute.
+    pub compute: Compute,
+    /// Longest time between two checkpoints within an epoch.
+    pub save_every: Duration,
+    /// Set from outside to stop after the current batch: the run can then be resumed from there.
+    pub stop: &'a AtomicBool,
+}
+
+impl Options<'_> {
+    /// Whether there is a checkpoint that the run goes on from.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.resume && self.run.join(LAST).exists()
+    }
+}
