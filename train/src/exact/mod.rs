@@ -3,5 +3,6 @@
 pub mod calibrate;
 pub mod evaluation;
 pub mod export;
+pub mod networks;
 pub mod prove;
 pub mod saved;

@@ -1,20 +1,17 @@
-//! From a run folder to networks: reads the checkpoint, calibrates once a bit width, exports, proves. What
-//! calibration found is kept in the run (`calibrated-wWaA.safetensors`), so that a proof can be repeated
-//! without any data.
+//! What a run has saved: its recipe, its best checkpoint, and what calibration found, which is kept in the run
+//! (`calibrated-wWaA.safetensors`), so that a proof can be repeated without any data.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use dq_data::Images;
-use dq_net::{AnyNetwork, Layer, Network, Proof, Provenance};
+use dq_net::{Layer, Network, Provenance};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::calibrate::{IMAGES, calibrate};
 use super::evaluation::Evaluation;
-use super::export as build;
-use super::prove::prove;
 use crate::compute::Compute;
 use crate::fit::batch;
 use crate::fit::model::Model;
@@ -25,10 +22,15 @@ use crate::run::checkpoint::{State, load, restore, save};
 use crate::run::files::{BEST, RECIPE};
 use crate::tensor::Tensors;
 
+/// Reads the resolved recipe of the run in `run`.
+pub fn run_recipe(run: &Path) -> Result<Recipe> {
+    Ok(Recipe::load(&run.join(RECIPE), &[])?)
+}
+
 /// What a calibration file belongs to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Calibration {
+pub struct Calibration {
     /// SHA-256 of the checkpoint it was measured on.
     checkpoint: String,
     /// Bit widths it was measured at, as `w4a4`.
@@ -42,108 +44,23 @@ struct Calibration {
 
 impl Calibration {
     /// Whether it was measured on this checkpoint at these bit widths.
-    fn belongs(&self, checkpoint: &str, bits: &str) -> bool {
+    pub fn belongs(&self, checkpoint: &str, bits: &str) -> bool {
         self.augmented && self.checkpoint == checkpoint && self.bits == bits
     }
 }
 
-/// Reads the resolved recipe of the run in `run`.
-pub fn run_recipe(run: &Path) -> Result<Recipe> {
-    Ok(Recipe::load(&run.join(RECIPE), &[])?)
-}
-
-/// Whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths (`None`:
-/// its own).
-pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
-    let bits = resolve(&run_recipe(run)?, bits);
-    let path = calibration_path(run, &bits);
-    Ok(path.exists() && load::<Calibration>(&path)?.1.belongs(&digest(&run.join(BEST))?, &bits.label()))
-}
-
-/// Exports the best checkpoint of the run: the integer network, proved, or the float network where weights or
-/// activations are float. `bits` re-quantizes to other bit widths: weights from the latent ones, batch norm
-/// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false.
-pub fn export(
-    run: &Path,
-    bits: Option<&BitWidths>,
-    images: Option<&Images>,
-    compute: Compute,
-) -> Result<AnyNetwork> {
-    let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images, Keep::InRun, compute)?;
-    exported(&trained, &evaluation)
-}
-
-/// Does the same as [`export`] and writes nothing into the run: a new calibration is used and forgotten.
-pub fn export_once(
-    run: &Path,
-    bits: Option<&BitWidths>,
-    images: Option<&Images>,
-    compute: Compute,
-) -> Result<AnyNetwork> {
-    let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images, Keep::Nowhere, compute)?;
-    exported(&trained, &evaluation)
-}
-
 /// What becomes of a new calibration.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keep {
+pub enum Keep {
+    /// It stays in the run.
     InRun,
+    /// It is forgotten.
     Nowhere,
-}
-
-/// Returns the network of an evaluation graph, integer and proved where it can be.
-fn exported(trained: &Trained, evaluation: &Evaluation) -> Result<AnyNetwork> {
-    let name = if trained.bits == trained.recipe.bits {
-        trained.recipe.name.clone()
-    } else {
-        format!("{}-as-{}", trained.recipe.name, trained.bits.label())
-    };
-    let provenance = trained.provenance();
-    if !evaluation.is_integer() {
-        let mut network = build::float(&name, evaluation)?;
-        network.provenance = provenance;
-        return Ok(AnyNetwork::Float(network));
-    }
-    let mut network = build::integer(&name, evaluation)?;
-    network.proof = Some(prove(evaluation, &network).context("export is not exact")?);
-    network.provenance = provenance;
-    Ok(AnyNetwork::Integer(network))
-}
-
-/// Proves anew, from the run's checkpoint and calibration and without data, that its float evaluation graph
-/// and `network` agree on every input.
-///
-/// # Errors
-/// A [`ProofFailure`](crate::ProofFailure) (downcast to it) where they differ; else what is wrong with the
-/// run.
-pub fn reprove(run: &Path, network: &Network, compute: Compute) -> Result<Proof> {
-    Ok(proved(run, network, compute)?.0)
-}
-
-/// Proves as [`reprove`] does, and also returns the evaluation graph that was proved.
-pub fn proved(run: &Path, network: &Network, compute: Compute) -> Result<(Proof, Evaluation)> {
-    let saved = Saved::read(run)?;
-    let bits = saved.bits_of(network, run)?;
-    let evaluation = saved.at(bits)?.evaluation(run, None, Keep::Nowhere, compute)?;
-    Ok((prove(&evaluation, network)?, evaluation))
-}
-
-/// Returns the float evaluation graph of the run's best checkpoint. `bits` and `images` are those of
-/// [`export`].
-pub fn evaluation(
-    run: &Path,
-    bits: Option<&BitWidths>,
-    images: Option<&Images>,
-    compute: Compute,
-) -> Result<Evaluation> {
-    Trained::open(run, bits)?.evaluation(run, images, Keep::InRun, compute)
 }
 
 /// Returns the bit widths that are meant by `bits` of a run of `recipe`. A learned ceiling serves any number
 /// of levels; a learned weight scale only the bits that it was learned for.
-fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
+pub fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
     let own = &recipe.bits;
     let widths = |bits: &BitWidths| (bits.weights, bits.activations, bits.layers.clone());
     match bits.filter(|&bits| bits != own && (widths(bits) != widths(own) || !own.layers.is_empty())) {
@@ -155,7 +72,7 @@ fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
 }
 
 /// What a run holds: its recipe and its best checkpoint.
-struct Saved {
+pub struct Saved {
     recipe: Recipe,
     /// Its text in the run.
     recipe_text: String,
@@ -166,7 +83,7 @@ struct Saved {
 }
 
 impl Saved {
-    fn read(run: &Path) -> Result<Saved> {
+    pub fn read(run: &Path) -> Result<Saved> {
         let recipe = run_recipe(run).with_context(|| format!("{} is no run", run.display()))?;
         let place = run.join(RECIPE);
         let recipe_text =
@@ -182,7 +99,7 @@ impl Saved {
     }
 
     /// Returns the network of the checkpoint at `bits`.
-    fn at(self, bits: BitWidths) -> Result<Trained> {
+    pub fn at(self, bits: BitWidths) -> Result<Trained> {
         let mut model = Model::new(self.nodes(&bits)?, &bits, self.recipe.train.seed, Device::Cpu);
         restore(&mut model.values.parameters, &self.tensors, "", &self.path)?;
         restore(&mut model.values.statistics, &self.tensors, "", &self.path)?;
@@ -195,7 +112,7 @@ impl Saved {
     ///
     /// # Errors
     /// Where neither gives its bits.
-    fn bits_of(&self, network: &Network, run: &Path) -> Result<BitWidths> {
+    pub fn bits_of(&self, network: &Network, run: &Path) -> Result<BitWidths> {
         let (mut weights, mut activations) = (Vec::new(), Vec::new());
         let mut found = Vec::new();
         for node in network.nodes() {
@@ -230,18 +147,20 @@ impl Saved {
 }
 
 /// A run's best checkpoint, to be evaluated at `bits`.
-struct Trained {
-    recipe: Recipe,
+pub struct Trained {
+    /// The recipe, as it was read.
+    pub recipe: Recipe,
     /// Its text in the run.
     recipe_text: String,
-    bits: BitWidths,
+    /// Bit widths of the evaluation.
+    pub bits: BitWidths,
     model: Model,
     state: State,
     digest: String,
 }
 
 impl Trained {
-    fn open(run: &Path, bits: Option<&BitWidths>) -> Result<Trained> {
+    pub fn open(run: &Path, bits: Option<&BitWidths>) -> Result<Trained> {
         let saved = Saved::read(run)?;
         let bits = resolve(&saved.recipe, bits);
         saved.at(bits)
@@ -249,7 +168,7 @@ impl Trained {
 
     /// Returns the evaluation graph, with the run's calibration or, where there is none yet, a new one, which
     /// is kept.
-    fn evaluation(
+    pub fn evaluation(
         &self,
         run: &Path,
         images: Option<&Images>,
@@ -321,7 +240,7 @@ impl Trained {
         Ok(statistics)
     }
 
-    fn provenance(&self) -> Provenance {
+    pub fn provenance(&self) -> Provenance {
         let metrics = [("epochs", self.state.epochs as f64), ("holdout_accuracy", self.state.best_accuracy)];
         Provenance {
             generator: format!("dq {}", env!("CARGO_PKG_VERSION")),
@@ -334,12 +253,12 @@ impl Trained {
     }
 }
 
-fn calibration_path(run: &Path, bits: &BitWidths) -> PathBuf {
+pub fn calibration_path(run: &Path, bits: &BitWidths) -> PathBuf {
     run.join(format!("calibrated-{}.safetensors", bits.label()))
 }
 
 /// Returns the SHA-256 of a file, in hex.
-fn digest(path: &Path) -> Result<String> {
+pub fn digest(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

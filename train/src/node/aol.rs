@@ -1,8 +1,8 @@
 //! Almost-orthogonal rescaling (Prach, Lampert, ECCV 2022) of output channels.
 //!
-//! With d_o = (Σ over o' and every shift of |w_o ⋆ w_o'|)^−½, the map diag(d)·W is 1-Lipschitz in the Euclidean
-//! norm, for any weights. The shifts are the multiples of the stride; zero padding only leaves columns of the
-//! infinite convolution out.
+//! With d_o = (Σ over o' and every shift of |w_o ⋆ w_o'|)^−½, the map diag(d)·W is 1-Lipschitz in the
+//! Euclidean norm, for any weights. The shifts are the multiples of the stride; zero padding only leaves columns of the infinite
+//! convolution out.
 
 use tch::{Kind, Tensor};
 
