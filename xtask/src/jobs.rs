@@ -2,9 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
+
+use crate::{checkers, python};
 
 /// What oneDNN may use in the second run of the training tests: what every x86-64 processor has that training
 /// is fast on.
@@ -15,10 +18,10 @@ const TRAINING: [&[&str]; 2] =
     [&["--test", "train", "--", "training::", "export::"], &["--test", "dq", "--", "gradient::", "train::"]];
 
 /// What runs tests.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 enum Runner {
-    /// `cargo nextest run`: a process per test, all test programs at once. It runs no documentation's tests.
-    Nextest,
+    /// This nextest: a process per test, all test programs at once. It runs no documentation's tests.
+    Nextest(PathBuf),
     /// `cargo test`: one test program after the other.
     Test,
 }
@@ -29,15 +32,15 @@ enum Runner {
 /// the tests of the engine go through all that the machine has.)
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
     let runner = Runner::found();
-    let mut total = run_tests(runner, args, None)?;
+    let mut total = run_tests(&runner, args, None)?;
     if args.is_empty() {
-        if runner == Runner::Nextest {
-            total.add(run_tests(Runner::Test, &["--doc"], None)?);
+        if runner != Runner::Test {
+            total.add(run_tests(&Runner::Test, &["--doc"], None)?);
         }
-        if cfg!(target_arch = "x86_64") {
+        if has_more_than_avx2() {
             println!("== training once more, with {}={}", PLAINEST.0, PLAINEST.1);
             for some in TRAINING {
-                total.add(run_tests(runner, some, Some(PLAINEST))?);
+                total.add(run_tests(&runner, some, Some(PLAINEST))?);
             }
         }
     }
@@ -48,33 +51,60 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
 /// choose among them.
 pub fn test_long(args: &[String]) -> anyhow::Result<ExitCode> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    Ok(run_tests(Runner::Test, &[&["--release", "--", "--ignored"], args.as_slice()].concat(), None)?.end())
+    Ok(run_tests(&Runner::Test, &[&["--release", "--", "--ignored"], args.as_slice()].concat(), None)?.end())
 }
 
 impl Runner {
-    /// Nextest, where it is installed.
+    /// The user's nextest, else the one that the checkers bring, else cargo's own runner.
     fn found() -> Self {
-        let mut command = cargo();
-        command.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
-        if command.status().is_ok_and(|status| status.success()) { Runner::Nextest } else { Runner::Test }
+        let mut installed = Command::new("cargo-nextest");
+        installed.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        if installed.status().is_ok_and(|status| status.success()) {
+            return Runner::Nextest("cargo-nextest".into());
+        }
+        checkers::find("cargo-nextest").map_or(Runner::Test, Runner::Nextest)
     }
+}
+
+/// Whether libtorch takes better kernels here than those for AVX2, which it takes on the plainest processor.
+fn has_more_than_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Judges the licences and sources of all crates, and makes the manual's book.
+pub fn check() -> anyhow::Result<ExitCode> {
+    if let Some(deny) = checkers::find("cargo-deny") {
+        // Crates of other platforms are judged too, though nothing here builds them.
+        python::run(cargo().args(["fetch", "--locked"]))?;
+        python::run(Command::new(deny).args(["--offline", "check", "bans", "licenses", "sources"]))?;
+    }
+    if let Some(mdbook) = checkers::find("mdbook") {
+        python::run(Command::new(mdbook).arg("build"))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs tests of the workspace with `args` and counts what passes. What does not build, or dies, counts as
 /// failed.
 fn run_tests(
-    runner: Runner,
+    runner: &Runner,
     args: &[impl AsRef<OsStr>],
     variable: Option<(&str, &str)>,
 ) -> anyhow::Result<Counts> {
-    let mut command = cargo();
-    command.args(if runner == Runner::Nextest { &["nextest", "run"][..] } else { &["test"] });
+    let (mut command, words) = match runner {
+        Runner::Nextest(program) => (Command::new(program), &["nextest", "run"][..]),
+        Runner::Test => (cargo(), &["test"][..]),
+    };
+    command.args(words);
     command.args(["--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
     command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variable);
     // Nextest says everything on stderr, `cargo test` what is counted on stdout.
     let output: Box<dyn Read>;
     let mut child;
-    if runner == Runner::Nextest {
+    if *runner != Runner::Test {
         child = command.stderr(Stdio::piped()).spawn().context("starting cargo nextest")?;
         output = Box::new(child.stderr.take().context("cargo nextest has no output")?);
     } else {

@@ -3,8 +3,10 @@
 //! Fetches what is missing and nothing twice. Never needs root, and never changes anything outside the
 //! working tree's ignored folders and the user's cache.
 
+mod checkers;
 mod jobs;
 mod libtorch;
+mod python;
 mod tools;
 
 use std::process::ExitCode;
@@ -15,10 +17,11 @@ Usage: cargo xtask <COMMAND> [ARGS]
   setup          fetch what the commands below need, where it is missing
   libtorch       fetch only libtorch, for training and export
   tools          fetch only the EDA tools (Verilator, Yosys, nextpnr, their packers, z3)
-  test [ARGS]    set up, then run all tests; ARGS go to `cargo nextest run` where that is installed, else to
-                 `cargo test`
+  test [ARGS]    set up, then run all tests; ARGS go to `cargo nextest run`, or to `cargo test` where pip has no
+                 nextest for this machine
   test --long [NAMES]
                  set up, then run the tests that take minutes each (optimized), or those of them with such names
+  check          judge licences and sources of all crates, and make the manual's book in target/book
   demo [ARGS]    set up, then run `dq demo`; ARGS go to it
 ";
 
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         ("tools", []) => tools::set_up().map(|()| ExitCode::SUCCESS),
         ("test", [long, rest @ ..]) if long == "--long" => set_up().and_then(|()| jobs::test_long(rest)),
         ("test", rest) => set_up().and_then(|()| jobs::test(rest)),
+        ("check", []) => jobs::check(),
         ("demo", rest) => set_up().and_then(|()| jobs::demo(rest)),
         ("" | "help" | "-h" | "--help", []) => {
             print!("{HELP}");

@@ -5,13 +5,15 @@
 //! the system.
 
 #[path = "../../hdl/src/tool/pins.rs"]
-mod pins;
+pub mod pins;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
+
+use crate::python::{make_environment, remedy, run};
 
 /// The WebAssembly tools that the project runs, and where each one's machine code comes to lie in their
 /// cache.
@@ -67,24 +69,6 @@ fn install(environment: &Path) -> anyhow::Result<()> {
     fs::write(pins::marker(environment), pins::PINS.join("\n")).context("marking the environment as complete")
 }
 
-/// Makes an empty Python environment, and gives a command that starts pip for it.
-fn make_environment(environment: &Path) -> anyhow::Result<Command> {
-    // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can
-    // install into an environment that has none of its own.
-    if python(&["-c", "import ensurepip, venv"]) {
-        run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
-        let mut pip = Command::new(environment.join("bin/python"));
-        pip.args(["-m", "pip"]);
-        return Ok(pip);
-    }
-    let probe = "import venv, pip; assert tuple(map(int, pip.__version__.split('.')[:2])) >= (22, 3)";
-    ensure!(python(&["-c", probe]), "{}", remedy(&[("Python's venv and pip", "python3-venv")]));
-    run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(environment))?;
-    let mut pip = Command::new("python3");
-    pip.args(["-m", "pip", "--python"]).arg(environment.join("bin/python"));
-    Ok(pip)
-}
-
 /// Has a WebAssembly tool compiled into the cache, by starting it once.
 fn compile(environment: &Path, tool: &str, code: &str) -> anyhow::Result<()> {
     let cache = pins::yowasp_cache(environment);
@@ -112,31 +96,6 @@ fn missing_programs(there: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static
         (there("python3"), ("python3", "python3 python3-venv python3-pip")),
     ];
     needs.into_iter().filter(|(there, _)| !there).map(|(_, need)| need).collect()
-}
-
-/// One sentence that says what is missing and which command brings it.
-fn remedy(missing: &[(&str, &str)]) -> String {
-    let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
-    let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();
-    format!(
-        "missing: {} (on Debian and Ubuntu: sudo apt-get install {})",
-        names.join(", "),
-        packages.join(" ")
-    )
-}
-
-fn python(args: &[&str]) -> bool {
-    let mut command = Command::new("python3");
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
-
-/// Runs a command whose output the user sees.
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("starting {name}"))?;
-    ensure!(status.success(), "{name} ended with {status}");
-    Ok(())
 }
 
 #[cfg(test)]
