@@ -10,11 +10,12 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-/// Low-bit networks that resist adversarial noise: train them, turn them into exact integer circuits, and attack the
-/// very circuit that ships.
+/// Low-bit networks that resist adversarial noise: train them, turn them into exact integer circuits, and
+/// attack the very circuit that ships.
 ///
-/// The path: `train` a recipe, `export` the run to an integer network (model.json), `emit` its Verilog, `verify` that
-/// float model, simulator and Verilog agree, `attack` the integer network. `demo` does all of it in minutes.
+/// The path: `train` a recipe, `export` the run to an integer network (model.json), `emit` its Verilog,
+/// `verify` that float model, simulator and Verilog agree, `attack` the integer network. `demo` does all of
+/// it in minutes.
 #[derive(Parser)]
 #[command(name = "dq", version, propagate_version = true, max_term_width = 110)]
 struct Cli {
@@ -24,15 +25,16 @@ struct Cli {
     command: Command,
 }
 
-/// Keeps freed memory for the next block of images. By default glibc gives the ends of its heaps back, and the kernel clears
-/// the same pages again thousands of times a second: a third of what a gradient takes.
+/// Keeps freed memory for the next block of images. By default glibc gives the ends of its heaps back, and
+/// the kernel clears the same pages again thousands of times a second: a third of what a gradient takes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn keep_freed_memory() {
     const KEPT: i32 = 256 << 20;
     // The most that glibc takes.
     const ON_THE_HEAP: i32 = 32 << 20;
     for (parameter, value) in [(libc::M_TRIM_THRESHOLD, KEPT), (libc::M_MMAP_THRESHOLD, ON_THE_HEAP)] {
-        // SAFETY: it sets a number of the allocator, before there is another thread; a refusal changes nothing.
+        // SAFETY: it sets a number of the allocator, before there is another thread; a refusal changes
+        // nothing.
         unsafe { libc::mallopt(parameter, value) };
     }
 }
@@ -59,7 +61,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints `error` with its causes. 130 after Ctrl-C, as shells have it; 1 for everything else (clap gives 2 for usage).
+/// Prints `error` with its causes. 130 after Ctrl-C, as shells have it; 1 for everything else (clap gives 2
+/// for usage).
 fn fail(error: &anyhow::Error) -> ExitCode {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {

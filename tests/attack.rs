@@ -1,4 +1,5 @@
-//! Attacks as users run them: adversaries kept and judged again, shards merged, doubts that fail, speed measured.
+//! Attacks as users run them: adversaries kept and judged again, shards merged, doubts that fail, speed
+//! measured.
 
 use crate::run::{fails, json, ok, root};
 use std::fs;

@@ -1,5 +1,5 @@
-//! Malformed input of every sort: one clear error that names the place, exit code 2 for usage and 1 for failure, and
-//! nothing half-written left behind.
+//! Malformed input of every sort: one clear error that names the place, exit code 2 for usage and 1 for
+//! failure, and nothing half-written left behind.
 
 use crate::run::{command, fails, root};
 use std::fs;
@@ -162,7 +162,8 @@ fn an_output_that_cannot_be_written_leaves_nothing() {
     assert_eq!(entries(folder).len(), 2, "{:?}", entries(folder));
 }
 
-/// A limit on file size stands in for a full disk: writes fail half-way in the same manner, and it needs no root.
+/// A limit on file size stands in for a full disk: writes fail half-way in the same manner, and it needs no
+/// root.
 #[test]
 #[cfg(unix)]
 fn a_full_disk_leaves_nothing_half_written() {

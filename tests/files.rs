@@ -1,5 +1,5 @@
-//! What commands read and write: no file is lost to another, results outlive a full disk, paths may be any bytes, and
-//! nothing is reported on nothing.
+//! What commands read and write: no file is lost to another, results outlive a full disk, paths may be any
+//! bytes, and nothing is reported on nothing.
 #![cfg(unix)]
 
 use crate::run::{command, fails, json, ok, root};
@@ -22,7 +22,8 @@ fn entries(folder: &Path) -> Vec<OsString> {
     names
 }
 
-/// Two arguments that name one file are refused before any work, whatever the names are, and nothing is written.
+/// Two arguments that name one file are refused before any work, whatever the names are, and nothing is
+/// written.
 #[test]
 fn no_file_is_overwritten_by_another_of_the_same_call() {
     let scratch = tempfile::tempdir().unwrap();
@@ -75,8 +76,8 @@ fn array(path: &Path, name: &str) -> Vec<u64> {
     found.iter().map(|&value| value.into()).collect()
 }
 
-/// `runs` of the adversaries is the place in the report's own list, also where attacks are named twice or run again with
-/// other gradients.
+/// `runs` of the adversaries is the place in the report's own list, also where attacks are named twice or run
+/// again with other gradients.
 #[test]
 fn each_adversary_names_its_run() {
     let scratch = tempfile::tempdir().unwrap();
@@ -96,7 +97,8 @@ fn each_adversary_names_its_run() {
     }
 }
 
-/// Runs `dq` where no file may grow beyond `blocks` of 1,024 bytes, as on a full disk; gives stdout and stderr.
+/// Runs `dq` where no file may grow beyond `blocks` of 1,024 bytes, as on a full disk; gives stdout and
+/// stderr.
 fn limited(folder: &Path, blocks: usize, args: &str) -> (String, String) {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec '{}' {args}", env!("CARGO_BIN_EXE_dq"));
     let output =
@@ -257,7 +259,8 @@ fn a_test_set_of_no_images_is_refused_by_every_command() {
     assert_eq!(entries(folder), ["set"]);
 }
 
-/// `emit` writes its folder and nothing else: the run, which may be committed or only be read, stays as it is.
+/// `emit` writes its folder and nothing else: the run, which may be committed or only be read, stays as it
+/// is.
 #[test]
 #[cfg(feature = "train")]
 fn emitting_a_run_at_other_bits_leaves_the_run_alone() {

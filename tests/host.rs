@@ -1,5 +1,5 @@
-//! `dq host` on a pseudo-terminal: behind it the board's circuit in the netlist, bit by bit on its UART pins, or a board
-//! that answers late, damaged or wrong.
+//! `dq host` on a pseudo-terminal: behind it the board's circuit in the netlist, bit by bit on its UART pins,
+//! or a board that answers late, damaged or wrong.
 
 use crate::run::{dq, fails, json, root};
 use dq_hdl::board::{self, Board, protocol};

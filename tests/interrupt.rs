@@ -59,7 +59,8 @@ fn training_stops_at_an_epoch_and_goes_on() {
     assert_eq!(result["epochs"], epochs + 1);
 }
 
-/// Killed at random moments (`DQ_KILLS` of them, or 4), whatever it was doing: the same weights as an unbroken run.
+/// Killed at random moments (`DQ_KILLS` of them, or 4), whatever it was doing: the same weights as an
+/// unbroken run.
 #[test]
 #[cfg(feature = "train")]
 fn a_killed_training_ends_at_the_same_weights() {

@@ -1,4 +1,5 @@
-//! What users measure beside the attack suite: certificates, faults, corruptions, transfer, amplification, cycles.
+//! What users measure beside the attack suite: certificates, faults, corruptions, transfer, amplification,
+//! cycles.
 
 use crate::run::{fails, json, ok, root};
 use std::fs;
@@ -141,7 +142,8 @@ fn every_engine_tells_the_same_cycles_and_values() {
     assert!(read("fast") == read("reference") && read("fast") == read("netlist"));
 }
 
-/// Networks that only look robust: quantized tanh and single-step adversaries mask gradients, and the report must say so.
+/// Networks that only look robust: quantized tanh and single-step adversaries mask gradients, and the report
+/// must say so.
 #[test]
 fn masked_networks_are_doubted() {
     let scratch = tempfile::tempdir().unwrap();

@@ -1,14 +1,13 @@
 //! `dq amplify`: how an adversary's distance from its image grows through the layers.
 
-use crate::shared::args::DataArg;
 use crate::shared::attack::one_attack;
+use crate::shared::data::{TestImages, first_images};
+use crate::shared::model::{ModelArg, model_is};
 use crate::shared::table::table;
 use crate::shared::ui::Ui;
-use crate::shared::{data, model};
 use anyhow::{Result, bail};
 use dq_sim::WhiteBox;
 use dq_sim::study::amplify::{self, Noise, Row};
-use std::path::PathBuf;
 
 /// Measure how adversarial noise grows from layer to layer
 ///
@@ -21,15 +20,13 @@ use std::path::PathBuf;
 ///   dq amplify model.json --data cifar10=data/cifar-10 --attack fgsm --count 1000 --json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("model", model_is("Integer network's file")))]
+#[command(mut_arg("count", first_images("256")))]
 pub struct Args {
-    /// Integer network's file.
-    model: PathBuf,
-    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    test: TestImages,
     /// The attack.
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
     attack: String,
@@ -40,10 +37,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
-    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let right = amplify::attacked(white_box.engine(), &images);
     if right.is_empty() {
         bail!("none of {} test images is classified right: there is nothing to attack", images.len());

@@ -1,12 +1,13 @@
 //! `dq attack`: the attack suite on the exact integer network.
 
 use crate::shared::adversaries::{self, Adversaries};
-use crate::shared::args::{DataArg, GradArg};
+use crate::shared::args::GradArg;
 use crate::shared::attack::{self, one_attack, run_suite};
+use crate::shared::data::TestImages;
 use crate::shared::files::{Files, shown};
+use crate::shared::report;
 use crate::shared::target::Target;
 use crate::shared::ui::{Interrupted, Ui};
-use crate::shared::{data, report};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use dq_data::Images;
@@ -16,6 +17,10 @@ use dq_sim::attack::{AUTO, AUTO_L2, PAPER, Start};
 use dq_sim::report::{Report, Shard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
+
+/// The options of an attack, which have no meaning where stored adversaries are judged.
+const ATTACKING: [&str; 10] =
+    ["save", "resume", "from", "strict", "output", "shard", "ladder", "each", "attack", "start"];
 
 /// Attack a network and report what it withstands
 ///
@@ -32,20 +37,19 @@ use std::sync::atomic::Ordering;
 ///   dq attack model.json --data signs --ladder -o ladder.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("count", |arg| arg.help("First N test images (default: all)")))]
 pub struct Args {
     /// Network's file (integer; a float network may be attacked for comparison).
     model: PathBuf,
-    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images (default: all).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// Attacks, comma-separated: names, `paper` (random, fgsm, r-fgsm, pgd), `auto` (AutoAttack's standard set: apgd-ce,
-    /// apgd-t, fab-t, square; in sequence), `auto-l2` (the same in the Euclidean ball: attacks ending in `-l2`).
+    #[command(flatten)]
+    test: TestImages,
+    /// Attacks, comma-separated: names, `paper` (random, fgsm, r-fgsm, pgd), `auto` (AutoAttack's standard
+    /// set: apgd-ce, apgd-t, fab-t, square; in sequence), `auto-l2` (the same in the Euclidean ball: attacks
+    /// ending in `-l2`).
     #[arg(long, value_delimiter = ',', default_value = "paper", value_parser = attack_name)]
     attack: Vec<String>,
-    /// Radii in units of a uint8 pixel: of the largest difference, or of the Euclidean distance (128: 0.5 of pixels 0…1).
+    /// Radii in units of a uint8 pixel: of the largest difference, or of the Euclidean distance (128: 0.5 of
+    /// pixels 0…1).
     #[arg(long, value_delimiter = ',', default_value = "2,8,16")]
     eps: Vec<u8>,
     /// Where PGD starts.
@@ -54,18 +58,20 @@ pub struct Args {
     /// Numbers that an integer network's gradients are summed in.
     #[arg(long, value_enum, default_value_t)]
     grad: GradArg,
-    /// Each attack gets every image, under `auto` too (default there: only what the attacks before left standing).
+    /// Each attack gets every image, under `auto` too (default there: only what the attacks before left
+    /// standing).
     #[arg(long)]
     each: bool,
     /// Write every adversary as it was judged: arrays `images`, `indices`, `labels`, `eps`, `runs` (npz).
     #[arg(long, value_name = "NPZ")]
     save: Option<PathBuf>,
-    /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be misclassified (exit
-    /// code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps, without `indices` the first images.
-    #[arg(long, value_name = "NPZ", conflicts_with_all = ["save", "resume", "from", "strict", "output", "shard", "ladder", "each", "attack", "start"])]
+    /// Judge the adversaries of this file instead of attacking: each must lie within its radius and be
+    /// misclassified (exit code 1 otherwise). Arrays as --save writes; without `eps` the first of --eps,
+    /// without `indices` the first images.
+    #[arg(long, value_name = "NPZ", conflicts_with_all = ATTACKING)]
     replay: Option<PathBuf>,
-    /// Attack every Nth image alone, from the Ith on (1 to N): a share of the work, for another process or machine. `dq merge`
-    /// makes the report of all shards, byte for byte that of one process.
+    /// Attack every Nth image alone, from the Ith on (1 to N): a share of the work, for another process or
+    /// machine. `dq merge` makes the report of all shards, byte for byte that of one process.
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
     /// Fail (exit code 1) where the figures raise a doubt.
@@ -74,8 +80,9 @@ pub struct Args {
     /// Take gradients from this substitute instead (black box).
     #[arg(long, value_name = "MODEL")]
     from: Option<PathBuf>,
-    /// Run attacks that ask for gradients again with those of the float twin, the same weights without quantizers, and of the
-    /// softened twin, with smooth staircases in their place: what these break beyond the straight-through gradient is a doubt.
+    /// Run attacks that ask for gradients again with those of the float twin, the same weights without
+    /// quantizers, and of the softened twin, with smooth staircases in their place: what these break beyond
+    /// the straight-through gradient is a doubt.
     #[arg(long, conflicts_with = "from")]
     ladder: bool,
     /// Go on from REPORT.partial.
@@ -111,7 +118,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
     let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
-    let images = data::test_images(&args.data, args.count, shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let suite = args.suite(ui.seed());
     let (earlier, mut kept) = args.earlier(output, &images)?;
     let name = args.from.as_deref().map(shown);
@@ -208,11 +215,12 @@ impl Args {
 /// Judges the adversaries in `path`.
 fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
-    let images = data::test_images(&args.data, args.count, shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let found = adversaries::Read::open(path, &images, args.eps[0])?;
     let judged = found.judge(target.judge(), &images);
     let text = format!(
-        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than their radius",
+        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than their \
+         radius",
         path.display(),
         judged.adversaries,
         judged.broken,

@@ -1,14 +1,14 @@
 //! `dq build`: a board's bitstream, and the record of how it was made.
 
 use crate::shared::files::{Files, shown};
-use crate::shared::model;
+use crate::shared::model::{ModelArg, topologies_such_as};
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
 use dq_hdl::board::{Board, megahertz};
 use dq_hdl::design::Design;
-use dq_hdl::flow::{self, FlowError, Options, RunError};
+use dq_hdl::flow::{self, Built, FlowError, Options, Record, RunError};
 use dq_net::atomic;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,10 @@ use std::sync::atomic::Ordering;
 ///   dq build model.json --board my-board-folder --plan plan.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("model", topologies_such_as("`lenet`, `cnv@1/2:w2a2`")))]
 pub struct Args {
-    /// Integer network's file, or a built-in topology with random weights (`lenet`, `cnv@1/2:w2a2`, …).
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArg,
     /// Board: `ulx3s`, `icebreaker`, or a folder with a board.toml.
     #[arg(long, value_name = "BOARD")]
     board: String,
@@ -51,35 +52,19 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let board = Board::find(&args.board)?;
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let plan = args.plan.plan_at(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
     let options = Options { core_hz: u64::from(plan.clock_mhz) * 1_000_000, seeds: args.seeds };
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));
     std::fs::create_dir_all(&output).with_context(|| format!("{}: making the folder", output.display()))?;
-    let file = output.join(format!("{}.{}", network.name, board.suffix()));
-    let record_file = output.join(format!("{}.record.json", network.name));
-    let flash_file = output.join(format!("{}.flash.bin", network.name));
-    [&file, &record_file, &flash_file]
-        .iter()
-        .fold(Files::default(), |files, path| files.written("-o", path.as_path()))
-        .read("MODEL", args.model.as_path())
-        .read("--plan", args.plan.file())
-        .check()?;
+    let results = Results::new(&output, &network.name, board.suffix());
+    results.check(args)?;
     // In the results' own folder, and kept after a failure: its logs tell why.
     let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&output);
     let work = work.with_context(|| format!("{}: making a temporary folder", output.display()))?.keep();
-    let bar = ui.spinner("build");
-    let watch = |what: &str| {
-        bar.set_message(what.to_owned());
-        bar.tick();
-        ui.stop.load(Ordering::SeqCst)
-    };
-    ui.note(format!("building {} for {} at {} MHz", network.name, board.name, plan.clock_mhz));
-    let built = flow::build(&board, &design, &options, &work, &watch);
-    bar.finish_and_clear();
     let remove = || std::fs::remove_dir_all(&work).with_context(|| format!("{}: removing", work.display()));
-    let built = match built {
+    let built = match build(ui, &board, &design, &options, &work) {
         Ok(built) => built,
         Err(FlowError::Run(RunError::Stopped(tool))) => {
             remove()?;
@@ -91,67 +76,130 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             return Err(error.into());
         }
     };
-    let record = &built.record;
-    let missed = (!record.timing_met).then(|| {
-        let path = record.critical_path.as_ref();
-        let path = path
-            .map_or(String::new(), |p| format!("; the slowest path leads from `{}` to `{}`", p.from, p.to));
-        let (fmax, clock) = (megahertz(record.fmax_khz * 1_000), megahertz(record.clock_khz * 1_000));
-        format!("timing missed: {fmax} MHz of {clock} MHz{path}")
-    });
+    let missed = missed(&built.record);
     if let (Some(missed), false) = (&missed, args.allow_missed_timing) {
         remove()?;
         bail!(
-            "{missed}; nothing was written (--allow-missed-timing keeps it, --seeds tries more, --mhz asks for less)"
+            "{missed}; nothing was written (--allow-missed-timing keeps it, --seeds tries more, \
+             --mhz asks for less)"
         );
     }
-    let text = serde_json::to_string_pretty(record)? + "\n";
-    let flash_file = record.flash_offset.map(|_| flash_file);
-    let mut files = vec![(&file, built.bitstream.as_slice()), (&record_file, text.as_bytes())];
-    files.extend(flash_file.iter().map(|path| (path, built.flash.as_slice())));
-    for (path, bytes) in files {
-        // The folder of the work stays: it holds what place and route took long for.
-        atomic::write(path, bytes)
-            .with_context(|| format!("{}: writing (all is in {})", path.display(), work.display()))?;
-    }
+    // Where it fails, the folder of the work stays: it holds what place and route took long for.
+    results.write(&built).with_context(|| format!("all that was built is in {}", work.display()))?;
     remove()?;
-    let rows: Vec<Vec<String>> = record
-        .utilization
-        .iter()
-        .map(|(kind, used)| {
-            let share = used.used * 100 / used.available.max(1);
-            vec![kind.clone(), thousands(used.used), thousands(used.available), format!("{share} %")]
-        })
-        .collect();
     if let Some(missed) = &missed {
         ui.note(format!("WARNING: {missed}"));
     }
-    let text = format!(
-        "{}\n{} on {}: {} MHz of at most {} MHz, {} cycles a frame: {} frames/s ({} over the UART)\nwritten: {}, {}",
-        table(&["cells", "used", "there", "share"], &rows),
-        network.name,
-        board.name,
-        megahertz(record.clock_khz * 1_000),
-        megahertz(record.fmax_khz * 1_000),
-        thousands(record.cycles_per_frame),
-        thousands(record.frames_per_second),
-        thousands(record.uart_frames_per_second),
-        file.display(),
-        record_file.display()
-    );
-    let flash = flash_file.iter().zip(record.flash_offset).map(|(path, offset)| {
-        let bytes = thousands(built.flash.len() as u64);
-        format!(
-            "\nwritten: {} ({bytes} bytes, to stand in the flash from byte {offset:#x} on)",
-            path.display()
-        )
-    });
-    let text = text + &flash.collect::<String>();
+    let flash = built.record.flash_offset.map(|_| shown(&results.flash));
     ui.result(
         || {
-            json!({"bitstream": shown(&file), "flash": flash_file.as_deref().map(shown),
-                  "record_file": shown(&record_file), "record": record})
+            json!({"bitstream": shown(&results.bitstream), "flash": flash,
+                   "record_file": shown(&results.record), "record": built.record})
         },
-        text,
+        results.text(&network.name, &board.name, &built),
     )
+}
+
+/// Synthesizes, places, routes and packs in folder `work`, with a line that says which tool runs.
+fn build(
+    ui: &Ui,
+    board: &Board,
+    design: &Design,
+    options: &Options,
+    work: &Path,
+) -> Result<Built, FlowError> {
+    let clock = options.core_hz / 1_000_000;
+    ui.note(format!("building {} for {} at {clock} MHz", design.network.name, board.name));
+    let bar = ui.spinner("build");
+    let watch = |what: &str| {
+        bar.set_message(what.to_owned());
+        bar.tick();
+        ui.stop.load(Ordering::SeqCst)
+    };
+    let built = flow::build(board, design, options, work, &watch);
+    bar.finish_and_clear();
+    built
+}
+
+/// Says which clock was missed, if it was, and by which path.
+fn missed(record: &Record) -> Option<String> {
+    if record.timing_met {
+        return None;
+    }
+    let path = record.critical_path.as_ref();
+    let path =
+        path.map_or(String::new(), |p| format!("; the slowest path leads from `{}` to `{}`", p.from, p.to));
+    let (fmax, clock) = (megahertz(record.fmax_khz * 1_000), megahertz(record.clock_khz * 1_000));
+    Some(format!("timing missed: {fmax} MHz of {clock} MHz{path}"))
+}
+
+/// The files that a build leaves.
+struct Results {
+    bitstream: PathBuf,
+    record: PathBuf,
+    /// Written where weights come from the board's flash.
+    flash: PathBuf,
+}
+
+impl Results {
+    fn new(folder: &Path, network: &str, suffix: &str) -> Self {
+        Self {
+            bitstream: folder.join(format!("{network}.{suffix}")),
+            record: folder.join(format!("{network}.record.json")),
+            flash: folder.join(format!("{network}.flash.bin")),
+        }
+    }
+
+    /// Refuses to overwrite what `args` read.
+    fn check(&self, args: &Args) -> Result<()> {
+        Files::default()
+            .read("MODEL", args.model.path())
+            .read("--plan", args.plan.file())
+            .written("-o", self.bitstream.as_path())
+            .written("-o", self.record.as_path())
+            .written("-o", self.flash.as_path())
+            .check()
+    }
+
+    fn write(&self, built: &Built) -> Result<()> {
+        let record = serde_json::to_string_pretty(&built.record)? + "\n";
+        let mut files =
+            vec![(&self.bitstream, built.bitstream.as_slice()), (&self.record, record.as_bytes())];
+        files.extend(built.record.flash_offset.map(|_| (&self.flash, built.flash.as_slice())));
+        for (path, bytes) in files {
+            atomic::write(path, bytes).with_context(|| format!("{}: writing", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Tells people what was built.
+    fn text(&self, network: &str, board: &str, built: &Built) -> String {
+        let record = &built.record;
+        let rows: Vec<Vec<String>> = record
+            .utilization
+            .iter()
+            .map(|(kind, used)| {
+                let share = used.used * 100 / used.available.max(1);
+                vec![kind.clone(), thousands(used.used), thousands(used.available), format!("{share} %")]
+            })
+            .collect();
+        let text = format!(
+            "{}\n{network} on {board}: {} MHz of at most {} MHz, {} cycles a frame: {} frames/s ({} over the \
+             UART)\nwritten: {}, {}",
+            table(&["cells", "used", "there", "share"], &rows),
+            megahertz(record.clock_khz * 1_000),
+            megahertz(record.fmax_khz * 1_000),
+            thousands(record.cycles_per_frame),
+            thousands(record.frames_per_second),
+            thousands(record.uart_frames_per_second),
+            self.bitstream.display(),
+            self.record.display()
+        );
+        let Some(offset) = record.flash_offset else { return text };
+        let bytes = thousands(built.flash.len() as u64);
+        format!(
+            "{text}\nwritten: {} ({bytes} bytes, to stand in the flash from byte {offset:#x} on)",
+            self.flash.display()
+        )
+    }
 }

@@ -1,11 +1,14 @@
-//! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack breaks.
+//! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack
+//! breaks.
 
-use crate::shared::args::DataArg;
+use crate::shared::args::at_least_one;
 use crate::shared::attack::one_attack;
+use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::Files;
+use crate::shared::model::{ModelArg, model_is};
+use crate::shared::report;
 use crate::shared::table::{percent, table};
 use crate::shared::ui::{Interrupted, Ui};
-use crate::shared::{data, model, report};
 use anyhow::{Context, Result, anyhow};
 use dq_sim::WhiteBox;
 use dq_sim::study::Watch;
@@ -27,20 +30,19 @@ use std::path::PathBuf;
 ///   dq certify model.json --data cifar10=data/cifar-10 --eps 1 --count 50 --boxes 1000 -o certificates.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("model", model_is("Integer network's file")))]
+#[command(mut_arg("data", images_that("are certified")))]
+#[command(mut_arg("count", first_images("100")))]
 pub struct Args {
-    /// Integer network's file.
-    model: PathBuf,
-    /// Data set whose test images are certified, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    test: TestImages,
     /// Radii in units of a uint8 pixel.
     #[arg(long, value_delimiter = ',', default_value = "1,2")]
     eps: Vec<u8>,
     /// Most boxes that the search may bound for one image; 1 is the bounds of the whole ball alone.
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one())]
     boxes: u64,
     /// The attack beside it.
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
@@ -55,12 +57,12 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let files = Files::default().read("MODEL", args.model.as_path());
+    let files = Files::default().read("MODEL", args.model.path());
     files.resumable("-o", args.output.as_path()).check()?;
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
-    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let campaign =
         Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
     let blank = Certificates::new(&white_box, &images, &campaign);
@@ -108,7 +110,8 @@ fn text(found: &Certificates, args: &Args) -> String {
         .collect();
     let head = ["accuracy in %", "certified", "attacked", "by bounds", "by search", "open", "broken"];
     format!(
-        "{}, {} test images of {}: clean {}\n\n{}\nCertified <= true robust accuracy <= attacked ({}, then the search of at most {} boxes an image).\n\
+        "{}, {} test images of {}: clean {}\n\n{}\nCertified <= true robust accuracy <= \
+         attacked ({}, then the search of at most {} boxes an image).\n\
          In brackets: Wilson 95 % intervals.\nreport: {}",
         found.model.name,
         found.data.images,

@@ -1,10 +1,11 @@
 //! `dq corrupt`: accuracy under natural corruptions.
 
-use crate::shared::args::DataArg;
+use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::table::{percent, table};
 use crate::shared::target::{Target, open_all};
 use crate::shared::ui::Ui;
 use anyhow::Result;
+use clap::value_parser;
 use dq_sim::attack::suite::Judge;
 use dq_sim::study::corrupt::{self, Corruptions, Found, Row};
 use serde_json::json;
@@ -22,27 +23,25 @@ use std::path::PathBuf;
 ///   dq corrupt dq.json vanilla.json --data cifar10=data/cifar-10 --count 1000 --kind jpeg,fog --json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("data", images_that("are corrupted")))]
+#[command(mut_arg("count", first_images("1000")))]
 pub struct Args {
     /// Networks' files (integer or float).
     #[arg(required = true)]
     models: Vec<PathBuf>,
-    /// Data set whose test images are corrupted, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    test: TestImages,
     /// Corruptions (default: all).
     #[arg(long = "kind", value_delimiter = ',', value_parser = kind)]
     kinds: Vec<String>,
     /// Severities, 1 to 5.
-    #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5", value_parser = clap::value_parser!(u8).range(1..=5))]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5", value_parser = value_parser!(u8).range(1..=5))]
     severity: Vec<u8>,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
+    let (targets, images) = open_all(&args.models, &args.test)?;
     let kinds = match args.kinds.is_empty() {
         true => corrupt::names().into_iter().map(str::to_owned).collect(),
         false => args.kinds.clone(),

@@ -1,6 +1,6 @@
 //! `dq demo`: the whole path on the built-in data set, and one table.
 
-use crate::shared::args::Device;
+use crate::shared::args::{Device, at_least_one};
 use crate::shared::attack::run_suite;
 use crate::shared::circuit::emit;
 use crate::shared::nodes::{NodeInfo, node_infos};
@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     epochs: Option<u32>,
     /// Attack and measure on the first N test images only (default: all 2,000).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     count: Option<u64>,
 }
 
@@ -159,8 +159,9 @@ impl Demo {
         row("cycles a frame".into(), &|m| thousands(m.circuit.timing.interval));
         row("LUT4, estimated".into(), &|m| thousands(m.circuit.estimate.total.lut));
         format!(
-            "{}\nIn brackets: Wilson 95 % intervals. Lipschitz: largest singular value of the layer as the circuit \
-             computes it,\nfrom its input's real value to its pre-activation's (batch normalization included).\n{}{}\
+            "{}\nIn brackets: Wilson 95 % intervals. Lipschitz: largest singular value of the layer as \
+             the circuit computes it,\nfrom its input's real value to its pre-activation's (batch normalization \
+             included).\n{}{}\
              {:.0} s; everything in {}, figures in {}",
             table(&head, &rows),
             self.findings(),

@@ -28,7 +28,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Integer network's file, folder of a run, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
+    /// Integer network's file, folder of a run, or a built-in topology with random weights (`cnv`,
+    /// `wrn-16-4:w4a4`, …).
     model: PathBuf,
     /// Bits of weights and activations, for a run.
     #[arg(long, value_name = "W,A")]

@@ -31,7 +31,8 @@ pub struct Args {
     /// Bits of weights and activations (default: the recipe's).
     #[arg(long, value_name = "W,A")]
     bits: Option<Bits>,
-    /// The training set's folder, needed the first time a run is exported at a bit width; `signs` is built in.
+    /// The training set's folder, needed the first time a run is exported at a bit width; `signs` is built
+    /// in.
     #[arg(long, value_name = "SET=DIR")]
     data: Vec<DataArg>,
     /// Where the float model is evaluated; the network is the same.
@@ -58,14 +59,18 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             let (proof, summary) = proved(network);
             let hash = dq_net::content_hash(network);
             ui.result(
-                || json!({"model": shown(&args.output), "kind": "integer", "quantized": "W+A", "name": network.name, "hash": hash, "proof": proof}),
+                || json!({"model": shown(&args.output), "kind": "integer", "quantized": "W+A", "name": network.name,
+                        "hash": hash, "proof": proof}),
                 format!("{0}: {summary}\nhash {hash}\nnext: dq info {0}", args.output.display()),
             )
         }
         AnyNetwork::Float(network) => {
             dq_net::write_float(network, &args.output)?;
             ui.result(
-                || json!({"model": shown(&args.output), "kind": "float", "quantized": network.quantized(), "name": network.name}),
+                || {
+                    json!({"model": shown(&args.output), "kind": "float", "quantized": network.quantized(),
+                        "name": network.name})
+                },
                 format!(
                     "{}: float network {} ({}; not for hardware)",
                     args.output.display(),
@@ -83,7 +88,8 @@ fn proved(network: &Network) -> (serde_json::Value, String) {
         return (serde_json::Value::Null, "not proved".into());
     };
     let sentence = format!(
-        "integer network {} (W+A), equal to its float model: {} boundaries checked on both sides, every node on {} probes",
+        "integer network {} (W+A), equal to its float model: {} boundaries checked on both sides, \
+         every node on {} probes",
         network.name,
         thousands(proof.boundaries),
         proof.probes

@@ -1,7 +1,8 @@
 //! `dq faults`: what the circuit withstands when bits of its memory or its datapath flip.
 
-use crate::shared::args::DataArg;
+use crate::shared::args::at_least_one;
 use crate::shared::data::first;
+use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::Files;
 use crate::shared::table::{percent, table, thousands};
 use crate::shared::ui::Ui;
@@ -27,16 +28,14 @@ use std::path::PathBuf;
 ///   dq faults dq.json vanilla.json --data cifar10=data/cifar-10 --fault search --count 1000 -o faults.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("data", images_that("are classified")))]
+#[command(mut_arg("count", first_images("500")))]
 pub struct Args {
     /// Integer networks' files.
     #[arg(required = true)]
     models: Vec<PathBuf>,
-    /// Data set whose test images are classified, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    test: TestImages,
     /// Faults to inject.
     #[arg(long = "fault", value_enum, value_delimiter = ',', default_value = "flips,search,upsets,stuck")]
     faults: Vec<Kind>,
@@ -44,13 +43,13 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = "1e-4,1e-3,1e-2", value_parser = probability)]
     rates: Vec<f64>,
     /// Draws of each rate (flips), of each node's bit (stuck).
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = at_least_one())]
     trials: u64,
     /// Most flips of the search.
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one())]
     flips: u64,
     /// Training images that the search looks at.
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one())]
     batch: u64,
     /// Write all figures (JSON).
     #[arg(short, long = "output", value_name = "REPORT")]
@@ -86,9 +85,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     files.written("-o", args.output.as_deref()).check()?;
     let networks =
         args.models.iter().map(|path| model::open(path, ui.seed())).collect::<Result<Vec<Network>>>()?;
-    let images = first(data::images(&args.data, Split::Test)?, Some(args.count));
+    let images = args.test.open_all()?;
     let seen = match args.faults.contains(&Kind::Search) {
-        true => Some(first(data::images(&args.data, Split::Train)?, Some(args.batch))),
+        true => Some(first(data::images(&args.test.data, Split::Train)?, Some(args.batch))),
         false => None,
     };
     for network in &networks {

@@ -1,12 +1,12 @@
 //! `dq host`: images to a board over its UART, each answer compared with the simulator.
 
-use crate::shared::args::DataArg;
 use crate::shared::circuit::simulators;
-use crate::shared::data;
+use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::shown;
-use crate::shared::model;
+use crate::shared::model::{ModelArg, model_is};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
+use clap::value_parser;
 use dq_hdl::board::Board;
 use dq_hdl::board::protocol::{self, Answer, Format};
 use dq_hdl::design::Design;
@@ -34,9 +34,12 @@ use std::time::{Duration, Instant};
 ///   dq host model.json --record bitstreams/ulx3s/net.record.json --port /dev/ttyUSB0 --data cifar10=DIR
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("model", model_is("Integer network's file, as it was built")))]
+#[command(mut_arg("data", images_that("are sent")))]
+#[command(mut_arg("count", first_images("100")))]
 pub struct Args {
-    /// Integer network's file, as it was built.
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArg,
     /// The record that `dq build` wrote.
     #[arg(long, value_name = "FILE")]
     record: PathBuf,
@@ -46,14 +49,10 @@ pub struct Args {
     /// Board to run in Verilator in place of one at a port: its name, or a folder with a board.toml.
     #[arg(long, value_name = "BOARD")]
     simulate: Option<String>,
-    /// Data set whose test images are sent, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    test: TestImages,
     /// Bits a second on the line.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(300..))]
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = value_parser!(u32).range(300..))]
     baud: u32,
     /// Seconds after which an answer is late (default: 5; of a simulated board 600).
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -62,7 +61,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let record = read_record(&args.record)?;
     let hash = dq_net::content_hash(&network);
     if record.hash != hash {
@@ -76,7 +75,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let design = Design::new(&network, &record.plan)?;
     let (shape, classes) = (network.input_shape(), network.classes());
-    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let lanes = design.output_lanes();
     let format = Format { values: design.output_beats(), bytes: lanes.bits / 8, signed: lanes.signed };
     let board = args.simulate.as_ref().map(|board| simulated(ui, board, &record, &design)).transpose()?;
@@ -108,8 +107,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let seconds = start.elapsed().as_secs_f64();
     let rate = images.len() as f64 / seconds;
     ui.result(
-        || json!({"model": network.name, "hash": hash, "port": shown(port), "simulated": args.simulate, "images": images.len(), "correct": correct,
-                "mismatches": 0, "seconds": seconds, "images_per_second": rate}),
+        || {
+            json!({"model": network.name, "hash": hash, "port": shown(port),
+                "simulated": args.simulate, "images": images.len(), "correct": correct,
+                "mismatches": 0, "seconds": seconds, "images_per_second": rate})
+        },
         format!(
             "{}: {} images answered as the simulator does, {correct} of them correct; {rate:.1} images/s",
             network.name,

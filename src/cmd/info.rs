@@ -62,7 +62,8 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         .collect();
     let provenance = &network.provenance;
     let mut text = format!(
-        "{} · integer, W+A · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most {accumulator} bits\n",
+        "{} · integer, W+A · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most \
+         {accumulator} bits\n",
         network.name,
         table(
             &["node", "kind", "shape", "range", "bits", "weights", "w bits", "MACs", "Lipschitz", "defect"],
@@ -73,7 +74,8 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
     );
     if let Some(product) = product {
         text.push_str(&format!(
-            "product of the layers' norms (an upper bound for the float map, not a certificate): {product:.3}\n"
+            "product of the layers' norms (an upper bound for the float map, not a certificate): \
+             {product:.3}\n"
         ));
     }
     if !provenance.data_set.is_empty() {
@@ -89,9 +91,12 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         None => text.push_str("no proof against a float model"),
     }
     ui.result(
-        || json!({"name": network.name, "kind": "integer", "quantized": "W+A", "hash": hash, "macs": macs, "weights": weights,
+        || {
+            json!({"name": network.name, "kind": "integer", "quantized": "W+A", "hash": hash, "macs": macs,
+                "weights": weights,
                 "accumulator_bits": accumulator, "lipschitz_product": product, "nodes": nodes,
-                "provenance": provenance, "proof": network.proof}),
+                "provenance": provenance, "proof": network.proof})
+        },
         text,
     )
 }
@@ -106,7 +111,10 @@ fn float(ui: &Ui, network: &FloatNetwork) -> Result<()> {
     let rows: Vec<Vec<String>> =
         nodes.iter().map(|(name, shape)| vec![name.clone(), shape.clone()]).collect();
     ui.result(
-        || json!({"name": network.name, "kind": "float", "quantized": network.quantized(), "nodes": nodes, "provenance": network.provenance}),
+        || {
+            json!({"name": network.name, "kind": "float", "quantized": network.quantized(), "nodes": nodes,
+                "provenance": network.provenance})
+        },
         format!(
             "{} (float network, {}: not for hardware)\n\n{}",
             network.name,

@@ -1,11 +1,11 @@
 //! `dq landscape`: the loss around test images.
 
-use crate::shared::args::DataArg;
+use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::Files;
+use crate::shared::report;
 use crate::shared::table::table;
 use crate::shared::target::Target;
 use crate::shared::ui::Ui;
-use crate::shared::{data, report};
 use anyhow::Result;
 use dq_sim::study::landscape::{self, Landscape, POINTS, STEPS, Surroundings};
 use std::path::PathBuf;
@@ -21,15 +21,13 @@ use std::path::PathBuf;
 ///   dq landscape model.json --data signs --eps 8 -o landscape.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("data", images_that("are looked at")))]
+#[command(mut_arg("count", first_images("16")))]
 pub struct Args {
     /// Network's file (integer or float).
     model: PathBuf,
-    /// Data set whose test images are looked at, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    test: TestImages,
     /// Radius in units of a uint8 pixel.
     #[arg(long, default_value_t = 8)]
     eps: u8,
@@ -44,7 +42,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     files.written("-o", args.output.as_path()).check()?;
     let target = Target::open(&args.model)?;
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
-    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let bar = ui.bar("looking", images.len() as u64, "images");
     let (source, seed) = (target.source(), ui.seed());
     let found = ui.study(&bar, |watch| landscape::measure(source, &images, args.eps, seed, watch))?;

@@ -56,7 +56,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let image = Design::new(&network, &plan)?.image();
     if report.control_identity != Some(image.identity) {
         bail!(
-            "{}: not the shape of the circuit in {}: expected identity {}, found {:#010x} (layers, shapes and bits must \
+            "{}: not the shape of the circuit in {}: expected identity {}, found {:#010x} (layers, shapes \
+             and bits must \
              be equal)",
             args.model.display(),
             args.into.display(),
@@ -78,10 +79,14 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let words: usize = image.stages.iter().map(Vec::len).sum();
     let checksum = image.checksum();
     ui.result(
-        || json!({"output": shown(output), "name": network.name, "hash": dq_net::content_hash(&network),
-                "identity": image.identity, "words": words, "accesses": accesses.len(), "checksum": checksum}),
+        || {
+            json!({"output": shown(output), "name": network.name, "hash": dq_net::content_hash(&network),
+                "identity": image.identity, "words": words, "accesses": accesses.len(),
+                "checksum": checksum})
+        },
         format!(
-            "{}: {words} words of parameters for circuit {:#010x}, checksum {checksum:#010x}\nwritten: {} ({} accesses)",
+            "{}: {words} words of parameters for circuit {:#010x}, checksum {checksum:#010x}\nwritten: {} \
+             ({} accesses)",
             network.name,
             image.identity,
             output.display(),

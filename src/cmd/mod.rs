@@ -1,5 +1,5 @@
-//! The commands: one file or folder per command, each of which resolves its arguments, calls a library and prints. No
-//! command imports another; what several need lies in `shared`.
+//! The commands: one file or folder per command, each of which resolves its arguments, calls a library and
+//! prints. No command imports another; what several need lies in `shared`.
 //!
 //! One more command is its module, which has `Args` and `run`, and a row of the table below.
 

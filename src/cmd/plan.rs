@@ -1,7 +1,7 @@
 //! `dq plan`: how a network is folded onto a device, as a table and as plan.json.
 
 use crate::shared::files::Files;
-use crate::shared::model;
+use crate::shared::model::ModelArg;
 use crate::shared::plan::{PlanArgs, device_of, stage_table};
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
@@ -26,8 +26,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArg,
     /// Board whose device bounds the plan: `ulx3s`, `icebreaker`, or a folder with a board.toml.
     #[arg(long, value_name = "BOARD", conflicts_with_all = ["device", "plan"])]
     board: Option<String>,
@@ -41,9 +41,9 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     // A plan may be given back to the file that it came from.
-    let files = Files::default().read("MODEL", args.model.as_path());
+    let files = Files::default().read("MODEL", args.model.path());
     files.written("-o", args.output.as_deref()).check()?;
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let device = device_of(args.board.as_deref())?;
     let plan = args.plan.plan(&network, device)?;
     let design = Design::new(&network, &plan)?;

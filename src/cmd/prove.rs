@@ -1,6 +1,6 @@
 //! `dq prove`: the contracts of a circuit's stages, proved on the Verilog that is emitted.
 
-use crate::shared::model;
+use crate::shared::model::{ModelArg, topologies_such_as};
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::table;
 use crate::shared::ui::Ui;
@@ -9,7 +9,6 @@ use dq_hdl::design::Design;
 use dq_hdl::emit;
 use dq_hdl::formal::{self, Prover, Verdict};
 use serde_json::json;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Prove that the emitted stages keep their contracts
@@ -27,9 +26,10 @@ use std::time::Instant;
 ///   dq prove model.json --stage step1
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("model", topologies_such_as("`lenet@1/4`")))]
 pub struct Args {
-    /// Integer network's file, or a built-in topology with random weights (`lenet@1/4`, …).
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArg,
     #[command(flatten)]
     plan: PlanArgs,
     /// Only modules whose name begins so.
@@ -39,7 +39,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let plan = args.plan.plan(&network, None)?;
     let design = Design::new(&network, &plan)?;
     let emission = emit::emit(&design);

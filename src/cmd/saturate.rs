@@ -1,13 +1,12 @@
 //! `dq saturate`: how near accumulators come to their declared bounds.
 
-use crate::shared::args::DataArg;
+use crate::shared::data::{TestImages, first_images, images_that};
+use crate::shared::model::{ModelArg, model_is};
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
-use crate::shared::{data, model};
 use anyhow::{Result, bail};
 use dq_sim::WhiteBox;
 use dq_sim::study::saturate::{Reached, search, steps};
-use std::path::PathBuf;
 
 /// Search for inputs that drive accumulators to their declared bounds
 ///
@@ -21,15 +20,14 @@ use std::path::PathBuf;
 ///   dq saturate model.json --data cifar10=data/cifar-10 --eps 255 --count 100 --json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("model", model_is("Integer network's file")))]
+#[command(mut_arg("data", images_that("are the start")))]
+#[command(mut_arg("count", first_images("64")))]
 pub struct Args {
-    /// Integer network's file.
-    model: PathBuf,
-    /// Data set whose test images are the start, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    test: TestImages,
     /// Radius in units of a uint8 pixel.
     #[arg(long, default_value_t = 8)]
     eps: u8,
@@ -37,10 +35,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
-    let images = data::test_images(&args.data, Some(args.count), shape, classes)?;
+    let images = args.test.open(shape, classes)?;
     let bar = ui.bar("searching", steps(white_box.engine()) as u64, "steps");
     let found = ui.study(&bar, |watch| search(&white_box, images.pixels.view(), args.eps, watch))?;
     let row = |layer: &Reached| {

@@ -1,10 +1,11 @@
 //! `dq scene`: accuracy where the image is turned and shifted, or a patch is put on it.
 
-use crate::shared::args::DataArg;
+use crate::shared::data::{TestImages, first_images};
 use crate::shared::table::{percent, table};
 use crate::shared::target::{Target, open_all};
 use crate::shared::ui::Ui;
 use anyhow::{Result, ensure};
+use clap::value_parser;
 use dq_sim::study::scene::{self, Scene};
 use serde_json::json;
 use std::path::PathBuf;
@@ -21,16 +22,13 @@ use std::path::PathBuf;
 ///   dq scene dq.json vanilla.json --data cifar10=data/cifar-10 --count 200 --degrees 15 --shift 2 --patch 4
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("count", first_images("200")))]
 pub struct Args {
     /// Networks' files (integer or float).
     #[arg(required = true)]
     models: Vec<PathBuf>,
-    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    test: TestImages,
     /// Largest rotation, in degrees.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(..=180))]
     degrees: u16,
@@ -38,13 +36,13 @@ pub struct Args {
     #[arg(long, default_value_t = 3)]
     shift: u8,
     /// Side of the patch, in pixels.
-    #[arg(long, value_name = "PIXELS", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PIXELS", default_value_t = 5, value_parser = value_parser!(u16).range(1..))]
     patch: u16,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
+    let (targets, images) = open_all(&args.models, &args.test)?;
     let [height, width, _] = images.shape();
     let side = usize::from(args.patch);
     ensure!(

@@ -1,18 +1,19 @@
 //! `dq sim`: images through the integer network, by any engine.
 
-use crate::shared::args::DataArg;
 use crate::shared::circuit::{simulators, verilated};
+use crate::shared::data::{TestImages, images_that};
 use crate::shared::files::Files;
+use crate::shared::model::ModelArg;
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, thousands};
 use crate::shared::ui::Ui;
-use crate::shared::{data, model};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use dq_data::Images;
 use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::plan::Output;
 use dq_hdl::stalls::Stalls;
+use dq_hdl::timing::Timing;
 use dq_hdl::verilator::{Simulator, Waves};
 use dq_hdl::{emit, netlist, timing};
 use dq_net::Network;
@@ -41,15 +42,13 @@ use std::time::Instant;
 ///   dq sim model.json --data signs --engine verilator --count 1 --fst waves.fst
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("data", images_that("are classified")))]
+#[command(mut_arg("count", |arg| arg.help("First N test images (default: all; for netlist and verilator: 4)")))]
 pub struct Args {
-    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
-    model: PathBuf,
-    /// Data set whose test images are classified, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images (default: all; for netlist and verilator: 4).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
+    #[command(flatten)]
+    model: ModelArg,
+    #[command(flatten)]
+    test: TestImages,
     /// What computes.
     #[arg(long, value_enum, default_value_t = Which::Fast)]
     engine: Which,
@@ -62,10 +61,12 @@ pub struct Args {
     /// Write every output beat: frame, beat, cycle, value (CSV).
     #[arg(long, value_name = "FILE")]
     beats: Option<PathBuf>,
-    /// Write every net of the circuit as waves, with the netlist engine or verilator (about 1.6 kB a cycle for a small network).
+    /// Write every net of the circuit as waves, with the netlist engine or verilator (about 1.6 kB a cycle
+    /// for a small network).
     #[arg(long, value_name = "FILE", conflicts_with = "fst")]
     vcd: Option<PathBuf>,
-    /// Write every net as waves in GTKWave's compressed format, with verilator (needs zlib's and lz4's headers).
+    /// Write every net as waves in GTKWave's compressed format, with verilator (needs zlib's and lz4's
+    /// headers).
     #[arg(long, value_name = "FILE")]
     fst: Option<PathBuf>,
     #[command(flatten)]
@@ -80,59 +81,42 @@ enum Which {
     Verilator,
 }
 
+impl Which {
+    /// Returns the engine's name, as `--engine` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Which::Fast => "fast",
+            Which::Reference => "reference",
+            Which::Netlist => "netlist",
+            Which::Verilator => "verilator",
+        }
+    }
+}
+
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let circuit = matches!(args.engine, Which::Netlist | Which::Verilator);
-    let timed = circuit || args.cycles;
-    let message = match (args.engine, &args.vcd, &args.fst) {
-        (Which::Fast | Which::Reference, Some(_), _) => "--vcd needs --engine netlist or verilator\n",
-        (Which::Fast | Which::Reference | Which::Netlist, _, Some(_)) => "--fst needs --engine verilator\n",
-        _ if !timed && args.stalls => "--stalls needs --cycles, or --engine netlist or verilator\n",
-        _ if !timed && args.beats.is_some() => "--beats needs --cycles, or --engine netlist or verilator\n",
-        _ => "",
+    args.check()?;
+    let network = args.model.open(ui)?;
+    let count = args.test.count.or(args.is_circuit().then_some(4));
+    let images = args.test.first(count, network.input_shape(), network.classes())?;
+    let design = match args.is_timed() {
+        true => Some(Design::new(&network, &args.plan.plan(&network, None)?).context("the circuit")?),
+        false => None,
     };
-    if !message.is_empty() {
-        clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
-    }
-    Files::default()
-        .read("MODEL", args.model.as_path())
-        .read("--plan", args.plan.file())
-        .written("--beats", args.beats.as_deref())
-        .written("--vcd", args.vcd.as_deref())
-        .written("--fst", args.fst.as_deref())
-        .check()?;
-    let network = model::open(&args.model, ui.seed())?;
-    let count = args.count.or(circuit.then_some(4));
-    let images = data::test_images(&args.data, count, network.input_shape(), network.classes())?;
-    let design =
-        timed.then(|| Design::new(&network, &args.plan.plan(&network, None)?).context("the circuit"));
-    let design = design.transpose()?;
-    let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
     let start = Instant::now();
     let scores = match args.engine {
         Which::Fast => Some(fast(ui, &network, &images)?),
         Which::Reference => Some(reference(ui, &network, &images)?),
         Which::Netlist | Which::Verilator => None,
     };
+    let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
     let beats = match (&design, &scores) {
         (None, _) => None,
         (Some(design), Some(scores)) => {
             let values = scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec()));
             Some(design.beats(values, &timing::cycles(&design.stages, images.len(), &stalls)))
         }
-        (Some(design), None) => {
-            let found = match (args.engine, &args.vcd) {
-                (Which::Netlist, None) => netlist::run(design, images.pixels.view(), &stalls)?,
-                (Which::Netlist, Some(path)) => trace(design, &images, &stalls, path)?,
-                (_, Some(path)) => waves(design, &images, &stalls, Waves::Vcd, path)?,
-                _ => match &args.fst {
-                    Some(path) => waves(design, &images, &stalls, Waves::Fst, path)?,
-                    None => verilated(&emit::emit(design))?.run(design, images.pixels.view(), &stalls)?,
-                },
-            };
-            anyhow::ensure!(!found.error, "the circuit set its error flag on well-formed frames");
-            Some(found.beats)
-        }
+        (Some(design), None) => Some(args.simulate(design, &images, &stalls)?),
     };
     let labels = match (&scores, &design, &beats) {
         (Some(scores), ..) => labels(scores),
@@ -140,43 +124,119 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         _ => unreachable!("an engine gives scores or beats"),
     };
     let seconds = start.elapsed().as_secs_f64();
-    let tally = right(&labels, &images);
-    let correct = tally.correct;
-    let engine = format!("{:?}", args.engine).to_lowercase();
-    let rate = images.len() as f64 / seconds;
-    let mut text = format!(
-        "{}: {correct} of {} test images of {} correct, {} %\nengine {engine}: {rate:.0} images/s, {seconds:.2} s",
-        network.name,
-        images.len(),
-        images.name,
-        percent(&tally)
-    );
-    if let (Some(path), Some(design), Some(beats)) = (&args.beats, &design, &beats) {
-        write_beats(path, beats, design.output_beats())?;
-    }
+    let written = match (&args.beats, &design, &beats) {
+        (Some(path), Some(design), Some(beats)) => write_beats(path, beats, design.output_beats()),
+        _ => Ok(()),
+    };
     let cycles = design.zip(beats).map(|(design, beats)| {
         let total = beats.last().map_or(0, |beat| beat.cycle + 1);
         (total, design.timing().clone())
     });
-    if let Some((total, timing)) = &cycles {
-        text.push_str(&format!(
-            "\n{} cycles; planned latency {}, interval {}",
+    let found = Found { images: &images, seconds, tally: right(&labels, &images), cycles };
+    // Shown even where the beats could not be written: the work is done.
+    ui.result(|| found.json(&network, args.engine), found.text(&network, args.engine))?;
+    written
+}
+
+impl Args {
+    /// Refuses options that do not go together, and files that would overwrite each other.
+    fn check(&self) -> Result<()> {
+        let message = match (self.engine, &self.vcd, &self.fst) {
+            (Which::Fast | Which::Reference, Some(_), _) => "--vcd needs --engine netlist or verilator\n",
+            (Which::Fast | Which::Reference | Which::Netlist, _, Some(_)) => {
+                "--fst needs --engine verilator\n"
+            }
+            _ if !self.is_timed() && self.stalls => {
+                "--stalls needs --cycles, or --engine netlist or verilator\n"
+            }
+            _ if !self.is_timed() && self.beats.is_some() => {
+                "--beats needs --cycles, or --engine netlist or verilator\n"
+            }
+            _ => "",
+        };
+        if !message.is_empty() {
+            clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
+        }
+        Files::default()
+            .read("MODEL", self.model.path())
+            .read("--plan", self.plan.file())
+            .written("--beats", self.beats.as_deref())
+            .written("--vcd", self.vcd.as_deref())
+            .written("--fst", self.fst.as_deref())
+            .check()
+    }
+
+    /// Whether the circuit itself computes.
+    fn is_circuit(&self) -> bool {
+        matches!(self.engine, Which::Netlist | Which::Verilator)
+    }
+
+    /// Whether cycles are told.
+    fn is_timed(&self) -> bool {
+        self.is_circuit() || self.cycles
+    }
+
+    /// Sends `images` through the circuit, with waves where they are asked for.
+    fn simulate(&self, design: &Design, images: &Images, stalls: &Stalls) -> Result<Vec<Beat>> {
+        let pixels = images.pixels.view();
+        let found = match (self.engine, &self.vcd, &self.fst) {
+            (Which::Netlist, None, _) => netlist::run(design, pixels, stalls)?,
+            (Which::Netlist, Some(path), _) => trace(design, images, stalls, path)?,
+            (_, Some(path), _) => waves(design, images, stalls, Waves::Vcd, path)?,
+            (_, None, Some(path)) => waves(design, images, stalls, Waves::Fst, path)?,
+            (_, None, None) => verilated(&emit::emit(design))?.run(design, pixels, stalls)?,
+        };
+        ensure!(!found.error, "the circuit set its error flag on well-formed frames");
+        Ok(found.beats)
+    }
+}
+
+/// What the simulation gave.
+struct Found<'a> {
+    images: &'a Images,
+    seconds: f64,
+    tally: Tally,
+    /// Cycles of all frames, and the plan's timing, where the circuit's cycles were computed.
+    cycles: Option<(u64, Timing)>,
+}
+
+impl Found<'_> {
+    fn images_per_second(&self) -> f64 {
+        self.images.len() as f64 / self.seconds
+    }
+
+    fn json(&self, network: &Network, engine: Which) -> serde_json::Value {
+        json!({"model": network.name, "hash": dq_net::content_hash(network), "data": self.images.name,
+               "images": self.images.len(), "correct": self.tally.correct, "accuracy": self.tally.accuracy,
+               "interval": self.tally.interval, "engine": engine.name(),
+               "images_per_second": self.images_per_second(), "seconds": self.seconds,
+               "cycles": self.cycles.as_ref().map(|c| c.0), "timing": self.cycles.as_ref().map(|c| &c.1)})
+    }
+
+    fn text(&self, network: &Network, engine: Which) -> String {
+        let text = format!(
+            "{}: {} of {} test images of {} correct, {} %\nengine {}: {:.0} images/s, {:.2} s",
+            network.name,
+            self.tally.correct,
+            self.images.len(),
+            self.images.name,
+            percent(&self.tally),
+            engine.name(),
+            self.images_per_second(),
+            self.seconds
+        );
+        let Some((total, timing)) = &self.cycles else { return text };
+        format!(
+            "{text}\n{} cycles; planned latency {}, interval {}",
             thousands(*total),
             thousands(timing.latency),
             thousands(timing.interval)
-        ));
+        )
     }
-    ui.result(
-        || json!({"model": network.name, "hash": dq_net::content_hash(&network), "data": images.name,
-                "images": images.len(), "correct": correct, "accuracy": tally.accuracy, "interval": tally.interval,
-                "engine": engine, "images_per_second": rate, "seconds": seconds,
-                "cycles": cycles.as_ref().map(|c| c.0), "timing": cycles.as_ref().map(|c| &c.1)}),
-        text,
-    )
 }
 
 /// Scores by the fast engine: image × class.
-pub fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
+fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
     let engine = Engine::new(network);
     let bar = ui.bar("simulating", images.len() as u64, "images");
     let mut scores = Array2::zeros((0, network.classes()));

@@ -1,7 +1,7 @@
 //! `dq transfer`: adversaries of every network, judged by every other.
 
-use crate::shared::args::DataArg;
 use crate::shared::attack::one_attack;
+use crate::shared::data::{TestImages, first_images};
 use crate::shared::table::table;
 use crate::shared::target::open_all;
 use crate::shared::ui::Ui;
@@ -24,16 +24,13 @@ use std::path::PathBuf;
 ///   dq transfer a.json b.json float.json --data cifar10=data/cifar-10 --count 1000 --json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
+#[command(mut_arg("count", first_images("1000")))]
 pub struct Args {
     /// Networks' files (integer or float), two or more.
     #[arg(required = true, num_args = 2..)]
     models: Vec<PathBuf>,
-    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
-    #[arg(long, value_name = "SET[=DIR]")]
-    data: DataArg,
-    /// First N test images.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
-    count: u64,
+    #[command(flatten)]
+    test: TestImages,
     /// The attack; one that asks for gradients.
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
     attack: String,
@@ -44,7 +41,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    let (targets, images) = open_all(&args.models, &args.data, args.count)?;
+    let (targets, images) = open_all(&args.models, &args.test)?;
     let single = Single { stop: &ui.stop, ..Single::new(&args.attack, args.eps, ui.seed()) };
     let names: Vec<String> = targets.iter().map(|target| target.judge().model().name).collect();
     let all: Vec<usize> = (0..images.len()).collect();

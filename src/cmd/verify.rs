@@ -1,11 +1,14 @@
-//! `dq verify`: float model, integer network, fast engine, netlist and Verilog agree; exit 1 at the first difference.
+//! `dq verify`: float model, integer network, fast engine, netlist and Verilog agree; exit 1 at the first
+//! difference.
 
-use crate::shared::args::DataArg;
+use crate::shared::args::{DataArg, at_least_one};
+use crate::shared::model::ModelArg;
 use crate::shared::plan::PlanArgs;
 use crate::shared::ui::Ui;
 use crate::shared::verify::{Frames, verify};
-use crate::shared::{adversaries, data, model};
+use crate::shared::{adversaries, data};
 use anyhow::Result;
+use clap::value_parser;
 use dq_data::Split;
 use dq_hdl::design::Design;
 use std::path::PathBuf;
@@ -33,8 +36,8 @@ use std::path::PathBuf;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
-    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArg,
     /// The run it was exported from: proves float = integer anew from its checkpoint.
     #[arg(long, value_name = "RUN")]
     #[cfg(feature = "train")]
@@ -43,18 +46,19 @@ pub struct Args {
     #[arg(long, value_name = "SET[=DIR]")]
     data: Option<DataArg>,
     /// Test images on which engine and reference are compared.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = at_least_one())]
     count: u64,
     /// Frames through Verilator (0: none).
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = value_parser!(u64).range(..=10_000))]
     rtl: u64,
     /// Frames of those that also go through the netlist simulation.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u64).range(..=10_000))]
     netlist: u64,
     /// Adversaries (npz, as `dq attack --save` writes) that the frames of --rtl are taken from, evenly.
     #[arg(long, value_name = "NPZ", requires = "data")]
     replay: Option<PathBuf>,
-    /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5 or iCE40 as --device says.
+    /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5 or iCE40 as
+    /// --device says.
     #[arg(long)]
     gates: bool,
     #[command(flatten)]
@@ -76,7 +80,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let message = format!("{option} needs frames: --rtl of at least 1\n");
         clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit();
     }
-    let network = model::open(&args.model, ui.seed())?;
+    let network = args.model.open(ui)?;
     let images = args.data.as_ref().map(|d| data::images(d, Split::Test)).transpose()?;
     #[cfg(feature = "train")]
     let run = args.run.as_deref();

@@ -1,5 +1,5 @@
-//! Adversaries in a file: uint8 images that any tool can read (npz), with what they are adversaries of. Foreign ones are
-//! judged as one's own: in the ball, and by the integer network's label.
+//! Adversaries in a file: uint8 images that any tool can read (npz), with what they are adversaries of.
+//! Foreign ones are judged as one's own: in the ball, and by the integer network's label.
 
 use anyhow::{Context, Result, bail};
 use dq_data::Images;
@@ -67,8 +67,9 @@ impl Adversaries {
         self.runs.push(found.run as u32);
     }
 
-    /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`, `runs`, the places
-    /// in the report's list, and where they are Euclidean `norms` (0: largest difference, 2: Euclidean distance).
+    /// Writes all to `path`: `images` (N × H × W × C), `indices` into the test set, true `labels`, `eps`,
+    /// `runs`, the places in the report's list, and where they are Euclidean `norms` (0: largest difference,
+    /// 2: Euclidean distance).
     pub fn write(self, path: &Path, shape: [usize; 3]) -> Result<()> {
         let context = || format!("{}: writing the adversaries", path.display());
         let mut npz = NpzWriter::new_compressed(Cursor::new(vec![]));
@@ -104,7 +105,8 @@ impl Adversaries {
             let kept = runs.iter().zip(&read.indices).filter(|(run, _)| **run as usize == n);
             if !broken.eq(kept.map(|(_, index)| index)) {
                 bail!(
-                    "{}: expected the images that run {n} of the unfinished report broke ({} at eps {}), found others",
+                    "{}: expected the images that run {n} of the unfinished report broke ({} at eps {}), \
+                     found others",
                     path.display(),
                     run.title(),
                     run.eps
@@ -124,8 +126,8 @@ impl Adversaries {
 }
 
 impl Read {
-    /// Reads `path`, whose adversaries are of `images`. Arrays that others may leave out: `indices` (then the first images in
-    /// order), `eps` (then `eps` for all), `norms` (then the largest difference).
+    /// Reads `path`, whose adversaries are of `images`. Arrays that others may leave out: `indices` (then the
+    /// first images in order), `eps` (then `eps` for all), `norms` (then the largest difference).
     ///
     /// # Errors
     /// Where there is no adversary, too: nothing would be judged.
@@ -322,7 +324,8 @@ mod tests {
         assert!(error.contains("expected an npz file"), "{error}");
     }
 
-    /// Adversaries as other tools write them: NumPy's default integers, big-endian, channels slowest in memory.
+    /// Adversaries as other tools write them: NumPy's default integers, big-endian, channels slowest in
+    /// memory.
     #[test]
     fn arrays_of_other_integers_and_layouts_are_read() {
         let network = random::network(3, &Options::default());

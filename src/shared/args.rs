@@ -1,6 +1,9 @@
 //! Argument types that several commands share.
 
-use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser, ValueParserFactory};
+use clap::builder::{
+    OsStringValueParser, RangedU64ValueParser, TypedValueParser, ValueParser, ValueParserFactory,
+};
+use clap::value_parser;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -25,6 +28,11 @@ impl FromStr for Bits {
         };
         Ok(Self { weights: one("weight", weights)?, activations: one("activation", activations)? })
     }
+}
+
+/// Reads a number that is at least 1: where it counts what is measured, nothing is never measured.
+pub fn at_least_one() -> RangedU64ValueParser<u64> {
+    value_parser!(u64).range(1..)
 }
 
 /// Numbers that an integer network's gradients are summed in.

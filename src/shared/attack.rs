@@ -56,7 +56,8 @@ pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
     };
     json!({
         "report": shown(output), "model": report.model, "data": report.data, "clean": report.clean,
-        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst, "doubts": report.doubts,
+        "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst,
+        "doubts": report.doubts,
     })
 }
 

@@ -1,7 +1,8 @@
-//! Resolves `--data` to images.
+//! Resolves `--data` and `--count` to images.
 
-use super::args::DataArg;
+use super::args::{DataArg, at_least_one};
 use anyhow::{Result, bail};
+use clap::Arg;
 use dq_data::{Images, Split, load};
 use dq_net::Shape;
 
@@ -25,14 +26,47 @@ pub fn images(arg: &DataArg, split: Split) -> Result<Images> {
     Ok(load(&arg.set, arg.dir.as_deref(), split)?)
 }
 
-/// The first `count` test images of `arg` (none: all), which a network of this input and so many classes takes.
-pub fn test_images(arg: &DataArg, count: Option<u64>, shape: Shape, classes: usize) -> Result<Images> {
-    let images = first(images(arg, Split::Test)?, count);
-    check_fit(&images, shape, classes)?;
-    Ok(images)
+/// The test images that a command takes.
+#[derive(clap::Args)]
+pub struct TestImages {
+    /// Data set whose test images are attacked, e.g. `signs` or `cifar10=DIR`.
+    #[arg(long, value_name = "SET[=DIR]")]
+    pub data: DataArg,
+    /// First N test images.
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
+    pub count: Option<u64>,
 }
 
-/// The first `count` of `images`.
+impl TestImages {
+    /// Loads them for a network of this input and so many classes.
+    pub fn open(&self, shape: Shape, classes: usize) -> Result<Images> {
+        self.first(self.count, shape, classes)
+    }
+
+    /// Loads the first `count` instead.
+    pub fn first(&self, count: Option<u64>, shape: Shape, classes: usize) -> Result<Images> {
+        let images = first(images(&self.data, Split::Test)?, count);
+        check_fit(&images, shape, classes)?;
+        Ok(images)
+    }
+
+    /// Loads them where no network is known yet that they have to fit.
+    pub fn open_all(&self) -> Result<Images> {
+        Ok(first(images(&self.data, Split::Test)?, self.count))
+    }
+}
+
+/// For `mut_arg("data", …)`: says in `--help` what becomes of the images, such as "are classified".
+pub fn images_that(become_of_them: &'static str) -> impl FnOnce(Arg) -> Arg {
+    move |arg| arg.help(format!("Data set whose test images {become_of_them}, e.g. `signs` or `cifar10=DIR`"))
+}
+
+/// For `mut_arg("count", …)`: how many images a command takes unasked; unless it says so, all.
+pub fn first_images(count: &'static str) -> impl FnOnce(Arg) -> Arg {
+    move |arg| arg.default_value(count)
+}
+
+/// Returns the first `count` of `images`; none: all.
 pub fn first(images: Images, count: Option<u64>) -> Images {
     match count {
         Some(count) if (count as usize) < images.len() => images.take(count as usize),

@@ -1,5 +1,5 @@
-//! The files that a command reads and writes. A command that would overwrite one with another, or that could not write
-//! its results, is refused before any work.
+//! The files that a command reads and writes. A command that would overwrite one with another, or that could
+//! not write its results, is refused before any work.
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
@@ -25,7 +25,8 @@ impl<'a> Files<'a> {
         self
     }
 
-    /// Adds a report that the command writes: the file itself, and where a stopped run keeps what it has of it.
+    /// Adds a report that the command writes: the file itself, and where a stopped run keeps what it has of
+    /// it.
     pub fn resumable(self, argument: &'static str, path: impl Into<Option<&'a Path>>) -> Self {
         let path = path.into();
         let mut files = self.written(argument, path);
@@ -33,7 +34,8 @@ impl<'a> Files<'a> {
         files
     }
 
-    /// Checks that no file is written twice or read and overwritten (links are followed), and that each can be written.
+    /// Checks that no file is written twice or read and overwritten (links are followed), and that each can
+    /// be written.
     ///
     /// Two arguments that name one file are an error of usage and end the program with exit code 2.
     pub fn check(&self) -> Result<()> {
@@ -63,8 +65,8 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The place of `path` with links followed and `.` and `..` taken away, so that two names of one file give the same.
-/// `None` for a device or a pipe, which loses nothing by being written twice.
+/// The place of `path` with links followed and `.` and `..` taken away, so that two names of one file give
+/// the same. `None` for a device or a pipe, which loses nothing by being written twice.
 fn resolved(path: &Path) -> Option<PathBuf> {
     let mut path = path.to_owned();
     // A link whose target is not there yet leads to it all the same. As many as Linux follows.

@@ -1,5 +1,6 @@
-//! Writes a whole folder or nothing: beside its place, and then moved there. A folder that is there and is empty, or
-//! cannot be moved (the current one, a mount point), is filled where it is, with files that are written already.
+//! Writes a whole folder or nothing: beside its place, and then moved there. A folder that is there and is
+//! empty, or cannot be moved (the current one, a mount point), is filled where it is, with files that are
+//! written already.
 
 use anyhow::{Context, Result, bail};
 use dq_net::atomic;
@@ -8,11 +9,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Lists the files of a folder that `dq` wrote, so that it may be replaced later and nothing of the user's is lost.
+/// Lists the files of a folder that `dq` wrote, so that it may be replaced later and nothing of the user's is
+/// lost.
 const MANIFEST: &str = "files.txt";
 
-/// Writes `files` (plain name, contents) as folder `path`, where a link to a folder leads. A folder that is there
-/// already is replaced only if `dq` wrote it and nothing was added since.
+/// Writes `files` (plain name, contents) as folder `path`, where a link to a folder leads. A folder that is
+/// there already is replaced only if `dq` wrote it and nothing was added since.
 pub fn publish(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     let context = || format!("{}: writing the folder", path.display());
     let path = &atomic::end_of_links(path).with_context(context)?;
@@ -47,8 +49,8 @@ fn swap(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
     moved.context("moving the new folder into place")
 }
 
-/// Fills the folder, which is there and has the files `old`. Each new file is on the disk before the first is moved; the
-/// list of files is always one of all that are there.
+/// Fills the folder, which is there and has the files `old`. Each new file is on the disk before the first is
+/// moved; the list of files is always one of all that are there.
 fn fill(path: &Path, files: &[(String, Vec<u8>)], old: &BTreeSet<String>) -> Result<()> {
     let staging = Staging::new(path, files)?;
     let new: BTreeSet<String> = files.iter().map(|(name, _)| name.clone()).chain([MANIFEST.into()]).collect();
@@ -111,7 +113,8 @@ fn is_current(path: &Path) -> bool {
     }
 }
 
-/// Whether it failed because the folder cannot be moved: a mount point, or the folder above may not be changed.
+/// Whether it failed because the folder cannot be moved: a mount point, or the folder above may not be
+/// changed.
 fn cannot_move(error: &anyhow::Error) -> bool {
     use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};
     let kind = error.root_cause().downcast_ref::<std::io::Error>().map(std::io::Error::kind);
@@ -137,7 +140,8 @@ fn names_to_replace(path: &Path) -> Result<Option<BTreeSet<String>>> {
     let ours: BTreeSet<&str> = manifest.lines().collect();
     match names.iter().find(|name| !ours.contains(name.as_str())) {
         Some(name) => bail!(
-            "{}: not replaced, because `{name}` in it was not written by dq; name another folder or remove this one",
+            "{}: not replaced, because `{name}` in it was not written by dq; name another folder or remove \
+             this one",
             path.display()
         ),
         None => Ok(Some(names)),

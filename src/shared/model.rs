@@ -1,12 +1,48 @@
-//! What a MODEL argument names: a model's file or, where there is none of that name, a built-in topology with random
-//! weights.
+//! What a MODEL argument names: a model's file or, where there is none of that name, a built-in topology with
+//! random weights.
 
+use super::ui::Ui;
 use anyhow::{Result, anyhow};
+use clap::Arg;
 use dq_net::{AnyNetwork, FileError, Network, topology};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The integer network that `path` names; a topology's weights follow `seed`.
+/// The integer network that a command takes.
+#[derive(clap::Args)]
+pub struct ModelArg {
+    /// Integer network's file, or a built-in topology with random weights (`cnv`, `wrn-16-4:w4a4`, …).
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+}
+
+impl ModelArg {
+    /// Reads the network; a topology's weights follow `--seed`.
+    pub fn open(&self, ui: &Ui) -> Result<Network> {
+        open(&self.model, ui.seed())
+    }
+
+    /// Returns what the user gave.
+    pub fn path(&self) -> &Path {
+        &self.model
+    }
+}
+
+/// For `mut_arg("model", …)`: names other topologies in `--help`.
+pub fn topologies_such_as(examples: &'static str) -> impl FnOnce(Arg) -> Arg {
+    move |arg| {
+        arg.help(format!(
+            "Integer network's file, or a built-in topology with random weights ({examples}, …)"
+        ))
+    }
+}
+
+/// For `mut_arg("model", …)`: says in `--help` what the model has to be.
+pub fn model_is(what: &'static str) -> impl FnOnce(Arg) -> Arg {
+    move |arg| arg.help(what)
+}
+
+/// Reads the integer network that `path` names; a topology's weights follow `seed`.
 pub fn open(path: &Path, seed: u64) -> Result<Network> {
     match topology_of(path) {
         Some(text) => Ok(topology::build(text, seed)?),
@@ -14,7 +50,7 @@ pub fn open(path: &Path, seed: u64) -> Result<Network> {
     }
 }
 
-/// As [`open`], of either family.
+/// Reads what `path` names as [`open`] does, of either family.
 pub fn open_any(path: &Path, seed: u64) -> Result<AnyNetwork> {
     match topology_of(path) {
         Some(text) => Ok(AnyNetwork::Integer(topology::build(text, seed)?)),

@@ -1,5 +1,7 @@
-//! How a network is planned onto hardware: the options of every command that makes a circuit, and the plan as a table.
+//! How a network is planned onto hardware: the options of every command that makes a circuit, and the plan as
+//! a table.
 
+use super::args::at_least_one;
 use super::table::{table, thousands};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -12,14 +14,18 @@ use dq_hdl::plan::{self, Control, Mac, Output, Plan, Target};
 use dq_net::Network;
 use std::path::{Path, PathBuf};
 
-/// How a network is folded onto hardware.
+/// The options that a plan by hand leaves nothing to choose for.
+const CHOICES: [&str; 9] = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps", "mac"];
+
+/// How a network is planned onto hardware.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct PlanArgs {
     /// Plan by hand: PE, SIMD, memory and FIFO of every node.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps", "mac"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = CHOICES)]
     plan: Option<PathBuf>,
-    /// Frames a second to plan for (default: 100, or as many as the network can; with a budget: as many as fit).
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Frames a second to plan for (default: 100, or as many as the network can; with a budget: as many as
+    /// fit).
+    #[arg(long, value_name = "N", value_parser = at_least_one())]
     fps: Option<u64>,
     /// Clock that --fps assumes (default: 100).
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -83,8 +89,8 @@ impl PlanArgs {
         self.plan_at(network, device, plan::DEFAULT_CLOCK_MHZ)
     }
 
-    /// Makes the plan that these ask for: read and checked, or folded for a frame rate and a budget; for `device`, unless
-    /// they name one themselves, at `clock_mhz`, unless they name a clock.
+    /// Makes the plan that these ask for: read and checked, or folded for a frame rate and a budget; for
+    /// `device`, unless they name one themselves, at `clock_mhz`, unless they name a clock.
     pub fn plan_at(
         &self,
         network: &Network,

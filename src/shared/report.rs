@@ -42,8 +42,8 @@ pub fn partial_path(output: &Path) -> PathBuf {
     output.with_file_name(name)
 }
 
-/// Whether a stopped run left something in `partial` to go on from, which `resume` asks for and which is refused without;
-/// `what` begins that error.
+/// Whether a stopped run left something in `partial` to go on from, which `resume` asks for and which is
+/// refused without; `what` begins that error.
 pub fn is_unfinished(partial: &Path, resume: bool, what: &str) -> Result<bool> {
     match (resume, partial.exists()) {
         (true, false) => bail!("--resume: there is no {}", partial.display()),

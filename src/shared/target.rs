@@ -1,9 +1,9 @@
 //! Networks of either family, integer or float, as what is attacked and as what gives gradients.
 
-use super::args::{DataArg, GradArg};
-use super::data;
+use super::args::GradArg;
+use super::data::{self, TestImages};
 use anyhow::{Result, bail};
-use dq_data::{Images, Split};
+use dq_data::Images;
 use dq_net::AnyNetwork;
 use dq_sim::attack::suite::Judge;
 use dq_sim::{FloatEngine, GradientSource, WhiteBox};
@@ -64,10 +64,10 @@ impl Target {
     }
 }
 
-/// The networks of `paths` and the first `count` test images of `data`, which fit them all.
-pub fn open_all(paths: &[PathBuf], data: &DataArg, count: u64) -> Result<(Vec<Target>, Images)> {
+/// Reads the networks of `paths` and the test images, which must fit them all.
+pub fn open_all(paths: &[PathBuf], test: &TestImages) -> Result<(Vec<Target>, Images)> {
     let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
-    let images = data::first(data::images(data, Split::Test)?, Some(count));
+    let images = test.open_all()?;
     for target in &targets {
         data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
     }

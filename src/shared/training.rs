@@ -62,7 +62,8 @@ fn told(line: &EpochMetrics) -> String {
     let attacked =
         line.holdout_attacked.map(|share| format!(" ({:.2} % attacked)", 100.0 * share)).unwrap_or_default();
     format!(
-        "epoch {:3}: cross entropy {:.4}, train {:5.2} %, held out {:5.2} %{attacked}, lr {:.4}, {:.0} images/s",
+        "epoch {:3}: cross entropy {:.4}, train {:5.2} %, held out {:5.2} %{attacked}, lr {:.4}, \
+         {:.0} images/s",
         line.epoch,
         line.ce,
         100.0 * line.train_accuracy,

@@ -2,7 +2,7 @@
 
 mod sweep;
 
-use crate::shared::args::{DataArg, Device};
+use crate::shared::args::{DataArg, Device, at_least_one};
 use crate::shared::data;
 use crate::shared::files::shown;
 use crate::shared::training::{How, train};
@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     device: Device,
     /// Longest time between two checkpoints within an epoch.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = at_least_one())]
     save_every: u64,
 }
 
@@ -78,9 +78,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let outcome = train(ui, &recipe, &images, &out, args.resume, &how)?;
     let (accuracy, epoch) = outcome.best;
     ui.result(
-        || json!({"run": shown(&out), "quantized": recipe.bits.quantized(), "epochs": outcome.epochs, "best_epoch": epoch, "best_holdout_accuracy": accuracy}),
+        || {
+            json!({"run": shown(&out), "quantized": recipe.bits.quantized(), "epochs": outcome.epochs,
+                "best_epoch": epoch, "best_holdout_accuracy": accuracy})
+        },
         format!(
-            "{} epochs; best held-out accuracy {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o model.json",
+            "{} epochs; best held-out accuracy {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o \
+             model.json",
             outcome.epochs,
             100.0 * accuracy,
             recipe.bits.quantized(),

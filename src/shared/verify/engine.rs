@@ -21,7 +21,8 @@ pub struct Checked {
 /// Random images: their seeds are 0, 1, …
 const RANDOM_IMAGES: usize = 32;
 
-/// Compares every node of the fast engine with the reference, on random images and the first `count` of `images`.
+/// Compares every node of the fast engine with the reference, on random images and the first `count` of
+/// `images`.
 pub fn check(ui: &Ui, engine: &Engine, images: Option<&Images>, count: u64) -> Result<Checked> {
     let network = engine.network();
     let mut found = Checked {

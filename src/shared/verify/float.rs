@@ -1,4 +1,5 @@
-//! The float evaluation model against the integer network: the proof repeated, then every logit of the test images.
+//! The float evaluation model against the integer network: the proof repeated, then every logit of the test
+//! images.
 
 use super::super::ui::Ui;
 use anyhow::{Result, bail};

@@ -92,7 +92,8 @@ impl Verified {
         ));
         if let Some(rtl) = &self.rtl {
             text.push_str(&format!(
-                "rtl      Verilator = simulator: {} frames ({} adversarial), words and cycles, under random stalls of \
+                "rtl      Verilator = simulator: {} frames ({} adversarial), words and cycles, under random \
+                 stalls of \
                  both sides and without; netlist = simulator: {} frames\n",
                 rtl.frames, rtl.adversarial, rtl.netlist_frames
             ));

@@ -120,7 +120,8 @@ fn through_gates(
     Ok(gates.cells)
 }
 
-/// Frames for the circuit and how many are adversarial: stored adversaries, or test images and adversaries of them in turn, or random images.
+/// Frames for the circuit and how many are adversarial: stored adversaries, or test images and adversaries of
+/// them in turn, or random images.
 fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames) -> (Array4<u8>, usize) {
     let count = frames.rtl;
     if let Some(stored) = &frames.stored {
@@ -154,7 +155,8 @@ fn compare(what: &str, design: &Design, expected: &[Beat], found: &Outcome) -> R
     for (i, (e, f)) in expected.iter().zip(&found.beats).enumerate() {
         if e != f {
             bail!(
-                "node `{}`, frame {}, output beat {}: the simulator has {} in cycle {} (last: {}), {what} {} in cycle \
+                "node `{}`, frame {}, output beat {}: the simulator has {} in cycle {} (last: {}), \
+                 {what} {} in cycle \
                  {} (last: {})",
                 design.network.nodes().last().map_or("", |n| &n.name),
                 i / per_frame,
