@@ -172,7 +172,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
 }
 
 impl Args {
-    /// The suite that these ask for.
+    /// Returns the suite that these ask for.
     fn suite(&self, seed: u64) -> Suite {
         let attacks = self.attack.iter().flat_map(|name| match name.as_str() {
             "paper" => PAPER.to_vec(),
@@ -194,7 +194,7 @@ impl Args {
         }
     }
 
-    /// What a stopped attack left to go on from: its report and, for --save, its adversaries.
+    /// Reads what a stopped attack left to go on from: its report and, for --save, its adversaries.
     fn earlier(&self, output: &Path, images: &Images) -> Result<(Option<Report>, Adversaries)> {
         let partial = report::partial_path(output);
         let report = match report::is_unfinished(&partial, self.resume, "an unfinished report is")? {
@@ -219,8 +219,8 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
     let found = adversaries::Read::open(path, &images, args.eps[0])?;
     let judged = found.judge(target.judge(), &images);
     let text = format!(
-        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than their \
-         radius",
+        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than \
+         their radius",
         path.display(),
         judged.adversaries,
         judged.broken,
@@ -234,7 +234,7 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
     }
 }
 
-/// The name of an attack or of a set of them.
+/// Reads the name of an attack or of a set of them.
 fn attack_name(text: &str) -> Result<String, String> {
     let sets = ["paper", "auto", "auto-l2"];
     if sets.contains(&text) {

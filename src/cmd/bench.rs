@@ -27,7 +27,7 @@ const RUNS: usize = 5;
 const STEPS: usize = 20;
 /// Frames of a run of the emitted Verilog.
 const FRAMES: usize = 2;
-/// Queries an image of the Square attack that is measured.
+/// Queries per image of the Square attack that is measured.
 const QUERIES: usize = 20;
 
 /// Measure simulation and attacks on this machine
@@ -131,7 +131,8 @@ impl Circuit {
         Ok(Circuit { design, simulator })
     }
 
-    /// Images a second at the design's interval: the median of a few runs' clocks a second over it.
+    /// Returns images per second at the design's interval: the median clocks per second of a few runs, over
+    /// it.
     fn rate(&self, images: ArrayView4<u8>) -> Result<f64> {
         let mut clocks = vec![];
         for _ in 0..RUNS {
@@ -170,7 +171,7 @@ fn kernel(args: &Args) -> Result<Kernel> {
 
 type Measured<'a> = Box<dyn Fn() + Sync + 'a>;
 
-/// Name, unit, how many of it a run makes, the run.
+/// Lists what is measured: name, unit, how many of the unit one run makes, and the run.
 fn measurements<'a>(
     white_box: &'a WhiteBox,
     images: &'a Array4<u8>,
@@ -200,7 +201,7 @@ fn measurements<'a>(
     ]
 }
 
-/// The median rate of a few runs.
+/// Returns the median rate of a few runs, per second.
 fn rate(per_run: usize, run: &Measured) -> f64 {
     run();
     let rates = (0..RUNS)

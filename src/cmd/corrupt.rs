@@ -35,7 +35,8 @@ pub struct Args {
     #[arg(long = "kind", value_delimiter = ',', value_parser = kind)]
     kinds: Vec<String>,
     /// Severities, 1 to 5.
-    #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5", value_parser = value_parser!(u8).range(1..=5))]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5")]
+    #[arg(value_parser = value_parser!(u8).range(1..=5))]
     severity: Vec<u8>,
 }
 

@@ -8,7 +8,7 @@ use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, table, thousands};
 use crate::shared::training::{How, train};
 use crate::shared::ui::{Interrupted, Ui};
-use crate::shared::verify::{Frames, Verified, verify};
+use crate::shared::verify::{self, Frames, Verified};
 use anyhow::{Context, Result};
 use dq_data::{Images, Split, load};
 use dq_hdl::design::Design;
@@ -97,8 +97,8 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let run = output.join(&recipe.name);
     let resume = run.join(dq_train::LAST).exists();
     let compute = Device::Auto.compute(ui.threads())?;
-    let how = How { init: None, save_every: Duration::from_secs(300), compute };
-    train(ui, recipe, images, &run, resume, &how)?;
+    let how = How { init: None, resume, save_every: Duration::from_secs(300), compute };
+    train(ui, recipe, images, &run, &how)?;
     ui.note(format!("{}: exporting, with proof", recipe.name));
     let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images), compute)? else {
         anyhow::bail!("{}: the demo's recipes are quantized", recipe.name)
@@ -108,7 +108,9 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None)?;
     ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
-    let verified = verify(ui, &network, Some(&run), Some(test), &frames, Some(&design))?;
+    let compared =
+        verify::Subject { network: &network, run: Some(&run), images: Some(test), design: Some(&design) };
+    let verified = verify::verify(ui, &compared, &frames)?;
     ui.note(verified.text());
     let white_box = WhiteBox::new(&network);
     let attacks = PAPER.iter().map(|name| (*name).to_owned()).collect();
@@ -160,8 +162,8 @@ impl Demo {
         row("LUT4, estimated".into(), &|m| thousands(m.circuit.estimate.total.lut));
         format!(
             "{}\nIn brackets: Wilson 95 % intervals. Lipschitz: largest singular value of the layer as \
-             the circuit computes it,\nfrom its input's real value to its pre-activation's (batch normalization \
-             included).\n{}{}\
+             the circuit computes it,\nfrom its input's real value to its pre-activation's (batch \
+             normalization included).\n{}{}\
              {:.0} s; everything in {}, figures in {}",
             table(&head, &rows),
             self.findings(),
@@ -172,7 +174,7 @@ impl Demo {
         )
     }
 
-    /// What the paper says of DQ, and whether these figures show it.
+    /// Tells what the paper says of DQ, and whether these figures show it.
     fn findings(&self) -> String {
         let [vanilla, dq] = [&self.networks[0].attacks, &self.networks[1].attacks];
         let mut text =

@@ -51,7 +51,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Whether libtorch exports a run first.
+    /// Says whether libtorch exports a run first.
     #[cfg(feature = "train")]
     pub fn exports_a_run(&self) -> bool {
         self.model.is_dir()
@@ -88,11 +88,14 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         emission.top
     );
     ui.result(
-        || json!({"output": shown(&args.output), "name": network.name, "hash": report.network, "top": emission.top,
+        || {
+            json!({"output": shown(&args.output), "name": network.name, "hash": report.network,
+                "top": emission.top,
                 "files": emission.files.len(), "cycles_per_frame": report.timing.interval,
                 "latency": report.timing.latency, "ideal_interval": report.timing.ideal_interval,
                 "frames_per_second": report.frames_per_second, "clock_mhz": report.clock_mhz,
-                "timing": report.timing, "estimate": report.estimate}),
+                "timing": report.timing, "estimate": report.estimate})
+        },
         text,
     )
 }

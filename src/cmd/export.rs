@@ -59,8 +59,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             let (proof, summary) = proved(network);
             let hash = dq_net::content_hash(network);
             ui.result(
-                || json!({"model": shown(&args.output), "kind": "integer", "quantized": "W+A", "name": network.name,
-                        "hash": hash, "proof": proof}),
+                || {
+                    json!({"model": shown(&args.output), "kind": "integer", "quantized": "W+A",
+                        "name": network.name,
+                        "hash": hash, "proof": proof})
+                },
                 format!("{0}: {summary}\nhash {hash}\nnext: dq info {0}", args.output.display()),
             )
         }
@@ -82,7 +85,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
 }
 
-/// The proof's figures, and a sentence.
+/// Returns the proof's figures, and a sentence that tells them.
 fn proved(network: &Network) -> (serde_json::Value, String) {
     let Some(proof) = &network.proof else {
         return (serde_json::Value::Null, "not proved".into());

@@ -52,7 +52,7 @@ pub struct Args {
     #[command(flatten)]
     test: TestImages,
     /// Bits a second on the line.
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = value_parser!(u32).range(300..))]
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = value_parser!(u32).range(300..))]
     baud: u32,
     /// Seconds after which an answer is late (default: 5; of a simulated board 600).
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -120,7 +120,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     )
 }
 
-/// The board called `name` in Verilator, with the clock and the circuit that `record` is of.
+/// Starts the board called `name` in Verilator, with the clock and the circuit that `record` is of.
 fn simulated(ui: &Ui, name: &str, record: &Record, design: &Design) -> Result<BoardModel> {
     let board = Board::find(name)?;
     if board.name != record.board {
@@ -138,7 +138,7 @@ fn simulated(ui: &Ui, name: &str, record: &Record, design: &Design) -> Result<Bo
     Ok(model?)
 }
 
-/// Whether `answer` is the sound answer to packet `number` with the values `expected`.
+/// Fails where `answer` is not the sound answer to packet `number` with the values `expected`.
 fn check(answer: &Answer, number: u8, expected: &[i64]) -> Result<()> {
     if answer.number != number {
         bail!("answer expected to packet {number}, found one to packet {}", answer.number);
@@ -186,7 +186,7 @@ impl Line {
         self.port.write_all(packet).context("sending")
     }
 
-    /// The next answer; an error where it is late or damaged.
+    /// Waits for the next answer; an error where it is late or damaged.
     fn answer(&mut self) -> Result<Answer> {
         let start = Instant::now();
         let mut bytes = [0; 256];

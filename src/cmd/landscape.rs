@@ -84,7 +84,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     written
 }
 
-/// A curve in twenty letters, from its least value to its largest.
+/// Draws a curve in twenty letters, from its least value to its largest.
 fn spark(curve: &[f64]) -> String {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let (least, most) = curve.iter().fold((f64::MAX, f64::MIN), |(a, b), &v| (a.min(v), b.max(v)));

@@ -83,7 +83,7 @@ commands! {
 
 #[cfg(feature = "train")]
 impl Command {
-    /// Whether libtorch computes in this command.
+    /// Says whether libtorch computes in this command.
     pub fn uses_libtorch(&self) -> bool {
         match self {
             Command::Train(_) | Command::Export(_) | Command::Demo(_) => true,

@@ -68,7 +68,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let utilization = table(&["estimated", "used", "there", "share"], &rows);
     let written = args.output.as_ref().map_or(String::new(), |path| format!("\nwritten: {}", path.display()));
     let text = format!(
-        "{}\n{utilization}\n{}: {} cycles a frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz{written}",
+        "{}\n{utilization}\n{}: {} cycles a frame (slowest stage {} in `{}`), latency {}; \
+         {} frames/s at {} MHz{written}",
         stage_table(&design, &report),
         network.name,
         thousands(report.timing.interval),

@@ -26,6 +26,9 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+/// What `--help` says of `--count`.
+const COUNT: &str = "First N test images (default: all; for netlist and verilator: 4)";
+
 /// Classify test images with the integer network
 ///
 /// All engines give the same scores: `fast` for whole test sets, `reference` (plain
@@ -43,7 +46,7 @@ use std::time::Instant;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(mut_arg("data", images_that("are classified")))]
-#[command(mut_arg("count", |arg| arg.help("First N test images (default: all; for netlist and verilator: 4)")))]
+#[command(mut_arg("count", |arg| arg.help(COUNT)))]
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
@@ -166,12 +169,12 @@ impl Args {
             .check()
     }
 
-    /// Whether the circuit itself computes.
+    /// Says whether the circuit itself computes.
     fn is_circuit(&self) -> bool {
         matches!(self.engine, Which::Netlist | Which::Verilator)
     }
 
-    /// Whether cycles are told.
+    /// Says whether cycles are told.
     fn is_timed(&self) -> bool {
         self.is_circuit() || self.cycles
     }
@@ -235,7 +238,7 @@ impl Found<'_> {
     }
 }
 
-/// Scores by the fast engine: image × class.
+/// Computes scores by the fast engine: image × class.
 fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
     let engine = Engine::new(network);
     let bar = ui.bar("simulating", images.len() as u64, "images");
@@ -264,18 +267,18 @@ fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>>
     Ok(Array2::from_shape_vec((images.len(), network.classes()), scores).expect("a score a class"))
 }
 
-/// The label of each row of scores.
+/// Returns the label of each row of scores.
 fn labels(scores: &Array2<i32>) -> Vec<usize> {
     scores.rows().into_iter().map(|row| Logits::label(row.iter().copied())).collect()
 }
 
-/// How many of `labels` are the images' own.
+/// Counts the labels that are the images' own.
 fn right(labels: &[usize], images: &Images) -> Tally {
     let right = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
     Tally::new(right, images.len())
 }
 
-/// Every beat in `path`, which is there whole or not at all.
+/// Writes every beat to `path`, whole or not at all.
 fn write_beats(path: &Path, beats: &[Beat], per_frame: usize) -> Result<()> {
     let line = |(i, beat): (usize, &Beat)| {
         format!("{},{},{},{}\n", i / per_frame, i % per_frame, beat.cycle, beat.value)
@@ -285,7 +288,7 @@ fn write_beats(path: &Path, beats: &[Beat], per_frame: usize) -> Result<()> {
         .with_context(|| format!("{}: writing the beats", path.display()))
 }
 
-/// The netlist with its waves in `path`, which is there whole or not at all.
+/// Runs the netlist and writes its waves to `path`, whole or not at all.
 fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Result<Outcome> {
     let mut outcome = None;
     dq_net::atomic::write_with(path, |file| {
@@ -297,7 +300,7 @@ fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Resu
     outcome.context("the simulation gave nothing")
 }
 
-/// Verilator with its waves in `path`, which is there whole or not at all.
+/// Runs the Verilog in Verilator and writes its waves to `path`, whole or not at all.
 fn waves(design: &Design, images: &Images, stalls: &Stalls, format: Waves, path: &Path) -> Result<Outcome> {
     let context = || format!("{}: writing the waves", path.display());
     let file = dq_net::atomic::Pending::new(path).with_context(context)?;

@@ -5,7 +5,7 @@ use crate::shared::args::{DataArg, at_least_one};
 use crate::shared::model::ModelArg;
 use crate::shared::plan::PlanArgs;
 use crate::shared::ui::Ui;
-use crate::shared::verify::{Frames, verify};
+use crate::shared::verify::{Frames, Subject, verify};
 use crate::shared::{adversaries, data};
 use anyhow::Result;
 use clap::value_parser;
@@ -66,7 +66,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Whether libtorch proves a run anew.
+    /// Says whether libtorch proves a run anew.
     #[cfg(feature = "train")]
     pub fn proves_a_run(&self) -> bool {
         self.run.is_some()
@@ -94,6 +94,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     };
     let (rtl, netlist) = (args.rtl as usize, args.netlist as usize);
     let frames = Frames { count: args.count, rtl, netlist, stored, gates: args.gates };
-    let verified = verify(ui, &network, run, images.as_ref(), &frames, design.as_ref())?;
+    let verified = verify(
+        ui,
+        &Subject { network: &network, run, images: images.as_ref(), design: design.as_ref() },
+        &frames,
+    )?;
     ui.result(|| &verified, verified.text())
 }

@@ -196,7 +196,7 @@ impl Read {
         Ok(Read { images: found, indices, norms, eps })
     }
 
-    /// What `target` says of them.
+    /// Asks `target` about each adversary.
     pub fn judge(&self, target: &dyn Judge, images: &Images) -> Judged {
         let originals = images.pixels.select(Axis(0), &self.indices);
         let (clean, found) = (target.judge(originals.view()), target.judge(self.images.view()));
@@ -259,7 +259,7 @@ fn array<T: ReadableElement, D: Dimension>(
     }
 }
 
-/// The same numbers as `T`, if each is one.
+/// Returns the same numbers as `T`; an error where one is none.
 fn narrow<T: Copy + TryFrom<F>, F: Copy + std::fmt::Display, D: Dimension>(
     found: &Array<F, D>,
 ) -> Result<Array<T, D>> {

@@ -37,7 +37,7 @@ pub fn run_suite(
     Ok(report)
 }
 
-/// The name of an attack.
+/// Reads the name of an attack.
 pub fn one_attack(text: &str) -> Result<String, String> {
     match dq_sim::attack::find(text) {
         Some(_) => Ok(text.to_owned()),
@@ -48,7 +48,7 @@ pub fn one_attack(text: &str) -> Result<String, String> {
     }
 }
 
-/// What `--json` prints of a report.
+/// Returns what `--json` prints of a report.
 pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
     let run = |run: &dq_sim::report::Run| {
         json!({"attack": run.attack, "eps": run.eps, "source": run.source, "accuracy": run.tally.accuracy,
@@ -61,7 +61,7 @@ pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
     })
 }
 
-/// A report for people.
+/// Writes a report for people.
 pub fn text(report: &Report, output: &Path) -> String {
     let mut eps: Vec<u8> = report.runs.iter().map(|run| run.eps).collect();
     eps.sort_unstable();

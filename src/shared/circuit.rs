@@ -23,12 +23,12 @@ pub fn emit(design: &Design, output: &Path, vivado: Option<&str>) -> Result<Emis
     Ok(emission)
 }
 
-/// The emitted Verilog as a program, kept in the user's cache.
+/// Builds the emitted Verilog as a program, which is kept in the user's cache.
 pub fn verilated(emission: &Emission) -> Result<Simulator> {
     Ok(Simulator::build(emission, &simulators()?)?)
 }
 
-/// The folder of built simulators in the user's cache.
+/// Returns the folder of built simulators in the user's cache.
 pub fn simulators() -> Result<PathBuf> {
     Ok(dq_hdl::tool::cache_folder()?.join("simulators"))
 }

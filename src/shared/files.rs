@@ -49,7 +49,7 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    /// The first two arguments of which one would overwrite the other's file, as a sentence.
+    /// Finds the first argument whose file would overwrite another's, and says so in a sentence.
     fn clash(&self) -> Option<String> {
         let read = self.read.iter().map(|&(argument, path)| (argument, path, "reads"));
         let written = self.written.iter().map(|(argument, path)| (*argument, path.as_path(), "writes"));
@@ -65,8 +65,8 @@ impl<'a> Files<'a> {
     }
 }
 
-/// The place of `path` with links followed and `.` and `..` taken away, so that two names of one file give
-/// the same. `None` for a device or a pipe, which loses nothing by being written twice.
+/// Returns the place of `path` with links followed and `.` and `..` taken away, so that two names of one file
+/// give the same. `None` for a device or a pipe, which loses nothing by being written twice.
 fn resolved(path: &Path) -> Option<PathBuf> {
     let mut path = path.to_owned();
     // A link whose target is not there yet leads to it all the same. As many as Linux follows.
@@ -89,7 +89,7 @@ fn resolved(path: &Path) -> Option<PathBuf> {
     }
 }
 
-/// A path as messages and `--json` show it: bytes that are no UTF-8 as `�`.
+/// Shows a path in a message or under `--json`: bytes that are no UTF-8 become `�`.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
 }

@@ -105,7 +105,7 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether it is this process's folder, which its shell's user would lose if it were moved.
+/// Says whether it is this process's folder, which its shell's user would lose if it were moved.
 fn is_current(path: &Path) -> bool {
     match (fs::canonicalize(path), std::env::current_dir().and_then(fs::canonicalize)) {
         (Ok(path), Ok(current)) => path == current,
@@ -113,7 +113,7 @@ fn is_current(path: &Path) -> bool {
     }
 }
 
-/// Whether it failed because the folder cannot be moved: a mount point, or the folder above may not be
+/// Says whether it failed because the folder cannot be moved: a mount point, or the folder above may not be
 /// changed.
 fn cannot_move(error: &anyhow::Error) -> bool {
     use ErrorKind::{CrossesDevices, PermissionDenied, ReadOnlyFilesystem, ResourceBusy};

@@ -62,7 +62,7 @@ fn topology_of(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| topology::is_named(text) && !path.is_file())
 }
 
-/// A missing file with a bare name may be a topology misspelt: says which there are.
+/// Says which topologies there are where a file with a bare name is missing: it may be one misspelt.
 fn explain(error: FileError) -> anyhow::Error {
     match &error {
         FileError::Io { path, source, .. }

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// One node, as tables and reports tell it.
 #[derive(Debug, Serialize)]
 pub struct NodeInfo {
-    /// Name.
+    /// The node's name.
     pub name: String,
     /// Kind of its layer.
     pub kind: &'static str,
@@ -32,7 +32,7 @@ pub struct NodeInfo {
     pub defect: Option<f64>,
 }
 
-/// All nodes of `network`.
+/// Describes all nodes of `network`.
 pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
     let norms = norms::layers(network);
     let info = |(i, node): (usize, &dq_net::Node)| {

@@ -79,7 +79,7 @@ pub enum OutputArg {
 }
 
 impl PlanArgs {
-    /// The plan that is given by hand.
+    /// Returns the file of the plan that is given by hand.
     pub fn file(&self) -> Option<&Path> {
         self.plan.as_deref()
     }
@@ -113,7 +113,7 @@ impl PlanArgs {
         Ok(plan)
     }
 
-    /// What the plan may use.
+    /// Returns what the plan may use.
     pub fn budget(&self, device: Option<&'static Device>) -> Budget {
         let all = self.device.or(device).map_or(Budget::NONE, Device::budget);
         Budget {
@@ -125,7 +125,7 @@ impl PlanArgs {
         }
     }
 
-    /// The target; none where nothing is asked for.
+    /// Returns what to plan for; `None` where nothing is asked for.
     fn target(&self, device: Option<&'static Device>, clock_mhz: u32) -> Option<Target> {
         let (device, budget) = (self.device.or(device), self.budget(device));
         let bounded = budget != Budget::NONE;
@@ -147,7 +147,7 @@ impl PlanArgs {
     }
 }
 
-/// The device of the board called `name`.
+/// Returns the device of the board called `name`.
 pub fn device_of(name: Option<&str>) -> Result<Option<&'static Device>> {
     Ok(name.map(Board::find).transpose()?.map(|board| board.device))
 }
@@ -157,7 +157,7 @@ fn parse_device(text: &str) -> Result<&'static Device, String> {
     Device::find(text).ok_or_else(|| format!("expected one of {}", known()))
 }
 
-/// The stages as a table: folding, cycles, FIFO depths, resources.
+/// Lays the stages out as a table: folding, cycles, FIFO depths, resources.
 pub fn stage_table(design: &Design, report: &Report) -> String {
     let rows: Vec<Vec<String>> = design
         .stages

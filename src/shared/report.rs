@@ -35,14 +35,14 @@ pub fn read(path: &Path) -> Result<Report> {
     Ok(report)
 }
 
-/// Where a stopped run's report is kept.
+/// Returns the place where a stopped run's report is kept.
 pub fn partial_path(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     output.with_file_name(name)
 }
 
-/// Whether a stopped run left something in `partial` to go on from, which `resume` asks for and which is
+/// Says whether a stopped run left something in `partial` to go on from, which `resume` asks for and which is
 /// refused without; `what` begins that error.
 pub fn is_unfinished(partial: &Path, resume: bool, what: &str) -> Result<bool> {
     match (resume, partial.exists()) {

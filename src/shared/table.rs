@@ -25,7 +25,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// `1234567` as `1,234,567`.
+/// Writes `1234567` as `1,234,567`.
 pub fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
@@ -38,7 +38,7 @@ pub fn thousands(value: u64) -> String {
     text
 }
 
-/// `97.50 (95.61–98.60)`: accuracy and interval in per cent.
+/// Writes accuracy and interval in per cent: `97.50 (95.61–98.60)`.
 pub fn percent(tally: &Tally) -> String {
     let [low, high] = tally.interval;
     format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)

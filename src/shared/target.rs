@@ -19,7 +19,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// Reads `path`.
+    /// Reads the network in `path`.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(match dq_net::read_any(path)? {
             AnyNetwork::Integer(network) => Self::Integer(Box::new(WhiteBox::new(&network))),
@@ -27,7 +27,7 @@ impl Target {
         })
     }
 
-    /// The same, with an integer network's gradients summed so.
+    /// Sums an integer network's gradients in the numbers that `grad` names.
     pub fn with_gradients(self, grad: GradArg) -> Self {
         match self {
             Self::Integer(white_box) => Self::Integer(Box::new(white_box.with_gradients(grad.into()))),
@@ -35,7 +35,7 @@ impl Target {
         }
     }
 
-    /// The same weights without quantizers, and with softened ones.
+    /// Returns twins with the same weights: without quantizers, and with softened ones.
     pub fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
         match self {
             Self::Integer(white_box) => {
@@ -47,7 +47,7 @@ impl Target {
         }
     }
 
-    /// As what is attacked.
+    /// Returns the network as what is attacked.
     pub fn judge(&self) -> &dyn Judge {
         match self {
             Self::Integer(white_box) => white_box.as_ref(),
@@ -55,7 +55,7 @@ impl Target {
         }
     }
 
-    /// As what gives gradients.
+    /// Returns the network as what gives gradients.
     pub fn source(&self) -> &dyn GradientSource {
         match self {
             Self::Integer(white_box) => white_box.as_ref(),

@@ -7,25 +7,20 @@ use dq_train::{Compute, EpochMetrics, Event, Options, Outcome, Recipe};
 use std::path::Path;
 use std::time::Duration;
 
-/// What does not change what is learned, and where it starts.
+/// Where training starts, and what does not change what is learned.
 pub struct How<'a> {
     /// Weights to start from.
     pub init: Option<&'a Path>,
-    /// Longest time between two checkpoints within an epoch.
+    /// Whether training goes on from the run's last checkpoint, if there is one.
+    pub resume: bool,
+    /// The longest time between two checkpoints within an epoch.
     pub save_every: Duration,
     /// Where libtorch computes.
     pub compute: Compute,
 }
 
 /// Trains with a progress bar; a stop by the user is an [`Interrupted`].
-pub fn train(
-    ui: &Ui,
-    recipe: &Recipe,
-    images: &Images,
-    out: &Path,
-    resume: bool,
-    how: &How,
-) -> Result<Outcome> {
+pub fn train(ui: &Ui, recipe: &Recipe, images: &Images, out: &Path, how: &How) -> Result<Outcome> {
     ui.note(format!(
         "training {} ({}) on {} ({} images, {} threads)",
         recipe.name,
@@ -35,7 +30,7 @@ pub fn train(
         ui.threads()
     ));
     let bar = ui.bar("training", 0, "steps");
-    let How { init, save_every, compute } = *how;
+    let How { init, resume, save_every, compute } = *how;
     let options = Options { run: out, resume, init, compute, save_every, stop: &ui.stop };
     let outcome = dq_train::train(recipe, images, &options, |event| match event {
         Event::Step { epoch, epochs, step, steps, ce } => {

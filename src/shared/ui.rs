@@ -66,18 +66,18 @@ impl Ui {
         Ok(ui)
     }
 
-    /// CPU threads to use.
+    /// Returns the number of CPU threads to use.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, |n| n.get());
         self.global.threads.map_or_else(cores, usize::from)
     }
 
-    /// The seed, where the command has no other source for it.
+    /// Returns the seed, where the command has no other source for it.
     pub fn seed(&self) -> u64 {
         self.global.seed.unwrap_or(1)
     }
 
-    /// A line that says what is going on (stderr).
+    /// Prints a line that says what is going on (stderr).
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.global.quiet {
             // Not `eprintln!`, which panics where nobody reads any more.
@@ -116,7 +116,7 @@ impl Ui {
         if self.stop.load(Ordering::SeqCst) { Err(Interrupted(done.to_owned()).into()) } else { Ok(()) }
     }
 
-    /// A line with what is going on and since when, where no end is known; drawn as a bar is.
+    /// Draws a line with what is going on and since when, where no end is known.
     pub fn spinner(&self, what: &str) -> ProgressBar {
         let target =
             if self.global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -127,7 +127,7 @@ impl Ui {
         bar
     }
 
-    /// A progress bar over `total` of `unit`; drawn only where stderr is a terminal and not quiet.
+    /// Makes a progress bar over `total` of `unit`; drawn only where stderr is a terminal and not quiet.
     pub fn bar(&self, what: &str, total: u64, unit: &str) -> ProgressBar {
         let target =
             if self.global.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };

@@ -68,14 +68,20 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     overrides.extend(ui.global.seed.map(|seed| format!("train.seed={seed}")));
     let recipe = Recipe::load(&args.recipe, &overrides)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&recipe.name));
-    let how = How { init: args.init.as_deref(), save_every: Duration::from_secs(args.save_every), compute };
-    if !args.sweep.is_empty() || args.seeds.is_some() {
+    let swept = !args.sweep.is_empty() || args.seeds.is_some();
+    let how = How {
+        init: args.init.as_deref(),
+        resume: swept || args.resume,
+        save_every: Duration::from_secs(args.save_every),
+        compute,
+    };
+    if swept {
         let grid = sweep::Grid::new(&args.recipe, &overrides, &args.sweep, args.seeds.unwrap_or(1))?;
         let images = data::find(&grid.data_set()?, &args.data, Split::Train)?;
         return sweep::run(ui, &grid, &images, &out, &how);
     }
     let images = data::find(&recipe.data.set, &args.data, Split::Train)?;
-    let outcome = train(ui, &recipe, &images, &out, args.resume, &how)?;
+    let outcome = train(ui, &recipe, &images, &out, &how)?;
     let (accuracy, epoch) = outcome.best;
     ui.result(
         || {

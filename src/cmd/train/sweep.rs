@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::Path;
 use std::str::FromStr;
 
-/// Most runs of a grid.
+/// The most runs that a grid may have.
 const MOST: usize = 1000;
 
 /// A key of the recipe and the values that it takes.
@@ -62,7 +62,7 @@ pub struct Grid {
 /// One combination of values.
 struct Cell {
     values: Vec<String>,
-    /// One a seed.
+    /// One recipe per seed.
     recipes: Vec<Recipe>,
 }
 
@@ -73,7 +73,7 @@ struct Row {
     /// What is quantized.
     quantized: &'static str,
     runs: Vec<String>,
-    /// Best held-out accuracy of each seed, 0…1.
+    /// The best held-out accuracy per seed, 0 to 1.
     accuracy: Vec<f64>,
     /// The same under the recipe's attack, in the epoch that was chosen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -81,7 +81,7 @@ struct Row {
 }
 
 impl Grid {
-    /// All combinations of `axes`, each with `seeds` seeds from the recipe's own on.
+    /// Makes all combinations of `axes`, each with `seeds` seeds from the recipe's own on.
     pub fn new(recipe: &Path, overrides: &[String], axes: &[Axis], seeds: u64) -> Result<Grid> {
         let mut combinations: Vec<Vec<String>> = vec![vec![]];
         for axis in axes {
@@ -119,7 +119,7 @@ impl Grid {
         Ok(Grid { keys, cells })
     }
 
-    /// The set that all recipes learn from.
+    /// Returns the data set that all recipes learn from; an error where they differ.
     pub fn data_set(&self) -> Result<String> {
         let set = |recipe: &Recipe| recipe.data.set.clone();
         let first = set(&self.cells[0].recipes[0]);
@@ -129,7 +129,7 @@ impl Grid {
     }
 }
 
-/// `-beta.2e-3`: the last part of a key and a value, in a name.
+/// Names a value in a run's name by the last part of its key: `-beta.2e-3`.
 fn part(key: &str, value: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' || c == '-' { c } else { '_' };
     let key = key.rsplit('.').next().unwrap_or(key);
@@ -149,7 +149,7 @@ pub fn run(ui: &Ui, grid: &Grid, images: &Images, out: &Path, how: &How) -> Resu
             number += 1;
             ui.note(format!("run {number} of {count}"));
             let run = out.join(&recipe.name);
-            let outcome = train(ui, recipe, images, &run, true, how)?;
+            let outcome = train(ui, recipe, images, &run, how)?;
             let best = metrics(&run, outcome.best.1)?;
             row.accuracy.push(best.holdout_accuracy);
             row.attacked.extend(best.holdout_attacked);
@@ -164,7 +164,7 @@ pub fn run(ui: &Ui, grid: &Grid, images: &Images, out: &Path, how: &How) -> Resu
     ui.result(|| &value, format!("{}{}", laid_out(grid, &rows), place.display()))
 }
 
-/// The metrics of an epoch, from 1.
+/// Reads the metrics of an epoch, which count from 1.
 fn metrics(run: &Path, epoch: usize) -> Result<EpochMetrics> {
     let path = run.join(METRICS);
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -189,7 +189,7 @@ fn laid_out(grid: &Grid, rows: &[Row]) -> String {
     table(&head, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
-/// Mean in percent, and with several the standard deviation.
+/// Writes the mean in per cent and, of several, the standard deviation.
 fn spread(shares: &[f64]) -> String {
     let n = shares.len() as f64;
     let mean = shares.iter().sum::<f64>() / n;

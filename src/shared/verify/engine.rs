@@ -18,7 +18,7 @@ pub struct Checked {
     pub values: u64,
 }
 
-/// Random images: their seeds are 0, 1, …
+/// How many random images are compared.
 const RANDOM_IMAGES: usize = 32;
 
 /// Compares every node of the fast engine with the reference, on random images and the first `count` of
@@ -68,7 +68,7 @@ pub fn check(ui: &Ui, engine: &Engine, images: Option<&Images>, count: u64) -> R
     Ok(found)
 }
 
-/// Random images of the network's shape: those of seeds 0, 1, …
+/// Draws random images of the network's shape: those of seeds 0, 1, …
 pub fn random_frames(network: &Network, count: usize) -> Array4<u8> {
     let shape = network.input_shape();
     let mut frames = Array4::zeros((count, shape.height, shape.width, shape.channels));

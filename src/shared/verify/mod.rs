@@ -43,15 +43,21 @@ pub struct Frames {
     pub gates: bool,
 }
 
-/// All checks; the first difference is an error.
-pub fn verify(
-    ui: &Ui,
-    network: &Network,
-    run: Option<&Path>,
-    images: Option<&Images>,
-    frames: &Frames,
-    design: Option<&Design>,
-) -> Result<Verified> {
+/// What is held against each other.
+pub struct Subject<'a> {
+    /// The integer network, which the engine and the circuit must equal.
+    pub network: &'a Network,
+    /// The run that it was exported from: its float model must equal the network.
+    pub run: Option<&'a Path>,
+    /// Test images, beside random ones.
+    pub images: Option<&'a Images>,
+    /// The circuit.
+    pub design: Option<&'a Design>,
+}
+
+/// Makes all checks; the first difference is an error.
+pub fn verify(ui: &Ui, subject: &Subject, frames: &Frames) -> Result<Verified> {
+    let Subject { network, run, images, design } = *subject;
     if let Some(images) = images {
         data::check_fit(images, network.input_shape(), network.classes())?;
     }
@@ -64,7 +70,7 @@ pub fn verify(
 }
 
 impl Verified {
-    /// For people.
+    /// Tells people.
     pub fn text(&self) -> String {
         let mut text = String::new();
         if let Some(float) = &self.float {

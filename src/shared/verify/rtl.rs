@@ -120,8 +120,8 @@ fn through_gates(
     Ok(gates.cells)
 }
 
-/// Frames for the circuit and how many are adversarial: stored adversaries, or test images and adversaries of
-/// them in turn, or random images.
+/// Chooses frames for the circuit and says how many are adversarial: stored adversaries, or test images and
+/// adversaries of them in turn, or random images.
 fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames) -> (Array4<u8>, usize) {
     let count = frames.rtl;
     if let Some(stored) = &frames.stored {
@@ -144,7 +144,7 @@ fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames
     (pixels, attacked.len())
 }
 
-/// Cycles between the last beats of the last two frames.
+/// Returns the cycles between the last beats of the last two frames.
 fn measured_interval(design: &Design, beats: &[Beat]) -> Option<u64> {
     let before = beats.len().checked_sub(1 + design.output_beats())?;
     Some(beats.last()?.cycle - beats[before].cycle)
