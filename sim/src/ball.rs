@@ -1,5 +1,8 @@
 //! Balls around an image, on the uint8 lattice: what an adversary may be. Every distance is in units of a
 //! uint8 pixel.
+//!
+//! An attack's row names its norm. The driver brings what it proposes to a lattice point of the ball,
+//! and refuses a suite of two norms.
 
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3};
 use std::cmp::Reverse;

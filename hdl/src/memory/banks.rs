@@ -1,5 +1,9 @@
 //! How a ROM of weights is cut into banks: by what a block RAM holds at its depths, so that the fewest
 //! blocks are used and no bank needs a multiplexer of its own.
+//!
+//! A pipelined multiplexer joins the banks. Block RAM is late on ECP5 and 7-series: its word needs most of a
+//! cycle to come out, so it goes to a register before anything else, and its address comes from one. A bank
+//! that would waste a block lies in LUTs instead.
 
 use crate::device::Family;
 use crate::plan::data::Memory;

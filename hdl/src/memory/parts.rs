@@ -1,5 +1,9 @@
 //! Memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer, a
 //! register after each. Slices of a ROM's word have addresses of their own, so that no register reaches far.
+//!
+//! Wires to far places are cut by registers that synthesis may not merge (`Kernel::copy`): addresses of
+//! many block RAMs, and memories in LUTs, which are read in parts. On boards the reset is cut so too
+//! (`rtl::reset`).
 
 use super::banks;
 use crate::device::Family;

@@ -1,5 +1,8 @@
 //! The planner: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories
 //! live; FIFO depths follow from the timing.
+//!
+//! The planner prices a block RAM in LUTs (a Lagrange multiplier) and moves the price until a plan fits
+//! its device.
 
 use super::choice::Choice;
 use super::data::{NodePlan, Output, Plan};

@@ -4,6 +4,9 @@
 //! A run tells how many places each FIFO filled: with as many it goes the same, and nearly always few less
 //! will do, so that the search begins there. Depths are compared by the second frame; what is taken is
 //! checked by the interval, and searched by it where that is longer.
+//!
+//! A plan that names fewer places is refused where they deadlock, by the recurrence and never by a
+//! simulation.
 
 use super::beats::frame_beats;
 use super::run::Run;

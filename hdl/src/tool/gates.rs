@@ -1,6 +1,9 @@
-//! Gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by its vendor's model, so that
-//! Verilator runs what place and route would get. LUTs, carries, flip-flops and iCE40's multipliers have Yosys' own models,
-//! block RAMs and ECP5's multipliers those in [`super::family`].
+//! Gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by its vendor's
+//! model, so that Verilator runs what place and route would get. LUTs, carries, flip-flops and iCE40's
+//! multipliers have Yosys' own models, block RAMs and ECP5's multipliers those in [`super::family`].
+//!
+//! Gate level is an emission like any other: the synthesized netlist, its cells replaced by their
+//! models, goes through the same Verilator harness.
 
 use crate::design::Design;
 use crate::device::{Device, Family};

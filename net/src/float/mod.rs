@@ -1,6 +1,8 @@
 //! Defines float networks: the paper's float column, partly quantized networks ("A only") and substitutes for
 //! transfer attacks. They share graph and file family with the integer network, and are refused where
 //! hardware is meant.
+//!
+//! A float network is a type of its own, and no hardware function takes one.
 
 mod file;
 pub mod layer;

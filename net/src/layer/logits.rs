@@ -1,4 +1,7 @@
 //! Logits: the scores of the classes, with one scale for the tensor and a bias of whole accumulator units.
+//!
+//! Logits only adds the biases. The weights before it are a Dense node of their own (`classifier`), so
+//! that they have one scale.
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Draw;

@@ -1,4 +1,8 @@
 //! Rescale: an affine of each channel, from accumulators or levels into the fixed-point residual stream.
+//!
+//! The residual stream is fixed point: a rescale enters it, a mix combines two with shares that add up
+//! to a power of two, a step reads it. Plain addition is the mix with shares n/(n+1) and 1/(n+1): a
+//! running mean, whose real value is n+1 times as much, which its readers know.
 
 use super::kind::{FileForm, Kind};
 use super::stream::{check_bits, saturate};

@@ -1,5 +1,9 @@
 //! What the attacks that search have in common: which images survive so far, the best adversary of each, and
 //! how often it was evaluated. Never decides where to look.
+//!
+//! Real-valued iterates (APGD, FAB) are evaluated at lattice points alone. An image is done
+//! when the network under attack is wrong about it; with a substitute's gradients the largest loss is
+//! kept instead.
 
 use super::task::{Candidates, Task};
 use crate::gradient::{Loss, LossGradient, arg_max};

@@ -1,5 +1,8 @@
 //! The fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best instructions
 //! of the machine. Never decides what a layer means, has no float in its forward pass, and knows no gradient.
+//!
+//! A step or a rescale runs on accumulators as they are computed, tile by tile, where it is their only
+//! reader.
 
 mod bounds;
 mod registers;

@@ -1,5 +1,11 @@
 //! Instruction sets: which inner loops run. Never changes a result: integer kernels agree exactly, and float
 //! kernels bit for bit, because every one of them sums in the same order with fused multiply-adds.
+//!
+//! Kernels are chosen at run time. A product goes by panels of 16 outputs (`int`), on AMX by tiles
+//! (`tile`), which a session sets up for as long as a layer runs. Tests carry out AMX's instructions
+//! themselves where the processor traps them (`emulate`). 1-bit layers are counted, 64 products per word
+//! (`bit`), where the processor counts bits in vectors; elsewhere they go through the uint8 kernels like
+//! all others.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -1,6 +1,9 @@
 //! Matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float sums run over
 //! their taps in order, one fused multiply-add per tap: the result is the same bit for bit in every kernel,
 //! batch and thread. Sums of fixed point are exact.
+//!
+//! Gradients sum in a fixed order of fused multiply-adds, so that attacks depend neither on the
+//! processor nor on threads. This is why the crate has its own f32 kernel.
 
 use super::shape::{LANES, RealTile, Rows, Runs};
 use super::{Kernel, multiversion};

@@ -2,6 +2,9 @@
 //! multiplied by the integer weights, and summed exactly. That is about twice as fast as floats; each slope
 //! is off by at most half of one part in 32,767 of the image's largest. Results are the same in every kernel,
 //! batch and thread.
+//!
+//! In 16-bit fixed point gradients are scaled anew for each image and layer, and are exact from there
+//! on.
 
 use super::real::{Factor, LinearMap, RealLinear};
 use super::windows::Frame;

@@ -1,5 +1,8 @@
 //! Where the windows of a convolution lie in a zero-bordered copy of its input. Used by the integer and float
 //! forward passes, the backward pass and the norms. Never holds weights.
+//!
+//! Strided convolutions pass gradients by the phases of the stride, without the zeros between them, in
+//! the same order of summation.
 
 use crate::kernel::Runs;
 use dq_net::Shape;

@@ -1,6 +1,9 @@
 //! Adversaries of the network in training: FGSM, R+FGSM, PGD, on whole pixel values. What they cost is one
 //! backward pass a step, by the pixels alone. Never touches batch norm's statistics or a parameter's
 //! gradient.
+//!
+//! Adversaries are made by the evaluation form of batch norm, in whole pixel values, with noise of our
+//! own, so that they are the same on every device.
 
 use tch::{Kind, Tensor, no_grad};
 

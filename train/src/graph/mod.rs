@@ -1,5 +1,7 @@
 //! The training graph: a list of named nodes in topological order, node for node what the integer network
-//! will hold. Built from a recipe and the shape of the data; holds no tensors. One file a family of networks.
+//! will hold. Built from a recipe and the shape of the data; holds no tensors. One file per family of
+//! networks builds the nodes, each with its own bits. Model, evaluation, export and proof know the kinds of
+//! node; none knows an architecture.
 
 mod chain;
 mod residual;

@@ -1,8 +1,12 @@
 //! Almost-orthogonal rescaling (Prach, Lampert, ECCV 2022) of output channels.
 //!
 //! With d_o = (Σ over o' and every shift of |w_o ⋆ w_o'|)^−½, the map diag(d)·W is 1-Lipschitz in the
-//! Euclidean norm, for any weights. The shifts are the multiples of the stride; zero padding only leaves columns of the infinite
-//! convolution out.
+//! Euclidean norm, for any weights. The shifts are the multiples of the stride; zero padding only leaves
+//! columns of the infinite convolution out.
+//!
+//! Almost-orthogonal rescaling stands where batch norm would: the gain of each channel follows from the
+//! quantized weights, one factor for all channels from the variance. That factor is multiplied out again
+//! at the logits, so the bound is the recipe's, whatever the factor is.
 
 use tch::{Kind, Tensor};
 

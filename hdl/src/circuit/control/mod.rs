@@ -1,7 +1,10 @@
-//! The control port: a small AXI4-Lite slave beside the streams, through which a host reads counters and, where the
-//! plan asks for it, loads the parameters of another network of the same shape, without synthesis. [`port`] is the
-//! hardware, [`Image`] and [`Master`] are the host's side. Never looks at what a parameter means.
+//! The control port: a small AXI4-Lite slave beside the streams, through which a host reads counters and,
+//! where the plan asks for it, loads the parameters of another network of the same shape, without synthesis.
+//! [`port`] is the hardware, [`Image`] and [`Master`] are the host's side. Never looks at what a parameter
+//! means.
 //!
+//! The port is optional. What can be loaded is sized for the largest parameters of its bits, and goes
+//! through one loader (`stage::parameters`).
 #![doc = include_str!("../../../../docs/control.md")]
 
 mod boot;

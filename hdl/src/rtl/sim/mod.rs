@@ -1,6 +1,11 @@
 //! The netlist simulator: a module flattened, compiled into a list of instructions, and run clock by clock.
 //!
-//! [`compile`] makes an [`image::Program`], [`engine`] runs it. The hierarchy is checked where it is compiled.
+//! [`compile`] makes an [`image::Program`], [`engine`] runs it. The hierarchy is checked where it is
+//! compiled.
+//!
+//! The engine runs a flat list of instructions, leaf by leaf, and leaves out the leaves around which
+//! nothing changed (`activity`). Without a trace it runs alone; with one, rust-hdl drives it, and a test
+//! holds both equal.
 
 mod activity;
 pub(crate) mod compile;

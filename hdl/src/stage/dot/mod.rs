@@ -1,6 +1,10 @@
 //! The dot product of a vector of levels and a vector of weights. Only the form that is meant for DSP blocks
 //! has a `*`: tools map it to them even where it is 2 bits wide. A module is shared by every node of the
 //! same widths. What a form adds to every product is known beforehand; the accumulators take it off again.
+//!
+//! There are four forms: pairs of levels whose sums the weights choose among, the same choice inside
+//! carry chains, counts of equal bits, and DSP blocks, two products per block where they fit. All start
+//! their accumulator below zero by what the form adds too much, so no form costs a correction.
 
 mod chains;
 mod contract;

@@ -1,4 +1,7 @@
 //! The line buffer: stores rows in a ring and replays windows, frame after frame without a gap.
+//!
+//! The window is the one stage that replays: convolutions, dense layers and pools read their taps from
+//! its line buffer.
 
 mod contract;
 mod scan;

@@ -1,5 +1,9 @@
-//! A board that is not there: the whole circuit of one, wrapper included, in Verilator behind a pseudo-terminal. Who opens the
-//! terminal finds the UART of docs/uart.md, as on the board. Never looks at what is sent.
+//! A board that is not there: the whole circuit of one, wrapper included, in Verilator behind a
+//! pseudo-terminal. Who opens the terminal finds the UART of docs/uart.md, as on the board. Never looks at
+//! what is sent.
+//!
+//! A board without a board: the whole of it runs here, its vendor's PLL replaced by a wire, behind a
+//! pseudo-terminal.
 
 use super::build::{self, Effort, Source};
 use super::{VerilatorError, at, tail};

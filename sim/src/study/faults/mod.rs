@@ -10,6 +10,9 @@
 //! Flipped weights run on a circuit whose accumulators hold any weights of their bits (`--control load`), so
 //! nothing wraps there. In the datapath every register has the width of its wire, and what does not fit it
 //! wraps.
+//!
+//! Flipped weights make another network. Flipped registers go through the engine as far as values keep
+//! their wires' ranges, beyond that through `net`'s own meaning, wrapped to the wire's width.
 
 mod campaign;
 pub mod datapath;

@@ -1,4 +1,7 @@
 //! Normalization, activation and quantizer.
+//!
+//! Streams of levels count from 0 in training too, also where level 0 stands for −1 (tanh, sign): batch
+//! norm and the logits' bias take the constant away, as they do in the integer network.
 
 mod function;
 mod proof;
