@@ -1,5 +1,5 @@
-//! `dq-hdl`: plans, times, simulates and emits synthesizable Verilog for integer networks. Never decides what a layer
-//! means, holds no float, needs no EDA tool but for [`verilator`].
+//! `dq-hdl`: plans, times, simulates and emits synthesizable Verilog for integer networks. Never decides what
+//! a layer means, holds no float, needs no EDA tool but for [`verilator`].
 //!
 //! ```
 //! use dq_hdl::{design::Design, emit, netlist, plan, plan::Output, stalls::Stalls};
@@ -18,13 +18,11 @@
 //! let emission = emit::emit(&design);
 //! assert!(emission.files.iter().any(|file| file.name == "top.v"));
 //!
-//! // Frames through the netlist: words and cycles, equal to those of reference and plan.
-//! let frame = random::image(5, network.input_shape()).insert_axis(ndarray::Axis(0));
-//! let stalls = Stalls::random(7);
-//! let outcome = netlist::run(&design, frame.view(), &stalls).unwrap();
-//! assert_eq!(outcome.beats, design.expected(frame.view(), &stalls));
-//! assert!(!outcome.error);
-//! // The same from Verilator: `verilator::Simulator::build(&emission, cache_folder)?.run(&design, frames, &stalls)?`.
+//! // Frames through the netlist: words and cycles, equal to those of reference and plan. let frame =
+//! random::image(5, network.input_shape()).insert_axis(ndarray::Axis(0)); let stalls = Stalls::random(7); let
+//! outcome = netlist::run(&design, frame.view(), &stalls).unwrap(); assert_eq!(outcome.beats,
+//! design.expected(frame.view(), &stalls)); assert!(!outcome.error); // The same from Verilator:
+//! `verilator::Simulator::build(&emission, cache_folder)?.run(&design, frames, &stalls)?`.
 //! ```
 
 mod circuit;

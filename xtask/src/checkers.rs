@@ -1,7 +1,7 @@
 //! The programs that only the project's own checks run: a test runner, a judge of licences, a maker of books.
 //!
-//! pip installs pinned builds of them into a folder of the user's cache. Where there is none for a machine, the checks
-//! go on without: tests run by `cargo test`, and what is left out is said.
+//! pip installs pinned builds of them into a folder of the user's cache. Where there is none for a machine,
+//! the checks go on without: tests run by `cargo test`, and what is left out is said.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ pub fn find(program: &str) -> Option<PathBuf> {
     Some(folder.join("bin").join(program))
 }
 
-/// Makes the environment where it is missing. A second call at the same time waits for the first; the marker is written
-/// last, so that an interrupted installation starts again.
+/// Makes the environment where it is missing. A second call at the same time waits for the first; the marker
+/// is written last, so that an interrupted installation starts again.
 fn set_up() -> anyhow::Result<PathBuf> {
     let cache = pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
         .context("neither XDG_CACHE_HOME nor HOME says where this user's cache is")?;

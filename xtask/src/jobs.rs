@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn results_are_read_and_nothing_else() {
-        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.46s";
+        let line = "test result: FAILED. 12 passed; 3 failed; 1 ignored; 0 measured; finished in 0.46s";
         assert_eq!(Counts::parse(line), Some(Counts { passed: 12, failed: 3 }));
         assert_eq!(Counts::parse("test result: ok. many passed; 0 failed;"), None);
         assert_eq!(Counts::parse("test data::tests::result ... ok"), None);

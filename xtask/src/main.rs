@@ -17,10 +17,11 @@ Usage: cargo xtask <COMMAND> [ARGS]
   setup          fetch what the commands below need, where it is missing
   libtorch       fetch only libtorch, for training and export
   tools          fetch only the EDA tools (Verilator, Yosys, nextpnr, their packers, z3)
-  test [ARGS]    set up, then run all tests; ARGS go to `cargo nextest run`, or to `cargo test` where pip has no
-                 nextest for this machine
+  test [ARGS]    set up, then run all tests; ARGS go to `cargo nextest run`, or to `cargo test` where pip
+                 has no nextest for this machine
   test --long [NAMES]
-                 set up, then run the tests that take minutes each (optimized), or those of them with such names
+                 set up, then run the tests that take minutes each (optimized), or those of them with
+                 such names
   check          judge licences and sources of all crates, and make the manual's book in target/book
   demo [ARGS]    set up, then run `dq demo`; ARGS go to it
 ";
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         _ => {
-            eprint!("error: unknown command or argument: cargo xtask {command} {}\n\n{HELP}", rest.join(" "));
+            let rest = rest.join(" ");
+            eprint!("error: unknown command or argument: cargo xtask {command} {rest}\n\n{HELP}");
             return ExitCode::from(2);
         }
     };

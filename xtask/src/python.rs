@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 
 /// Makes an empty Python environment and returns a command that starts pip for it.
 pub fn make_environment(environment: &Path) -> anyhow::Result<Command> {
-    // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can install into
-    // an environment that has none of its own.
+    // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can
+    // install into an environment that has none of its own.
     if python(&["-c", "import ensurepip, venv"]) {
         run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
         let mut pip = Command::new(environment.join("bin/python"));
@@ -23,7 +23,8 @@ pub fn make_environment(environment: &Path) -> anyhow::Result<Command> {
     Ok(pip)
 }
 
-/// Returns one sentence that says what is missing, as pairs of name and Debian package, and which command brings it.
+/// Returns one sentence that says what is missing, as pairs of name and Debian package, and which command
+/// brings it.
 pub fn remedy(missing: &[(&str, &str)]) -> String {
     let names: Vec<&str> = missing.iter().map(|(name, _)| *name).collect();
     let packages: Vec<&str> = missing.iter().map(|(_, package)| *package).collect();

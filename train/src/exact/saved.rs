@@ -1,5 +1,5 @@
-//! What a run has saved: its recipe, its best checkpoint, and what calibration found, which is kept in the run
-//! (`calibrated-wWaA.safetensors`), so that a proof can be repeated without any data.
+//! What a run has saved: its recipe, its best checkpoint, and what calibration found, which is kept in the
+//! run (`calibrated-wWaA.safetensors`), so that a proof can be repeated without any data.
 
 use std::path::{Path, PathBuf};
 
