@@ -1,7 +1,7 @@
 //! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
 
 use super::top;
-use crate::control::Image;
+use crate::control::{Access, Image};
 use crate::pipeline::{Lanes, Stage, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::Module;
@@ -35,6 +35,19 @@ pub struct Beat {
     pub value: i64,
     /// `tlast`.
     pub last: bool,
+}
+
+/// What a simulator does with a circuit in one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic<'a> {
+    /// Accesses to the control port, before the first beat.
+    pub accesses: &'a [Access],
+    /// Beats to offer.
+    pub input: &'a [Offer],
+    /// Beats to take.
+    pub wanted: usize,
+    /// When neither side moves.
+    pub stalls: &'a Stalls,
 }
 
 /// A beat offered at the input.
@@ -98,8 +111,8 @@ impl Design {
         }
     }
 
-    /// What must leave the circuit for `frames` (frame × height × width × channels), back to back: values by the
-    /// network's reference, cycles by the plan.
+    /// What must leave the circuit for `frames` (frame × height × width × channels), back to back: values by
+    /// the network's reference, cycles by the plan.
     pub fn expected(&self, frames: ArrayView4<u8>, stalls: &Stalls) -> Vec<Beat> {
         let values = frames.axis_iter(Axis(0)).flat_map(|frame| self.values(frame));
         self.beats(values, &timing::cycles(&self.stages, frames.dim().0, stalls))
@@ -161,7 +174,8 @@ impl Design {
         beats.chunks(self.input_words()).enumerate().map(offer).collect()
     }
 
-    /// Cycles after which a run that has not given `wanted` beats is stuck: twice those of the plan, and some more.
+    /// Cycles after which a run that has not given `wanted` beats is stuck: twice those of the plan, and some
+    /// more.
     pub(crate) fn cycle_limit(&self, wanted: usize, stalls: &Stalls) -> u64 {
         let frames = wanted.div_ceil(self.output_beats());
         2 * timing::cycles(&self.stages, frames, stalls).last().copied().unwrap_or(0) + 100_000

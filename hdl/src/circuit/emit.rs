@@ -1,4 +1,5 @@
-//! Emission: the circuit of a design as named texts. Pure: no I/O, no dates, no paths; equal designs give equal bytes.
+//! Emission: the circuit of a design as named texts. Pure: no I/O, no dates, no paths; equal designs give
+//! equal bytes.
 
 use super::testbench;
 use crate::control;
@@ -17,8 +18,8 @@ pub use crate::rtl::File;
 pub struct Emission {
     /// Name of the circuit's top module.
     pub top: &'static str,
-    /// `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f` (the circuit's sources), `plan.json`,
-    /// `report.json`.
+    /// `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f` (the circuit's
+    /// sources), `plan.json`, `report.json`.
     pub files: Vec<File>,
     /// What `report.json` holds.
     pub report: Report,

@@ -1,7 +1,7 @@
 //! Simulation of the very netlist that is emitted, clock by clock, with no EDA tool.
 
 use crate::control::{Access, Master};
-use crate::design::{Beat, Design, Offer, Outcome};
+use crate::design::{Beat, Design, Offer, Outcome, Traffic};
 use crate::rtl::Sim;
 use crate::stalls::Stalls;
 use ndarray::ArrayView4;
@@ -45,7 +45,8 @@ pub fn trace(
     vcd: &mut dyn io::Write,
 ) -> Result<Outcome, NetlistError> {
     let wanted = frames.dim().0 * design.output_beats();
-    simulate(design, &design.offers(frames), wanted, stalls, &[], Some(vcd))
+    let traffic = Traffic { accesses: &[], input: &design.offers(frames), wanted, stalls };
+    simulate(design, &traffic, Some(vcd))
 }
 
 /// Offers `input` and takes `wanted` beats, whatever the frames they make.
@@ -55,7 +56,7 @@ pub fn drive(
     wanted: usize,
     stalls: &Stalls,
 ) -> Result<Outcome, NetlistError> {
-    simulate(design, input, wanted, stalls, &[], None)
+    simulate(design, &Traffic { accesses: &[], input, wanted, stalls }, None)
 }
 
 /// As [`run`], after `accesses` through the control port.
@@ -66,17 +67,17 @@ pub fn run_after(
     stalls: &Stalls,
 ) -> Result<Outcome, NetlistError> {
     let wanted = frames.dim().0 * design.output_beats();
-    simulate(design, &design.offers(frames), wanted, stalls, accesses, None)
+    let traffic = Traffic { accesses, input: &design.offers(frames), wanted, stalls };
+    simulate(design, &traffic, None)
 }
 
+/// Simulates what `traffic` asks for, with every net written to `vcd` where there is one.
 fn simulate(
     design: &Design,
-    input: &[Offer],
-    wanted: usize,
-    stalls: &Stalls,
-    accesses: &[Access],
+    traffic: &Traffic,
     mut vcd: Option<&mut dyn io::Write>,
 ) -> Result<Outcome, NetlistError> {
+    let Traffic { accesses, input, wanted, stalls } = *traffic;
     let limit = design.cycle_limit(wanted, stalls);
     let mut sim = Sim::new(&design.top);
     sim.scramble(0x5eed);

@@ -1,7 +1,7 @@
-//! The self-checking testbench: frames through `top`, twice without a gap (first with source and sink always open,
-//! then under stalls), every word and `tlast` compared, in the first pass every cycle too. For Verilog simulators
-//! (Icarus, Verilator with `--binary`, Vivado); needs nothing but the emitted folder, and passes only where all files
-//! of that folder were read.
+//! The self-checking testbench: frames through `top`, twice without a gap (first with source and sink always
+//! open, then under stalls), every word and `tlast` compared, in the first pass every cycle too. For Verilog
+//! simulators (Icarus, Verilator with `--binary`, Vivado); needs nothing but the emitted folder, and passes
+//! only where all files of that folder were read.
 
 use crate::design::{Beat, Design};
 use crate::rtl::{Direction, File, Port, addr_bits, words};
@@ -19,8 +19,8 @@ pub fn is_file(name: &str) -> bool {
     name == "tb.v" || name.starts_with("tb_")
 }
 
-/// Returns `tb.v` and its vectors. `images` are the names of the files that the circuit's memories are read from;
-/// `cycles` are those of the output beats without stalls, of [`FRAMES`] frames at least.
+/// Returns `tb.v` and its vectors. `images` are the names of the files that the circuit's memories are read
+/// from; `cycles` are those of the output beats without stalls, of [`FRAMES`] frames at least.
 pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -> Vec<File> {
     let shape = design.network.input_shape();
     let mut frames = Array4::zeros((FRAMES, shape.height, shape.width, shape.channels));

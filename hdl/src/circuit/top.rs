@@ -1,5 +1,5 @@
-//! The top: the graph of stages, AXI4-Stream at both ends, and the control port where the plan has one. Only instances
-//! and wires.
+//! The top: the graph of stages, AXI4-Stream at both ends, and the control port where the plan has one. Only
+//! instances and wires.
 
 use crate::control;
 use crate::pipeline::{Source, Stage};
@@ -15,10 +15,10 @@ const BOOT: &str = "boot";
 
 /// The circuit of `network` as `stages`.
 ///
-/// Ports: `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel a beat, channel 0 in the low byte), `m_axis_*` (a score or
-/// the label a beat), `error` (a frame came with a wrong `tlast`; until reset), and with a control port `s_axil_*`. Where
-/// parameters come from a flash, `boot_data` and `boot_valid`, `booted` and `boot_failed` ([`control::boot`]): until `booted` the
-/// stages are in reset.
+/// Ports: `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel a beat, channel 0 in the low byte),
+/// `m_axis_*` (a score or the label a beat), `error` (a frame came with a wrong `tlast`; until reset), and
+/// with a control port `s_axil_*`. Where parameters come from a flash, `boot_data` and `boot_valid`, `booted`
+/// and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let shape = network.input_shape();
@@ -79,7 +79,8 @@ fn streams(stages: &[Stage]) -> impl Iterator<Item = (Source, String, String)> {
     })
 }
 
-/// The loader from flash and its wires to the memories that it fills; all stages are in reset until it is done.
+/// The loader from flash and its wires to the memories that it fills; all stages are in reset until it is
+/// done.
 fn link_boot(g: &mut Group, stages: &[Stage], modules: &[Module]) {
     g.input("boot_data", 32);
     g.input("boot_valid", 1);

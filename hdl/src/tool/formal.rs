@@ -1,6 +1,7 @@
-//! Proofs of the emitted stages: each distinct module's contract (the lines under `FORMAL` in its own file) by
-//! k-induction with Yosys, yosys-smtbmc and z3, on the Verilog and the ROM images as they are emitted; and small
-//! matrix-vector units against a flat dot product, for as many cycles as all their folds take. Never changes a design.
+//! Proofs of the emitted stages: each distinct module's contract (the lines under `FORMAL` in its own file)
+//! by k-induction with Yosys, yosys-smtbmc and z3, on the Verilog and the ROM images as they are emitted; and
+//! small matrix-vector units against a flat dot product, for as many cycles as all their folds take. Never
+//! changes a design.
 
 use crate::circuit::testbench;
 use crate::design::Design;

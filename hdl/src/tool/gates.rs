@@ -36,7 +36,8 @@ pub struct Gates {
     pub cells: BTreeMap<String, u64>,
 }
 
-/// Synthesizes `design` for its plan's device (an ECP5 where it names none) in `folder`, which must be there and empty.
+/// Synthesizes `design` for its plan's device (an ECP5 where it names none) in `folder`, which must be there
+/// and empty.
 pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates, GatesError> {
     let device = design.plan.device.as_deref();
     let family = device.and_then(Device::find).map_or(Family::default(), |device| device.family);

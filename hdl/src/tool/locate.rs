@@ -215,8 +215,9 @@ mod tests {
 
     use super::*;
 
-    /// Makes a program that prints `said`. A shell writes it: were its file open for writing in this process, a child
-    /// that another test starts at that moment would hold it too, and running it could fail as "text file busy".
+    /// Makes a program that prints `said`. A shell writes it: were its file open for writing in this process,
+    /// a child that another test starts at that moment would hold it too, and running it could fail as "text
+    /// file busy".
     fn program(path: &Path, said: &str) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let text = format!("#!/bin/sh\necho '{said}'\n");

@@ -76,18 +76,20 @@ pub enum ToolError {
     },
 }
 
-/// Returns the project's folder in the user's cache; an error where the environment names neither cache nor home.
+/// Returns the project's folder in the user's cache; an error where the environment names neither cache nor
+/// home.
 pub fn cache_folder() -> Result<PathBuf, ToolError> {
     pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")).ok_or(ToolError::NoCache)
 }
 
-/// Finds a tool of [`TOOLS`]: in the environment that `DQ_TOOLS` names, in the project's own environment in the
-/// user's cache, on `PATH` where its version serves; the first that has it.
+/// Finds a tool of [`TOOLS`]: in the environment that `DQ_TOOLS` names, in the project's own environment in
+/// the user's cache, on `PATH` where its version serves; the first that has it.
 pub fn find(name: &str) -> Result<Tool, ToolError> {
     locate::find_in(&locate::Places::of_this_process(), name)
 }
 
-/// For tests that need a tool: without it they say so on stderr and are skipped, or fail where `DQ_REQUIRE_TOOLS=1`.
+/// For tests that need a tool: without it they say so on stderr and are skipped, or fail where
+/// `DQ_REQUIRE_TOOLS=1`.
 ///
 /// # Panics
 /// Where `DQ_REQUIRE_TOOLS=1` and the tool, being one that `cargo xtask tools` installs, is missing.

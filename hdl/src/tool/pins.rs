@@ -1,6 +1,8 @@
-//! Which versions of the EDA tools the project is made for, and the folder that holds them once they are installed.
+//! Which versions of the EDA tools the project is made for, and the folder that holds them once they are
+//! installed.
 //!
-//! `xtask`, which installs them, compiles this same file, so that it needs nothing else of this crate. Never installs.
+//! `xtask`, which installs them, compiles this same file, so that it needs nothing else of this crate. Never
+//! installs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,8 @@ pub const PINS: &[&str] = &[
     "z3-solver==5.4.1.0",
 ];
 
-/// The project's cache folder of a user: `$XDG_CACHE_HOME/dq`, else `~/.cache/dq`; none where neither is known.
+/// The project's cache folder of a user: `$XDG_CACHE_HOME/dq`, else `~/.cache/dq`; none where neither is
+/// known.
 pub fn cache(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     let absolute = |folder: Option<OsString>| folder.map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;

@@ -1,5 +1,5 @@
-//! One run of a tool in a folder: watched, its output kept in a log there, its last words in the error. Never interprets
-//! what a tool says.
+//! One run of a tool in a folder: watched, its output kept in a log there, its last words in the error. Never
+//! interprets what a tool says.
 
 use super::{Tool, ToolError};
 use std::fs;

@@ -1,5 +1,6 @@
-//! Scripts for AMD's Vivado beside the emitted Verilog: an AXI4-Stream IP, out-of-context synthesis, the clock. Plain
-//! Tcl of commands that have been there for many versions. Never run here: the tool is not freely to be had.
+//! Scripts for AMD's Vivado beside the emitted Verilog: an AXI4-Stream IP, out-of-context synthesis, the
+//! clock. Plain Tcl of commands that have been there for many versions. Never run here: the tool is not
+//! freely to be had.
 
 use crate::circuit::testbench;
 use crate::design::Design;

@@ -1,4 +1,5 @@
-//! An AXI4-Lite master on a simulated circuit: what a host's bus does, clock by clock. For tests and for the netlist.
+//! An AXI4-Lite master on a simulated circuit: what a host's bus does, clock by clock. For tests and for the
+//! netlist.
 
 use super::{ADDRESS_BITS, Access};
 use crate::rtl::{PortId, Sim};
@@ -37,7 +38,9 @@ impl Master {
         }
     }
 
-    /// Writes `data` to byte `address`, address and data in the same cycle or, with `late`, the one after the other.
+    /// Writes `data` to byte `address`, address and data in the same cycle or, with `late`, the one after the
+    /// other.
+    #[expect(clippy::too_many_arguments, reason = "the signals of a write, in the order of the bus")]
     pub fn write(&self, sim: &mut Sim, address: u32, data: u32, strobe: u8, late: bool) -> Answer {
         assert!(address >> ADDRESS_BITS == 0, "an address of the port");
         let ([awaddr, awvalid, awready], [wdata, wstrb, wvalid, wready]) = (self.aw, self.w);
@@ -52,8 +55,7 @@ impl Master {
             self.hand_over(sim, wvalid, wready);
             sim.set(awvalid, 0);
         }
-        let [resp, valid, ready] = self.b;
-        let refused = self.answer(sim, valid, ready, resp, None).refused;
+        let refused = self.answer(sim, self.b, None).refused;
         Answer { data: 0, refused }
     }
 
@@ -64,7 +66,7 @@ impl Master {
         sim.set(araddr, address.into());
         self.hand_over(sim, arvalid, arready);
         let [data, resp, valid, ready] = self.r;
-        self.answer(sim, valid, ready, resp, Some(data))
+        self.answer(sim, [resp, valid, ready], Some(data))
     }
 
     /// Carries out `accesses`; the first that is refused or reads something else ends it.
@@ -98,14 +100,8 @@ impl Master {
         sim.set(valid, 0);
     }
 
-    fn answer(
-        &self,
-        sim: &mut Sim,
-        valid: PortId,
-        ready: PortId,
-        resp: PortId,
-        data: Option<PortId>,
-    ) -> Answer {
+    /// Waits for the answer of a channel, given as its response, valid and ready, and takes it.
+    fn answer(&self, sim: &mut Sim, [resp, valid, ready]: [PortId; 3], data: Option<PortId>) -> Answer {
         self.wait(sim, valid);
         let data = data.map_or(0, |port| sim.get(port) as u32);
         let refused = sim.get(resp) != 0;

@@ -91,7 +91,8 @@ impl Image {
         !self.stages.iter().flatten().fold(!0, |crc, &word| crc_step(crc, word))
     }
 
-    /// Everything that comes from a flash, in order: identity, the words of all stages, their sum, the sum of their sums.
+    /// Everything that comes from a flash, in order: identity, the words of all stages, their sum, the sum of
+    /// their sums.
     pub fn boot_words(&self) -> Vec<u32> {
         let words = self.stages.iter().flatten().copied();
         let (sum, sums) = words.clone().fold((0u32, 0u32), |(sum, sums), word| {

@@ -1,5 +1,5 @@
-//! The hardware of the control port: an AXI4-Lite slave with registered outputs, counters, checksum, and the bus to the
-//! stages that can be loaded.
+//! The hardware of the control port: an AXI4-Lite slave with registered outputs, counters, checksum, and the
+//! bus to the stages that can be loaded.
 
 use super::{ADDRESS_BITS, CLEAR_COUNTERS, HOLD, MAX_STAGES, RESTART_CHECKSUM, address, crc_step};
 use crate::rtl::{Expr, Kernel, Module, Sig, Stmt, Value, addr_bits, all_of, any_of, cat, lit, set, when};
@@ -9,9 +9,10 @@ const INDEX_BITS: usize = ADDRESS_BITS - 2;
 const OKAY: u64 = 0;
 const SLVERR: u64 = 2;
 
-/// The port of a circuit of `stages` stages of which `loads` can be loaded. Beside AXI4-Lite (`s_axil_*`) it has, for
-/// each stage, `valid<i>` and `ready<i>` of what it gives; the handshakes of both streams; `hold` for the ingress; and
-/// `load_data`, `load_valid`, `load_start`, with a `select<i>` a stage that can be loaded.
+/// The port of a circuit of `stages` stages of which `loads` can be loaded. Beside AXI4-Lite (`s_axil_*`) it
+/// has, for each stage, `valid<i>` and `ready<i>` of what it gives; the handshakes of both streams; `hold`
+/// for the ingress; and `load_data`, `load_valid`, `load_start`, with a `select<i>` a stage that can be
+/// loaded.
 pub fn module(identity: u32, stages: usize, loads: usize) -> Module {
     assert!((1..=MAX_STAGES).contains(&stages) && loads <= stages, "{stages} stages, {loads} loads");
     let note = format!(

@@ -84,7 +84,7 @@ impl Printer<'_> {
                     format!("  wire {}{name} = {array}[{}];", declared(net.sig), self.whole(addr))
                 }
                 NetKind::Case { index, items } => {
-                    self.case(out, net.sig, name, index, items);
+                    *out += &self.case(net.sig, name, index, items);
                     continue;
                 }
                 NetKind::Input | NetKind::Reg(_) | NetKind::Output(None) | NetKind::Wire(None) => {
@@ -95,15 +95,16 @@ impl Printer<'_> {
         }
     }
 
-    fn case(&self, out: &mut String, sig: Sig, name: &str, index: &Expr, items: &[Expr]) {
-        *out += &format!("  reg {}{name};\n  always @(*) begin\n", declared(sig));
-        *out += &format!("    case ({})\n", self.whole(index));
+    /// Returns the process of a net that is one of `items` by its index.
+    fn case(&self, sig: Sig, name: &str, index: &Expr, items: &[Expr]) -> String {
+        let mut out = format!("  reg {}{name};\n  always @(*) begin\n", declared(sig));
+        out += &format!("    case ({})\n", self.whole(index));
         for (at, item) in items.iter().enumerate() {
-            push_wrapped(out, &format!("      {}'d{at}: {name} = {};", index.width, self.whole(item)));
+            push_wrapped(&mut out, &format!("      {}'d{at}: {name} = {};", index.width, self.whole(item)));
         }
         let zero = vec![0; words::words_for(sig.width)];
-        *out += &format!("      default: {name} = {};\n", literal(&zero, sig.width, sig.signed));
-        *out += "    endcase\n  end\n";
+        out += &format!("      default: {name} = {};\n", literal(&zero, sig.width, sig.signed));
+        out + "    endcase\n  end\n"
     }
 
     /// Prints the contract, for proofs alone.

@@ -1,5 +1,5 @@
-//! The configuration flash as a source of words: wakes it, reads one row of words from an address on, once after reset. A serial
-//! flash as all of them are: mode 0, commands 0xAB and 0x03, high bit first.
+//! The configuration flash as a source of words: wakes it, reads one row of words from an address on, once
+//! after reset. A serial flash as all of them are: mode 0, commands 0xAB and 0x03, high bit first.
 
 use crate::rtl::{Kernel, Module, Value, any_of, bits_for, cat, lit, set, when};
 
@@ -8,9 +8,9 @@ const WAKING: u64 = 1024;
 const WAKE: u64 = 0xab << 24;
 const READ: u64 = 0x03 << 24;
 
-/// Reads `words` words of 32 bits, high byte first, from byte `offset` on, a bit every two clocks. To the circuit
-/// `boot_data`/`boot_valid`; from it `booted`, `boot_failed` and `error`, of which it makes `reset` for what must wait and
-/// `lamp` for what is wrong.
+/// Reads `words` words of 32 bits, high byte first, from byte `offset` on, a bit every two clocks. To the
+/// circuit `boot_data`/`boot_valid`; from it `booted`, `boot_failed` and `error`, of which it makes `reset`
+/// for what must wait and `lamp` for what is wrong.
 pub fn reader(offset: u32, words: usize) -> Module {
     assert!(offset < 1 << 24 && words > 0, "{words} words at {offset:#x}");
     let note = format!(

@@ -1,5 +1,5 @@
-//! Boards: data files (`bitstreams/<board>/board.toml`) that say which device, clock and pins a board has, and the
-//! circuit around the network's own: UART, packets, clock and reset. Never runs a tool.
+//! Boards: data files (`bitstreams/<board>/board.toml`) that say which device, clock and pins a board has,
+//! and the circuit around the network's own: UART, packets, clock and reset. Never runs a tool.
 
 mod clock;
 mod file;
@@ -110,7 +110,8 @@ impl Board {
         Board::from_toml(&path, &text)
     }
 
-    /// The text of the constraints file, for a core clock of `core_hz`; with the flash's pins where the circuit `boots`.
+    /// The text of the constraints file, for a core clock of `core_hz`; with the flash's pins where the
+    /// circuit `boots`.
     pub fn constraints(&self, core_hz: u64, boots: bool) -> String {
         let pins = &self.pins;
         let mut ports = vec![("clk".to_owned(), &pins.clk), ("rx".into(), &pins.rx), ("tx".into(), &pins.tx)];
@@ -156,8 +157,8 @@ impl Board {
         clock.hz / self.clocks_per_bit(clock) as u64 / bits
     }
 
-    /// Returns what the flash must hold from its offset on: words, high byte first. An error where there are words and the
-    /// board has no flash for them.
+    /// Returns what the flash must hold from its offset on: words, high byte first. An error where there are
+    /// words and the board has no flash for them.
     pub fn flash_bytes(&self, design: &Design) -> Result<Vec<u8>, BoardError> {
         let words = design.boot_words();
         if !words.is_empty() && self.flash.is_none() {

@@ -1,5 +1,5 @@
-//! Packets over a line of bytes: frames in, answers out. docs/uart.md is the protocol; this is its hardware, and the
-//! bytes as a host makes and reads them are in [`super::protocol`].
+//! Packets over a line of bytes: frames in, answers out. docs/uart.md is the protocol; this is its hardware,
+//! and the bytes as a host makes and reads them are in [`super::protocol`].
 
 use super::protocol::{self, ANSWER_MARK, FRAME_MARK};
 use crate::rtl::{Expr, Kernel, Module, Sig, Value, addr_bits, all_of, bits_for, cat, lit, set, when};
@@ -7,9 +7,9 @@ use crate::rtl::{Expr, Kernel, Module, Sig, Value, addr_bits, all_of, bits_for, 
 /// Answers that may be due at once.
 const DUE: usize = 16;
 
-/// Bytes to pixels: `data`/`valid` from the receiver, `s_axis_*` to the circuit (a pixel of `channels` bytes a beat,
-/// `pixels` a frame), and for each packet `due_*` with its number and faults. A packet that pauses for `patience` clocks
-/// is ended.
+/// Bytes to pixels: `data`/`valid` from the receiver, `s_axis_*` to the circuit (a pixel of `channels` bytes
+/// a beat, `pixels` a frame), and for each packet `due_*` with its number and faults. A packet that pauses
+/// for `patience` clocks is ended.
 pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
     let note = format!(
         "Packets to frames: mark, number, {pixels} pixels of {channels} bytes, CRC-16. Pixels leave as they come; what the\n\
@@ -76,14 +76,7 @@ pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
     let wrong = k.wire("wrong", next.any());
 
     let width = 8 * channels;
-    let beat: Expr = if channels == 1 {
-        data.into()
-    } else {
-        let earlier = k.reg("earlier", width - 8, None);
-        let joined = k.wire("joined", cat([data, earlier]));
-        k.next(earlier, Some(in_pixels.into()), joined.slice(8, width - 8));
-        joined.into()
-    };
+    let beat = whole_pixel(&mut k, data, channels, in_pixels);
     let held = k.reg("held", width, None);
     let (held_valid, held_last) = (k.reg("held_valid", 1, Some(0)), k.reg("held_last", 1, None));
     let put = k.wire("put", pixel_end | cut);
@@ -108,7 +101,20 @@ pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
     k.build()
 }
 
-/// Answers to bytes: `beats` beats of `bytes` bytes a frame from the circuit, a due number each, to the transmitter.
+/// Returns the pixel whose last byte is `data`; `taken` says when a byte of it moves on.
+fn whole_pixel(k: &mut Kernel, data: Sig, channels: usize, taken: Sig) -> Expr {
+    if channels == 1 {
+        return data.into();
+    }
+    let rest = 8 * (channels - 1);
+    let earlier = k.reg("earlier", rest, None);
+    let joined = k.wire("joined", cat([data, earlier]));
+    k.next(earlier, Some(taken.into()), joined.slice(8, rest));
+    joined.into()
+}
+
+/// Answers to bytes: `beats` beats of `bytes` bytes a frame from the circuit, a due number each, to the
+/// transmitter.
 pub fn sender(beats: usize, bytes: usize) -> Module {
     let note = format!(
         "Answers to packets: mark, number, status, {beats} values of {bytes} bytes (low byte first), CRC-16.\n\

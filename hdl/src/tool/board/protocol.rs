@@ -86,8 +86,8 @@ impl Format {
         4 + self.values * self.bytes + 2
     }
 
-    /// Takes the first whole answer out of `received`, and what cannot belong to one before it; none if more bytes are
-    /// needed.
+    /// Takes the first whole answer out of `received`, and what cannot belong to one before it; none if more
+    /// bytes are needed.
     pub fn take(&self, received: &mut Vec<u8>) -> Option<Result<Answer, AnswerError>> {
         let starts = |at: &usize| {
             let mark = &received[*at..received.len().min(at + 2)];

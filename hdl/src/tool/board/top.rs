@@ -1,5 +1,6 @@
-//! The circuit of a board: the network's circuit between packets and UART (`dq_board`, on the run-time layer, simulated
-//! like all else), and around it a wrapper of text with what belongs to the vendor: PLL and reset after configuration.
+//! The circuit of a board: the network's circuit between packets and UART (`dq_board`, on the run-time layer,
+//! simulated like all else), and around it a wrapper of text with what belongs to the vendor: PLL and reset
+//! after configuration.
 
 use super::{Board, Clock, flash, megahertz, packet, protocol::Format, uart};
 use crate::design::Design;
@@ -7,7 +8,8 @@ use crate::rtl::{Direction, Group, Module, lit};
 
 /// Clocks without a byte, in byte times, after which a packet is given up.
 const PATIENCE: u64 = 64;
-/// log2 of the core clocks for which reset is held after configuration: block RAM of an iCE40 may read zeros at first.
+/// log2 of the core clocks for which reset is held after configuration: block RAM of an iCE40 may read zeros
+/// at first.
 const RESET_BITS: u32 = 16;
 
 /// A board's circuit.
@@ -19,8 +21,8 @@ pub struct BoardCircuit {
     pub format: Format,
 }
 
-/// The circuit of `design` behind a UART of `clocks_per_bit` clocks a bit; what it keeps in a flash stands from byte
-/// `flash_offset` on.
+/// The circuit of `design` behind a UART of `clocks_per_bit` clocks a bit; what it keeps in a flash stands
+/// from byte `flash_offset` on.
 pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> BoardCircuit {
     let shape = design.network.input_shape();
     let last = design.output_lanes();
@@ -117,7 +119,8 @@ pub fn wrapper(board: &Board, clock: &Clock, boots: bool, banner: &str) -> Strin
     };
     format!(
         r#"// {banner}
-// Board {name}: clock of {pin} MHz, core at {core} MHz; reset is held for 2^{RESET_BITS} clocks after configuration.
+// Board {name}: clock of {pin} MHz, core at {core} MHz; reset is held for 2^{RESET_BITS} clocks after
+// configuration.
 `default_nettype none
 
 module board_top (

@@ -2,8 +2,8 @@
 
 use crate::rtl::{Kernel, Module, Value, addr_bits, cat, lit, set, when, when_else};
 
-/// Receiver: `rx` (asynchronous), `data` with `valid` high for one cycle a byte. A byte whose stop bit is low is
-/// dropped, and `broken` is high for one cycle.
+/// Receiver: `rx` (asynchronous), `data` with `valid` high for one cycle a byte. A byte whose stop bit is low
+/// is dropped, and `broken` is high for one cycle.
 pub fn receiver(clocks: usize) -> Module {
     let note = format!(
         "UART receiver, 8N1, {clocks} clocks a bit. The line passes two registers; each bit is sampled in its middle."

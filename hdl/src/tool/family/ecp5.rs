@@ -32,8 +32,8 @@ pub(super) const TOOLS: FamilyTools = FamilyTools {
     }),
 };
 
-/// Lattice FPGA-DS-02012: phase detector 10 to 400 MHz, oscillator 400 to 800 MHz. The parameters are the dividers of
-/// reference, feedback and oscillator.
+/// Lattice FPGA-DS-02012: phase detector 10 to 400 MHz, oscillator 400 to 800 MHz. The parameters are the
+/// dividers of reference, feedback and oscillator.
 fn plls(pin: u64) -> Vec<Pll> {
     let mut found = vec![];
     for reference in (1..=16).filter(|r| (10_000_000..=400_000_000).contains(&(pin / r))) {

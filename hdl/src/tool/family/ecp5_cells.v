@@ -1,5 +1,6 @@
-// Model of ECP5's block RAM for simulation: 18 kbit, two ports of 1 to 18 bits, or one that writes and one that reads up to
-// 36 bits. Bits that one port writes while the other reads them are read wrong: the data sheet promises nothing.
+// Model of ECP5's block RAM for simulation: 18 kbit, two ports of 1 to 18 bits, or one that writes and one
+// that reads up to 36 bits. Bits that one port writes while the other reads them are read wrong: the data
+// sheet promises nothing.
 module DP16KD #(
   parameter DATA_WIDTH_A = 18,
   parameter DATA_WIDTH_B = 18,

@@ -26,8 +26,9 @@ pub(super) const TOOLS: FamilyTools = FamilyTools {
     }),
 };
 
-/// Lattice FPGA-TN-02052: reference after its divider 10 to 133 MHz, oscillator 533 to 1066 MHz. The parameters are the
-/// dividers of reference and feedback, each minus 1, log2 of the output divider, and the filter range.
+/// Lattice FPGA-TN-02052: reference after its divider 10 to 133 MHz, oscillator 533 to 1066 MHz. The
+/// parameters are the dividers of reference and feedback, each minus 1, log2 of the output divider, and the
+/// filter range.
 fn plls(pin: u64) -> Vec<Pll> {
     let mut found = vec![];
     for divr in (0..16).filter(|r| (10_000_000..=133_000_000).contains(&(pin / (r + 1)))) {

@@ -1,4 +1,5 @@
-// Model of iCE40's block RAM for simulation: 4 kbit, one port that writes and one that reads, 256 x 16 to 2048 x 2 bits.
+// Model of iCE40's block RAM for simulation: 4 kbit, one port that writes and one that reads, 256 x 16 to
+// 2048 x 2 bits.
 module SB_RAM40_4K #(
   parameter WRITE_MODE = 0,
   parameter READ_MODE = 0,
@@ -53,7 +54,8 @@ module SB_RAM40_4K #(
     load(15, INIT_F);
   end
 
-  // In mode m the lanes are groups of 2^m bits, of which the address picks one bit; its data is at bit 2^(m-1) - 1 of the group.
+  // In mode m the lanes are groups of 2^m bits, of which the address picks one bit; its data is at bit
+  // 2^(m-1) - 1 of the group.
   localparam W = 1 << WRITE_MODE, R = 1 << READ_MODE;
   localparam W_AT = WRITE_MODE == 0 ? 0 : W / 2 - 1, R_AT = READ_MODE == 0 ? 0 : R / 2 - 1;
   always @(posedge WCLK)
@@ -71,7 +73,8 @@ module SB_RAM40_4K #(
   end
 endmodule
 
-// Model of iCE40 UltraPlus' single-port RAM for simulation: 256 kbit, 16384 x 16 bits, without contents at first.
+// Model of iCE40 UltraPlus' single-port RAM for simulation: 256 kbit, 16384 x 16 bits, without contents at
+// first.
 module SB_SPRAM256KA (
   input wire [13:0] ADDRESS,
   input wire [15:0] DATAIN,

@@ -1,5 +1,5 @@
-//! What a family of devices needs of the tools: one file a family, one row here. What its logic and memories are is in
-//! [`crate::device`].
+//! What a family of devices needs of the tools: one file a family, one row here. What its logic and memories
+//! are is in [`crate::device`].
 
 mod ecp5;
 mod ice40;

@@ -1,4 +1,5 @@
-//! AMD 7 series: synthesis by Yosys; the way to a bitstream is Vivado's ([`crate::tool::vivado`] writes its scripts).
+//! AMD 7 series: synthesis by Yosys; the way to a bitstream is Vivado's ([`crate::tool::vivado`] writes its
+//! scripts).
 
 use super::FamilyTools;
 

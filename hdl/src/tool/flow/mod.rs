@@ -1,5 +1,5 @@
-//! From a board's circuit to a bitstream: synthesis, place and route, packing, and the record of it all. Runs tools in a
-//! folder of its own; what they say is kept in logs there. The figures are the tools' own.
+//! From a board's circuit to a bitstream: synthesis, place and route, packing, and the record of it all. Runs
+//! tools in a folder of its own; what they say is kept in logs there. The figures are the tools' own.
 
 mod place;
 mod record;

@@ -1,4 +1,5 @@
-//! The record of a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps them.
+//! The record of a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps
+//! them.
 
 use super::place::Placed;
 use crate::board::{Board, Clock};

@@ -1,6 +1,6 @@
 // A board behind a pseudo-terminal: bytes from the terminal become levels on rx, levels on tx become bytes.
-// Arguments: clocks a bit; the flash's contents, and the byte at which they start. stdout: the terminal's name, one line, once the board is out of reset.
-// Ends with its parent, which holds the other end of stdin.
+// Arguments: clocks a bit; the flash's contents, and the byte at which they start. stdout: the terminal's
+// name, one line, once the board is out of reset. Ends with its parent, which holds the other end of stdin.
 #include "Vboard_top.h"
 #include "verilated.h"
 
@@ -52,8 +52,8 @@ bool parent_is_there() {
 }
 
 #ifdef DQ_FLASH
-// A serial flash, asleep as configuration leaves it: wakes on 0xAB, reads on 0x03. Bits come in with the rising clock, and leave
-// with the falling one.
+// A serial flash, asleep as configuration leaves it: wakes on 0xAB, reads on 0x03. Bits come in with the
+// rising clock, and leave with the falling one.
 class Flash {
 public:
     Flash(const char* path, uint32_t offset) : offset_(offset) {
@@ -101,7 +101,8 @@ int main(int argc, char** argv) {
     const auto context = std::make_unique<VerilatedContext>();
     const auto board = std::make_unique<Vboard_top>(context.get());
     std::deque<uint8_t> to_board;
-    // Bits still to send, stop bit on top, and clocks until the next; bits seen, and clocks until the next is looked at.
+    // Bits still to send, stop bit on top, and clocks until the next; bits seen, and clocks until the next is
+    // looked at.
     unsigned sending = 0, send_wait = 0, seen = 0, seen_bits = 0, look_wait = 0;
     uint64_t last_byte = 0;
 #ifdef DQ_FLASH

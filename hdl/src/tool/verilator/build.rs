@@ -1,5 +1,5 @@
-//! Verilator and a C++ compiler, from Verilog and a harness to a program, which is kept in a cache folder under the hash of
-//! everything that it was built from. Never runs what it built.
+//! Verilator and a C++ compiler, from Verilog and a harness to a program, which is kept in a cache folder
+//! under the hash of everything that it was built from. Never runs what it built.
 
 use super::folder::{copy_build, is_plain, plain_folder, plain_tool};
 use super::runtime::Runtime;
@@ -49,8 +49,8 @@ pub(super) struct Source<'a> {
     pub effort: Effort,
 }
 
-/// The program of `source`, built in a folder of its own below `cache` or found there. It reads ROM images relative to
-/// that folder, two above it.
+/// The program of `source`, built in a folder of its own below `cache` or found there. It reads ROM images
+/// relative to that folder, two above it.
 pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorError> {
     let tool = tool::find("verilator")?;
     let folder = cache.join(format!("dq-sim-{}", key(source, &tool)));
@@ -86,7 +86,8 @@ fn temporary(folder: &Path) -> Result<TempDir, VerilatorError> {
     tempfile::Builder::new().prefix(".dq-sim-").tempdir_in(folder).map_err(at(folder, "creating"))
 }
 
-/// Writes `source` into `folder` and builds its program there, with the objects of `runtime` or giving them to it.
+/// Writes `source` into `folder` and builds its program there, with the objects of `runtime` or giving them
+/// to it.
 fn compile(source: &Source, tool: &Tool, folder: &Path, runtime: &Runtime) -> Result<(), VerilatorError> {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);

@@ -1,4 +1,5 @@
-//! Folders in which make can work: neither it nor the makefiles that Verilator writes read a path with a space in it.
+//! Folders in which make can work: neither it nor the makefiles that Verilator writes read a path with a
+//! space in it.
 
 use super::build::Source;
 use super::{VerilatorError, at};

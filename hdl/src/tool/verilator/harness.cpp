@@ -1,10 +1,9 @@
 // Drives top: beats from stdin, beats and their cycles to stdout, under seeded stalls of source and sink.
 // Arguments: source seed, closed, block; sink seed, closed, block; output beats wanted; 64-bit words of an
-// input beat; cycles after which the circuit is stuck.
-// stdin, in 64-bit little-endian words: the number of accesses to the control port, for each write (1), expect (0) or
-// word from flash (2), address, data; then for each beat its words, then tlast.
-// DQ_WAVES, where it was built for them: the waves' file, in which the clock rises at even times.
-// stdout: for each beat cycle, word, tlast; at the end the error flag.
+// input beat; cycles after which the circuit is stuck. stdin, in 64-bit little-endian words: the number of
+// accesses to the control port, for each write (1), expect (0) or word from flash (2), address, data; then
+// for each beat its words, then tlast. DQ_WAVES, where it was built for them: the waves' file, in which the
+// clock rises at even times. stdout: for each beat cycle, word, tlast; at the end the error flag.
 #include "Vtop.h"
 #include "verilated.h"
 #if VM_TRACE_FST

@@ -1,5 +1,5 @@
-//! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout; a whole board behind a
-//! terminal. Never looks at values.
+//! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout; a whole board
+//! behind a terminal. Never looks at values.
 
 mod board;
 mod build;
@@ -12,7 +12,7 @@ use build::Effort;
 
 use crate::circuit::testbench;
 use crate::control::Access;
-use crate::design::{Beat, Design, Offer, Outcome};
+use crate::design::{Beat, Design, Offer, Outcome, Traffic};
 use crate::emit::Emission;
 use crate::stalls::{Pattern, Stalls};
 use crate::tool::ToolError;
@@ -86,7 +86,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Builds the simulator of `emission` in a folder of its own below `cache`, or takes the one that is there.
+    /// Builds the simulator of `emission` in a folder of its own below `cache`, or takes the one that is
+    /// there.
     pub fn build(emission: &Emission, cache: &Path) -> Result<Simulator, VerilatorError> {
         Self::with(emission, cache, None, Effort::Run)
     }
@@ -129,8 +130,8 @@ impl Simulator {
         Ok(Simulator { program, waves: None })
     }
 
-    /// Runs `frames` (frame × height × width × channels) back to back and gives every output beat and the error flag;
-    /// as [`crate::netlist::run`] does.
+    /// Runs `frames` (frame × height × width × channels) back to back and gives every output beat and the
+    /// error flag; as [`crate::netlist::run`] does.
     pub fn run(
         &self,
         design: &Design,
@@ -149,7 +150,7 @@ impl Simulator {
         stalls: &Stalls,
     ) -> Result<Outcome, VerilatorError> {
         let wanted = frames.dim().0 * design.output_beats();
-        self.simulate(design, accesses, &design.offers(frames), wanted, stalls)
+        self.simulate(design, &Traffic { accesses, input: &design.offers(frames), wanted, stalls })
     }
 
     /// Offers `input` and takes `wanted` beats; as [`crate::netlist::drive`] does.
@@ -160,17 +161,11 @@ impl Simulator {
         wanted: usize,
         stalls: &Stalls,
     ) -> Result<Outcome, VerilatorError> {
-        self.simulate(design, &[], input, wanted, stalls)
+        self.simulate(design, &Traffic { accesses: &[], input, wanted, stalls })
     }
 
-    fn simulate(
-        &self,
-        design: &Design,
-        accesses: &[Access],
-        input: &[Offer],
-        wanted: usize,
-        stalls: &Stalls,
-    ) -> Result<Outcome, VerilatorError> {
+    fn simulate(&self, design: &Design, traffic: &Traffic) -> Result<Outcome, VerilatorError> {
+        let Traffic { accesses, input, wanted, stalls } = *traffic;
         let program = &self.program;
         let mut command = Command::new(program);
         // ROM images are read relative to the working folder.

@@ -1,5 +1,5 @@
-//! Objects of Verilator's run-time library: the same for all programs of the same options, and most of the time that a small
-//! circuit takes to build. They are kept beside the programs.
+//! Objects of Verilator's run-time library: the same for all programs of the same options, and most of the
+//! time that a small circuit takes to build. They are kept beside the programs.
 
 use super::{VerilatorError, at};
 use std::fs;

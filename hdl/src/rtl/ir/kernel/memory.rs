@@ -12,6 +12,7 @@ const WORDS_IN_PLACE: usize = 64;
 impl Kernel {
     /// A RAM of `words` words; gives its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned.
     /// Powers up undefined. Addresses at or beyond `words` must not be used.
+    #[expect(clippy::too_many_arguments, reason = "shape, style and ports, in one order for all memories")]
     pub fn ram(
         &mut self,
         name: &str,
@@ -28,6 +29,7 @@ impl Kernel {
     /// A ROM; gives its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned. `data` holds the words one
     /// after another, each `word_bits.div_ceil(64)` little-endian `u64`s; it is emitted as `file` and loaded by
     /// `$readmemh`, or stands in the module where it is a few words in LUTs. Two ROMs of one design share a file name only if they share its contents.
+    #[expect(clippy::too_many_arguments, reason = "shape, style and ports, in one order for all memories")]
     pub fn rom(
         &mut self,
         name: &str,
