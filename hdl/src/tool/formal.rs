@@ -184,7 +184,8 @@ impl Prover {
         let formal = if task.harness.is_some() { "" } else { "-D FORMAL " };
         // ROMs are logic: in an induction a memory would hold anything. Flip-flops have no enable in SMT.
         let script = format!(
-            "read_verilog -sv -formal {formal}{}; prep -flatten -top {top}; memory_map -rom-only; async2sync; \
+            "read_verilog -sv -formal {formal}{}; prep -flatten -top {top}; memory_map -rom-only; \
+             async2sync; \
              dffunmap; opt_clean; write_smt2 -wires {top}.smt2",
             files.join(" ")
         );

@@ -52,7 +52,8 @@ pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates,
     let names = verilator::sources(&emission).map(|file| file.name.as_str());
     let verilog: Vec<&str> = names.filter(|name| name.ends_with(".v")).collect();
     let script = format!(
-        "read_verilog {}; {} -top {}; select -assert-none t:$* t:$scopeinfo %d; tee -q -o cells.json stat -json; \
+        "read_verilog {}; {} -top {}; select -assert-none t:$* t:$scopeinfo %d; tee -q -o cells.json stat \
+         -json; \
          techmap -autoproc -map {models} {replaced}; opt_clean; write_verilog -noattr gates.v",
         verilog.join(" "),
         tools.synthesis,

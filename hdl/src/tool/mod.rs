@@ -61,7 +61,8 @@ pub enum ToolError {
     },
     /// The environment names no folder for what is built once and kept.
     #[error(
-        "no folder to keep built simulators in: expected an absolute path in XDG_CACHE_HOME or HOME, found none in either"
+        "no folder to keep built simulators in: expected an absolute path in XDG_CACHE_HOME or HOME, \
+         found none in either"
     )]
     NoCache,
     /// The tool is nowhere, or too old.

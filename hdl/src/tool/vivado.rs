@@ -30,14 +30,16 @@ pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {
          add_files -norecurse {{{verilog}}}\n{add_images}\
          set_property top top [current_fileset]\n\
          update_compile_order -fileset sources_1\n\
-         ipx::package_project -root_dir dq_ip/ip -vendor dq -library dq -taxonomy /UserIP -import_files -force\n\
+         ipx::package_project -root_dir dq_ip/ip -vendor dq -library dq -taxonomy /UserIP -import_files \
+         -force\n\
          set core [ipx::current_core]\n\
          set_property name dq_network $core\n\
          set_property version 1.0 $core\n\
          set_property description {{{description}}} $core\n\
          ipx::infer_bus_interface clk xilinx.com:signal:clock_rtl:1.0 $core\n\
          ipx::infer_bus_interface rst xilinx.com:signal:reset_rtl:1.0 $core\n\
-         set_property value ACTIVE_HIGH [ipx::add_bus_parameter POLARITY [ipx::get_bus_interfaces rst -of_objects $core]]\n\
+         set_property value ACTIVE_HIGH [ipx::add_bus_parameter POLARITY [ipx::get_bus_interfaces rst \
+         -of_objects $core]]\n\
          ipx::associate_bus_interfaces -busif s_axis -clock clk $core\n\
          ipx::associate_bus_interfaces -busif m_axis -clock clk $core\n{control}\
          ipx::update_checksums $core\n\

@@ -270,7 +270,8 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
             "  wire {signed}[{r}:0] d{p};\n  {dot} pe{p} (.clk(clk), .rst(rst), .x(x), .w(w[{hi}:{lo}]), \
              .dot(d{p}));\n  \
              wire {signed}[{a}:0] wide{p} = d{p};\n  reg [{a}:0] acc{p};\n  \
-             always @(posedge clk) acc{p} <= wide{p} - ~(first ? {start} : acc{p});\n  assign y[{yhi}:{ylo}] = acc{p};\n",
+             always @(posedge clk) acc{p} <= wide{p} - ~(first ? {start} : acc{p});\n  assign \
+             y[{yhi}:{ylo}] = acc{p};\n",
             r = result - 1,
             hi = (p + 1) * words - 1,
             lo = p * words,

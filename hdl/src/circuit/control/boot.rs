@@ -16,7 +16,8 @@ use crate::stage::parameters::Loader;
 /// `reset`.
 pub fn module(identity: u32, memories: &[(usize, usize)]) -> Module {
     let note = format!(
-        "Fills {} memories from flash: identity, pieces of 32 bits, their sum, the sum of their sums. reset holds the stages.",
+        "Fills {} memories from flash: identity, pieces of 32 bits, their sum, the sum of their sums. \
+         reset holds the stages.",
         memories.len()
     );
     let mut k = Kernel::new("dq_boot", &note);

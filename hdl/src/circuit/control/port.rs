@@ -16,8 +16,10 @@ const SLVERR: u64 = 2;
 pub fn module(identity: u32, stages: usize, loads: usize) -> Module {
     assert!((1..=MAX_STAGES).contains(&stages) && loads <= stages, "{stages} stages, {loads} loads");
     let note = format!(
-        "AXI4-Lite control port: counters of {stages} stages, parameters of {loads}; one word of 32 bits an access.\n\
-         docs/control.md has the register map. Both responses are registered: a write takes 2 cycles, a read 2."
+        "AXI4-Lite control port: counters of {stages} stages, parameters of {loads}; one word of 32 bits \
+         an access.\n\
+         docs/control.md has the register map. Both responses are registered: a write takes 2 cycles, a \
+         read 2."
     );
     let mut k = Kernel::new("dq_control", &note);
     let writes = Writes::new(&mut k);

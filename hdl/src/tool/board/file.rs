@@ -50,7 +50,8 @@ pub enum BoardError {
     },
     /// Weights in SPRAM, and nowhere to load them from.
     #[error(
-        "board `{0}`: the plan keeps weights in SPRAM, which are loaded from a flash: expected a [flash] in its board.toml"
+        "board `{0}`: the plan keeps weights in SPRAM, which are loaded from a flash: expected a [flash] \
+         in its board.toml"
     )]
     NoFlash(String),
     /// No board of this name, and no such folder.

@@ -14,7 +14,8 @@ const READ: u64 = 0x03 << 24;
 pub fn reader(offset: u32, words: usize) -> Module {
     assert!(offset < 1 << 24 && words > 0, "{words} words at {offset:#x}");
     let note = format!(
-        "Reads {words} words of 32 bits, high byte first, from byte 0x{offset:06x} of the flash: wakes it (0xAB), waits {WAKING}\n\
+        "Reads {words} words of 32 bits, high byte first, from byte 0x{offset:06x} of the flash: wakes it \
+         (0xAB), waits {WAKING}\n\
          clocks, reads (0x03). A bit every two clocks; miso is taken at the end of the high half."
     );
     let mut k = Kernel::new("dq_flash", &note);

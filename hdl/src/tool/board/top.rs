@@ -28,7 +28,8 @@ pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> Boa
     let last = design.output_lanes();
     let format = Format { values: design.output_beats(), bytes: last.bits / 8, signed: last.signed };
     let note = "The network's circuit behind a UART; docs/uart.md is the protocol.\n\
-                led[0]: the circuit's sticky error, or wrong words in its flash. led[1]: out of reset, and all words read.";
+                led[0]: the circuit's sticky error, or wrong words in its flash. led[1]: out of reset, \
+                and all words read.";
     let mut g = Group::new("dq_board", note);
     g.input("rx", 1);
     g.output("tx", 1);
@@ -109,7 +110,8 @@ fn link_flash(g: &mut Group, offset: u32, words: usize) {
 pub fn wrapper(board: &Board, clock: &Clock, boots: bool, banner: &str) -> String {
     let (flash_pins, flash_ports, running) = if boots {
         (
-            "  output wire flash_sck,\n  output wire flash_cs,\n  output wire flash_mosi,\n  input wire flash_miso,\n",
+            "  output wire flash_sck,\n  output wire flash_cs,\n  output wire flash_mosi,\n  input wire \
+             flash_miso,\n",
             "    .flash_sck(flash_sck),\n    .flash_cs(flash_cs),\n    .flash_mosi(flash_mosi),\n    \
              .flash_miso(flash_miso),\n    .booted(led[1]),\n",
             "",

@@ -6,7 +6,8 @@ use crate::rtl::{Kernel, Module, Value, addr_bits, cat, lit, set, when, when_els
 /// is dropped, and `broken` is high for one cycle.
 pub fn receiver(clocks: usize) -> Module {
     let note = format!(
-        "UART receiver, 8N1, {clocks} clocks a bit. The line passes two registers; each bit is sampled in its middle."
+        "UART receiver, 8N1, {clocks} clocks a bit. The line passes two registers; each bit is sampled in \
+         its middle."
     );
     let mut k = Kernel::new("dq_uart_rx", &note);
     let rx = k.input("rx", 1);

@@ -5,8 +5,8 @@ mod place;
 mod record;
 
 pub use super::run::{RunError, Watch};
-pub use place::Over;
-pub use record::{CriticalPath, Record, Used};
+pub use place::{CriticalPath, Over, Used};
+pub use record::Record;
 
 use super::family::FamilyTools;
 use crate::board::{Board, BoardError};
@@ -36,7 +36,8 @@ pub enum FlowError {
     },
     /// The line brings pixels faster than the circuit takes them.
     #[error(
-        "the circuit takes {circuit} frames/s, the UART brings {uart}: pixels would be lost; plan for at least {uart} \
+        "the circuit takes {circuit} frames/s, the UART brings {uart}: pixels would be lost; plan for at \
+         least {uart} \
          frames/s, or lower the board's baud"
     )]
     TooSlow {

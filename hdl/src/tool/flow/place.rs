@@ -1,11 +1,11 @@
 //! Place and route by nextpnr: its options, the cells that do not fit, its report.
 
 use super::FlowError;
-use super::record::{CriticalPath, Used};
 use crate::board::Board;
 use crate::tool::family::Flow;
 use crate::tool::run::{self, RunError, Watch};
 use crate::tool::{self, Tool};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +22,24 @@ pub struct Over {
     pub used: u64,
     /// There.
     pub there: u64,
+}
+
+/// Cells of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// Used.
+    pub used: u64,
+    /// There.
+    pub available: u64,
+}
+
+/// The slowest path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CriticalPath {
+    /// The cell where it starts.
+    pub from: String,
+    /// The cell where it ends.
+    pub to: String,
 }
 
 /// What place and route says.

@@ -1,31 +1,13 @@
 //! The record of a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps
 //! them.
 
-use super::place::Placed;
+use super::place::{CriticalPath, Placed, Used};
 use crate::board::{Board, Clock};
 use crate::design::Design;
 use crate::plan::Plan;
 use crate::tool::{Tool, run};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// Cells of one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Used {
-    /// Used.
-    pub used: u64,
-    /// There.
-    pub available: u64,
-}
-
-/// The slowest path.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CriticalPath {
-    /// The cell where it starts.
-    pub from: String,
-    /// The cell where it ends.
-    pub to: String,
-}
 
 /// What was built, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

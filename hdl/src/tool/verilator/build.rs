@@ -68,7 +68,9 @@ pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorE
     } else {
         let elsewhere = temporary(&plain_folder(std::env::temp_dir(), &cache)?)?;
         compile(source, &tool, elsewhere.path(), &runtime)?;
-        copy_build(source, elsewhere.path(), work.path())?;
+        let images = source.files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".mem"));
+        let program = format!("obj_dir/V{}", source.top);
+        copy_build(&program, images, elsewhere.path(), work.path())?;
     }
     let work = work.keep();
     match std::fs::rename(&work, &folder) {

@@ -1,7 +1,6 @@
 //! Folders in which make can work: neither it nor the makefiles that Verilator writes read a path with a
 //! space in it.
 
-use super::build::Source;
 use super::{VerilatorError, at};
 use crate::tool::Tool;
 use std::path::{Path, PathBuf};
@@ -31,12 +30,15 @@ pub(super) fn plain_tool(tool: &Tool, folder: &Path) -> Result<Tool, VerilatorEr
     Ok(Tool { name: tool.name, program: link.join("bin/verilator"), env })
 }
 
-/// Copies what a built program needs when it runs.
-pub(super) fn copy_build(source: &Source, from: &Path, to: &Path) -> Result<(), VerilatorError> {
-    let program = format!("obj_dir/V{}", source.top);
-    let images = source.files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".mem"));
+/// Copies what a built program needs when it runs: itself, at `program`, and its ROM images.
+pub(super) fn copy_build<'a>(
+    program: &'a str,
+    images: impl Iterator<Item = &'a str>,
+    from: &Path,
+    to: &Path,
+) -> Result<(), VerilatorError> {
     std::fs::create_dir(to.join("obj_dir")).map_err(at(to, "creating obj_dir in"))?;
-    for name in [program.as_str()].into_iter().chain(images) {
+    for name in std::iter::once(program).chain(images) {
         std::fs::copy(from.join(name), to.join(name)).map_err(at(&to.join(name), "copying the build to"))?;
     }
     Ok(())
