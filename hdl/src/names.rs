@@ -8,7 +8,8 @@ use std::iter::once;
 #[rustfmt::skip] // lists of words read better filled
 /// What stages append to a node's name.
 const STAGES: [&str; 10] = [
-    "", "_narrow", "_widen", "_x_narrow", "_x_widen", "_y_narrow", "_y_widen", "_window", "_argmax", "_egress",
+    "", "_narrow", "_widen", "_x_narrow", "_x_widen", "_y_narrow", "_y_widen",
+    "_window", "_argmax", "_egress",
 ];
 /// What the wires of an instance append to its name.
 const WIRES: [&str; 7] = ["", "_m_data", "_m_valid", "_s_ready", "_x_ready", "_y_ready", "_error"];

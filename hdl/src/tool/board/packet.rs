@@ -12,8 +12,10 @@ const DUE: usize = 16;
 /// for `patience` clocks is ended.
 pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
     let note = format!(
-        "Packets to frames: mark, number, {pixels} pixels of {channels} bytes, CRC-16. Pixels leave as they come; what the\n\
-         CRC says follows with the packet's number. A packet that pauses for {patience} clocks is ended: the circuit\n\
+        "Packets to frames: mark, number, {pixels} pixels of {channels} bytes, CRC-16. Pixels leave as they \
+         come; what the\n\
+         CRC says follows with the packet's number. A packet that pauses for {patience} clocks is ended: \
+         the circuit\n\
          completes its frame. A pixel that finds the circuit not ready is lost (overrun)."
     );
     let mut k = Kernel::new("dq_packet_in", &note);
@@ -117,7 +119,8 @@ fn whole_pixel(k: &mut Kernel, data: Sig, channels: usize, taken: Sig) -> Expr {
 /// transmitter.
 pub fn sender(beats: usize, bytes: usize) -> Module {
     let note = format!(
-        "Answers to packets: mark, number, status, {beats} values of {bytes} bytes (low byte first), CRC-16.\n\
+        "Answers to packets: mark, number, status, {beats} values of {bytes} bytes (low byte first), \
+         CRC-16.\n\
          Status: bit 0 wrong CRC, bit 1 packet ended early, bit 2 overrun, bit 3 the circuit's sticky error."
     );
     let mut k = Kernel::new("dq_packet_out", &note);

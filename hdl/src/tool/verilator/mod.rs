@@ -45,7 +45,8 @@ pub enum VerilatorError {
     Build(String),
     /// Neither folder can be built in.
     #[error(
-        "make cannot work in folders with spaces or signs of its own: expected in cache `{cache}` or temporary folder \
+        "make cannot work in folders with spaces or signs of its own: expected in cache `{cache}` or \
+         temporary folder \
          `{temporary}` none of them; set XDG_CACHE_HOME or TMPDIR to another folder",
         cache = cache.display(),
         temporary = temporary.display()
