@@ -11,14 +11,7 @@ const DUE: usize = 16;
 /// a beat, `pixels` a frame), and for each packet `due_*` with its number and faults. A packet that pauses
 /// for `patience` clocks is ended.
 pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
-    let note = format!(
-        "Packets to frames: mark, number, {pixels} pixels of {channels} bytes, CRC-16. Pixels leave as they \
-         come; what the\n\
-         CRC says follows with the packet's number. A packet that pauses for {patience} clocks is ended: \
-         the circuit\n\
-         completes its frame. A pixel that finds the circuit not ready is lost (overrun)."
-    );
-    let mut k = Kernel::new("dq_packet_in", &note);
+    let mut k = Kernel::new("dq_packet_in", &receiver_note(channels, pixels, patience));
     let (data, valid) = (k.input("data", 8), k.input("valid", 1));
     let m_data = k.output("m_data", 8 * channels);
     let (m_valid, m_last) = (k.output("m_valid", 1), k.output("m_last", 1));
@@ -101,6 +94,17 @@ pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
     k.drive(due_data, cat([faults, number.expr()]));
     k.drive(due_valid, done);
     k.build()
+}
+
+/// Says what the receiver is, for its file.
+fn receiver_note(channels: usize, pixels: usize, patience: u64) -> String {
+    format!(
+        "Packets to frames: mark, number, {pixels} pixels of {channels} bytes, CRC-16. Pixels leave as they \
+         come; what the\n\
+         CRC says follows with the packet's number. A packet that pauses for {patience} clocks is ended: \
+         the circuit\n\
+         completes its frame. A pixel that finds the circuit not ready is lost (overrun)."
+    )
 }
 
 /// Returns the pixel whose last byte is `data`; `taken` says when a byte of it moves on.
