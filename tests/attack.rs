@@ -91,15 +91,16 @@ fn a_doubt_fails_a_strict_run_and_speed_is_told() {
     let error = fails(folder, 1, &[&attack[..], &["-o", "report.json"]].concat());
     assert!(error.contains("more-steps-help"), "{error}");
     assert!(folder.join("report.json").is_file(), "the report is written all the same");
-    let speed = json(folder, &["bench", "lenet@1/4", "--threads", "1"]);
+    let bench = ["bench", "lenet@1/4", "--threads", "1"];
+    let verilator = dq_hdl::tool::require("verilator").map(|_| "--verilator");
+    let speed = json(folder, &[&bench[..], verilator.as_slice()].concat());
     for what in
         ["forward", "forward_core", "fgsm", "fgsm_core", "pgd20", "pgd20_core", "square", "square_core"]
     {
         assert!(speed[what].as_f64().unwrap() > 0.0, "{what}");
     }
-    if dq_hdl::tool::require("verilator").is_some() {
-        let circuit = json(folder, &["bench", "lenet@1/4", "--threads", "1", "--verilator"]);
-        let rate = |what: &str| circuit[what].as_f64().unwrap();
+    if verilator.is_some() {
+        let rate = |what: &str| speed[what].as_f64().unwrap();
         assert_eq!(rate("forward_to_verilator"), rate("forward_core") / rate("verilator_core"));
     }
     let error = fails(folder, 1, &["bench", "lenet@1/4", "--kernel", "sse"]);

@@ -16,7 +16,7 @@ fn json(folder: &Path, args: &[&str]) -> Value {
 }
 
 const SMALL: &str =
-    "name = \"small\"\ndata = {holdout = 100}\nmodel = {blocks = [[4], [4]]}\ntrain = {epochs = 1}\n";
+    "name = \"small\"\ndata = {holdout = 7000}\nmodel = {blocks = [[4], [4]]}\ntrain = {epochs = 1}\n";
 
 /// Every cell of the grid is a run of its own, the table has a row each; called again, nothing is trained
 /// anew.
