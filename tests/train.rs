@@ -18,8 +18,8 @@ fn json(folder: &Path, args: &[&str]) -> Value {
 const SMALL: &str =
     "name = \"small\"\ndata = {holdout = 7000}\nmodel = {blocks = [[4], [4]]}\ntrain = {epochs = 1}\n";
 
-/// Makes a training set of 440 colour images of ten classes, 32×32, in folder `set`: `--data idx=set`. It is there at
-/// once, where the built-in set's 8,000 images are drawn anew by each process.
+/// Makes a training set of 440 colour images of ten classes, 32×32, in folder `set`: `--data idx=set`. It is
+/// there at once, where the built-in set's 8,000 images are drawn anew by each process.
 fn make_set(folder: &Path) {
     const IMAGES: u32 = 440;
     let file = |header: &[u32], content: Vec<u8>| {
