@@ -80,16 +80,28 @@ fn in_ring(w: &Window, text: &str) -> String {
     }
 }
 
+/// Returns a product, without the factor that changes nothing.
+fn times(text: &str, factor: usize) -> String {
+    if factor == 1 { text.into() } else { format!("{text} * {}", number(factor as i64)) }
+}
+
+/// Returns a difference, without the subtrahend that changes nothing.
+fn minus(text: &str, by: usize) -> String {
+    if by == 0 { text.into() } else { format!("({text} - {})", number(by as i64)) }
+}
+
 /// Returns the slot of the row in register `row`.
 fn slot_of(w: &Window, row: &str) -> String {
     in_ring(w, &format!("f_first + {}", reg(row)))
 }
 
-/// Returns where the beat of a slot, column and channel stands in the line buffer.
+/// Returns where the beat of a slot and column stands in the line buffer: the first of a pixel, or that of counter
+/// `channel`.
 fn place(w: &Window, slot: &str, column: &str, channel: &str) -> String {
     let beats = w.pixel_beats();
-    let [row_beats, before, beats] = [w.map.width * beats, w.columns.before, beats].map(|n| number(n as i64));
-    format!("{slot} * {row_beats} + ({column} - {before}) * {beats} + {channel}")
+    let pixel = times(&minus(column, w.columns.before), beats);
+    let first = format!("{} + {pixel}", times(slot, w.map.width * beats));
+    if beats == 1 { first } else { format!("{first} + {}", reg(channel)) }
 }
 
 /// Returns the values of the template.
@@ -107,9 +119,9 @@ fn values(w: &Window, padded: bool) -> Values {
         ("start", number((-row_before).rem_euclid(w.ring as i64))),
         ("next", in_ring(w, &format!("f_first + {}", number(w.map.height as i64)))),
         ("after", in_ring(w, "f_slot + 1")),
-        ("place", place(w, &slot_of(w, "row"), &reg("column"), &counter("channel", beats))),
+        ("place", place(w, &slot_of(w, "row"), &reg("column"), "channel")),
         ("on_map", if padded { "go && !padded" } else { "go" }.into()),
-        ("written_place", place(w, "f_slot", &write_column, &counter("write_chunk", beats))),
+        ("written_place", place(w, "f_slot", &write_column, "write_chunk")),
         ("write_at", counter("write_at", w.ring * w.map.width * beats)),
         ("slot_of_rows", slot_of(w, "rows")),
         ("first_column", format!("({column_base} < {outside} ? {outside} - {column_base} : {})", number(0))),
@@ -155,20 +167,26 @@ fn loops(w: &Window) -> Vec<(&'static str, String)> {
 fn positions(w: &Window) -> Vec<(&'static str, String)> {
     let mut claims = vec![];
     for (axis, name, outputs) in [(w.rows, "row", w.output[0]), (w.columns, "column", w.output[1])] {
-        let base = format!("{} * {}", counter(&format!("out_{name}"), outputs), number(axis.stride as i64));
+        let base = match outputs {
+            1 => number(0),
+            _ => times(&reg(&format!("out_{name}")), axis.stride),
+        };
         claims.push(("first_tap", format!("{} == {base}", reg(&format!("{name}_base")))));
-        let tap = counter(&format!("tap_{name}"), axis.kernel);
-        claims.push(("tap", format!("{} == {} + {tap}", reg(name), reg(&format!("{name}_base")))));
+        let mut tap = reg(&format!("{name}_base"));
+        if axis.kernel > 1 {
+            tap += &format!(" + {}", reg(&format!("tap_{name}")));
+        }
+        claims.push(("tap", format!("{} == {tap}", reg(name))));
     }
-    let (group, chunk) = (counter("group", w.groups), counter("chunk", w.chunks));
     let beats = w.pixel_beats();
     if beats > 1 {
-        let channel = format!("{group} * {} + {chunk}", number(w.chunks as i64));
+        let group = (w.groups > 1).then(|| times(&reg("group"), w.chunks));
+        let chunk = (w.chunks > 1).then(|| reg("chunk"));
+        let channel = group.into_iter().chain(chunk).collect::<Vec<_>>().join(" + ");
         claims.push(("channel_read", format!("{} == {channel}", reg("channel"))));
     }
-    let (before, beats) = (number(w.columns.before as i64), number(beats as i64));
     for (offset, column) in [("offset_base", "column_base"), ("offset", "column")] {
-        let wanted = modulo(&format!("({} - {before}) * {beats}", reg(column)), address_bits(w));
+        let wanted = modulo(&times(&minus(&reg(column), w.columns.before), beats), address_bits(w));
         claims.push(("column_read", format!("{} == {wanted}", reg(offset))));
     }
     claims.push(("first_in_range", format!("f_first < {}", number(w.ring as i64))));
