@@ -14,7 +14,7 @@ const STAGES: [&str; 10] = [
 /// What the wires of an instance append to its name.
 const WIRES: [&str; 7] = ["", "_m_data", "_m_valid", "_s_ready", "_x_ready", "_y_ready", "_error"];
 
-/// Every name that comes of a node's, which `readers` nodes read.
+/// Returns every name that is made of a node's, which `readers` nodes read.
 fn derived(name: &str, readers: usize) -> impl Iterator<Item = String> {
     let stages = STAGES.iter().flat_map(|stage| WIRES.iter().map(move |wire| format!("{stage}{wire}")));
     let forks = (0..readers).flat_map(|port| ["data", "valid"].map(|part| format!("_fork_m{port}_{part}")));
@@ -22,7 +22,7 @@ fn derived(name: &str, readers: usize) -> impl Iterator<Item = String> {
     stages.chain(forks).chain(MODULES.map(String::from)).map(move |suffix| format!("{name}{suffix}"))
 }
 
-/// Instance names: the nodes' own, changed only where Verilog or another name forbids them.
+/// Returns instance names: the nodes' own, changed only where Verilog or another name forbids them.
 pub fn of_nodes(network: &Network) -> Vec<String> {
     let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control", "boot"];
     let mut used: HashSet<String> = fixed.map(String::from).into();

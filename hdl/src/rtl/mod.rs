@@ -1,5 +1,6 @@
-//! The run-time layer on rust-hdl: one description of a module, built at run time, that is printed as Verilog-2005
-//! and simulated clock by clock. Everything that touches rust-hdl is in here. Knows nothing of layers or plans.
+//! The run-time layer on rust-hdl: one description of a module, built at run time, that is printed as
+//! Verilog-2005 and simulated clock by clock. Everything that touches rust-hdl is in here. Knows nothing of
+//! layers or plans.
 //!
 //! # Guide
 //!
@@ -49,25 +50,26 @@
 //! assert_eq!(sim.get(out), 1);
 //! ```
 //!
-//! **Values.** [`Sig`] (a net) and [`Expr`] share the methods of [`Value`] and the operators `&`, `|`, `^`, `!`.
-//! `add`, `sub`, `mul` take the result width, extend both operands by their common sign and wrap; comparisons extend
-//! the narrower side; `and`/`or`/`xor` and the arms of `mux` need equal widths. Mixed signs panic: say `.signed()`,
-//! `.unsigned()`, `.zext(w)`, `.sext(w)`. Literals: [`lit`], [`slit`], [`lit_words`]. [`cat`] is most significant
-//! first, [`lanes`] has lane 0 in the low bits. [`any_of`], [`all_of`], [`sum_tree`] fold lists. A slice or a sign
-//! extension of a sum, product or comparison panics: give it a `wire` first. Shared subexpressions are printed
-//! again at each use: name them with `wire`. Panics of operators point at the line that used the operator.
+//! **Values.** [`Sig`] (a net) and [`Expr`] share the methods of [`Value`] and the operators `&`, `|`, `^`,
+//! `!`. `add`, `sub`, `mul` take the result width, extend both operands by their common sign and wrap;
+//! comparisons extend the narrower side; `and`/`or`/`xor` and the arms of `mux` need equal widths. Mixed
+//! signs panic: say `.signed()`, `.unsigned()`, `.zext(w)`, `.sext(w)`. Literals: [`lit`], [`slit`],
+//! [`lit_words`]. [`cat`] is most significant first, [`lanes`] has lane 0 in the low bits. [`any_of`],
+//! [`all_of`], [`sum_tree`] fold lists. A slice or a sign extension of a sum, product or comparison panics:
+//! give it a `wire` first. Shared subexpressions are printed again at each use: name them with `wire`. Panics
+//! of operators point at the line that used the operator.
 //!
-//! **Kernel.** `input`, `output` + `drive`, `wire`, `later` + `drive` (feedback), `select` / `table` (a `case`),
-//! `reg` / `reg_signed`, `clocked` with [`set`], [`when`], [`when_else`], [`note`] (or `next`), `ram`, `rom`,
-//! `unused`, `comment`. Assigns come in any order. Every bit of every net must be read or passed to `unused`
-//! (`clk` and `rst` aside). Addresses have exactly [`addr_bits`]`(words)` bits.
+//! **Kernel.** `input`, `output` + `drive`, `wire`, `later` + `drive` (feedback), `select` / `table` (a
+//! `case`), `reg` / `reg_signed`, `clocked` with [`set`], [`when`], [`when_else`], [`note`] (or `next`),
+//! `ram`, `rom`, `unused`, `comment`. Assigns come in any order. Every bit of every net must be read or
+//! passed to `unused` (`clk` and `rst` aside). Addresses have exactly [`addr_bits`]`(words)` bits.
 //!
-//! **Clocked.** Later statements win; at the end of each process the registers with a reset value take it if `rst`.
-//! Registers without reset, and RAM, power up undefined: [`Sim::scramble`] fills them with noise, so a test sees
-//! whether anything depends on them.
+//! **Clocked.** Later statements win; at the end of each process the registers with a reset value take it if
+//! `rst`. Registers without reset, and RAM, power up undefined: [`Sim::scramble`] fills them with noise, so a
+//! test sees whether anything depends on them.
 //!
-//! **Names.** Modules with the same name must have the same text and are printed once, so a kernel that holds a ROM
-//! carries its node in its module and file names (`conv2_mvau`, `conv2_weights.mem`).
+//! **Names.** Modules with the same name must have the same text and are printed once, so a kernel that holds
+//! a ROM carries its node in its module and file names (`conv2_mvau`, `conv2_weights.mem`).
 
 mod ir;
 mod rust_hdl;

@@ -138,7 +138,10 @@ fn a_condition_chooses() {
     a=31 b=1 c=1: 31
     a=16 b=16 c=0: 16
     ");
-    insta::assert_snapshot!(shown(|k, a, b, c| k.select("w", a.slice(0, 2), vec![b.expr(), c.zext(5)]).expr()), @r"
+    let select = |k: &mut Kernel, a: Sig, b: Sig, c: Sig| {
+        k.select("w", a.slice(0, 2), vec![b.expr(), c.zext(5)]).expr()
+    };
+    insta::assert_snapshot!(shown(select), @r"
     w;
     a=3 b=30 c=0: 0
     a=31 b=1 c=1: 0

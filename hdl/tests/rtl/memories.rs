@@ -46,7 +46,8 @@ proptest! {
         word_bits in prop::sample::select(vec![1usize, 13, 64, 65, 200]),
         words in prop::sample::select(vec![2usize, 5, 8, 16]),
         seed: u64,
-        steps in prop::collection::vec((any::<bool>(), any::<bool>(), any::<u8>(), any::<u8>(), any::<u64>()), 1..60),
+        steps in prop::collection::vec(
+            (any::<bool>(), any::<bool>(), any::<u8>(), any::<u8>(), any::<u64>()), 1..60),
     ) {
         let word = |x: u64| {
             let mut value: Vec<u64> = (0..word_bits.div_ceil(64) as u64)
@@ -57,10 +58,12 @@ proptest! {
         let image: Vec<Vec<u64>> = (0..words as u64).map(|at| word(seed ^ at)).collect();
         let mut sim = Sim::new(&kernel(word_bits, words, &image));
         let [we, re, wa, ra, wd, q, d, rom_q, rom_d, fill_q, tab, n] =
-            ["we", "re", "wa", "ra", "wd", "q", "d", "rom_q", "rom_d", "fill_q", "tab", "n"].map(|name| sim.port(name));
+            ["we", "re", "wa", "ra", "wd", "q", "d", "rom_q", "rom_d", "fill_q", "tab", "n"]
+                .map(|name| sim.port(name));
         sim.reset();
         let zero = word(0);
-        let (mut ram, mut q_now, mut rom_now, mut count) = (vec![zero.clone(); words], zero.clone(), zero.clone(), 5u64);
+        let (mut ram, mut count) = (vec![zero.clone(); words], 5u64);
+        let (mut q_now, mut rom_now) = (zero.clone(), zero.clone());
         let (mut filled, mut fill_now) = (image.clone(), zero.clone());
         for (w, r, wa_, ra_, x) in steps {
             let (to, from) = (wa_ as usize % words, ra_ as usize % words);
@@ -120,7 +123,8 @@ fn a_style_is_an_attribute_of_clocked_reads_alone() {
     let image: Vec<Vec<u64>> = (0..5).map(|at| vec![at]).collect();
     let text = &emit(&kernel(13, 5, &image), "").unwrap()[0].text;
     assert!(text.contains("  (* ram_style = \"block\" *)\n  reg [12:0] late [0:4];\n"), "{text}");
-    let filled = "  (* ram_style = \"block\" *)\n  reg [12:0] filled [0:4];\n  initial $readmemh(\"image.mem\", filled);\n";
+    let filled = "  (* ram_style = \"block\" *)\n  reg [12:0] filled [0:4];\n  \
+                  initial $readmemh(\"image.mem\", filled);\n";
     assert!(text.contains(filled), "{text}");
     assert!(text.contains("\n\n  reg [12:0] now [0:4];\n"), "{text}");
     let rom = |style| {

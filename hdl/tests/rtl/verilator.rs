@@ -258,7 +258,9 @@ template <class T> static void put(T* from, size_t words) {{
     uint64_t value = *from;
     fwrite(&value, 4, words, stdout);
 }}
-template <std::size_t N> static void put(VlWide<N>* from, size_t words) {{ fwrite(from->data(), 4, words, stdout); }}
+template <std::size_t N> static void put(VlWide<N>* from, size_t words) {{
+    fwrite(from->data(), 4, words, stdout);
+}}
 int main() {{
   Vbench top;
   for (int clock = 0; clock < {CLOCKS}; clock++) {{

@@ -1,5 +1,5 @@
-//! What a leaf must satisfy before it is sealed: every net is driven once, every bit is read or declared unused, and no
-//! net follows itself within a clock. Never changes a record.
+//! What a leaf must satisfy before it is sealed: every net is driven once, every bit is read or declared
+//! unused, and no net follows itself within a clock. Never changes a record.
 
 use super::leaf::{Leaf, NetKind, assigned};
 use super::{expr::Sig, order};

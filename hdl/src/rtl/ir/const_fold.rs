@@ -1,13 +1,14 @@
-//! The constructors of compound expressions. They bring operands to one width, refuse mixed signs, and simplify: literals
-//! fold, slices are pushed down to nets, comparisons that their operands' range decides become literals (tools warn about
-//! them). They never change a value.
+//! The constructors of compound expressions. They bring operands to one width, refuse mixed signs, and
+//! simplify: literals fold, slices are pushed down to nets, comparisons that their operands' range decides
+//! become literals (tools warn about them). They never change a value.
 
 use super::expr::{Bin, Expr, Node, Reduce, constant, expr, lit};
 use super::words;
 use std::cmp::Ordering;
 
 impl Expr {
-    /// Returns `width` bits from `offset` on, pushed down to nets and literals; nothing where only a wire would do.
+    /// Returns `width` bits from `offset` on, pushed down to nets and literals; nothing where only a wire
+    /// would do.
     pub(crate) fn cut(&self, offset: usize, width: usize) -> Option<Expr> {
         if offset == 0 && width == self.width {
             return Some(self.clone().read_as(false));
@@ -138,7 +139,8 @@ pub(crate) fn mux(cond: Expr, then: Expr, otherwise: Expr) -> Expr {
     expr(Node::Mux(cond, then, otherwise), width, signed)
 }
 
-/// Returns a sum, difference or product modulo 2^width of operands that it extends to `width` by their common sign.
+/// Returns a sum, difference or product modulo 2^width of operands that it extends to `width` by their common
+/// sign.
 #[track_caller]
 pub(crate) fn arith(op: Bin, a: Expr, b: Expr, width: usize) -> Expr {
     assert!(a.signed == b.signed, "{op:?} of a signed and an unsigned value");

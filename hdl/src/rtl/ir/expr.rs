@@ -1,8 +1,10 @@
-//! What an expression is: a node of a fixed width and sign over the nets of one leaf, and what each node computes.
+//! What an expression is: a node of a fixed width and sign over the nets of one leaf, and what each node
+//! computes.
 //!
-//! Every width and sign is decided when an expression is built, and never by a rule of Verilog: operands of one operator
-//! have the same width and sign here, whatever the caller wrote. The constructors that see to that, and simplify on the
-//! way, are in [`super::const_fold`]; the operators that callers use are in [`super::value`]. Nothing here evaluates.
+//! Every width and sign is decided when an expression is built, and never by a rule of Verilog: operands of
+//! one operator have the same width and sign here, whatever the caller wrote. The constructors that see to
+//! that, and simplify on the way, are in [`super::const_fold`]; the operators that callers use are in
+//! [`super::value`]. Nothing here evaluates.
 
 use super::words;
 use std::sync::Arc;
@@ -18,8 +20,8 @@ pub struct Sig {
 
 /// An expression of a fixed width and sign. It is cheap to clone.
 ///
-/// Its value is `width` bits. `signed` says how an extension, a comparison or a product reads them: as a number from 0 to
-/// 2^width − 1, or as two's complement.
+/// Its value is `width` bits. `signed` says how an extension, a comparison or a product reads them: as a
+/// number from 0 to 2^width − 1, or as two's complement.
 #[derive(Clone, Debug)]
 pub struct Expr {
     pub(crate) node: Arc<Node>,
@@ -29,9 +31,9 @@ pub struct Expr {
 
 /// What an expression is made of.
 ///
-/// Below, `w` is the width of the expression itself, and `a`, `b` are its operands, each of a width and sign of its own.
-/// All arithmetic is modulo 2^w. Where nothing is said of the sign of the result, the constructor chooses it; the bits do
-/// not depend on it.
+/// Below, `w` is the width of the expression itself, and `a`, `b` are its operands, each of a width and sign
+/// of its own. All arithmetic is modulo 2^w. Where nothing is said of the sign of the result, the constructor
+/// chooses it; the bits do not depend on it.
 #[derive(Debug)]
 pub(crate) enum Node {
     /// The present value of a net. `w` is the net's width.
@@ -48,12 +50,13 @@ pub(crate) enum Node {
     Not(Expr),
     /// All bits of `a` joined to one by and, or, exclusive or. `w` is 1. Unsigned.
     Reduce(Reduce, Expr),
-    /// An operation on `a` and `b`, which have one width and sign: for arithmetic and bitwise operations `w`, for
-    /// comparisons any, and then `w` is 1. See [`Bin`].
+    /// An operation on `a` and `b`, which have one width and sign: for arithmetic and bitwise operations `w`,
+    /// for comparisons any, and then `w` is 1. See [`Bin`].
     Bin(Bin, Expr, Expr),
     /// `a` where the condition, of 1 bit, is 1; else `b`. Both have width `w` and the sign of the result.
     Mux(Expr, Expr, Expr),
-    /// `a`, extended to `w` bits, which are more than it has: with its highest bit if it is signed, else with zeros.
+    /// `a`, extended to `w` bits, which are more than it has: with its highest bit if it is signed, else with
+    /// zeros.
     Ext(Expr),
     /// The parts side by side, the first in the highest bits. `w` is the sum of their widths. Unsigned.
     Cat(Vec<Expr>),

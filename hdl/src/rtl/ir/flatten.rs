@@ -1,5 +1,5 @@
-//! Flattens a module and everything below it into one netlist: links disappear, every net gets a number, and the
-//! combinational nets an order. Never evaluates anything.
+//! Flattens a module and everything below it into one netlist: links disappear, every net gets a number, and
+//! the combinational nets an order. Never evaluates anything.
 
 use super::leaf::{self, NetKind};
 use super::module::{Body, Driver, End, Module, Structure};
@@ -7,8 +7,8 @@ use super::order;
 use super::port::Direction;
 use std::collections::HashMap;
 
-/// An instance of the flattened hierarchy: for each net of its module (own ports of a group, all nets of a leaf), in
-/// order of declaration, the flat net that carries it.
+/// An instance of the flattened hierarchy: for each net of its module (own ports of a group, all nets of a
+/// leaf), in order of declaration, the flat net that carries it.
 pub(crate) struct Instance {
     pub name: String,
     pub module: Module,
@@ -76,7 +76,8 @@ pub(crate) fn flatten(module: &Module) -> Flat {
     Flat { nets, leaves, root }
 }
 
-/// First pass: a flat net for every net that something inside drives; own outputs take that of their driver.
+/// Makes, as a first pass, a flat net for every net that something inside drives; own outputs take that of
+/// their driver.
 fn allocate(module: &Module, path: &str, nets: &mut Vec<FlatNet>, leaves: &mut Vec<Leaf>) -> Instance {
     let below = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
     let mut children = vec![];
@@ -113,7 +114,7 @@ fn allocate(module: &Module, path: &str, nets: &mut Vec<FlatNet>, leaves: &mut V
     Instance { name: String::new(), module: module.clone(), nets: own, children }
 }
 
-/// Second pass: inputs get the flat nets of what drives them.
+/// Gives inputs, as a second pass, the flat nets of what drives them.
 fn bind(
     instance: &mut Instance,
     inputs: &HashMap<String, usize>,
@@ -194,7 +195,7 @@ impl Leaf {
 }
 
 impl Flat {
-    /// The leaf whose net this is.
+    /// Returns the leaf whose net this is.
     pub fn leaf_of(&self, net: usize) -> Option<usize> {
         match self.nets[net].source {
             Source::Leaf { leaf, .. } => Some(leaf),
@@ -202,7 +203,10 @@ impl Flat {
         }
     }
 
-    /// Combinational nets in order of evaluation. Panics with the path of a cycle.
+    /// Returns the combinational nets in order of evaluation.
+    ///
+    /// # Panics
+    /// Panics with the path of a cycle.
     pub fn order(&self, name: &str) -> Vec<usize> {
         let depends = |net: usize, visit: &mut dyn FnMut(usize)| {
             if let Source::Leaf { leaf, id } = self.nets[net].source {

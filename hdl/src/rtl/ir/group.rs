@@ -1,7 +1,7 @@
 //! `Group`: the builder of a structural module: named children, links between their ports, nothing else.
 //!
-//! `clk` and `rst` reach every child by themselves. Every child input must be linked or tied, every child output
-//! linked or ignored. Never holds logic of its own.
+//! `clk` and `rst` reach every child by themselves. Every child input must be linked or tied, every child
+//! output linked or ignored. Never holds logic of its own.
 
 use super::expr::Expr;
 use super::module::{Driver, End, Module, Structure};
@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 pub struct Group(Structure);
 
 impl Group {
-    /// An empty group with the ports `clk` and `rst`. `note` becomes the header comment.
+    /// Begins an empty group with the ports `clk` and `rst`. `note` becomes the header comment.
     pub fn new(name: &str, note: &str) -> Group {
         names::check(name, "module");
         let clk_rst = ["clk", "rst"].map(|port| (port.into(), 1, Direction::In));
@@ -34,24 +34,24 @@ impl Group {
         Group(structure)
     }
 
-    /// Input port.
+    /// Adds an input port of `width` bits.
     pub fn input(&mut self, name: &str, width: usize) {
         self.add_port(name, width, Direction::In);
     }
 
-    /// Output port.
+    /// Adds an output port of `width` bits.
     pub fn output(&mut self, name: &str, width: usize) {
         self.add_port(name, width, Direction::Out);
     }
 
-    /// The three ports of an incoming stream: `<prefix>_data`, `<prefix>_valid`, `<prefix>_ready`.
+    /// Adds the three ports of an incoming stream: `<prefix>_data`, `<prefix>_valid`, `<prefix>_ready`.
     pub fn stream_in(&mut self, prefix: &str, width: usize) {
         self.input(&format!("{prefix}_data"), width);
         self.input(&format!("{prefix}_valid"), 1);
         self.output(&format!("{prefix}_ready"), 1);
     }
 
-    /// The three ports of an outgoing stream.
+    /// Adds the three ports of an outgoing stream.
     pub fn stream_out(&mut self, prefix: &str, width: usize) {
         self.output(&format!("{prefix}_data"), width);
         self.output(&format!("{prefix}_valid"), 1);
@@ -90,8 +90,8 @@ impl Group {
         self.connect(Driver::Net(from), to);
     }
 
-    /// Connects a stream: `_data` and `_valid` forward, `_ready` back, and `_last` forward if the sink has it.
-    /// An end is `instance.prefix`, or `prefix` of the group itself.
+    /// Connects a stream: `_data` and `_valid` forward, `_ready` back, and `_last` forward if the sink has
+    /// it. An end is `instance.prefix`, or `prefix` of the group itself.
     pub fn stream(&mut self, source: &str, sink: &str) {
         self.link(&format!("{source}_data"), &format!("{sink}_data"));
         self.link(&format!("{source}_valid"), &format!("{sink}_valid"));
@@ -119,15 +119,15 @@ impl Group {
         self.0.ignored.push(from);
     }
 
-    /// The reset of `child` is `source`, not the group's own.
+    /// Makes the reset of `child` be `source`, not the group's own.
     pub fn reset(&mut self, child: &str, source: &str) {
         let (from, ..) = self.end(source);
         let (to, ..) = self.end(&format!("{child}.rst"));
         self.0.drivers.insert(to, Driver::Net(from));
     }
 
-    /// Checks that every port is connected and no name is used twice, and seals the whole. What only the finished
-    /// hierarchy shows is checked where that is emitted or simulated ([`super::flatten`]).
+    /// Checks that every port is connected and no name is used twice, and seals the whole. What only the
+    /// finished hierarchy shows is checked where that is emitted or simulated ([`super::flatten`]).
     ///
     /// # Panics
     /// Panics on a programming error, naming module and ports.
@@ -137,7 +137,7 @@ impl Group {
         Module::structure(self.0)
     }
 
-    /// A port of either direction.
+    /// Adds a port of either direction.
     pub fn add_port(&mut self, name: &str, width: usize, direction: Direction) {
         names::check(name, &self.0.name);
         assert!(width > 0, "{}.{name}: width 0", self.0.name);
@@ -156,7 +156,7 @@ impl Group {
         self.find(path).unwrap_or_else(|| panic!("{}: no port {path}", self.0.name))
     }
 
-    /// The end, its width, and whether it drives (a child's output or an own input).
+    /// Returns the end, its width, and whether it drives (a child's output or an own input).
     fn find(&self, path: &str) -> Option<(End, usize, bool)> {
         match path.split_once('.') {
             Some((instance, port)) => {
@@ -173,7 +173,7 @@ impl Group {
         }
     }
 
-    /// The wire of a child's output is `instance_port`: that must not be some other name of the group.
+    /// Checks that no wire of a child's output, `instance_port`, has some other name of the group.
     fn check_names(&self) {
         let mut taken: HashSet<String> = self.0.own.iter().map(|(name, ..)| name.clone()).collect();
         let wires = self.0.children.iter().flat_map(|(instance, module)| {

@@ -1,9 +1,10 @@
 //! A leaf as a plain record: its nets and what drives each, its memories, its clocked processes.
 //!
-//! A net without state follows its expression within a clock. At a rising edge of `clk` every process, read port and
-//! write port computes from the values before the edge; then all registers and memories take their new values at once. In
-//! a process later statements win, and a register with a reset value takes that value where `rst` is high, whatever the
-//! statements say. [`super::kernel::Kernel`] builds the record; once it is sealed nobody changes it.
+//! A net without state follows its expression within a clock. At a rising edge of `clk` every process, read
+//! port and write port computes from the values before the edge; then all registers and memories take their
+//! new values at once. In a process later statements win, and a register with a reset value takes that value
+//! where `rst` is high, whatever the statements say. [`super::kernel::Kernel`] builds the record; once it is
+//! sealed nobody changes it.
 
 use super::expr::{Expr, Sig};
 use super::memory::{Memory, Read};
@@ -51,8 +52,8 @@ pub(crate) enum NetKind {
     Wire(Option<Expr>),
     /// Item `index`, or 0 where the index is beyond the last item.
     Case { index: Expr, items: Vec<Expr> },
-    /// The clocked process that assigns it. With a value here, that is what it takes under reset; without one it powers
-    /// up undefined and knows no reset.
+    /// The clocked process that assigns it. With a value here, that is what it takes under reset; without one
+    /// it powers up undefined and knows no reset.
     Reg(Option<Vec<u64>>),
     /// The read port of this memory.
     MemRead(usize),

@@ -17,7 +17,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// The contents that it powers up with.
+    /// Returns the contents that it powers up with.
     pub fn preset(&self) -> Option<&RomImage> {
         self.image.as_ref().filter(|_| self.style != Style::Spram)
     }
@@ -38,12 +38,12 @@ pub enum Style {
     Auto,
     /// Block RAM; needs a synchronous read.
     Block,
-    /// LUTs. A RAM with a synchronous read so asks for LUT RAM, which some families (iCE40) lack.
+    /// LUTs. For a RAM with a synchronous read it asks for LUT RAM, which some families (iCE40) lack.
     Distributed,
     /// Flip-flops; RAMs only.
     Registers,
-    /// Large single-port RAM (iCE40), whose contents are not there when the circuit starts: they are what is to be loaded.
-    /// Needs a synchronous read, never at the edge of a write and at its address.
+    /// Large single-port RAM (iCE40), whose contents are not there when the circuit starts: they are what is
+    /// to be loaded. Needs a synchronous read, never at the edge of a write and at its address.
     Spram,
 }
 
@@ -75,12 +75,13 @@ pub struct Write {
     pub data: Expr,
 }
 
-/// Address bits of a memory, or bits of a counter over `count` states: ceil(log2), at least 1.
+/// Returns the address bits of a memory, or the bits of a counter over `count` states: ceil(log2), at least
+/// 1.
 pub fn addr_bits(count: usize) -> usize {
     (usize::BITS - count.saturating_sub(1).leading_zeros()).max(1) as usize
 }
 
-/// Bits that hold every value from 0 to `max`; at least 1.
+/// Returns the bits that hold every value from 0 to `max`; at least 1.
 pub fn bits_for(max: u64) -> usize {
     (u64::BITS - max.leading_zeros()).max(1) as usize
 }

@@ -9,11 +9,13 @@
 //! | [`module`] | a leaf, or instances and links between their ports | [`module::Structure`] |
 //! | [`flatten`] | everything below a module as one netlist | [`flatten::Flat`] |
 //!
-//! Values have two states. All logic has one clock, `clk`, at its rising edge, and one reset, `rst`, synchronous and high.
-//! `hdl/tests/rtl/meaning.rs` shows each node as Verilog and as the values that it computes.
+//! Values have two states. All logic has one clock, `clk`, at its rising edge, and one reset, `rst`,
+//! synchronous and high. `hdl/tests/rtl/meaning.rs` shows each node as Verilog and as the values that it
+//! computes.
 //!
-//! Records are plain. Two builders make them, [`kernel`] and [`group`], and check what one module shows when they seal it;
-//! what only the hierarchy shows is checked by [`flatten::check`], once, where a module is emitted or simulated.
+//! Records are plain. Two builders make them, [`kernel`] and [`group`], and check what one module shows when
+//! they seal it; what only the hierarchy shows is checked by [`flatten::check`], once, where a module is
+//! emitted or simulated.
 
 mod check;
 mod const_fold;

@@ -78,7 +78,8 @@ impl Module {
         }
     }
 
-    /// Returns the RAMs with contents of this module and all below it, in order: bits of a word, and the words.
+    /// Returns the RAMs with contents of this module and all below it, in order: bits of a word, and the
+    /// words.
     pub fn filled_rams(&self) -> Vec<(usize, &[u64])> {
         match &*self.0 {
             Body::Leaf(leaf) => {

@@ -24,10 +24,12 @@ const SYSTEM_VERILOG_KEYWORDS: &str = "
     wand weak weak0 weak1 while wildcard wire with within wor xnor xor
 ";
 
-/// Begins the name of every instance, and of nothing else: an instance never hides a net, nor bears a module's name.
+/// Begins the name of every instance, and of nothing else: an instance never hides a net, nor bears a
+/// module's name.
 pub(crate) const INSTANCE: &str = "u_";
 
-/// The keywords of C++20 (ISO/IEC 14882:2020, tables 5 and 6), which Verilator's output is: 81, and 11 for operators.
+/// The keywords of C++20 (ISO/IEC 14882:2020, tables 5 and 6), which Verilator's output is: 81, and 11 for
+/// operators.
 const CPP_KEYWORDS: &str = "
     alignas alignof and and_eq asm auto bitand bitor bool break case catch char char8_t char16_t
     char32_t class co_await co_return co_yield compl concept const const_cast consteval constexpr
@@ -38,8 +40,8 @@ const CPP_KEYWORDS: &str = "
     typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq
 ";
 
-/// What else a class of Verilator's cannot have as a member: what the tool warns of, macros of C's headers and of compilers,
-/// and its own members.
+/// What else a class of Verilator's cannot have as a member: what the tool warns of, macros of C's headers
+/// and of compilers, and its own members.
 const VERILATOR_WORDS: &str = "
     abort atomic_cancel atomic_commit atomic_noexcept bit_vector cdecl complex
     const_iterator const_reference deque errno far huge i386 interrupt iterator linux list map multimap

@@ -4,7 +4,8 @@ use super::expr::{Expr, Sig};
 use super::leaf::{Leaf, NetKind};
 use super::memory::Read;
 
-/// Returns the numbers of the nets without state, each after those that it depends on; or the cycle that prevents it.
+/// Returns the numbers of the nets without state, each after those that it depends on; or the cycle that
+/// prevents it.
 pub(crate) fn comb_order(leaf: &Leaf) -> Result<Vec<usize>, Vec<usize>> {
     let depends = |id: usize, visit: &mut dyn FnMut(usize)| {
         comb_inputs(leaf, id, &mut |sig| visit(sig.id as usize));
@@ -41,8 +42,8 @@ pub(crate) fn comb_inputs(leaf: &Leaf, id: usize, visit: &mut dyn FnMut(Sig)) {
     }
 }
 
-/// Sorts `0..count` so that each comes after what it depends on, otherwise in order; or gives one cycle, closed
-/// (first = last). Needs no recursion, so chains may be of any length.
+/// Sorts `0..count` so that each comes after what it depends on, otherwise in order; or gives one cycle,
+/// closed (first = last). Needs no recursion, so chains may be of any length.
 pub(crate) fn topological(
     count: usize,
     depends: impl Fn(usize, &mut dyn FnMut(usize)),

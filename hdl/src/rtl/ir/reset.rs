@@ -1,5 +1,5 @@
-//! Reset for large circuits: a tree of registers between a structure's `rst` and those of its children, so that no wire
-//! of it reaches far. Every child enters and leaves reset [`DELAY`] cycles after `rst` does.
+//! Reset for large circuits: a tree of registers between a structure's `rst` and those of its children, so
+//! that no wire of it reaches far. Every child enters and leaves reset [`DELAY`] cycles after `rst` does.
 
 use super::group::Group;
 use super::kernel::Kernel;
@@ -11,8 +11,8 @@ const DELAY: u64 = 2;
 const BRANCHES: usize = 8;
 
 impl Module {
-    /// Returns this structure, all else unchanged, with a register of its own in front of each child's reset. What comes
-    /// to its inputs within two cycles after reset may be lost.
+    /// Returns this structure, all else unchanged, with a register of its own in front of each child's reset.
+    /// What comes to its inputs within two cycles after reset may be lost.
     ///
     /// # Panics
     /// Panics on a leaf.

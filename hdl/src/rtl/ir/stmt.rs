@@ -13,26 +13,26 @@ pub enum Stmt {
     Note(String),
 }
 
-/// `reg <= value;`
+/// Returns `reg <= value;`.
 pub fn set(reg: Sig, value: impl Into<Expr>) -> Stmt {
     let value = value.into();
     assert!(value.width == reg.width, "assignment of {} bits to a register of {}", value.width, reg.width);
     Stmt::Set(reg, value)
 }
 
-/// `if (cond) begin … end`
+/// Returns `if (cond) begin … end`.
 pub fn when(cond: impl Into<Expr>, then: impl Into<Vec<Stmt>>) -> Stmt {
     when_else(cond, then, [])
 }
 
-/// `if (cond) begin … end else begin … end`; a single `when` as the last part prints as `else if`.
+/// Returns `if (cond) begin … end else begin … end`; a single `when` as the last part prints as `else if`.
 pub fn when_else(cond: impl Into<Expr>, then: impl Into<Vec<Stmt>>, otherwise: impl Into<Vec<Stmt>>) -> Stmt {
     let cond = cond.into();
     assert!(cond.width == 1, "condition of {} bits", cond.width);
     Stmt::If(cond, then.into(), otherwise.into())
 }
 
-/// A comment between statements.
+/// Returns a comment between statements.
 pub fn note(text: impl Into<String>) -> Stmt {
     Stmt::Note(text.into())
 }

@@ -1,5 +1,5 @@
-//! The operators that callers use, on nets and expressions alike: [`Value`], the operators `&`, `|`, `^`, `!`, and what
-//! joins lists. Each is a line over a constructor of [`super::const_fold`].
+//! The operators that callers use, on nets and expressions alike: [`Value`], the operators `&`, `|`, `^`,
+//! `!`, and what joins lists. Each is a line over a constructor of [`super::const_fold`].
 
 use super::const_fold::{self, arith, bitwise, compare, reduce};
 use super::expr::{Bin, Expr, Reduce, Sig, lit};
@@ -29,7 +29,8 @@ pub fn all_of<E: Into<Expr>>(parts: impl IntoIterator<Item = E>) -> Expr {
     parts.into_iter().map(Into::into).reduce(|a: Expr, b| a.and(b)).unwrap_or_else(|| lit(1, 1))
 }
 
-/// Returns the sum of `terms` as a balanced tree, each extended by its own sign to `width` bits. All have one sign.
+/// Returns the sum of `terms` as a balanced tree, each extended by its own sign to `width` bits. All have one
+/// sign.
 #[track_caller]
 pub fn sum_tree(mut terms: Vec<Expr>, width: usize) -> Expr {
     assert!(!terms.is_empty(), "sum of nothing");
@@ -99,17 +100,20 @@ pub trait Value: Into<Expr> + Sized {
         self.signed().ext(width)
     }
 
-    /// Returns `self + other` modulo 2^width; both are extended to `width` by their common sign, which the result keeps.
+    /// Returns `self + other` modulo 2^width; both are extended to `width` by their common sign, which the
+    /// result keeps.
     #[track_caller]
     fn add(self, other: impl Into<Expr>, width: usize) -> Expr {
         arith(Bin::Add, self.into(), other.into(), width)
     }
-    /// Returns `self - other` modulo 2^width; both are extended to `width` by their common sign, which the result keeps.
+    /// Returns `self - other` modulo 2^width; both are extended to `width` by their common sign, which the
+    /// result keeps.
     #[track_caller]
     fn sub(self, other: impl Into<Expr>, width: usize) -> Expr {
         arith(Bin::Sub, self.into(), other.into(), width)
     }
-    /// Returns `self · other` modulo 2^width; both are extended to `width` by their common sign, which the result keeps.
+    /// Returns `self · other` modulo 2^width; both are extended to `width` by their common sign, which the
+    /// result keeps.
     #[track_caller]
     fn mul(self, other: impl Into<Expr>, width: usize) -> Expr {
         arith(Bin::Mul, self.into(), other.into(), width)

@@ -1,28 +1,29 @@
 //! Bit vectors as little-endian `u64` words: the arithmetic of literals and of nets wider than 64 bits.
 //!
 //! A value of `width` bits takes `width.div_ceil(64)` words and its unused high bits are zero ("canonical").
-//! Every function keeps that, and none allocates but those that return a `Vec`. Never knows of nets or kernels.
+//! Every function keeps that, and none allocates but those that return a `Vec`. Never knows of nets or
+//! kernels.
 
 use std::cmp::Ordering;
 
-/// Words needed for `width` bits; at least one.
+/// Returns the words needed for `width` bits; at least one.
 pub fn words_for(width: usize) -> usize {
     width.div_ceil(64).max(1)
 }
 
-/// The low `width` bits of a word set; all of them from 64 up.
+/// Returns a word with its low `width` bits set; all of them from 64 up.
 #[inline]
 pub fn mask(width: usize) -> u64 {
     if width >= 64 { !0 } else { (1 << width) - 1 }
 }
 
-/// Mask of the highest word of a value of `width` bits.
+/// Returns the mask of the highest word of a value of `width` bits.
 #[inline]
 pub fn top_mask(width: usize) -> u64 {
     mask(if width.is_multiple_of(64) { 64 } else { width % 64 })
 }
 
-/// `value` as `width` bits, two's complement: sign-extended beyond 64 bits, cut below.
+/// Returns `value` as `width` bits, two's complement: sign-extended beyond 64 bits, cut below.
 pub fn from_i64(value: i64, width: usize) -> Vec<u64> {
     let mut out = vec![if value < 0 { !0 } else { 0 }; words_for(width)];
     out[0] = value as u64;
@@ -38,12 +39,12 @@ pub fn canonical(value: &mut [u64], width: usize) {
     }
 }
 
-/// Bit `index` of `value`.
+/// Returns bit `index` of `value`.
 pub fn bit(value: &[u64], index: usize) -> bool {
     value[index / 64] >> (index % 64) & 1 == 1
 }
 
-/// Up to 64 bits from bit `offset` on; bits beyond the last word read as zero.
+/// Returns up to 64 bits from bit `offset` on; bits beyond the last word read as zero.
 #[inline]
 pub fn extract(value: &[u64], offset: usize, width: usize) -> u64 {
     let (word, shift) = (offset / 64, offset % 64);
@@ -54,7 +55,7 @@ pub fn extract(value: &[u64], offset: usize, width: usize) -> u64 {
     out & mask(width)
 }
 
-/// `out` := `out_width` bits of `value` from bit `offset` on.
+/// Sets `out` to `out_width` bits of `value` from bit `offset` on.
 pub fn slice_into(out: &mut [u64], value: &[u64], offset: usize, out_width: usize) {
     for (index, word) in out.iter_mut().enumerate() {
         let left = out_width - 64 * index;
@@ -62,7 +63,7 @@ pub fn slice_into(out: &mut [u64], value: &[u64], offset: usize, out_width: usiz
     }
 }
 
-/// From words of `width` bits, one after another, `out_width` bits of each from bit `offset` on.
+/// Returns, from words of `width` bits one after another, `out_width` bits of each from bit `offset` on.
 pub fn columns(data: &[u64], width: usize, offset: usize, out_width: usize) -> Vec<u64> {
     let mut out = vec![0; words_for(out_width) * (data.len() / words_for(width))];
     for (to, word) in out.chunks_mut(words_for(out_width)).zip(data.chunks(words_for(width))) {
@@ -86,7 +87,7 @@ pub fn or_at(out: &mut [u64], offset: usize, value: &[u64], width: usize) {
     }
 }
 
-/// `out` := `value` of `from` bits, extended to `to` bits with zeros or its sign.
+/// Sets `out` to `value` of `from` bits, extended to `to` bits with zeros or its sign.
 pub fn extend_into(out: &mut [u64], value: &[u64], from: usize, to: usize, signed: bool) {
     let negative = signed && bit(value, from - 1);
     for (index, word) in out.iter_mut().enumerate() {
@@ -99,7 +100,7 @@ pub fn extend_into(out: &mut [u64], value: &[u64], from: usize, to: usize, signe
     canonical(out, to);
 }
 
-/// `out` := `a + b` modulo 2^width.
+/// Sets `out` to `a + b` modulo 2^width.
 pub fn add_into(out: &mut [u64], a: &[u64], b: &[u64], width: usize) {
     let mut carry = false;
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -111,7 +112,7 @@ pub fn add_into(out: &mut [u64], a: &[u64], b: &[u64], width: usize) {
     canonical(out, width);
 }
 
-/// `out` := `a - b` modulo 2^width.
+/// Sets `out` to `a - b` modulo 2^width.
 pub fn sub_into(out: &mut [u64], a: &[u64], b: &[u64], width: usize) {
     let mut borrow = false;
     for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
@@ -123,7 +124,7 @@ pub fn sub_into(out: &mut [u64], a: &[u64], b: &[u64], width: usize) {
     canonical(out, width);
 }
 
-/// `out` := `a · b` modulo 2^width (schoolbook); `a` and `b` are already extended to `width` bits.
+/// Sets `out` to `a · b` modulo 2^width (schoolbook); `a` and `b` are already extended to `width` bits.
 pub fn mul_into(out: &mut [u64], a: &[u64], b: &[u64], width: usize) {
     out.fill(0);
     let words = out.len();
@@ -150,7 +151,8 @@ pub fn compare(a: &[u64], b: &[u64], width: usize, signed: bool) -> Ordering {
     a.iter().rev().cmp(b.iter().rev())
 }
 
-/// Packs signed or unsigned lanes of `lane_bits` each (1–64), lane 0 in the low bits: one memory word or one beat.
+/// Packs signed or unsigned lanes of `lane_bits` each (1–64), lane 0 in the low bits: one memory word or one
+/// beat.
 ///
 /// # Panics
 /// Panics if a lane does not fit `lane_bits` bits, read either as unsigned or as two's complement.
@@ -166,24 +168,24 @@ pub fn pack(lanes: &[i64], lane_bits: usize) -> Vec<u64> {
     out
 }
 
-/// Lane `index` of a packed value, unsigned.
+/// Returns lane `index` of a packed value, unsigned.
 pub fn lane(value: &[u64], index: usize, lane_bits: usize) -> u64 {
     extract(value, index * lane_bits, lane_bits)
 }
 
-/// Lane `index` of a packed value, as two's complement.
+/// Returns lane `index` of a packed value, as two's complement.
 pub fn lane_signed(value: &[u64], index: usize, lane_bits: usize) -> i64 {
     sign_extend(lane(value, index, lane_bits), lane_bits)
 }
 
-/// The low `width` bits (1–64) of `value` as two's complement.
+/// Returns the low `width` bits (1–64) of `value` as two's complement.
 #[inline]
 pub fn sign_extend(value: u64, width: usize) -> i64 {
     let shift = 64 - width;
     ((value << shift) as i64) >> shift
 }
 
-/// Hexadecimal digits of a value, `width.div_ceil(4)` of them.
+/// Returns the hexadecimal digits of a value, `width.div_ceil(4)` of them.
 pub fn to_hex(value: &[u64], width: usize) -> String {
     (0..width.div_ceil(4))
         .rev()

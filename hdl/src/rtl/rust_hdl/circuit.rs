@@ -1,5 +1,5 @@
-//! `Circuit`: a module as rust-hdl sees it: a `Block` whose `update_all` runs the compiled netlist, above the tree of
-//! scopes that rust-hdl's checks, printer and VCD probe walk.
+//! `Circuit`: a module as rust-hdl sees it: a `Block` whose `update_all` runs the compiled netlist, above the
+//! tree of scopes that rust-hdl's checks, printer and VCD probe walk.
 
 use super::scope::Scope;
 use crate::rtl::ir::module::Module;

@@ -1,6 +1,7 @@
 //! `Sim`: drives a module clock by clock through rust-hdl's `simulate`, on the description that is emitted.
 //!
-//! A clock cycle is: set inputs, read outputs, [`Sim::clock`]. Reading settles by itself. Never checks values.
+//! A clock cycle is: set inputs, read outputs, [`Sim::clock`]. Reading settles by itself. Never checks
+//! values.
 
 use super::circuit::Circuit;
 use crate::rtl::ir::module::Module;
@@ -53,7 +54,10 @@ impl Sim {
         Sim { circuit, module: module.clone(), rst, clk, stale: true, edge: false, cycles: 0, trace: None }
     }
 
-    /// The port of this name. Panics if there is none.
+    /// Returns the port of this name.
+    ///
+    /// # Panics
+    /// Panics if there is none.
     pub fn port(&self, name: &str) -> PortId {
         let module = self.module.name();
         let port = self.module.port(name).unwrap_or_else(|| panic!("{module}: no port {name}"));
@@ -79,26 +83,27 @@ impl Sim {
         self.stale = true;
     }
 
-    /// A port of up to 64 bits, settled.
+    /// Returns the settled value of a port of up to 64 bits.
     pub fn get(&mut self, port: PortId) -> u64 {
         assert!(port.place.width <= 64, "{} bits: use get_words()", port.place.width);
         self.get_words(port)[0]
     }
 
-    /// A port of any width, settled, as little-endian words.
+    /// Returns the settled value of a port of any width, as little-endian words.
     pub fn get_words(&mut self, port: PortId) -> &[u64] {
         self.settle();
         self.circuit.engine.value(port.place)
     }
 
-    /// Any net below the top, settled, by its path: `conv1.valid_q`. None if there is no such net.
+    /// Returns the settled value of any net below the top, by its path: `conv1.valid_q`. None if there is no
+    /// such net.
     pub fn peek(&mut self, path: &str) -> Option<&[u64]> {
         self.settle();
         let place = self.circuit.place(path)?;
         Some(self.circuit.engine.value(place))
     }
 
-    /// One rising edge of `clk`, on the inputs as they are now.
+    /// Makes one rising edge of `clk`, on the inputs as they are now.
     pub fn clock(&mut self) {
         self.settle();
         self.circuit.engine.drive(self.clk, &[1]);
@@ -114,12 +119,13 @@ impl Sim {
         self.set(self.rst, 0);
     }
 
-    /// Clock edges so far, those of [`Sim::reset`] included.
+    /// Returns the clock edges so far, those of [`Sim::reset`] included.
     pub fn cycles(&self) -> u64 {
         self.cycles
     }
 
-    /// Fills what powers up undefined (registers without reset, RAMs, clocked read data) with noise from `seed`.
+    /// Fills what powers up undefined (registers without reset, RAMs, clocked read data) with noise from
+    /// `seed`.
     pub fn scramble(&mut self, seed: u64) {
         self.settle();
         self.circuit.engine.scramble(seed);
@@ -136,7 +142,7 @@ impl Sim {
         self.trace = Some(Trace { probe, text });
     }
 
-    /// The VCD text since the last call; empty without a trace. Pieces join to one file.
+    /// Returns the VCD text since the last call; empty without a trace. Pieces join to one file.
     pub fn take_vcd(&mut self) -> Vec<u8> {
         self.settle();
         self.trace.as_ref().map(|trace| std::mem::take(&mut *trace.text.lock())).unwrap_or_default()
@@ -147,7 +153,8 @@ impl Sim {
             return;
         }
         if self.trace.is_none() {
-            // rust-hdl walks the whole tree to see what changed, which only a trace asks for; a test holds both ways equal.
+            // rust-hdl walks the whole tree to see what changed, which only a trace asks for; a test holds
+            // both ways equal.
             self.circuit.engine.update();
             if self.edge {
                 self.circuit.engine.drive(self.clk, &[0]);

@@ -1,5 +1,5 @@
-//! The hierarchy as rust-hdl walks it: a tree of scopes (`Block`) with nets (`Atom`). It is passive: its nets show what
-//! the engine computed.
+//! The hierarchy as rust-hdl walks it: a tree of scopes (`Block`) with nets (`Atom`). It is passive: its nets
+//! show what the engine computed.
 
 use super::ast::links;
 use crate::rtl::ir::flatten::Instance;
@@ -96,7 +96,8 @@ impl Scope {
 impl Logic for Scope {
     fn update(&mut self) {}
 
-    /// Everything but the own inputs is driven from inside; a group drives the inputs of its children by its links.
+    /// Everything but the own inputs is driven from inside; a group drives the inputs of its children by its
+    /// links.
     fn connect(&mut self) {
         match &*self.module.0 {
             Body::Leaf(_) => {

@@ -1,6 +1,6 @@
-//! What of a flat netlist must run again: a leaf whose inputs, registers and memories are as they were would compute what it
-//! computed before. Its instructions are grouped so that they can be left out, and what it drives is compared after they
-//! ran, so that those who read it know. Never runs anything.
+//! What of a flat netlist must run again: a leaf whose inputs, registers and memories are as they were would
+//! compute what it computed before. Its instructions are grouped so that they can be left out, and what it
+//! drives is compared after they ran, so that those who read it know. Never runs anything.
 
 use super::image::{Activity, Place, Watch};
 use crate::rtl::ir::flatten::{Flat, Source};
@@ -14,7 +14,7 @@ use std::ops::Range;
 pub(crate) struct Readers(HashMap<usize, Vec<usize>>);
 
 impl Readers {
-    /// Of `flat`, whose nets are at `places`. The clock is read by nobody.
+    /// Finds the readers in `flat`, whose nets are at `places`. The clock counts as read by nobody.
     pub fn new(flat: &Flat, places: &[Place], clk: usize) -> Self {
         let mut readers: HashMap<usize, Vec<usize>> = HashMap::new();
         for (at, leaf) in flat.leaves.iter().enumerate() {
@@ -57,7 +57,8 @@ impl Activity {
     }
 }
 
-/// `order`, combinational nets each behind those that it follows, with those of a leaf in as few rows as come by themselves.
+/// Returns `order`, combinational nets each behind those that it follows, so that those of a leaf stand in
+/// few rows.
 pub(crate) fn by_leaf(flat: &Flat, order: &[usize]) -> Vec<usize> {
     let leaf_of = |net: usize| flat.leaf_of(net).expect("a combinational net is some leaf's");
     let mut waits = vec![usize::MAX; flat.nets.len()];

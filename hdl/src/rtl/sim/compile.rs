@@ -1,5 +1,5 @@
-//! Compiles a flattened netlist into the instructions of [`Engine`]: renamings share a place, assigns run in order, so
-//! one pass settles the circuit. Never runs anything.
+//! Compiles a flattened netlist into the instructions of [`Engine`]: renamings share a place, assigns run in
+//! order, so one pass settles the circuit. Never runs anything.
 
 use super::activity::{self, Readers};
 use super::compiler::Compiler;
@@ -59,7 +59,7 @@ pub(crate) fn compile(module: &Module) -> (Engine, Instance, Vec<Place>) {
 }
 
 impl Compiler<'_> {
-    /// Gives whether the net has a place of its own.
+    /// Compiles a net without state, and says whether it has a place of its own.
     fn comb(&mut self, net: usize) -> bool {
         let Source::Leaf { leaf: at, id } = self.flat.nets[net].source else { return false };
         self.leaf = at;
@@ -87,7 +87,8 @@ impl Compiler<'_> {
         true
     }
 
-    /// The clock edge of one leaf: next values into the shadows, then memory writes, from values before the edge.
+    /// Compiles the clock edge of one leaf: next values into the shadows, then memory writes, from values
+    /// before the edge.
     fn clocked(&mut self, at: usize) {
         let leaf = &self.flat.leaves[at];
         let record = leaf.record();

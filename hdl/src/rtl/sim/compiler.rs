@@ -14,7 +14,7 @@ pub(crate) struct Compiler<'a> {
     pub state: Vec<u64>,
     pub inputs: Vec<(String, Place)>,
     pub registers: Range<usize>,
-    /// Those of each leaf.
+    /// The registers of each leaf.
     pub registers_of: Vec<Range<usize>>,
     pub shadow: usize,
     /// Nets and memories without a defined power-up value.
@@ -25,10 +25,11 @@ pub(crate) struct Compiler<'a> {
     pub constants: HashMap<Vec<u64>, usize>,
     pub ops: Vec<Op>,
     pub temporaries: Vec<Temporary>,
-    /// For each leaf, where values are that its instructions compute in any case, by the instruction without its target.
-    /// What its nets settle to is there at the edge, too.
+    /// For each leaf, the places of the values that its instructions compute in any case, by the instruction
+    /// without its target. What its nets settle to is still there at the edge.
     pub computed: Vec<HashMap<Op, u32>>,
-    /// The leaf being compiled; how many conditions what is compiled stands under; whether it is for a clock edge.
+    /// The leaf being compiled, the number of conditions around what is compiled, and whether that is for a
+    /// clock edge.
     pub leaf: usize,
     pub conditions: usize,
     pub clocking: bool,

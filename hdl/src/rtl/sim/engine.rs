@@ -1,6 +1,6 @@
 //! The flat machine that runs a compiled netlist: a list of instructions over one array of words settles the
-//! combinational nets, another computes a clock edge; a leaf around which nothing changed is left out. Narrow values (up to 64 bits) are one word, always canonical.
-//! Never knows of modules or names.
+//! combinational nets, another computes a clock edge; a leaf around which nothing changed is left out. Narrow
+//! values (up to 64 bits) are one word, always canonical. Never knows of modules or names.
 
 use super::image::{Activity, Place, Program};
 use super::machine::Machine;
@@ -54,25 +54,25 @@ impl Engine {
         }
     }
 
-    /// The words of a net, as of the last update.
+    /// Returns the words of a net, as of the last update.
     #[inline]
     pub fn value(&self, place: Place) -> &[u64] {
         &self.machine.state[place.at..place.at + words::words_for(place.width)]
     }
 
-    /// Where the input of this name is driven.
+    /// Returns where the input of this name is driven.
     pub fn input(&self, name: &str) -> Option<Place> {
         self.program.inputs.iter().find(|(input, _)| input == name).map(|(_, place)| *place)
     }
 
-    /// Drives an input; takes effect at the next update.
+    /// Drives an input; this takes effect at the next update.
     #[inline]
     pub fn drive(&mut self, input: Place, value: &[u64]) {
         self.pending[input.at..input.at + value.len()].copy_from_slice(value);
     }
 
-    /// Takes over the inputs; on a rising `clk` first runs the edge, on the values before it. Returns whether any
-    /// input changed.
+    /// Takes over the inputs; on a rising `clk` first runs the edge, on the values before it. Returns whether
+    /// any input changed.
     pub fn update(&mut self) -> bool {
         let inputs = self.pending.len();
         if self.pending[self.clk] & !self.machine.state[self.clk] & 1 == 1 {
@@ -117,8 +117,8 @@ impl Engine {
         self.readers.stale = true;
     }
 
-    /// The next values of all registers from values before the edge, then all at once. A leaf that has not run since the
-    /// last edge would keep what it has.
+    /// Computes the next values of all registers from values before the edge, then sets all at once. A leaf
+    /// that has not run since the last edge would keep what it has.
     fn clock_edge(&mut self) {
         let Engine { program, machine, readers, ran, .. } = self;
         let activity = &program.activity;

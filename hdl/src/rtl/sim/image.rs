@@ -1,4 +1,5 @@
-//! What the compiler makes of a netlist, as plain data: places of nets, arrays, instructions, and what depends on what.
+//! What the compiler makes of a netlist, as plain data: places of nets, arrays, instructions, and what
+//! depends on what.
 
 use super::ops::Op;
 use std::ops::Range;
@@ -14,7 +15,7 @@ pub(crate) struct Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Array {
     pub data: Vec<u64>,
-    /// `u64`s a word.
+    /// `u64`s per word.
     pub stride: usize,
     pub words: usize,
     pub width: usize,
@@ -43,7 +44,7 @@ pub(crate) struct Program {
 pub(crate) struct Segment {
     pub leaf: usize,
     pub ops: Range<usize>,
-    /// What other leaves read of it.
+    /// Its nets that other leaves read.
     pub watches: Range<usize>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct Watch {
 pub(crate) struct Activity {
     pub segments: Vec<Segment>,
     pub leaves: Vec<Clocked>,
-    /// Those of the inputs, in their order, stand first.
+    /// Watched values. The inputs stand first, in their order.
     pub watches: Vec<Watch>,
     /// Leaves, as watches name them.
     pub readers: Vec<usize>,

@@ -13,8 +13,8 @@ enum Narrow {
 }
 
 impl Compiler<'_> {
-    /// Where the value of `expr` can be read: a net's or constant's own place, or one where it was computed before, or a
-    /// temporary.
+    /// Returns where the value of `expr` can be read: a net's or constant's own place, or one where it was
+    /// computed before, or a temporary.
     pub fn value(&mut self, expr: &Expr, nets: &[usize]) -> u32 {
         match &*expr.node {
             Node::Net(sig) => self.net(*sig, nets),
@@ -78,7 +78,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `expr`, of up to 64 bits; its operands are evaluated.
+    /// Returns the value of `expr`, of up to 64 bits; its operands are evaluated on the way.
     fn narrow(&mut self, expr: &Expr, nets: &[usize]) -> Narrow {
         let to = 0;
         Narrow::By(match &*expr.node {
@@ -128,7 +128,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// Parts from the lowest on, each joined to those below it.
+    /// Joins parts from the lowest on, each to those below it.
     fn cat(&mut self, parts: &[Expr], nets: &[usize]) -> Narrow {
         let (mut below, mut shift) = (None, 0);
         for part in parts.iter().rev() {
@@ -170,7 +170,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Jumps over all but the chosen item.
+    /// Compiles a choice among items: jumps over all but the chosen one.
     pub fn case(&mut self, index: &Expr, items: &[Expr], nets: &[usize], place: Place) {
         let constants: Option<Vec<Vec<u64>>> =
             items.iter().map(|item| item.literal().map(<[u64]>::to_vec)).collect();
@@ -194,7 +194,8 @@ impl Compiler<'_> {
     }
 }
 
-/// `op` of the words at `a` and `b`, or of those from there on where `operand`, whose form both have, is wide.
+/// Returns the instruction for `op` of the values at `a` and `b`, which both have the width and sign of
+/// `operand`.
 fn binary(op: Bin, a: u32, b: u32, operand: &Expr) -> Op {
     let (bits, signed, to) = (operand.width, operand.signed, 0);
     let width = bits as u32;

@@ -1,5 +1,5 @@
-//! Runs instructions over one array of words. Narrow values (up to 64 bits) are one word, always canonical. Never knows
-//! which net or leaf an instruction is for.
+//! Runs instructions over one array of words. Narrow values (up to 64 bits) are one word, always canonical.
+//! Never knows which net or leaf an instruction is for.
 
 use super::image::Array;
 use super::ops::Op;

@@ -2,7 +2,8 @@
 
 use crate::rtl::ir::expr::{Bin, Reduce};
 
-/// One instruction. Operands are first words in the state; `to` is none of them, but for a `Mux` that keeps what it has.
+/// One instruction. Operands are places of first words in the state. `to` is none of them, except in a `Mux`
+/// whose register keeps its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
     Copy {
@@ -233,7 +234,8 @@ pub(crate) enum Op {
 }
 
 impl Op {
-    /// The target of an instruction that makes a value of one word, and what it reads; none of the others.
+    /// Returns the target of an instruction that makes a value of one word, and what it reads; nothing for
+    /// others.
     pub fn narrow(&mut self) -> Option<(&mut u32, [u32; 3])> {
         Some(match self {
             Op::Not { to, a, .. }

@@ -1,5 +1,5 @@
-//! Where a compiled netlist keeps its values: state, arrays, wires, constants, and what is computed on the way. Never knows
-//! what the values are for.
+//! Where a compiled netlist keeps its values: state, arrays, wires, constants, and what is computed on the
+//! way. Never knows what the values are for.
 
 use super::compiler::{Compiler, Temporary};
 use super::image::{Array, Place};
@@ -19,7 +19,7 @@ impl Compiler<'_> {
         place
     }
 
-    /// Inputs first, then registers side by side, then their next values in the same order.
+    /// Places the inputs first, then registers side by side, then their next values in the same order.
     pub fn place_state(&mut self) {
         for (net, flat) in self.flat.nets.iter().enumerate() {
             if let Source::Input = flat.source {
@@ -72,7 +72,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// A net that only renames another shares its place.
+    /// Places the other nets; one that only renames another shares its place.
     pub fn place_wires(&mut self, order: &[usize]) {
         for &net in order {
             let Source::Leaf { leaf, id } = self.flat.nets[net].source else { continue };
@@ -103,7 +103,8 @@ impl Compiler<'_> {
         at
     }
 
-    /// Temporaries live until the end of their assign; [`Compiler::release`] frees them all.
+    /// Returns a place for a temporary value. It lives until the end of its assign: [`Compiler::release`]
+    /// frees all.
     pub fn temporary(&mut self, width: usize) -> usize {
         let words = words_for(width);
         if let Some(slot) = self.temporaries.iter_mut().find(|slot| slot.free && slot.words == words) {
@@ -116,7 +117,7 @@ impl Compiler<'_> {
         at
     }
 
-    /// Where the result of `op`, whose target is open, can be read.
+    /// Returns where the result of `op`, whose target is open, can be read.
     pub fn computed(&mut self, mut op: Op) -> u32 {
         if let Some(&at) = self.computed[self.leaf].get(&op) {
             return at;
@@ -137,7 +138,7 @@ impl Compiler<'_> {
         at as u32
     }
 
-    /// The result of `op`, whose target is open, at `to`: a net's place or its next value's.
+    /// Puts the result of `op`, whose target is open, at `to`: a net's place or its next value's.
     pub fn computed_into(&mut self, mut op: Op, to: u32) {
         if let Some(&at) = self.computed[self.leaf].get(&op) {
             self.ops.push(Op::Copy { to, a: at });
@@ -151,7 +152,8 @@ impl Compiler<'_> {
         self.ops.push(op);
     }
 
-    /// Whether what `op` makes here is there for all that follows: under no condition, and from no temporary.
+    /// Says whether what `op` makes here is there for all that follows: under no condition, and from no
+    /// temporary.
     fn lasts(&self, mut op: Op) -> bool {
         let (_, read) = op.narrow().expect("one word");
         let temporary = |at: u32| self.temporaries.iter().any(|slot| slot.at == at as usize);

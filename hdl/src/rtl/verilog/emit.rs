@@ -1,6 +1,5 @@
-//! Emission: a module and everything below it as named texts: one `.v` file a distinct module, one `.mem` file
-//! per ROM.
-//! Never touches the disk.
+//! Emission: a module and everything below it as named texts: one `.v` file a distinct module, one `.mem`
+//! file per ROM. Never touches the disk.
 
 use super::{leaf, structure, text};
 use crate::rtl::ir::flatten;
@@ -30,8 +29,8 @@ pub enum EmitError {
     FileClash(String),
 }
 
-/// Everything below `top`, `top` first, each module and ROM once, in order of first appearance. The lines of `banner`
-/// open every `.v` file. The same description gives the same bytes.
+/// Everything below `top`, `top` first, each module and ROM once, in order of first appearance. The lines of
+/// `banner` open every `.v` file. The same description gives the same bytes.
 ///
 /// # Errors
 /// Fails if two different modules or ROM files share a name.

@@ -1,4 +1,5 @@
-//! Prints expressions: each operand at its own width, `$signed` exactly where signedness matters. Never decides a width.
+//! Prints expressions: each operand at its own width, `$signed` exactly where signedness matters. Never
+//! decides a width.
 
 use super::text::KEPT;
 use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};

@@ -1,5 +1,6 @@
-//! Prints a leaf as Verilog-2005: ANSI ports, explicit widths, wires in order of evaluation, synchronous reset last in
-//! each process. Every operand already has its width, so no rule of the language ever changes a value. Never checks.
+//! Prints a leaf as Verilog-2005: ANSI ports, explicit widths, wires in order of evaluation, synchronous
+//! reset last in each process. Every operand already has its width, so no rule of the language ever changes a
+//! value. Never checks.
 
 use super::expr::{Printer, literal};
 use super::text::{COLUMNS, KEPT, comment, header, push_wrapped, range};
@@ -127,7 +128,8 @@ impl Printer<'_> {
         *out += "`endif\n";
     }
 
-    /// Prints the wire that reads what nothing else does. Verilator takes a net whose name holds `unused` as read; the AND with 0 costs nothing.
+    /// Prints the wire that reads what nothing else does. Verilator takes a net whose name holds `unused` as
+    /// read; the AND with 0 costs nothing.
     fn unused(&self, out: &mut String) {
         let (clk, rst) = self.leaf.uses_clk_rst();
         let mut parts: Vec<String> = vec!["1'b0".into()];
@@ -164,7 +166,8 @@ fn words_in_place(out: &mut String, memory: &Memory, data: &[u64]) {
 /// Returns the attribute that asks for a memory's style, where one is needed.
 fn style(memory: &Memory) -> Option<&'static str> {
     match (memory.style, memory.write.is_none(), &memory.read) {
-        // A combinational read rules block RAM out by itself, and asking for LUT RAM fails where a family has none.
+        // A combinational read rules block RAM out by itself, and asking for LUT RAM fails where a family has
+        // none.
         (Style::Auto, ..) | (_, _, Read::Async { .. }) => None,
         (Style::Block, true, _) => Some("rom_style = \"block\""),
         (Style::Block, false, _) => Some("ram_style = \"block\""),

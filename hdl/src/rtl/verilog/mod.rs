@@ -1,4 +1,5 @@
-//! Verilog-2005 of modules: files, leaves, structures, processes, expressions. Knows the intermediate representation alone.
+//! Verilog-2005 of modules: files, leaves, structures, processes, expressions. Knows the intermediate
+//! representation alone.
 
 pub(crate) mod emit;
 mod expr;

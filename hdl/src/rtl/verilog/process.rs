@@ -1,4 +1,5 @@
-//! Prints the clocked processes of a leaf and the ports of its memories; synchronous reset stands last in each process.
+//! Prints the clocked processes of a leaf and the ports of its memories; synchronous reset stands last in
+//! each process.
 
 use super::expr::{Printer, literal};
 use super::text::push_wrapped;
@@ -24,8 +25,8 @@ impl Printer<'_> {
         self.leaf.memories.iter().for_each(|memory| self.ports(out, memory));
     }
 
-    /// Returns what all statements of a process follow: its enable, if it has one, and whether synthesis must keep its
-    /// registers. Nothing for a process of another form.
+    /// Returns what all statements of a process follow: its enable, if it has one, and whether synthesis must
+    /// keep its registers. Nothing for a process of another form.
     fn guard(&self, body: &[Stmt]) -> Option<(String, bool)> {
         let enable = match body {
             [Stmt::If(cond, _, otherwise)] if otherwise.is_empty() => self.whole(cond),

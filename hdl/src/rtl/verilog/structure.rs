@@ -1,5 +1,5 @@
-//! Prints a structure as Verilog-2005: wires and instances with named connections. Child `conv` is instance `u_conv`, and
-//! its port `m_data` is wire `conv_m_data`. Never checks.
+//! Prints a structure as Verilog-2005: wires and instances with named connections. Child `conv` is instance
+//! `u_conv`, and its port `m_data` is wire `conv_m_data`. Never checks.
 
 use super::expr::literal;
 use super::text;

@@ -10,8 +10,8 @@ use crate::rtl::ir::words;
 const WORDS_IN_PLACE: usize = 64;
 
 impl Kernel {
-    /// A RAM of `words` words; gives its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned.
-    /// Powers up undefined. Addresses at or beyond `words` must not be used.
+    /// Adds a RAM of `words` words and returns its read data (`<name>_q` if synchronous, else `<name>_d`),
+    /// unsigned. It powers up undefined. Addresses at or beyond `words` must not be used.
     #[expect(clippy::too_many_arguments, reason = "shape, style and ports, in one order for all memories")]
     pub fn ram(
         &mut self,
@@ -26,9 +26,10 @@ impl Kernel {
         self.memory(name, word_bits, words, style, Some(write), read, None)
     }
 
-    /// A ROM; gives its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned. `data` holds the words one
-    /// after another, each `word_bits.div_ceil(64)` little-endian `u64`s; it is emitted as `file` and loaded by
-    /// `$readmemh`, or stands in the module where it is a few words in LUTs. Two ROMs of one design share a file name only if they share its contents.
+    /// Adds a ROM and returns its read data (`<name>_q` if synchronous, else `<name>_d`), unsigned. `data`
+    /// holds the words one after another, each `word_bits.div_ceil(64)` little-endian `u64`s; it is emitted
+    /// as `file` and loaded by `$readmemh`, or stands in the module where it is a few words in LUTs. Two ROMs
+    /// of one design share a file name only if they share its contents.
     #[expect(clippy::too_many_arguments, reason = "shape, style and ports, in one order for all memories")]
     pub fn rom(
         &mut self,
@@ -47,8 +48,8 @@ impl Kernel {
         self.memory(name, word_bits, count, style, None, read, Some(image))
     }
 
-    /// A RAM with contents: a [`Kernel::rom`] that can be written as well. Where it lies in LUTs a family may not be
-    /// able to fill it at configuration; in block RAM all can.
+    /// Adds a RAM with contents: a [`Kernel::rom`] that can be written as well. Where it lies in LUTs a
+    /// family may not be able to fill it at configuration; in block RAM all can.
     #[expect(clippy::too_many_arguments, reason = "a ROM and its write port")]
     pub fn filled_ram(
         &mut self,
@@ -65,7 +66,7 @@ impl Kernel {
         self.memory(name, word_bits, count, style, Some(write), read, Some(image))
     }
 
-    /// Checks the contents of a memory; gives its number of words and its image.
+    /// Checks the contents of a memory and returns its number of words and its image.
     fn image(&self, name: &str, word_bits: usize, data: Vec<u64>, file: &str) -> (usize, RomImage) {
         let stride = words::words_for(word_bits);
         assert!(

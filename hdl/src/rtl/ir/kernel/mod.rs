@@ -1,8 +1,8 @@
 //! `Kernel`: the builder of one leaf module: ports, wires, registers, memories and clocked statements.
 //!
-//! It only collects; [`Kernel::build`] checks the whole and gives the immutable [`Module`] that is printed and
-//! simulated. Programming errors (a width that does not fit, a net driven twice) panic and name module and net.
-//! Never prints, never runs.
+//! It only collects; [`Kernel::build`] checks the whole and gives the immutable [`Module`] that is printed
+//! and simulated. Programming errors (a width that does not fit, a net driven twice) panic and name module
+//! and net. Never prints, never runs.
 
 mod memory;
 
@@ -27,7 +27,8 @@ pub struct Kernel {
 static NEXT_TAG: AtomicU32 = AtomicU32::new(0);
 
 impl Kernel {
-    /// An empty leaf. `note` becomes the header comment: purpose, formula, order of elements, latency, interval.
+    /// Begins an empty leaf. `note` becomes the header comment: purpose, formula, order of elements, latency,
+    /// interval.
     pub fn new(name: &str, note: &str) -> Kernel {
         names::check(name, "module");
         let tag = NEXT_TAG.fetch_add(1, Ordering::Relaxed);
@@ -47,34 +48,35 @@ impl Kernel {
         kernel
     }
 
-    /// The `rst` input, for the rare logic that looks at it.
+    /// Returns the `rst` input, for the rare logic that looks at it.
     pub fn rst(&self) -> Sig {
         self.leaf.rst()
     }
 
-    /// Input port.
+    /// Adds an input port of `width` bits.
     pub fn input(&mut self, name: &str, width: usize) -> Sig {
         self.net(name, width, false, NetKind::Input)
     }
 
-    /// Output port; drive it with [`Kernel::drive`].
+    /// Adds an output port of `width` bits; drive it with [`Kernel::drive`].
     pub fn output(&mut self, name: &str, width: usize) -> Sig {
         self.net(name, width, false, NetKind::Output(None))
     }
 
-    /// A named wire for `value`, of its width and sign.
+    /// Adds a named wire for `value`, of its width and sign.
     pub fn wire(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
         let value = value.into();
         self.own(&value, name);
         self.net(name, value.width, value.signed, NetKind::Wire(Some(value)))
     }
 
-    /// A wire that is driven later, by [`Kernel::drive`].
+    /// Adds a wire that is driven later, by [`Kernel::drive`].
     pub fn later(&mut self, name: &str, width: usize, signed: bool) -> Sig {
         self.net(name, width, signed, NetKind::Wire(None))
     }
 
-    /// Drives an output or a [`Kernel::later`] wire. In any order: assigns are sorted, and cycles found, at build.
+    /// Drives an output or a [`Kernel::later`] wire. In any order: assigns are sorted, and cycles found, at
+    /// build.
     pub fn drive(&mut self, target: Sig, value: impl Into<Expr>) {
         let value = value.into();
         let name = self.leaf.net(target).name.clone();
@@ -94,8 +96,8 @@ impl Kernel {
         }
     }
 
-    /// A wire that is `items[index]`, or 0 beyond the last item; printed as a `case`. All items have one width and
-    /// sign. Sound for any `index`.
+    /// Adds a wire that is `items[index]`, or 0 beyond the last item; it is printed as a `case`. All items
+    /// have one width and sign. Any `index` is allowed.
     pub fn select(&mut self, name: &str, index: impl Into<Expr>, items: Vec<Expr>) -> Sig {
         let index = index.into();
         let first =
@@ -125,26 +127,27 @@ impl Kernel {
         self.net(name, width, signed, NetKind::Case { index, items })
     }
 
-    /// A small constant table, read combinationally: `table[index]`, 0 beyond its end; printed as a `case`.
+    /// Adds a small constant table that is read within the clock: `table[index]`, 0 beyond its end. It is a
+    /// `case`.
     pub fn table(&mut self, name: &str, index: impl Into<Expr>, word_bits: usize, data: &[Vec<u64>]) -> Sig {
         let items = data.iter().map(|word| lit_words(word, word_bits)).collect();
         self.select(name, index, items)
     }
 
-    /// An unsigned register, `<name>_q` in Verilog; with `reset`, that is its value after `rst`.
+    /// Adds an unsigned register, `<name>_q` in Verilog; with `reset`, that is its value after `rst`.
     /// Registers without reset power up undefined.
     pub fn reg(&mut self, name: &str, width: usize, reset: Option<u64>) -> Sig {
         let reset = reset.map(|value| lit(value, width).literal().expect("a literal").to_vec());
         self.net(&format!("{name}_q"), width, false, NetKind::Reg(reset))
     }
 
-    /// A signed register, `<name>_q` in Verilog.
+    /// Adds a signed register, `<name>_q` in Verilog.
     pub fn reg_signed(&mut self, name: &str, width: usize, reset: Option<i64>) -> Sig {
         let reset = reset.map(|value| slit(value, width).literal().expect("a literal").to_vec());
         self.net(&format!("{name}_q"), width, true, NetKind::Reg(reset))
     }
 
-    /// `value` a cycle later: an unsigned register without reset.
+    /// Returns `value` a cycle later: an unsigned register without reset.
     pub fn held(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
         let value = value.into();
         let reg = self.reg(name, value.width(), None);
@@ -152,7 +155,7 @@ impl Kernel {
         reg
     }
 
-    /// As [`Kernel::held`], in a register that synthesis merges with no other of the same
+    /// Does as [`Kernel::held`], with a register that synthesis merges with no other of the same
     /// value: each copy stays close to what it reaches.
     pub fn copy(&mut self, name: &str, value: impl Into<Expr>) -> Sig {
         let reg = self.held(name, value);
@@ -160,15 +163,16 @@ impl Kernel {
         reg
     }
 
-    /// One clocked process (`always @(posedge clk)`). Each register belongs to exactly one; the reset of those that
-    /// have one is printed at its end and wins. Registers without reset follow their statements under `rst` as well.
+    /// Adds a clocked process (`always @(posedge clk)`). Each register belongs to exactly one; the reset of
+    /// those that have one is printed at its end and wins. Registers without reset follow their statements
+    /// under `rst` as well.
     pub fn clocked(&mut self, body: impl Into<Vec<Stmt>>) {
         let body = body.into();
         self.own_block(&body);
         self.leaf.blocks.push(body);
     }
 
-    /// `reg <= value` at every edge, or where `enable` is high: a process of its own.
+    /// Adds a process of its own for `reg <= value`, at every edge or where `enable` is high.
     pub fn next(&mut self, reg: Sig, enable: Option<Expr>, value: impl Into<Expr>) {
         let body = set(reg, value);
         self.clocked(match enable {
@@ -177,27 +181,28 @@ impl Kernel {
         });
     }
 
-    /// Declares bits as unread on purpose (the low bits of a rounded product, say); without it, a bit that nothing
-    /// reads is an error at build.
+    /// Declares bits as unread on purpose (the low bits of a rounded product, say); without it, a bit that
+    /// nothing reads is an error at build.
     pub fn unused(&mut self, value: impl Into<Expr>) {
         let value = value.into();
         self.own(&value, "unused");
         self.leaf.unused.push(value);
     }
 
-    /// A wire of the contract: printed under `FORMAL` alone, simulated nowhere.
+    /// Adds a wire of the contract: printed under `FORMAL` alone, simulated nowhere.
     pub fn contract_wire(&mut self, name: &str, value: impl Into<Expr>) {
         let value = value.into();
         self.own(&value, name);
         self.leaf.contract.push(Contract::Wire(name.into(), value));
     }
 
-    /// Lines of the contract: Verilog for yosys-smtbmc, printed under `FORMAL` alone. Nets are named as in the module.
+    /// Adds lines of the contract: Verilog for yosys-smtbmc, printed under `FORMAL` alone. Nets are named as
+    /// in the module.
     pub fn contract(&mut self, text: &str) {
         self.leaf.contract.push(Contract::Text(text.into()));
     }
 
-    /// A comment above the net's declaration.
+    /// Puts a comment above the net's declaration.
     pub fn comment(&mut self, target: Sig, text: &str) {
         self.leaf.net(target);
         self.leaf.nets[target.id as usize].note = text.into();
