@@ -95,8 +95,8 @@ fn slot_of(w: &Window, row: &str) -> String {
     in_ring(w, &format!("f_first + {}", reg(row)))
 }
 
-/// Returns where the beat of a slot and column stands in the line buffer: the first of a pixel, or that of counter
-/// `channel`.
+/// Returns where the beat of a slot and column stands in the line buffer: the first of a pixel, or that of
+/// counter `channel`.
 fn place(w: &Window, slot: &str, column: &str, channel: &str) -> String {
     let beats = w.pixel_beats();
     let pixel = times(&minus(column, w.columns.before), beats);
