@@ -65,7 +65,9 @@ fn so_it_is_for_networks_of_every_kind() {
         let options =
             Options { run, resume: false, init: None, compute: CPU, save_every: Duration::MAX, stop: &stop };
         dq_train::train(&recipe, &data, &options, |_| {}).unwrap();
-        let AnyNetwork::Integer(network) = dq_train::export(run, None, Some(&data), CPU).unwrap() else {
+        let AnyNetwork::Integer(network) =
+            dq_train::export(run, None, Some(&data), dq_train::Keep::InRun, CPU).unwrap()
+        else {
             panic!("{settings:?}: not an integer network")
         };
         let evaluation = dq_train::evaluation(run, None, None, CPU).unwrap();

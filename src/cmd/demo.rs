@@ -18,7 +18,7 @@ use dq_sim::WhiteBox;
 use dq_sim::attack::suite::{Subject, Suite};
 use dq_sim::attack::{PAPER, Start};
 use dq_sim::report::Report;
-use dq_train::Recipe;
+use dq_train::{Keep, Recipe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -100,7 +100,8 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let how = How { init: None, resume, save_every: Duration::from_secs(300), compute };
     train(ui, recipe, images, &run, &how)?;
     ui.note(format!("{}: exporting, with proof", recipe.name));
-    let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images), compute)? else {
+    let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images), Keep::InRun, compute)?
+    else {
         anyhow::bail!("{}: the demo's recipes are quantized", recipe.name)
     };
     dq_net::write_network(&network, &output.join(format!("{}.json", recipe.name)))?;

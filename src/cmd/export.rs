@@ -1,13 +1,13 @@
 //! `dq export`: a run to its exact network.
 
 use crate::shared::args::{Bits, DataArg, Device};
-use crate::shared::export::{Keep, export};
+use crate::shared::export::export;
 use crate::shared::files::{Files, shown};
 use crate::shared::table::thousands;
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use dq_net::{AnyNetwork, Network};
-use dq_train::{BEST, LAST, METRICS, RECIPE};
+use dq_train::{BEST, Keep, LAST, METRICS, RECIPE};
 use serde_json::json;
 use std::path::PathBuf;
 

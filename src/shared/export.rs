@@ -6,15 +6,8 @@ use super::ui::Ui;
 use anyhow::Result;
 use dq_data::Split;
 use dq_net::{AnyNetwork, Network};
-use dq_train::BitWidths;
+use dq_train::{BitWidths, Keep};
 use std::path::Path;
-
-/// Whether a new calibration is kept in the run, where later exports and `dq verify --run` find it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    InRun,
-    Nowhere,
-}
 
 /// Exports the run, loading training images only where it has not been calibrated at this bit width.
 pub fn export(
@@ -40,10 +33,7 @@ pub fn export(
         }
         Some(data::find(&recipe.data.set, given, Split::Train)?)
     };
-    match keep {
-        Keep::InRun => dq_train::export(run, bits, images.as_ref(), compute),
-        Keep::Nowhere => dq_train::export_once(run, bits, images.as_ref(), compute),
-    }
+    dq_train::export(run, bits, images.as_ref(), keep, compute)
 }
 
 /// Exports the run as [`export`] does and leaves its folder as it is; refuses float networks.

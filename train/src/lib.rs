@@ -26,8 +26,9 @@ mod waiting;
 
 pub use compute::{Compute, DeviceChoice};
 pub use exact::evaluation::Evaluation;
-pub use exact::networks::{evaluation, export, export_once, is_calibrated, proved, reprove};
+pub use exact::networks::{evaluation, export, is_calibrated, proved, reprove};
 pub use exact::prove::PROBES;
+pub use exact::saved::Keep;
 pub use exact::saved::run_recipe;
 pub use fit::trainer::{Outcome, train};
 pub use node::proof::ProofFailure;

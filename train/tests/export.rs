@@ -3,7 +3,7 @@
 
 use crate::common::{CPU, fit, images, recipe};
 use dq_net::{AnyNetwork, Layer, Network};
-use dq_train::{BEST, BitWidths, Bits, ProofFailure, evaluation, export, is_calibrated, reprove};
+use dq_train::{BEST, BitWidths, Bits, Keep, ProofFailure, evaluation, export, is_calibrated, reprove};
 use ndarray::Axis;
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -48,7 +48,7 @@ proptest! {
             prop_assert!(error.to_string().contains("diverged"), "{error}");
             return Err(TestCaseError::reject("training diverged"));
         }
-        let network = integer(export(folder.path(), None, Some(&data), CPU).unwrap());
+        let network = integer(export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap());
         let float = evaluation(folder.path(), None, None, CPU).unwrap().scores(&data);
         for (image, expected) in data.pixels.axis_iter(Axis(0)).zip(float.axis_iter(Axis(0))) {
             let scores: Vec<f64> = network.eval(image).into_iter().map(f64::from).collect();
@@ -148,7 +148,8 @@ fn relu1_is_relu6_rescaled() {
         (name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap())
     });
     std::fs::write(one.join(BEST), safetensors::serialize(views, metadata).unwrap()).unwrap();
-    let [six, one] = [six, one].map(|run| integer(export(&run, None, Some(&data), CPU).unwrap()));
+    let [six, one] =
+        [six, one].map(|run| integer(export(&run, None, Some(&data), Keep::InRun, CPU).unwrap()));
     // The logits read levels: their unit is 6/15 or 1/15, their scale a sixth, their biases in accumulators
     // six times.
     let (mut steps, mut moved) = (0, 0);
@@ -175,7 +176,7 @@ fn other_bit_widths_come_from_the_same_run() {
     for (w, a) in [(2, 2), (3, 5), (1, 1), (8, 8)] {
         let bits = BitWidths::uniform(Bits::Int(w), Bits::Int(a));
         assert!(!is_calibrated(folder.path(), Some(&bits)).unwrap());
-        let network = integer(export(folder.path(), Some(&bits), Some(&data), CPU).unwrap());
+        let network = integer(export(folder.path(), Some(&bits), Some(&data), Keep::InRun, CPU).unwrap());
         assert!(is_calibrated(folder.path(), Some(&bits)).unwrap());
         assert!(network.name.ends_with(&format!("-as-w{w}a{a}")));
         assert!(reprove(folder.path(), &network, CPU).unwrap().boundaries > 0);
@@ -186,11 +187,14 @@ fn other_bit_widths_come_from_the_same_run() {
 fn a_run_without_calibration_asks_for_images() {
     let folder = tempfile::tempdir().unwrap();
     fit(&recipe(&[]), &images(120, [8, 8, 3], 4), folder.path(), false).unwrap();
-    let error = export(folder.path(), None, None, CPU).unwrap_err().to_string();
+    let error = export(folder.path(), None, None, Keep::InRun, CPU).unwrap_err().to_string();
     assert!(error.contains("calibrated-w4a4.safetensors") && error.contains("images are needed"), "{error}");
-    let error = export(folder.path(), None, Some(&images(120, [8, 8, 1], 4)), CPU).unwrap_err().to_string();
+    let error = export(folder.path(), None, Some(&images(120, [8, 8, 1], 4)), Keep::InRun, CPU)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("trained on images of [8, 8, 3]"), "{error}");
-    let error = format!("{:#}", export(&folder.path().join("nothing"), None, None, CPU).unwrap_err());
+    let error =
+        format!("{:#}", export(&folder.path().join("nothing"), None, None, Keep::InRun, CPU).unwrap_err());
     assert!(error.contains("is no run"), "{error}");
 }
 
@@ -199,14 +203,14 @@ fn a_calibration_serves_its_own_bit_width_alone() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(120, [8, 8, 3], 4);
     fit(&recipe(&[]), &data, folder.path(), false).unwrap();
-    export(folder.path(), None, Some(&data), CPU).unwrap();
+    export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap();
     let two = BitWidths::uniform(Bits::Int(2), Bits::Int(2));
     let path = |bits: &str| folder.path().join(format!("calibrated-{bits}.safetensors"));
     std::fs::copy(path("w4a4"), path("w2a2")).unwrap();
     assert!(!is_calibrated(folder.path(), Some(&two)).unwrap());
-    let error = export(folder.path(), Some(&two), None, CPU).unwrap_err().to_string();
+    let error = export(folder.path(), Some(&two), None, Keep::InRun, CPU).unwrap_err().to_string();
     assert!(error.contains("bit width"), "{error}");
-    export(folder.path(), Some(&two), Some(&data), CPU).unwrap();
+    export(folder.path(), Some(&two), Some(&data), Keep::InRun, CPU).unwrap();
     assert!(is_calibrated(folder.path(), Some(&two)).unwrap());
 }
 
@@ -218,7 +222,7 @@ fn statistics_are_those_that_the_weights_learned_with() {
     // Holes of half the image: without them every mean is far off.
     let settings = ["data.augment=[\"crop\", \"cutout\"]", "data.cutout=8", "train.epochs=6"];
     fit(&recipe(&settings), &data, folder.path(), false).unwrap();
-    export(folder.path(), None, Some(&data), CPU).unwrap();
+    export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap();
     let read = |file: &str| -> std::collections::BTreeMap<String, tch::Tensor> {
         let path = folder.path().join(file);
         tch::Tensor::read_safetensors(path).unwrap().into_iter().collect()
@@ -259,7 +263,8 @@ fn float_and_mixed_recipes_export_as_float_networks() {
         let (w, a) = (format!("bits.weights={w}"), format!("bits.activations={a}"));
         let settings = [family, &["train.epochs=3", w.as_str(), a.as_str()]].concat();
         fit(&recipe(&settings), &data, folder.path(), false).unwrap();
-        let AnyNetwork::Float(network) = export(folder.path(), None, Some(&data), CPU).unwrap() else {
+        let AnyNetwork::Float(network) = export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap()
+        else {
             panic!("{settings:?}: expected a float network")
         };
         let file = folder.path().join("model.json");
@@ -283,7 +288,7 @@ fn the_proof_notices_every_kind_of_difference() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
     fit(&recipe(&[]), &data, folder.path(), false).unwrap();
-    let network = integer(export(folder.path(), None, Some(&data), CPU).unwrap());
+    let network = integer(export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap());
     let changed = |change: fn(&mut Layer), node: &str| {
         let mut nodes = network.nodes().to_vec();
         change(&mut nodes.iter_mut().find(|n| n.name == node).unwrap().layer);
@@ -339,7 +344,7 @@ fn the_gradient_is_that_of_the_exported_surrogate() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
     fit(&recipe(&["model.blocks=[[4]]", "train.epochs=1"]), &data, folder.path(), false).unwrap();
-    let network = integer(export(folder.path(), None, Some(&data), CPU).unwrap());
+    let network = integer(export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap());
     let few = data.take(20);
     let (losses, gradients) = evaluation(folder.path(), None, None, CPU).unwrap().loss_gradient(&few);
     let layer = |name: &str| &network.nodes()[network.position(name).unwrap()].layer;

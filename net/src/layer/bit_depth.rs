@@ -1,7 +1,7 @@
 //! Bit depth: coarser colours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS 2018).
 //! On the chip like all the rest.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use crate::draw::Random;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
@@ -54,18 +54,7 @@ impl Kind for BitDepth {
     }
 }
 
-impl FileForm for BitDepth {
-    type Form = Self;
-    const SINCE: u32 = 2;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        *self
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(BitDepth, 2);
 
 impl BitDepth {
     /// Draws the bits.

@@ -1,6 +1,6 @@
 //! Input: the image as the camera or host sends it.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use crate::draw::{Options, Random};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
@@ -45,18 +45,7 @@ impl Kind for Input {
     }
 }
 
-impl FileForm for Input {
-    type Form = Self;
-    const SINCE: u32 = 1;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        self.clone()
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(Input, 1);
 
 impl Input {
     /// Draws an image's shape.

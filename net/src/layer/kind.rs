@@ -45,3 +45,22 @@ pub(crate) trait FileForm: Sized {
     /// Returns the layer of a form; [`Kind::check`] checks its fields later.
     fn from_form(form: Self::Form) -> Result<Self, Fault>;
 }
+
+/// Makes a kind its own form: its fields stand in `model.json` as they are, from the given version on.
+macro_rules! own_form {
+    ($Kind:ident, $since:literal) => {
+        impl crate::layer::kind::FileForm for $Kind {
+            type Form = Self;
+            const SINCE: u32 = $since;
+
+            fn to_form(&self, _: &[crate::wire::Wire]) -> Self {
+                Clone::clone(self)
+            }
+
+            fn from_form(form: Self) -> Result<Self, crate::error::Fault> {
+                Ok(form)
+            }
+        }
+    };
+}
+pub(crate) use own_form;

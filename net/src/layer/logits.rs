@@ -3,7 +3,7 @@
 //! Logits only adds the biases. The weights before it are a Dense node of their own (`classifier`), so
 //! that they have one scale.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use crate::draw::Draw;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
@@ -78,18 +78,7 @@ impl Kind for Logits {
     }
 }
 
-impl FileForm for Logits {
-    type Form = Self;
-    const SINCE: u32 = 1;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        self.clone()
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(Logits, 1);
 
 impl Logits {
     /// Draws scores of all that the input holds.

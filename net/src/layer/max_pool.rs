@@ -1,6 +1,6 @@
 //! Max pooling: the largest value of each window.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use super::pool::{axes, draw_window, pool};
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;
@@ -52,18 +52,7 @@ impl Kind for MaxPool {
     }
 }
 
-impl FileForm for MaxPool {
-    type Form = Self;
-    const SINCE: u32 = 1;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        self.clone()
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(MaxPool, 1);
 
 impl MaxPool {
     /// Draws a window that fits the input, and strides.

@@ -1,6 +1,6 @@
 //! Mix: the residual's convex combination of two streams, in fixed point.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use super::stream::{check_bits, saturate};
 use crate::draw::Random;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
@@ -92,18 +92,7 @@ impl Kind for Mix {
     }
 }
 
-impl FileForm for Mix {
-    type Form = Self;
-    const SINCE: u32 = 2;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        self.clone()
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(Mix, 2);
 
 impl Mix {
     /// Draws shares and bits.

@@ -4,7 +4,7 @@
 //! to a power of two, a step reads it. Plain addition is the mix with shares n/(n+1) and 1/(n+1): a
 //! running mean, whose real value is n+1 times as much, which its readers know.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use super::stream::{check_bits, saturate};
 use crate::draw::Draw;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
@@ -101,18 +101,7 @@ impl Kind for Rescale {
     }
 }
 
-impl FileForm for Rescale {
-    type Form = Self;
-    const SINCE: u32 = 2;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        self.clone()
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(Rescale, 2);
 
 impl Rescale {
     /// Draws a rescale into a stream that the values seen fill and sometimes leave.

@@ -1,6 +1,6 @@
 //! Sum pooling: the sum of each window. A mean's division folds into the scale of the next layer.
 
-use super::kind::{FileForm, Kind};
+use super::kind::{Kind, own_form};
 use super::pool::{axes, draw_window, pool, sum_range};
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;
@@ -53,18 +53,7 @@ impl Kind for SumPool {
     }
 }
 
-impl FileForm for SumPool {
-    type Form = Self;
-    const SINCE: u32 = 1;
-
-    fn to_form(&self, _: &[Wire]) -> Self {
-        self.clone()
-    }
-
-    fn from_form(form: Self) -> Result<Self, Fault> {
-        Ok(form)
-    }
-}
+own_form!(SumPool, 1);
 
 impl SumPool {
     /// Draws a window that fits the input, and strides.

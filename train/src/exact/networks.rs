@@ -25,27 +25,17 @@ pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
 
 /// Exports the best checkpoint of the run: the integer network, proved, or the float network where weights or
 /// activations are float. `bits` re-quantizes to other bit widths: weights from the latent ones, batch norm
-/// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false.
+/// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false; `keep`
+/// says what becomes of the calibration that they give.
 pub fn export(
     run: &Path,
     bits: Option<&BitWidths>,
     images: Option<&Images>,
+    keep: Keep,
     compute: Compute,
 ) -> Result<AnyNetwork> {
     let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images, Keep::InRun, compute)?;
-    exported(&trained, &evaluation)
-}
-
-/// Does the same as [`export`] and writes nothing into the run: a new calibration is used and forgotten.
-pub fn export_once(
-    run: &Path,
-    bits: Option<&BitWidths>,
-    images: Option<&Images>,
-    compute: Compute,
-) -> Result<AnyNetwork> {
-    let trained = Trained::open(run, bits)?;
-    let evaluation = trained.evaluation(run, images, Keep::Nowhere, compute)?;
+    let evaluation = trained.evaluation(run, images, keep, compute)?;
     exported(&trained, &evaluation)
 }
 

@@ -50,11 +50,11 @@ impl Calibration {
 }
 
 /// What becomes of a new calibration.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// It stays in the run.
+    /// It stays in the run, where later exports and proofs find it.
     InRun,
-    /// It is forgotten.
+    /// It is forgotten, and the run's folder stays as it is.
     Nowhere,
 }
 
