@@ -1,4 +1,5 @@
-//! CIFAR-10, binary version (Krizhevsky 2009): five training batches and a test batch of 10,000 records each.
+//! Reads CIFAR-10, binary version (Krizhevsky 2009): five training batches and a test batch of 10,000 records
+//! each.
 //!
 //! One record is a label byte and 3,072 pixel bytes: red, green and blue planes of 32×32, row-major.
 //! Never reads the Python or MATLAB versions.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::DataError;
 
-/// What a loader is reading: its data set and one of its files.
+/// Says what a loader is reading: its data set and one of its files.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub set: &'static str,
@@ -84,7 +84,7 @@ pub(super) fn data_dir(name: &str) -> Option<std::path::PathBuf> {
     use std::io::Write;
 
     let Some(root) = std::env::var_os("DQ_DATA") else {
-        // Not `eprintln!`, which the test harness swallows where a test passes.
+        // This is not `eprintln!`, which the test harness swallows where a test passes.
         let _ = writeln!(std::io::stderr(), "\nSKIPPED a test: DQ_DATA names no folder with {name}'s files");
         return None;
     };

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// A reader of the decoded bytes of a gzip file.
+/// Reads the decoded bytes of a gzip file.
 pub(super) struct Gzip {
     /// The stream that is being read; `None` after the last one.
     stream: Option<GzDecoder<BufReader<File>>>,

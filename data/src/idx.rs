@@ -14,16 +14,16 @@ use crate::files::Place;
 use crate::gzip::Gzip;
 use crate::{DataError, Images, Split};
 
-/// Name of the set of the user's own images.
+/// Name of the set that holds the user's own images.
 pub(crate) const OWN: &str = "idx";
 const SIDE: usize = 28;
 /// Magic numbers of files of unsigned bytes with one, three and four dimensions.
 const LABELS: u32 = 0x0801;
 const GREY: u32 = 0x0803;
 const CHANNELS: u32 = 0x0804;
-/// No published file of this family has more images (EMNIST ByClass has 814,255).
+/// Most images that a file may hold. No published file of this family has more (EMNIST ByClass has 814,255).
 const MOST: usize = 1_000_000;
-/// No network here takes a larger image.
+/// Most pixels of an image. No network here takes a larger one.
 const MOST_PIXELS: usize = 1 << 26;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
@@ -105,7 +105,7 @@ fn load(images: Idx, labels: Found, classes: &[&str]) -> Result<Images, DataErro
     })
 }
 
-/// A file that exists.
+/// Names a file that exists.
 struct Found {
     set: &'static str,
     path: PathBuf,
@@ -133,7 +133,7 @@ fn find(set: &'static str, dir: &Path, split: Split, name: &str) -> Result<Found
     }
 }
 
-/// The dimensions and the content of an IDX file.
+/// Holds the dimensions and the content of an IDX file.
 struct Idx {
     dims: Vec<usize>,
     content: Vec<u8>,
@@ -321,7 +321,7 @@ mod tests {
             let Some(dir) = data_dir(folder) else { return };
             let [train, test] = [Split::Train, Split::Test].map(|split| load(&dir, split).unwrap());
             assert_eq!((train.len(), test.len()), (60_000, 10_000));
-            // What the data sets' own pages say of their first training images: a five, an ankle boot.
+            // These are the first training images by the data sets' own pages: a five and an ankle boot.
             assert_eq!(train.labels[0], if folder == "mnist" { 5 } else { 9 });
             let ones = test.labels.iter().filter(|&&label| label == 1).count();
             assert_eq!(ones, if folder == "mnist" { 1_135 } else { 1_000 });

@@ -16,21 +16,21 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array4, Axis};
 use sha2::{Digest, Sha256};
 
-/// The two published parts of every data set.
+/// Names the two published parts of every data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// What networks are trained on.
+    /// The images that networks are trained on.
     Train,
-    /// What networks are judged on; nothing is ever chosen by it.
+    /// The images that networks are judged on; nothing is ever chosen by them.
     Test,
 }
 
-/// Labelled images: uint8 pixels, batch × height × width × channels.
+/// Holds labelled images: uint8 pixels, batch × height × width × channels.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
     /// The data set's name, as in [`SETS`].
     pub name: String,
-    /// N × H × W × C, standard (row-major) layout; 1 channel is grey, 3 are red, green, blue.
+    /// Pixels, N × H × W × C, in standard (row-major) layout; 1 channel is grey, 3 are red, green, blue.
     pub pixels: Array4<u8>,
     /// N labels, each an index into `classes`.
     pub labels: Vec<u8>,
@@ -99,12 +99,12 @@ impl Images {
     }
 }
 
-/// A row of [`SETS`].
+/// Describes a data set: a row of [`SETS`].
 #[derive(Debug, Clone, Copy)]
 pub struct Set {
     /// The name that recipes and flags use.
     pub name: &'static str,
-    /// One line for people.
+    /// What the set holds, in one line.
     pub about: &'static str,
     source: Source,
 }
@@ -122,7 +122,7 @@ enum Source {
     Folder(fn(&Path, Split) -> Result<Images, DataError>),
 }
 
-/// Every data set there is.
+/// Lists every data set.
 pub const SETS: &[Set] = &[
     Set {
         name: "signs",
@@ -156,24 +156,24 @@ pub const SETS: &[Set] = &[
     },
 ];
 
-/// Why a data set could not be loaded.
+/// Says why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// No row of [`SETS`] has this name.
     #[error("unknown data set `{name}`: expected one of {known}")]
     UnknownSet {
-        /// The name asked for.
+        /// The name that was asked for.
         name: String,
-        /// The names there are.
+        /// The names that [`SETS`] has.
         known: String,
     },
-    /// The set comes from files, and no folder was named.
+    /// The set comes from files, but no folder was named.
     #[error("data set `{set}` is read from its published files: name their folder (--data {set}=DIR)")]
     NeedsDir {
         /// The data set.
         set: &'static str,
     },
-    /// The set is built in, and a folder was named.
+    /// The set is built in, but a folder was named.
     #[error("data set `{set}` is built in: it reads no folder (leave out --data {set}=DIR)")]
     TakesNoDir {
         /// The data set.

@@ -18,7 +18,8 @@ use crate::{DataError, Images, Split};
 const SET: &str = "svhn";
 const SIDE: usize = 32;
 const IMAGE: usize = SIDE * SIDE * 3;
-/// The largest published split of this format has 73,257 images; this bounds the memory a file can ask for.
+/// Most images of a split, which bounds the memory that a file can ask for. The largest published split of
+/// this format has 73,257.
 const MOST: usize = 100_000;
 const HEADER: usize = 128;
 /// Type numbers of a data element that is an array, or a zlib stream of one.
@@ -48,7 +49,7 @@ pub(super) fn load(dir: &Path, split: Split) -> Result<Images, DataError> {
         [SIDE, SIDE, 3] => 1, // MATLAB drops trailing dimensions of 1
         size => return Err(place.malformed("size of `X`", "[32, 32, 3, N]", format!("{size:?}"))),
     };
-    // Other tools write a row, or other types of number, than the published files have.
+    // Other tools write a row, or other number types, than the published files have.
     if ![[n, 1], [1, n]].iter().any(|size| y.size() == size) {
         return Err(place.malformed("size of `y`", format!("[{n}, 1]"), format!("{:?}", y.size())));
     }
@@ -143,7 +144,8 @@ fn parse(place: &Place) -> Result<MatFile, DataError> {
     })
 }
 
-/// One data element: a tag of type and size, and as many bytes as it says, padded to a multiple of eight.
+/// Holds one data element: a tag of type and size, and as many bytes as the size says, padded to a multiple
+/// of eight.
 struct Element<'a> {
     kind: u32,
     body: &'a [u8],

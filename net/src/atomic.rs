@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// How many links are followed before a chain of them counts as endless. Linux follows as many.
+/// Linux follows this many links before it calls a chain of them endless; this module does too.
 const MOST_LINKS: usize = 40;
 
 /// Writes `path` through `fill`. On any error, also of the disk being full at the last flush, the old file
@@ -36,13 +36,13 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn check(path: &Path) -> io::Result<()> {
     match Place::find(path)? {
         Place::File(target) => temporary_beside(&target).map(drop),
-        // Opened only when there is something to write: a pipe would wait for its reader.
+        // The file is opened only when there is something to write: opening a pipe would wait for its reader.
         Place::Stream(_) => Ok(()),
     }
 }
 
-/// A file for a program that writes by itself, to be published at its destination when it is complete. It is
-/// removed where it is not published.
+/// Holds a file that a program writes by itself. It is published at its destination when it is complete, and
+/// removed where it is not.
 pub struct Pending {
     place: Place,
     file: NamedTempFile,
@@ -88,18 +88,18 @@ pub fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("expected a place to write, found links that lead to each other"))
 }
 
-/// The kind of destination that a path leads to.
+/// Says what kind of destination a path leads to.
 enum Place {
-    /// A regular file, or no file yet; links are resolved.
+    /// The path leads to a regular file, or to no file yet; links are resolved.
     File(PathBuf),
-    /// A destination whose directory entry must not be replaced.
+    /// The path leads to a destination whose directory entry must not be replaced.
     Stream(Stream),
 }
 
-/// A device, a pipe, or an open file of this process (`/dev/stdout`).
+/// Names a device, a pipe, or an open file of this process (`/dev/stdout`).
 struct Stream {
     path: PathBuf,
-    /// Whether it is written at its end: a regular file that others write too.
+    /// Whether output is appended: it is a regular file that others write too.
     append: bool,
 }
 
@@ -171,7 +171,7 @@ fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // As a plainly created file would have; the process's umask applies.
+        // The permissions are those of a plainly created file; the process's umask applies.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     if !folder.is_dir() {

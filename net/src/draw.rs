@@ -5,7 +5,7 @@ use crate::splitmix::SplitMix64;
 use crate::{range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array, Array3, Dimension, ShapeBuilder};
 
-/// Bounds of what [`crate::random::network`] draws.
+/// Bounds what [`crate::random::network`] draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Largest image height and width; at least 1.
@@ -14,11 +14,12 @@ pub struct Options {
     pub max_channels: usize,
     /// Largest number of layers between the input and the head.
     pub max_layers: usize,
-    /// Bits of every weight, 1 to 8; `None` draws each layer's.
+    /// Bits of every weight, 1 to 8; with `None` each layer draws its own.
     pub weight_bits: Option<u8>,
-    /// Bits of every step's levels, 1 to 8; `None` draws each layer's.
+    /// Bits of every step's levels, 1 to 8; with `None` each layer draws its own.
     pub level_bits: Option<u8>,
-    /// Whether it may have residual blocks and squeeze its image; else it is a chain without either.
+    /// Whether the network may have residual blocks and squeeze its image; otherwise it is a chain without
+    /// either.
     pub residuals: bool,
 }
 
@@ -35,7 +36,7 @@ impl Default for Options {
     }
 }
 
-/// The things that one layer is drawn from.
+/// Holds what one layer is drawn from.
 pub(crate) struct Draw<'a> {
     pub random: &'a mut Random,
     pub options: &'a Options,
@@ -51,7 +52,8 @@ impl Draw<'_> {
     }
 }
 
-/// A node's output, with its values for one random image, from which thresholds that matter are chosen.
+/// Describes a node's output with its values for one random image, from which thresholds that matter are
+/// chosen.
 #[derive(Clone)]
 pub(crate) struct Point {
     pub name: String,
@@ -72,7 +74,7 @@ impl Point {
     }
 }
 
-/// The numbers that networks are drawn from.
+/// Gives the random numbers that networks are drawn from.
 pub(crate) struct Random(SplitMix64);
 
 impl Random {

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// A wrong field of a layer, as long as it is not known which node the layer belongs to.
+/// Describes a wrong field of a layer, as long as it is not known which node the layer belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The field, e.g. `weights` or `thresholds[3]`.
     pub field: String,
-    /// What would have been right.
+    /// What would be right.
     pub expected: String,
     /// What is there.
     pub found: String,
@@ -21,7 +21,7 @@ impl Fault {
     }
 }
 
-/// The reason why a list of nodes is not a network.
+/// Says why a list of nodes is not a network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("node `{node}`, {field}: expected {expected}, found {found}")]
 pub struct NetworkError {
@@ -29,7 +29,7 @@ pub struct NetworkError {
     pub node: String,
     /// The field of the node.
     pub field: String,
-    /// What would have been right.
+    /// What would be right.
     pub expected: String,
     /// What is there.
     pub found: String,
@@ -42,20 +42,20 @@ impl NetworkError {
     }
 }
 
-/// The reason why a model file could not be read or written.
+/// Says why a model file could not be read or written.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// The operating system refused.
+    /// The operating system refused to read or write.
     #[error("{path}: {action}: {source}", path = path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done.
+        /// What was being done, e.g. `reading`.
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is not JSON, or not of this structure.
+    /// The file is not JSON, or its JSON is not of this structure.
     #[error("{path}: not a model file: {reason}", path = path.display())]
     Syntax {
         /// The file.
@@ -70,7 +70,7 @@ pub enum FileError {
         path: PathBuf,
         /// The field.
         field: String,
-        /// What would have been right.
+        /// What would be right.
         expected: String,
         /// What is there.
         found: String,

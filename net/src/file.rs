@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// Newest version of the file format. This program reads it and all before it.
+/// Newest version of the file format. This program reads this version and all before it.
 pub const FORMAT_VERSION: u32 = 2;
-/// `format` of an integer network's file.
+/// Value of the field `format` in an integer network's file.
 const FORMAT: &str = "dq-network";
-/// Largest file that is read.
+/// Size of the largest file that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 28;
 
-/// A network of either family.
+/// Holds a network of either family.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyNetwork {
-    /// The integer network: what hardware computes.
+    /// An integer network: what hardware computes.
     Integer(Network),
-    /// A float network: for comparison and as a substitute, never for hardware.
+    /// A float network: it serves for comparison and as a substitute, never for hardware.
     Float(FloatNetwork),
 }
 

@@ -1,5 +1,6 @@
-//! `dq-net`: the integer network — kinds of layer, shape and range rules, reference meaning in plain loops,
-//! and the file format. It knows nothing of hardware, attacks or libtorch, and has no float in its meaning.
+//! Defines the integer network: kinds of layer, shape and range rules, reference meaning in plain loops, and
+//! the file format. The crate knows nothing of hardware, attacks or libtorch, and has no float in its
+//! meaning.
 
 pub mod atomic;
 mod draw;

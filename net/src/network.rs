@@ -7,25 +7,25 @@ use crate::provenance::{Proof, Provenance};
 use crate::{graph, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 
-/// One node: a layer and the names of the nodes it reads.
+/// Describes one node: a layer and the names of the nodes that it reads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
-    /// Name: also the instance's and the ROM's name in hardware.
+    /// Name of the node, and in hardware of its instance and its ROM.
     pub name: String,
-    /// What it computes.
+    /// The layer that it computes.
     pub layer: Layer,
-    /// Names of earlier nodes.
+    /// Names of the earlier nodes that it reads.
     pub inputs: Vec<String>,
 }
 
-/// A network that passed every check. All arithmetic is integer and deterministic.
+/// Holds a network that passed every check. All arithmetic is integer and deterministic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Name of the network.
     pub name: String,
-    /// How it was made.
+    /// Record of how it was made.
     pub provenance: Provenance,
-    /// The proof that it agrees with its float model, if there was one.
+    /// The proof that it agrees with its float model, if one was made.
     pub proof: Option<Proof>,
     nodes: Vec<Node>,
     sources: Vec<Vec<usize>>,

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bitvec::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// A tensor of integers: element `i` is `offset + word[i]`, words of `bits` bits, first index slowest.
+/// Holds a tensor of integers: element `i` is `offset + word[i]`, words of `bits` bits, first index slowest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackedInts {
@@ -51,7 +51,7 @@ impl PackedInts {
     }
 }
 
-/// A tensor of `f32`, little-endian, base64.
+/// Holds a tensor of `f32`, little-endian, as base64.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackedFloats {
@@ -80,7 +80,7 @@ impl PackedFloats {
     }
 }
 
-/// The file form of a kind of layer without fields: `{}`.
+/// Is the file form of a kind of layer without fields: `{}`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

@@ -39,7 +39,7 @@ pub fn image(seed: u64, shape: Shape) -> Array3<u8> {
     })
 }
 
-/// A network being drawn.
+/// Holds a network that is being drawn.
 struct Walk<'a> {
     random: Random,
     options: &'a Options,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Inclusive bounds of every value that a wire can carry.
+/// Bounds every value that a wire can carry, inclusively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
     /// Smallest value.
@@ -12,7 +12,7 @@ pub struct Range {
     pub hi: i64,
 }
 
-/// Largest magnitude of an accumulator: every value, negated value and threshold then fits an `i32`.
+/// Largest magnitude of an accumulator. Every value, negated value and threshold then fits an `i32`.
 pub const MAX_ACCUMULATOR: i64 = 1 << 30;
 
 impl Range {
@@ -41,7 +41,7 @@ impl Range {
         if self.lo >= 0 {
             unsigned(self.hi).max(1)
         } else {
-            // −lo − 1 is the magnitude a two's complement word must hold below zero.
+            // A two's complement word must hold the magnitude −lo − 1 below zero.
             1 + unsigned(self.hi.max(0)).max(unsigned(-(self.lo + 1)))
         }
     }

@@ -3,19 +3,20 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Height × width × channels of one image's feature map; channels fastest in memory and on every stream.
+/// Describes one image's feature map: height × width × channels, channels fastest in memory and on every
+/// stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shape {
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
 }
 
-/// Largest number of elements of a feature map: far above any network here, far below what would exhaust
-/// memory.
+/// Largest number of elements of a feature map. It is far above any network here and far below what would
+/// exhaust memory.
 pub const MAX_ELEMENTS: usize = 1 << 26;
 
 impl Shape {

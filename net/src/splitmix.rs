@@ -1,14 +1,14 @@
 //! Implements SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), the generator of pseudo-random words in all
 //! crates. It is fast, gives the same words on every machine, and is not cryptographic.
 
-/// A stream of pseudo-random words. Equal seeds give equal streams.
+/// Gives a stream of pseudo-random words. Equal seeds give equal streams.
 #[derive(Clone, Debug)]
 pub struct SplitMix64 {
     state: u64,
 }
 
 impl SplitMix64 {
-    /// The increment of the state from word to word: 2^64 divided by the golden ratio, made odd.
+    /// Increment of the state from word to word: 2^64 divided by the golden ratio, made odd.
     pub const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
     /// Starts the stream of `seed`.
@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_stream_is_the_published_one() {
-        // The first words of seed 1234567 in the reference implementation (prng.di.unimi.it/splitmix64.c).
+        // These are the first words of seed 1234567 in the reference implementation
+        // (prng.di.unimi.it/splitmix64.c).
         let mut stream = SplitMix64::new(1_234_567);
         let words: [u64; 3] = std::array::from_fn(|_| stream.word());
         assert_eq!(words, [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423]);

@@ -2,11 +2,11 @@
 
 use crate::{range::Range, shape::Shape};
 
-/// Shape and bounds of a node's output.
+/// Describes a node's output: its shape and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wire {
     /// Shape of one image's feature map.
     pub shape: Shape,
-    /// Bounds of every value, from the actual parameters.
+    /// Bounds of every value, derived from the actual parameters.
     pub range: Range,
 }

@@ -87,7 +87,7 @@ fn dense_reads_in_stream_order() {
 
 #[test]
 fn a_step_counts_crossed_thresholds_in_its_direction() {
-    // 2 bits: channel 0 rises at −3, 0, 9; channel 1 falls as the accumulator grows: −acc ≥ −5, 0, 2.
+    // With 2 bits, channel 0 rises at −3, 0, 9; channel 1 falls as the accumulator grows: −acc ≥ −5, 0, 2.
     let step = Step {
         bits: 2,
         dir: vec![1, -1],
@@ -121,7 +121,7 @@ fn always_and_never_are_the_ends_of_the_range() {
     for acc in input.lo..=input.hi {
         assert_eq!((step.level(0, acc as i32), step.level(1, acc as i32)), (1, 0), "{acc}");
     }
-    // One beyond the ends is refused: it could not be told from always or never.
+    // A threshold one beyond the ends is refused: it could not be told from always or never.
     let step = Step { thresholds: array![[-9], [9]], ..step };
     assert!(step.range(&[Wire { shape: Shape::new(1, 1, 2), range: input }]).is_err());
 }

@@ -1,4 +1,4 @@
-//! The faces of the ten signs, drawn once from outlines and kept as small anti-aliased pictures.
+//! Draws the faces of the ten signs, once, from outlines, and keeps them as small anti-aliased pictures.
 //!
 //! A face fills the square from −1 to 1, x to the right and y down. Nothing here knows where or how it is
 //! photographed.
@@ -21,7 +21,7 @@ pub(super) const NAMES: [&str; 10] = [
     "danger",
 ];
 
-/// A painted face: a square picture, row-major.
+/// Holds a painted face: a square picture, row-major.
 pub(super) struct Face {
     texels: Vec<Texel>,
 }
@@ -74,15 +74,15 @@ const WHITE: Rgb = [240.0, 240.0, 236.0];
 const BLACK: Rgb = [24.0, 24.0, 28.0];
 
 type Point = (f64, f64);
-/// Shapes from the bottom layer to the top.
+/// Lists shapes from the bottom layer to the top.
 type Drawing = Vec<(Shape, Rgb)>;
 
 #[derive(Clone)]
 enum Shape {
     Disc(f64),
-    /// A convex outline, either way round, grown by a margin with round corners.
+    /// A convex outline, its points in either sense of rotation, grown by a margin with round corners.
     Polygon(Vec<Point>, f64),
-    /// A line through points with half its width.
+    /// A line through points, with half its width.
     Stroke(Vec<Point>, f64),
 }
 
@@ -287,7 +287,7 @@ mod tests {
     fn faces_are_of_their_colours() {
         let faces = paint_all();
         assert_eq!(faces.len(), NAMES.len());
-        // A point, and what is painted there on every variant of the class.
+        // Each row is a point, and what is painted there on every variant of the class.
         for (class, at, colour) in [
             (0, (0.0, 0.6), RED),
             (1, (0.0, -0.2), WHITE),

@@ -1,4 +1,4 @@
-//! `signs`: drawn photographs of ten traffic signs, 32×32 RGB, so that everything runs with nothing
+//! Draws `signs`: photographs of ten traffic signs, 32×32 RGB, so that everything runs with nothing
 //! downloaded.
 //!
 //! Image `i` of a split is a pure function of (seed, split, i), on every platform and thread count: the
@@ -29,9 +29,9 @@ pub const TEST: usize = 2_000;
 const SET: &str = "signs";
 const CLASSES: usize = faces::NAMES.len();
 
-/// A colour or the light in it: red, green, blue; 0 is black and 255 is white, before the camera clips.
+/// Is a colour or the light in it: red, green, blue; 0 is black and 255 is white, before the camera clips.
 type Rgb = [f64; 3];
-/// An image in the making, row-major.
+/// Holds an image that is being drawn, row-major.
 type Canvas = [Rgb; SIDE * SIDE];
 
 /// Draws the split that this data set stands for: [`TRAIN`] or [`TEST`] images with [`SEED`].

@@ -1,10 +1,10 @@
-//! The random numbers of drawn images: a SplitMix64 stream for each key, and lattice noise.
+//! Gives the random numbers of drawn images: a SplitMix64 stream per key, and lattice noise.
 //!
 //! Images share no stream, so that their order and the number of threads do not matter.
 
 use dq_net::SplitMix64;
 
-/// A stream of random numbers.
+/// Gives a stream of random numbers.
 pub(super) struct Random(SplitMix64);
 
 impl Random {
@@ -42,7 +42,8 @@ impl Random {
     }
 }
 
-/// Smooth noise in 0..1 over the plane: random values on the integer lattice, blended between its points.
+/// Gives smooth noise in 0..1 over the plane: random values on the integer lattice, blended between its
+/// points.
 pub(super) struct Noise {
     key: u64,
 }

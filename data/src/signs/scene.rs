@@ -25,7 +25,7 @@ pub(super) fn pole(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
     let lean = random.bell() * 0.12;
     paint(canvas, |x, y| {
         let off = x - pose.centre.0 - lean * (y - pose.centre.1);
-        // Lit from the left, as a round pole is.
+        // The pole is round and lit from the left.
         (y > pose.centre.1 && off.abs() < half).then(|| [tone * (1.0 - 0.3 * off / half); 3])
     });
 }
@@ -37,7 +37,7 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
         (pose.centre.0 + dx * pose.radius, pose.centre.1 + dy * pose.radius)
     };
     match random.below(4) {
-        // A cluster of leaves.
+        // Leaves hide it.
         0 => {
             let noise = Noise::new(random);
             let leaf = leaf_colour(random);
@@ -51,7 +51,7 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
                 });
             }
         }
-        // A branch or a cable across it.
+        // A branch or a cable crosses the sign.
         1 => {
             let (cx, cy) = place_near(random, 0.5);
             let (a, b) = direction(random);
@@ -61,14 +61,14 @@ pub(super) fn occlude(canvas: &mut Canvas, pose: &Pose, random: &mut Random) {
                 ((a * (x - cx) + b * (y - cy)).abs() < half).then_some([tone * 1.1, tone, tone * 0.8])
             });
         }
-        // A sticker or a splash of paint.
+        // A sticker or a splash of paint lies on it.
         2 => {
             let (cx, cy) = place_near(random, 0.6);
             let (w, h) = (pose.radius * random.between(0.12, 0.32), pose.radius * random.between(0.12, 0.32));
             let colour = any_colour(random);
             paint(canvas, |x, y| ((x - cx).abs() < w && (y - cy).abs() < h).then_some(colour));
         }
-        // Another thing's edge over one side.
+        // Another thing's edge hides one side.
         _ => {
             let (a, b) = direction(random);
             let edge = pose.radius * random.between(0.45, 0.9);

@@ -5,7 +5,7 @@ use super::faces::Face;
 use super::random::Random;
 use super::{Canvas, Rgb, SIDE};
 
-/// Where the sign is and how it is turned: an affine map from image pixels to the square of a face.
+/// Says where the sign is and how it is turned: an affine map from image pixels to the square of a face.
 pub(super) struct Pose {
     /// Centre of the sign, in pixels from the top left corner.
     pub centre: (f64, f64),

@@ -9,7 +9,7 @@ use crate::provenance::Provenance;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// `format` of a float network's file.
+/// Value of the field `format` in a float network's file.
 pub(crate) const FORMAT: &str = "dq-float-network";
 
 #[derive(Serialize, Deserialize)]

@@ -16,23 +16,23 @@ use crate::provenance::Provenance;
 use crate::{graph, shape::Shape};
 use ndarray::{Array3, ArrayView3};
 
-/// One node of a float network.
+/// Describes one node of a float network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FloatNode {
     /// Name.
     pub name: String,
-    /// What it computes.
+    /// The layer that it computes.
     pub layer: FloatLayer,
-    /// Names of earlier nodes.
+    /// Names of the earlier nodes that it reads.
     pub inputs: Vec<String>,
 }
 
-/// A float network that passed every check.
+/// Holds a float network that passed every check.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FloatNetwork {
     /// Name of the network.
     pub name: String,
-    /// How it was made.
+    /// Record of how it was made.
     pub provenance: Provenance,
     nodes: Vec<FloatNode>,
     sources: Vec<Vec<usize>>,

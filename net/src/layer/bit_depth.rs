@@ -1,5 +1,5 @@
-//! Bit depth: coarser colours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS 2018).
-//! On the chip like all the rest.
+//! Defines bit depth: coarser colours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS
+//! 2018). It runs on the chip like all other layers.
 
 use super::kind::{Kind, own_form};
 use crate::draw::Random;
@@ -7,7 +7,7 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Colour depth: pixel p of 0..=255 becomes `round(p·(2^bits − 1) / 255)`, a level of 0..=2^bits − 1 whose
+/// Rounds colours: pixel p of 0..=255 becomes `round(p·(2^bits − 1) / 255)`, a level of 0..=2^bits − 1 whose
 /// unit is 1/(2^bits − 1). No pixel lies half way between two levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! Convolution: exact accumulators from levels and signed integer weights.
+//! Defines convolution: exact accumulators from levels and signed integer weights.
 
 use super::kind::{FileForm, Kind};
 use super::weights;
@@ -9,18 +9,19 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, Array4, ArrayView3, Ix4};
 use serde::{Deserialize, Serialize};
 
-/// 2-D convolution (cross-correlation), padded with level 0. Depth-wise is `groups` = channels.
+/// Computes a 2-D convolution (cross-correlation), padded with level 0. It is depth-wise where `groups`
+/// equals the channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
-    /// Weights, output channel × kernel row × kernel column × input channel of the group.
+    /// Weights: output channel × kernel row × kernel column × input channel of the group.
     pub weights: Array4<i8>,
-    /// Bits of a weight: 1 is −1/+1, more is two's complement.
+    /// Bits of a weight: with 1 bit weights are −1 and +1, with more they are two's complement.
     pub weight_bits: u8,
     /// Strides: rows, columns.
     pub stride: [usize; 2],
     /// Padding with level 0: top, bottom, left, right.
     pub pad: [usize; 4],
-    /// Groups: output channel `o` reads the input channels of group `o / (outputs / groups)`.
+    /// Number of groups: output channel `o` reads the input channels of group `o / (outputs / groups)`.
     pub groups: usize,
 }
 
@@ -103,7 +104,7 @@ impl Kind for Conv {
     }
 }
 
-/// A convolution in `model.json`.
+/// Holds a convolution as it stands in `model.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

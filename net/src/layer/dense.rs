@@ -1,4 +1,4 @@
-//! Dense: every output is a weighted sum of the whole feature map.
+//! Defines dense layers: every output is a weighted sum of the whole feature map.
 
 use super::kind::{FileForm, Kind};
 use super::weights;
@@ -8,12 +8,12 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Ix2};
 use serde::{Deserialize, Serialize};
 
-/// Fully connected layer over the feature map in stream order (row-major, channels fastest).
+/// Sums the whole feature map, in stream order (row-major, channels fastest), with weights (fully connected).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
-    /// Weights, output × input element.
+    /// Weights: output × input element.
     pub weights: Array2<i8>,
-    /// Bits of a weight: 1 is −1/+1, more is two's complement.
+    /// Bits of a weight: with 1 bit weights are −1 and +1, with more they are two's complement.
     pub weight_bits: u8,
 }
 
@@ -59,7 +59,7 @@ impl Kind for Dense {
     }
 }
 
-/// A dense layer in `model.json`.
+/// Holds a dense layer as it stands in `model.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

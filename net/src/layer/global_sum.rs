@@ -1,4 +1,5 @@
-//! Global sum: the sum of each whole channel. A mean's division folds into the scale of the next layer.
+//! Defines global sums: the sum of each whole channel. A mean's division folds into the scale of the next
+//! layer.
 
 use super::kind::{FileForm, Kind};
 use super::pool::sum_range;
@@ -6,7 +7,7 @@ use crate::pack::NoFields;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Axis};
 
-/// Sum of each channel over the whole feature map.
+/// Sums each channel over the whole feature map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GlobalSum;
 
@@ -32,7 +33,7 @@ impl Kind for GlobalSum {
     }
 
     fn unit(&self, input: Option<f64>, shape: Shape) -> Option<f64> {
-        // The sum stands for the mean.
+        // The sum stands for the mean, so its unit is that of the mean.
         Some(input? / (shape.height * shape.width) as f64)
     }
 }

@@ -1,4 +1,4 @@
-//! Input: the image as the camera or host sends it.
+//! Defines the input: the image as the camera or host sends it.
 
 use super::kind::{Kind, own_form};
 use crate::draw::{Options, Random};
@@ -6,7 +6,7 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// uint8 pixels, row-major, channels fastest. Real value = pixel / 255.
+/// Gives uint8 pixels, row-major, channels fastest. A pixel's real value is pixel / 255.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {

@@ -4,8 +4,8 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The rules and the meaning of a kind of layer. A wire's values are `i32`: [`Range::fits_accumulator`] holds
-/// on every wire.
+/// Gives the rules and the meaning of a kind of layer. A wire's values are `i32`: [`Range::fits_accumulator`]
+/// holds on every wire.
 pub trait Kind {
     /// Returns the kind's name in files and tables.
     fn name(&self) -> &'static str;
@@ -34,9 +34,9 @@ pub trait Kind {
     }
 }
 
-/// A kind's part of `model.json`.
+/// Gives a kind's part of `model.json`.
 pub(crate) trait FileForm: Sized {
-    /// What stands under the kind's name.
+    /// The value that stands under the kind's name.
     type Form: Serialize + DeserializeOwned;
     /// The version of the file format that introduced the kind.
     const SINCE: u32;

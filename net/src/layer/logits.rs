@@ -1,4 +1,5 @@
-//! Logits: the scores of the classes, with one scale for the tensor and a bias of whole accumulator units.
+//! Defines logits: the scores of the classes, with one scale for the tensor and a bias of whole accumulator
+//! units.
 //!
 //! Logits only adds the biases. The weights before it are a Dense node of their own (`classifier`), so
 //! that they have one scale.
@@ -9,14 +10,15 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `score = acc + bias`. The label is the arg max of the scores, the lowest index on ties
+/// Computes `score = acc + bias`. The label is the arg max of the scores, the lowest index on ties
 /// ([`Logits::label`]).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Logits {
     /// Bias per class, in accumulator units.
     pub bias: Vec<i32>,
-    /// Real logit of one accumulator unit: for people and for the loss of gradients, never for the label.
+    /// Real logit of one accumulator unit. People and the loss of gradients read it; the label never depends
+    /// on it.
     pub scale: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Max pooling: the largest value of each window.
+//! Defines max pooling: the largest value of each window.
 
 use super::kind::{Kind, own_form};
 use super::pool::{axes, draw_window, pool};
@@ -8,11 +8,12 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Largest value of each window, without padding. In the gradient a tie goes to the first in row-major order.
+/// Takes the largest value of each window, without padding. A tie's gradient goes to the first in row-major
+/// order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool {
-    /// Window: rows, columns.
+    /// Size of the window: rows, columns.
     pub window: [usize; 2],
     /// Strides: rows, columns.
     pub stride: [usize; 2],

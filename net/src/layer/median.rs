@@ -1,5 +1,5 @@
-//! Median: smoothing by neighbours, as a front-end of the network (feature squeezing: Xu, Evans, Qi, NDSS
-//! 2018). On the chip like all the rest.
+//! Defines medians: smoothing by neighbours, as a front-end of the network (feature squeezing: Xu, Evans, Qi,
+//! NDSS 2018). It runs on the chip like all other layers.
 
 use super::kind::{FileForm, Kind};
 use super::weights::check_levels;
@@ -7,8 +7,8 @@ use crate::pack::NoFields;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 
-/// Median of the 2 × 2 pixels above and left of each pixel and itself, in each channel: the lower of the two
-/// middle values. At the border the nearest pixel stands for the one outside.
+/// Takes, in each channel, the median of each pixel and the 3 pixels above it, to the left, and above to the
+/// left: the lower of the two middle values. At the border the nearest pixel stands for the one outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Median;
 

@@ -1,4 +1,4 @@
-//! Mix: the residual's convex combination of two streams, in fixed point.
+//! Defines mixes: the residual's convex combination of two streams, in fixed point.
 
 use super::kind::{Kind, own_form};
 use super::stream::{check_bits, saturate};
@@ -7,24 +7,24 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
 
-/// `sat((a·x + b·y + half) >> shift)` with `a + b = 2^shift` exactly and `half = 2^(shift − 1)` (0 where
-/// `shift` is 0): a convex pair stays convex in fixed point. The shift rounds down, the result is clipped to
-/// `bits` bits, signed.
+/// Computes `sat((a·x + b·y + half) >> shift)` with `a + b = 2^shift` exactly and `half = 2^(shift − 1)` (0
+/// where `shift` is 0): a convex pair stays convex in fixed point. The shift rounds down; the result is
+/// clipped to `bits` bits, signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
-    /// Share of the first input, of `2^shift`.
+    /// Weight of the first input, in units of `1/2^shift`.
     pub a: i32,
-    /// Share of the second input.
+    /// Weight of the second input, in the same unit.
     pub b: i32,
-    /// log2 of the whole, at most [`Mix::MAX_SHIFT`].
+    /// Bits that are shifted out, at most [`Mix::MAX_SHIFT`]; the two weights add up to `2^shift`.
     pub shift: u8,
     /// Bits of the result, two's complement, 2 to 16.
     pub bits: u8,
 }
 
 impl Mix {
-    /// Largest [`Mix::shift`].
+    /// Largest [`shift`](Mix::shift).
     pub const MAX_SHIFT: u8 = 15;
 
     /// Returns what is added before the shift, so that it rounds to the nearest.
@@ -74,7 +74,7 @@ impl Kind for Mix {
     }
 
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
-        // Both shares are at least 0, so the ends meet at the ends.
+        // Both weights are at least 0, so the ends of the inputs give the ends of the result.
         let end = |x: i64, y: i64| {
             let sum = i64::from(self.a) * x + i64::from(self.b) * y + self.half();
             saturate(sum >> self.shift, self.bits).into()

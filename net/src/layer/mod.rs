@@ -36,7 +36,7 @@ macro_rules! kinds {
     ($($(#[$about:meta])* $file:ident::$Kind:ident,)*) => {
         $(pub use $file::$Kind;)*
 
-        /// One layer of a network.
+        /// Describes one layer of a network.
         #[derive(Clone, Debug, PartialEq)]
         pub enum Layer {
             $($(#[$about])* $Kind($Kind),)*
@@ -75,7 +75,7 @@ macro_rules! kinds {
             }
         }
 
-        /// A layer in `model.json`, under its kind's name.
+        /// Holds a layer as it stands in `model.json`, under its kind's name.
         #[derive(Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub(crate) enum LayerForm {
@@ -101,9 +101,9 @@ kinds! {
     global_sum::GlobalSum,
     /// Convex combination of two streams.
     mix::Mix,
-    /// Affine of each channel into the residual stream.
+    /// Affine function per channel, into the residual stream.
     rescale::Rescale,
-    /// Colour depth of the image.
+    /// Pixels rounded to fewer bits.
     bit_depth::BitDepth,
     /// Median of neighbouring pixels.
     median::Median,

@@ -1,4 +1,5 @@
-//! Rescale: an affine of each channel, from accumulators or levels into the fixed-point residual stream.
+//! Defines rescales: an affine function per channel, from accumulators or levels into the fixed-point
+//! residual stream.
 //!
 //! The residual stream is fixed point: a rescale enters it, a mix combines two with shares that add up
 //! to a power of two, a step reads it. Plain addition is the mix with shares n/(n+1) and 1/(n+1): a
@@ -11,29 +12,29 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `sat((x·mul[c] + add[c]) >> shift)`: the shift rounds down (what rounds to nearest is part of `add`), the
-/// result is clipped to `bits` bits, signed. No sum passes 49 bits.
+/// Computes `sat((x·mul[c] + add[c]) >> shift)`: the shift rounds down (`add` holds what makes it round to
+/// nearest), and the result is clipped to `bits` bits, signed. No sum passes 49 bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rescale {
-    /// Factor per channel, below 2^[`Rescale::MUL_BITS`] in size.
+    /// Factor per channel, whose magnitude is below 2^[`Rescale::MUL_BITS`].
     pub mul: Vec<i32>,
-    /// Offset per channel before the shift, below 2^[`Rescale::ADD_BITS`] in size.
+    /// Offset per channel before the shift, whose magnitude is below 2^[`Rescale::ADD_BITS`].
     pub add: Vec<i64>,
     /// Bits that are shifted out, at most [`Rescale::MAX_SHIFT`].
     pub shift: u8,
     /// Bits of the result, two's complement, 2 to 16.
     pub bits: u8,
-    /// Real value of one unit of the result: for people and norms, never for the meaning.
+    /// Real value of one unit of the result. People and norms read it; the meaning never depends on it.
     pub unit: f64,
 }
 
 impl Rescale {
-    /// Bits of a factor's size.
+    /// Bits of a factor's magnitude.
     pub const MUL_BITS: u32 = 17;
-    /// Bits of an offset's size.
+    /// Bits of an offset's magnitude.
     pub const ADD_BITS: u32 = 47;
-    /// Largest [`Rescale::shift`].
+    /// Largest [`shift`](Rescale::shift).
     pub const MAX_SHIFT: u8 = 31;
 
     /// Returns the sum of `channel` before the shift.

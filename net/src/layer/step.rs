@@ -1,5 +1,5 @@
-//! Step: the quantizer, one monotone step function per channel, into which bias, batch normalization,
-//! activation and uniform quantization fold exactly.
+//! Defines steps: the quantizer, one monotone step function per channel, into which bias, batch
+//! normalization, activation and uniform quantization fold exactly.
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Draw;
@@ -8,10 +8,10 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use serde::{Deserialize, Serialize};
 
-/// `level = #{t : dir·acc ≥ T[t]}`, with `2^bits − 1` thresholds per channel.
+/// Computes `level = #{t : dir·acc ≥ T[t]}`, with `2^bits − 1` thresholds per channel.
 ///
-/// With `lo..=hi` the range of `dir·acc`, every threshold lies in `lo..=hi + 1`: `lo` is crossed always, `hi
-/// + 1` never.
+/// Where `lo..=hi` is the range of `dir·acc`, every threshold lies in `lo..=hi + 1`: `lo` is always crossed,
+/// `hi + 1` never.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Bits of a level, 1 to 8.
@@ -24,7 +24,7 @@ pub struct Step {
     pub surrogate: Surrogate,
 }
 
-/// The real function behind a [`Step`], for the straight-through gradient and for norms.
+/// Describes the real function behind a [`Step`], for the straight-through gradient and for norms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Surrogate {
@@ -144,7 +144,7 @@ impl Kind for Step {
     }
 }
 
-/// A step in `model.json`. Thresholds are packed at the width that their input's range needs.
+/// Holds a step as it stands in `model.json`. Thresholds are packed at the width that their input's range needs.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

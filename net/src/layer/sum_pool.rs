@@ -1,4 +1,4 @@
-//! Sum pooling: the sum of each window. A mean's division folds into the scale of the next layer.
+//! Defines sum pooling: the sum of each window. A mean's division folds into the scale of the next layer.
 
 use super::kind::{Kind, own_form};
 use super::pool::{axes, draw_window, pool, sum_range};
@@ -8,11 +8,11 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Sum of each window, without padding.
+/// Sums each window, without padding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SumPool {
-    /// Window: rows, columns.
+    /// Size of the window: rows, columns.
     pub window: [usize; 2],
     /// Strides: rows, columns.
     pub stride: [usize; 2],
@@ -48,7 +48,7 @@ impl Kind for SumPool {
     }
 
     fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
-        // The sum stands for the mean.
+        // The sum stands for the mean, so its unit is that of the mean.
         Some(input? / (self.window[0] * self.window[1]) as f64)
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::{error::Fault, shape::Shape};
 
-/// Window size, stride and padding along one axis.
+/// Describes a window along one axis: its size, stride and padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Axis {
-    /// Window size.
+    /// Size of the window, in elements.
     pub kernel: usize,
     /// Distance between windows.
     pub stride: usize,

@@ -10,12 +10,12 @@ use ndarray::{Array2, Array4, ArrayView1};
 
 /// Bits of the residual stream.
 const STREAM_BITS: u8 = 12;
-/// Standard deviation that a residual stream is scaled to.
+/// Standard deviation to which a residual stream is scaled.
 const STREAM_SPREAD: f64 = 400.0;
-/// Standard deviations between the mean and the last threshold.
+/// Distance between the mean and the last threshold, in standard deviations.
 const REACH: f64 = 1.5;
 
-/// A network being built.
+/// Holds a network that is being built.
 pub struct Builder {
     random: Random,
     bits: (u8, u8),
@@ -24,7 +24,7 @@ pub struct Builder {
     place: Place,
 }
 
-/// The window of a convolution, equal along rows and columns.
+/// Describes a convolution's window, equal along rows and columns.
 #[derive(Clone, Copy)]
 pub struct Square {
     /// Size of the window.
@@ -35,12 +35,12 @@ pub struct Square {
     pub pad: usize,
 }
 
-/// A node's output, which the next node reads.
+/// Names a node's output, which the next node reads.
 #[derive(Clone)]
 pub struct Place {
     node: String,
     shape: Shape,
-    /// Mean and standard deviation of each channel.
+    /// Expected mean and standard deviation per channel.
     expected: Vec<(f64, f64)>,
     range: Range,
 }
@@ -163,7 +163,7 @@ impl Builder {
     pub fn mix(&mut self, name: &str, skip: &Place, branch: &Place) -> Place {
         let mix = Mix { a: 1, b: 1, shift: 1, bits: STREAM_BITS };
         let shape = branch.shape;
-        // Two independent streams of one spread.
+        // The two streams are taken as independent and of equal spread.
         let expected = vec![(0.0, STREAM_SPREAD * 0.7); shape.channels];
         self.place = Place { node: skip.node.clone(), ..branch.clone() };
         let output = Place { node: name.into(), shape, expected, range: signed(STREAM_BITS) };

@@ -10,10 +10,10 @@ use crate::Network;
 use builder::{Builder, Square};
 use thiserror::Error;
 
-/// A topology: its name, its bits of weights and levels unless others are asked for, what it is, and how it
-/// is built.
+/// Describes a topology: its name, its bits of weights and levels unless others are asked for, what it is,
+/// and how it is built.
 pub struct Topology {
-    /// Name.
+    /// Name before any `@` or `:`.
     pub name: &'static str,
     /// Bits of weights and of levels where none are given.
     pub bits: (u8, u8),
@@ -47,7 +47,7 @@ pub const ALL: &[Topology] = &[
     },
 ];
 
-/// The reason why there is no network of a name.
+/// Says why a name stands for no network.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("topology `{name}`: {field}: expected {expected}, found {found}")]
 pub struct TopologyError {

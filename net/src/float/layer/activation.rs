@@ -1,4 +1,4 @@
-//! Activation: a clipped affine of each channel, with or without levels.
+//! Defines activations: a clipped affine function per channel, with or without levels.
 
 use super::kind::{Kind, PerChannel, pack, positive, unpack};
 use crate::error::Fault;
@@ -7,20 +7,21 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `clip(scale·x + bias, 0, ceiling)`, then uniform levels where `bits` is given.
+/// Computes `clip(scale·x + bias, 0, ceiling)`, then rounds to uniform levels where `bits` is given.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activation {
     /// Gain per channel (batch normalization folded).
     pub scale: Vec<f32>,
     /// Bias per channel.
     pub bias: Vec<f32>,
-    /// 6 for ReLU6.
+    /// Largest value; 6 for ReLU6.
     pub ceiling: f32,
-    /// Rounds (half to even) to `2^bits − 1` steps of `ceiling`.
+    /// Bits of a level, if there are levels: the result is rounded (half to even) to `2^bits − 1` steps of
+    /// `ceiling`.
     pub bits: Option<u8>,
 }
 
-/// An activation in the file.
+/// Holds an activation as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

@@ -1,4 +1,4 @@
-//! Affine: gain and bias of each channel, into a residual stream.
+//! Defines affines: a gain and a bias per channel, into a residual stream.
 
 use super::kind::{Kind, PerChannel, pack, unpack};
 use crate::error::Fault;
@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `scale·x + bias`.
+/// Computes `scale·x + bias`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Affine {
     /// Gain per channel.
@@ -16,7 +16,7 @@ pub struct Affine {
     pub bias: Vec<f32>,
 }
 
-/// An affine in the file.
+/// Holds an affine as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

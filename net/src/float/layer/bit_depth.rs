@@ -1,4 +1,4 @@
-//! Bit depth: pixels of fewer bits (feature squeezing).
+//! Defines bit depth: pixels are rounded to fewer bits (feature squeezing).
 
 use super::kind::Kind;
 use crate::error::Fault;
@@ -7,8 +7,8 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Pixels of fewer bits, as [`crate::layer::BitDepth`] rounds them. The gradient passes as if it were not
-/// there.
+/// Rounds pixels to fewer bits, as [`crate::layer::BitDepth`] does. The gradient passes as if the layer were
+/// not there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BitDepth {

@@ -1,4 +1,4 @@
-//! Convolution of real values.
+//! Defines convolution of real values.
 
 use super::kind::{Kind, count, finite};
 use crate::error::Fault;
@@ -8,20 +8,20 @@ use crate::shape::Shape;
 use ndarray::{Array3, Array4, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Convolution without bias, padded with 0.
+/// Convolves without bias; the border is padded with 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
-    /// Output channel × kernel row × kernel column × input channel of the group.
+    /// Weights: output channel × kernel row × kernel column × input channel of the group.
     pub weights: Array4<f32>,
     /// Strides: rows, columns.
     pub stride: [usize; 2],
     /// Padding: top, bottom, left, right.
     pub pad: [usize; 4],
-    /// Groups.
+    /// Number of groups.
     pub groups: usize,
 }
 
-/// A convolution in the file.
+/// Holds a convolution as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

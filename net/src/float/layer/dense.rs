@@ -1,4 +1,4 @@
-//! Dense: every output is a weighted sum of the whole feature map.
+//! Defines dense layers: every output is a weighted sum of the whole feature map.
 
 use super::kind::{Kind, count, finite};
 use crate::error::Fault;
@@ -7,14 +7,14 @@ use crate::shape::Shape;
 use ndarray::{Array2, Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Fully connected, without bias, over the feature map in stream order.
+/// Sums the whole feature map, in stream order, with weights and without bias (fully connected).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dense {
-    /// Output × input element.
+    /// Weights: output × input element.
     pub weights: Array2<f32>,
 }
 
-/// A dense layer in the file.
+/// Holds a dense layer as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

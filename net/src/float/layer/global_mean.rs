@@ -1,4 +1,4 @@
-//! Global mean: the mean of each whole channel.
+//! Defines global means: the mean of each whole channel.
 
 use super::kind::Kind;
 use crate::error::Fault;
@@ -6,7 +6,7 @@ use crate::pack::NoFields;
 use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3, s};
 
-/// Mean of each channel over the whole feature map.
+/// Takes the mean of each channel over the whole feature map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlobalMean;
 

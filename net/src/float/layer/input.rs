@@ -1,4 +1,4 @@
-//! Input: the image.
+//! Defines the input: the image.
 
 use super::kind::Kind;
 use crate::error::Fault;
@@ -6,7 +6,7 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// The image, as pixels / 255.
+/// Gives the image, as pixels / 255.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {

@@ -7,9 +7,9 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The rules, the meaning and the file form of a kind of float layer.
+/// Gives the rules, the meaning and the file form of a kind of float layer.
 pub(crate) trait Kind: Sized {
-    /// What stands in the file under the kind's name.
+    /// The value that stands in the file under the kind's name.
     type Form: Serialize + DeserializeOwned;
 
     /// Returns how many inputs a layer of this kind has. All have one shape.
@@ -26,7 +26,7 @@ pub(crate) trait Kind: Sized {
     fn from_form(form: Self::Form) -> Result<Self, Fault>;
 }
 
-/// Gain and bias per channel.
+/// Borrows a gain and a bias per channel.
 pub(super) struct PerChannel<'a> {
     pub scale: &'a [f32],
     pub bias: &'a [f32],

@@ -1,4 +1,4 @@
-//! Levels: a quantizer whose thresholds lie anywhere, for tanh and sign.
+//! Defines levels: a quantizer whose thresholds lie anywhere, for tanh and sign.
 
 use super::kind::{Kind, PerChannel, finite, pack, positive, unpack};
 use crate::error::Fault;
@@ -7,21 +7,22 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `unit · #{p ≤ scale·x + bias}`: tanh or sign, whose levels count from 0 (the layer that reads them has
-/// taken the constant away). The straight-through gradient is that of a straight line through −1…1.
+/// Computes `unit · #{p ≤ scale·x + bias}`, that is tanh or sign, whose levels count from 0 (the layer that
+/// reads them has taken the constant away). The straight-through gradient is that of a straight line through
+/// −1…1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Levels {
     /// Gain per channel (batch normalization folded).
     pub scale: Vec<f32>,
     /// Bias per channel.
     pub bias: Vec<f32>,
-    /// Where each level from 1 is reached, rising.
+    /// Thresholds: level `i + 1` is reached at `points[i]`; they rise.
     pub points: Vec<f32>,
     /// Real value of one level.
     pub unit: f32,
 }
 
-/// Levels in the file.
+/// Holds a quantizer of this kind as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

@@ -1,4 +1,4 @@
-//! Logits: the scores of the classes.
+//! Defines logits: the scores of the classes.
 
 use super::kind::{Kind, finite, pack, unpack};
 use crate::error::Fault;
@@ -7,14 +7,14 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// `x + bias`.
+/// Computes `x + bias`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logits {
     /// Bias per class.
     pub bias: Vec<f32>,
 }
 
-/// Logits in the file.
+/// Holds the logits layer as it stands in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

@@ -1,4 +1,4 @@
-//! Max pooling: the largest value of each window.
+//! Defines max pooling: the largest value of each window.
 
 use super::kind::Kind;
 use crate::error::Fault;
@@ -7,11 +7,11 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
 
-/// Largest value of each window, without padding.
+/// Takes the largest value of each window, without padding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool {
-    /// Window: rows, columns.
+    /// Size of the window: rows, columns.
     pub window: [usize; 2],
     /// Strides: rows, columns.
     pub stride: [usize; 2],

@@ -1,4 +1,4 @@
-//! Median: smoothing by neighbours (feature squeezing).
+//! Defines medians: smoothing by neighbours (feature squeezing).
 
 use super::kind::Kind;
 use crate::error::Fault;
@@ -7,7 +7,7 @@ use crate::pack::NoFields;
 use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3};
 
-/// 2 × 2 median, as [`crate::layer::Median`].
+/// Takes the 2 × 2 median, as [`crate::layer::Median`] does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Median;
 

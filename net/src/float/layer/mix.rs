@@ -1,4 +1,4 @@
-//! Mix: the weighted sum of two streams.
+//! Defines mixes: the weighted sum of two streams.
 
 use super::kind::{Kind, finite};
 use crate::error::Fault;
@@ -6,13 +6,13 @@ use crate::shape::Shape;
 use ndarray::{Array3, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
 
-/// `a·x + b·y` of two inputs of one shape: a residual.
+/// Computes `a·x + b·y` of two inputs of one shape, which closes a residual block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
-    /// Share of the first input.
+    /// Weight of the first input.
     pub a: f32,
-    /// Share of the second input.
+    /// Weight of the second input.
     pub b: f32,
 }
 

@@ -28,7 +28,7 @@ macro_rules! kinds {
     ($($(#[$about:meta])* $file:ident::$Kind:ident,)*) => {
         $(pub use $file::$Kind;)*
 
-        /// One layer of a float network.
+        /// Describes one layer of a float network.
         #[derive(Clone, Debug, PartialEq)]
         pub enum FloatLayer {
             $($(#[$about])* $Kind($Kind),)*
@@ -71,7 +71,7 @@ macro_rules! kinds {
             }
         }
 
-        /// A layer in the file, under its kind's name.
+        /// Holds a layer as it stands in the file, under its kind's name.
         #[derive(Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub(super) enum LayerForm {
@@ -91,11 +91,11 @@ kinds! {
     activation::Activation,
     /// Quantizer with any thresholds: tanh or sign.
     levels::Levels,
-    /// Affine of each channel, into a residual stream.
+    /// Affine function per channel, into a residual stream.
     affine::Affine,
     /// Weighted sum of two streams.
     mix::Mix,
-    /// Colour depth of the image.
+    /// Pixels rounded to fewer bits.
     bit_depth::BitDepth,
     /// Median of neighbouring pixels.
     median::Median,
