@@ -50,7 +50,7 @@ pub enum FileError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was being done, e.g. `reading`.
+        /// What was being done: `reading` or `writing`.
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,

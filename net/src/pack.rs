@@ -80,7 +80,7 @@ impl PackedFloats {
     }
 }
 
-/// Is the file form of a kind of layer without fields: `{}`.
+/// Stands in the file for a kind of layer without fields: `{}`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NoFields {}

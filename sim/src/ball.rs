@@ -1,5 +1,5 @@
-//! Balls around an image, on the uint8 lattice: what an adversary may be. Every distance is in units of a
-//! uint8 pixel.
+//! Defines balls around an image, on the uint8 lattice: where an adversary may lie. Every distance is in
+//! units of a uint8 pixel.
 //!
 //! An attack's row names its norm. The driver brings what it proposes to a lattice point of the ball,
 //! and refuses a suite of two norms.
@@ -8,10 +8,10 @@ use ndarray::{Array3, Array4, ArrayView3, ArrayView4, ArrayViewMut3};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// How far two images are apart.
+/// Measures how far two images are apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Norm {
-    /// The largest difference of an element.
+    /// The largest difference between two elements.
     Linf,
     /// The Euclidean distance over all elements. A radius of 128 is about 0.5 where pixels are 0…1.
     L2,
@@ -128,7 +128,7 @@ fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayVie
     let outward = image.indexed_iter().enumerate().filter_map(|(n, (at, &to))| {
         let from = f32::from(original[at]);
         let beyond = (f32::from(to) - from).abs() - (place[at] - from).abs();
-        // Bits of floats above zero are ordered as they are; of equal ones the first goes first.
+        // The bits of positive floats are ordered as the floats are; of equal ones the first goes first.
         (beyond > 0.0 && to != original[at]).then(|| (beyond.to_bits(), Reverse(n), at))
     });
     let mut outward: BinaryHeap<_> = outward.collect();
@@ -146,7 +146,7 @@ fn shorten(mut image: ArrayViewMut3<u8>, place: &Array3<f32>, original: ArrayVie
 fn shorten_farthest(mut image: ArrayViewMut3<u8>, original: ArrayView3<u8>, mut sum: i64, most: i64) {
     let mut counts = [0i64; 256];
     image.iter().zip(original).for_each(|(to, from)| counts[usize::from(to.abs_diff(*from))] += 1);
-    // All elements beyond `level` are brought back to it: so many there are.
+    // All elements beyond `level` are brought back to it; the counts say how many there are.
     let mut level = counts.iter().rposition(|&count| count > 0).expect("256 counts");
     let mut there = counts[level];
     let gain = |level: usize| 2 * level as i64 - 1;
@@ -228,7 +228,7 @@ mod tests {
             let original = Array3::from_shape_simple_fn((4, 5, 2), || random.within(0, 255) as u8);
             let image = original.mapv(|v| crate::lattice::shifted(v, random.within(-spread, spread)));
             let (mut found, mut wanted) = (image.clone(), image.clone());
-            // A real point that rounding moved nowhere.
+            // The real point is the image itself, so that rounding moved nothing.
             shorten(found.view_mut(), &image.mapv(f32::from), original.view(), eps);
             shorten_slowly(&mut wanted, original.view(), eps);
             assert_eq!(found, wanted, "seed {seed}");

@@ -1,4 +1,4 @@
-//! Steps of images on the uint8 lattice. Never leaves 0..=255.
+//! Moves images on the uint8 lattice. Never leaves 0..=255.
 
 use crate::random::Random;
 use ndarray::{ArrayView3, ArrayViewMut3};

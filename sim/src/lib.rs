@@ -1,6 +1,6 @@
-//! Bit-accurate engine, straight-through gradients and adversarial attacks on integer networks. Never decides
-//! what a layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in an
-//! integer network's forward pass.
+//! Runs a bit-accurate engine, straight-through gradients and adversarial attacks on integer networks. Never
+//! decides what a layer means ([`dq_net`] does), needs neither libtorch nor an EDA tool, and has no float in
+//! an integer network's forward pass.
 //!
 //! - [`Engine`]: [`Engine::scores`], [`Engine::labels`], [`Engine::nodes`] for batches of uint8 images (batch
 //!   × height × width × channels), equal to [`dq_net::Network::eval`] on every input. It runs on rayon's
@@ -8,10 +8,10 @@
 //! - [`GradientSource`]: loss, gradient and logits; implemented by [`WhiteBox`] (an engine and a
 //!   straight-through backward pass) and [`FloatEngine`] (float networks: the float column, substitutes for
 //!   transfer attacks).
-//! - [`twin`]: the float twin, a second source of gradients.
+//! - [`twin`]: the float twin, another source of gradients.
 //! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the
 //!   network under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
-//! - [`study`]: experiments. Certificates, faults of the circuit, natural corruptions, turned images and
+//! - [`study`]: experiments: certificates, faults of the circuit, natural corruptions, turned images and
 //!   patches, the loss around an image, how far accumulators reach, how noise grows from layer to layer.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 //!

@@ -1,9 +1,9 @@
-//! Random numbers as a pure function of what they are for: seed, attack, radius, image. Never shared between
-//! images, so results do not depend on threads, batches or order.
+//! Gives random numbers as a pure function of what they are for: seed, attack, radius, image. Streams are
+//! never shared between images, so results do not depend on threads, batches or order.
 
 use dq_net::SplitMix64;
 
-/// A stream of random numbers.
+/// Gives a stream of random numbers.
 pub(crate) struct Random(SplitMix64);
 
 impl Random {

@@ -1,14 +1,14 @@
-//! The values of a node for a block of images: bytes where the wire's range allows, else words.
+//! Holds the values of a node for a block of images: as bytes where the wire's range allows, else as words.
 
 use dq_net::{Range, Shape};
 use ndarray::Array4;
 use std::borrow::Cow;
 
-/// Batch × height × width × channels, row-major.
+/// Holds values, batch × height × width × channels, row-major.
 pub(crate) enum Tensor {
-    /// Every value of the wire lies in 0..=255.
+    /// Bytes: every value of the wire lies in 0..=255.
     Bytes(Vec<u8>),
-    /// Any wire.
+    /// Words, for any wire.
     Words(Vec<i32>),
 }
 

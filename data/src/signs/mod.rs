@@ -29,7 +29,7 @@ pub const TEST: usize = 2_000;
 const SET: &str = "signs";
 const CLASSES: usize = faces::NAMES.len();
 
-/// Is a colour or the light in it: red, green, blue; 0 is black and 255 is white, before the camera clips.
+/// Holds a colour or the light in it: red, green, blue; 0 is black and 255 is white, before the camera clips.
 type Rgb = [f64; 3];
 /// Holds an image that is being drawn, row-major.
 type Canvas = [Rgb; SIDE * SIDE];

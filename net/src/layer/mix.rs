@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
-    /// Weight of the first input, in units of `1/2^shift`.
+    /// Share of the first input, in units of `1/2^shift`.
     pub a: i32,
-    /// Weight of the second input, in the same unit.
+    /// Share of the second input, in the same unit.
     pub b: i32,
-    /// Bits that are shifted out, at most [`Mix::MAX_SHIFT`]; the two weights add up to `2^shift`.
+    /// Bits that are shifted out, at most [`Mix::MAX_SHIFT`]; the two shares add up to `2^shift`.
     pub shift: u8,
     /// Bits of the result, two's complement, 2 to 16.
     pub bits: u8,
@@ -74,7 +74,7 @@ impl Kind for Mix {
     }
 
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
-        // Both weights are at least 0, so the ends of the inputs give the ends of the result.
+        // Both shares are at least 0, so the ends of the inputs give the ends of the result.
         let end = |x: i64, y: i64| {
             let sum = i64::from(self.a) * x + i64::from(self.b) * y + self.half();
             saturate(sum >> self.shift, self.bits).into()

@@ -1,6 +1,6 @@
-//! APGD (Croce, Hein, ICML 2020): PGD with momentum. Its step starts at 2ε and halves where the loss stops
-//! rising; then it goes on from the best point so far. The iterate is real; what is evaluated is the lattice
-//! point next to it.
+//! Runs APGD (Croce, Hein, ICML 2020): PGD with momentum. Its step starts at 2ε and halves where the loss
+//! stops rising; then it goes on from the best point so far. The iterate is real; the lattice point next to
+//! it is evaluated.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::task::{Attack, Candidates, Task, rule};
@@ -12,11 +12,11 @@ use crate::random::Random;
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 use serde_json::Value;
 
-/// Steps of one climb.
+/// Number of steps in one climb.
 const STEPS: usize = 100;
-/// Share of steps that must raise the loss for the step to stay.
+/// Share of the steps that must raise the loss; otherwise the step size halves.
 const RHO: f64 = 0.75;
-/// Share of the new step; the rest goes in the direction of the last one.
+/// Share of the new step in a move; the rest goes in the direction of the last move.
 const MOMENTUM: f32 = 0.75;
 
 /// The untargeted attack, on the cross entropy.
@@ -33,7 +33,8 @@ pub(super) const CROSS_ENTROPY: Attack = Attack {
     settings: |eps, _| settings(eps, "cross_entropy", 1),
 };
 
-/// The targeted attack, on the difference of logits ratio, towards the nine likeliest other classes in turn.
+/// The targeted attack, on the difference of logits ratio, towards the nine most likely other classes in
+/// turn.
 pub(super) const TARGETED: Attack = Attack {
     about: "100 steps of APGD on the targeted DLR, for each of 9 targets",
     norm: Norm::Linf,
@@ -67,15 +68,15 @@ fn targeted(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     for rank in 0..TARGETS.min(task.source.classes() - 1) {
         let targets: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
-        // The losses of two targets do not compare: where none breaks the image, what the last one found is
-        // kept.
+        // The losses of two targets cannot be compared: where no target breaks the image, the result of the
+        // last one is kept.
         search.forget_losses();
         climb(&mut search, &format!("apgd {rank}"), Some(&targets));
     }
     search.finish()
 }
 
-/// One image's climb.
+/// Holds the climb on one image.
 struct Climb {
     at: Array3<f32>,
     before: Array3<f32>,
@@ -86,7 +87,7 @@ struct Climb {
     best_loss: f64,
     /// The loss after each step.
     losses: Vec<f64>,
-    /// Steps since the step size was last reviewed, and after how many it is reviewed next.
+    /// Steps since the step size was last reviewed, and the number of them after which it is reviewed next.
     since: usize,
     until: usize,
     reduced: bool,

@@ -1,10 +1,10 @@
-//! BIM, the paper's equation (3): steps of 1 along the gradient's sign from the image itself, clipped to the
-//! ball after each.
+//! Runs BIM, the paper's equation (3): steps of 1 along the gradient's sign from the image itself, clipped to
+//! the ball after each.
 
 use super::task::{Attack, Candidates, Task, iterations, rule};
 use crate::ball::Norm;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the gradient's sign",
     norm: Norm::Linf,

@@ -1,27 +1,28 @@
-//! Reasons to distrust a report: what in its runs contradicts the order that sound attacks show. One rule per
-//! function; a new one is one more row of [`RULES`] or [`PAIR_RULES`]. Never changes a figure.
+//! Finds reasons to distrust a report: what in its runs contradicts the order that sound attacks show. There
+//! is one rule per function; a new one is one more row of [`RULES`] or [`PAIR_RULES`]. Never changes a
+//! figure.
 
 use crate::attack::find;
 use crate::ball::Norm;
 use crate::report::{Doubt, Outcome, Run};
 
-/// Share of the images by which an attack that ought to be weaker may win before it is a doubt (AutoAttack's
-/// 0.2 points).
+/// Share of the images that a supposedly weaker attack may break beyond a stronger one before it is a doubt
+/// (AutoAttack's 0.2 points).
 const TOLERANCE: f64 = 0.002;
 
 /// Share of the images that restarts and more steps may break beyond a run that has converged.
 const CONVERGED: f64 = 0.005;
 
-/// The complete runs of a report.
+/// Holds the complete runs of a report.
 struct Evidence<'a> {
     runs: Vec<&'a Run>,
     images: usize,
 }
 
-/// A rule about one run, given all others.
+/// Judges one run, given all others.
 type Rule = fn(&Run, &Evidence) -> Option<Doubt>;
 
-/// A rule about a run and another one with the same source of gradients; both ask for gradients.
+/// Judges a run and another one with the same source of gradients; both ask for gradients.
 type PairRule = fn(&Run, &Run, &Evidence) -> Option<Doubt>;
 
 const RULES: &[Rule] = &[zero_gradient, white_boxes_missed, whole_range_survived, more_steps_help];
@@ -228,7 +229,7 @@ mod tests {
         let rules: Vec<String> = doubts(&more, 8).into_iter().map(|d| d.rule).collect();
         let wanted = ["more-steps-help", "black-box-beats-white-box", "whole-range-survived"];
         assert_eq!(rules, wanted);
-        // In a sequence the white box was never asked about what came before it.
+        // In a sequential suite the white box was never asked about images that an earlier attack broke.
         let sequence = [
             run("random", 8, None, "-x......"),
             run("pgd", 8, None, "-=xx...."),

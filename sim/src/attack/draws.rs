@@ -1,5 +1,5 @@
-//! Ten thousand random draws: what noise alone finds. The attack asks for labels only, so what it breaks and
-//! gradients do not is a sign of gradient masking.
+//! Tries ten thousand random draws, to see what noise alone finds. The attack asks for labels only: an image
+//! that it breaks and gradients do not is a sign of gradient masking.
 
 use super::search::Search;
 use super::task::{Attack, Candidates, Task, rule};
@@ -7,7 +7,7 @@ use crate::ball::Norm;
 
 const DRAWS: usize = 10_000;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "10,000 draws of uniform noise in −ε..=ε",
     norm: Norm::Linf,

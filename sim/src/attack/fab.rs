@@ -1,6 +1,7 @@
-//! FAB-T (Croce, Hein, ICML 2020): looks for the nearest adversary of each target class, by projections on
-//! the linearized decision boundary within the pixel box. The iterate is real; what is evaluated is the
-//! lattice point next to it, in the L∞ ball the one away from the image. An adversary farther than ε is no
+//! Runs FAB-T (Croce, Hein, ICML 2020), which looks for the nearest adversary of each target class by
+//! projections on the linearized decision boundary within the pixel box. The iterate is real; the lattice
+//! point next to it is evaluated, in the L∞ ball the one away from the image. An adversary farther than ε is
+//! no success.
 //! success.
 
 use super::search::{Search, TARGETS, ranked_targets};
@@ -12,14 +13,14 @@ use crate::lattice::{is_zero, sign};
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 
 const STEPS: usize = 100;
-/// How far beyond the boundary a step goes.
+/// Length of a step, relative to the one that ends on the boundary.
 const OVERSHOOT: f32 = 1.05;
-/// Largest share that the projection of the image itself has in a step.
+/// Largest share in a step of the projection of the image itself.
 const MOST_BACK: f32 = 0.1;
-/// Where a search goes on after an adversary: so far from the image (0) to the adversary (1).
+/// Place between the image (0) and the adversary (1) from which a search goes on after an adversary.
 const BACKWARD: f32 = 0.9;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "100 steps of FAB towards the boundary of each of 9 targets",
     norm: Norm::Linf,
@@ -73,7 +74,7 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
         let nearest = |to: &mut u8, &place: &f32, &from: &u8| {
             *to = match task.norm {
                 Norm::Linf => outward(place, from),
-                // All elements outward would be much farther than the place.
+                // Rounding all elements outward would make the place much farther.
                 Norm::L2 => place.round() as u8,
             }
         };
@@ -86,7 +87,7 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
     let (found, _) = search.ascend_beyond(&images, Loss::Difference(&targets), &outside);
     for (at_index, (&i, place)) in surviving.iter().zip(places).enumerate() {
         let image = images.index_axis(Axis(0), at_index);
-        // The boundary of a plane divided by a number is the same.
+        // Dividing the equation of a plane by a number leaves its boundary where it is.
         let (gradient, power) = scaled(found.gradient.index_axis(Axis(0), at_index));
         let value = (f64::from(found.losses[at_index] as f32) / power) as f32;
         let wrong = arg_max(found.logits.row(at_index)) != usize::from(task.labels[i]);
@@ -95,7 +96,7 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
         if wrong {
             Zip::from(&mut next).and(&start).for_each(|to, &from| *to = from + BACKWARD * (*to - from));
         } else {
-            // The boundary is where value + gradient · (x − image) = 0.
+            // The boundary lies where value + gradient · (x − image) = 0.
             let base = image.mapv(f32::from);
             let gap = |point: &Array3<f32>| {
                 value
@@ -121,7 +122,7 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
 /// Returns the lattice point next to `place`, away from `from`: rounded inward, short steps would never cross
 /// a boundary.
 fn outward(place: f32, from: u8) -> u8 {
-    // Within a thousandth it is the lattice point itself.
+    // A place within a thousandth of a lattice point counts as that point.
     if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
 }
 
@@ -153,7 +154,8 @@ fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f
     let (mut low, mut high) = (0.0f32, 255.0f32);
     if norm == Norm::L2 {
         let square: f32 = gradient.iter().map(|g| g * g).sum();
-        // What it takes without walls, then ever more, until walls leave no more.
+        // This is the step needed without walls, then ever longer ones, until no further element reaches a
+        // wall.
         high = wanted.abs() / square;
         let mut found = change(high);
         while found < wanted.abs() && high <= f32::MAX / 4.0 {
@@ -183,17 +185,17 @@ mod tests {
     fn projections_reach_the_boundary_with_the_least_norm() {
         let point = Array3::from_shape_vec((1, 1, 3), vec![100.0, 250.0, 3.0]).unwrap();
         let gradient = Array3::from_shape_vec((1, 1, 3), vec![1.0, 2.0, -1.0]).unwrap();
-        // All move by t: t + 2·min(t, 5) + min(t, 3) = 28 where t = 15.
+        // All elements move by t: t + 2·min(t, 5) + min(t, 3) = 28 where t = 15.
         let step = project(Norm::Linf, &point, gradient.view(), 28.0);
         let wanted = [15.0, 5.0, -3.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
-        // More than the box has: all of it.
+        // More is asked for than the box has: all of it is used.
         for norm in [Norm::Linf, Norm::L2] {
             let step = project(norm, &point, gradient.view(), -1e9);
             assert_eq!(step.into_raw_vec_and_offset().0, [-100.0, -250.0, 252.0]);
         }
-        // In proportion to the slope, to the walls: t + 2·min(2t, 5) + min(t, 3) = 28, and 12 before there
-        // are any.
+        // Elements move in proportion to the slope, up to the walls: t + 2·min(2t, 5) + min(t, 3) = 28, and
+        // 12 before any wall is reached.
         let step = project(Norm::L2, &point, gradient.view(), 28.0);
         let wanted = [15.0, 5.0, -3.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");

@@ -1,9 +1,9 @@
-//! FGSM, the paper's equation (1): `X + ε·sign(∇J(X, y))`, one step.
+//! Runs FGSM, the paper's equation (1): `X + ε·sign(∇J(X, y))`, in one step.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "one step of ε along the gradient's sign",
     norm: Norm::Linf,

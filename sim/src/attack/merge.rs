@@ -5,7 +5,8 @@ use super::doubts::doubts;
 use crate::report::{self, Outcome, Outcomes, Report, Run, Shard, Tally};
 use thiserror::Error;
 
-/// Why reports are not the shards of one suite. Reports are numbered as they were given, from 0.
+/// Says why reports are not the shards of one suite. Reports are numbered from 0, in the order in which they
+/// were given.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum MergeError {
     /// There is no report.
@@ -29,24 +30,24 @@ pub enum MergeError {
         /// This report's value.
         found: String,
     },
-    /// What a report holds does not fit its shard.
+    /// A report's lists do not have the length of its shard.
     #[error("expected {expected} images as its shard has, found {found}")]
     Length {
         /// The report's number.
         report: usize,
-        /// Images of the shard.
+        /// Number of images in the shard.
         expected: usize,
-        /// Images of the report.
+        /// Number of images in the report.
         found: usize,
     },
-    /// A shard is missing, or there twice.
+    /// A shard is missing or given more than once.
     #[error("shard {index} of {count} is there {times} times, expected once")]
     Shards {
         /// The shard's number, from 1.
         index: usize,
         /// How many shards there are.
         count: usize,
-        /// How often it is there.
+        /// How often the shard was given.
         times: usize,
     },
 }

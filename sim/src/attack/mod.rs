@@ -1,6 +1,6 @@
-//! Attacks on the uint8 lattice: one file and one row of [`ALL`] per attack. An attack only proposes images;
-//! the driver ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its own
-//! success.
+//! Attacks on the uint8 lattice, with one file and one row of [`ALL`] per attack. An attack only proposes
+//! images; the driver ([`suite`]) clips them to the ball and asks the network itself, so no attack judges its
+//! own success.
 
 mod apgd;
 mod bim;
@@ -30,7 +30,7 @@ pub use square::{Budget, square};
 pub(crate) use task::NEVER;
 pub use task::{Attack, Candidates, Task};
 
-/// Every attack there is, by name, in the order in which a suite runs them.
+/// Lists every attack with its name, in the order in which a suite runs them.
 pub const ALL: &[(&str, Attack)] = &[
     ("random", random::ATTACK),
     ("fgsm", fgsm::ATTACK),
@@ -55,13 +55,13 @@ pub const ALL: &[(&str, Attack)] = &[
     ("square-l2", square_l2::ATTACK),
 ];
 
-/// The attacks of the paper's tables.
+/// Names of the attacks in the paper's tables.
 pub const PAPER: &[&str] = &["random", "fgsm", "r-fgsm", "pgd"];
 
-/// The standard set of AutoAttack (Croce, Hein, ICML 2020), in its order.
+/// Names of AutoAttack's standard set (Croce, Hein, ICML 2020), in its order.
 pub const AUTO: &[&str] = &["apgd-ce", "apgd-t", "fab-t", "square"];
 
-/// AutoAttack's set in the Euclidean ball, in its order.
+/// Names of AutoAttack's set in the Euclidean ball, in its order.
 pub const AUTO_L2: &[&str] = &["apgd-ce-l2", "apgd-t-l2", "fab-t-l2", "square-l2"];
 
 /// Returns the attack called `name`.

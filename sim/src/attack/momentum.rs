@@ -1,5 +1,5 @@
-//! MI-FGSM (Dong et al., CVPR 2018): BIM along the sum of all gradients so far, each scaled to a mean of 1.
-//! Its adversaries transfer better than BIM's.
+//! Runs MI-FGSM (Dong et al., CVPR 2018): BIM along the sum of all gradients so far, each scaled to a mean of
+//! 1. Its adversaries transfer better than BIM's.
 
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, Task, iterations, rule};
@@ -9,7 +9,7 @@ use crate::gradient::Loss;
 use crate::lattice::{shifted, sign};
 use ndarray::{Array3, Axis, Zip};
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the sign of all gradients' sum",
     norm: Norm::Linf,
@@ -31,7 +31,7 @@ fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     let mut images = task.images.to_owned();
     let mut sums: Vec<Array3<f32>> = vec![Array3::zeros(task.source.input_shape().dim()); task.labels.len()];
-    // One evaluation more than steps: the last image is looked at too.
+    // There is one evaluation more than there are steps, since the last image is evaluated too.
     for step in 0..=iterations(task.eps) {
         let (slopes, broken) = search.ascend(&images, Loss::CrossEntropy);
         let left: Vec<usize> = (0..broken.len()).filter(|&at| !broken[at]).collect();

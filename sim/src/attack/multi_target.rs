@@ -1,5 +1,5 @@
-//! Multi-targeted PGD (Gowal et al. 2019): PGD from a uniform start towards each of the likeliest other
-//! classes in turn, on the difference of two logits.
+//! Runs multi-targeted PGD (Gowal et al. 2019): PGD from a uniform start towards each of the most likely
+//! other classes in turn, on the difference of two logits.
 
 use super::search::{Search, TARGETS, drop_broken, ranked_targets};
 use super::task::{Attack, Candidates, Task, rule};
@@ -10,7 +10,7 @@ use ndarray::Zip;
 
 const STEPS: usize = 20;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "20 steps of PGD towards each of 9 targets",
     norm: Norm::Linf,

@@ -1,11 +1,11 @@
-//! PGD as the paper runs it: BIM after a random start, either "as in R+FGSM", read literally (⌊ε/2⌋ random
+//! Runs PGD as the paper does: BIM after a random start, either "as in R+FGSM", read literally (⌊ε/2⌋ random
 //! signs), or uniform in the ball as Madry's.
 
 use super::task::{Attack, Candidates, Task, iterations, rule};
 use crate::ball::Norm;
 use crate::report::Start;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "⌊min(ε + 4, 1.25·ε)⌋ steps of 1 along the gradient's sign, from a random start",
     norm: Norm::Linf,

@@ -1,10 +1,10 @@
-//! R+FGSM, the paper's equation (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The paper's
-//! ε₁ is ε/2; on the lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
+//! Runs R+FGSM, the paper's equation (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The
+//! paper's ε₁ is ε/2; on the lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "a random step of ⌊ε/2⌋, then one step of the rest along the gradient's sign",
     norm: Norm::Linf,

@@ -1,10 +1,11 @@
-//! Random noise, as the paper's A.1: `clip(X + u)`. On the lattice u is uniform over the integers −ε..=ε. It
-//! asks for no gradient, so what it breaks and a white-box attack does not is a sign of gradient masking.
+//! Adds random noise, as the paper's A.1: `clip(X + u)`. On the lattice u is uniform over the integers
+//! −ε..=ε. The attack asks for no gradient: an image that it breaks and a white-box attack does not is a sign
+//! of gradient masking.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "uniform noise in −ε..=ε",
     norm: Norm::Linf,

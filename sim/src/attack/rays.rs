@@ -1,6 +1,6 @@
-//! RayS (Chen, Gu, KDD 2020), a hard-label attack on the lattice, which knows nothing but the label. It looks
-//! for the direction of signs along which the nearest other label lies, by flipping blocks that halve; a
-//! direction is measured, by bisection, only if it is nearer than the best one so far.
+//! Runs RayS (Chen, Gu, KDD 2020), a hard-label attack on the lattice, which knows nothing but the label. It
+//! looks for the direction of signs along which the nearest other label lies, by flipping blocks that halve;
+//! a direction is measured, by bisection, only if it is nearer than the best one so far.
 
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 const QUERIES: u32 = 10_000;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "10,000 queries of RayS, labels alone",
     norm: Norm::Linf,
@@ -41,7 +41,7 @@ fn run(task: &Task) -> Candidates {
     found
 }
 
-/// One image's search.
+/// Holds the search on one image.
 struct Rays<'t, 'i> {
     task: &'t Task<'i>,
     original: ArrayView3<'t, u8>,
@@ -75,7 +75,7 @@ impl Rays<'_, '_> {
     fn search(mut self) -> (Array3<u8>, u32) {
         let length = self.original.len();
         let mut up = vec![true; length];
-        // The nearest radius known to have another label; one more than there are where none is.
+        // This is the nearest radius known to have another label, or 256 where none is known.
         let mut nearest = 256u16;
         let mut size = length;
         while !self.is_done(nearest) {
@@ -87,8 +87,8 @@ impl Rays<'_, '_> {
                 up[block.clone()].iter_mut().for_each(|up| *up = !*up);
                 let radius = (nearest - 1) as u8;
                 if self.differs(&up, radius) {
-                    // From the last radius with the label itself to the first with another, where that is
-                    // monotone.
+                    // Bisection runs between the last radius with the image's label and the first with
+                    // another, as if labels changed only once in between.
                     let (mut low, mut high) = (0, radius);
                     while high - low > 1 && self.queries < QUERIES {
                         let middle = low + (high - low) / 2;

@@ -1,5 +1,5 @@
-//! PGD as it is run today (Madry et al., ICLR 2018): from several uniform starts, many steps, the best of
-//! all.
+//! Runs PGD as it is used today (Madry et al., ICLR 2018): many steps from each of several uniform starts, of
+//! which the best result counts.
 
 use super::search::Search;
 use super::task::{Attack, Candidates, Task, rule};
@@ -12,7 +12,7 @@ use serde_json::Value;
 const RESTARTS: usize = 10;
 const STEPS: usize = 40;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "10 uniform starts, 40 steps of max(1, ⌊ε/4⌋) each along the gradient's sign",
     norm: Norm::Linf,
@@ -22,7 +22,7 @@ pub(super) const ATTACK: Attack = Attack {
     settings: |eps, _| settings(eps, "cross_entropy"),
 };
 
-/// How many gradients the attack asks for.
+/// Number of gradients that the attack asks for per image.
 pub(super) const GRADIENTS: usize = RESTARTS * STEPS;
 
 pub(super) fn settings(eps: u8, loss: &str) -> Vec<(String, Value)> {

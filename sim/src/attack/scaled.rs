@@ -1,6 +1,6 @@
-//! PGD++ (Gupta, Ajanthan, AAAI 2022), by Hessian norm scaling: a quantized network's logits are often so far
-//! apart that their softmax leaves the gradient to one class. They are scaled first, image by image, to where
-//! the loss's Hessian is largest.
+//! Runs PGD++ (Gupta, Ajanthan, AAAI 2022), by Hessian norm scaling: a quantized network's logits are often
+//! so far apart that their softmax leaves the gradient to one class. They are scaled first, image by image,
+//! to where the loss's Hessian is largest.
 
 use super::restarts::{GRADIENTS, climb, settings};
 use super::task::{Attack, Candidates, Task};
@@ -8,7 +8,7 @@ use crate::ball::Norm;
 use crate::gradient::Loss;
 use ndarray::{Array2, ArrayView1, Axis};
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "pgd-r on logits scaled, image by image, to where the loss bends most (PGD++, HNS)",
     norm: Norm::Linf,
@@ -26,7 +26,7 @@ pub(super) const ATTACK: Attack = Attack {
 fn run(task: &Task) -> Candidates {
     let (classes, count) = (task.source.classes(), task.labels.len());
     let logits = task.source.real_logits(task.images);
-    // The rows of each image's Jacobian, one array per class.
+    // These are the rows of each image's Jacobian, one array per class.
     let rows: Vec<_> = (0..classes)
         .take_while(|_| !task.is_stopped())
         .map(|class| {
@@ -64,7 +64,7 @@ fn factor(logits: ArrayView1<f64>, gram: &Array2<f64>) -> f64 {
     let bends = factors.map(|factor| {
         let mut p = logits.mapv(|z| ((z - most) * factor).exp());
         p /= p.sum();
-        // The Hessian is β²·Jᵀ·(diag(p) − p·pᵀ)·J; its norm, from products of classes alone.
+        // The Hessian is β²·Jᵀ·(diag(p) − p·pᵀ)·J; its norm follows from products of classes alone.
         let mean = p.dot(gram);
         let bend = Array2::from_shape_fn(gram.dim(), |(a, b)| p[a] * (gram[[a, b]] - mean[b]));
         let square = (&bend * &bend.t()).sum().max(0.0);

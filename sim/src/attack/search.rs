@@ -1,5 +1,5 @@
-//! What the attacks that search have in common: which images survive so far, the best adversary of each, and
-//! how often it was evaluated. Never decides where to look.
+//! Holds what the searching attacks have in common: which images survive so far, the best adversary of each,
+//! and how often it was evaluated. Never decides where to look.
 //!
 //! Real-valued iterates (APGD, FAB) are evaluated at lattice points alone. An image is done
 //! when the network under attack is wrong about it; with a substitute's gradients the largest loss is
@@ -11,13 +11,13 @@ use crate::lattice::{add_uniform, is_zero};
 use crate::random::Random;
 use ndarray::{Array2, Array4, ArrayView1, Axis};
 
-/// The state of a search over the images of a task.
+/// Holds the state of a search over the images of a task.
 pub(super) struct Search<'s, 't> {
     pub task: &'s Task<'t>,
-    /// The images of the task that are not broken yet, in order.
+    /// Indices of the task's images that are not broken yet, ascending.
     pub surviving: Vec<usize>,
     found: Candidates,
-    /// The loss that the kept image of each had.
+    /// Loss of each image's kept adversary.
     best: Vec<f64>,
 }
 
@@ -110,7 +110,8 @@ impl<'s, 't> Search<'s, 't> {
                 continue;
             }
             let label = arg_max(logits.row(at));
-            // A substitute that is wrong says nothing of the target: there the largest loss is taken.
+            // A substitute's wrong label says nothing of the target: with a substitute the largest loss is
+            // kept.
             let broken = self.task.is_white_box && label != usize::from(self.task.labels[i]);
             if broken || losses[at] > self.best[i] {
                 self.best[i] = losses[at];
@@ -119,7 +120,7 @@ impl<'s, 't> Search<'s, 't> {
             all.push(broken);
         }
         if self.task.is_stopped() {
-            // No image is left to search for, so that every loop over them ends.
+            // All images then count as done, so that every loop over the surviving ones ends.
             all.fill(true);
         }
         drop_broken(&mut self.surviving, &all);

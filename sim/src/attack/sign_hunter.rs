@@ -1,6 +1,6 @@
-//! SignHunter (Al-Dujaili, O'Reilly, ICLR 2020): a coordinate search over the corners of the ball, by the
-//! network's scores alone. Blocks of signs are flipped where that raises the margin: first all, then halves,
-//! down to single elements, and over again until the queries are spent.
+//! Runs SignHunter (Al-Dujaili, O'Reilly, ICLR 2020): a coordinate search over the corners of the ball, by
+//! the network's scores alone. Blocks of signs are flipped where that raises the margin: first all, then
+//! halves, down to single elements, and over again until the queries are spent.
 
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, Task, rule};
@@ -9,7 +9,7 @@ use ndarray::{Array4, Axis};
 
 const QUERIES: usize = 5_000;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "5,000 queries of flipped blocks of signs of ε, scores alone",
     norm: Norm::Linf,
@@ -29,9 +29,9 @@ pub(super) const ATTACK: Attack = Attack {
 fn run(task: &Task) -> Candidates {
     let mut search = Search::new(task);
     let length = task.target.input_shape().len();
-    // Whether each element of each surviving image goes up, and the margin there.
+    // Per surviving image: whether each element goes up, and the margin there.
     let mut corners: Vec<(Vec<bool>, f64)> = vec![(vec![true; length], f64::NEG_INFINITY); task.labels.len()];
-    // The whole is the first block but one: the first query is of the start itself.
+    // An empty block comes before the whole: the first query is of the start itself.
     let mut blocks = std::iter::once(0..0).chain((0..).flat_map(|_| rounds(length)));
     for _ in 0..QUERIES {
         if search.surviving.is_empty() {

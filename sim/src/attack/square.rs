@@ -1,5 +1,5 @@
-//! Square attack (Andriushchenko et al., ECCV 2020), L∞: a random search over squares of ±ε. It asks the
-//! network under attack for its scores alone, so that masked gradients hide nothing from it.
+//! Runs the Square attack (Andriushchenko et al., ECCV 2020), L∞: a random search over squares of ±ε. It asks
+//! the network under attack for its scores alone, so that masked gradients hide nothing from it.
 
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, NEVER, Task, rule};
@@ -15,7 +15,7 @@ const FIRST_SHARE: f64 = 0.8;
 
 const STRIPES: &str = "vertical stripes of +eps or -eps";
 
-/// The attack with 5,000 queries, as in AutoAttack.
+/// The attack with 5,000 queries per image, as in AutoAttack.
 pub(super) const ATTACK: Attack = Attack {
     about: "5,000 queries of random squares, scores alone",
     norm: Norm::Linf,
@@ -25,7 +25,7 @@ pub(super) const ATTACK: Attack = Attack {
     settings: |_, _| settings(5_000, STRIPES),
 };
 
-/// The attack with 20,000 queries.
+/// The attack with 20,000 queries per image.
 pub(super) const LONG: Attack = Attack {
     about: "20,000 queries of random squares, scores alone",
     norm: Norm::Linf,
@@ -44,7 +44,7 @@ pub(super) fn settings(queries: usize, start: &str) -> Vec<(String, Value)> {
     ]
 }
 
-/// One image's search.
+/// Holds the search on one image.
 struct Square {
     image: Array3<u8>,
     margin: f64,
@@ -79,7 +79,7 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
                 for c in 0..shape.2 {
                     let up = square.random.word() >> 63 == 0;
                     for at in (y..y + side).flat_map(|y| (x..x + side).map(move |x| [y, x, c])) {
-                        // Two ε from anywhere in the ball is its edge.
+                        // A move of 2ε from anywhere in the ball ends at its edge.
                         proposal[at] = edge(original[at], task.eps, up);
                     }
                 }
@@ -98,7 +98,7 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
     search.finish()
 }
 
-/// What Square may spend.
+/// Limits what Square may spend.
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     /// Radius, in units of a uint8 pixel.

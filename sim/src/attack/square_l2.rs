@@ -1,6 +1,6 @@
-//! Square attack in the Euclidean ball (Andriushchenko et al., ECCV 2020, algorithm 3): moves the share of
-//! the radius that one window's noise has to another window, in the shape of a bump of either sign, and keeps
-//! what raises the margin.
+//! Runs the Square attack in the Euclidean ball (Andriushchenko et al., ECCV 2020, algorithm 3). It moves the
+//! share of the radius that one window's noise has to another window, in the shape of a bump of either sign,
+//! and keeps what raises the margin.
 
 use super::search::{Search, drop_broken};
 use super::square::{settings, side};
@@ -13,7 +13,7 @@ use rayon::prelude::*;
 /// Queries per image, as many as in AutoAttack.
 const QUERIES: usize = 5_000;
 
-/// Its row.
+/// Row of this attack in `attack::ALL`.
 pub(super) const ATTACK: Attack = Attack {
     about: "5,000 queries of random squares in the Euclidean ball, scores alone",
     norm: Norm::L2,
@@ -23,7 +23,7 @@ pub(super) const ATTACK: Attack = Attack {
     settings: |_, _| settings(QUERIES, "five by five bumps, scaled to eps"),
 };
 
-/// One image's search.
+/// Holds the search on one image.
 struct Square {
     /// Noise of the best image so far, not yet rounded.
     noise: Array3<f32>,
@@ -110,7 +110,7 @@ fn grid(shape: (usize, usize, usize), random: &mut Random) -> Array3<f32> {
 /// used up.
 fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Array3<f32> {
     let (height, width, channels) = noise.dim();
-    // Odd, and at least three, as far as the image allows.
+    // The side is odd and at least three, as far as the image allows.
     let side = (side.max(3) | 1).min(height).min(width);
     let mut place = || {
         (random.within(0, (height - side) as i32) as usize, random.within(0, (width - side) as i32) as usize)
@@ -124,7 +124,7 @@ fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Arr
         let window = s![to_y..to_y + side, to_x..to_x + side, channel];
         let before = noise.slice(window);
         let length = Norm::L2.length(before).max(1e-12);
-        // Both windows' shares: of the other one, what the first does not cover too.
+        // The budget is the share of both windows; of the other one only what the first does not cover counts.
         let mut other = noise.slice(s![from_y..from_y + side, from_x..from_x + side, channel]).to_owned();
         for ((y, x), value) in other.indexed_iter_mut() {
             let (y, x) = (from_y + y, from_x + x);

@@ -1,4 +1,4 @@
-//! What an attack is, what it is given and what it proposes.
+//! Defines what an attack is, what it is given and what it proposes.
 
 use crate::ball::{Norm, clip};
 use crate::gradient::{GradientSource, Loss};
@@ -9,12 +9,12 @@ use ndarray::{Array4, ArrayView4, Zip};
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// One attack.
+/// Describes one attack.
 #[derive(Clone, Copy)]
 pub struct Attack {
-    /// One line for people.
+    /// What it does, in one line.
     pub about: &'static str,
-    /// The ball it looks in.
+    /// The ball in which it looks.
     pub norm: Norm,
     /// Whether it asks for gradients.
     pub gradient: bool,
@@ -26,23 +26,23 @@ pub struct Attack {
     pub settings: fn(u8, Start) -> Vec<(String, Value)>,
 }
 
-/// What an attack is given: a few images, their labels, the radius and where gradients come from.
+/// Holds what an attack is given: a few images, their labels, the radius and where gradients come from.
 pub struct Task<'a> {
-    /// Batch × height × width × channels.
+    /// The images to attack, batch × height × width × channels.
     pub images: ArrayView4<'a, u8>,
-    /// True labels.
+    /// True label per image.
     pub labels: &'a [u8],
-    /// Position of each image in the data set: with the seed, its source of random numbers.
+    /// Position of each image in the data set. With the seed it fixes the image's random numbers.
     pub indices: &'a [usize],
-    /// The ball.
+    /// The ball in which adversaries must lie.
     pub norm: Norm,
-    /// Its radius, in units of a uint8 pixel.
+    /// Radius of the ball, in units of a uint8 pixel.
     pub eps: u8,
     /// The network under attack, for attacks that only look at its scores.
     pub target: &'a dyn GradientSource,
     /// Where gradients come from: the network under attack as a white box, or a substitute.
     pub source: &'a dyn GradientSource,
-    /// Whether gradients are the target's own: then an image is done when the source mislabels it.
+    /// Whether gradients are the target's own. An image is then done when the source mislabels it.
     pub is_white_box: bool,
     /// Where PGD starts.
     pub start: Start,
@@ -50,20 +50,21 @@ pub struct Task<'a> {
     pub seed: u64,
     /// The attack's name.
     pub name: &'a str,
-    /// Set to stop. An attack that looks ends soon, and what it proposes then is thrown away.
+    /// A flag that stops the attack when it is set. An attack that looks at it ends soon, and what it
+    /// proposes then is thrown away.
     pub stop: &'a AtomicBool,
 }
 
-/// The flag of attacks that nobody stops.
+/// Serves as the stop flag of attacks that nobody stops.
 pub(crate) static NEVER: AtomicBool = AtomicBool::new(false);
 
-/// What an attack proposes.
+/// Holds what an attack proposes.
 pub struct Candidates {
-    /// One image per image of the task.
+    /// One proposed adversary per image of the task.
     pub images: Array4<u8>,
     /// Whether an image's gradient was zero, or not a number, in every element at some step.
     pub zero_gradient: Vec<bool>,
-    /// How often the attack had each image, or a change of it, evaluated.
+    /// How often each image, or a change of it, was evaluated for the attack.
     pub queries: Vec<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Interval bounds of every node over boxes of images. They are sound for the integer semantics by
+//! Computes interval bounds of every node over boxes of images. They are sound for the integer semantics by
 //! construction, as every bound is an integer that the node's own arithmetic gives for the ends of its
 //! inputs' bounds. They are exact where a box is one image.
 
@@ -7,7 +7,7 @@ use crate::kind::{Bounds, kind};
 use crate::tensor::Tensor;
 use ndarray::ArrayView4;
 
-/// A network made ready for bounds.
+/// Holds a network made ready for bounds.
 pub(crate) struct IntervalBounds<'a> {
     engine: &'a Engine,
     /// How each node's bounds follow from those of its inputs.
@@ -37,7 +37,7 @@ impl<'a> IntervalBounds<'a> {
                         let input = ends[end][source].as_ref().expect("all are kept");
                         halves[half].sums(site.kernel, input, lo.dim().0)
                     };
-                    // A weight below zero turns the ends of its input around.
+                    // A negative weight swaps the ends of its input.
                     [0, 1].map(|end| {
                         let both = sums(0, end).into_iter().zip(sums(1, 1 - end));
                         Tensor::narrow(both.map(|(a, b)| a + b).collect(), site.output.range)

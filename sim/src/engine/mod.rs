@@ -1,5 +1,6 @@
-//! The fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best instructions
-//! of the machine. Never decides what a layer means, has no float in its forward pass, and knows no gradient.
+//! Runs the fast engine: the same integers as [`Network::eval`], batched, on all cores, by the best
+//! instructions of the machine. Never decides what a layer means, has no float in its forward pass, and knows
+//! no gradient.
 //!
 //! A step or a rescale runs on accumulators as they are computed, tile by tile, where it is their only
 //! reader.
@@ -19,10 +20,10 @@ use rayon::prelude::*;
 
 /// Most images that one task carries through the network together.
 const BLOCK: usize = 4;
-/// Memory that the values of one block should stay below.
+/// Memory, in bytes, that the values of one block should stay below.
 const BLOCK_BYTES: usize = 32 << 20;
 
-/// A network with its weights in the order the kernels read them.
+/// Holds a network with its weights in the order in which the kernels read them.
 pub struct Engine {
     network: Network,
     kernel: Kernel,
@@ -30,13 +31,13 @@ pub struct Engine {
     block: usize,
 }
 
-/// A node, prepared.
+/// Holds a prepared node.
 struct Node {
     site: Site,
     forward: Box<dyn Forward>,
     /// Whether the node's accumulators go to its only reader tile by tile and are not stored.
     is_fused: bool,
-    /// The last node that needs this one's value: its reader, or the reader of a fused one.
+    /// Index of the last node that needs this one's value: its reader, or the reader of a fused reader.
     needed_until: usize,
 }
 

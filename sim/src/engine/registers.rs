@@ -1,5 +1,5 @@
-//! The network with one node's output changed, as a circuit computes it whose registers are as wide as their
-//! wires: what does not fit wraps.
+//! Evaluates the network with one node's output changed, as a circuit does whose registers are as wide as
+//! their wires: a value that does not fit wraps.
 
 use super::Engine;
 use crate::tensor::Tensor;
@@ -29,7 +29,7 @@ impl Engine {
             if !changed[i] {
                 continue;
             }
-            // The fast layers count on their inputs' ranges: the meaning itself does not.
+            // The fast layers rely on their inputs' ranges; the reference meaning does not.
             if sources.iter().any(|&source| out_of_range[source]) {
                 let words = self.meant_words(i, &values, count);
                 (values[i], out_of_range[i]) = self.registers(i, words);

@@ -1,13 +1,14 @@
-//! Activations: clipped lines per channel, their quantized and softened forms, and steps at fixed points.
+//! Computes activations: clipped lines per channel, their quantized and softened forms, and steps at fixed
+//! points.
 
 use super::op::{Flow, Op, Site};
 
-/// How far a softened quantizer is from the line through its thresholds, 0, towards its steps: its slope is 1
-/// − that on a level, and 1 + twice that at a threshold. Much nearer to the steps its gradients help an
-/// attack less.
+/// Softness of a quantizer: 0 is the line through its thresholds, larger values come nearer to its steps. The
+/// slope is 1 − this on a level, and 1 + twice this at a threshold. Much nearer to the steps, its gradients
+/// help an attack less.
 const SOFTNESS: f32 = 0.25;
 
-/// `clamp(scale·x + bias, 0, ceiling)` per channel, then rounded to one of 2^bits levels or softened.
+/// Computes `clamp(scale·x + bias, 0, ceiling)` per channel, then rounds to one of 2^bits levels or softens.
 pub(super) struct Activation {
     pub scale: Vec<f32>,
     pub bias: Vec<f32>,
@@ -43,7 +44,7 @@ impl Op for Activation {
     }
 }
 
-/// How many of `points` each `scale·x + bias` has reached, in units of `unit`.
+/// Counts how many of `points` each `scale·x + bias` has reached, in units of `unit`.
 pub(super) struct Levels {
     pub scale: Vec<f32>,
     pub bias: Vec<f32>,
@@ -89,7 +90,7 @@ mod tests {
         for level in 0..4 {
             let level = level as f32;
             assert_eq!(softened(level).0, level, "a level is itself");
-            // On both sides of a threshold the same, half way.
+            // On both sides of a threshold the value is the same, half way between the levels.
             let [below, above] = [0.4999, 0.5001].map(|off| softened(level + off).0);
             assert!((below - above).abs() < 1e-3 && (below - level - 0.5).abs() < 1e-3, "{below} {above}");
         }
@@ -102,7 +103,7 @@ mod tests {
             let (value, slope) = softened(z);
             let wanted = (softened(z + h).0 - softened(z - h).0) / (2.0 * h);
             assert!((slope - wanted).abs() < 2e-2 && slope > 0.05, "{z}: {slope}, {wanted}");
-            // Nearer to the step than the line is.
+            // The softened value is nearer to the step than the line is.
             let step = z.round_ties_even();
             assert!((value - step).abs() <= (z - step).abs() + 1e-6, "{z}: {value}");
         }

@@ -1,5 +1,5 @@
-//! Float networks, forward and backward in f32: the paper's float column, and substitutes for transfer
-//! attacks. Never hardware, and never a judge of an integer network.
+//! Runs float networks, forward and backward in f32: the paper's float column, and substitutes for transfer
+//! attacks. They are never hardware, and never judge an integer network.
 
 mod activation;
 mod op;
@@ -24,14 +24,14 @@ use plain::{Affine, Biases, Mix};
 use rayon::prelude::*;
 use window::{GlobalMean, Linear, MaxPool};
 
-/// Images that one task carries through the network together.
+/// Most images that one task carries through the network together.
 const BLOCK: usize = 4;
 
-/// A float network with its weights in the order the kernels read them.
+/// Holds a float network with its weights in the order in which the kernels read them.
 pub struct FloatEngine {
     network: FloatNetwork,
     sites: Vec<Site>,
-    /// What each node does; nothing for the input.
+    /// What each node computes; `None` for the input.
     ops: Vec<Option<Box<dyn Op>>>,
 }
 

@@ -1,9 +1,10 @@
-//! What every kind of float layer answers: its forward and its backward pass in f32.
+//! Defines what every kind of float layer answers: its forward and its backward pass in f32.
 
 use crate::kernel::Kernel;
 use dq_net::{FloatNetwork, Shape};
 
-/// The surroundings of one node: the instruction set that it runs on, and the shapes on either side of it.
+/// Describes the surroundings of one node: the instruction set that it runs on, and the shapes on either side
+/// of it.
 pub(super) struct Site {
     pub kernel: Kernel,
     /// Shape of its first input.
@@ -19,7 +20,7 @@ impl Site {
     }
 }
 
-/// One node, prepared. Values are batch × height × width × channels.
+/// Computes one prepared node in either direction. Values are batch × height × width × channels.
 pub(super) trait Op: Send + Sync {
     /// Computes the output for `count` images.
     fn forward(&self, site: &Site, inputs: &[&[f32]], count: usize) -> Vec<f32>;
@@ -28,7 +29,7 @@ pub(super) trait Op: Send + Sync {
     fn backward(&self, site: &Site, flow: &Flow, into: &mut [f32]);
 }
 
-/// What flows back into a node.
+/// Holds what flows back into a node.
 pub(super) struct Flow<'a> {
     /// The slope of each value of the node's output.
     pub slopes: &'a [f32],
@@ -36,6 +37,6 @@ pub(super) struct Flow<'a> {
     pub input: &'a [f32],
     /// The number of that input.
     pub port: usize,
-    /// Images.
+    /// Number of images in the batch.
     pub count: usize,
 }

@@ -1,12 +1,12 @@
-//! Float layers that change each value on its own, or join two: affine functions, biases, mixes, and what
-//! stands before the network (bit depth, median).
+//! Computes float layers that change each value on its own, or join two: affine functions, biases, mixes, and
+//! what stands before the network (bit depth, median).
 
 use super::op::{Flow, Op, Site};
 use crate::kind::median;
 use dq_net::Shape;
 use dq_net::layer::{BitDepth, Median};
 
-/// `scale·x + bias` per channel.
+/// Computes `scale·x + bias` per channel.
 pub(super) struct Affine {
     pub scale: Vec<f32>,
     pub bias: Vec<f32>,
@@ -25,7 +25,7 @@ impl Op for Affine {
     }
 }
 
-/// The logits: one bias per class.
+/// Adds one bias per class, which gives the logits.
 pub(super) struct Biases(pub Vec<f32>);
 
 impl Op for Biases {
@@ -38,7 +38,7 @@ impl Op for Biases {
     }
 }
 
-/// The shares of two inputs.
+/// Adds two inputs, each times its share.
 pub(super) struct Mix(pub [f32; 2]);
 
 impl Op for Mix {

@@ -1,5 +1,6 @@
-//! The float twin of an integer network: the same weights without quantizers, a second source of gradients.
-//! Where its gradients break what the straight-through ones leave, the quantizers masked them. Never a judge.
+//! Builds the float twin of an integer network: the same weights without quantizers, as another source of
+//! gradients. Where its gradients break images that survive the straight-through ones, the quantizers masked
+//! the gradients. A twin never judges.
 
 use crate::kernel::Kernel;
 use crate::kind::{Site, Twin, kind};

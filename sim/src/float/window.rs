@@ -1,10 +1,10 @@
-//! Float layers over windows: convolutions and dense layers, pools and means.
+//! Computes float layers over windows: convolutions and dense layers, pools and means.
 
 use super::op::{Flow, Op, Site};
 use crate::kind::window::Windows;
 use crate::linear::RealLinear;
 
-/// A linear map and its transpose.
+/// Holds a linear map and its transpose.
 pub(super) struct Linear {
     pub forward: RealLinear<f32>,
     pub backward: RealLinear<f32>,
@@ -21,7 +21,7 @@ impl Op for Linear {
     }
 }
 
-/// The largest value of each window.
+/// Takes the largest value of each window.
 pub(super) struct MaxPool(pub Windows);
 
 impl Op for MaxPool {
@@ -38,7 +38,7 @@ impl Op for MaxPool {
     }
 }
 
-/// The mean of each channel.
+/// Takes the mean of each channel.
 pub(super) struct GlobalMean;
 
 impl GlobalMean {

@@ -1,16 +1,18 @@
-//! What attacks raise: functions of a network's real logits, with their slopes. Never looks at a network.
+//! Defines what attacks raise: functions of a network's real logits, with their slopes. Never looks at a
+//! network.
 
 use ndarray::{ArrayView1, ArrayView2};
 
-/// What an attack raises. Slices hold one class, or one factor, per image.
+/// Names what an attack raises. Slices hold one class, or one factor, per image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss<'a> {
     /// Softmax cross entropy of the real logits (natural logarithm), as in training.
     CrossEntropy,
     /// The largest other logit minus the label's: positive where the image is misclassified.
     Margin,
-    /// Targeted difference of logits ratio, (z_t − z_y) / (z_π1 − (z_π3 + z_π4) / 2) (Croce, Hein, ICML
-    /// 2020). With fewer than four classes the last ones stand in; a denominator of zero counts as one.
+    /// The targeted difference of logits ratio, (z_t − z_y) / (z_π1 − (z_π3 + z_π4) / 2) (Croce, Hein, ICML
+    /// 2020). With fewer than four classes the last one stands for the missing ones; a denominator of zero
+    /// counts as one.
     TargetedDlr(&'a [usize]),
     /// The target's logit minus the label's, z_t − z_y.
     Difference(&'a [usize]),

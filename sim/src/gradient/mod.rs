@@ -1,4 +1,4 @@
-//! Gradients of a loss with respect to the pixels: what white-box attacks read. Never changes a label.
+//! Gives gradients of a loss with respect to the pixels, which white-box attacks read. Never changes a label.
 
 mod loss;
 mod white_box;
@@ -11,18 +11,19 @@ pub use white_box::WhiteBox;
 use dq_net::Shape;
 use ndarray::{Array2, Array4, ArrayView4};
 
-/// The losses of a batch, and their gradients.
+/// Holds the losses of a batch and their gradients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossGradient {
     /// The loss of each image.
     pub losses: Vec<f64>,
     /// ∂ loss / ∂ pixel, per unit of a uint8 pixel: batch × height × width × channels.
     pub gradient: Array4<f32>,
-    /// Real logits: batch × classes. For an integer network score · scale.
+    /// Real logits: batch × classes. For an integer network they are score · scale.
     pub logits: Array2<f64>,
 }
 
-/// A network whose loss has a gradient. Results do not depend on the batch's size or order, nor on threads.
+/// A gradient source is a network whose loss has a gradient. Results do not depend on the batch's size or
+/// order, nor on threads.
 pub trait GradientSource: Sync {
     /// Returns the shape of an image.
     fn input_shape(&self) -> Shape;

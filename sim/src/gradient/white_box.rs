@@ -1,4 +1,4 @@
-//! An integer network as an attacker sees it who knows everything: the exact engine forward, and a
+//! Shows an integer network as an attacker with full knowledge sees it: the exact engine forward, and a
 //! straight-through backward pass, in which each kind of layer says how slopes go through it.
 
 use super::{GradientSource, Loss, LossGradient};
@@ -11,7 +11,7 @@ use ndarray::{Array2, Array4, ArrayView4, Axis};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
-/// An [`Engine`] and the gradients of its network.
+/// Holds an [`Engine`] and the gradients of its network.
 pub struct WhiteBox {
     engine: Engine,
     precision: Precision,
@@ -19,11 +19,11 @@ pub struct WhiteBox {
     backward: OnceLock<Vec<Box<dyn Backward>>>,
 }
 
-/// Where a node's values lead at each of a batch of images.
+/// Says how a node's values at a batch of images can be driven to their extremes.
 pub(crate) struct Climb {
-    /// Least and largest value of the node.
+    /// Least and largest value of the node, per image.
     pub extremes: Vec<(i32, i32)>,
-    /// Batch × height × width × channels.
+    /// Gradient with respect to the pixels, batch × height × width × channels.
     pub gradient: Array4<f32>,
 }
 
@@ -101,7 +101,7 @@ impl WhiteBox {
             self.engine.blocks(images).zip(labels).enumerate().map(block_slopes).collect();
         let mut sums = blocks.into_iter();
         let mut all = sums.next().unwrap_or_default();
-        // Block by block, so that the sum has one order.
+        // Blocks are added one by one, so that the sum has one order.
         for found in sums {
             for (to, from) in all.iter_mut().flatten().zip(found.into_iter().flatten()) {
                 *to += from;

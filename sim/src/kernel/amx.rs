@@ -1,4 +1,5 @@
-//! AMX: tiles of 16 rows of 64 bytes, set up once for a thread's products, and the product of such tiles.
+//! Uses AMX: tiles of 16 rows of 64 bytes, set up once for a thread's products, and the product of such
+//! tiles.
 
 use super::shape::{TILE_ROW, TILE_ROWS, TileJob, TileSums};
 use std::arch::asm;
@@ -7,7 +8,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-/// The number of tile data among the states that the kernel saves.
+/// Number of the component "tile data" among the processor states that the kernel saves.
 const TILE_DATA: u32 = 18;
 
 /// Whether the processor and the system have int8 tiles, and let this process use them.
@@ -65,7 +66,7 @@ fn is_permitted() -> bool {
     false
 }
 
-/// What `ldtilecfg` reads.
+/// Holds what `ldtilecfg` reads.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -75,14 +76,14 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// This thread's tiles, all of 16 rows of 64 bytes, set up as long as one of these values lives.
+/// Holds this thread's tiles, all of 16 rows of 64 bytes, set up as long as one of these values lives.
 pub(super) struct Tiles {
-    /// Keeps the value on its thread.
+    /// Marker that keeps the value on its thread.
     thread: PhantomData<*const ()>,
 }
 
 thread_local! {
-    /// How many [`Tiles`] this thread has.
+    /// Number of [`Tiles`] that this thread has.
     static LIVING: Cell<usize> = const { Cell::new(0) };
 }
 

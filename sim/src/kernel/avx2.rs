@@ -1,5 +1,5 @@
-//! Micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the levels' top
-//! bit goes separately. The float one takes one fused multiply-add per tap, in the taps' order.
+//! Defines micro-kernels for AVX2. The integer one is exact: where two products could leave an i16, the
+//! levels' top bit goes separately. The float one takes one fused multiply-add per tap, in the taps' order.
 
 use super::shape::{IntTile, LANES, MAX_SUMS, RealTile};
 use std::arch::x86_64::*;
@@ -56,7 +56,7 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: IntTile, sums: &mut [i32;
             }
         }
     }
-    // A copy: what is walked through lies in memory, and the sums are to stay in registers until here.
+    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until here.
     let done = acc;
     for (acc, row) in done.iter().zip(sums.chunks_exact_mut(LANES)) {
         for (half, lanes) in acc.iter().zip(row.chunks_exact_mut(8)) {

@@ -1,5 +1,5 @@
-//! Micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without saturation;
-//! floats take one fused multiply-add per tap, in the taps' order.
+//! Defines micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without
+//! saturation; floats take one fused multiply-add per tap, in the taps' order.
 
 use super::shape::{BIT_ROWS, BitJob, IntTile, LANES, MAX_SUMS, RealTile};
 use std::arch::x86_64::*;
@@ -49,7 +49,7 @@ unsafe fn rows<const R: usize, const P: usize>(tile: IntTile, sums: &mut [i32; M
             }
         }
     }
-    // A copy: what is walked through lies in memory, and the sums are to stay in registers until here.
+    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until here.
     let done = acc;
     for (acc, lanes) in done.iter().flatten().zip(sums.chunks_exact_mut(LANES)) {
         // SAFETY: sixteen i32 are one register.
@@ -148,8 +148,8 @@ macro_rules! micro {
                     }
                 }
             }
-            // A copy: what is walked through lies in memory, and the sums are to stay in registers until
-            // here.
+            // The sums are copied: the loop reads its array from memory, and they are to stay in registers
+            // until here.
             let done = acc;
             for (acc, lanes) in done.iter().flatten().zip(sums) {
                 // SAFETY: sixteen sums are one register.

@@ -1,15 +1,15 @@
-//! Exact product of 1-bit levels (0, 1) and 1-bit weights (−1, +1) over windows, 64 at a time. The sum of the
-//! weights where the level is 1 is twice the count of bits that are set both in the levels and in the
-//! positive weights, minus the count of bits that are set in the levels.
+//! Computes the exact product of 1-bit levels (0, 1) and 1-bit weights (−1, +1) over windows, 64 at a time.
+//! The sum of the weights where the level is 1 is twice the count of bits that are set both in the levels and
+//! in the positive weights, minus the count of bits that are set in the levels.
 
 use super::Kernel;
 use super::shape::{BIT_ROWS, BitJob, LANES, Rows, Runs};
 
-/// Levels in a word.
+/// Number of levels in a word.
 pub(crate) const WORD: usize = 64;
-/// Positive weights as bits, in the order in which they are read.
+/// Holds the positive weights as bits, in the order in which they are read.
 pub(crate) struct PackedBits {
-    /// Panel × word of the window × output.
+    /// Words of bits: panel × word of the window × output.
     data: Vec<[u64; LANES]>,
     outputs: usize,
     runs: Vec<usize>,
@@ -47,7 +47,7 @@ pub(crate) fn pack(levels: &[u8], channels: usize) -> Vec<u64> {
             let rest = eights.remainder();
             let first = levels.len() - rest.len();
             for (i, eight) in eights.enumerate() {
-                // The product brings the lowest bit of byte n to bit 56 + n; no two terms meet.
+                // The product brings the lowest bit of byte n to bit 56 + n; no two terms meet there.
                 let bytes = u64::from_le_bytes(eight.try_into().expect("eight"));
                 *word |= (bytes.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (i * 8);
             }

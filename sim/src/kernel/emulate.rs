@@ -1,12 +1,12 @@
-//! AMX on a processor without it, for tests: the illegal instructions are carried out where they are trapped,
-//! as Intel's manual says (Software Developer's Manual, volume 2, "AMX"). The results are right, a thousand
-//! times slower.
+//! Emulates AMX on a processor without it, for tests: the illegal instructions are carried out where they are
+//! trapped, as Intel's manual says (Software Developer's Manual, volume 2, "AMX"). The results are right, a
+//! thousand times slower.
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 use std::cell::RefCell;
 use std::sync::Once;
 
-/// A thread's tiles.
+/// Holds a thread's tiles.
 struct Tiles {
     configured: bool,
     row_bytes: [usize; 8],
@@ -35,7 +35,7 @@ pub(super) fn install() {
     });
 }
 
-/// Carries out the instruction that trapped, or lets the thread die of it.
+/// Carries out the instruction that trapped; where it is of another kind, the thread dies of it.
 extern "C" fn trap(_: c_int, _: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the system hands over this thread's registers; the instruction's bytes and what it reads and
     // writes are those of the code that was trapped, which promised that they are there.
@@ -69,7 +69,7 @@ const REGISTERS: [c_int; 16] = [
     libc::REG_R15,
 ];
 
-/// Base, index times scale, and length of a memory operand after its ModRM byte.
+/// Describes a memory operand after its ModRM byte: base, index times scale, and length.
 struct Operand {
     base: i64,
     index: i64,

@@ -1,25 +1,25 @@
-//! Exact integer matrix product over windows: uint8 levels × int8 weights → i32. A row of the left matrix is
-//! not stored: it is the runs of one window, read where they lie in a zero-bordered feature map (implicit
-//! im2col).
+//! Computes the exact integer matrix product over windows: uint8 levels × int8 weights → i32. A row of the
+//! left matrix is not stored: it is the runs of one window, read where they lie in a zero-bordered feature
+//! map (implicit im2col).
 
 use super::shape::{IntTile, LANES, MAX_SUMS, Rows, Runs};
 use super::tile::{self, Planes, TiledWeights};
 use super::{Kernel, Session};
 
-/// Weights in the order in which a kernel reads them.
+/// Holds weights in the order in which a kernel reads them.
 pub(crate) enum PackedInt {
     Panels(Panels),
     Tiles(TiledWeights),
 }
 
-/// Weights for vector kernels.
+/// Holds weights for vector kernels.
 pub(crate) struct Panels {
-    /// Panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
+    /// Weights: panel × run × quad × 16 outputs × 4 taps, zeros at the edges.
     data: Vec<i8>,
     outputs: usize,
-    /// Where the runs of a window begin.
+    /// Offset of each run from the start of its window.
     runs: Vec<usize>,
-    /// Groups of four taps in a run.
+    /// Number of groups of four taps in a run.
     quads: usize,
     /// Whether two products may leave an i16 (AVX2 then splits the levels).
     wide_pairs: bool,

@@ -1,5 +1,5 @@
-//! Instruction sets: which inner loops run. Never changes a result: integer kernels agree exactly, and float
-//! kernels bit for bit, because every one of them sums in the same order with fused multiply-adds.
+//! Chooses which inner loops run. Never changes a result: integer kernels agree exactly, and float kernels
+//! bit for bit, because every one of them sums in the same order with fused multiply-adds.
 //!
 //! Kernels are chosen at run time. A product goes by panels of 16 outputs (`int`), on AMX by tiles
 //! (`tile`), which a session sets up for as long as a layer runs. Tests carry out AMX's instructions
@@ -27,10 +27,10 @@ pub(crate) mod tile;
 
 pub(crate) use shape::{Rows, Runs};
 
-/// The instruction set of the inner loops.
+/// Names the instruction set of the inner loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernel {
-    /// Plain loops: every machine.
+    /// Plain loops, for every machine.
     Portable,
     /// AArch64 with dot products (about every core since 2018).
     Neon,
@@ -38,7 +38,7 @@ pub enum Kernel {
     Avx2,
     /// x86-64 with AVX-512 F, BW, VL and VNNI.
     Avx512,
-    /// The same, and AMX's int8 tiles for the layers that they are faster at.
+    /// The same, with AMX's int8 tiles for the layers on which they are faster.
     Amx,
 }
 
@@ -106,8 +106,8 @@ impl Kernel {
     }
 }
 
-/// A thread's use of a kernel, which its products need. It should be short: the system saves tiles as long as
-/// they are set up.
+/// A session is a thread's use of a kernel, which its products need. It should be short: the system saves the
+/// tiles for as long as they are set up.
 pub(crate) struct Session {
     kernel: Kernel,
     #[cfg(target_arch = "x86_64")]

@@ -1,5 +1,5 @@
-//! Micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels are read
-//! as signed bytes, 128 less than they are, and sums start from what that takes away.
+//! Defines a micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels
+//! are read as signed bytes, 128 less than they are, and sums start from an offset that makes up for it.
 
 use super::shape::{IntTile, LANES, MAX_SUMS};
 use std::arch::aarch64::*;

@@ -1,6 +1,6 @@
-//! Matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float sums run over
-//! their taps in order, one fused multiply-add per tap: the result is the same bit for bit in every kernel,
-//! batch and thread. Sums of fixed point are exact.
+//! Computes the matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float
+//! sums run over their taps in order, one fused multiply-add per tap: the result is the same bit for bit in
+//! every kernel, batch and thread. Sums of fixed point are exact.
 //!
 //! Gradients sum in a fixed order of fused multiply-adds, so that attacks depend neither on the
 //! processor nor on threads. This is why the crate has its own f32 kernel.
@@ -8,16 +8,16 @@
 use super::shape::{LANES, RealTile, Rows, Runs};
 use super::{Kernel, multiversion};
 
-/// Most rows and panels of a micro-kernel.
+/// Most sums of a micro-kernel, in vectors of one row and one panel: 12 rows × 2 panels.
 const MAX_SUMS: usize = 12 * 2;
 
-/// Weights in the order in which the kernel reads them.
+/// Holds weights in the order in which the kernel reads them.
 pub(crate) struct Packed<T> {
-    /// Panel × run × group of taps × 16 outputs × the group's taps, zeros at the edges.
+    /// Weights: panel × run × group of taps × 16 outputs × the group's taps, zeros at the edges.
     data: Vec<T>,
     outputs: usize,
     runs: Vec<usize>,
-    /// Groups of taps in a run.
+    /// Number of groups of taps in a run.
     groups: usize,
 }
 
@@ -44,12 +44,12 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// An element of a product: f32, f64, or fixed point in an i16.
+/// Describes an element of a product: f32, f64, or fixed point in an i16.
 pub(crate) trait Element: Copy + Default + Send + Sync {
     /// The type that products add up to.
     type Sum: Copy + Default + Send + Sync;
 
-    /// Taps that one step of a kernel takes: a run is read for a multiple of so many.
+    /// Taps that one step of a kernel takes: the taps read of a run are a multiple of this.
     const TAPS: usize;
 
     /// Returns the most panels that `kernel` takes at a time.
@@ -74,7 +74,7 @@ impl Element for f32 {
     fn rows(kernel: Kernel) -> &'static [usize] {
         match kernel {
             Kernel::Portable => &[1],
-            // Plain loops, which a compiler for AArch64 makes NEON's.
+            // These are plain loops, which a compiler for AArch64 turns into NEON instructions.
             Kernel::Neon => &[4, 1],
             Kernel::Avx2 => &[6, 1],
             Kernel::Avx512 | Kernel::Amx => &[12, 4, 1],

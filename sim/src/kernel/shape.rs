@@ -1,51 +1,51 @@
-//! The shapes that products are made of: what a micro-kernel of any instruction set reads and writes. Holds
-//! no loop and no instruction.
+//! Defines the shapes that products are made of: what a micro-kernel of any instruction set reads and writes.
+//! Holds no loop and no instruction.
 
-/// Outputs in a panel: as many accumulators as an AVX-512 register holds.
+/// Number of outputs in a panel: an AVX-512 register holds as many accumulators.
 pub(super) const LANES: usize = 16;
 
 /// Most accumulators of a micro-kernel: 12 rows × 2 panels.
 pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
 
-/// The elements of one window of a feature map: runs of consecutive elements.
+/// Locates the elements of one window of a feature map, which are runs of consecutive elements.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
     /// Where each run begins, from the window's start.
     pub starts: Vec<usize>,
-    /// Elements of a run.
+    /// Number of elements in a run.
     pub length: usize,
 }
 
-/// Where the sums of a product go: those of row `r` begin at `r·stride`.
+/// Says where the sums of a product go: those of row `r` begin at `r·stride`.
 pub(crate) struct Rows<'a, T> {
     pub sums: &'a mut [T],
     pub stride: usize,
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
-/// panels.
+/// Holds what an integer micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`,
+/// and packed panels.
 #[derive(Clone, Copy)]
 pub(super) struct IntTile<'a> {
     pub input: &'a [u8],
     pub rows: &'a [usize],
     pub runs: &'a [usize],
-    /// Groups of four taps in a run.
+    /// Number of groups of four taps in a run.
     pub quads: usize,
     /// One panel or two, each of runs × quads × 16 outputs × 4 taps.
     pub panels: &'a [i8],
-    /// Where the panels' sums start from, one per output.
+    /// Initial value of the panels' sums, one per output.
     #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
     pub offsets: &'a [i32],
 }
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, and packed
-/// panels.
+/// Holds what a micro-kernel of real numbers reads: windows at `rows` of `input`, each made of the runs at
+/// `runs`, and packed panels.
 #[derive(Clone, Copy)]
 pub(crate) struct RealTile<'a, T> {
     pub input: &'a [T],
     pub rows: &'a [usize],
     pub runs: &'a [usize],
-    /// Groups of taps in a run.
+    /// Number of groups of taps in a run.
     pub groups: usize,
     /// One panel or two, each of runs × groups × 16 × taps of a group.
     pub panels: &'a [T],
@@ -54,7 +54,8 @@ pub(crate) struct RealTile<'a, T> {
 /// Most rows whose bits are counted together.
 pub(super) const BIT_ROWS: usize = 4;
 
-/// What a micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`, of `run` words.
+/// Holds what the bit-counting kernel reads: windows at `rows` of `input`, each made of the runs at `runs`,
+/// of `run` words.
 pub(super) struct BitJob<'a> {
     pub input: &'a [u64],
     pub rows: &'a [usize],
@@ -69,20 +70,20 @@ pub(super) const TILE_ROW: usize = 64;
 /// Bytes of a tile.
 pub(super) const TILE: usize = TILE_ROWS * TILE_ROW;
 
-/// Sums of up to two tiles of windows by two of outputs: window × output.
+/// Holds the sums of up to two tiles of windows by two of outputs: window × output.
 #[repr(C, align(64))]
 pub(super) struct TileSums(pub [[i32; 2 * LANES]; 2 * TILE_ROWS]);
 
-/// One or two tiles of windows against one or two panels of weights.
+/// Holds one or two tiles of windows, and one or two panels of weights to multiply them with.
 pub(super) struct TileJob<'a> {
     pub input: &'a [u8],
-    /// First byte of each tile's first window.
+    /// Offset in bytes of each tile's first window.
     pub starts: &'a [usize],
     /// Bytes from one window of a tile to the next.
     pub apart: usize,
-    /// First byte of each slab of a window.
+    /// Offset in bytes of each slab within a window.
     pub slabs: &'a [usize],
-    /// Tiles: slab × panel.
+    /// Weights as tiles: slab × panel.
     pub weights: &'a [i8],
     pub panels: usize,
     /// Whether the input's bytes are signed.

@@ -1,10 +1,11 @@
-//! Products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX multiplies in
-//! one instruction. Windows are read where they lie if they are equally far apart, and gathered if not.
+//! Computes products by tiles: 16 windows of 64 bytes times 64 taps of 16 outputs at a time, which AMX
+//! multiplies in one instruction. Windows are read where they lie if they are equally far apart, and gathered
+//! if not.
 
 use super::Session;
 use super::shape::{LANES, Rows, Runs, TILE, TILE_ROW, TILE_ROWS, TileJob, TileSums};
 
-/// Where a thread puts its products together: sums and gathered windows of each plane.
+/// Holds a thread's working memory: sums and gathered windows of each plane.
 pub(super) struct Scratch {
     sums: [TileSums; 2],
     rows: [Vec<u8>; 2],
@@ -17,26 +18,26 @@ impl Default for Scratch {
     }
 }
 
-/// Weights as tiles.
+/// Holds weights as tiles.
 pub(crate) struct TiledWeights {
-    /// Pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at the
-    /// edges.
+    /// Weights: pair of panels × slab of 64 taps × panel × group of four taps × 16 outputs × 4 taps; zeros at
+    /// the edges.
     data: Vec<i8>,
     outputs: usize,
     runs: Runs,
-    /// First byte of each slab of a window where it lies, each run in slabs of its own. None if runs are too
-    /// short for that.
+    /// Offset in bytes of each slab of a window that is read where it lies, with slabs of its own for each
+    /// run. `None` if runs are too short for that.
     in_place: Option<Vec<usize>>,
-    /// First byte of each slab in a gathered row.
+    /// Offset in bytes of each slab in a gathered row.
     gathered: Vec<usize>,
 }
 
-/// The windows of one tile.
+/// Describes the windows of one tile.
 struct Group {
-    /// The first one's place among the rows.
+    /// Place of the first window among the rows.
     first: usize,
     count: usize,
-    /// The row of the tile that each window is.
+    /// The row of the tile at which each window lies.
     slots: [usize; TILE_ROWS],
     in_place: bool,
 }
@@ -49,7 +50,7 @@ impl TiledWeights {
         let in_place = (!is_gathered(&runs)).then(|| {
             starts.iter().flat_map(|start| (0..by_run).map(move |at| start + at * TILE_ROW)).collect()
         });
-        // Taps from one run to the next.
+        // This is the distance in taps from one run to the next.
         let apart = if in_place.is_some() { by_run * TILE_ROW } else { run };
         let slabs = (starts.len() * apart).div_ceil(TILE_ROW);
         let panels = outputs.div_ceil(LANES);
@@ -136,11 +137,11 @@ fn is_gathered(runs: &Runs) -> bool {
     3 * (runs * run).div_ceil(TILE_ROW) <= 2 * runs * run.div_ceil(TILE_ROW)
 }
 
-/// Levels of 8 bits, or whole numbers of 16 bits as two planes of bytes.
+/// Holds levels of 8 bits, or whole numbers of 16 bits as two planes of bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Planes<'a> {
     pub low: &'a [u8],
-    /// The higher bytes, signed.
+    /// The higher bytes, which are signed; `None` for levels of 8 bits.
     pub high: Option<&'a [u8]>,
 }
 
@@ -165,7 +166,7 @@ pub(crate) fn product(
     panic!("the {} kernel has no tiles", session.kernel.name());
 }
 
-/// The windows of a product: where each begins in the input.
+/// Says where each window of a product begins in the input.
 struct Windows<'a> {
     input: Planes<'a>,
     rows: &'a [usize],

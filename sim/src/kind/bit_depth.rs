@@ -1,11 +1,11 @@
-//! BitDepth: each pixel of the image by its leading bits.
+//! Computes a BitDepth: each pixel of the image is replaced by its leading bits.
 
 use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::layer::BitDepth;
 
-/// The level of each pixel's value.
+/// Holds the level of each pixel value.
 struct Table([u8; 256]);
 
 impl Kind for BitDepth {

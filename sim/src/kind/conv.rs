@@ -1,4 +1,4 @@
-//! Conv: windows times weights, by the integer kernels.
+//! Computes a Conv: windows times weights, by the integer kernels.
 
 use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
 use super::weighted::SIGNS;

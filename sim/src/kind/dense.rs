@@ -1,4 +1,4 @@
-//! Dense: every input times weights, by the integer kernels.
+//! Computes a Dense: every input times its weights, by the integer kernels.
 
 use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
 use super::weighted::SIGNS;

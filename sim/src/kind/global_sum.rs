@@ -1,4 +1,4 @@
-//! GlobalSum: the sum of each channel, a SumPool with one window over the whole map.
+//! Computes a GlobalSum: the sum of each channel, as a SumPool with one window over the whole map.
 
 use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
 use super::sum_pool::Sums;

@@ -1,4 +1,4 @@
-//! Input: the image, unchanged.
+//! Passes the Input on: the image, unchanged.
 
 use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
 use crate::linear::Precision;

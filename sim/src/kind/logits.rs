@@ -1,4 +1,4 @@
-//! Logits: the scores, which are accumulators plus a bias per class.
+//! Computes the Logits: the scores, which are accumulators plus a bias per class.
 
 use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
 use crate::linear::Precision;
@@ -7,7 +7,7 @@ use dq_net::FloatLayer;
 use dq_net::float::layer as float;
 use dq_net::layer::Logits;
 
-/// One bias per class.
+/// Holds one bias per class.
 struct Biases(Vec<i32>);
 
 impl Kind for Logits {

@@ -1,4 +1,4 @@
-//! MaxPool: the largest value of each window.
+//! Computes a MaxPool: the largest value of each window.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use super::window::Windows;
@@ -8,7 +8,7 @@ use dq_net::FloatLayer;
 use dq_net::float::layer as float;
 use dq_net::layer::MaxPool;
 
-/// The windows whose largest values are taken.
+/// Holds the windows whose largest values are taken.
 struct Largest(Windows);
 
 impl Largest {

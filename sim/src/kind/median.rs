@@ -1,4 +1,5 @@
-//! Median: the median of each element and its neighbours above, to the left, and above to the left.
+//! Computes a Median: the median of each element and its neighbours above, to the left, and above to the
+//! left.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use crate::linear::Precision;

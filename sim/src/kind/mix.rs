@@ -1,4 +1,4 @@
-//! Mix: two streams as one, each with its share.
+//! Computes a Mix: two streams become one, each with its share.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
@@ -8,14 +8,14 @@ use dq_net::float::layer as float;
 use dq_net::layer::Mix;
 use dq_net::{FloatLayer, Range};
 
-/// A Mix ready to run.
+/// Holds a Mix ready to run.
 struct FastMix {
     mix: Mix,
     /// Whether no sum of its inputs' ranges leaves an `i32`.
     is_narrow: bool,
 }
 
-/// The backward pass: each input's share of the slope, where the sum is not clipped.
+/// Computes the backward pass: each input gets its share of the slope, where the sum is not clipped.
 struct Shares(Mix);
 
 impl Kind for Mix {
@@ -88,7 +88,7 @@ fn mix_narrow(mix: &Mix, x: &[i32], y: &[i32], out: &mut [i32]) {
     let (a, b, half) = (mix.a, mix.b, mix.half() as i32);
     let (shift, top) = (u32::from(mix.shift), 1i32 << (mix.bits - 1));
     for ((to, &x), &y) in out.iter_mut().zip(x).zip(y) {
-        // The sum as a whole fits, each product alone may not.
+        // The sum as a whole fits; each product alone may not.
         let sum = a.wrapping_mul(x).wrapping_add(b.wrapping_mul(y)).wrapping_add(half);
         *to = (sum >> shift).max(-top).min(top - 1);
     }

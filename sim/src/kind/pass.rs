@@ -1,4 +1,5 @@
-//! What a kind of layer answers about one of its nodes, and what passes through a node in either direction.
+//! Defines what a kind of layer answers about one of its nodes, and what passes through a node in either
+//! direction.
 
 use crate::kernel::Kernel;
 use crate::linear::{Linear, Precision};
@@ -7,7 +8,8 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Network, Wire};
 use ndarray::ArrayView4;
 
-/// The surroundings of one node: the instruction set that it runs on, and the wires on either side of it.
+/// Describes the surroundings of one node: the instruction set that it runs on, and the wires on either side
+/// of it.
 pub(crate) struct Site {
     pub kernel: Kernel,
     /// One wire per input.
@@ -28,7 +30,7 @@ impl Site {
     }
 }
 
-/// What a kind of layer answers. Bounds have no default: a kind that is silent about them does not compile,
+/// Answers for a kind of layer. Bounds have no default: a kind that is silent about them does not compile,
 /// since a wrong guess would make certificates false.
 pub(crate) trait Kind {
     /// Prepares the node's forward pass.
@@ -50,7 +52,7 @@ pub(crate) trait Kind {
     }
 }
 
-/// One node's forward pass.
+/// Computes one node's forward pass.
 pub(crate) trait Forward: Send + Sync {
     /// Computes the output for `count` images.
     fn run(&self, site: &Site, inputs: &[Feed], count: usize) -> Tensor;
@@ -67,7 +69,7 @@ pub(crate) trait Forward: Send + Sync {
     }
 }
 
-/// What a node reads for a block of images.
+/// Holds what a node reads for a block of images.
 pub(crate) enum Feed<'a> {
     /// The images themselves, for the Input.
     Images(ArrayView4<'a, u8>),
@@ -101,26 +103,26 @@ impl Feed<'_> {
     }
 }
 
-/// How the bounds of a node's output follow from those of its inputs.
+/// Says how the bounds of a node's output follow from those of its inputs.
 pub(crate) enum Bounds {
     /// No output falls where an input rises: the forward pass of all lower ends gives the lower ends, and of
     /// all upper ends the upper ones.
     Rising,
-    /// Each output depends on one input alone and rises or falls with it, by the channel: the forward passes
-    /// of both ends are put in order.
+    /// Each output depends on one input alone and rises or falls with it, depending on the channel: the
+    /// forward passes of both ends are put in order.
     Monotone,
-    /// The node is a layer with weights: the part of those above zero, which rises, and of those below, which
-    /// falls.
+    /// The node is a layer with weights, as two layers: one of the positive weights, whose output rises with
+    /// its input, and one of the negative weights, whose output falls.
     Signed(Box<[Linear; 2]>),
 }
 
-/// One node's backward pass.
+/// Computes one node's backward pass.
 pub(crate) trait Backward: Send + Sync {
     /// Adds the gradient of one of the node's inputs to `into`.
     fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]);
 }
 
-/// What flows back into a node.
+/// Holds what flows back into a node.
 pub(crate) struct Flow<'a> {
     /// The slope of each value of the node's output.
     pub slopes: &'a [f32],
@@ -128,7 +130,7 @@ pub(crate) struct Flow<'a> {
     pub inputs: &'a [&'a Tensor],
     /// The input whose gradient is asked for.
     pub port: usize,
-    /// Images.
+    /// Number of images in the batch.
     pub count: usize,
 }
 
@@ -139,7 +141,7 @@ impl Flow<'_> {
     }
 }
 
-/// The backward pass of a node whose output moves as much as its input, times a factor.
+/// Computes the backward pass of a node whose output moves as much as its input, times a factor.
 pub(crate) struct Through(pub f32);
 
 impl Backward for Through {
@@ -148,8 +150,8 @@ impl Backward for Through {
     }
 }
 
-/// What stands for a node in the float twin of its network: a layer, and one that follows it where that takes
-/// two.
+/// Holds what stands for a node in the float twin of its network: a layer, and one that follows it where that
+/// takes two.
 pub(crate) struct Twin {
     pub layer: FloatLayer,
     pub then: Option<FloatLayer>,

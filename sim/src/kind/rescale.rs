@@ -1,4 +1,4 @@
-//! Rescale: an affine function per channel, into the residual stream.
+//! Computes a Rescale: an affine function per channel, into the residual stream.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
@@ -8,14 +8,14 @@ use dq_net::float::layer as float;
 use dq_net::layer::Rescale;
 use dq_net::{FloatLayer, Range};
 
-/// A Rescale ready to run.
+/// Holds a Rescale ready to run.
 struct FastRescale {
     rescale: Rescale,
-    /// `add` where no sum of its input's range leaves an `i32`.
+    /// The offsets (`add`) as `i32`, where no sum of its input's range leaves an `i32`.
     narrow: Option<Vec<i32>>,
 }
 
-/// The backward pass: the slope times each channel's factor, where the value is not clipped.
+/// Computes the backward pass: the slope times each channel's factor, where the value is not clipped.
 struct Factors {
     rescale: Rescale,
     factor: Vec<f32>,
@@ -41,7 +41,7 @@ impl Kind for Rescale {
         let whole = f64::from(self.shift).exp2();
         Twin::one(FloatLayer::Affine(float::Affine {
             scale: self.mul.iter().map(|&mul| (f64::from(mul) / whole) as f32).collect(),
-            // The shift rounds down: half a unit less on average.
+            // The shift rounds down, which takes half a unit away on average.
             bias: self.add.iter().map(|&add| (add as f64 / whole - 0.5) as f32).collect(),
         }))
     }
@@ -109,7 +109,7 @@ fn rescale_narrow(rescale: &Rescale, add: &[i32], acc: &[i32], out: &mut [i32]) 
     let (shift, top) = (u32::from(rescale.shift), 1i32 << (rescale.bits - 1));
     for (acc, out) in acc.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
         for c in 0..channels {
-            // The sum as a whole fits, the product alone may not.
+            // The sum as a whole fits; the product alone may not.
             let sum = acc[c].wrapping_mul(mul[c]).wrapping_add(add[c]);
             out[c] = (sum >> shift).max(-top).min(top - 1);
         }

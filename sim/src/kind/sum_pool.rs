@@ -1,4 +1,4 @@
-//! SumPool: the sum of each window.
+//! Computes a SumPool: the sum of each window.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
 use super::window::Windows;
@@ -9,7 +9,7 @@ use dq_net::float::layer as float;
 use dq_net::layer::SumPool;
 use ndarray::Array4;
 
-/// The windows whose sums are taken.
+/// Holds the windows whose sums are taken.
 pub(super) struct Sums(pub Windows);
 
 impl Sums {

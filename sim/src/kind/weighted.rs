@@ -1,10 +1,10 @@
-//! What Conv and Dense share: a linear layer's passes in either direction.
+//! Holds what Conv and Dense share: a linear layer's passes in either direction.
 
 use super::pass::{Backward, Feed, Flow, Forward, Site};
 use crate::linear::{FixedLinear, Linear, RealLinear};
 use crate::tensor::Tensor;
 
-/// Splits a weight into its part above zero and its part below.
+/// Splits a weight into its positive part and its negative part.
 pub(super) const SIGNS: [fn(i8) -> i8; 2] = [|weight| weight.max(0), |weight| weight.min(0)];
 
 impl Forward for Linear {

@@ -1,9 +1,9 @@
-//! Windows of the pools, forward and backward, for integers and for floats. Inputs and outputs are height ×
-//! width × channels.
+//! Runs the windows of the pools, forward and backward, for integers and for floats. Inputs and outputs are
+//! height × width × channels.
 
 use dq_net::Shape;
 
-/// The windows of one pool.
+/// Describes the windows of one pool.
 #[derive(Clone, Copy)]
 pub(crate) struct Windows {
     pub input: Shape,

@@ -1,7 +1,7 @@
-//! The transposed Conv and Dense in fixed point: an image's slopes are scaled to whole numbers of 16 bits,
-//! multiplied by the integer weights, and summed exactly. That is about twice as fast as floats; each slope
-//! is off by at most half of one part in 32,767 of the image's largest. Results are the same in every kernel,
-//! batch and thread.
+//! Runs the transposed Conv and Dense in fixed point: an image's slopes are scaled to whole numbers of 16
+//! bits, multiplied by the integer weights, and summed exactly. That is about twice as fast as floats; each
+//! slope is off by at most half of one part in 32,767 of the image's largest. Results are the same in every
+//! kernel, batch and thread.
 //!
 //! In 16-bit fixed point gradients are scaled anew for each image and layer, and are exact from there
 //! on.
@@ -13,20 +13,20 @@ use crate::kernel::{Kernel, Rows, Runs, Session, multiversion};
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
 
-/// A transposed layer with integer weights.
+/// Holds a transposed layer with integer weights.
 pub(crate) struct FixedLinear {
     map: Map,
-    /// The largest whole number for which no sum leaves an i32.
+    /// Largest whole number for which no sum leaves an i32.
     most: f32,
 }
 
 enum Map {
     Words(RealLinear<i16>),
-    /// By tiles of bytes, on AMX.
+    /// The product goes by tiles of bytes, on AMX.
     Bytes(LinearMap<TiledWeights>),
 }
 
-/// Slopes as two planes of bytes.
+/// Slopes are read as two planes of bytes.
 impl Factor for TiledWeights {
     type Weight = i8;
     type Value = i16;
@@ -61,7 +61,7 @@ impl FixedLinear {
             let weights = conv.weights.mapv(i16::from);
             Map::Words(RealLinear::conv_transposed(weights.view(), input, output, axes, groups))
         };
-        // A slope of the input takes every tap of every output of its group at most.
+        // At most, a slope of the input takes every tap of every output of its group.
         let (outputs, _, _, channels) = conv.weights.dim();
         let mut sums = vec![0; conv.groups * channels];
         for ((o, _, _, channel), &weight) in conv.weights.indexed_iter() {
@@ -100,7 +100,7 @@ impl FixedLinear {
             .map(|(slopes, whole)| {
                 let mut largest = [0.0];
                 magnitude(kernel, slopes, &mut largest);
-                // Where slopes are so small that their scale is no number, none is left.
+                // Where slopes are so small that their scale is not finite, they become 0.
                 let scale = Some(self.most / largest[0]).filter(|scale| scale.is_finite()).unwrap_or(0.0);
                 round(kernel, slopes, scale, whole);
                 largest[0] / self.most

@@ -1,6 +1,6 @@
-//! Conv and Dense forward on integers: windows times packed weights. Sums are exact for levels of up to 16
-//! bits, which go through the uint8 kernels as two byte planes. 1-bit levels and weights are counted as bits
-//! where the machine has an instruction for it and there are enough of them.
+//! Runs Conv and Dense forward on integers: windows times packed weights. Sums are exact for levels of up to
+//! 16 bits, which go through the uint8 kernels as two byte planes. 1-bit levels and weights are counted as
+//! bits where the machine has an instruction for it and there are enough of them.
 
 use super::windows::Windows;
 use crate::kernel::{Kernel, Rows, Session, bit, int};
@@ -8,10 +8,10 @@ use crate::tensor::Tensor;
 use dq_net::layer::{Conv, Dense};
 use dq_net::{Range, Shape, Wire};
 
-/// Fewest channels of a pixel that are counted as bits: fewer leave most of a word empty.
+/// Fewest channels of a pixel that are counted as bits; with fewer, most of a word is empty.
 const BITS_FROM: usize = 32;
 
-/// A layer with weights, ready to run.
+/// Holds a layer with weights, ready to run.
 pub(crate) struct Linear {
     windows: Windows,
     /// The weights of each group.
@@ -19,7 +19,7 @@ pub(crate) struct Linear {
     bits: Option<Box<BitLinear>>,
 }
 
-/// A layer over words of 1-bit levels: a pixel has as many channels as words.
+/// Holds a layer over words of 1-bit levels: a pixel has as many channels as words.
 struct BitLinear {
     windows: Windows,
     weights: bit::PackedBits,

@@ -10,7 +10,7 @@ pub(crate) use fixed::FixedLinear;
 pub(crate) use int::Linear;
 pub(crate) use real::RealLinear;
 
-/// In which numbers an integer network's gradients are summed.
+/// Says in which numbers an integer network's gradients are summed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// f32.

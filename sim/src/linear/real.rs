@@ -1,4 +1,4 @@
-//! Conv and Dense as linear maps on real numbers, forward and transposed. Used by the backward pass, float
+//! Runs Conv and Dense as linear maps on real numbers, forward and transposed, for the backward pass, float
 //! networks and norms.
 
 use super::windows::{Frame, Phase, Windows};
@@ -8,13 +8,13 @@ use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use ndarray::{ArrayView2, ArrayView4};
 
-/// The weights of one group of a map, and how products are made of them.
+/// Holds the weights of one group of a map, and makes products of them.
 pub(crate) trait Factor: Sized {
     /// The type of a weight.
     type Weight;
     /// The type of an element of the input.
     type Value: Copy;
-    /// The type of maps with their border.
+    /// The type of input maps with their border.
     type Framed;
     /// The type of an element of the output.
     type Sum: Copy + Default;
@@ -50,22 +50,22 @@ impl<T: Element> Factor for Packed<T> {
     }
 }
 
-/// A linear map over windows: forward, or the transpose of one.
+/// Holds a linear map over windows: forward, or the transpose of one.
 pub(crate) struct LinearMap<F> {
     parts: Vec<Part<F>>,
     output: Shape,
 }
 
-/// A linear map in f32, f64 or 16-bit fixed point.
+/// Holds a linear map in f32, f64 or 16-bit fixed point.
 pub(crate) type RealLinear<T> = LinearMap<Packed<T>>;
 
-/// A part of a map that gives all of the output, or a phase of it.
+/// Holds a part of a map, which gives all of the output, or one phase of it.
 struct Part<F> {
     windows: Windows,
     groups: Vec<F>,
     /// Shape of the whole output.
     output: Shape,
-    /// Row and column of its first pixel in the output, and how far apart the next ones are.
+    /// Row and column of the part's first pixel in the output, and the distance from one to the next.
     first: [usize; 2],
     apart: [usize; 2],
 }

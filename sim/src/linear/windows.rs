@@ -1,5 +1,5 @@
-//! Where the windows of a convolution lie in a zero-bordered copy of its input. Used by the integer and float
-//! forward passes, the backward pass and the norms. Never holds weights.
+//! Says where the windows of a convolution lie in a zero-bordered copy of its input, for the integer and
+//! float forward passes, the backward pass and the norms. Never holds weights.
 //!
 //! Strided convolutions pass gradients by the phases of the stride, without the zeros between them, in
 //! the same order of summation.
@@ -9,10 +9,11 @@ use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use std::ops::Range;
 
-/// Elements behind a bordered map that a kernel may read past its last run (their weights are zero).
+/// Number of elements behind a bordered map that a kernel may read past its last run (their weights are
+/// zero).
 const SLACK: usize = 64;
 
-/// A feature map inside a larger one: pixel (y, x) goes to row `top + y·step`, column `left + x·step`.
+/// Places a feature map inside a larger one: pixel (y, x) goes to row `top + y·step`, column `left + x·step`.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
     pub source: Shape,
@@ -57,7 +58,7 @@ impl Frame {
     }
 }
 
-/// The pixels of the input that a phase of a transposed convolution gives.
+/// Describes the pixels of the input that one phase of a transposed convolution gives.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Phase {
     /// Row and column of its first pixel; the next ones are a stride apart.
@@ -66,13 +67,14 @@ pub(crate) struct Phase {
     pub remainder: [usize; 2],
 }
 
-/// One axis of a phase: inputs `first + n·stride` get gradients through taps `remainder + j·stride`.
+/// Describes one axis of a phase: inputs `first + n·stride` get gradients through taps `remainder +
+/// j·stride`.
 struct Line {
     remainder: usize,
     first: usize,
     count: usize,
     taps: usize,
-    /// Zeros before the first gradient.
+    /// Number of zeros before the first gradient.
     border: usize,
 }
 
@@ -90,15 +92,15 @@ impl Line {
     }
 }
 
-/// The windows of one layer: rows × runs of consecutive elements.
+/// Describes the windows of one layer: rows × runs of consecutive elements.
 #[derive(Clone, Debug)]
 pub(crate) struct Windows {
     pub frame: Frame,
     pub output: Shape,
     pub groups: usize,
-    /// Runs of a window of group 0, as offsets from its start.
+    /// Runs of a window of group 0, as offsets from the window's start.
     runs: Vec<usize>,
-    /// Elements of a run.
+    /// Number of elements in a run.
     run: usize,
     stride: [usize; 2],
 }
@@ -216,7 +218,7 @@ impl Windows {
         let channels = self.frame.source.channels;
         let down = self.stride[0] * self.frame.width * channels;
         let across = self.stride[1] * channels;
-        // Divided once: the rest is counted.
+        // Only the first place is found by division; the others are counted from there.
         let (mut image, mut y, mut x) =
             (rows.start / pixels, rows.start % pixels / width, rows.start % width);
         for _ in rows {

@@ -1,4 +1,5 @@
-//! The largest singular value of a linear map that is only applied, never written out. Never knows of layers.
+//! Finds the largest singular value of a linear map that is only applied, never written out. Never knows of
+//! layers.
 
 use super::TOLERANCE;
 use crate::kernel::Kernel;
@@ -8,7 +9,7 @@ use dq_net::Shape;
 /// Most iterations.
 const MAX_ITERATIONS: usize = 400;
 
-/// A linear map and its transpose.
+/// Holds a linear map and its transpose.
 pub(super) struct Operator {
     pub forward: RealLinear<f64>,
     pub transposed: RealLinear<f64>,
@@ -48,8 +49,8 @@ impl Operator {
                 if ritz.value <= 0.0 {
                     return (0.0, 0.0, iterations);
                 }
-                // Residual bound, or Kato–Temple's with the gap between Ritz values; of the square, so half
-                // as much.
+                // The error is the residual bound, or Kato–Temple's with the gap between Ritz values; it is
+                // that of the square, so half as much for the value.
                 let gap = (ritz.value - ritz.second - residual).max(0.0);
                 let error = residual.min(residual * residual / gap) / ritz.value / 2.0;
                 let invariant = length <= f64::EPSILON * ritz.value || iterations == size;
@@ -87,7 +88,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// The largest eigenvalue of a tridiagonal matrix, the next one, and the last component of its unit
+/// Holds the largest eigenvalue of a tridiagonal matrix, the next one, and the last component of its unit
 /// eigenvector.
 struct Ritz {
     value: f64,
@@ -101,7 +102,7 @@ impl Ritz {
         let off = |i: usize| beside.get(i).copied().unwrap_or(0.0);
         let radius = |i: usize| diagonal[i].abs() + off(i).abs() + if i > 0 { off(i - 1).abs() } else { 0.0 };
         let bound = (0..n).map(radius).fold(0.0, f64::max);
-        // Sturm: how many eigenvalues lie above x.
+        // Sturm's sequence counts how many eigenvalues lie above x.
         let above = |x: f64| {
             let mut q = 1.0;
             (0..n)
@@ -125,7 +126,8 @@ impl Ritz {
         };
         let value = bisect(1);
         let second = if n > 1 { bisect(2) } else { -bound };
-        // Inverse iteration just above the largest eigenvalue, where x − T is positive definite: no pivoting.
+        // The inverse iteration runs just above the largest eigenvalue, where x − T is positive definite, so
+        // it needs no pivoting.
         let shift = value + 1e-13 * bound + f64::MIN_POSITIVE;
         let mut vector = vec![1.0; n];
         for _ in 0..3 {

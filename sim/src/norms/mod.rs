@@ -1,6 +1,6 @@
-//! Lipschitz norms of layers for people: the largest singular value of each quantized layer, with batch norm
-//! merged into it, as it really runs, with its stride and its zero padding. Never a certificate: steps round,
-//! and rounding is expansive (paper, A.1).
+//! Computes Lipschitz norms of layers for people: the largest singular value of each quantized layer, with
+//! batch norm merged into it, as it really runs, with its stride and its zero padding. A norm is never a
+//! certificate: steps round, and rounding is expansive (paper, A.1).
 
 mod lanczos;
 
@@ -13,7 +13,7 @@ use ndarray::{Array2, ArrayView2, Axis};
 /// Relative error below which a norm is accepted.
 pub const TOLERANCE: f64 = 1e-6;
 
-/// The norm of one layer with weights.
+/// Holds the norm of one layer with weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerNorm {
     /// The Conv's or Dense's name.
@@ -24,7 +24,7 @@ pub struct LayerNorm {
     /// Estimate of the norm's relative error (the norm itself is a lower bound); above [`TOLERANCE`] only
     /// where the iterations ran out.
     pub error: f64,
-    /// Lanczos iterations.
+    /// Number of Lanczos iterations.
     pub iterations: usize,
     /// How far the bare weight matrix is from orthonormal rows or columns; see [`orthonormality_defect`].
     /// Grouped convolutions have none.
@@ -228,7 +228,8 @@ mod tests {
             layers(&Network::new("box", nodes).unwrap())
         };
         let found = layers_of(32);
-        // Tridiagonal ones on 32 points: 1 + 2 cos(π/33); the square for two axes, √2 for two equal channels.
+        // Along an axis of 32 points the window is a tridiagonal matrix of ones, whose norm is 1 + 2
+        // cos(π/33); two axes square it, and two equal output channels multiply it by √2.
         let axis = 1.0 + 2.0 * (std::f64::consts::PI / 33.0).cos();
         let wanted = axis * axis / 3.0 * 2f64.sqrt();
         assert!((found[0].norm - wanted).abs() < 3e-6 * wanted, "{:?} {wanted}", found[0]);

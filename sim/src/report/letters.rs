@@ -1,16 +1,16 @@
-//! Outcomes: one per image, written as one letter each.
+//! Defines outcomes: one per image, written as one letter each.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::ops::Deref;
 
-/// A value that a report writes as one letter.
+/// Describes a value that a report writes as one letter.
 pub trait Letter: Copy + PartialEq + Sized + 'static {
-    /// Every value and its letter.
+    /// Lists every value with its letter.
     const ALL: &'static [(Self, char)];
 }
 
-/// What became of one image under one attack.
+/// Says what became of one image under one attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The network is wrong without attack: `-`. Such an image is not attacked.
@@ -32,10 +32,10 @@ impl Letter for Outcome {
     ];
 }
 
-/// The outcomes of a run, one per image.
+/// Holds the outcomes of a run, one per image.
 pub type Outcomes = Letters<Outcome>;
 
-/// Values that are written as a string of one letter each.
+/// Holds values that are written as a string of one letter each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letters<T>(Vec<T>);
 

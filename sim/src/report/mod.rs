@@ -1,5 +1,5 @@
-//! `report.json`: what was attacked, how, and what became of every image. Plain data; never a claim of
-//! robustness.
+//! Defines `report.json`: what was attacked, how, and what became of every image. It is plain data, never a
+//! claim of robustness.
 
 mod letters;
 mod shard;
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// `format` of a report.
+/// Value of the field `format` in a report.
 pub const FORMAT: &str = "dq-attack-report";
 /// Version of the report's layout.
 pub const VERSION: u32 = 2;
-/// Version of the suite: it rises when an attack's results change.
+/// Version of the suite, which rises when an attack's results change.
 pub const SUITE_VERSION: u32 = 1;
-/// What the adversary may do: printed in every report.
+/// States what the adversary may do; printed in every report.
 pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the first integer layer: \
      every adversary is a uint8 image X' with |X' - X| <= eps in every element. It knows the network, its \
      weights and scales (white box), or only a substitute where a run names another gradient source. \
@@ -28,7 +28,7 @@ pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the f
      image counts as broken when its label is not the true one. Accuracy under attack counts images that \
      were misclassified without attack as failures and does not attack them.";
 
-/// The words of [`THREAT_MODEL`] about the ball.
+/// States the ball, in the words of [`THREAT_MODEL`].
 const LINF_BALL: &str = "with |X' - X| <= eps in every element";
 
 /// Says what the adversary may do in balls of `norm`.
@@ -40,32 +40,32 @@ pub fn threat_model(norm: Norm) -> String {
     }
 }
 
-/// Everything about one suite on one network.
+/// Holds everything about one suite on one network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Report {
-    /// [`FORMAT`].
+    /// Always [`FORMAT`].
     pub format: String,
-    /// [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// [`SUITE_VERSION`].
+    /// Always [`SUITE_VERSION`].
     pub suite_version: u32,
-    /// [`threat_model`].
+    /// What the adversary may do, as [`threat_model`] says it.
     pub threat_model: String,
     /// The network under attack, which alone judges.
     pub model: Model,
-    /// The images.
+    /// The images under attack.
     pub data: Data,
     /// Seed of every random number.
     pub seed: u64,
     /// Where PGD starts.
     pub start: Start,
-    /// The part of the images that this report covers; none: all.
+    /// The part of the images that this report covers; `None` stands for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
-    /// The network's labels without attack, in the images' order.
+    /// The network's label per image without attack, in the images' order.
     pub clean_labels: Vec<u32>,
-    /// Images whose two largest scores tie without attack.
+    /// Number of images whose two largest scores tie without attack.
     pub clean_ties: usize,
     /// Whether an attack left out what an earlier one had broken at the same radius.
     pub sequential: bool,
@@ -73,7 +73,7 @@ pub struct Report {
     pub clean: Tally,
     /// One entry per attack, radius and gradient source, in the order in which they ran.
     pub runs: Vec<Run>,
-    /// What survived every attack of a radius, over the runs that are whole: the headline.
+    /// Accuracy under all attacks of a radius together, over the complete runs: the headline.
     pub worst: Vec<Worst>,
     /// Reasons to distrust the figures.
     pub doubts: Vec<Doubt>,
@@ -81,7 +81,7 @@ pub struct Report {
     pub complete: bool,
 }
 
-/// Where PGD starts.
+/// Names where PGD starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
@@ -92,7 +92,7 @@ pub enum Start {
     Uniform,
 }
 
-/// A network under attack.
+/// Describes a network under attack.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
@@ -104,11 +104,11 @@ pub struct Model {
     pub content_hash: String,
 }
 
-/// The images under attack.
+/// Describes the images under attack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// Data set.
+    /// Name of the data set.
     pub name: String,
     /// SHA-256 of shape, pixels and labels.
     pub digest: String,
@@ -116,7 +116,7 @@ pub struct Data {
     pub images: usize,
 }
 
-/// All attacks at one radius together.
+/// Holds the accuracy under all attacks at one radius together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worst {
@@ -124,11 +124,11 @@ pub struct Worst {
     pub eps: u8,
     /// Accuracy under the attack that is worst for each image.
     pub tally: Tally,
-    /// Images by the first run that broke them, as `attack` or `attack from source`.
+    /// Number of images by the first run that broke them, as `attack` or `attack from source`.
     pub broken_by: BTreeMap<String, usize>,
 }
 
-/// One attack at one radius.
+/// Holds the results of one attack at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
@@ -136,9 +136,9 @@ pub struct Run {
     pub attack: String,
     /// Radius, in units of a uint8 pixel.
     pub eps: u8,
-    /// The substitute whose gradients were used; `None` is the network itself.
+    /// The substitute whose gradients were used; `None` stands for the network itself.
     pub source: Option<String>,
-    /// Every hyper-parameter.
+    /// Every hyper-parameter, by name.
     pub settings: BTreeMap<String, Value>,
     /// What became of each image, in order; a string of [`Outcome`]'s letters in the file.
     pub outcomes: Outcomes,
@@ -147,9 +147,9 @@ pub struct Run {
     /// How often each attacked image, or a change of it, was evaluated until it was broken or given up, in
     /// order.
     pub queries: Vec<u32>,
-    /// Adversaries whose two largest scores tie.
+    /// Number of adversaries whose two largest scores tie.
     pub ties: usize,
-    /// Attacked images whose gradient was zero (or not a number) in every element at some step.
+    /// Number of attacked images whose gradient was zero (or not a number) in every element at some step.
     pub zero_gradients: usize,
     /// Accuracy under this attack.
     pub tally: Tally,
@@ -165,12 +165,13 @@ impl Run {
     }
 }
 
-/// A reason to distrust a figure.
+/// Describes a reason to distrust a figure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doubt {
-    /// `zero-gradient`, `random-beats-gradient`, `black-box-beats-white-box`, `transfer-beats-white-box`,
-    /// `single-step-beats-iterated`, `more-steps-help`, `not-monotone`, `whole-range-survived`.
+    /// Name of the rule: `zero-gradient`, `random-beats-gradient`, `black-box-beats-white-box`,
+    /// `transfer-beats-white-box`, `single-step-beats-iterated`, `more-steps-help`, `not-monotone`,
+    /// `whole-range-survived`.
     pub rule: String,
     /// What was seen.
     pub text: String,

@@ -1,15 +1,15 @@
-//! Shards: the part of a data set that one process attacks.
+//! Defines shards: the part of a data set that one process attacks.
 
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// A shard: every `count`th image, from the `index`th on; counted from 1.
+/// Names a shard: every `count`th image, from the `index`th on; counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shard {
-    /// Which, from 1 to `count`.
+    /// Number of this shard, from 1 to `count`.
     pub index: usize,
-    /// How many there are.
+    /// Number of shards.
     pub count: usize,
 }
 

@@ -1,8 +1,8 @@
-//! Counts of images with the interval that they leave open.
+//! Counts images, with the confidence interval that the count leaves.
 
 use serde::{Deserialize, Serialize};
 
-/// How many of how many images, with the Wilson interval.
+/// Counts how many of how many images are right, with the Wilson interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tally {
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn wilson_intervals_are_the_published_ones() {
-        // Newcombe 1998, table I (method 3): 81/263, 15/148, 0/20, 1/29.
+        // The intervals are those of Newcombe 1998, table I (method 3): 81/263, 15/148, 0/20, 1/29.
         for (correct, total, low, high) in [
             (81, 263, 0.2553, 0.3662),
             (15, 148, 0.0624, 0.1605),

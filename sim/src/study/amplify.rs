@@ -1,5 +1,5 @@
-//! Error amplification (paper, figure 3b) on the integers of the circuit: how far an adversary is from its
-//! image at the output of each node, relative to the size of that output. Never a statement about the
+//! Measures error amplification (paper, figure 3b) on the integers of the circuit: how far an adversary is
+//! from its image at the output of each node, relative to the size of that output. Says nothing about the
 //! network's labels.
 
 use super::{Stopped, Watch};
@@ -10,10 +10,10 @@ use dq_data::Images;
 use ndarray::{ArrayView4, Axis};
 use serde::Serialize;
 
-/// Images whose values are in memory at a time.
+/// Number of images whose values are in memory at a time.
 const BLOCK: usize = 32;
 
-/// What attacks the images.
+/// Says what attacks the images.
 #[derive(Clone, Debug)]
 pub struct Noise {
     /// The attack's name.
@@ -24,7 +24,7 @@ pub struct Noise {
     pub seed: u64,
 }
 
-/// A node's output.
+/// Describes a node's output.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// The node's name.
@@ -107,7 +107,7 @@ pub fn distances(engine: &Engine, clean: ArrayView4<u8>, changed: ArrayView4<u8>
         let (clean, changed) = (engine.nodes(clean), engine.nodes(changed));
         for (node, (clean, changed)) in all.iter_mut().zip(clean.iter().zip(&changed)) {
             node.extend(clean.outer_iter().zip(changed.outer_iter()).map(|(clean, changed)| {
-                // Squares of words: exact in i128, so that the sum has no order.
+                // Squares of words are summed exactly in i128, so that the order of the sum does not matter.
                 let square = |v: i64| i128::from(v) * i128::from(v);
                 let size: i128 = clean.iter().map(|&v| square(v.into())).sum();
                 let moved: i128 =

@@ -1,5 +1,5 @@
-//! How the loss looks around an image: along the steps of a long attack, and over a square of the ball. A
-//! surface that is flat or rugged, or a curve that still rises at its end, says that gradients tell little.
+//! Maps how the loss looks around an image: along the steps of a long attack, and over a square of the ball.
+//! A surface that is flat or rugged, or a curve that still rises at its end, says that gradients tell little.
 //! Never an attack of its own.
 
 use super::{Stopped, Watch};
@@ -12,12 +12,12 @@ use ndarray::{Array4, ArrayView1, ArrayView3, ArrayView4, Axis, Zip};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// Steps of the attack whose losses are the curve.
+/// Number of steps of the attack whose losses are the curve.
 pub const STEPS: usize = 100;
-/// Points of the surface along each of its two directions, an odd number.
+/// Number of points of the surface along each of its two directions; it is odd.
 pub const POINTS: usize = 21;
 
-/// The loss around one image.
+/// Holds the loss around one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Landscape {
     /// Cross entropy before each step of one unit along the gradient's sign from a start uniform in the ball,
@@ -25,7 +25,7 @@ pub struct Landscape {
     pub curve: Vec<f64>,
     /// Whether the label was another at any step.
     pub broken: bool,
-    /// Steps at which the gradient was zero in every element.
+    /// Number of steps at which the gradient was zero in every element.
     pub zero_gradients: usize,
     /// Cross entropy at `x + a·u + b·v`, rounded to the lattice and clipped to the ball: row a, column b,
     /// both from −ε to ε; u the signs of the gradient at the image, v random signs.
@@ -47,7 +47,7 @@ impl Landscape {
     }
 }
 
-/// One image of a data set, and the loss around it.
+/// Describes one image of a data set, and the loss around it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Surroundings {
     /// Position in the data set.

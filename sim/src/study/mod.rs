@@ -1,5 +1,5 @@
-//! Experiments on networks, each a function from networks and images to plain results. None reads arguments,
-//! prints or writes files: commands do.
+//! Holds experiments on networks, each a function from networks and images to plain results. None reads
+//! arguments, prints or writes files: commands do.
 
 pub mod amplify;
 pub mod certify;
@@ -12,16 +12,16 @@ pub mod scene;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 
-/// Whom an experiment tells how it gets on, and who may stop it.
+/// Holds who is told of an experiment's progress, and who may stop it.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
-    /// Told how many more steps are done.
+    /// Is called with the number of further steps that are done.
     pub tick: &'a (dyn Fn(u64) + Sync),
-    /// Set to stop.
+    /// A flag that stops the experiment when it is set.
     pub stop: &'a AtomicBool,
 }
 
-/// The experiment was stopped before it had a result.
+/// Says that the experiment was stopped before it had a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("stopped")]
 pub struct Stopped;

@@ -1,4 +1,4 @@
-//! A search for inputs that drive accumulators to their declared bounds: none may lie beyond, and how near
+//! Searches for inputs that drive accumulators to their declared bounds: none may lie beyond, and how near
 //! one comes says what width a circuit really needs. Bounds are those of the wires, from the weights alone.
 
 use super::{Stopped, Watch};
@@ -9,19 +9,20 @@ use crate::lattice::{shifted, sign};
 use ndarray::{ArrayView4, Zip};
 use serde::Serialize;
 
-/// Steps of the search in each direction.
+/// Number of steps of the search in each direction.
 const STEPS: usize = 20;
 
-/// What a layer's accumulators reached.
+/// Says what a layer's accumulators reached.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Reached {
-    /// The layer.
+    /// Name of the layer.
     pub node: String,
-    /// Declared bounds.
+    /// Declared bounds, least and largest.
     pub declared: [i64; 2],
     /// Least and largest value on the images themselves.
     pub clean: [i64; 2],
-    /// Least and largest value on what the search found in their balls, and on the images themselves.
+    /// Least and largest value on the images that the search found in their balls, and on the images
+    /// themselves.
     pub searched: [i64; 2],
 }
 
@@ -70,7 +71,7 @@ pub fn search(
                         grow(&mut reached.clean);
                     }
                 }
-                // The first step reaches the ball's edge, the others mend what the first did not know.
+                // The first step reaches the ball's edge; the others correct what the first could not know.
                 let length = if step == 0 { i32::from(eps) } else { i32::from(eps / 4).max(1) };
                 Zip::from(&mut at)
                     .and(&climb.gradient)

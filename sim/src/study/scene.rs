@@ -1,5 +1,5 @@
-//! Adversaries of another kind than noise: the image turned and shifted (Engstrom et al., ICML 2019), and a
-//! patch put on it (Karmon et al., ICML 2018). Each is judged by the network alone.
+//! Measures adversaries of another kind than noise: the image turned and shifted (Engstrom et al., ICML
+//! 2019), and a patch put on it (Karmon et al., ICML 2018). Each is judged by the network alone.
 
 use super::corrupt::plane::bilinear;
 use super::{Stopped, Watch};
@@ -13,28 +13,29 @@ use ndarray::{Array3, Array4, ArrayView3, Axis, s};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Angles that are tried, and shifts along each axis; odd numbers, so that the image itself is among them.
+/// Number of angles that are tried, and of shifts along each axis; they are odd, so that the image itself is
+/// among them.
 const ANGLES: usize = 31;
 const SHIFTS: usize = 5;
-/// Places that a patch is tried at, steps at each place, and the length of a step.
+/// Number of places at which a patch is tried, number of steps at each place, and length of a step.
 const PLACES: usize = 10;
 const STEPS: usize = 40;
 const STEP: i32 = 16;
 
-/// How far images are turned and shifted, and how large patches are.
+/// Says how far images are turned and shifted, and how large patches are.
 #[derive(Clone, Copy, Debug)]
 pub struct Scene {
     /// Largest rotation, in degrees.
     pub degrees: u16,
     /// Largest shift along each axis, in pixels.
     pub shift: u8,
-    /// Side of the patch, in pixels, at most the image's.
+    /// Side of the patch, in pixels; at most the image's.
     pub patch: usize,
     /// Seed of every random number.
     pub seed: u64,
 }
 
-/// What one network made of the images.
+/// Holds what one network made of the images.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     /// The network.
@@ -67,12 +68,12 @@ pub fn measure(target: &dyn Judge, images: &Images, scene: &Scene, watch: Watch)
     Ok(Found { model: target.model(), clean: tally(0), turn: tally(1), patch: tally(2) })
 }
 
-/// How an image is turned and shifted.
+/// Says how an image is turned and shifted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Turn {
-    /// Anticlockwise, in degrees.
+    /// Angle of rotation, anticlockwise, in degrees.
     degrees: f32,
-    /// Down and to the right, in pixels.
+    /// Shift down and to the right, in pixels.
     shift: [f32; 2],
 }
 
@@ -173,7 +174,7 @@ mod tests {
         let image = Array3::from_shape_fn((5, 5, 2), |(y, x, c)| (y * 50 + x * 7 + c) as u8);
         let turn = |degrees: f32, shift: [f32; 2]| turned(image.view(), Turn { degrees, shift });
         assert_eq!(turn(0.0, [0.0, 0.0]), image);
-        // Anticlockwise: what was on the right is at the top.
+        // The turn is anticlockwise: what was on the right is now at the top.
         let quarter = turn(90.0, [0.0, 0.0]);
         assert_eq!(quarter[[0, 2, 0]], image[[2, 4, 0]]);
         let down = turn(0.0, [1.0, 0.0]);

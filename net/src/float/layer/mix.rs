@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mix {
-    /// Weight of the first input.
+    /// Share of the first input.
     pub a: f32,
-    /// Weight of the second input.
+    /// Share of the second input.
     pub b: f32,
 }
 

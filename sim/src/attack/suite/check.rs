@@ -7,15 +7,15 @@ use crate::gradient::GradientSource;
 use crate::report::{self, Data, Outcome, Report, Run};
 use dq_data::Images;
 
-/// Why a suite cannot run.
+/// Says why a suite cannot run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SuiteError {
     /// No attack has this name.
     #[error("unknown attack `{name}`: expected one of {known}")]
     UnknownAttack {
-        /// The name asked for.
+        /// The name that was asked for.
         name: String,
-        /// The names there are.
+        /// The names that `attack::ALL` has.
         known: String,
     },
     /// Images, network or substitute do not fit each other.

@@ -1,11 +1,11 @@
-//! Who judges: a network under attack, by its own label alone.
+//! Defines who judges: a network under attack, by its own label alone.
 
 use crate::gradient::{GradientSource, WhiteBox};
 use crate::report::Model;
 use dq_net::layer::Logits;
 use ndarray::{ArrayView1, ArrayView4};
 
-/// A network under attack. It alone judges.
+/// A judge is a network under attack; its own label decides whether an attack succeeded.
 pub trait Judge: GradientSource {
     /// Computes the label of each image (batch × height × width × channels), and whether its two largest
     /// scores tie.
@@ -15,10 +15,10 @@ pub trait Judge: GradientSource {
     fn model(&self) -> Model;
 }
 
-/// What a network says of one image.
+/// Holds what a network says of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Arg max of the scores, the lowest index on ties.
+    /// Class with the largest score, the lowest index on ties.
     pub label: usize,
     /// Whether another class has the same score.
     pub tie: bool,

@@ -1,4 +1,4 @@
-//! The driver of attacks: what a suite is, who judges, what is checked first, and the run itself.
+//! Drives attacks: what a suite is, who judges, what is checked first, and the run itself.
 
 mod check;
 mod judge;

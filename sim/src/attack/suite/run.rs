@@ -15,7 +15,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-/// Images attacked between two looks at the stop flag by the driver; attacks look more often.
+/// Number of images that the driver attacks between two looks at the stop flag; attacks look more often.
 const BLOCK: usize = 64;
 
 /// Runs `suite` on `subject`.
@@ -65,12 +65,12 @@ pub fn adversaries(
     propose((source, None), images, indices, attack).images
 }
 
-/// A suite as it runs.
+/// Holds a suite that is running.
 struct Driver<'a> {
     subject: &'a Subject<'a>,
     suite: &'a Suite,
     norm: Norm,
-    /// Attacks and radii, in order.
+    /// Attacks and radii, in the order in which they run.
     plan: Vec<(&'a str, u8)>,
     /// The attacked images' places in the data set.
     positions: Vec<usize>,
@@ -137,7 +137,7 @@ impl Driver<'_> {
             let sources = (self.subject.target as &dyn GradientSource, substitute.map(|(_, source)| source));
             let found = propose(sources, self.subject.images, &indices, &single);
             if self.watch.stop.load(Ordering::Relaxed) {
-                // Stopped on the way: the block is attacked again when the run goes on.
+                // The run was stopped inside this block: the block is attacked again when the run goes on.
                 is_stopped = true;
                 break;
             }
@@ -210,7 +210,8 @@ impl Driver<'_> {
         let mut settings: BTreeMap<String, Value> =
             (attack.settings)(eps, self.suite.start).into_iter().collect();
         let source = substitute.map_or(self.subject.target as &dyn GradientSource, |(_, source)| source);
-        // Only where it is not the default: reports of older versions stay what they are.
+        // The precision is written only where it is not the default, so that reports of older versions stay
+        // as they are.
         if attack.gradient && source.precision() != Precision::default() {
             settings.insert("gradients".into(), source.precision().name().into());
         }

@@ -1,5 +1,5 @@
-//! What a suite is: attacks, radii and seed, the network and the images that it runs on, and whom it tells
-//! how it gets on.
+//! Describes a suite: attacks, radii and seed, the network and the images that it runs on, and who is told of
+//! its progress.
 
 use super::judge::Judge;
 use crate::ball::Norm;
@@ -9,10 +9,10 @@ use dq_data::Images;
 use ndarray::ArrayView3;
 use std::sync::atomic::AtomicBool;
 
-/// What to run.
+/// Says what to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suite {
-    /// Names of [`crate::attack::ALL`].
+    /// Names of the attacks, as in [`crate::attack::ALL`].
     pub attacks: Vec<String>,
     /// Radii, in units of a uint8 pixel.
     pub eps: Vec<u8>,
@@ -22,25 +22,25 @@ pub struct Suite {
     pub start: Start,
     /// Whether an attack leaves out what an earlier one of the suite broke at the same radius.
     pub sequential: bool,
-    /// The part of the images that is attacked here; none: all.
+    /// The part of the images that is attacked here; `None` stands for all.
     pub shard: Option<Shard>,
 }
 
-/// A network under attack, with the images.
+/// Holds a network under attack, with the images.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The network, which alone judges.
     pub target: &'a dyn Judge,
-    /// Where gradients come from; none: from the network itself.
+    /// The source of gradients; `None` stands for the network itself.
     pub substitute: Option<Substitute<'a>>,
-    /// The images.
+    /// The images to attack.
     pub images: &'a Images,
 }
 
-/// A substitute: its name, and where its gradients come from.
+/// Pairs a substitute's name with its gradients.
 pub type Substitute<'a> = (&'a str, &'a dyn GradientSource);
 
-/// One attack at one radius.
+/// Describes one attack at one radius.
 #[derive(Clone, Copy)]
 pub struct Single<'a> {
     /// Its name in [`crate::attack::ALL`].
@@ -51,7 +51,7 @@ pub struct Single<'a> {
     pub seed: u64,
     /// Where PGD starts.
     pub start: Start,
-    /// Set to stop: what comes back then is of no use.
+    /// A flag that stops the attack when it is set; the result is then of no use.
     pub stop: &'a AtomicBool,
 }
 
@@ -76,46 +76,46 @@ impl Suite {
     }
 }
 
-/// How far a suite is.
+/// Says how far a suite is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// The attack that runs; empty while the clean images are classified.
     pub attack: &'a str,
-    /// Its radius.
+    /// Radius of that attack, in units of a uint8 pixel.
     pub eps: u8,
-    /// Images done in this run.
+    /// Number of images that this run has done.
     pub done: usize,
-    /// Images of a run.
+    /// Number of images in a run.
     pub images: usize,
-    /// Runs finished.
+    /// Number of finished runs.
     pub runs_done: usize,
-    /// Runs of the suite.
+    /// Number of runs in the suite.
     pub runs: usize,
 }
 
-/// An image that broke the network.
+/// Describes an image that broke the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Adversary<'a> {
     /// The attack that found it.
     pub attack: &'a str,
-    /// Its ball.
+    /// The ball in which it lies.
     pub norm: Norm,
-    /// Its radius.
+    /// Its radius, in units of a uint8 pixel.
     pub eps: u8,
     /// Place of the run that found it in the report's list.
     pub run: usize,
     /// Position of the original in the data set.
     pub index: usize,
-    /// Height × width × channels.
+    /// The adversary, height × width × channels.
     pub image: ArrayView3<'a, u8>,
 }
 
-/// Whom a suite tells how it gets on.
+/// Holds who is told of a suite's progress, and who may stop it.
 pub struct Watch<'a> {
-    /// Told how far it is.
+    /// Is called with the progress.
     pub progress: &'a dyn Fn(Progress),
-    /// Shown each adversary as it is judged.
+    /// Is called with each adversary as it is judged.
     pub keep: &'a mut dyn FnMut(Adversary),
-    /// Set to stop.
+    /// A flag that stops the suite when it is set.
     pub stop: &'a AtomicBool,
 }

@@ -1,13 +1,13 @@
-//! The Step as an integer affine `clamp((acc·mul + add) >> shift)`, where that is the same function. The form
-//! is solved for, not fitted: it meets every threshold from both sides, and both forms are monotone, so they
-//! agree on every accumulator. Floats play no part in it.
+//! Computes a Step as an integer affine function `clamp((acc·mul + add) >> shift)`, where that is the same
+//! function. The form is solved for, not fitted: it meets every threshold from both sides, and both forms are
+//! monotone, so they agree on every accumulator. Floats play no part in it.
 
 use crate::kernel::multiversion;
 use dq_net::Range;
 use dq_net::layer::Step;
 
-/// `clamp((clamp(acc, lo, hi)·mul + add) >> shift, 0, top)` with numbers of its own per channel; the product
-/// wraps, the sum fits.
+/// Computes `clamp((clamp(acc, lo, hi)·mul + add) >> shift, 0, top)` with numbers of its own per channel; the
+/// product wraps, the sum fits.
 pub(super) struct Affine {
     lo: Vec<i32>,
     hi: Vec<i32>,
@@ -15,7 +15,7 @@ pub(super) struct Affine {
     add: Vec<i32>,
     shift: u32,
     top: i32,
-    /// Channels without an affine form: their directions and thresholds, searched afterwards.
+    /// Channels without an affine form: index, direction and thresholds, which are searched afterwards.
     pub odd: Vec<(usize, i32, Vec<i32>)>,
 }
 
@@ -23,7 +23,7 @@ impl Affine {
     /// Returns the affine form of `step` for accumulators within `input`, if there is one for most channels.
     pub fn solve(step: &Step, input: Range) -> Option<Self> {
         let channels = step.dir.len();
-        // Room for a level, one more, and a sign.
+        // The word has room for a level, one more bit, and a sign.
         let shift = 29 - u32::from(step.bits);
         let top = step.thresholds.dim().1 as i32;
         let mut found = Self { lo: vec![], hi: vec![], mul: vec![], add: vec![], shift, top, odd: vec![] };
@@ -46,7 +46,7 @@ impl Affine {
             let forward = step.dir[c] > 0;
             found.lo.push(if forward { lo } else { -hi } as i32);
             found.hi.push(if forward { hi } else { -lo } as i32);
-            // Modulo 2^32 is enough: the sum itself fits.
+            // The product modulo 2^32 is enough, since the sum itself fits.
             found.mul.push(if forward { mul } else { -mul } as i32);
             found.add.push(add as i32);
         }

@@ -1,5 +1,5 @@
-//! Step: the quantizer, one monotone step function per channel. It runs as an integer affine where there is
-//! one, else by counting or searching thresholds.
+//! Computes a Step: the quantizer, one monotone step function per channel. It runs as an integer affine
+//! function where there is one; otherwise thresholds are counted or searched.
 
 mod affine;
 
@@ -12,12 +12,12 @@ use dq_net::float::layer as float;
 use dq_net::layer::{Step, Surrogate};
 use dq_net::{FloatLayer, Range};
 
-/// Channels that the counting loop handles at a time.
+/// Number of channels that the counting loop handles at a time.
 const LANES: usize = 16;
-/// Most thresholds that are counted; more are searched.
+/// Most thresholds per channel that are counted; more are searched.
 const COUNTED: usize = 15;
 
-/// A Step ready to run.
+/// Holds a Step ready to run.
 struct FastStep {
     channels: usize,
     form: Form,
@@ -33,13 +33,13 @@ enum Form {
     },
 }
 
-/// Thresholds that are counted.
+/// Holds thresholds that are counted.
 struct Counted {
     /// Each channel's direction.
     dir: Vec<i32>,
-    /// Block of channels × threshold × 16 lanes.
+    /// Thresholds: block of channels × threshold × 16 lanes.
     thresholds: Vec<i32>,
-    /// Thresholds of a channel.
+    /// Number of thresholds per channel.
     count: usize,
 }
 
@@ -79,7 +79,7 @@ impl Kind for Step {
 fn line(step: &Step, c: usize) -> (f32, f32) {
     let (gain, row) = (step.surrogate.gain[c], step.thresholds.row(c));
     let count = row.len();
-    // The outermost stand for what is never or always crossed where several are equal.
+    // Where several thresholds are equal, the outermost stand for those that are never or always crossed.
     let inner: Vec<(usize, f64)> = (0..count)
         .filter(|&t| (t == 0 || row[t] > row[t - 1]) && (t + 1 == count || row[t] < row[t + 1]))
         .map(|t| (t, f64::from(row[t])))
@@ -159,7 +159,7 @@ impl Forward for FastStep {
     }
 }
 
-/// The backward pass: a slope goes through, times the surrogate's gain, where the accumulator lies in the
+/// Is the backward pass: a slope goes through, times the surrogate's gain, where the accumulator lies in the
 /// surrogate's open interval.
 struct Open {
     gain: Vec<f32>,
@@ -283,7 +283,8 @@ mod tests {
     fn trained_steps_are_affine_and_agree_everywhere() {
         for bits in 1..=8 {
             let range = Range::new(-900, 1100);
-            // Steep, flat, falling, constant, always and never crossed; no exact halves, which round to even.
+            // The gains are steep, flat, falling and zero, and some thresholds are always or never crossed;
+            // no exact half occurs, which would round to even.
             let gains = [0.0131, 0.8017, 30.1, -0.0203, 0.0, 0.0011, -0.4013, 0.0071];
             let biases = [1.703, -3.011, 2.031, 4.407, 3.3, 5.903, -7.017, 40.0];
             let step = trained(bits, &gains, &biases, range);

@@ -1,4 +1,4 @@
-//! Certificates of a data set: how many images provably keep their label in the whole ball, beside how many
+//! Certifies a data set: counts how many images provably keep their label in the whole ball, beside how many
 //! an attack breaks.
 
 use super::search::{Certifier, Outcome};
@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 
 const FORMAT: &str = "dq-certificates";
 const VERSION: u32 = 1;
-/// Images that are attacked together.
+/// Number of images that are attacked together.
 const BLOCK: usize = 8;
 
-/// What is certified.
+/// Says what is certified.
 #[derive(Clone, Debug)]
 pub struct Campaign {
     /// Radii, in units of a uint8 pixel.
     pub eps: Vec<u8>,
     /// Most boxes that the search may bound per image; 1 is the bounds of the whole ball alone.
     pub boxes: u64,
-    /// The attack beside the search, a name in [`crate::attack::ALL`].
+    /// Name of the attack that runs beside the search, from [`crate::attack::ALL`].
     pub attack: String,
     /// Seed of every random number.
     pub seed: u64,
 }
 
-/// What is proved of a data set's images.
+/// Holds what is proved of a data set's images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificates {
-    /// `dq-certificates`.
+    /// Always `dq-certificates`.
     pub format: String,
     /// Version of this layout.
     pub version: u32,
@@ -45,7 +45,7 @@ pub struct Certificates {
     pub seed: u64,
     /// Most boxes that the search may bound per image.
     pub boxes: u64,
-    /// The attack beside the search.
+    /// Name of the attack that ran beside the search.
     pub attack: String,
     /// Accuracy without attack.
     pub clean: Tally,
@@ -53,7 +53,7 @@ pub struct Certificates {
     pub radii: Vec<Radius>,
 }
 
-/// What became of each image at one radius.
+/// Holds what became of each image at one radius.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Radius {
@@ -61,7 +61,7 @@ pub struct Radius {
     pub eps: u8,
     /// What is proved of each image, in order; a string of [`Proof`]'s letters in the file.
     pub outcomes: Letters<Proof>,
-    /// Boxes that were bounded for each image.
+    /// Number of boxes that were bounded for each image.
     pub boxes: Vec<usize>,
     /// Share that is certified: at most the true robust accuracy.
     pub certified: Tally,
@@ -69,18 +69,18 @@ pub struct Radius {
     pub attacked: Tally,
 }
 
-/// What is proved of one image.
+/// Says what is proved of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// The network is wrong without attack: `-`.
     Misclassified,
     /// An image of the ball has another label: `x`.
     Broken,
-    /// Bounds of the whole ball alone certify the label: `c`.
+    /// The bounds of the whole ball alone certify the label: `c`.
     ByBounds,
     /// The search certifies the label: `s`.
     BySearch,
-    /// Nothing, within the budget: `?`.
+    /// Nothing is proved within the budget: `?`.
     Open,
 }
 
@@ -180,7 +180,7 @@ impl Radius {
     }
 }
 
-/// What a proof of images takes.
+/// Holds what a proof of images takes.
 struct Prover<'a> {
     white_box: &'a WhiteBox,
     certifier: Certifier<'a>,
@@ -206,7 +206,7 @@ impl Prover<'_> {
             false => (Proof::Broken, 0),
         };
         let found = tried.par_iter().zip(labels).map(prove).collect();
-        // What a stopped attack or search said does not count.
+        // A stopped attack or search proves nothing, so its answers do not count.
         self.watch.check()?;
         Ok(found)
     }

@@ -1,5 +1,5 @@
-//! Certificates: proofs on integers that no image of a ball changes the label, for one image ([`Certifier`])
-//! and for a data set beside an attack ([`Certificates`]): certified ≤ true robust accuracy ≤ attacked.
+//! Certifies: proves on integers that no image of a ball changes the label, for one image ([`Certifier`]) and
+//! for a data set beside an attack ([`Certificates`]): certified ≤ true robust accuracy ≤ attacked.
 //!
 //! Certificates bound each node by its own integer arithmetic on the ends of its inputs' bounds, so they
 //! are sound without an argument about rounding; the search cuts the ball until bounds or an image

@@ -9,21 +9,21 @@ use dq_net::layer::{Dense, Layer};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Boxes that are bounded together.
+/// Number of boxes that are bounded together.
 const BATCH: usize = 16;
 
-/// What became of one image.
+/// Says what became of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// No image of the ball has another label.
     Certified,
-    /// This image of the ball has.
+    /// This image of the ball has another label.
     Broken(Array3<u8>),
     /// The budget was spent first, or the search was stopped.
     Open,
 }
 
-/// A network made ready for certificates.
+/// Holds a network made ready for certificates.
 pub struct Certifier<'a> {
     white_box: &'a WhiteBox,
     bounds: IntervalBounds<'a>,
@@ -33,7 +33,7 @@ pub struct Certifier<'a> {
     stop: &'a AtomicBool,
 }
 
-/// A box of images: every one between two ends.
+/// Holds a box of images: every image between two ends.
 struct Region {
     lo: Array3<u8>,
     hi: Array3<u8>,
@@ -106,7 +106,7 @@ impl<'a> Certifier<'a> {
                             i64::from(scores[0].get(at + label)) - i64::from(scores[1].get(at + class))
                         }
                     };
-                    // The lowest of equal classes is the label.
+                    // Of classes with equal scores, the lowest is the label.
                     lead > 0 || (lead == 0 && label < class)
                 })
             })
@@ -137,7 +137,7 @@ impl<'a> Certifier<'a> {
         for (b, slopes) in boxes.into_iter().zip(slopes.outer_iter()) {
             match b.heaviest(slopes) {
                 Some(at) => parts.extend(b.cut(at)),
-                // One image, whose bounds are its scores.
+                // The box is one image, whose bounds are its scores.
                 None => return Err(b.lo),
             }
         }

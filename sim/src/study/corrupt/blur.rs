@@ -1,4 +1,4 @@
-//! Blur: out of focus, through glass, by motion, by zoom.
+//! Blurs images: out of focus, through glass, by motion, by zoom.
 
 use super::plane::{between, filtered, gaussian, gaussian_kernel, zoomed};
 use crate::random::Random;

@@ -1,4 +1,4 @@
-//! What lenses and codecs do to an image: contrast, elastic distortion, coarse pixels, JPEG.
+//! Changes images as lenses and codecs do: contrast, elastic distortion, coarse pixels, JPEG.
 
 use super::plane::{gaussian, warp};
 use crate::random::Random;
@@ -23,7 +23,7 @@ pub fn elastic(image: Array3<f32>, severity: usize, random: &mut Random) -> Arra
     let (height, width, _) = image.dim();
     let side = height.min(width) as f32;
     let mut draw = |limit: f32| limit * (2.0 * random.unit() as f32 - 1.0);
-    // Three points about the middle, each moved; what lies at the moved ones comes from where they were.
+    // Three points about the middle move. The value at a moved point is that of the place from which it came.
     let (middle, third) = ([(height / 2) as f32, (width / 2) as f32], side / 3.0);
     let from = [
         [middle[0] + third, middle[1] + third],
@@ -75,7 +75,7 @@ pub fn pixelate(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f
     })
 }
 
-/// Annex K of the JPEG standard: quantization of luminance and chrominance at quality 50.
+/// Quantization of luminance and chrominance at quality 50, from Annex K of the JPEG standard.
 const LUMINANCE: [u16; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17,
     22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78,

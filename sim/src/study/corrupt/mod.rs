@@ -1,7 +1,7 @@
-//! Natural corruptions: the kinds of CIFAR-10-C (Hendrycks, Dietterich, ICLR 2019), computed, with its
-//! parameters for images of 32 pixels; five severities. Frost is left out, which is made of photographs. The
-//! images are not those of the published set, whose random numbers are its own. Never adversarial: no
-//! corruption looks at a network.
+//! Computes natural corruptions: the kinds of CIFAR-10-C (Hendrycks, Dietterich, ICLR 2019), with its
+//! parameters for images of 32 pixels and five severities. Frost is left out, which is made of photographs.
+//! The images are not those of the published set, whose random numbers are its own. Corruptions are never
+//! adversarial: none looks at a network.
 
 mod blur;
 mod digital;
@@ -18,7 +18,7 @@ use ndarray::{Array3, Array4, ArrayView4, Axis};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// Every corruption, by name, in the published order.
+/// Lists every corruption with its name, in the published order.
 const ALL: &[(&str, Corruption)] = &[
     ("gaussian-noise", noise::gaussian),
     ("shot-noise", noise::shot),
@@ -44,10 +44,10 @@ pub fn names() -> Vec<&'static str> {
 /// Changes an image (height × width × channels, 0 to 1; not yet clipped) by severity 0 to 4.
 type Corruption = fn(Array3<f32>, usize, &mut Random) -> Array3<f32>;
 
-/// What is done to the images.
+/// Says what is done to the images.
 #[derive(Clone, Debug)]
 pub struct Corruptions {
-    /// Names of corruptions.
+    /// Names of the corruptions.
     pub kinds: Vec<String>,
     /// Severities, 1 to 5.
     pub severities: Vec<u8>,
@@ -55,7 +55,7 @@ pub struct Corruptions {
     pub seed: u64,
 }
 
-/// What one network made of the corrupted images.
+/// Holds what one network made of the corrupted images.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     /// The network.
@@ -68,10 +68,10 @@ pub struct Found {
     pub mean_error: f64,
 }
 
-/// One corruption.
+/// Describes the results under one corruption.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// Its name.
+    /// Name of the corruption.
     pub kind: String,
     /// Accuracy at each severity.
     pub accuracy: Vec<Tally>,

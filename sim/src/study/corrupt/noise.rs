@@ -1,4 +1,4 @@
-//! Noise of the sensor, of few photons, and of broken pixels.
+//! Adds noise of the sensor, of few photons, and of broken pixels.
 
 use crate::random::Random;
 use ndarray::Array3;

@@ -1,4 +1,4 @@
-//! What the corruptions share: sampling between pixels, borders, filters. Images are height × width ×
+//! Holds what the corruptions share: sampling between pixels, borders, filters. Images are height × width ×
 //! channels.
 
 use ndarray::Array3;

@@ -1,4 +1,4 @@
-//! Weather and light: snow, fog, brightness.
+//! Changes weather and light: snow, fog, brightness.
 
 use super::blur::moved;
 use super::plane::zoomed;

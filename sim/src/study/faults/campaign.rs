@@ -1,4 +1,4 @@
-//! A campaign: every kind of fault on one network, and what it withstood.
+//! Runs a campaign: every kind of fault on one network, and what the network withstood.
 
 use super::datapath::{self, Fault, Injection};
 use super::{memory, search};
@@ -12,30 +12,30 @@ use dq_net::layer::Logits;
 use ndarray::Axis;
 use serde::Serialize;
 
-/// Images between two looks at the stop flag.
+/// Number of images between two looks at the stop flag.
 const BLOCK: usize = 128;
 
-/// Faults to inject.
+/// Names the faults to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Stored bits of the weights, at random.
+    /// Stored bits of the weights flip at random.
     Flips,
-    /// Stored bits of the weights, where they do most harm.
+    /// Stored bits of the weights flip where they do most harm.
     Search,
-    /// A bit of a register, once per image.
+    /// One bit of a register flips, once per image.
     Upsets,
-    /// A bit of a channel, for good.
+    /// One bit of a channel sticks, for good.
     Stuck,
 }
 
-/// What is injected, and how often.
+/// Says what is injected, and how often.
 #[derive(Clone, Debug)]
 pub struct Campaign<'a> {
-    /// Which faults.
+    /// The faults to inject.
     pub kinds: Vec<Kind>,
-    /// Probabilities of a flip of each stored bit.
+    /// Probabilities with which each stored bit flips.
     pub rates: Vec<f64>,
-    /// Draws of each rate, and of each node's stuck bit.
+    /// Number of draws per rate, and per node's stuck bit.
     pub trials: u64,
     /// Most flips of the search.
     pub flips: usize,
@@ -45,46 +45,46 @@ pub struct Campaign<'a> {
     pub seed: u64,
 }
 
-/// What one network withstood.
+/// Holds what one network withstood.
 #[derive(Clone, Debug, Serialize)]
 pub struct Found {
     /// The network.
     pub model: Model,
-    /// Bits of the weights' memory.
+    /// Number of bits in the weights' memory.
     pub stored_bits: usize,
     /// Accuracy without faults.
     pub clean: Tally,
-    /// Random flips, one entry per rate.
+    /// Results of random flips, one entry per rate.
     pub flips: Vec<Rate>,
     /// The flips of the search, in its order.
     pub search: Vec<Flip>,
-    /// Flips of the search until accuracy was chance; none where they did not suffice.
+    /// Number of flips of the search until accuracy was that of chance; `None` where they did not suffice.
     pub flips_to_chance: Option<usize>,
-    /// Upsets, one entry per node.
+    /// Results of upsets, one entry per node.
     pub upsets: Vec<Upset>,
-    /// Stuck bits, one entry per node.
+    /// Results of stuck bits, one entry per node.
     pub stuck: Vec<Stuck>,
 }
 
-/// Random flips at one rate.
+/// Holds the results of random flips at one rate.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rate {
-    /// Probability of a flip of each stored bit.
+    /// Probability with which each stored bit flips.
     pub rate: f64,
-    /// Bits flipped, one count per trial.
+    /// Number of bits that flipped, one count per trial.
     pub bits: Vec<usize>,
     /// Accuracy, one per trial.
     pub accuracy: Vec<f64>,
 }
 
-/// One flip of the search.
+/// Describes one flip of the search.
 #[derive(Clone, Debug, Serialize)]
 pub struct Flip {
-    /// The layer.
+    /// Name of the layer.
     pub node: String,
     /// Position of the weight among the layer's, row-major.
     pub weight: usize,
-    /// Which bit, the least significant one 0.
+    /// Number of the bit in the weight; the least significant one is 0.
     pub bit: u8,
     /// Mean loss of the images that the search sees.
     pub loss: f64,
@@ -92,25 +92,25 @@ pub struct Flip {
     pub accuracy: Tally,
 }
 
-/// Upsets of one node.
+/// Holds the results of upsets at one node.
 #[derive(Clone, Debug, Serialize)]
 pub struct Upset {
-    /// The node.
+    /// Name of the node.
     pub node: String,
     /// Its kind of layer.
     pub kind: &'static str,
     /// Bits of a register.
     pub bits: u32,
-    /// Registers of an image.
+    /// Number of registers per image.
     pub registers: usize,
-    /// Images whose label one upset changed, of all.
+    /// Count of the images whose label one upset changed.
     pub changed: Tally,
 }
 
-/// Stuck bits of one node.
+/// Holds the results of stuck bits at one node.
 #[derive(Clone, Debug, Serialize)]
 pub struct Stuck {
-    /// The node.
+    /// Name of the node.
     pub node: String,
     /// Its kind of layer.
     pub kind: &'static str,
@@ -159,7 +159,7 @@ pub fn measure(
     })
 }
 
-/// A network, what it says without faults, and what is done to it.
+/// Holds a network, what it says without faults, and what is done to it.
 struct Injector<'a> {
     white_box: &'a WhiteBox,
     images: &'a Images,

@@ -1,11 +1,11 @@
-//! Bits of the datapath that flip once or stick, in the registers of a node's output: accumulators, levels or
-//! a stream. Every register is as wide as its wire.
+//! Flips or sticks bits of the datapath, in the registers of a node's output: accumulators, levels or a
+//! stream. Every register is as wide as its wire.
 
 use super::{below, random};
 use crate::engine::Engine;
 use ndarray::{Array2, ArrayView4, Axis};
 
-/// A bit of one register.
+/// Says what happens to a bit of one register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// One bit of one element of each image flips once (a single-event upset); which one is drawn per image.
@@ -14,7 +14,7 @@ pub enum Fault {
     Stuck(bool),
 }
 
-/// A fault at the output of a node, and what its place is drawn from.
+/// Describes a fault at the output of a node, and what its place is drawn from.
 #[derive(Clone, Copy, Debug)]
 pub struct Injection {
     /// Position of the node.
@@ -66,7 +66,7 @@ pub fn scores(
     all
 }
 
-/// Images whose values are in memory at a time.
+/// Number of images whose values are in memory at a time.
 const BLOCK: usize = 16;
 
 #[cfg(test)]

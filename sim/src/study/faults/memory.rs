@@ -1,18 +1,18 @@
-//! Bits of the weights' memory that flip. A weight of one bit is −1 or +1, stored as its sign; wider ones are
+//! Flips bits of the weights' memory. A weight of one bit is −1 or +1, stored as its sign; wider ones are
 //! two's complement. Never changes thresholds or biases.
 
 use super::random;
 use dq_net::layer::{Layer, Step};
 use dq_net::{Network, Node, Wire};
 
-/// One stored bit.
+/// Names one stored bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Bit {
     /// Position of the layer among the network's nodes.
     pub node: usize,
     /// Position of the weight among the layer's, row-major.
     pub weight: usize,
-    /// Which bit, the least significant one 0.
+    /// Number of the bit in the weight; the least significant one is 0.
     pub bit: u8,
 }
 
@@ -21,18 +21,18 @@ pub(super) fn flip(weight: i8, bits: u8, bit: u8) -> i8 {
     if bits == 1 {
         return -weight;
     }
-    // Sign-extended from the stored bits.
+    // The value is sign-extended from the stored bits.
     let up = 8 - bits;
     ((weight ^ (1 << bit)) << up) >> up
 }
 
-/// The weights that a layer stores.
+/// Holds the weights that a layer stores.
 pub(super) struct Store {
     /// Position of the layer among the network's nodes.
     pub node: usize,
     /// Its weights, row-major.
     pub weights: Vec<i8>,
-    /// Bits of each.
+    /// Bits of each weight.
     pub bits: u8,
 }
 
@@ -141,7 +141,7 @@ mod tests {
             assert_eq!(flips, random_flips(&network, 0.05, seed, 0));
             let other = flipped(&network, &flips);
             let image = networks::image(seed, network.input_shape());
-            // Layer by layer on the same inputs: weights are as flipped, all else as it was.
+            // Each layer is compared on the same inputs: its weights are as flipped, all else as it was.
             let values = other.eval_nodes(image.view());
             for (i, node) in network.nodes().iter().enumerate().skip(1) {
                 let layer = match node.layer {

@@ -1,6 +1,6 @@
-//! Faults of the circuit: bits that flip in the weights' memory, at random or where they do most harm, and
-//! bits that flip or stick in the datapath. What a fault does is computed on the exact integers; never
-//! estimated.
+//! Injects faults into the circuit: bits that flip in the weights' memory, at random or where they do most
+//! harm, and bits that flip or stick in the datapath. The effect of a fault is computed on the exact
+//! integers, never estimated.
 //!
 //! - [`memory`]: flips in stored weights, and the network that results.
 //! - [`search`]: the progressive search for the flips that do most harm.

@@ -1,6 +1,6 @@
-//! The progressive bit-flip search (Rakin, He, Fan, ICCV 2019): the gradient of the loss with respect to each
-//! weight names the flips that ought to do most harm, the network itself says which one does, and the search
-//! goes on from there.
+//! Runs the progressive bit-flip search (Rakin, He, Fan, ICCV 2019): the gradient of the loss with respect to
+//! each weight names the flips that ought to do most harm, the network itself says which one does, and the
+//! search goes on from there.
 
 use super::memory::{Bit, Store, flip, flipped, stores};
 use crate::gradient::{GradientSource, Loss, WhiteBox};
@@ -8,15 +8,15 @@ use crate::study::{Stopped, Watch};
 use dq_net::Network;
 use ndarray::ArrayView4;
 
-/// Flips that are tried per layer.
+/// Number of flips that are tried per layer.
 const CANDIDATES: usize = 5;
 
-/// One step of the search.
+/// Describes one step of the search.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The bit that was flipped.
     pub bit: Bit,
-    /// Mean loss of the images that the search sees, after it.
+    /// Mean loss of the images that the search sees, after the flip.
     pub loss: f64,
     /// The network with all flips so far.
     pub network: Network,
