@@ -107,7 +107,7 @@ def main():
     suffix = "_core" if given.threads == 1 else ""
     print(
         f"{'network':8} {'what':8} {'PyTorch':>9} {'dq':>9} {'ratio':>6} {'dq int16':>9} {'ratio':>6}"
-        f"   a second, {given.threads} thread(s)"
+        f"   per second, {given.threads} thread(s)"
     )
     for name in given.networks:
         command = [given.dq, "bench", name, "--json", "--quiet", "--threads", str(given.threads)]

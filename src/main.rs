@@ -1,4 +1,4 @@
-//! `dq`: the command line. No arithmetic of networks lives here.
+//! Runs `dq`, the command line. No arithmetic of networks lives here.
 
 mod cmd;
 mod shared;
@@ -26,11 +26,11 @@ struct Cli {
 }
 
 /// Keeps freed memory for the next block of images. By default glibc gives the ends of its heaps back, and
-/// the kernel clears the same pages again thousands of times a second: a third of what a gradient takes.
+/// the kernel clears the same pages again thousands of times per second: a third of what a gradient takes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn keep_freed_memory() {
     const KEPT: i32 = 256 << 20;
-    // The most that glibc takes.
+    // Largest threshold that glibc accepts.
     const ON_THE_HEAP: i32 = 32 << 20;
     for (parameter, value) in [(libc::M_TRIM_THRESHOLD, KEPT), (libc::M_MMAP_THRESHOLD, ON_THE_HEAP)] {
         // SAFETY: it sets a number of the allocator, before there is another thread; a refusal changes
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let code = fail(&error);
-            // A tool that Ctrl-C ended too, such as Verilator, fails in words of its own.
+            // A tool that Ctrl-C ended too, such as Verilator, fails with a message of its own.
             if ui.stop.load(Ordering::SeqCst) { ExitCode::from(130) } else { code }
         }
     }
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 fn fail(error: &anyhow::Error) -> ExitCode {
     let mut text = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        // Library errors say their cause themselves: it is not said again.
+        // Library errors already say their cause: it is not said again.
         if !text.ends_with(&cause) {
             text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
         }

@@ -33,7 +33,7 @@ fn what_does_not_fit_is_named() {
     for (args, words) in [
         (&["plan", "cnv", "--device", "ecp5-25f"][..], &["LUTs needed of", "most of them in stage"][..]),
         (&["plan", "lenet", "--luts", "100"], &["LUTs needed of 100"]),
-        (&["plan", "lenet", "--fps", "9000000"], &["stage `", "cycles a frame even unfolded", "at most"]),
+        (&["plan", "lenet", "--fps", "9000000"], &["stage `", "cycles per frame even unfolded", "at most"]),
         (&["emit", "lenet", "--vivado", "x}", "-o", "rtl"], &["--vivado: expected a part", "`x}`"]),
         (&["build", "lenet", "--board", "nowhere"], &["board `nowhere`", "ulx3s, icebreaker"]),
         (

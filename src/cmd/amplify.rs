@@ -1,4 +1,4 @@
-//! `dq amplify`: how an adversary's distance from its image grows through the layers.
+//! Implements `dq amplify`: measures how an adversary's distance from its image grows through the layers.
 
 use crate::shared::attack::one_attack;
 use crate::shared::data::{TestImages, first_images};

@@ -1,4 +1,4 @@
-//! `dq attack`: the attack suite on the exact integer network.
+//! Implements `dq attack`: runs the attack suite on the exact integer network.
 
 use crate::shared::adversaries::{self, Adversaries};
 use crate::shared::args::GradArg;
@@ -18,7 +18,7 @@ use dq_sim::report::{Report, Shard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-/// The options of an attack, which have no meaning where stored adversaries are judged.
+/// Options of an attack, which have no meaning where stored adversaries are judged.
 const ATTACKING: [&str; 10] =
     ["save", "resume", "from", "strict", "output", "shard", "ladder", "each", "attack", "start"];
 
@@ -141,7 +141,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let partial = report::partial_path(output);
     if !report.complete {
-        // The report first: it is what takes long.
+        // The report is written first, since it took long.
         report::write(&report, &partial)?;
         let mut kept_in = partial.display().to_string();
         if let Some(save) = &args.save {
@@ -160,7 +160,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         }
         None => Ok(()),
     });
-    // Shown even where it could not be written: the work is done.
+    // The result is shown even where it could not be written: the work is done.
     ui.result(|| attack::summary(&report, output), attack::text(&report, output))?;
     written?;
     match report.doubts.len() {

@@ -1,4 +1,4 @@
-//! `dq bench`: how fast the engine, its gradient and attacks run here.
+//! Implements `dq bench`: measures how fast the engine, its gradient and attacks run here.
 
 use crate::shared::args::GradArg;
 use crate::shared::circuit::verilated;
@@ -19,13 +19,13 @@ use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Images of a batch.
+/// Number of images in a batch.
 const BATCH: usize = 128;
-/// Measurements, of which the median is taken.
+/// Number of measurements, of which the median is taken.
 const RUNS: usize = 5;
-/// Steps of the PGD that is measured.
+/// Number of steps of the PGD that is measured.
 const STEPS: usize = 20;
-/// Frames of a run of the emitted Verilog.
+/// Number of frames in a run of the emitted Verilog.
 const FRAMES: usize = 2;
 /// Queries per image of the Square attack that is measured.
 const QUERIES: usize = 20;
@@ -33,8 +33,8 @@ const QUERIES: usize = 20;
 /// Measure simulation and attacks on this machine
 ///
 /// Batches of 128 random images: forward (scores), FGSM (one gradient), PGD of 20 steps, each
-/// in images a second, and Square in queries a second; on all threads, and on one. Medians of
-/// five runs after one that is not counted. Random numbers, clipping and all else that the
+/// in images per second, and Square in queries per second; on all threads, and on one. Medians
+/// of five runs after one that is not counted. Random numbers, clipping and all else that the
 /// attacks do is within. benches/peers.py measures PyTorch and torchattacks on the same
 /// networks in the same way. --verilator adds the emitted Verilog, on one thread, frames back
 /// to back under the plan that `dq emit` takes, and how many times faster forward is.
@@ -106,11 +106,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let threads = format!("{} threads", rayon::current_num_threads());
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
     let text = format!(
-        "{}, {} MACs an image, {}\n\n{}",
+        "{}, {} MACs per image, {}\n\n{}",
         network.name,
         thousands(macs),
         kernel.name(),
-        table(&["a second", &threads, "1 thread"], &rows)
+        table(&["per second", &threads, "1 thread"], &rows)
     );
     found.insert("model".into(), json!(network.name));
     found.insert("kernel".into(), json!(kernel.name()));
@@ -118,7 +118,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     ui.result(|| Value::Object(found), text)
 }
 
-/// The emitted Verilog, built.
+/// Holds the emitted Verilog, built.
 struct Circuit {
     design: Design,
     simulator: Simulator,
@@ -190,7 +190,7 @@ fn measurements<'a>(
         let mut adversaries = images.clone();
         (0..STEPS).for_each(|_| step(&mut adversaries, 2));
     };
-    // In a ball of nothing no image is broken, so that every query is made.
+    // No image is broken in a ball of radius 0, so that every query is made.
     let budget = Budget { eps: 0, seed: 1, queries: QUERIES };
     let queries = move || drop(square(white_box, images.view(), labels, &budget));
     vec![

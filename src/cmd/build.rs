@@ -1,4 +1,4 @@
-//! `dq build`: a board's bitstream, and the record of how it was made.
+//! Implements `dq build`: makes a board's bitstream, and the record of how it was made.
 
 use crate::shared::files::{Files, shown};
 use crate::shared::model::{ModelArg, topologies_such_as};
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 ///
 /// Emits the network behind a UART (docs/uart.md), synthesizes, places and routes, packs,
 /// and writes NETWORK.bit (or .bin) and NETWORK.record.json: tool versions, utilization,
-/// clock, cycles, frames a second. Weights that the plan keeps in SPRAM come as a second
+/// clock, cycles, frames per second. Weights that the plan keeps in SPRAM come as a second
 /// file, NETWORK.flash.bin, for the board's flash. The core runs at the plan's clock
 /// (--mhz), made by the device's PLL; without --mhz and --plan at the board's own. A clock
 /// that place and route does not promise is an error that names the slowest path.
@@ -60,7 +60,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     std::fs::create_dir_all(&output).with_context(|| format!("{}: making the folder", output.display()))?;
     let results = Results::new(&output, &network.name, board.suffix());
     results.check(args)?;
-    // In the results' own folder, and kept after a failure: its logs tell why.
+    // The working folder lies in the results' own folder and is kept after a failure: its logs tell why.
     let work = tempfile::Builder::new().prefix(".build-").tempdir_in(&output);
     let work = work.with_context(|| format!("{}: making a temporary folder", output.display()))?.keep();
     let remove = || std::fs::remove_dir_all(&work).with_context(|| format!("{}: removing", work.display()));
@@ -84,7 +84,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
              --mhz asks for less)"
         );
     }
-    // Where it fails, the folder of the work stays: it holds what place and route took long for.
+    // Where writing fails, the working folder stays: place and route took long for what it holds.
     results.write(&built).with_context(|| format!("all that was built is in {}", work.display()))?;
     remove()?;
     if let Some(missed) = &missed {
@@ -133,11 +133,11 @@ fn missed(record: &Record) -> Option<String> {
     Some(format!("timing missed: {fmax} MHz of {clock} MHz{path}"))
 }
 
-/// The files that a build leaves.
+/// Names the files that a build leaves.
 struct Results {
     bitstream: PathBuf,
     record: PathBuf,
-    /// Written where weights come from the board's flash.
+    /// The file for the board's flash, written where weights come from there.
     flash: PathBuf,
 }
 
@@ -184,8 +184,8 @@ impl Results {
             })
             .collect();
         let text = format!(
-            "{}\n{network} on {board}: {} MHz of at most {} MHz, {} cycles a frame: {} frames/s ({} over the \
-             UART)\nwritten: {}, {}",
+            "{}\n{network} on {board}: {} MHz of at most {} MHz, {} cycles per frame: {} frames/s \
+             ({} over the UART)\nwritten: {}, {}",
             table(&["cells", "used", "there", "share"], &rows),
             megahertz(record.clock_khz * 1_000),
             megahertz(record.fmax_khz * 1_000),

@@ -1,5 +1,5 @@
-//! `dq certify`: how many test images provably keep their label in the whole ball, beside how many an attack
-//! breaks.
+//! Implements `dq certify`: counts how many test images provably keep their label in the whole ball, beside
+//! how many an attack breaks.
 
 use crate::shared::args::at_least_one;
 use crate::shared::attack::one_attack;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 /// Prove for test images that no image of the ball has another label
 ///
 /// Integer bounds through the exact network, then a complete search that cuts the ball
-/// into boxes, at most --boxes for an image. Printed beside what the attack leaves:
+/// into boxes, at most --boxes per image. Printed beside what the attack leaves:
 /// certified <= true robust accuracy <= attacked. A certificate holds for the circuit
 /// as it is; what is not decided counts for neither side. Bounds are loose for deep
 /// networks: expect few certificates there unless eps is small.
@@ -86,7 +86,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     bar.finish_and_clear();
     let written = report::finish(&found, &args.output, &partial);
-    // Shown even where it could not be written: the work is done.
+    // The result is shown even where it could not be written: the work is done.
     ui.result(|| &found, text(&found, args))?;
     written
 }
@@ -111,7 +111,7 @@ fn text(found: &Certificates, args: &Args) -> String {
     let head = ["accuracy in %", "certified", "attacked", "by bounds", "by search", "open", "broken"];
     format!(
         "{}, {} test images of {}: clean {}\n\n{}\nCertified <= true robust accuracy <= \
-         attacked ({}, then the search of at most {} boxes an image).\n\
+         attacked ({}, then the search of at most {} boxes per image).\n\
          In brackets: Wilson 95 % intervals.\nreport: {}",
         found.model.name,
         found.data.images,

@@ -1,4 +1,4 @@
-//! `dq corrupt`: accuracy under natural corruptions.
+//! Implements `dq corrupt`: measures accuracy under natural corruptions.
 
 use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::table::{percent, table};

@@ -1,4 +1,4 @@
-//! `dq demo`: the whole path on the built-in data set, and one table.
+//! Implements `dq demo`: runs the whole path on the built-in data set, and prints one table.
 
 use crate::shared::args::{Device, at_least_one};
 use crate::shared::attack::run_suite;
@@ -44,13 +44,13 @@ pub struct Args {
     count: Option<u64>,
 }
 
-/// Both recipes, as they stand in `recipes/`.
+/// Both recipes, as they are in `recipes/`.
 const RECIPES: [(&str, &str); 2] = [
     ("recipes/signs-tiny-vanilla.toml", include_str!("../../recipes/signs-tiny-vanilla.toml")),
     ("recipes/signs-tiny-dq.toml", include_str!("../../recipes/signs-tiny-dq.toml")),
 ];
 
-/// `demo/report.json`.
+/// Holds what `demo/report.json` says.
 #[derive(Serialize)]
 struct Demo {
     format: &'static str,
@@ -158,8 +158,8 @@ impl Demo {
                 });
             }
         }
-        row("MACs a frame".into(), &|m| thousands(m.macs));
-        row("cycles a frame".into(), &|m| thousands(m.circuit.timing.interval));
+        row("MACs per frame".into(), &|m| thousands(m.macs));
+        row("cycles per frame".into(), &|m| thousands(m.circuit.timing.interval));
         row("LUT4, estimated".into(), &|m| thousands(m.circuit.estimate.total.lut));
         format!(
             "{}\nIn brackets: Wilson 95 % intervals. Lipschitz: largest singular value of the layer as \

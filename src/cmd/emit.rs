@@ -1,4 +1,4 @@
-//! `dq emit`: Verilog, ROM images, testbench, plan and estimates.
+//! Implements `dq emit`: writes Verilog, ROM images, testbench, plan and estimates.
 
 use crate::shared::args::{Bits, DataArg};
 use crate::shared::circuit::emit;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 /// Emit a network as synthesizable Verilog
 ///
-/// Writes a folder: one Verilog file a module, ROM images, a self-checking testbench
+/// Writes a folder: one Verilog file per module, ROM images, a self-checking testbench
 /// with vectors, plan.json (which can be edited and given back) and report.json
 /// (cycles, estimates). MODEL is a model.json, or a run, which is then exported in the
 /// same step (--bits for another bit width). The folder is replaced if dq wrote it.
@@ -69,7 +69,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let report = &emission.report;
     let total = &report.estimate.total;
     let text = format!(
-        "{}\n{}: {} cycles a frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
+        "{}\n{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
          estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
         stage_table(&design, report),
         network.name,

@@ -1,4 +1,4 @@
-//! `dq export`: a run to its exact network.
+//! Implements `dq export`: turns a run into its exact network.
 
 use crate::shared::args::{Bits, DataArg, Device};
 use crate::shared::export::export;

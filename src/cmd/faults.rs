@@ -1,4 +1,4 @@
-//! `dq faults`: what the circuit withstands when bits of its memory or its datapath flip.
+//! Implements `dq faults`: measures what the circuit withstands when bits of its memory or its datapath flip.
 
 use crate::shared::args::at_least_one;
 use crate::shared::data::first;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 ///
 /// flips: every bit of the weights' memory flips with some probability, on its own.
 /// search: the progressive bit-flip search names the few flips that do most harm, until
-/// accuracy is chance. upsets: one bit of one register of each node flips once an image.
+/// accuracy is chance. upsets: one bit of one register of each node flips once per image.
 /// stuck: one bit of one channel of each node sticks. Give several networks to compare,
 /// e.g. one trained with Defensive Quantization and one without.
 ///
@@ -58,13 +58,13 @@ pub struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Stored bits of the weights, at random.
+    /// Stored bits of the weights flip at random.
     Flips,
-    /// Stored bits of the weights, where they do most harm.
+    /// Stored bits of the weights flip where they do most harm.
     Search,
-    /// A bit of a register, once an image.
+    /// One bit of one register flips, once per image.
     Upsets,
-    /// A bit of a channel, for good.
+    /// One bit of one channel sticks, for good.
     Stuck,
 }
 
@@ -111,7 +111,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let json = serde_json::json!({"format": "dq-faults", "version": 1, "data": data, "seed": ui.seed(),
         "trials": args.trials, "batch": args.batch, "networks": found});
     let written = args.output.as_ref().map_or(Ok(()), |path| report::write(&json, path));
-    // Shown even where it could not be written: the work is done.
+    // The result is shown even where it could not be written: the work is done.
     ui.result(|| &json, found.iter().map(|found| text(found, &images)).collect::<Vec<_>>().join("\n"))?;
     written
 }

@@ -1,4 +1,4 @@
-//! `dq host`: images to a board over its UART, each answer compared with the simulator.
+//! Implements `dq host`: sends images to a board over its UART, and compares each answer with the simulator.
 
 use crate::shared::circuit::simulators;
 use crate::shared::data::{TestImages, first_images, images_that};
@@ -51,7 +51,7 @@ pub struct Args {
     simulate: Option<String>,
     #[command(flatten)]
     test: TestImages,
-    /// Bits a second on the line.
+    /// Bits per second on the line.
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = value_parser!(u32).range(300..))]
     baud: u32,
     /// Seconds after which an answer is late (default: 5; of a simulated board 600).
@@ -165,7 +165,7 @@ fn read_record(path: &Path) -> Result<Record> {
     serde_json::from_str(&text).with_context(|| format!("{}: not a record of `dq build`", path.display()))
 }
 
-/// The serial line.
+/// Is the serial line.
 struct Line {
     port: SerialPort,
     format: Format,

@@ -1,4 +1,4 @@
-//! `dq info`: what a network is made of.
+//! Implements `dq info`: says what a network is made of.
 
 use crate::shared::model;
 use crate::shared::nodes::node_infos;
@@ -62,7 +62,7 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
         .collect();
     let provenance = &network.provenance;
     let mut text = format!(
-        "{} · integer, W+A · hash {hash}\n\n{}\n{} MACs a frame, {} weights, accumulators of at most \
+        "{} · integer, W+A · hash {hash}\n\n{}\n{} MACs per frame, {} weights, accumulators of at most \
          {accumulator} bits\n",
         network.name,
         table(

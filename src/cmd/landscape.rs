@@ -1,4 +1,4 @@
-//! `dq landscape`: the loss around test images.
+//! Implements `dq landscape`: stores the loss around test images.
 
 use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::Files;
@@ -79,7 +79,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             text += &format!("DOUBT {count} of {} images have {what}\n", images.len());
         }
     }
-    // Shown even where it could not be written: the work is done.
+    // The result is shown even where it could not be written: the work is done.
     ui.result(|| &json, text + &format!("written: {}", args.output.display()))?;
     written
 }

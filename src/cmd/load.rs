@@ -1,4 +1,4 @@
-//! `dq load`: the accesses that load a network into a circuit that is there already.
+//! Implements `dq load`: lists the accesses that load a network into a circuit that is there already.
 
 use crate::shared::files::{Files, shown};
 use crate::shared::ui::Ui;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// Load a network's parameters into a circuit of the same shape
 ///
 /// Writes what a host does on the AXI4-Lite control port of a circuit emitted with
-/// `--control load`: one access a line, `w ADDRESS DATA` (write) or `r ADDRESS DATA`
+/// `--control load`: one access per line, `w ADDRESS DATA` (write) or `r ADDRESS DATA`
 /// (read, and compare). The first checks that the circuit has the network's shape,
 /// the last ones how much was loaded and its checksum. docs/control.md has the map.
 ///

@@ -1,4 +1,4 @@
-//! `dq merge`: the reports of all shards of an attack as one.
+//! Implements `dq merge`: makes one report of the reports of all shards of an attack.
 
 use crate::shared::attack;
 use crate::shared::files::Files;

@@ -1,7 +1,7 @@
-//! The commands: one file or folder per command, each of which resolves its arguments, calls a library and
-//! prints. No command imports another; what several need lies in `shared`.
+//! Holds the commands: one file or folder per command, each of which resolves its arguments, calls a library
+//! and prints. No command imports another; what several need lies in `shared`.
 //!
-//! One more command is its module, which has `Args` and `run`, and a row of the table below.
+//! To add a command, add its module, which has `Args` and `run`, and a row to the table below.
 
 mod amplify;
 mod attack;

@@ -1,4 +1,4 @@
-//! `dq plan`: how a network is folded onto a device, as a table and as plan.json.
+//! Implements `dq plan`: shows how a network is folded onto a device, as a table and as plan.json.
 
 use crate::shared::files::Files;
 use crate::shared::model::ModelArg;
@@ -56,7 +56,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let rows: Vec<Vec<String>> = budget
         .against(report.estimate.total)
         .into_iter()
-        // Few devices have SPRAMs.
+        // SPRAMs are shown only where the device has some or the plan uses some: few devices have them.
         .filter(|&(what, used, there)| what != "SPRAMs" || used > 0 || (1..u64::MAX).contains(&there))
         .map(|(what, used, there)| {
             let bounded = there != u64::MAX;
@@ -68,7 +68,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let utilization = table(&["estimated", "used", "there", "share"], &rows);
     let written = args.output.as_ref().map_or(String::new(), |path| format!("\nwritten: {}", path.display()));
     let text = format!(
-        "{}\n{utilization}\n{}: {} cycles a frame (slowest stage {} in `{}`), latency {}; \
+        "{}\n{utilization}\n{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; \
          {} frames/s at {} MHz{written}",
         stage_table(&design, &report),
         network.name,

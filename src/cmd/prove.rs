@@ -1,4 +1,4 @@
-//! `dq prove`: the contracts of a circuit's stages, proved on the Verilog that is emitted.
+//! Implements `dq prove`: proves the contracts of a circuit's stages on the Verilog that is emitted.
 
 use crate::shared::model::{ModelArg, topologies_such_as};
 use crate::shared::plan::PlanArgs;

@@ -1,4 +1,4 @@
-//! `dq saturate`: how near accumulators come to their declared bounds.
+//! Implements `dq saturate`: finds how near accumulators come to their declared bounds.
 
 use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::model::{ModelArg, model_is};

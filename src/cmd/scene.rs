@@ -1,4 +1,4 @@
-//! `dq scene`: accuracy where the image is turned and shifted, or a patch is put on it.
+//! Implements `dq scene`: measures accuracy where the image is turned and shifted, or a patch is put on it.
 
 use crate::shared::data::{TestImages, first_images};
 use crate::shared::table::{percent, table};

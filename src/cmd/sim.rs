@@ -1,4 +1,4 @@
-//! `dq sim`: images through the integer network, by any engine.
+//! Implements `dq sim`: runs images through the integer network, by any engine.
 
 use crate::shared::circuit::{simulators, verilated};
 use crate::shared::data::{TestImages, images_that};
@@ -26,7 +26,7 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// What `--help` says of `--count`.
+/// Help text of `--count`.
 const COUNT: &str = "First N test images (default: all; for netlist and verilator: 4)";
 
 /// Classify test images with the integer network
@@ -64,7 +64,7 @@ pub struct Args {
     /// Write every output beat: frame, beat, cycle, value (CSV).
     #[arg(long, value_name = "FILE")]
     beats: Option<PathBuf>,
-    /// Write every net of the circuit as waves, with the netlist engine or verilator (about 1.6 kB a cycle
+    /// Write every net of the circuit as waves, with the netlist engine or verilator (about 1.6 kB per cycle
     /// for a small network).
     #[arg(long, value_name = "FILE", conflicts_with = "fst")]
     vcd: Option<PathBuf>,
@@ -136,7 +136,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         (total, design.timing().clone())
     });
     let found = Found { images: &images, seconds, tally: right(&labels, &images), cycles };
-    // Shown even where the beats could not be written: the work is done.
+    // The result is shown even where the beats could not be written: the work is done.
     ui.result(|| found.json(&network, args.engine), found.text(&network, args.engine))?;
     written
 }
@@ -194,7 +194,7 @@ impl Args {
     }
 }
 
-/// What the simulation gave.
+/// Holds what the simulation gave.
 struct Found<'a> {
     images: &'a Images,
     seconds: f64,

@@ -1,4 +1,4 @@
-//! `dq transfer`: adversaries of every network, judged by every other.
+//! Implements `dq transfer`: judges the adversaries of every network by every other.
 
 use crate::shared::attack::one_attack;
 use crate::shared::data::{TestImages, first_images};

@@ -1,5 +1,5 @@
-//! `dq verify`: float model, integer network, fast engine, netlist and Verilog agree; exit 1 at the first
-//! difference.
+//! Implements `dq verify`: checks that float model, integer network, fast engine, netlist and Verilog agree;
+//! the exit code is 1 at the first difference.
 
 use crate::shared::args::{DataArg, at_least_one};
 use crate::shared::model::ModelArg;

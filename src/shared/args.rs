@@ -1,4 +1,4 @@
-//! Argument types that several commands share.
+//! Defines argument types that several commands share.
 
 use clap::builder::{
     OsStringValueParser, RangedU64ValueParser, TypedValueParser, ValueParser, ValueParserFactory,
@@ -8,7 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// `W,A`: bits of weights and activations, 1 to 8 each.
+/// Holds `W,A`: bits of weights and activations, 1 to 8 each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bits {
     /// Bits of a weight.
@@ -54,7 +54,7 @@ impl From<GradArg> for dq_sim::Precision {
     }
 }
 
-/// Where libtorch computes.
+/// Names where libtorch computes.
 #[cfg(feature = "train")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Device {
@@ -79,7 +79,7 @@ impl Device {
     }
 }
 
-/// `SET` or `SET=DIR`: a data set and the folder of its published files.
+/// Holds `SET` or `SET=DIR`: a data set and the folder of its published files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataArg {
     /// Name, e.g. `cifar10`.

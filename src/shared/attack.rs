@@ -1,4 +1,4 @@
-//! Attacks with a progress bar, and their reports as commands print them.
+//! Runs attacks with a progress bar, and prints their reports as commands do.
 
 use super::files::shown;
 use super::table::{percent, table};

@@ -1,4 +1,4 @@
-//! Emitted circuits: as a folder, and as programs that Verilator builds, which are kept in the user's cache.
+//! Emits circuits as a folder, and as programs that Verilator builds, which are kept in the user's cache.
 
 use super::folder;
 use anyhow::{Result, bail};

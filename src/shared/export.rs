@@ -1,4 +1,5 @@
-//! Runs as networks: exports, with training images where batch normalization has to be calibrated anew.
+//! Turns runs into networks: exports, with training images where batch normalization has to be calibrated
+//! anew.
 
 use super::args::{Bits, DataArg, Device};
 use super::data;

@@ -1,11 +1,11 @@
-//! The files that a command reads and writes. A command that would overwrite one with another, or that could
-//! not write its results, is refused before any work.
+//! Tracks the files that a command reads and writes. A command that would overwrite one with another, or that
+//! could not write its results, is refused before any work.
 
 use anyhow::{Context, Result};
 use clap::error::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// The files of one call, each with the argument that names it.
+/// Holds the files of one call, each with the argument that names it.
 #[derive(Default)]
 pub struct Files<'a> {
     read: Vec<(&'static str, &'a Path)>,
@@ -69,7 +69,7 @@ impl<'a> Files<'a> {
 /// give the same. `None` for a device or a pipe, which loses nothing by being written twice.
 fn resolved(path: &Path) -> Option<PathBuf> {
     let mut path = path.to_owned();
-    // A link whose target is not there yet leads to it all the same. As many as Linux follows.
+    // A link whose target is missing still leads to it. Linux follows as many links as this loop.
     for _ in 0..40 {
         if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
             return None;

@@ -1,6 +1,6 @@
-//! Writes a whole folder or nothing: beside its place, and then moved there. A folder that is there and is
-//! empty, or cannot be moved (the current one, a mount point), is filled where it is, with files that are
-//! written already.
+//! Writes a whole folder or nothing: files are written beside its place, and then moved there. A folder that
+//! exists and is empty, or cannot be moved (the current one, a mount point), is filled where it is, with
+//! files that are already written.
 
 use anyhow::{Context, Result, bail};
 use dq_net::atomic;
@@ -9,8 +9,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Lists the files of a folder that `dq` wrote, so that it may be replaced later and nothing of the user's is
-/// lost.
+/// Name of the file that lists what `dq` wrote into a folder, so that the folder may be replaced later and
+/// nothing of the user's is lost.
 const MANIFEST: &str = "files.txt";
 
 /// Writes `files` (plain name, contents) as folder `path`, where a link to a folder leads. A folder that is
@@ -65,7 +65,7 @@ fn fill(path: &Path, files: &[(String, Vec<u8>)], old: &BTreeSet<String>) -> Res
     atomic::write(&path.join(MANIFEST), manifest(&new).as_bytes()).context(MANIFEST)
 }
 
-/// A temporary folder that holds the new files, removed when dropped.
+/// Holds the new files in a temporary folder, which is removed when dropped.
 struct Staging {
     folder: tempfile::TempDir,
 }
@@ -193,7 +193,7 @@ mod tests {
         let list = fs::read_to_string(path.join(MANIFEST)).unwrap();
         assert_eq!(list, "a.v\nb.v\nfiles.txt\n");
         assert_eq!(fs::read_dir(&path).unwrap().count(), 3, "nothing is left in it");
-        // Through a link, the folder behind it is replaced; a link to nothing makes what it names.
+        // Through a link, the folder behind it is replaced; a link to a missing folder creates that folder.
         symlink("rtl", &link).unwrap();
         symlink("new", &far).unwrap();
         for link in [&link, &far] {

@@ -1,4 +1,4 @@
-//! What several commands share: their arguments, and how they read, write and print. Knows no command.
+//! Holds what several commands share: their arguments, and how they read, write and print. Knows no command.
 
 pub mod adversaries;
 pub mod args;

@@ -1,4 +1,4 @@
-//! What a MODEL argument names: a model's file or, where there is none of that name, a built-in topology with
+//! Resolves a MODEL argument: a model's file or, where there is none of that name, a built-in topology with
 //! random weights.
 
 use super::ui::Ui;

@@ -1,11 +1,11 @@
-//! What commands tell of each node of a network.
+//! Tells what commands say of each node of a network.
 
 use dq_net::Network;
 use dq_net::layer::Layer;
 use dq_sim::norms;
 use serde::Serialize;
 
-/// One node, as tables and reports tell it.
+/// Describes one node, as tables and reports show it.
 #[derive(Debug, Serialize)]
 pub struct NodeInfo {
     /// The node's name.
@@ -26,7 +26,7 @@ pub struct NodeInfo {
     pub weight_bits: Option<u8>,
     /// Multiply-accumulates per frame.
     pub macs: u64,
-    /// Largest singular value of the folded layer, in real units.
+    /// Largest singular value of the folded layer, in real units; `None` for nodes without one.
     pub lipschitz: Option<f64>,
     /// How far the bare matrix is from orthonormal rows.
     pub defect: Option<f64>,

@@ -1,5 +1,4 @@
-//! How a network is planned onto hardware: the options of every command that makes a circuit, and the plan as
-//! a table.
+//! Plans networks onto hardware: the options of every command that makes a circuit, and the plan as a table.
 
 use super::args::at_least_one;
 use super::table::{table, thousands};
@@ -14,7 +13,7 @@ use dq_hdl::plan::{self, Control, Mac, Output, Plan, Target};
 use dq_net::Network;
 use std::path::{Path, PathBuf};
 
-/// The options that a plan by hand leaves nothing to choose for.
+/// Options that conflict with a plan by hand, which leaves them nothing to choose.
 const CHOICES: [&str; 9] = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps", "mac"];
 
 /// How a network is planned onto hardware.
@@ -23,7 +22,7 @@ pub struct PlanArgs {
     /// Plan by hand: PE, SIMD, memory and FIFO of every node.
     #[arg(long, value_name = "FILE", conflicts_with_all = CHOICES)]
     plan: Option<PathBuf>,
-    /// Frames a second to plan for (default: 100, or as many as the network can; with a budget: as many as
+    /// Frames per second to plan for (default: 100, or as many as the network can; with a budget: as many as
     /// fit).
     #[arg(long, value_name = "N", value_parser = at_least_one())]
     fps: Option<u64>,
@@ -72,7 +71,7 @@ fn parse_form() -> impl TypedValueParser<Value = Mac> {
 /// What leaves the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputArg {
-    /// The score of each class, one a beat.
+    /// The score of each class, one per beat.
     Scores,
     /// The label, one beat.
     Label,

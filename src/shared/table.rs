@@ -1,4 +1,4 @@
-//! Tables for people: columns as wide as they need, numbers to the right.
+//! Prints tables for people: columns as wide as they need, numbers to the right.
 
 use dq_sim::report::Tally;
 

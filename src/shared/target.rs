@@ -1,4 +1,4 @@
-//! Networks of either family, integer or float, as what is attacked and as what gives gradients.
+//! Uses networks of either family, integer or float, as what is attacked and as what gives gradients.
 
 use super::args::GradArg;
 use super::data::{self, TestImages};
@@ -9,10 +9,10 @@ use dq_sim::attack::suite::Judge;
 use dq_sim::{FloatEngine, GradientSource, WhiteBox};
 use std::path::{Path, PathBuf};
 
-/// What reports call the sources of gradients beside the straight-through one.
+/// Names that reports give to the sources of gradients beside the straight-through one.
 const LADDER: [&str; 2] = ["float twin", "softened twin"];
 
-/// A network of either family, ready to be attacked or to give gradients.
+/// Holds a network of either family, ready to be attacked or to give gradients.
 pub enum Target {
     Integer(Box<WhiteBox>),
     Float(Box<FloatEngine>),

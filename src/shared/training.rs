@@ -1,4 +1,4 @@
-//! Training with a progress bar and a line per epoch.
+//! Trains with a progress bar and a line per epoch.
 
 use super::ui::{Interrupted, Ui};
 use anyhow::Result;
@@ -7,7 +7,7 @@ use dq_train::{Compute, EpochMetrics, Event, Options, Outcome, Recipe};
 use std::path::Path;
 use std::time::Duration;
 
-/// Where training starts, and what does not change what is learned.
+/// Says where training starts, and sets what does not change the result.
 pub struct How<'a> {
     /// Weights to start from.
     pub init: Option<&'a Path>,

@@ -1,4 +1,4 @@
-//! What every command shares: flags, where text goes, progress bars, Ctrl-C, threads.
+//! Holds what every command shares: flags, where text goes, progress bars, Ctrl-C, threads.
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,7 +10,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Flags of every command.
+/// Holds the flags of every command.
 #[derive(Args, Clone, Debug)]
 pub struct Global {
     /// Print one JSON object on stdout; text for people and progress go to stderr.
@@ -27,7 +27,7 @@ pub struct Global {
     pub threads: Option<u16>,
 }
 
-/// The user pressed Ctrl-C (or the process got a TERM signal); everything complete so far is saved.
+/// Says that the user pressed Ctrl-C (or the process got a TERM signal); everything complete so far is saved.
 #[derive(Debug)]
 pub struct Interrupted(pub String);
 
@@ -39,11 +39,11 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// The command's surroundings.
+/// Holds the command's surroundings.
 pub struct Ui {
     /// Flags of every command.
     pub global: Global,
-    /// Set by Ctrl-C; long work polls it. A second Ctrl-C ends the process at once.
+    /// Flag that Ctrl-C sets; long work polls it. A second Ctrl-C ends the process at once.
     pub stop: Arc<AtomicBool>,
 }
 
@@ -80,7 +80,7 @@ impl Ui {
     /// Prints a line that says what is going on (stderr).
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.global.quiet {
-            // Not `eprintln!`, which panics where nobody reads any more.
+            // This is not `eprintln!`, which panics where nobody reads any more.
             let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
         }
     }

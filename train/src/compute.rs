@@ -1,11 +1,11 @@
-//! Where libtorch computes, and on how many threads.
+//! Chooses where libtorch computes, and on how many threads.
 
 use std::sync::Once;
 
 use anyhow::{Result, bail};
 use tch::Device;
 
-/// Where training and export should run.
+/// Says where training and export should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// CUDA where the library and a GPU are there, else the CPU.
@@ -16,7 +16,7 @@ pub enum DeviceChoice {
     Cuda,
 }
 
-/// A device that is there, and the CPU threads that libtorch uses beside it.
+/// Holds a device that exists, and the number of CPU threads that libtorch uses beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compute {
     device: Device,

@@ -1,6 +1,6 @@
 //! Trains DQ-regularized low-bit networks and exports them exactly to integer networks: recipes, quantizers,
-//! the DQ penalty, the training loop. The only crate that needs libtorch; never writes Verilog, and what a
-//! layer means is `dq-net`'s to say.
+//! the DQ penalty, the training loop. No other crate needs libtorch. This one never writes Verilog, and
+//! leaves the meaning of a layer to `dq-net`.
 //!
 //! | folder | what is in it |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | `fit` | the network in training, optimizer, penalty, adversaries, the loop |
 //! | `exact` | calibration, the exact evaluation graph, export, the proof |
 //!
-//! Each uses those above it, never one below it.
+//! Each folder uses those above it, never one below it.
 
 mod compute;
 mod exact;

@@ -1,9 +1,9 @@
-//! Counter-based random numbers: a pure function of (seed, stream, index). There is no state to save, so
-//! resuming, threads and the order of evaluation change nothing. Never cryptographic.
+//! Gives counter-based random numbers: a pure function of (seed, stream, index). There is no state to save,
+//! so resuming, threads and the order of evaluation change nothing. They are never cryptographic.
 
 use dq_net::SplitMix64;
 
-/// What numbers are drawn for; streams of one seed are independent.
+/// Says what numbers are drawn for; streams of one seed are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Initial weights of the parameter with this number.
@@ -73,7 +73,7 @@ mod tests {
         let draws: Vec<f64> = (0..n).map(|i| normal(7, Stream::Weights(3), i)).collect();
         let mean = draws.iter().sum::<f64>() / n as f64;
         let variance = draws.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
-        // Four standard errors: 4/√n and 4·√(2/n).
+        // The tolerances are four standard errors: 4/√n and 4·√(2/n).
         assert!(mean.abs() < 0.0127 && (variance - 1.0).abs() < 0.018, "mean {mean}, variance {variance}");
     }
 

@@ -1,10 +1,10 @@
-//! Small helpers on tensors.
+//! Holds small helpers on tensors.
 
 use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-/// Tensors by name, in a fixed order.
+/// Holds tensors by name, in a fixed order.
 pub type Tensors = BTreeMap<String, Tensor>;
 
 /// Returns a tensor's elements in row-major order.

@@ -1,9 +1,10 @@
-//! How libtorch's threads wait for each other.
+//! Sets how libtorch's threads wait for each other.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// What a user sets to choose how threads wait: of any OpenMP library, of GCC's, of LLVM's and Intel's.
+/// Variables by which a user chooses how threads wait: that of any OpenMP library, of GCC's, of LLVM's and
+/// Intel's.
 const CHOICES: [&str; 3] = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"];
 
 /// Lets libtorch's threads sleep while they wait, unless the user chose how they wait. By default they spin
@@ -23,6 +24,6 @@ pub fn sleep_while_waiting() {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    // It returns only where it failed.
+    // The call returns only where it failed.
     let _ = command.args(arguments).env("OMP_WAIT_POLICY", "passive").exec();
 }

@@ -1,7 +1,8 @@
-//! The programs that only the project's own checks run: a test runner, a judge of licences, a maker of books.
+//! Installs the programs that only the project's own checks run: a test runner, a judge of licences, a maker
+//! of books.
 //!
-//! pip installs pinned builds of them into a folder of the user's cache. Where there is none for a machine, the
-//! checks go on without: tests run by `cargo test`, and what is left out is said.
+//! pip installs pinned builds of them into a folder of the user's cache. Where there is none for a machine,
+//! the checks go on without: tests run by `cargo test`, and what is left out is said.
 
 use std::path::PathBuf;
 

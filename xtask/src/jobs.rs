@@ -1,4 +1,4 @@
-//! The two main jobs, run by cargo in the workspace. Never sets anything up.
+//! Runs the two main jobs, by cargo in the workspace. Never sets anything up.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
@@ -9,18 +9,18 @@ use anyhow::Context;
 
 use crate::{checkers, python};
 
-/// What oneDNN may use in the second run of the training tests: what every x86-64 processor has that training
-/// is fast on.
+/// Limit on the instructions that oneDNN uses in the second run of the training tests: every x86-64 processor
+/// on which training is fast has AVX2.
 const PLAINEST: (&str, &str) = ("ONEDNN_MAX_CPU_ISA", "AVX2");
 
 /// The tests that train and compare gradients: a test program, and modules in it.
 const TRAINING: [&[&str]; 2] =
     [&["--test", "train", "--", "training::", "export::"], &["--test", "dq", "--", "gradient::", "train::"]];
 
-/// What runs tests.
+/// Names what runs tests.
 #[derive(Clone, PartialEq, Eq)]
 enum Runner {
-    /// This nextest: a process per test, all test programs at once. It runs no documentation's tests.
+    /// This nextest: a process per test, all test programs at once. It runs no documentation tests.
     Nextest(PathBuf),
     /// `cargo test`: one test program after the other.
     Test,
@@ -101,7 +101,7 @@ fn run_tests(
     command.args(words);
     command.args(["--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
     command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variable);
-    // Nextest says everything on stderr, `cargo test` what is counted on stdout.
+    // Nextest writes everything to stderr; `cargo test` writes the counts to stdout.
     let output: Box<dyn Read>;
     let mut child;
     if *runner != Runner::Test {

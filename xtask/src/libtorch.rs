@@ -1,5 +1,5 @@
-//! libtorch for `tch`: the one that `LIBTORCH` names, else the torch that python3 already has, else fetched
-//! by pip.
+//! Finds libtorch for `tch`: the one that `LIBTORCH` names, else the torch that python3 already has, else one
+//! that pip fetches.
 //!
 //! What is fetched lands in `.libtorch/` in the working tree (not in `target/`, or `cargo clean` would fetch
 //! it again). Wheels are kept until everything is in place, and `.libtorch/torch` appears last, by a rename:
@@ -12,14 +12,14 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-/// The libtorch that `tch` 0.24 is made for.
+/// Version of the libtorch that `tch` 0.24 is made for.
 const VERSION: &str = "2.11.0";
 
 /// The wheels that the CPU build needs: torch itself, and two CUDA libraries that its `libtorch_cpu.so` links
 /// to.
 const WHEELS: &[&str] = &["torch==2.11.0", "nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"];
 
-/// What is unpacked of them, by the beginning of its path: the rest, 4 GB, is for CUDA and for Python.
+/// Beginnings of the paths that are unpacked of the wheels; the rest, 4 GB, is for CUDA and for Python.
 const KEPT: &[&str] = &[
     "torch/include/",
     "torch/lib/libc10.so",
@@ -29,13 +29,15 @@ const KEPT: &[&str] = &[
     "nvidia/cu13/lib/libcupti.so",
 ];
 
-/// Prints the folder of python's own torch, if it is of the version `argv[1]`. Does not import it.
+/// Python program that prints the folder of python's own torch, if it is of the version `argv[1]`. It does
+/// not import torch.
 const FIND: &str = "\
 import importlib.metadata, importlib.util, os, sys
 if importlib.metadata.version('torch').split('+')[0] == sys.argv[1]:
     print(os.path.dirname(importlib.util.find_spec('torch').origin))";
 
-/// `argv`: folder of wheels, destination, then beginnings of the paths to unpack.
+/// Python program that unpacks wheels. `argv`: folder of wheels, destination, then beginnings of the paths to
+/// unpack.
 const UNPACK: &str = "\
 import glob, sys, zipfile
 for wheel in glob.glob(sys.argv[1] + '/*.whl'):
@@ -102,7 +104,7 @@ fn fetch(folder: &Path) -> anyhow::Result<()> {
     eprintln!("libtorch: fetching version {VERSION} (544 MB, 500 MB on disk)");
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-input", "--no-deps"]);
-    // The wheels' libraries are the same for every Python: ask for one that surely has them.
+    // The wheels' libraries are the same for every Python, so pip is asked for a Python that surely has them.
     pip.args(["--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"]);
     pip.args(["--abi", "none", "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux_2_25_x86_64"]);
     pip.args(["--platform", "manylinux2014_x86_64", "--dest"]).arg(&wheels);

@@ -1,4 +1,4 @@
-//! Set-up and the two main jobs: `cargo xtask demo`, `cargo xtask test`.
+//! Sets up and runs the two main jobs: `cargo xtask demo`, `cargo xtask test`.
 //!
 //! Fetches what is missing and nothing twice. Never needs root, and never changes anything outside the
 //! working tree's ignored folders and the user's cache.

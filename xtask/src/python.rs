@@ -1,4 +1,4 @@
-//! Python environments that pip fills: how one is made, and what is said where Python or pip is missing.
+//! Makes Python environments that pip fills, and says what to do where Python or pip is missing.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use anyhow::{Context, ensure};
 
 use crate::tools::pins;
 
-/// Pinned packages in an environment of their own.
+/// Describes pinned packages in an environment of their own.
 pub struct Environment<'a> {
-    /// What they are, in messages.
+    /// Name of the packages, in messages.
     pub name: &'a str,
     /// Their size on disk, in messages.
     pub size: &'a str,
-    /// The environment's folder: other versions, another folder.
+    /// Folder of the environment; other versions take another folder.
     pub folder: PathBuf,
-    /// The file that one installation at a time holds.
+    /// File that the installation locks, so that one runs at a time.
     pub lock: PathBuf,
     /// The packages, each with its version.
     pub pins: &'a [&'a str],
@@ -31,8 +31,8 @@ pub fn cache() -> anyhow::Result<PathBuf> {
 }
 
 impl Environment<'_> {
-    /// Makes the environment where it is missing and has `finish` complete it. A second call at the
-    /// same time waits for the first. The marker is written last: what lacks it was interrupted and is made anew.
+    /// Makes the environment where it is missing and has `finish` complete it. A second call at the same time
+    /// waits for the first. The marker is written last: what lacks it was interrupted and is made anew.
     pub fn set_up(&self, finish: impl Fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let Environment { name, size, folder, lock, pins } = self;
         let lock = File::create(lock).with_context(|| format!("opening {}", lock.display()))?;

@@ -1,4 +1,4 @@
-//! The EDA tools, installed by pip into a Python environment of the project's own in the user's cache.
+//! Installs the EDA tools by pip into a Python environment of the project's own in the user's cache.
 //!
 //! A complete environment carries a marker, written last; one without it is an interrupted attempt and is
 //! made anew. Never touches an environment that the user names with `DQ_TOOLS`, nor any Python packages of
@@ -15,8 +15,7 @@ use anyhow::{Context, bail, ensure};
 
 use crate::python::{self, remedy};
 
-/// The WebAssembly tools that the project runs, and where each one's machine code comes to lie in their
-/// cache.
+/// The WebAssembly tools that the project runs, and the place in their cache of each one's machine code.
 ///
 /// Writing there is not atomic, so tools that run at the same time must find it filled.
 const TO_COMPILE: &[(&str, &str)] = &[
@@ -54,7 +53,7 @@ pub fn set_up() -> anyhow::Result<()> {
 /// Has a WebAssembly tool compiled into the cache, by starting it once.
 fn compile(environment: &Path, tool: &str, code: &str) -> anyhow::Result<()> {
     let cache = pins::yowasp_cache(environment);
-    // What counts is the file, not the exit status: icepack knows no --version and ends with an error.
+    // The file counts, not the exit status: icepack knows no --version and ends with an error.
     let output = Command::new(environment.join("bin").join(tool))
         .arg("--version")
         .current_dir(environment)

@@ -34,7 +34,7 @@ pub enum FoldError {
     Network(#[from] PlanError),
     /// Even unfolded, a stage needs more cycles than a frame has.
     #[error(
-        "stage `{stage}` needs {needed} cycles a frame even unfolded, but {frames_per_second} frames/s at \
+        "stage `{stage}` needs {needed} cycles per frame even unfolded, but {frames_per_second} frames/s at \
          {clock_mhz} MHz \
          leave {available}: at most {possible} frames/s"
     )]

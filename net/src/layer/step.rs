@@ -144,7 +144,8 @@ impl Kind for Step {
     }
 }
 
-/// Holds a step as it stands in `model.json`. Thresholds are packed at the width that their input's range needs.
+/// Holds a step as it stands in `model.json`. Thresholds are packed at the width that their input's range
+/// needs.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Form {

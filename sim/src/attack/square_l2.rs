@@ -124,7 +124,8 @@ fn moved(noise: &Array3<f32>, eps: f32, side: usize, random: &mut Random) -> Arr
         let window = s![to_y..to_y + side, to_x..to_x + side, channel];
         let before = noise.slice(window);
         let length = Norm::L2.length(before).max(1e-12);
-        // The budget is the share of both windows; of the other one only what the first does not cover counts.
+        // The budget is the share of both windows; of the other one only what the first does not cover
+        // counts.
         let mut other = noise.slice(s![from_y..from_y + side, from_x..from_x + side, channel]).to_owned();
         for ((y, x), value) in other.indexed_iter_mut() {
             let (y, x) = (from_y + y, from_x + x);

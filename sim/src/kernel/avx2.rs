@@ -56,7 +56,8 @@ unsafe fn rows<const R: usize, const WIDE: bool>(tile: IntTile, sums: &mut [i32;
             }
         }
     }
-    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until here.
+    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until
+    // here.
     let done = acc;
     for (acc, row) in done.iter().zip(sums.chunks_exact_mut(LANES)) {
         for (half, lanes) in acc.iter().zip(row.chunks_exact_mut(8)) {

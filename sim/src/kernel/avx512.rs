@@ -49,7 +49,8 @@ unsafe fn rows<const R: usize, const P: usize>(tile: IntTile, sums: &mut [i32; M
             }
         }
     }
-    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until here.
+    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until
+    // here.
     let done = acc;
     for (acc, lanes) in done.iter().flatten().zip(sums.chunks_exact_mut(LANES)) {
         // SAFETY: sixteen i32 are one register.

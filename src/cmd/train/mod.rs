@@ -1,4 +1,4 @@
-//! `dq train`: a recipe to a run, or a grid of recipes to a table.
+//! Implements `dq train`: turns a recipe into a run, or a grid of recipes into a table.
 
 mod sweep;
 
@@ -17,7 +17,7 @@ use sweep::Axis;
 
 /// Train a network from a recipe
 ///
-/// Writes RUN/recipe.toml (every setting), metrics.jsonl (one line an epoch), TensorBoard
+/// Writes RUN/recipe.toml (every setting), metrics.jsonl (one line per epoch), TensorBoard
 /// events, last.safetensors and best.safetensors (best by held-out training images; the
 /// test set is never looked at). Ctrl-C keeps every step; a kill loses what came after the
 /// last checkpoint. `--resume` goes on from there to the same weights.

@@ -1,4 +1,4 @@
-//! Grids of recipes: every combination of some values, with several seeds, and one table at the end.
+//! Trains grids of recipes: every combination of some values, with several seeds, and one table at the end.
 
 use crate::shared::files::shown;
 use crate::shared::table::table;
@@ -14,7 +14,7 @@ use std::str::FromStr;
 /// The most runs that a grid may have.
 const MOST: usize = 1000;
 
-/// A key of the recipe and the values that it takes.
+/// Holds a key of the recipe and the values that it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Axis {
     key: String,
@@ -53,20 +53,20 @@ fn split(text: &str) -> Vec<String> {
     parts.into_iter().map(|part| part.trim().to_owned()).collect()
 }
 
-/// Every recipe of a sweep, checked before the first is trained.
+/// Holds every recipe of a sweep, checked before the first is trained.
 pub struct Grid {
     keys: Vec<String>,
     cells: Vec<Cell>,
 }
 
-/// One combination of values.
+/// Holds one combination of values.
 struct Cell {
     values: Vec<String>,
     /// One recipe per seed.
     recipes: Vec<Recipe>,
 }
 
-/// A row of the table.
+/// Holds a row of the table.
 #[derive(Serialize)]
 struct Row {
     values: Vec<String>,
@@ -75,7 +75,7 @@ struct Row {
     runs: Vec<String>,
     /// The best held-out accuracy per seed, 0 to 1.
     accuracy: Vec<f64>,
-    /// The same under the recipe's attack, in the epoch that was chosen.
+    /// The best held-out accuracy under the recipe's attack, per seed, in the epoch that was chosen.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attacked: Vec<f64>,
 }

@@ -1,5 +1,6 @@
-//! Adversaries in a file: uint8 images that any tool can read (npz), with what they are adversaries of.
-//! Foreign ones are judged as one's own: in the ball, and by the integer network's label.
+//! Reads and writes files of adversaries: uint8 images that any tool can read (npz), with what they are
+//! adversaries of. Those of other tools are judged like our own: in the ball, and by the integer network's
+//! label.
 
 mod npz;
 
@@ -16,11 +17,11 @@ use std::fs::File;
 use std::io::Cursor;
 use std::path::Path;
 
-/// Balls in the file, by the exponent of their norm; 0 is the largest difference.
+/// Balls in the file are written as the exponent of their norm; 0 stands for the largest difference.
 const LINF: u8 = 0;
 const L2: u8 = 2;
 
-/// Adversaries, in the order in which they were found.
+/// Holds adversaries, in the order in which they were found.
 #[derive(Debug, Default)]
 pub struct Adversaries {
     pixels: Vec<u8>,
@@ -31,31 +32,31 @@ pub struct Adversaries {
     runs: Vec<u32>,
 }
 
-/// Adversaries as they were read.
+/// Holds adversaries as they were read.
 #[derive(Debug)]
 pub struct Read {
-    /// Adversary × height × width × channels.
+    /// The images, adversary × height × width × channels.
     pub images: Array4<u8>,
-    /// Position of each one's original in the test set.
+    /// Position of each adversary's original in the test set.
     pub indices: Vec<usize>,
-    /// Ball of each.
+    /// Norm of each adversary's ball.
     pub norms: Vec<Norm>,
-    /// Radius of each.
+    /// Radius of each adversary's ball, in units of a uint8 pixel.
     pub eps: Vec<u8>,
 }
 
-/// What became of adversaries from a file.
+/// Says what became of adversaries from a file.
 #[derive(Debug, Serialize)]
 pub struct Judged {
-    /// How many there are.
+    /// Number of adversaries.
     pub adversaries: usize,
-    /// Those that are farther from their originals than their radius.
+    /// Number of those that are farther from their originals than their radius.
     pub outside: usize,
-    /// Those within it that the network labels wrong.
+    /// Number of those within it that the network labels wrong.
     pub broken: usize,
-    /// Those within it whose original was labelled right, and that are labelled right.
+    /// Number of those within it that are labelled right, as their originals are.
     pub resisted: usize,
-    /// The first that is outside or resists, by its place in the file.
+    /// Place in the file of the first that is outside or resists.
     pub first_failed: Option<usize>,
 }
 
@@ -273,7 +274,7 @@ mod tests {
             (judged.adversaries, judged.outside, judged.broken, judged.resisted),
             (4, 1, wrong, 3 - wrong)
         );
-        // What does not fit is named.
+        // The error names what does not fit.
         let error = Read::open(&path, &images.take(2), 0).unwrap_err().to_string();
         assert!(error.contains("`indices`: expected below 2"), "{error}");
         std::fs::write(&path, b"PK no").unwrap();
@@ -305,7 +306,7 @@ mod tests {
         assert_eq!((&read.images, &read.indices[..], read.eps[0]), (&moved, &[3, 2, 1, 0][..], 255));
         assert!(read.images.is_standard_layout());
         assert_eq!(read.judge(&WhiteBox::new(&network), &images).adversaries, 4);
-        // What is out of range, of another type, or not there at all is named.
+        // The error names what is out of range, of another type, or missing.
         write(&moved, &[3, 2, -1, 0], &[255; 4]);
         assert!(format!("{:#}", error()).contains("`indices`: expected whole numbers from 0, N: found -1"));
         write(&moved, &[3, 2, 1, 0], &[256; 4]);

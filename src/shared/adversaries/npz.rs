@@ -1,4 +1,4 @@
-//! Arrays of whole numbers in npz files, of whatever type they are there.
+//! Reads arrays of whole numbers from npz files, whatever integer type they have there.
 
 use anyhow::{Context, Result, bail};
 use ndarray::{Array, Dimension};

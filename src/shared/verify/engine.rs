@@ -1,4 +1,4 @@
-//! The fast engine against the reference, every node.
+//! Checks the fast engine against the reference, every node.
 
 use super::super::ui::Ui;
 use anyhow::{Result, bail};
@@ -9,7 +9,7 @@ use ndarray::{Array4, Axis, s};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// What was compared.
+/// Says what was compared.
 #[derive(Debug, Serialize)]
 pub struct Checked {
     pub kernel: String,
@@ -18,7 +18,7 @@ pub struct Checked {
     pub values: u64,
 }
 
-/// How many random images are compared.
+/// Number of random images that are compared.
 const RANDOM_IMAGES: usize = 32;
 
 /// Compares every node of the fast engine with the reference, on random images and the first `count` of

@@ -1,5 +1,5 @@
-//! The float evaluation model against the integer network: the proof repeated, then every logit of the test
-//! images.
+//! Checks the float evaluation model against the integer network: the proof is repeated, then every logit of
+//! the test images is compared.
 
 use super::super::ui::Ui;
 use anyhow::{Result, bail};
@@ -9,7 +9,7 @@ use dq_sim::Engine;
 use serde::Serialize;
 use std::path::Path;
 
-/// What was compared.
+/// Says what was compared.
 #[derive(Debug, Serialize)]
 pub struct Checked {
     pub boundaries: u64,

@@ -1,4 +1,4 @@
-//! The checks of `dq verify`: float model, integer network, fast engine, netlist and Verilog agree.
+//! Runs the checks of `dq verify`: float model, integer network, fast engine, netlist and Verilog agree.
 
 mod engine;
 mod float;
@@ -16,7 +16,7 @@ use ndarray::Array4;
 use serde::Serialize;
 use std::path::Path;
 
-/// What was verified.
+/// Says what was verified.
 #[derive(Debug, Serialize)]
 pub struct Verified {
     ok: bool,
@@ -29,27 +29,27 @@ pub struct Verified {
     rtl: Option<rtl::Checked>,
 }
 
-/// How much is compared.
+/// Says how much is compared.
 pub struct Frames {
-    /// Test images through engine and reference.
+    /// Number of test images on which engine and reference are compared.
     pub count: u64,
-    /// Frames through Verilator.
+    /// Number of frames that go through Verilator.
     pub rtl: usize,
-    /// Frames of those through the netlist too.
+    /// Number of those frames that go through the netlist too.
     pub netlist: usize,
-    /// Adversaries that they are taken from: N × H × W × C.
+    /// Adversaries from which the frames are taken, N × H × W × C.
     pub stored: Option<Array4<u8>>,
-    /// Whether they go through the synthesized cells too.
+    /// Whether the frames go through the synthesized cells too.
     pub gates: bool,
 }
 
-/// What is held against each other.
+/// Holds what is compared.
 pub struct Subject<'a> {
     /// The integer network, which the engine and the circuit must equal.
     pub network: &'a Network,
     /// The run that it was exported from: its float model must equal the network.
     pub run: Option<&'a Path>,
-    /// Test images, beside random ones.
+    /// Test images, which are compared beside random ones.
     pub images: Option<&'a Images>,
     /// The circuit.
     pub design: Option<&'a Design>,

@@ -1,4 +1,4 @@
-//! The circuit against the simulator: netlist and Verilator, words and cycles.
+//! Checks the circuit against the simulator: netlist and Verilator, words and cycles.
 
 use super::super::circuit::verilated;
 use super::super::ui::{Interrupted, Ui};
@@ -17,7 +17,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-/// What was compared.
+/// Says what was compared.
 #[derive(Debug, Serialize)]
 pub struct Checked {
     pub frames: usize,
@@ -25,14 +25,14 @@ pub struct Checked {
     pub netlist_frames: usize,
     pub words: usize,
     pub cycles: u64,
-    /// Planned cycles from frame to frame.
+    /// Planned number of cycles from one frame to the next.
     pub interval: u64,
-    /// Cycles between the last two frames that Verilator gave without stalls.
+    /// Number of cycles between the last two frames that Verilator gave without stalls.
     pub measured_interval: Option<u64>,
-    /// Operations of the slowest stage for a frame.
+    /// Operations of the slowest stage per frame.
     pub ideal_interval: u64,
     pub latency: u64,
-    /// How many of each cell went through the frames at gate level.
+    /// Number of cells of each kind that Yosys made, where the frames ran at gate level too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cells: Option<BTreeMap<String, u64>>,
 }
@@ -65,7 +65,7 @@ pub fn check(
     let simulator = verilated(&emit::emit(design))?;
     let found = simulator.run(design, pixels.view(), &stalls)?;
     compare("Verilator", design, &expected(frames.rtl, &stalls), &found)?;
-    // Without stalls too: the interval that the plan promises.
+    // The circuit also runs without stalls, to measure the interval that the plan promises.
     let found = simulator.run(design, pixels.view(), &Stalls::NONE)?;
     compare("Verilator", design, &expected(frames.rtl, &Stalls::NONE), &found)?;
     let interval = measured_interval(design, &found.beats);

@@ -1,5 +1,5 @@
-//! Batch-norm statistics measured anew on the float evaluation graph, layer by layer, each on the outputs of
-//! layers that are already measured. Training's running averages are of another graph (bf16, weights in
+//! Measures batch-norm statistics anew on the float evaluation graph, layer by layer, each on the outputs of
+//! layers that are already measured. Training's running averages belong to another graph (bf16, weights in
 //! motion); these are what is exported. Never changes a weight.
 
 use anyhow::Result;
@@ -14,10 +14,10 @@ use crate::graph::last_uses;
 use crate::recipe::Recipe;
 use crate::tensor::{Tensors, integers};
 
-/// How many training images statistics are measured on.
+/// Number of training images on which statistics are measured.
 pub const IMAGES: usize = 2000;
 
-/// The epoch whose augmentation is that of the statistics: none that trains.
+/// Number of the epoch whose augmentation the statistics use: no epoch of training has it.
 const EPOCH: usize = usize::MAX;
 
 /// Measures `NODE.mean` and `NODE.var` (population variance) of every normalization's input over all
@@ -80,7 +80,7 @@ fn moments(chunks: &[Tensor], range: Option<Range>) -> (Tensor, Tensor) {
             [x.sum_dim_intlist(dims, false, kind), x.square().sum_dim_intlist(dims, false, kind)]
         })
     };
-    // Largest sum of squares of one chunk.
+    // This is the largest sum of squares of one chunk.
     let largest = range.map(|range| f64::from(range.hi.max(-range.lo) as i32).powi(2));
     let most = largest.map(|square| square * chunks.iter().map(each).max().unwrap_or(0) as f64);
     let kind = match most {

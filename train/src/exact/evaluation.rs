@@ -1,8 +1,8 @@
-//! The float evaluation graph: the trained network as it is exported, in f64 on integer-valued tensors. Sums
-//! of magnitudes of products are checked to stay below 2^53, so accumulators are exact whatever the order of
-//! summation; where they stay below 2^24, as they nearly always do, f32 is as exact and ten times faster on a
-//! CPU, and convolves. Node for node it is the integer network. It never rounds anything that is not a whole
-//! number already, quantizers aside.
+//! Builds the float evaluation graph: the trained network as it is exported, in f64 on integer-valued
+//! tensors. Sums of magnitudes of products are checked to stay below 2^53, so accumulators are exact whatever
+//! the order of summation; where they stay below 2^24, as they nearly always do, f32 is as exact and ten
+//! times faster on a CPU, and convolves. Node for node it is the integer network. Quantizers aside, it never
+//! rounds anything that is not a whole number already.
 
 use anyhow::Result;
 use dq_data::Images;
@@ -17,23 +17,23 @@ use crate::node::kind::{Exact, Facts, Frozen, Place, Source};
 use crate::recipe::Bits;
 use crate::tensor::{Tensors, vector};
 
-/// How many images are evaluated at once.
+/// Number of images that are evaluated at once.
 pub(super) const CHUNK: usize = 10;
 
-/// The float evaluation graph of one run at one bit width.
+/// Holds the float evaluation graph of one run at one bit width.
 #[derive(Debug)]
 pub struct Evaluation {
     /// Nodes in topological order: the training graph's, with the last one split into `classifier` and
     /// `logits`.
     pub(super) nodes: Vec<ExactNode>,
-    /// Height, width, channels.
+    /// Height, width and channels of the image.
     image: [usize; 3],
-    /// Whether all weights and activations are quantized; else residual streams are real too.
+    /// Whether all weights and activations are quantized; otherwise residual streams are real too.
     integer: bool,
     device: Device,
 }
 
-/// One node.
+/// Holds one node.
 #[derive(Debug)]
 pub(super) struct ExactNode {
     /// Its name in the exported network.
@@ -42,7 +42,7 @@ pub(super) struct ExactNode {
     pub op: Box<dyn Exact>,
     /// The nodes that it reads, as indices of earlier ones.
     pub inputs: Vec<usize>,
-    /// What is known of its output.
+    /// The known facts about its output.
     pub facts: Facts,
 }
 
@@ -176,7 +176,7 @@ impl Evaluation {
         self.nodes[i].op = node.op.kind().exact(&self.frozen(model, node, statistics));
         for j in i..self.nodes.len() {
             let node = &self.nodes[j];
-            // Weights read levels, whose range is their bits'.
+            // A layer with weights reads levels, whose range follows from their bits.
             if node.op.sums().is_some() {
                 continue;
             }
@@ -197,7 +197,7 @@ impl Evaluation {
             offset,
             reach: op.reach(&sources),
             flat: op.is_flat(first.is_some_and(|facts| facts.flat)),
-            // Reduced precision may stand for f32 on a GPU.
+            // A GPU may compute f32 with reduced precision, so f64 is used there.
             format: match self.device {
                 Device::Cpu => op.number_format(first.and_then(|facts| facts.range)),
                 _ => Kind::Double,
@@ -253,7 +253,7 @@ mod tests {
                 let largest = ratios.fold(0.0, f64::max);
                 assert!(largest <= 3.0 && largest > 1e-9, "{architecture}: {largest}");
             };
-            // Statistics of the images, as training leaves them.
+            // The statistics are those of the images, as training leaves them.
             let batch = Tensor::cat(&(0..16).map(image).collect::<Vec<_>>(), 0).to_kind(Kind::Float);
             for _ in 0..60 {
                 let _ = tch::no_grad(|| model.forward(&batch, true));
@@ -264,7 +264,7 @@ mod tests {
                 let draw = |k| normal(9, Stream::Weights(i as u64), k) as f32;
                 let drawn =
                     Tensor::from_slice(&(0..n).map(draw).collect::<Vec<f32>>()).reshape(tensor.size());
-                // A residual's shares are on the simplex.
+                // The shares of a residual lie on the simplex.
                 if n != 2 {
                     tch::no_grad(|| tensor.copy_(&drawn));
                 }

@@ -1,5 +1,6 @@
-//! The float evaluation graph as a network of `dq-net`: integer where weights and activations are quantized,
-//! else float. Never approximates: the integer network's thresholds are the float code's own boundaries.
+//! Exports the float evaluation graph as a network of `dq-net`: integer where weights and activations are
+//! quantized, else float. Never approximates: the integer network's thresholds are the float code's own
+//! boundaries.
 
 use anyhow::{Context, Result};
 use dq_net::{FloatNetwork, FloatNode, Network, Node};

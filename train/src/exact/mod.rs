@@ -1,4 +1,4 @@
-//! From a trained run to exact networks: calibration, the float evaluation graph, export, proof.
+//! Turns a trained run into exact networks: calibration, the float evaluation graph, export, proof.
 //!
 //! Export finds thresholds by bisection over the very float code that training evaluates. That code
 //! convolves integers in f64, or in f32 where Σ|w|·|x| < 2^24 makes it equally exact; the steps are

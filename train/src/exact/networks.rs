@@ -1,4 +1,4 @@
-//! From the folder of a run to networks: exports, proofs and the evaluation graph.
+//! Turns the folder of a run into networks: exports, proofs and the evaluation graph.
 
 use std::path::Path;
 
@@ -25,8 +25,8 @@ pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
 
 /// Exports the best checkpoint of the run: the integer network, proved, or the float network where weights or
 /// activations are float. `bits` re-quantizes to other bit widths: weights from the latent ones, batch norm
-/// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false; `keep`
-/// says what becomes of the calibration that they give.
+/// recalibrated, proof redone. `images` is the training split, needed where [`is_calibrated`] is false;
+/// `keep` says what becomes of the calibration that they give.
 pub fn export(
     run: &Path,
     bits: Option<&BitWidths>,

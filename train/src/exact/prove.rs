@@ -1,4 +1,4 @@
-//! The proof that the float evaluation graph and an integer network agree on every input: same graph and
+//! Proves that the float evaluation graph and an integer network agree on every input: same graph and
 //! constants, every boundary of every step re-evaluated on both sides with the float code, every node
 //! compared on random integer probes. Never trusts what export found: it reads the network alone.
 
@@ -11,7 +11,7 @@ use crate::node::proof::{ProofFailure, failure, same};
 use crate::random::{Stream, bits};
 use crate::tensor::vector;
 
-/// How many random images go through the whole graph, and how many random inputs each node gets alone.
+/// Number of random images that go through the whole graph, and of random inputs that each node gets alone.
 pub const PROBES: u64 = 4;
 
 /// Proves that `evaluation` and `network` agree on every input.
@@ -33,7 +33,7 @@ pub fn prove(evaluation: &Evaluation, network: &Network) -> Result<Proof, ProofF
             proof.layers.push(layer);
         }
     }
-    // The integer side is plain loops: its probes run beside each other.
+    // The integer side runs plain loops, so its probes run in parallel.
     let probes: Vec<Probed> = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..PROBES).map(|probe| scope.spawn(move || Probed::new(network, probe))).collect();
@@ -43,13 +43,13 @@ pub fn prove(evaluation: &Evaluation, network: &Network) -> Result<Proof, ProofF
     Ok(proof)
 }
 
-/// What the integer network makes of one probe.
+/// Holds what the integer network makes of one probe.
 struct Probed {
     image: Array3<i32>,
-    /// What each node makes of the image.
+    /// Each node's output for the image.
     outputs: Vec<Array3<i32>>,
-    /// Random inputs from the whole ranges of its input wires, and what it makes of them: per node but the
-    /// first.
+    /// For each node but the first: random inputs from the whole ranges of its input wires, and its output
+    /// for them.
     alone: Vec<(Vec<Array3<i32>>, Array3<i32>)>,
 }
 

@@ -1,5 +1,5 @@
-//! What a run has saved: its recipe, its best checkpoint, and what calibration found, which is kept in the
-//! run (`calibrated-wWaA.safetensors`), so that a proof can be repeated without any data.
+//! Reads what a run has saved: its recipe, its best checkpoint, and what calibration found, which is kept in
+//! the run (`calibrated-wWaA.safetensors`), so that a proof can be repeated without any data.
 
 use std::path::{Path, PathBuf};
 
@@ -27,17 +27,18 @@ pub fn run_recipe(run: &Path) -> Result<Recipe> {
     Ok(Recipe::load(&run.join(RECIPE), &[])?)
 }
 
-/// What a calibration file belongs to.
+/// Says what a calibration file belongs to.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// SHA-256 of the checkpoint it was measured on.
+    /// SHA-256 of the checkpoint on which it was measured.
     checkpoint: String,
-    /// Bit widths it was measured at, as `w4a4`.
+    /// Bit widths at which it was measured, as `w4a4`.
     bits: String,
-    /// Training images it was measured on.
+    /// Number of training images on which it was measured.
     images: usize,
-    /// Whether they were augmented as in training. Older calibrations were not, and are done again.
+    /// Whether the images were augmented as in training. Older calibrations were not augmented, and are done
+    /// again.
     #[serde(default)]
     augmented: bool,
 }
@@ -49,7 +50,7 @@ impl Calibration {
     }
 }
 
-/// What becomes of a new calibration.
+/// Says what becomes of a new calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// It stays in the run, where later exports and proofs find it.
@@ -71,10 +72,10 @@ pub fn resolve(recipe: &Recipe, bits: Option<&BitWidths>) -> BitWidths {
     }
 }
 
-/// What a run holds: its recipe and its best checkpoint.
+/// Holds what a run saved: its recipe and its best checkpoint.
 pub struct Saved {
     recipe: Recipe,
-    /// Its text in the run.
+    /// The recipe's text in the run.
     recipe_text: String,
     path: PathBuf,
     tensors: Tensors,
@@ -146,11 +147,11 @@ impl Saved {
     }
 }
 
-/// A run's best checkpoint, to be evaluated at `bits`.
+/// Holds a run's best checkpoint, to be evaluated at `bits`.
 pub struct Trained {
     /// The recipe, as it was read.
     pub recipe: Recipe,
-    /// Its text in the run.
+    /// The recipe's text in the run.
     recipe_text: String,
     /// Bit widths of the evaluation.
     pub bits: BitWidths,

@@ -1,6 +1,6 @@
-//! Adversaries of the network in training: FGSM, R+FGSM, PGD, on whole pixel values. What they cost is one
-//! backward pass a step, by the pixels alone. Never touches batch norm's statistics or a parameter's
-//! gradient.
+//! Makes adversaries of the network in training: FGSM, R+FGSM, PGD, on whole pixel values. They cost one
+//! backward pass per step, with respect to the pixels alone. Never touches batch norm's statistics or a
+//! parameter's gradient.
 //!
 //! Adversaries are made by the evaluation form of batch norm, in whole pixel values, with noise of our
 //! own, so that they are the same on every device.
@@ -11,11 +11,11 @@ use crate::fit::model::Model;
 use crate::random::{Stream, bits, normal};
 use crate::recipe::{Adversarial, Attack, Attacked, Draw, Start};
 
-/// What an adversary raises.
+/// Says what an adversary raises.
 pub enum Goal<'a> {
     /// Cross entropy for these labels.
     Labels(&'a Tensor),
-    /// KL(clean ‖ adversarial) from the scores of the images as they are (TRADES).
+    /// KL(clean ‖ adversarial) from the scores of the unchanged images (TRADES).
     Divergence,
 }
 
@@ -101,7 +101,7 @@ pub fn watching(attacked: &Attacked) -> Adversarial {
 fn radii(settings: &Adversarial, n: usize, (seed, step): (u64, u64)) -> Vec<f32> {
     let Draw::Normal = settings.draw else { return vec![settings.eps.round() as f32; n] };
     let radius = |i: u64| {
-        // Drawn again above twice the deviation: 1 in 20.
+        // Draws above twice the deviation, 1 in 20, are drawn again.
         let draws =
             (0..64).map(|again| settings.eps * normal(seed, Stream::Radius(step), i * 64 + again).abs());
         draws.into_iter().find(|&eps| eps <= 2.0 * settings.eps).unwrap_or(settings.eps).round() as f32
@@ -129,7 +129,7 @@ mod tests {
         let model = model();
         let zero = Tensor::zeros([32, 3, 8, 8], (Kind::Float, Device::Cpu));
         let images = noise(&zero, (1, 1), |bits| f32::from(bits >> 8));
-        // Until its statistics are those of the images, all activations are clipped.
+        // Before its statistics are those of the images, all activations are clipped.
         (0..60).for_each(|_| drop(no_grad(|| model.forward(&images, true))));
         let labels = no_grad(|| model.forward(&images, false)).argmax(1, false);
         let loss = |x: &Tensor| {
@@ -182,7 +182,7 @@ mod tests {
         let radii = radii(&settings, 20_000, (1, 2));
         assert!(radii.iter().all(|&eps| eps.fract() == 0.0 && (0.0..=16.0).contains(&eps)));
         let mean = radii.iter().sum::<f32>() / 20_000.0;
-        // Half-normal cut at 2: (φ(0) − φ(2)) / (Φ(2) − ½) = 0.7229 deviations.
+        // The mean of a half-normal distribution cut at 2 is (φ(0) − φ(2)) / (Φ(2) − ½) = 0.7229 deviations.
         assert!((mean - 8.0 * 0.7229).abs() < 0.1, "{mean}");
         let pgd = Adversarial { attack: Attack::Pgd, ..settings };
         assert!(super::radii(&pgd, 9, (1, 2)).windows(2).all(|pair| pair[0] == pair[1]));

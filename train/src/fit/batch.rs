@@ -1,5 +1,5 @@
-//! Batches: which images, in which order, changed how. Pure functions of (seed, epoch, index); never
-//! normalizes.
+//! Makes batches: which images, in which order, changed how. Its functions are pure functions of (seed,
+//! epoch, index); they never normalize.
 
 use dq_data::Images;
 use ndarray::{Axis, Slice};
@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use crate::random::{Stream, bits, permutation};
 use crate::recipe::{Augment, Data};
 
-/// The furthest shift of [`Augment::Crop`], in pixels.
+/// Largest shift of [`Augment::Crop`], in pixels.
 const SHIFT: i64 = 4;
 
 /// Returns the indices of the training images and of the held-out ones (the last `holdout` of a permutation
@@ -27,22 +27,22 @@ pub fn order(n: usize, seed: u64, epoch: usize) -> Vec<usize> {
     permutation(seed, Stream::Order(epoch as u64), n)
 }
 
-/// Images on the device that learns from them.
+/// Holds the images on the device that learns from them.
 pub struct Source<'a> {
     images: &'a Images,
     kind: Kind,
     device: Device,
-    /// On a GPU all images: [`bordered`].
+    /// All images, as [`bordered`] gives them, on a GPU; `None` on a CPU.
     resident: Option<Tensor>,
 }
 
-/// How an image is changed.
+/// Says how an image is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Change {
     flip: bool,
     down: i64,
     right: i64,
-    /// First and one behind the last row and column of a black square.
+    /// Black square: the first row and column, and those one behind the last.
     hole: [i64; 4],
 }
 

@@ -1,5 +1,5 @@
-//! Everything that training changes: parameters, statistics, momentum, their moving average. Its tensors are
-//! a checkpoint.
+//! Holds everything that training changes: parameters, statistics, momentum, their moving average. Its
+//! tensors are a checkpoint.
 
 use std::path::Path;
 
@@ -14,13 +14,12 @@ use crate::recipe::Recipe;
 use crate::run::checkpoint::restore;
 use crate::tensor::Tensors;
 
-/// What names of momentum buffers begin with in a checkpoint.
+/// Prefix of the names of momentum buffers in a checkpoint.
 const MOMENTUM: &str = "momentum.";
-/// What names of learned tensors begin with, in a checkpoint whose plain names are those of the moving
-/// average.
+/// Prefix of the names of learned tensors, in a checkpoint whose plain names are those of the moving average.
 const LATEST: &str = "latest.";
 
-/// A network in training.
+/// Holds a network in training.
 pub struct Learner {
     /// The network that the next step changes.
     pub model: Model,

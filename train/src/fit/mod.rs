@@ -1,4 +1,4 @@
-//! Training: the network that learns, what it learns from, and the loop.
+//! Trains: the network that learns, what it learns from, and the loop.
 
 pub mod adversary;
 pub mod batch;

@@ -1,5 +1,5 @@
-//! A network in training: its nodes, their tensors, and the forward pass with quantizers. The order of
-//! operations is that of the integer network: convolution of integers, batch norm on the accumulator,
+//! Defines a network in training: its nodes, their tensors, and the forward pass with quantizers. The order
+//! of operations is that of the integer network: convolution of integers, batch norm on the accumulator,
 //! activation, quantizer; scales are never multiplied into a stream, they meet once, at the logits. Streams
 //! of levels count from 0, whatever level 0 stands for: batch norm, or the logits' bias, takes the constant
 //! away.
@@ -16,12 +16,12 @@ use crate::node::weights::initial_scale;
 use crate::recipe::{BitWidths, Bits, StepSize};
 use crate::tensor::{Tensors, finite};
 
-/// A network in training.
+/// Holds a network in training.
 #[derive(Debug)]
 pub struct Model {
-    /// What is computed, with how many bits.
+    /// The nodes: what is computed, with how many bits.
     pub nodes: Vec<Node>,
-    /// All its tensors.
+    /// All tensors of the nodes.
     pub values: Values,
 }
 

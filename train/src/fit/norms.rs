@@ -1,5 +1,5 @@
-//! The exact spectral norm of every layer: of the weights as they are computed with (quantized, times their
-//! scale), on the layer's whole input. Batch norm and quantizers are left out.
+//! Computes the exact spectral norm of every layer: of the weights as they are computed with (quantized,
+//! times their scale), on the layer's whole input. Batch norm and quantizers are left out.
 
 use tch::{Kind, no_grad};
 

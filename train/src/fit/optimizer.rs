@@ -1,5 +1,5 @@
-//! Stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that every
-//! tensor of its state can be saved. Also the learning rate over time. Never touches statistics.
+//! Runs stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that
+//! every tensor of its state can be saved. Also gives the learning rate over time. Never touches statistics.
 
 use tch::{Tensor, no_grad};
 

@@ -1,4 +1,4 @@
-//! One pass over the training images: from where the run's state stands to the end of the epoch, or to a
+//! Runs one pass over the training images: from where the run's state stands to the end of the epoch, or to a
 //! stop.
 
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ use crate::run::folder::Folder;
 use crate::run::metrics::Event;
 use crate::run::options::Options;
 
-/// What a pass needs.
+/// Holds what a pass needs.
 pub struct Pass<'a> {
     pub recipe: &'a Recipe,
     pub source: &'a batch::Source<'a>,
@@ -27,11 +27,11 @@ pub struct Pass<'a> {
     pub device: Device,
 }
 
-/// What a complete pass tells.
+/// Holds what a complete pass tells.
 pub struct Learned {
-    /// Mean over the batches, without the penalty.
+    /// Mean loss over the batches, without the penalty.
     pub loss: f64,
-    /// Share labelled right, 0…1.
+    /// Share of the images that were labelled right, 0…1.
     pub accuracy: f64,
     /// Training images per second, in the steps that this process made.
     pub images_per_second: f64,
@@ -79,12 +79,12 @@ impl Pass<'_> {
             folder.state.loss += value;
             let is_last = step + 1 == steps;
             if is_last || saved.elapsed() >= self.options.save_every {
-                // What the loss of the next step would tell: it must not be saved.
+                // A broken node would show in the loss of the next step only: the network must not be saved.
                 if let Some(node) = learner.model.first_broken() {
                     return Err(diverged(epoch, step, node, value));
                 }
                 folder.state.right = right.int64_value(&[]);
-                // The last step is saved with its epoch.
+                // The last step is saved together with its epoch.
                 if !is_last {
                     folder.save_last(&learner.checkpoint())?;
                     saved = Instant::now();

@@ -1,6 +1,6 @@
-//! The Defensive Quantization penalty (paper equation 8): (β/2)·Σ ‖WᵀW − I‖²_F over all weight matrices, on
-//! the unfolded matrix out × (in·k·k), and Parseval's retraction, a step of the same descent. Never part of
-//! the autograd graph: its gradient has a closed form.
+//! Computes the Defensive Quantization penalty (paper equation 8): (β/2)·Σ ‖WᵀW − I‖²_F over all weight
+//! matrices, on the unfolded matrix out × (in·k·k), and Parseval's retraction, a step of the same descent.
+//! Neither is part of the autograd graph: the gradient has a closed form.
 
 use tch::{Kind, Tensor, no_grad};
 

@@ -1,4 +1,4 @@
-//! The training loop: epoch after epoch, saved in between and after each. Never looks at the test split.
+//! Runs the training loop: epoch after epoch, saved in between and after each. Never looks at the test split.
 
 use std::time::Instant;
 
@@ -22,10 +22,10 @@ use crate::run::metrics::{EpochMetrics, Event};
 use crate::run::options::Options;
 use crate::run::tensorboard::TensorBoard;
 
-/// How a training ended.
+/// Says how a training ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// Epochs completed, those of earlier calls included.
+    /// Number of completed epochs, those of earlier calls included.
     pub epochs: usize,
     /// Highest held-out accuracy (under attack, where the recipe chooses by that), 0…1, and the epoch that
     /// reached it.
@@ -56,7 +56,7 @@ pub fn train(
     );
     let device = options.compute.begin();
     if device.is_cuda() {
-        // Deterministic kernels of libtorch's own instead of the fastest of cuDNN's.
+        // With `deterministic`, libtorch's own deterministic kernels run instead of the fastest of cuDNN's.
         tch::Cuda::cudnn_set_benchmark(!recipe.train.deterministic);
         tch::Cuda::set_user_enabled_cudnn(!recipe.train.deterministic);
     }
@@ -142,7 +142,7 @@ fn multiplies_bf16() -> bool {
     false
 }
 
-/// How many held-out images are evaluated at once.
+/// Number of held-out images that are evaluated at once.
 const CHUNK: usize = 250;
 
 /// Returns the share of images `indices` that are labelled right, by running statistics: 0…1.
@@ -159,7 +159,7 @@ fn attacked_accuracy(recipe: &Recipe, model: &Model, source: &batch::Source, hel
     let settings = watching(attacked);
     let few = &held[..attacked.images.min(held.len())];
     Some(share_right(model, source, few, |images, labels, chunk| {
-        // No training step has such a number.
+        // No training step has such a number, so no random numbers are shared.
         let draw = (recipe.train.seed, u64::MAX - chunk as u64);
         adversaries(model, &images, &Goal::Labels(labels), &settings, draw)
     }))

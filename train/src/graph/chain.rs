@@ -1,4 +1,4 @@
-//! Networks without branches: VGG and its small relatives, FINN's CNV, dense layers alone.
+//! Builds networks without branches: VGG and its small relatives, FINN's CNV, dense layers alone.
 
 use anyhow::Result;
 

@@ -1,7 +1,7 @@
-//! The training graph: a list of named nodes in topological order, node for node what the integer network
-//! will hold. Built from a recipe and the shape of the data; holds no tensors. One file per family of
-//! networks builds the nodes, each with its own bits. Model, evaluation, export and proof know the kinds of
-//! node; none knows an architecture.
+//! Builds the training graph: a list of named nodes in topological order, node for node what the integer
+//! network will hold. It is built from a recipe and the shape of the data, and holds no tensors. One file per
+//! family of networks builds the nodes, each with its own bits. Model, evaluation, export and proof know the
+//! kinds of node; none knows an architecture.
 
 mod chain;
 mod residual;
@@ -86,7 +86,8 @@ fn set_bits(nodes: &mut [Node], bits: &BitWidths) -> Result<()> {
     Ok(())
 }
 
-/// A graph being built: nodes are appended after the last one, or after the one that `at` names.
+/// Holds a graph that is being built: nodes are appended after the last one, or after the one that `at`
+/// names.
 struct Graph<'a> {
     model: &'a Model,
     bits: &'a BitWidths,
@@ -94,7 +95,7 @@ struct Graph<'a> {
     at: Place,
 }
 
-/// A node's output.
+/// Names a node's output.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     node: usize,

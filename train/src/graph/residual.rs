@@ -1,4 +1,4 @@
-//! Networks of residual blocks. Two streams meet in a Mix, in fixed point; what enters the stream is
+//! Builds networks of residual blocks. Two streams meet in a Mix, in fixed point; what enters the stream is
 //! normalized, so that its range is known.
 
 use anyhow::{Result, ensure};

@@ -1,11 +1,11 @@
-//! Almost-orthogonal rescaling (Prach, Lampert, ECCV 2022) of output channels.
+//! Rescales output channels to be almost orthogonal (Prach, Lampert, ECCV 2022).
 //!
 //! With d_o = (Σ over o' and every shift of |w_o ⋆ w_o'|)^−½, the map diag(d)·W is 1-Lipschitz in the
 //! Euclidean norm, for any weights. The shifts are the multiples of the stride; zero padding only leaves
 //! columns of the infinite convolution out.
 //!
-//! Almost-orthogonal rescaling stands where batch norm would: the gain of each channel follows from the
-//! quantized weights, one factor for all channels from the variance. That factor is multiplied out again
+//! Almost-orthogonal rescaling takes the place of batch norm: the gain of each channel follows from the
+//! quantized weights, and one factor for all channels from the variance. That factor is multiplied out again
 //! at the logits, so the bound is the recipe's, whatever the factor is.
 
 use tch::{Kind, Tensor};
@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use super::convolve::convolve;
 use crate::tensor::vector;
 
-/// The largest block of channels that a channel starts from.
+/// Largest block of input channels that an output channel reads at the start.
 const BLOCK: usize = 8;
 
 /// Returns Σ |w_o ⋆ w_o'| of each output channel of `weights` (out × in (× k × k)); differentiable.
@@ -61,7 +61,8 @@ pub fn start(shape: &[i64]) -> Vec<f32> {
     let size = |axis: usize| shape.get(axis).map_or(1, |&n| n as usize);
     let (outputs, inputs, kernel) = (size(0), size(1), size(2));
     let blocks = blocks(inputs, outputs);
-    // (block, row) of every row of a set, all blocks' first rows first.
+    // These are the (block, row) pairs of a set's rows: first the first rows of all blocks, then the second
+    // ones.
     let tallest = blocks.iter().map(|&(_, size)| size).max().unwrap_or(0);
     let rows: Vec<(usize, usize)> = (0..tallest)
         .flat_map(|row| blocks.iter().filter(move |block| row < block.1).map(move |&(first, _)| (first, row)))
@@ -72,7 +73,8 @@ pub fn start(shape: &[i64]) -> Vec<f32> {
         let (set, (first, row)) = (output / rows.len(), rows[output % rows.len()]);
         let size = size_at(first);
         let signs: Vec<f32> = (0..size).map(|column| hadamard(size, row, column)).collect();
-        // A row of one sign, negated, would never pass a rectifier: levels are not negative.
+        // Negating a row whose elements have one sign would give a row that never passes a rectifier: levels
+        // are not negative.
         let is_mixed = signs.contains(&-1.0);
         let flip = if is_mixed && set % 2 == 1 { -1.0 } else { 1.0 };
         for (column, sign) in signs.into_iter().enumerate() {
@@ -143,7 +145,7 @@ mod tests {
                 assert!((0.7..=1.0 + 1e-5).contains(&first), "{first} at the start");
             }
         }
-        // Orthonormal rows lose nothing.
+        // Orthonormal rows keep their length.
         let eye = Tensor::eye(3, (Kind::Float, Device::Cpu));
         assert_eq!(vector(&gains(&eye, 1)), [1.0, 1.0, 1.0]);
         let dead = Tensor::zeros([2, 2], (Kind::Float, Device::Cpu));

@@ -1,4 +1,4 @@
-//! Feature squeezing: pixels at fewer bits.
+//! Squeezes features: rounds pixels to fewer bits.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -9,7 +9,7 @@ use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::signal::{Signal, Unit};
 
-/// Pixels at fewer bits.
+/// Rounds pixels to fewer bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BitDepth {
     /// Bits of a level.

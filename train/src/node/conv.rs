@@ -1,4 +1,4 @@
-//! Convolution with a square kernel, zero padding on every side, no bias.
+//! Convolves with a square kernel, zero padding on every side, and no bias.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -16,16 +16,16 @@ use super::weights::{Scale, Weights};
 use crate::recipe::Bits;
 use crate::tensor::vector;
 
-/// A convolution.
+/// Describes a convolution.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Conv {
-    /// Input channels.
+    /// Number of input channels.
     pub inputs: usize,
-    /// Output channels.
+    /// Number of output channels.
     pub outputs: usize,
-    /// Rows and columns of the kernel.
+    /// Size of the kernel along rows and columns.
     pub kernel: usize,
-    /// Rows and columns between two windows.
+    /// Distance between two windows along rows and columns.
     pub stride: usize,
     /// Padding on each side.
     pub pad: usize,
@@ -91,12 +91,12 @@ impl Training for Conv {
     }
 }
 
-/// The exact twin.
+/// Holds the exact twin.
 #[derive(Debug)]
 struct ExactConv {
-    /// out × in × k × k whole numbers, or real ones where `bits` is float.
+    /// Weights, out × in × k × k: whole numbers, or real ones where `bits` is float.
     weights: Tensor,
-    /// One per output channel.
+    /// Scale of the weights, one per output channel.
     scale: Vec<f64>,
     stride: usize,
     pad: usize,

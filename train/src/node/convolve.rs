@@ -1,4 +1,5 @@
-//! The only place where libtorch convolves. Square kernels, square strides, zero padding, no bias, no groups.
+//! Is the only place where libtorch convolves. Kernels and strides are square; there is zero padding, no bias
+//! and no groups.
 
 use tch::Tensor;
 

@@ -1,4 +1,4 @@
-//! Fully connected over the feature map in stream order (channels fastest), no bias.
+//! Sums the feature map in stream order (channels fastest) with weights: fully connected, no bias.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -14,12 +14,12 @@ use super::weights::{Scale, Weights};
 use crate::recipe::Bits;
 use crate::tensor::{flat, vector};
 
-/// A dense layer.
+/// Describes a dense layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dense {
-    /// Input elements.
+    /// Number of input elements.
     pub inputs: usize,
-    /// Output channels.
+    /// Number of output channels.
     pub outputs: usize,
     /// Bits of a weight.
     pub bits: Bits,
@@ -72,12 +72,12 @@ impl Training for Dense {
     }
 }
 
-/// The exact twin.
+/// Holds the exact twin.
 #[derive(Debug)]
 pub struct ExactDense {
-    /// out × in whole numbers, or real ones where `bits` is float.
+    /// Weights, out × in: whole numbers, or real ones where `bits` is float.
     pub weights: Tensor,
-    /// One per output, or one for all.
+    /// Scale of the weights: one per output, or one for all.
     pub scale: Vec<f64>,
     /// Bits of a weight.
     pub bits: Bits,

@@ -1,4 +1,4 @@
-//! Sum over all positions.
+//! Sums over all positions.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -10,10 +10,10 @@ use super::proof::{ProofFailure, other_kind};
 use super::signal::Signal;
 use super::sums::{fitting, rounded};
 
-/// The sum over all positions. Its real value is the mean.
+/// Describes the sum over all positions. Its real value is the mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GlobalSum {
-    /// How many positions are summed.
+    /// Number of positions that are summed.
     pub positions: usize,
 }
 
@@ -24,7 +24,7 @@ impl Training for GlobalSum {
 
     fn forward(&self, _: &At, inputs: &[&Signal]) -> Signal {
         let Signal { x, unit } = inputs[0];
-        // Sums outgrow bf16's 8 bits: from here on fp32.
+        // Sums need more than bf16's 8 bits: from here on values are fp32.
         let sum = x.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
         let reach = unit.known_reach().map(|reach| reach / (self.positions as f64).sqrt());
         Signal { x: sum, unit: unit.times(1.0 / self.positions as f64).reaching(reach) }

@@ -1,4 +1,4 @@
-//! The image: uint8 pixels, 0…255.
+//! Gives the image: uint8 pixels, 0…255.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -10,14 +10,14 @@ use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::signal::Signal;
 
-/// The image.
+/// Describes the image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Input {
-    /// Rows.
+    /// Number of rows.
     pub height: usize,
-    /// Columns.
+    /// Number of columns.
     pub width: usize,
-    /// Channels.
+    /// Number of channels.
     pub channels: usize,
 }
 
@@ -36,7 +36,7 @@ impl Training for Input {
     }
 }
 
-/// The exact twin.
+/// Holds the exact twin.
 #[derive(Debug)]
 struct Image {
     shape: Shape,

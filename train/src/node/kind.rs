@@ -1,5 +1,5 @@
-//! What a kind of node is asked for: by training, and by the exact evaluation, its export and its proof. Each
-//! kind answers in a file of its own; none knows an architecture, and none knows another kind.
+//! Defines what a kind of node is asked for: by training, and by the exact evaluation, its export and its
+//! proof. Each kind answers in a file of its own; none knows an architecture, and none knows another kind.
 
 use std::fmt::Debug;
 
@@ -15,7 +15,7 @@ use super::weights::Weights;
 use crate::recipe::{BitWidths, Bits};
 use crate::tensor::Tensors;
 
-/// A kind of node in a training graph.
+/// Answers for a kind of node in a training graph.
 pub trait Training {
     /// Returns rows and columns of the output, from those of the first input.
     fn size(&self, input: [usize; 2]) -> [usize; 2];
@@ -71,7 +71,7 @@ pub trait Training {
     }
 }
 
-/// Where a node stands in a forward pass of training.
+/// Says where a node stands in a forward pass of training.
 pub struct At<'a> {
     /// Name of the node.
     pub name: &'a str,
@@ -79,40 +79,40 @@ pub struct At<'a> {
     pub values: &'a Values,
     /// What the pass is for.
     pub mode: Mode,
-    /// The node that the first input comes from, where it has weights.
+    /// The node that the first input comes from and its weights, where it has some.
     pub source: Option<(&'a str, Weights)>,
 }
 
-/// What a forward pass is for.
+/// Says what a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Batch norm goes by running statistics.
+    /// Evaluation: batch norm goes by running statistics.
     Evaluate,
-    /// Batch norm goes by the batch, which also enters the running statistics.
+    /// Training: batch norm goes by the batch, which also enters the running statistics.
     Train,
-    /// As `Train`, and each learned ceiling is set from what reaches it.
+    /// As `Train`, and each learned ceiling is set from the values that reach it.
     Fit,
 }
 
-/// Where a node stands when its exact twin is made.
+/// Says where a node stands when its exact twin is made.
 pub struct Frozen<'a> {
     /// Name of the node.
     pub name: &'a str,
     /// The trained tensors.
     pub values: &'a Values,
-    /// Mean and variance of every normalized channel, f64.
+    /// Mean and variance of every normalized channel, as f64.
     pub statistics: &'a Tensors,
     /// The exact node that the first input comes from; `None` for the image.
     pub source: Option<Source<'a>>,
     /// Whether all weights and activations of the network are quantized.
     pub integer: bool,
-    /// Height, width, channels of an image.
+    /// Height, width and channels of an image.
     pub image: [usize; 3],
-    /// Where the exact graph is computed.
+    /// The device that computes the exact graph.
     pub device: Device,
 }
 
-/// A kind of node in the exact evaluation graph, with its constants in f64.
+/// Answers for a kind of node in the exact evaluation graph, with its constants in f64.
 pub trait Exact: Debug {
     /// Returns its name in a proof's failure.
     fn name(&self) -> &'static str;
@@ -167,40 +167,41 @@ pub trait Exact: Debug {
     fn prove(&self, at: &Place, layer: &Layer) -> Result<Option<LayerProof>, ProofFailure>;
 }
 
-/// What is known of an exact node's output.
+/// Holds what is known of an exact node's output.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// Every value it can put out; `None` where values are not whole numbers.
+    /// Range of its values; `None` where values are not whole numbers.
     pub range: Option<Range>,
-    /// Real value of one unit (of the input's, for accumulators).
+    /// Real value of one unit. For accumulators it is that of the input's unit.
     pub unit: f64,
-    /// Real value of 0.
+    /// Real value of the number 0.
     pub offset: f64,
-    /// How many times further than the image it moves at most, where all weights before it are rescaled.
+    /// Lipschitz bound from the image to this output: how many times further than the image it moves at most,
+    /// where all weights before it are rescaled.
     pub reach: f64,
-    /// Whether it is batch × channels, without positions.
+    /// Whether its shape is batch × channels, without positions.
     pub flat: bool,
-    /// The number format its convolution is computed in: exact, where values are whole numbers.
+    /// The number format of its convolution, which is exact where values are whole numbers.
     pub format: Kind,
 }
 
-/// Sums of products of an exact convolution or dense layer.
+/// Holds the sums of products of an exact convolution or dense layer.
 #[derive(Debug, Clone, Copy)]
 pub struct Sums<'a> {
-    /// out × in (× k × k) whole numbers, or real ones where `bits` is float.
+    /// Weights, out × in (× k × k): whole numbers, or real ones where `bits` is float.
     pub weights: &'a Tensor,
     /// Real value of one unit of a weight: one per output channel, or one for all.
     pub scale: &'a [f64],
-    /// Rows and columns between two windows.
+    /// Distance between two windows along rows and columns.
     pub stride: usize,
     /// Bits of a weight.
     pub bits: Bits,
 }
 
-/// An exact node that another one reads.
+/// Describes an exact node that another one reads.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
-    /// What is known of its output.
+    /// The known facts about its output.
     pub facts: &'a Facts,
     /// Its sums of products, if it has some.
     pub sums: Option<Sums<'a>>,
@@ -222,11 +223,11 @@ impl Source<'_> {
     }
 }
 
-/// Where an exact node stands when it is exported or proved.
+/// Says where an exact node stands when it is exported or proved.
 pub struct Place<'a> {
     /// Name of the node.
     pub name: &'a str,
-    /// What is known of its output.
+    /// The known facts about its output.
     pub facts: &'a Facts,
     /// The nodes that it reads.
     pub sources: Vec<Source<'a>>,

@@ -1,5 +1,5 @@
-//! Fully connected with bias: the scores. The exact graph splits it into a dense node and the addition of the
-//! biases.
+//! Computes the scores: fully connected, with bias. The exact graph splits this into a dense node and the
+//! addition of the biases.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -21,16 +21,17 @@ use crate::tensor::{flat, integers, vector};
 /// Name of the dense node that stands before the logits in the exact graph.
 const CLASSIFIER: &str = "classifier";
 
-/// The scores.
+/// Describes the scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Logits {
-    /// Input elements.
+    /// Number of input elements.
     pub inputs: usize,
-    /// Classes.
+    /// Number of classes.
     pub classes: usize,
     /// Bits of a weight.
     pub bits: Bits,
-    /// How many times further than the image they move at most, where all weights are rescaled.
+    /// Largest Lipschitz constant of the scores: how many times further than the image they move at most,
+    /// where all weights are rescaled.
     pub bound: Option<f64>,
 }
 
@@ -90,7 +91,7 @@ impl Training for Logits {
         let Signal { x, unit } = inputs[0];
         let weight = at.values.weights(at.name, &self.weights_here());
         let one = unit.tensor(x.device());
-        // What a unit of a score is worth before the bound, and what it is worth with it.
+        // These are the values of one unit of a score, before the bound and with it.
         let (score, scale) = match (self.bound, &unit.reach) {
             (Some(bound), Some(reach)) => {
                 let score = aol::least_gain(&weight.levels) * one;
@@ -123,7 +124,7 @@ impl Training for Logits {
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {
         let (_, score, scale) = self.exact_scores(at);
-        // Divided here: a GPU divides by a number by multiplying with its inverse.
+        // The division happens on the CPU: a GPU divides by a number by multiplying with its inverse.
         let real = vector(at.values.parameter(at.name, "bias")).into_iter().map(|b| b / score);
         let whole = |b: f64| if self.bits == Bits::Float { b } else { b.round_ties_even() };
         let bias: Vec<f64> = real.map(whole).collect();
@@ -131,10 +132,10 @@ impl Training for Logits {
     }
 }
 
-/// The addition of the biases.
+/// Adds the biases.
 #[derive(Debug)]
 struct ExactLogits {
-    /// Whole accumulator units, or real ones where weights are float.
+    /// Biases in whole accumulator units, or real ones where weights are float.
     bias: Tensor,
     /// Real logit of one unit of a score.
     scale: f64,

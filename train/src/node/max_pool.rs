@@ -1,4 +1,4 @@
-//! 2×2 maximum, stride 2; an odd last row or column is dropped.
+//! Takes the maximum of 2×2 windows with stride 2; an odd last row or column is dropped.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -9,11 +9,11 @@ use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::signal::Signal;
 
-/// The maximum of 2×2 windows.
+/// Describes the maximum of 2×2 windows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MaxPool;
 
-/// Rows and columns of a window, and between two windows.
+/// Rows and columns of a window, which are also the distance between two windows.
 const WINDOW: [usize; 2] = [2, 2];
 
 impl Training for MaxPool {

@@ -1,4 +1,4 @@
-//! Feature squeezing: a 2×2 median.
+//! Squeezes features: takes a 2×2 median.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -9,11 +9,11 @@ use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind};
 use super::signal::Signal;
 
-/// A median of 2×2 windows.
+/// Describes a median of 2×2 windows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Median;
 
-/// How much further values can move through it: each pixel is in four windows.
+/// Factor by which values can move further through it, in the Euclidean norm: each pixel is in four windows.
 const STRETCH: f64 = 2.0;
 
 impl Training for Median {

@@ -1,4 +1,4 @@
-//! Two residual streams, skip first, become one.
+//! Joins two residual streams, skip first, to one.
 
 use anyhow::Result;
 use dq_net::float::layer as float;
@@ -14,24 +14,24 @@ use super::sums::fitting;
 use crate::recipe::BitWidths;
 use crate::tensor::vector;
 
-/// A weighted sum of two streams.
+/// Describes a weighted sum of two streams.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mix {
-    /// The shares of both.
+    /// The shares of the two streams.
     pub shares: Shares,
-    /// Bits of the stream.
+    /// Bits of the result, which is a stream again.
     pub bits: u32,
 }
 
-/// Shares of a residual's two streams.
+/// Says how the shares of a residual's two streams are found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shares {
     /// They are learned, on the simplex.
     Learned,
-    /// Plain addition: the skip is the mean of so many terms, the result of one more. Its real value is their
-    /// sum.
+    /// The streams are added: the skip is the mean of some number of terms, the result the mean of one more.
+    /// Its real value is their sum.
     Sum {
-        /// Terms in the skip, at least 1.
+        /// Number of terms in the skip, at least 1.
         terms: usize,
     },
 }
@@ -78,7 +78,7 @@ impl Training for Mix {
     }
 }
 
-/// The exact twin.
+/// Holds the exact twin.
 #[derive(Debug)]
 struct ExactMix {
     /// The shares in fixed point.
@@ -132,7 +132,7 @@ impl Exact for ExactMix {
                 let share = |part: i32| (f64::from(part) / f64::from(self.mix.shift).exp2()) as f32;
                 FloatLayer::Mix(float::Mix { a: share(self.mix.a), b: share(self.mix.b) })
             }
-            // Plain addition: each input's real value is that of its terms.
+            // The streams are added: each input's real value is that of its terms.
             Shares::Sum { .. } => FloatLayer::Mix(float::Mix { a: 1.0, b: 1.0 }),
         }
     }

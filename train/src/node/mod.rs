@@ -1,5 +1,5 @@
-//! The kinds of node: one file each, with what it is, how it trains, and its exact twin (evaluation, export,
-//! proof); and a row each in the table below.
+//! Holds the kinds of node: one file each, with what it is, how it trains, and its exact twin (evaluation,
+//! export, proof); and a row each in the table below.
 
 pub mod aol;
 pub mod bit_depth;
@@ -32,7 +32,7 @@ use kind::Training;
 /// Declares the closed list of kinds.
 macro_rules! kinds {
     ($($module:ident: $kind:ident,)*) => {
-        /// What a node computes.
+        /// Says what a node computes.
         #[derive(Debug, Clone, Copy, PartialEq)]
         pub enum Op {
             $(#[doc = concat!("See [`", stringify!($module), "`].")] $kind($module::$kind),)*
@@ -76,12 +76,12 @@ kinds! {
     logits: Logits,
 }
 
-/// One node of a training graph.
+/// Describes one node of a training graph.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     /// Unique name; parameters are called `NAME.weight` and so on.
     pub name: String,
-    /// What it computes.
+    /// The operation that it computes.
     pub op: Op,
     /// The nodes that it reads, as indices of earlier ones.
     pub inputs: Vec<usize>,

@@ -1,6 +1,6 @@
-//! Which normalization stands before an activation or the residual stream.
+//! Chooses the normalization before an activation or the residual stream.
 
-/// What stands before an activation or the residual stream.
+/// Names the normalization before an activation or the residual stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
     /// Batch normalization with gain and bias.
@@ -8,6 +8,6 @@ pub enum Norm {
     /// The mean is taken away; almost-orthogonal rescaling follows, by the weights that the node reads from,
     /// then one factor for all channels and a bias.
     Aol,
-    /// The real value as it is.
+    /// No normalization: the real value as it is.
     None,
 }

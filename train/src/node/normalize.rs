@@ -1,5 +1,4 @@
-//! What stands between accumulators and an activation or the residual stream: in training, and as exact
-//! constants.
+//! Normalizes accumulators before an activation or the residual stream: in training, and as exact constants.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -10,16 +9,16 @@ use super::signal::{Signal, Unit};
 use crate::recipe::Bits;
 use crate::tensor::{along_channels, vector};
 
-/// Added to the variance, in squared accumulator units.
+/// Constant that is added to the variance, in squared accumulator units.
 pub const EPSILON: f64 = 1e-5;
-/// Share of a batch in the running mean and variance.
+/// Share of a new batch in the running mean and variance.
 const MOMENTUM: f64 = 0.1;
 
-/// A normalized input.
+/// Holds a normalized input.
 pub struct Normalized {
     /// The normalized real value, times the factor that was asked for.
     pub z: Tensor,
-    /// How many times further the real value moves than that of the input (one element, without gradient),
+    /// Factor by which the real value moves further than that of the input (one element, without gradient),
     /// where weights are rescaled.
     stretch: Option<Tensor>,
     norm: Norm,
@@ -102,7 +101,7 @@ fn batch_norm(at: &At, input: &Tensor, factor: f64) -> Tensor {
     )
 }
 
-/// What an exact step or rescale multiplies and adds per channel.
+/// Says what an exact step or rescale multiplies and adds per channel.
 pub enum Affine {
     /// Batch norm: gain, bias, mean and variance of each accumulator.
     Batch {
@@ -124,11 +123,11 @@ pub enum Affine {
         /// Mean of the accumulator.
         mean: Tensor,
     },
-    /// The real value: accumulator·unit + offset.
+    /// The real value, unchanged: accumulator·unit + offset.
     Plain {
         /// Real value of one unit.
         unit: f64,
-        /// Real value of 0.
+        /// Real value of the number 0.
         offset: f64,
     },
 }

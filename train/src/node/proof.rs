@@ -1,20 +1,20 @@
-//! Comparisons of a proof: each difference names node, element and both sides.
+//! Compares both sides of a proof: each difference names node, element and both sides.
 
 use dq_net::Layer;
 use ndarray::ArrayD;
 use ndarray::Dimension;
 
-/// Where the float evaluation graph and the integer network differ.
+/// Says where the float evaluation graph and the integer network differ.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("node `{node}`, {element}: the float model has {float}, the integer network {integer}")]
 pub struct ProofFailure {
-    /// The node.
+    /// Name of the node.
     pub node: String,
-    /// What of it: a field, or an element of its output.
+    /// The part of the node that differs: a field, or an element of its output.
     pub element: String,
-    /// On the float side.
+    /// The value on the float side.
     pub float: String,
-    /// On the integer side.
+    /// The value on the integer side.
     pub integer: String,
 }
 

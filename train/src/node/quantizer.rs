@@ -1,4 +1,4 @@
-//! Quantizers of activations with straight-through gradients, to levels from 0. What they do to a number is
+//! Quantizes activations to levels from 0, with straight-through gradients. Their effect on a number is
 //! defined here, for training; the exact twin in f64 is `step::StepFunction`.
 
 use tch::{Tensor, no_grad};
@@ -11,10 +11,10 @@ pub fn top_level(bits: u32) -> i64 {
     (1 << bits) - 1
 }
 
-/// An activation and its quantizer: which real number each level stands for.
+/// Describes an activation and its quantizer: which real number each level stands for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Quantizer {
-    /// What is quantized.
+    /// The activation that is quantized.
     pub activation: Activation,
     /// Upper end of ReLU6, ReLU1 or a learned range; 1 otherwise.
     pub ceiling: f64,
@@ -135,7 +135,8 @@ mod tests {
         let levels = |activation, bits| values(&Quantizer::new(activation, Bits::Int(bits)).train(&z, None));
         assert_eq!(levels(Activation::Relu1, 2), [0.0, 0.0, 0.0, 0.0, 1.0, 3.0, 3.0]);
         assert_eq!(levels(Activation::Sign, 1), [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
-        // tanh: −0.96, −0.38, −0.10, 0, 0.29, 0.72, 1.00; four levels, −1, −1/3, 1/3, 1.
+        // The seven values of tanh are −0.96, −0.38, −0.10, 0, 0.29, 0.72, 1.00; the four levels −1, −1/3,
+        // 1/3, 1.
         assert_eq!(levels(Activation::Tanh, 2)[..3], [0.0, 1.0, 1.0]);
         assert_eq!(levels(Activation::Tanh, 2)[4..], [2.0, 3.0, 3.0]);
         let tanh = Quantizer::new(Activation::Tanh, Bits::Int(2));

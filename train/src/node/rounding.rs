@@ -1,4 +1,4 @@
-//! Rounding with straight-through gradients, and slowed ones.
+//! Rounds with straight-through gradients, and slowed ones.
 //!
 //! Rounding is done in place without a gradient, on the result of an operation that does not keep its result
 //! for its own gradient: autograd sees the unrounded value, and memory is passed over once.

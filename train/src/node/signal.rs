@@ -1,29 +1,30 @@
-//! What flows through a network in training: numbers, and what they stand for.
+//! Defines what flows through a network in training: numbers, and what they stand for.
 
 use tch::{Device, Kind, Tensor};
 
 use super::quantizer::learned;
 
-/// A node's output.
+/// Holds a node's output.
 #[derive(Debug)]
 pub struct Signal {
-    /// Batch × channels (× height × width).
+    /// The numbers, batch × channels (× height × width).
     pub x: Tensor,
-    /// What it stands for.
+    /// What the numbers stand for.
     pub unit: Unit,
 }
 
-/// What numbers `x` stand for: the real value is `factor·ceiling·x + offset`, where `ceiling` (if it is
-/// learned) is a tensor of one element. In an accumulator's the weights' scale is left out: batch norm takes
+/// Says what numbers `x` stand for: the real value is `factor·ceiling·x + offset`, where `ceiling` (if it is
+/// learned) is a tensor of one element. For an accumulator the weights' scale is left out: batch norm takes
 /// it away.
 #[derive(Debug)]
 pub struct Unit {
     factor: f64,
     ceiling: Option<Tensor>,
-    /// Real value of 0.
+    /// Real value of the number 0.
     pub offset: f64,
-    /// How many times further than the image (pixels 0…1) the real value moves at most, in the Euclidean
-    /// norm, quantizers aside: one element without gradient, where every layer so far is rescaled.
+    /// Lipschitz bound from the image: how many times further than the image (pixels 0…1) the real value
+    /// moves at most, in the Euclidean norm, quantizers aside. It is one element without gradient, where
+    /// every layer so far is rescaled.
     pub reach: Option<Tensor>,
 }
 

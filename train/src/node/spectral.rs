@@ -1,6 +1,6 @@
-//! Exact spectral norms of layers as linear maps on their whole input, padding and stride included: the
-//! largest singular value by Lanczos' iteration on WᵀW. Of the weights as they are computed with (quantized,
-//! times their scale); batch norm and quantizers are left out.
+//! Computes exact spectral norms of layers as linear maps on their whole input, padding and stride included:
+//! the largest singular value by Lanczos' iteration on WᵀW. The norm is that of the weights as they are
+//! computed with (quantized, times their scale); batch norm and quantizers are left out.
 
 use tch::Tensor;
 

@@ -1,8 +1,8 @@
-//! The fixed-point residual stream: its unit, and its clipping with a straight-through gradient.
+//! Defines the fixed-point residual stream: its unit, and its clipping with a straight-through gradient.
 
 use tch::{Kind, Tensor, no_grad};
 
-/// The largest real value of the residual stream, in standard deviations of what enters it.
+/// Largest real value of the residual stream, in standard deviations of the values that enter it.
 const STREAM_RANGE: f64 = 8.0;
 
 /// Returns the real value of one unit of a residual stream of `bits` bits.

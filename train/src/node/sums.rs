@@ -1,5 +1,5 @@
-//! Sums of products of the exact evaluation: their ranges, what keeps them exact, and their weights as
-//! arrays.
+//! Describes sums of products of the exact evaluation: their ranges, what keeps them exact, and their weights
+//! as arrays.
 
 use anyhow::{Result, ensure};
 use dq_net::Range;

@@ -1,4 +1,4 @@
-//! The tensors of a network in training, by name.
+//! Holds the tensors of a network in training, by name.
 
 use tch::Tensor;
 
@@ -7,14 +7,14 @@ use super::weights::{QuantizedWeight, Weights, quantize_weight, quantize_weight_
 use crate::recipe::{Activation, Bits};
 use crate::tensor::{Tensors, finite};
 
-/// Parameters and statistics, `NODE.what` each.
+/// Holds parameters and statistics, each named `NODE.what`.
 #[derive(Debug)]
 pub struct Values {
-    /// fp32, with gradient: `NODE.weight` (latent), `NODE.gain` and `NODE.bias` of batch norm, `logits.bias`;
-    /// where they are learned, `NODE.scale` of weights, `NODE.ceiling` of an activation, `NODE.shares` of a
-    /// residual.
+    /// Parameters, fp32, with gradient: `NODE.weight` (latent), `NODE.gain` and `NODE.bias` of batch norm,
+    /// `logits.bias`; where they are learned, `NODE.scale` of weights, `NODE.ceiling` of an activation,
+    /// `NODE.shares` of a residual.
     pub parameters: Tensors,
-    /// fp32, without gradient: `NODE.mean` and `NODE.var` of batch norm, in accumulator units.
+    /// Statistics, fp32, without gradient: `NODE.mean` and `NODE.var` of batch norm, in accumulator units.
     pub statistics: Tensors,
 }
 

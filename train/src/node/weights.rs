@@ -1,5 +1,5 @@
-//! Weights: quantized to signed levels with a scale, with straight-through gradients; and what they start
-//! from.
+//! Quantizes weights to signed levels with a scale, with straight-through gradients; and draws what they
+//! start from.
 
 use tch::{Tensor, no_grad};
 
@@ -8,22 +8,22 @@ use super::rounding::{LEAST, slowed};
 use crate::random::{Stream, normal};
 use crate::recipe::Bits;
 
-/// The share of the usual draws in the weights that almost-orthogonal rescaling starts from. It tells equal
-/// channels apart.
+/// Magnitude, relative to the usual draws, of the noise in the weights from which almost-orthogonal rescaling
+/// starts. It tells equal channels apart.
 const AOL_NOISE: f32 = 0.01;
 
-/// The weights of a node.
+/// Describes the weights of a node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weights {
-    /// out × in (× kernel × kernel).
+    /// Shape, out × in (× kernel × kernel).
     pub shape: Vec<i64>,
     /// Bits of a weight.
     pub bits: Bits,
-    /// How many share a scale.
+    /// Which weights share a scale.
     pub per: Scale,
-    /// Rows and columns between two windows.
+    /// Distance between two windows along rows and columns.
     pub stride: usize,
-    /// Variance of the first weights, times their fan-in.
+    /// Variance of the initial weights, times their fan-in.
     pub spread: f64,
 }
 
@@ -44,17 +44,18 @@ impl Weights {
     }
 }
 
-/// Integer-valued weights with their scale: real weight = `levels` × `scale`.
+/// Holds integer-valued weights with their scale: real weight = `levels` × `scale`.
 #[derive(Debug)]
 pub struct QuantizedWeight {
     /// Same shape as the latent weights; the gradient to the latent ones is that of `levels × scale`,
     /// straight through.
     pub levels: Tensor,
-    /// out × 1 …, or a single element for the whole tensor; positive. Carries a gradient where it is learned.
+    /// Scales, out × 1 …, or a single element for the whole tensor; positive. They carry a gradient where
+    /// they are learned.
     pub scale: Tensor,
 }
 
-/// How many weights share a scale.
+/// Says which weights share a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
     /// One scale per output channel.
@@ -63,7 +64,7 @@ pub enum Scale {
     Tensor,
 }
 
-/// Below this a channel is dead; its levels are all 0 (or signs) whatever the scale.
+/// A channel whose magnitude is below this is dead: its levels are all 0 (or signs) whatever the scale.
 const TINY: f64 = 1e-30;
 
 /// Returns the largest size of a `bits`-bit weight's level.
@@ -172,7 +173,7 @@ mod tests {
         let two = quantize_weight(&w, Bits::Int(2), Scale::Channel);
         assert_eq!(values(&two.levels), [1.0, -1.0, 0.0, -1.0, 1.0, 0.0]);
         assert_eq!(values(&two.scale), [0.52, 2.0]);
-        // d(levels·scale)/d(latent) is 1 everywhere.
+        // The derivative d(levels·scale)/d(latent) is 1 everywhere.
         (four.levels * four.scale).sum(Kind::Float).backward();
         assert!(values(&w.grad()).iter().all(|g| (g - 1.0).abs() < 1e-6));
     }

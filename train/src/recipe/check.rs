@@ -1,4 +1,4 @@
-//! What a recipe may say: each value's range. Never looks at data: what must fit the images is checked in
+//! Checks what a recipe says: each value's range. Never looks at data: what must fit the images is checked in
 //! training.
 
 use dq_data::SETS;
@@ -12,7 +12,8 @@ impl Recipe {
             if ok { Ok(()) } else { refused(origin, key, expected, found) }
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        // It names folders, and models with a suffix: never `.` or `..`, and short enough for both.
+        // The name is used for folders, and for models with a suffix: it is never `.` or `..`, and short
+        // enough for both.
         let named = self.name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && self.name.len() <= 100
             && self.name.chars().all(plain);

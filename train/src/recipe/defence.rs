@@ -1,8 +1,8 @@
-//! `[dq]`, `[adversarial]` and `[attacked]`: what makes a network robust, and how that is watched.
+//! Defines `[dq]`, `[adversarial]` and `[attacked]`: what makes a network robust, and how that is watched.
 
 use serde::{Deserialize, Serialize};
 
-/// `[dq]`: Lipschitz control.
+/// Holds `[dq]`: Lipschitz control.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dq {
@@ -14,29 +14,29 @@ pub struct Dq {
     pub retraction: f64,
 }
 
-/// Which weights the DQ penalty sees.
+/// Says which weights the DQ penalty sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PenaltyOn {
-    /// The latent fp32 weights, as the paper (which quantizes activations only).
+    /// The latent fp32 weights, as in the paper (which quantizes activations only).
     Latent,
     /// The quantized weights times their scale; the gradient passes straight through to the latent ones.
     Quantized,
 }
 
-/// `[adversarial]`: images of each batch are replaced by adversaries of the network in training.
+/// Holds `[adversarial]`: images of each batch are replaced by adversaries of the network in training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Adversarial {
-    /// How they are made.
+    /// The attack that makes the adversaries.
     pub attack: Attack,
-    /// Radius in pixel values (0…255): δ where `draw` is `normal`.
+    /// Radius in pixel values (0…255); it is δ where `draw` is `normal`.
     pub eps: f64,
-    /// How each radius is found: for each image (`fgsm`, `r+fgsm`), or for each batch (`pgd`).
+    /// How radii are drawn: one per image (`fgsm`, `r+fgsm`), or one per batch (`pgd`).
     pub draw: Draw,
-    /// PGD's step in pixel values.
+    /// Step of PGD, in pixel values.
     pub step: f64,
-    /// PGD's iterations; 0 is the paper's ⌊min(ε + 4, 1.25·ε)⌋.
+    /// Iterations of PGD; 0 stands for the paper's ⌊min(ε + 4, 1.25·ε)⌋.
     pub iterations: usize,
     /// Where PGD starts.
     pub start: Start,
@@ -45,16 +45,16 @@ pub struct Adversarial {
     pub share: f64,
     /// Weight of a replaced image's loss beside that of one that is not (Kurakin 2016's λ is 0.3).
     pub weight: f64,
-    /// TRADES' weight (Zhang 2019) of KL(clean ‖ adversarial), which is then both attacked and learned; 0:
-    /// cross entropy.
+    /// TRADES' weight (Zhang 2019) of KL(clean ‖ adversarial), which is then both attacked and learned; with
+    /// 0 cross entropy is.
     pub trades: f64,
 }
 
-/// Attacks of training.
+/// Names the attacks of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Attack {
-    /// None.
+    /// No attack.
     None,
     /// One step of ε along the sign of the gradient (Goodfellow 2015).
     Fgsm,
@@ -65,7 +65,7 @@ pub enum Attack {
     Pgd,
 }
 
-/// How a radius is found.
+/// Says how a radius is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Draw {
@@ -75,7 +75,7 @@ pub enum Draw {
     Normal,
 }
 
-/// Where PGD starts.
+/// Says where PGD starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Start {
@@ -85,7 +85,7 @@ pub enum Start {
     Uniform,
 }
 
-/// `[attacked]`: held-out accuracy under attack, each epoch.
+/// Holds `[attacked]`: held-out accuracy under attack, in each epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Attacked {
@@ -93,19 +93,19 @@ pub struct Attacked {
     pub attack: Attack,
     /// Radius in pixel values.
     pub eps: f64,
-    /// Held-out images that are attacked.
+    /// Number of held-out images that are attacked.
     pub images: usize,
-    /// What `best` is chosen by.
+    /// The figure by which `best` is chosen.
     pub choose: Choose,
 }
 
-/// What the best epoch is chosen by.
+/// Says by what the best epoch is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Choose {
     /// Held-out accuracy.
     Clean,
-    /// Held-out accuracy under attack; then the clean one.
+    /// Held-out accuracy under attack; the clean one breaks ties.
     Attacked,
 }
 

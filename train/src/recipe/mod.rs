@@ -1,5 +1,5 @@
-//! Recipes: what to train and how, in TOML. Every key has a default. What a recipe may say is in `check`, how
-//! it is read in `read`. Never touches data or libtorch.
+//! Defines recipes: what to train and how, in TOML. Every key has a default. `check` says which values a
+//! recipe may have, and `read` reads it. Never touches data or libtorch.
 
 mod check;
 mod defence;
@@ -18,13 +18,13 @@ pub use training::{
 
 use serde::{Deserialize, Serialize};
 
-/// A validated recipe. Field by field the TOML file; [`Recipe::default`] gives every default.
+/// Holds a validated recipe, field by field as in the TOML file; [`Recipe::default`] gives every default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Recipe {
     /// Name of the run and of the exported model.
     pub name: String,
-    /// What it learns from.
+    /// Data that the network learns from.
     pub data: Data,
     /// Architecture.
     pub model: Model,
@@ -36,7 +36,7 @@ pub struct Recipe {
     pub dq: Dq,
     /// Adversarial training.
     pub adversarial: Adversarial,
-    /// The attack that held-out accuracy is measured under each epoch.
+    /// The attack under which held-out accuracy is measured in each epoch.
     pub attacked: Attacked,
     /// Optimizer.
     pub optimizer: Optimizer,

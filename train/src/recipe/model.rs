@@ -1,12 +1,12 @@
-//! `[model]` and `[squeeze]`: what the network is.
+//! Defines `[model]` and `[squeeze]`: what the network is.
 
 use serde::{Deserialize, Serialize};
 
-/// `[model]`: the architecture.
+/// Holds `[model]`: the architecture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Model {
-    /// Family of networks.
+    /// The family of networks.
     pub architecture: Architecture,
     /// `vgg`: output channels of each block's convolutions; a 2×2 max pool ends each block.
     pub blocks: Vec<Vec<usize>>,
@@ -14,9 +14,10 @@ pub struct Model {
     pub dense: Vec<usize>,
     /// `vgg`: kernel size of every convolution, odd.
     pub kernel: usize,
-    /// `wrn`: 6n + 4. `resnet`: 18 (four groups of 64 to 512 channels) or 6n + 2 (three of 16 to 64).
+    /// `wrn`: depth 6n + 4. `resnet`: depth 18 (four groups of 64 to 512 channels) or 6n + 2 (three of 16 to
+    /// 64).
     pub depth: usize,
-    /// `wrn`, `resnet`, `cnv`: what the family's channels are multiplied by, fractions allowed.
+    /// `wrn`, `resnet`, `cnv`: factor that multiplies the family's channels; fractions are allowed.
     pub width: f64,
     /// `wrn`, `resnet`: how a block's two streams meet.
     pub residual: Residual,
@@ -24,14 +25,14 @@ pub struct Model {
     pub stream_bits: u32,
     /// Activation before the quantizer.
     pub activation: Activation,
-    /// What stands between accumulators and activation.
+    /// The normalization between accumulators and activation.
     pub normalization: Normalization,
-    /// `aol`: how many times further the logits move at most than the image (pixels 0…1), in the Euclidean
-    /// norm.
+    /// `aol`: Lipschitz bound of the logits, that is how many times further than the image (pixels 0…1) they
+    /// move at most, in the Euclidean norm.
     pub lipschitz: f64,
 }
 
-/// Families of networks.
+/// Names the families of networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
@@ -47,17 +48,17 @@ pub enum Architecture {
     Mlp,
 }
 
-/// How the two streams of a residual block meet.
+/// Says how the two streams of a residual block meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Residual {
     /// α₁·skip + α₂·branch, α learned on the simplex (Parseval networks, Cissé 2017; Defensive Quantization).
     Convex,
-    /// skip + branch. It is stored as their mean: what reads it knows the factor.
+    /// skip + branch. The sum is stored as the mean: what reads it knows the factor.
     Add,
 }
 
-/// Activations.
+/// Names the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -71,7 +72,7 @@ pub enum Activation {
     Sign,
 }
 
-/// What stands between accumulators and activation.
+/// Names the normalization between accumulators and activation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Normalization {
@@ -83,14 +84,14 @@ pub enum Normalization {
     Aol,
 }
 
-/// `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and on the
-/// chip.
+/// Holds `[squeeze]`: feature squeezing (Xu, Evans, Qi 2018) as the network's first stages, in training and
+/// on the chip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Squeeze {
-    /// Bits of a colour; 8 leaves it as it is.
+    /// Bits of a colour; 8 leaves colours as they are.
     pub bits: u32,
-    /// A 2×2 median after it.
+    /// Whether a 2×2 median follows.
     pub median: bool,
 }
 

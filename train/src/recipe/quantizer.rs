@@ -1,4 +1,4 @@
-//! `[bits]`: bit widths, and how quantizers find their steps.
+//! Defines `[bits]`: bit widths, and how quantizers find their steps.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use toml::Value;
 
-/// `[bits]`: bit widths and steps.
+/// Holds `[bits]`: bit widths and steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BitWidths {
@@ -19,26 +19,26 @@ pub struct BitWidths {
     /// How an activation quantizer finds its step (`learned`: ReLU6 and ReLU1 only; their ceiling is then
     /// learned).
     pub activation_step: StepSize,
-    /// Bits by node name: weights of a convolution or dense layer, levels of a step. `first` and `last` stand
-    /// for the first layer that has weights and for the logits.
+    /// Bits by node name: those of the weights of a convolution or dense layer, or of the levels of a step.
+    /// `first` and `last` stand for the first layer that has weights and for the logits.
     pub layers: BTreeMap<String, Bits>,
 }
 
-/// How a quantizer finds its step.
+/// Says how a quantizer finds its step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepSize {
-    /// From the weights (largest or mean magnitude), or the activation's own ceiling.
+    /// The step follows from the weights (largest or mean magnitude), or from the activation's own ceiling.
     Fixed,
-    /// A parameter, learned by its own gradient (LSQ, Esser 2020).
+    /// The step is a parameter, learned by its own gradient (LSQ, Esser 2020).
     Learned,
 }
 
-/// 1 to 8 bits, or not quantized.
+/// Says with how many bits a value is quantized, if it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Value", into = "Value")]
 pub enum Bits {
-    /// Real numbers.
+    /// Not quantized: real numbers.
     Float,
     /// This many bits, 1 to 8.
     Int(u32),

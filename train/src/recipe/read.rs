@@ -1,4 +1,4 @@
-//! Reading recipes: TOML and overrides. Unknown keys are refused with the nearest known one, and every error
+//! Reads recipes: TOML and overrides. Unknown keys are refused with the nearest known one, and every error
 //! names the file (or the override) and the key. Never changes anything.
 
 use std::path::Path;
@@ -7,10 +7,10 @@ use toml::{Table, Value};
 
 use super::Recipe;
 
-/// The longest recipe that is read, in bytes.
+/// Size of the longest recipe that is read, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// Why a recipe was refused. `origin` is the file, or the override as it was typed.
+/// Says why a recipe was refused. `origin` is the file, or the override as it was typed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecipeError {
     /// The file could not be read.
@@ -26,28 +26,28 @@ pub enum RecipeError {
     Syntax {
         /// The file.
         origin: String,
-        /// Where and what.
+        /// The place in the text, and what is wrong there.
         message: String,
     },
-    /// A key that no recipe has.
+    /// No recipe has this key.
     #[error("recipe {origin}: unknown key `{key}`: did you mean `{nearest}`?")]
     UnknownKey {
-        /// The file or override.
+        /// The file or the override.
         origin: String,
         /// The key, dotted.
         key: String,
-        /// The nearest key there is.
+        /// The nearest known key.
         nearest: String,
     },
-    /// A value of the wrong type.
+    /// A value has the wrong type.
     #[error("recipe {origin}: {message}")]
     Type {
         /// The file.
         origin: String,
-        /// Key, expected and found.
+        /// The key, the expected type and the found one.
         message: String,
     },
-    /// A value out of range.
+    /// A value is out of range.
     #[error("recipe {origin}: `{key}`: expected {expected}, found {found}")]
     Value {
         /// The file.
@@ -145,7 +145,7 @@ fn refuse_unknown(origin: &str, prefix: &str, table: &Table, known: &Table) -> R
                     nearest: format!("{prefix}{nearest}"),
                 });
             }
-            // A table without keys of its own has the user's.
+            // The keys of a table without known keys are the user's own.
             (Some(Value::Table(known)), Value::Table(inner)) if !known.is_empty() => {
                 refuse_unknown(origin, &format!("{path}."), inner, known)?;
             }

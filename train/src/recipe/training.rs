@@ -1,34 +1,35 @@
-//! `[data]`, `[optimizer]`, `[schedule]` and `[train]`: how it learns.
+//! Defines `[data]`, `[optimizer]`, `[schedule]` and `[train]`: how the network learns.
 
 use serde::{Deserialize, Serialize};
 
-/// `[data]`: what it learns from.
+/// Holds `[data]`: what the network learns from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Data {
-    /// A name of `dq_data::SETS`.
+    /// Name of the data set, one of `dq_data::SETS`.
     pub set: String,
     /// Random changes of each training image.
     pub augment: Vec<Augment>,
-    /// Side of `cutout`'s square, pixels.
+    /// Side of `cutout`'s square, in pixels.
     pub cutout: usize,
-    /// Images put aside (the last of a seeded permutation of the training split) to choose `best` by.
+    /// Number of images put aside to choose `best` by: the last of a seeded permutation of the training
+    /// split.
     pub holdout: usize,
 }
 
-/// One kind of augmentation.
+/// Names one kind of augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Augment {
-    /// Mirrored left to right, every second time.
+    /// The image is mirrored left to right, with probability ½.
     Flip,
-    /// Shifted by −4…4 pixels each way; black comes in.
+    /// The image is shifted by −4…4 pixels each way; black comes in.
     Crop,
-    /// A black square around a random pixel (DeVries, Taylor 2017).
+    /// A black square covers a random place (DeVries, Taylor 2017).
     Cutout,
 }
 
-/// `[optimizer]`: how weights follow their gradients.
+/// Holds `[optimizer]`: how weights follow their gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Optimizer {
@@ -36,17 +37,17 @@ pub struct Optimizer {
     pub kind: OptimizerKind,
     /// Peak learning rate.
     pub lr: f64,
-    /// Momentum, in [0, 1).
+    /// Peak learning rate.
     pub momentum: f64,
     /// L2 decay.
     pub weight_decay: f64,
-    /// What decays.
+    /// The tensors that decay.
     pub decay: Decay,
-    /// Nesterov momentum.
+    /// Whether momentum is Nesterov's.
     pub nesterov: bool,
 }
 
-/// Optimizers.
+/// Names the optimizers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
@@ -54,7 +55,7 @@ pub enum OptimizerKind {
     Sgd,
 }
 
-/// What weight decay acts on. Never on quantizers' steps or shares of a residual.
+/// Says what weight decay acts on. It never acts on quantizers' steps or shares of a residual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decay {
@@ -64,7 +65,7 @@ pub enum Decay {
     All,
 }
 
-/// `[schedule]`: the learning rate over time.
+/// Holds `[schedule]`: the learning rate over time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Schedule {
@@ -72,28 +73,28 @@ pub struct Schedule {
     pub kind: ScheduleKind,
     /// Epochs at which `step` multiplies the rate by `factor`.
     pub milestones: Vec<usize>,
-    /// See `milestones`.
+    /// Factor by which `step` multiplies the rate at each of `milestones`.
     pub factor: f64,
-    /// Epochs of linear warm-up, fractions allowed.
+    /// Number of epochs of linear warm-up; fractions are allowed.
     pub warmup: f64,
 }
 
-/// Shapes of the learning rate over time.
+/// Names the shapes of the learning rate over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ScheduleKind {
-    /// Constant between milestones.
+    /// The rate is constant between milestones.
     Step,
-    /// Half a cosine from the peak to 0 at the last step.
+    /// The rate follows half a cosine from the peak to 0 at the last step.
     Cosine,
 }
 
-/// `[train]`: length, batches and number formats.
+/// Holds `[train]`: length, batches and number formats.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Train {
-    /// Passes over the training images. May be raised on resume: the schedule is then computed for the new
-    /// length from the epoch it resumes at; epochs already trained stay as they were.
+    /// Passes over the training images. They may be raised on resume: the schedule is then computed for the
+    /// new length from the epoch at which training resumes; epochs already trained stay as they were.
     pub epochs: usize,
     /// Images per step; the last, shorter batch of an epoch is dropped.
     pub batch: usize,
@@ -103,14 +104,16 @@ pub struct Train {
     pub precision: Precision,
     /// Part of each target that is spread over all classes, in [0, 1) (Szegedy 2016).
     pub label_smoothing: f64,
-    /// Decay of the moving average of weights that is evaluated and exported, in [0, 1); 0 is the weights
-    /// themselves.
+    /// Decay of the moving average of weights that is evaluated and exported, in [0, 1); with 0 the weights
+    /// themselves are.
     pub ema: f64,
-    /// On a GPU, the same bits in every run: slower kernels. (A CPU gives them on one thread always.)
+    /// Whether a GPU gives the same bits in every run, with slower kernels. (A CPU with one thread always
+    /// does.)
     pub deterministic: bool,
 }
 
-/// Number format of convolutions in training; weights, batch norm, momentum and logits are fp32 always.
+/// Names the number format of convolutions in training; weights, batch norm, momentum and logits are always
+/// fp32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

@@ -1,5 +1,6 @@
-//! Checkpoints: named tensors and a small state, in one safetensors file, written atomically and with the
-//! same bytes for the same content. Reading checks every name, type and shape against the model it is for.
+//! Reads and writes checkpoints: named tensors and a small state, in one safetensors file, written atomically
+//! and with the same bytes for the same content. Reading checks every name, type and shape against the model
+//! it is for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -15,31 +16,31 @@ use crate::tensor::{Tensors, finite};
 
 /// Key of the metadata entry that holds the state as JSON.
 const STATE: &str = "dq";
-/// Larger checkpoints are refused before anything is read.
+/// Largest checkpoint that is read, in bytes; larger ones are refused before anything is read.
 const MAX_BYTES: u64 = 4 << 30;
 
-/// How far a training run has come.
+/// Says how far a training run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Epochs completed.
+    /// Number of completed epochs.
     pub epochs: usize,
-    /// Steps of the next one that were made.
+    /// Number of steps of the next epoch that were made.
     #[serde(default)]
     pub step: usize,
-    /// Sum of their losses.
+    /// Sum of the losses of those steps.
     #[serde(default)]
     pub loss: f64,
-    /// Images that they labelled right.
+    /// Number of images that those steps labelled right.
     #[serde(default)]
     pub right: i64,
     /// Highest held-out accuracy so far (under attack, where the recipe chooses by that), 0…1.
     pub best_accuracy: f64,
     /// The epoch (from 1) that reached it.
     pub best_epoch: usize,
-    /// Height, width and channels of the images it was trained on.
+    /// Height, width and channels of the images on which it was trained.
     pub image: [usize; 3],
-    /// How many classes they have.
+    /// Number of classes.
     pub classes: usize,
 }
 
@@ -149,7 +150,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     dq_net::atomic::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// A tensor's bytes for safetensors.
+/// Holds a tensor's bytes for safetensors.
 struct Payload {
     dtype: Dtype,
     shape: Vec<usize>,

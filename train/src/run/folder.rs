@@ -1,5 +1,5 @@
-//! The folder of a run: what is in it, how it is begun, resumed and added to. Every file appears whole or not
-//! at all.
+//! Manages the folder of a run: what is in it, how it is begun, resumed and added to. Every file appears
+//! whole or not at all.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::options::Options;
 use crate::recipe::Recipe;
 use crate::tensor::Tensors;
 
-/// A run's folder, and how far the run has come.
+/// Holds a run's folder, and how far the run has come.
 pub struct Folder<'a> {
     run: &'a Path,
     /// How far the run has come.

@@ -1,6 +1,6 @@
-//! Weights from elsewhere: a safetensors file whose names are this program's, so that a network trained in
-//! PyTorch can be fine-tuned. `docs/weights.md` says the names. Never guesses: a tensor that fits nothing is
-//! an error.
+//! Imports weights from elsewhere: a safetensors file whose names are this program's, so that a network
+//! trained in PyTorch can be fine-tuned. `docs/weights.md` says the names. Never guesses: a tensor that fits
+//! nothing is an error.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::checkpoint;
 use crate::node::values::Values;
 use crate::tensor::Tensors;
 
-/// What may be missing: it then starts as in a new network. Batch norm's statistics are measured anew in any
-/// case.
+/// Endings of tensors that may be missing: such a tensor then starts as in a new network. Batch norm's
+/// statistics are measured anew in any case.
 const OPTIONAL: [&str; 5] = [".mean", ".var", ".scale", ".ceiling", ".shares"];
 
 /// Copies every tensor of `tensors` to the parameter or statistic of its name.

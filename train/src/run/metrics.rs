@@ -1,13 +1,13 @@
-//! What a training tells: a line of `metrics.jsonl` per epoch, and events while it runs.
+//! Records what a training tells: a line of `metrics.jsonl` per epoch, and events while it runs.
 
 use serde::{Deserialize, Serialize};
 
-/// A line of `metrics.jsonl`.
+/// Holds a line of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochMetrics {
-    /// From 1.
+    /// Number of the epoch, from 1.
     pub epoch: usize,
-    /// `ce` + (β/2)·Σ `penalty`.
+    /// Total loss: `ce` + (β/2)·Σ `penalty`.
     pub loss: f64,
     /// Mean loss over the epoch's batches without the penalty: cross entropy (with TRADES, its divergence
     /// too).
@@ -22,7 +22,7 @@ pub struct EpochMetrics {
     pub train_accuracy: f64,
     /// Share of the held-out images labelled right at the end of the epoch, 0…1.
     pub holdout_accuracy: f64,
-    /// The same under the recipe's attack, where it names one.
+    /// Share of the held-out images labelled right under the recipe's attack, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holdout_attacked: Option<f64>,
     /// Learning rate of the last step.
@@ -33,18 +33,18 @@ pub struct EpochMetrics {
     pub seconds: f64,
 }
 
-/// What the loop tells while it runs.
+/// Says what happened in the loop while it runs.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A step was made.
     Step {
-        /// Epoch, from 1.
+        /// Number of the epoch, from 1.
         epoch: usize,
-        /// Epochs of the recipe.
+        /// Number of epochs in the recipe.
         epochs: usize,
-        /// Step, from 1.
+        /// Number of the step, from 1.
         step: usize,
-        /// Steps per epoch.
+        /// Number of steps per epoch.
         steps: usize,
         /// Loss of this batch without the penalty.
         ce: f64,

@@ -1,4 +1,4 @@
-//! The folder of a run: checkpoints, metrics, weights from elsewhere.
+//! Manages the folder of a run: checkpoints, metrics, weights from elsewhere.
 
 pub mod checkpoint;
 pub mod files;

@@ -1,4 +1,4 @@
-//! How to run a training, as opposed to what.
+//! Says how to run a training, as opposed to what to train.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::files::LAST;
 use crate::compute::Compute;
 
-/// How to run, as opposed to what.
+/// Says how to run a training, as opposed to what to train.
 #[derive(Debug, Clone, Copy)]
 pub struct Options<'a> {
     /// Folder of the run; made where it is missing.
     pub run: &'a Path,
-    /// Go on from `last.safetensors`; without it a folder that holds a run is refused.
+    /// Whether to go on from `last.safetensors`; without it a folder that holds a run is refused.
     pub resume: bool,
     /// Weights to start a new run from (safetensors), by the names of `docs/weights.md`.
     pub init: Option<&'a Path>,
@@ -20,7 +20,7 @@ pub struct Options<'a> {
     pub compute: Compute,
     /// Longest time between two checkpoints within an epoch.
     pub save_every: Duration,
-    /// Set from outside to stop after the current batch: the run can then be resumed from there.
+    /// A flag that stops the run after the current batch when it is set; the run can be resumed from there.
     pub stop: &'a AtomicBool,
 }
 

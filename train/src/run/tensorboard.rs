@@ -1,5 +1,5 @@
-//! TensorBoard's view of a run: the metrics of each epoch as scalars, in `RUN/tensorboard/`, one file per
-//! process.
+//! Writes TensorBoard's view of a run: the metrics of each epoch as scalars, in `RUN/tensorboard/`, one file
+//! per process.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -10,10 +10,10 @@ use syntaxdot_summary::SummaryWriter;
 
 use crate::run::metrics::EpochMetrics;
 
-/// Folder in the run.
+/// Name of the folder in the run.
 pub const FOLDER: &str = "tensorboard";
 
-/// An event file that grows by an epoch at a time; made at the first.
+/// Writes an event file, which grows by one epoch at a time and is made at the first.
 #[derive(Default)]
 pub struct TensorBoard {
     writer: Option<SummaryWriter<BufWriter<File>>>,

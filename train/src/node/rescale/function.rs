@@ -1,5 +1,6 @@
-//! The fixed-point residual stream in the float evaluation graph: Rescale and Mix, with the same whole
-//! numbers and the same floor as the integer network's. In f64, where every sum of theirs is exact.
+//! Computes the fixed-point residual stream in the float evaluation graph: Rescale and Mix, with the same
+//! whole numbers and the same floor as the integer network's. It uses f64, in which every one of their sums
+//! is exact.
 
 use dq_net::Range;
 use dq_net::layer::Rescale;
@@ -9,14 +10,14 @@ use crate::node::normalize::exact_factor;
 use crate::node::stream::{clipped, stream_unit};
 use crate::tensor::{integers, vector};
 
-/// A variance below this, in squared accumulator units, is of a channel that does not move: its factor is 0,
-/// so that it takes no bits from the others'.
+/// A channel whose variance is below this, in squared accumulator units, does not move: its factor is 0, so
+/// that it takes no bits from the others'.
 const STILL: f64 = 1e-2;
 
-/// The function ⌊(x·mul + add) / 2^shift⌋, clipped to the stream's bits, with one affine per channel.
+/// Computes ⌊(x·mul + add) / 2^shift⌋, clipped to the stream's bits, with one affine function per channel.
 #[derive(Debug)]
 pub struct RescaleFunction {
-    /// The real affine behind it, in units of the stream.
+    /// The real affine function that is rounded to `mul` and `add`, in units of the stream.
     factor: Tensor,
     offset: Tensor,
     mul: Tensor,
@@ -63,7 +64,7 @@ impl RescaleFunction {
             factor: factor.shallow_clone(),
             offset: offset.shallow_clone(),
             mul: (factor * whole).round().clamp(-most, most),
-            // Half a unit more, so that the floor rounds to nearest.
+            // Half a unit is added, so that the floor rounds to nearest.
             add: (offset * whole).round() + (whole / 2.0).floor(),
             shift,
             bits: bits as u8,

@@ -1,4 +1,4 @@
-//! Normalization into the fixed-point residual stream.
+//! Normalizes into the fixed-point residual stream.
 
 mod function;
 
@@ -17,12 +17,12 @@ use super::sums::fitting;
 use crate::tensor::along_channels;
 use function::RescaleFunction;
 
-/// A normalization into the residual stream.
+/// Describes a normalization into the residual stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rescale {
-    /// Channels in and out.
+    /// Number of channels, the same in and out.
     pub channels: usize,
-    /// What stands before the stream.
+    /// The normalization before the stream.
     pub norm: Norm,
     /// Bits of the stream.
     pub bits: u32,
@@ -64,11 +64,11 @@ impl Training for Rescale {
     }
 }
 
-/// The exact twin.
+/// Holds the exact twin.
 #[derive(Debug)]
 struct ExactRescale {
     function: RescaleFunction,
-    /// How much further the real value moves than that of what it reads, where weights are rescaled.
+    /// Factor by which the real value moves further than that of the input, where weights are rescaled.
     stretch: f64,
     /// Whether the network is not integer: its residual streams are then real too.
     is_real: bool,

@@ -1,7 +1,7 @@
-//! Batch norm, activation and quantizer as one function of an accumulator, in f64, and its boundaries found
-//! by bisection over that very function. Every operation is a separate elementwise one and monotone under
-//! IEEE rounding, so the whole is a monotone step function of an integer, and a value's result does not
-//! depend on where it stands in a tensor.
+//! Computes batch norm, activation and quantizer as one function of an accumulator, in f64, and finds its
+//! boundaries by bisection over that very function. Every operation is a separate elementwise one and
+//! monotone under IEEE rounding, so the whole is a monotone step function of an integer, and a value's result
+//! does not depend on where it stands in a tensor.
 
 use ndarray::Array2;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -11,8 +11,9 @@ use crate::node::quantizer::{Quantizer, top_level};
 use crate::recipe::{Activation, Bits};
 use crate::tensor::{integers, vector};
 
-/// The float function of one step node: with z = (acc − mean)·factor + bias, level = round(clip(z, 0, c)·(2^b
-/// − 1)/c) for ReLU with ceiling c; for tanh and sign, how many decision points z reaches.
+/// Computes the float function of one step node: with z = (acc − mean)·factor + bias, level = round(clip(z,
+/// 0, c)·(2^b − 1)/c) for ReLU with ceiling c; for tanh and sign, level is the number of decision points that
+/// z reaches.
 #[derive(Debug)]
 pub struct StepFunction {
     mean: Tensor,
@@ -21,16 +22,17 @@ pub struct StepFunction {
     quantizer: Quantizer,
 }
 
-/// Everything that an integer step needs of a step function, a row or entry per channel.
+/// Holds everything that an integer step needs of a step function, a row or entry per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Boundaries {
-    /// −1 where the gain is negative, else +1.
+    /// Direction: −1 where the gain is negative, else +1.
     pub dir: Vec<i8>,
-    /// Channel × level: the least `dir·acc` that reaches the level; one above the range where none does.
+    /// Thresholds, channel × level: the least `dir·acc` that reaches the level; one above the range where
+    /// none does.
     pub thresholds: Array2<i64>,
-    /// Levels per accumulator unit, 0 where the function is constant.
+    /// Slope in levels per accumulator unit, 0 where the function is constant.
     pub gain: Vec<f64>,
-    /// First accumulator at which z is open: 0 < z < c, or −1 < z < 1.
+    /// First accumulator at which z is open, that is 0 < z < c, or −1 < z < 1.
     pub open_lo: Vec<i64>,
     /// Last accumulator at which z is open; below `open_lo` where there is none.
     pub open_hi: Vec<i64>,
@@ -137,7 +139,8 @@ impl StepFunction {
         let thresholds = self.least(lo, hi, top_level(bits), reaches);
         let above = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).gt(open));
         let beyond = self.least(lo, hi, 1, |acc| self.normalized(acc, &[-1, 1]).ge(shut));
-        // Divided here: a GPU divides by a number by multiplying with its inverse, which is another last bit.
+        // The division happens on the CPU: a GPU divides by a number by multiplying with its inverse, whose
+        // last bit may differ.
         let gain = vector(&self.factor).into_iter().map(|factor| factor / self.quantizer.unit()).collect();
         let dir: Vec<i8> = vector(&dir).into_iter().map(|d| d as i8).collect();
         let first = integers(&above);

@@ -1,4 +1,4 @@
-//! Normalization, activation and quantizer.
+//! Combines normalization, activation and quantizer.
 //!
 //! Streams of levels count from 0 in training too, also where level 0 stands for −1 (tanh, sign): batch
 //! norm and the logits' bias take the constant away, as they do in the integer network.
@@ -23,14 +23,14 @@ use crate::recipe::{Activation, BitWidths, Bits, StepSize};
 use crate::tensor::along_channels;
 use function::StepFunction;
 
-/// A normalization with an activation and its quantizer.
+/// Describes a normalization with an activation and its quantizer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Channels in and out.
+    /// Number of channels, the same in and out.
     pub channels: usize,
-    /// What stands before the activation.
+    /// The normalization before the activation.
     pub norm: Norm,
-    /// What is quantized.
+    /// The activation that is quantized.
     pub activation: Activation,
     /// Bits of a level.
     pub bits: Bits,
@@ -108,11 +108,11 @@ impl Training for Step {
     }
 }
 
-/// The exact twin.
+/// Holds the exact twin.
 #[derive(Debug)]
 struct ExactStep {
     function: StepFunction,
-    /// How much further the real value moves than that of what it reads, where weights are rescaled.
+    /// Factor by which the real value moves further than that of the input, where weights are rescaled.
     stretch: f64,
 }
 

@@ -1,5 +1,5 @@
-//! The proof of a step: both sides of every threshold are evaluated again with the float code, the surrogate
-//! is compared.
+//! Proves a step: both sides of every threshold are evaluated again with the float code, and the surrogate is
+//! compared.
 
 use dq_net::LayerProof;
 use dq_net::layer::Step;
@@ -24,8 +24,8 @@ pub fn prove(at: &Place, function: &StepFunction, step: &Step) -> Result<LayerPr
     let direction = function.direction().unsqueeze(1);
     let (low, high) = directed(&direction, range.lo, range.hi);
     let level = Tensor::arange_start(1, count as i64 + 1, (Kind::Double, device)).unsqueeze(0);
-    // At the threshold the level is reached, just below it is not; beyond the range's ends there is nothing
-    // to reach.
+    // The level is reached at the threshold and not just below it; beyond the range's ends no accumulator can
+    // reach it.
     for (offset, reached) in [(0.0, true), (-1.0, false)] {
         let at = &thresholds + offset;
         let inside = at.ge_tensor(&low).logical_and(&at.le_tensor(&high));
