@@ -1,24 +1,24 @@
-//! Resource estimates: a stated model of LUT4s, flip-flops, block RAMs and DSPs for each stage, from the
-//! pipeline alone. A guide for choosing a plan; synthesis has the last word. Each kind of stage counts its
-//! adders, registers and memories from widths and depths; the few factors were set by Yosys 0.70
-//! (`synth_ecp5`) on the stages of a 4-bit network, where a carry cell (CCU2C) counts as 2 LUTs and a LUT
-//! RAM (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds the model within a factor of two.
+//! Estimates resources by a stated model of LUT4s, flip-flops, block RAMs and DSPs for each stage, from the
+//! pipeline alone. It is a guide for choosing a plan; synthesis has the last word. Each kind of stage counts
+//! its adders, registers and memories from widths and depths; the few factors were set by Yosys 0.70
+//! (`synth_ecp5`) on the stages of a 4-bit network, where a carry cell (CCU2C) counts as 2 LUTs and a LUT RAM
+//! (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds the model within a factor of two.
 
 pub use crate::device::Resources;
 use crate::plan::data::Memory;
 use crate::stage::kind::Stage;
 use serde::{Deserialize, Serialize};
 
-/// Resources of a circuit.
+/// Holds the resources of a circuit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
-    /// All stages together.
+    /// Resources of all stages together.
     pub total: Resources,
-    /// Each stage, in stream order.
+    /// Resources of each stage, in stream order.
     pub stages: Vec<StageEstimate>,
 }
 
-/// Resources of one stage.
+/// Holds the resources of one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageEstimate {
     /// Instance name.

@@ -1,5 +1,5 @@
-//! `dq-hdl`: plans, times, simulates and emits synthesizable Verilog for integer networks. Never decides what
-//! a layer means, holds no float, needs no EDA tool but for [`verilator`].
+//! Plans, times, simulates and emits synthesizable Verilog for integer networks. Never decides what a layer
+//! means, holds no float, and needs no EDA tool except for [`verilator`].
 //!
 //! ```
 //! use dq_hdl::{design::Design, emit, netlist, plan, plan::Output, stalls::Stalls};

@@ -1,4 +1,4 @@
-//! Instance names from node names: what Verilog, its tools and the circuit's own names allow.
+//! Makes instance names from node names: what Verilog, its tools and the circuit's own names allow.
 
 use crate::stage::MODULES;
 use dq_net::Network;
@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use std::iter::once;
 
 #[rustfmt::skip] // lists of words read better filled
-/// What stages append to a node's name.
+/// Suffixes that stages append to a node's name.
 const STAGES: [&str; 10] = [
     "", "_narrow", "_widen", "_x_narrow", "_x_widen", "_y_narrow", "_y_widen",
     "_window", "_argmax", "_egress",
 ];
-/// What the wires of an instance append to its name.
+/// Suffixes that the wires of an instance append to its name.
 const WIRES: [&str; 7] = ["", "_m_data", "_m_valid", "_s_ready", "_x_ready", "_y_ready", "_error"];
 
 /// Returns every name that is made of a node's, which `readers` nodes read.

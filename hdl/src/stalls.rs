@@ -1,4 +1,4 @@
-//! Cycle 0 and the seeded stalls of source and sink, defined once for timing, netlist and Verilator.
+//! Defines cycle 0 and the seeded stalls of source and sink, once for timing, netlist and Verilator.
 //!
 //! **Cycle 0** is the first clock cycle in which `rst` is low. In a cycle the inputs are set, the outputs
 //! settle, and the rising edge ends it; a beat moves in the cycle in which valid and ready are both high.
@@ -12,19 +12,19 @@
 use dq_net::SplitMix64;
 use serde::{Deserialize, Serialize};
 
-/// When one side of a stream is open.
+/// Says when one side of a stream is open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pattern {
     /// Seed of the pattern.
     pub seed: u64,
-    /// How many of 256 blocks of cycles are closed, on average: 0 never stalls, 255 almost always does.
+    /// Average number of closed blocks of cycles among 256: 0 never stalls, 255 almost always does.
     pub closed: u8,
-    /// log2 of the cycles in a block; at most 32.
+    /// log2 of the number of cycles in a block; at most 32.
     pub block: u8,
 }
 
-/// Stalls on both sides of a network.
+/// Holds stalls on both sides of a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stalls {
@@ -35,7 +35,7 @@ pub struct Stalls {
 }
 
 impl Stalls {
-    /// No stalls on either side.
+    /// Stalls on neither side.
     pub const NONE: Stalls = Stalls {
         source: Pattern { seed: 0, closed: 0, block: 0 },
         sink: Pattern { seed: 0, closed: 0, block: 0 },

@@ -1,4 +1,5 @@
-//! A design: one network under one plan, lowered to stages and to a circuit. The start of every other use.
+//! Makes a design: one network under one plan, lowered to stages and to a circuit. Every other use starts
+//! from it.
 
 use super::top;
 use crate::control::{Access, Image};
@@ -12,12 +13,12 @@ use dq_net::{Network, Shape};
 use ndarray::{ArrayView3, ArrayView4, Axis};
 use serde::{Deserialize, Serialize};
 
-/// A network as a circuit.
+/// Holds a network as a circuit.
 #[derive(Clone, Debug)]
 pub struct Design {
     /// The network.
     pub network: Network,
-    /// Its plan, checked.
+    /// The network's plan, checked.
     pub plan: Plan,
     /// The stages, in topological order: ingress first, egress last.
     pub stages: Vec<Stage>,
@@ -26,45 +27,45 @@ pub struct Design {
     timing: Timing,
 }
 
-/// A beat at the output.
+/// Describes a beat at the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     /// The cycle in which it moved ([`crate::stalls`] says which one is 0).
     pub cycle: u64,
-    /// The score or the label.
+    /// The score or the label that it carries.
     pub value: i64,
-    /// `tlast`.
+    /// Whether `tlast` was high.
     pub last: bool,
 }
 
-/// What a simulator does with a circuit in one run.
+/// Says what a simulator does with a circuit in one run.
 #[derive(Clone, Copy, Debug)]
 pub struct Traffic<'a> {
-    /// Accesses to the control port, before the first beat.
+    /// Accesses to the control port that are made before the first beat.
     pub accesses: &'a [Access],
-    /// Beats to offer.
+    /// Beats that are offered at the input.
     pub input: &'a [Offer],
-    /// Beats to take.
+    /// Number of beats that are taken at the output.
     pub wanted: usize,
-    /// When neither side moves.
+    /// The cycles in which neither side moves.
     pub stalls: &'a Stalls,
 }
 
-/// A beat offered at the input.
+/// Describes a beat that is offered at the input.
 #[derive(Clone, Debug)]
 pub struct Offer {
-    /// `tdata`, as little-endian words.
+    /// Value of `tdata`, as little-endian words.
     pub data: Vec<u64>,
-    /// `tlast`.
+    /// Value of `tlast`.
     pub last: bool,
 }
 
-/// What a simulation gave.
+/// Holds what a simulation gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Output beats in order.
     pub beats: Vec<Beat>,
-    /// The circuit's `error` after the last of them.
+    /// The circuit's `error` output after the last of them.
     pub error: bool,
 }
 

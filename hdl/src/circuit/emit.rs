@@ -1,4 +1,4 @@
-//! Emission: the circuit of a design as named texts. Pure: no I/O, no dates, no paths; equal designs give
+//! Emits the circuit of a design as named texts. It is pure: no I/O, no dates, no paths; equal designs give
 //! equal bytes.
 
 use super::testbench;
@@ -13,37 +13,37 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::rtl::File;
 
-/// Everything that is written into the output folder, and its key figures.
+/// Holds everything that is written into the output folder, and its key figures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Emission {
     /// Name of the circuit's top module.
     pub top: &'static str,
-    /// `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f` (the circuit's
-    /// sources), `plan.json`, `report.json`.
+    /// The files: `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f` (the
+    /// circuit's sources), `plan.json`, `report.json`.
     pub files: Vec<File>,
-    /// What `report.json` holds.
+    /// The content of `report.json`.
     pub report: Report,
-    /// Whether it has a control port.
+    /// Whether the circuit has a control port.
     pub control: bool,
-    /// What its flash must hold, as `boot.mem` does, where parameters come from one; else empty.
+    /// Words that the flash must hold, as `boot.mem` does, where parameters come from one; empty otherwise.
     pub boot: Vec<u32>,
 }
 
-/// The key figures of a circuit.
+/// Holds the key figures of a circuit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// Content hash of the network.
     pub network: String,
     /// Clock in MHz that the plan assumes.
     pub clock_mhz: u32,
-    /// Frames a second at that clock, rounded down.
+    /// Frames per second at that clock, rounded down.
     pub frames_per_second: u64,
     /// Latency and interval, in cycles.
     pub timing: Timing,
-    /// What the control port, if it can load parameters, says of itself ([`control::identity`]).
+    /// Identity that a control port which can load parameters reports ([`control::identity`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_identity: Option<u32>,
-    /// Resources, by the model of [`crate::estimate`].
+    /// Resources, estimated by the model of [`crate::estimate`].
     pub estimate: Estimate,
 }
 

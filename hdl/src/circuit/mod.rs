@@ -1,5 +1,5 @@
-//! One network under one plan as a circuit: stages and top, control port, emission with its testbench, and
-//! the run of the very netlist that is emitted. Runs no tool.
+//! Turns one network under one plan into a circuit: stages and top, control port, emission with its
+//! testbench, and the run of the very netlist that is emitted. Runs no tool.
 
 pub mod control;
 pub mod design;

@@ -1,4 +1,4 @@
-//! Simulation of the very netlist that is emitted, clock by clock, with no EDA tool.
+//! Simulates the very netlist that is emitted, clock by clock, with no EDA tool.
 
 use crate::control::{Access, Master};
 use crate::design::{Beat, Design, Offer, Outcome, Traffic};
@@ -8,20 +8,20 @@ use ndarray::ArrayView4;
 use std::io;
 use thiserror::Error;
 
-/// Why a run gave no result.
+/// Says why a run gave no result.
 #[derive(Debug, Error)]
 pub enum NetlistError {
     /// The circuit stopped moving.
     #[error("netlist: {given} of {wanted} output beats after {cycles} cycles")]
     Stuck {
-        /// Beats that came.
+        /// Number of beats that came.
         given: usize,
-        /// Beats that should have come.
+        /// Number of beats that should have come.
         wanted: usize,
-        /// Cycles run: twice those of the plan, and some more.
+        /// Number of cycles that were run: twice those of the plan, and some more.
         cycles: u64,
     },
-    /// The control port refused an access, or read something else.
+    /// The control port refused an access, or gave another word.
     #[error("netlist: control port, {0}")]
     Control(String),
     /// The circuit did not take its parameters.

@@ -1,7 +1,7 @@
-//! The self-checking testbench: frames through `top`, twice without a gap (first with source and sink always
-//! open, then under stalls), every word and `tlast` compared, in the first pass every cycle too. For Verilog
-//! simulators (Icarus, Verilator with `--binary`, Vivado); needs nothing but the emitted folder, and passes
-//! only where all files of that folder were read.
+//! Writes the self-checking testbench: frames go through `top`, twice without a gap (first with source and
+//! sink always open, then under stalls); every word and `tlast` is compared, in the first pass every cycle
+//! too. It is for Verilog simulators (Icarus, Verilator with `--binary`, Vivado), needs nothing but the
+//! emitted folder, and passes only where all files of that folder were read.
 
 use crate::design::{Beat, Design};
 use crate::rtl::{Direction, File, Port, addr_bits, words};
@@ -9,7 +9,7 @@ use dq_net::random;
 use ndarray::{Array4, Axis};
 use std::fmt::Write;
 
-/// Frames of a pass.
+/// Number of frames in a pass.
 pub const FRAMES: usize = 2;
 /// The testbench, with `@name@` where a design's own text goes.
 const TEMPLATE: &str = include_str!("testbench.v");
@@ -54,7 +54,7 @@ pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -
 /// What must leave the circuit for `frames`, at the first of `cycles`.
 fn expected(design: &Design, frames: &Array4<u8>, cycles: &[u64]) -> Vec<Beat> {
     let network = &design.network;
-    // The reference takes a second for a large network: each frame on a thread of its own.
+    // The reference takes seconds for a large network, so each frame has a thread of its own.
     let scores: Vec<Vec<i32>> = std::thread::scope(|scope| {
         let frames = frames.axis_iter(Axis(0));
         let threads: Vec<_> = frames.map(|frame| scope.spawn(move || network.eval(frame))).collect();
@@ -64,7 +64,7 @@ fn expected(design: &Design, frames: &Array4<u8>, cycles: &[u64]) -> Vec<Beat> {
     design.beats(values, &cycles[..FRAMES * design.output_beats()])
 }
 
-/// A memory of the testbench and the file that fills it.
+/// Describes a memory of the testbench and the file that fills it.
 struct Vectors {
     name: &'static str,
     file: &'static str,
@@ -187,7 +187,7 @@ fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> St
     let vectors = if boot_words == 0 { &vectors[..3] } else { &vectors };
     let [boot_wires, boot_ports, boot_clocked] = boot(boot_words);
     let (control_wires, control) = idle_control(design);
-    // Before it is booted a circuit is in reset; the testbench waits, with what it offers already there.
+    // A circuit that boots is in reset until it is done; the testbench waits, with its offer already there.
     let (running, first_cycle) = match boot_words {
         0 => ("", "the first clock cycle in which rst is low"),
         _ => (" if (booted)", "the first clock cycle in which booted is high"),
@@ -233,7 +233,7 @@ fn fill(values: &[(&str, String)]) -> String {
     let mut text = parts.next().expect("a split has a first part").to_owned();
     let mut is_name = true;
     for part in parts {
-        // Verilog's own: `always @(posedge clk)`.
+        // Verilog has this text itself: `always @(posedge clk)`.
         if is_name && part.starts_with('(') {
             text += "@";
             text += part;

@@ -1,5 +1,5 @@
-//! The top: the graph of stages, AXI4-Stream at both ends, and the control port where the plan has one. Only
-//! instances and wires.
+//! Builds the top: the graph of stages, AXI4-Stream at both ends, and the control port where the plan has
+//! one. It holds only instances and wires.
 
 use crate::control;
 use crate::pipeline::{Source, Stage};
@@ -8,9 +8,9 @@ use crate::rtl::{Direction, Group, Module, words::words_for};
 use crate::stage::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use dq_net::Network;
 
-/// The instance of the control port.
+/// Name of the instance of the control port.
 pub const CONTROL: &str = "control";
-/// The instance of the loader from flash.
+/// Name of the instance of the loader from flash.
 const BOOT: &str = "boot";
 
 /// The circuit of `network` as `stages`.

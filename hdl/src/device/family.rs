@@ -1,11 +1,11 @@
-//! Families of devices and the devices: what their LUTs, memories and multipliers are, and how many there
-//! are. Data only: one more device is one more row, one more family one more variant with its row of facts.
-//! What its tools are called stands with the tools.
+//! Describes families of devices and the devices: what their LUTs, memories and multipliers are, and how many
+//! there are. It is data only: one more device is one more row, one more family one more variant with its row
+//! of facts. The names that its tools use stand with the tools.
 
 use super::resources::{Budget, Resources};
 use serde::{Deserialize, Serialize};
 
-/// A family of devices: how its logic and memories are made.
+/// Names a family of devices: how its logic and memories are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -18,31 +18,32 @@ pub enum Family {
     Xc7,
 }
 
-/// The facts of a family.
+/// Holds the facts of a family.
 struct Facts {
-    /// Its word in the encoding that identities are hashes of; never changed.
+    /// Word for the family in the encoding that identities are hashes of; it never changes.
     code: &'static str,
-    /// Depths of a block RAM and its bits at each, the shallowest first.
+    /// Shapes of a block RAM: each depth and the bits of a word at that depth, the shallowest first.
     shapes: &'static [(usize, usize)],
-    /// LUTs that a block RAM is worth: its share of three quarters of them, as more do not route.
+    /// Number of LUTs that a block RAM is worth: its share of three quarters of the LUTs, as fuller devices
+    /// do not route.
     block_price: usize,
-    /// Words of one bit that a LUT holds.
+    /// Number of 1-bit words that a LUT holds.
     lut_words: usize,
-    /// Whether a LUT has six inputs, else four.
+    /// Whether a LUT has six inputs; otherwise it has four.
     has_wide_luts: bool,
-    /// Whether the output of a block RAM is so late in its cycle that it goes to a register first.
+    /// Whether the output of a block RAM comes so late in its cycle that it goes to a register first.
     has_late_block_ram: bool,
-    /// LUTs as small RAMs, where they can be written.
+    /// LUTs as small RAMs; `None` where they cannot be written.
     lut_ram: Option<LutRam>,
 }
 
-/// A LUT RAM of as many words as a LUT holds.
+/// Describes a LUT RAM of as many words as a LUT holds.
 struct LutRam {
     /// Bits of a word.
     bits: usize,
-    /// LUTs that hold them, those of its write logic included.
+    /// Number of LUTs that hold these bits, those of the write logic included.
     luts: usize,
-    /// Banks whose outputs one LUT per bit joins, less one.
+    /// Number of banks whose outputs one LUT per bit joins, less one.
     joined: usize,
 }
 
@@ -76,22 +77,22 @@ const XC7: Facts = Facts {
     lut_ram: Some(LutRam { bits: 3, luts: 4, joined: 3 }),
 };
 
-/// One device.
+/// Describes one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Name on the command line and in plans.
     pub name: &'static str,
-    /// Its family.
+    /// The device's family.
     pub family: Family,
-    /// LUTs of the family's size.
+    /// Number of LUTs, of the family's size.
     pub lut: u64,
-    /// Flip-flops.
+    /// Number of flip-flops.
     pub ff: u64,
-    /// Block RAMs.
+    /// Number of block RAMs.
     pub bram: u64,
-    /// DSP blocks.
+    /// Number of DSP blocks.
     pub dsp: u64,
-    /// Single-port RAMs of 256 kbit, which configuration cannot fill.
+    /// Number of single-port RAMs of 256 kbit, which configuration cannot fill.
     pub spram: u64,
 }
 
@@ -99,7 +100,7 @@ const fn device(name: &'static str, family: Family, [lut, ff, bram, dsp]: [u64; 
     Device { name, family, lut, ff, bram, dsp, spram: 0 }
 }
 
-/// All devices, from their data sheets.
+/// Lists all devices, from their data sheets.
 pub const DEVICES: &[Device] = &[
     device("ecp5-25f", Family::Ecp5, [24_288, 24_288, 56, 28]),
     device("ecp5-45f", Family::Ecp5, [43_848, 43_848, 108, 72]),
@@ -168,7 +169,7 @@ impl Family {
                 let banks = words.div_ceil(self.lut_words());
                 Resources::logic(width.div_ceil(*bits) * luts * banks + width * (banks - 1) / joined, 0)
             }
-            // Flip-flops, and a multiplexer of them.
+            // Without LUT RAM the words lie in flip-flops, with a multiplexer.
             None => Resources::logic(width * (words - words / 3) + words, width * words),
         }
     }

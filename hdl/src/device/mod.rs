@@ -1,4 +1,4 @@
-//! Devices: what an FPGA holds. Data only.
+//! Describes devices: what an FPGA holds. It is data only.
 
 mod family;
 mod resources;

@@ -1,20 +1,20 @@
-//! Amounts of hardware, as estimates count them, devices hold them and budgets bound them.
+//! Counts amounts of hardware, as estimates count them, devices hold them and budgets bound them.
 
 use serde::{Deserialize, Serialize};
 use std::iter::Sum;
 
-/// Amounts of hardware.
+/// Holds amounts of hardware.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
-    /// 4-input LUTs, those used as LUT RAM and LUT ROM included.
+    /// Number of 4-input LUTs, those used as LUT RAM and LUT ROM included.
     pub lut: u64,
-    /// Flip-flops.
+    /// Number of flip-flops.
     pub ff: u64,
-    /// Block RAMs of 16 kbit (18 with parity).
+    /// Number of block RAMs of 16 kbit (18 with parity).
     pub bram: u64,
-    /// DSP blocks.
+    /// Number of DSP blocks.
     pub dsp: u64,
-    /// Single-port RAMs of 256 kbit.
+    /// Number of single-port RAMs of 256 kbit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub spram: u64,
 }
@@ -47,24 +47,24 @@ impl Sum for Resources {
     }
 }
 
-/// What a circuit may use; what is not bounded is `u64::MAX`.
+/// Bounds what a circuit may use; what is not bounded is `u64::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// LUTs.
+    /// Most LUTs.
     pub lut: u64,
-    /// Flip-flops.
+    /// Most flip-flops.
     pub ff: u64,
-    /// Block RAMs.
+    /// Most block RAMs.
     pub bram: u64,
-    /// DSP blocks.
+    /// Most DSP blocks.
     pub dsp: u64,
-    /// Single-port RAMs of 256 kbit.
+    /// Most single-port RAMs of 256 kbit.
     #[serde(default)]
     pub spram: u64,
 }
 
 impl Budget {
-    /// No bound at all.
+    /// Bounds nothing.
     pub const NONE: Budget =
         Budget { lut: u64::MAX, ff: u64::MAX, bram: u64::MAX, dsp: u64::MAX, spram: u64::MAX };
 

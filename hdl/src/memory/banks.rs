@@ -1,29 +1,30 @@
-//! How a ROM of weights is cut into banks: by what a block RAM holds at its depths, so that the fewest
+//! Cuts a ROM of weights into banks, by what a block RAM holds at each of its depths, so that the fewest
 //! blocks are used and no bank needs a multiplexer of its own.
 //!
 //! A pipelined multiplexer joins the banks. Block RAM is late on ECP5 and 7-series: its word needs most of a
-//! cycle to come out, so it goes to a register before anything else, and its address comes from one. A bank
-//! that would waste a block lies in LUTs instead.
+//! cycle to come out, so it goes to a register before anything else, and its address comes from a register. A
+//! bank that would waste a block lies in LUTs instead.
 
 use crate::device::Family;
 use crate::plan::data::Memory;
 
-/// Banks that one level of the multiplexer joins.
+/// Number of banks that one level of the multiplexer joins.
 pub const WAYS: usize = 4;
-/// Blocks that one register of the address reaches.
+/// Number of blocks that one register of the address reaches.
 pub const NEAR_BLOCKS: usize = 8;
-/// Blocks of a ROM above which its address takes a step more to them, and one more for as many again.
+/// Number of blocks above which a ROM's address passes one more register on its way; twice as many add
+/// another.
 const FAR_BLOCKS: usize = 2 * NEAR_BLOCKS;
 const MOST_STEPS: usize = 2;
-/// Words of a bank of LUTs: deeper ones are cut, so that their own multiplexers stay shallow.
+/// Words of a bank of LUTs. Deeper ROMs are cut, so that the banks' own multiplexers stay shallow.
 const LUT_WORDS: usize = 256;
-/// ROMs of at most so many words or bits lie in LUTs where the tools decide.
+/// Most words, or most bits, of a ROM that lies in LUTs where the tools decide.
 const AUTO_WORDS: usize = 64;
 const AUTO_BITS: usize = 2048;
 
-/// Words and bits of an SPRAM.
+/// Number of words of an SPRAM.
 pub const SPRAM_WORDS: usize = 1 << 14;
-/// Words of all SPRAMs of a device, one above the other.
+/// Number of words of all SPRAMs of a device, stacked.
 pub const MOST_SPRAM_WORDS: usize = 4 * SPRAM_WORDS;
 pub const SPRAM_BITS: usize = 16;
 
@@ -44,7 +45,7 @@ pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> 
     if !in_blocks(words, bits, memory) {
         return if words <= 2 * LUT_WORDS { words } else { LUT_WORDS };
     }
-    // The least area, then the fewest banks.
+    // The cheapest depth is taken: least area first, then fewest banks.
     let cost = |&&(depth, _): &&(usize, usize)| {
         let (blocks, luts) = in_banks(words, bits, depth, family);
         (blocks * family.block_price() + luts, words.div_ceil(depth))
@@ -140,8 +141,8 @@ mod tests {
 
     #[test]
     fn the_cheapest_banks_are_used() {
-        // Words, bits, blocks: dense and deep, wide and shallow, just over a depth (a rest of few words in
-        // LUTs, of many not).
+        // Each row is words, bits, blocks: dense and deep, wide and shallow, just over a depth (a rest of few
+        // words lies in LUTs, one of many does not).
         for (words, bits, wanted) in [
             (73_728, 16, 72),
             (9_216, 64, 36),

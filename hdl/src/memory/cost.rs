@@ -1,4 +1,4 @@
-//! What memories cost: RAMs, ROMs and FIFOs, from their width and depth.
+//! Says what memories cost: RAMs, ROMs and FIFOs, from their width and depth.
 
 use super::banks;
 use crate::device::{Family, Resources};

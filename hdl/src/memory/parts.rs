@@ -1,5 +1,6 @@
-//! Memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer, a
-//! register after each. Slices of a ROM's word have addresses of their own, so that no register reaches far.
+//! Builds memories in LUTs that are read at speed: parts of what one or a few LUTs hold, then a multiplexer,
+//! with a register after each. Slices of a ROM's word have addresses of their own, so that no register
+//! reaches far.
 //!
 //! Wires to far places are cut by registers that synthesis may not merge (`Kernel::copy`): addresses of
 //! many block RAMs, and memories in LUTs, which are read in parts. On boards the reset is cut so too
@@ -10,12 +11,13 @@ use crate::device::Family;
 use crate::plan::data::Memory;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, lanes, lit, words};
 
-/// Bits of the word that one register of the address reaches.
+/// Number of bits of the word that one register of the address reaches.
 const SLICE: usize = 32;
-/// Cycles from the address to the word: its copies, the parts, the multiplexer.
+/// Cycles from the address to the word: one for the address' copies, one for the parts, one for the
+/// multiplexer.
 pub const LATENCY: u64 = 3;
 
-/// A ROM that is read in parts.
+/// Describes a ROM that is read in parts.
 pub struct Rom<'a> {
     pub name: &'a str,
     /// Its words, and bits of each.
@@ -23,7 +25,7 @@ pub struct Rom<'a> {
     pub bits: usize,
     pub address: Expr,
     pub family: Family,
-    /// The file of a part's image, by its name.
+    /// Returns the name of the image file of a part, from the part's name.
     pub file: &'a dyn Fn(&str) -> String,
 }
 
@@ -71,14 +73,14 @@ pub fn registers(words: usize, bits: usize, memory: Memory, family: Family) -> u
     if in_parts(words, bits, memory, family) { bits * (parts + 1) } else { 0 }
 }
 
-/// A RAM that is read in parts.
+/// Describes a RAM that is read in parts.
 pub struct Ram<'a> {
     pub name: &'a str,
     /// Words, and bits of each.
     pub words: usize,
     pub bits: usize,
     pub write: &'a Write,
-    /// Where it is read: a register, where `enable` is high.
+    /// Address that is read where `enable` is high; it is a register.
     pub address: Sig,
     pub enable: Expr,
     pub family: Family,

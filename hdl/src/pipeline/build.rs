@@ -1,4 +1,5 @@
-//! The graph being built: adds stages, converts lanes, gives every reader of a node a stream of its own.
+//! Holds the graph that is being built: adds stages, converts lanes, gives every reader of a node a stream of
+//! its own.
 
 use crate::device::Family;
 use crate::plan::data::{Control, Memory, NodePlan, Output};
@@ -10,16 +11,16 @@ use crate::stage::widen::Widen;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A stream that no stage reads yet.
+/// Describes a stream that no stage reads yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     pub source: Source,
     pub lanes: Lanes,
-    /// Cycles between beats at full rate, at least.
+    /// Least number of cycles between beats at full rate.
     spacing: usize,
 }
 
-/// What a circuit is built for.
+/// Says what a circuit is built for.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
     pub family: Family,
@@ -27,26 +28,26 @@ pub struct Goal {
     pub control: Control,
 }
 
-/// The graph so far.
+/// Holds the graph so far.
 pub struct Build {
     pub stages: Vec<Stage>,
     pub goal: Goal,
-    /// The node that is being built: its instance name, its place, and what the plan says of it.
+    /// The node that is being built: its instance name, its place, and its entry in the plan.
     pub name: String,
     pub node: usize,
     pub entry: NodePlan,
-    /// For each node done, its stream for each reader to come.
+    /// For each finished node, one stream per reader that is still to come.
     open: Vec<VecDeque<Stream>>,
 }
 
-/// A stage to be added, but for its kind.
+/// Describes a stage to be added, except for its kind.
 #[derive(Clone, Copy)]
 pub struct Draft<'a> {
-    /// What its name has behind the node's.
+    /// Suffix of its name, behind the node's name.
     pub suffix: &'a str,
     pub inputs: &'a [Stream],
     pub output: Lanes,
-    /// Where its memories live.
+    /// The place of its memories.
     pub memory: Memory,
     /// Whether the control port reaches it.
     pub controlled: bool,

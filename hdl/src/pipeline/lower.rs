@@ -1,4 +1,4 @@
-//! Lowering: every node of a network becomes the stages of its layer, which read each other's streams.
+//! Lowers a network: every node becomes the stages of its layer, which read each other's streams.
 
 use super::build::{Build, Goal, Stream};
 use crate::names;
@@ -12,8 +12,8 @@ use crate::timing::{Timing, size};
 use dq_net::{Network, Wire};
 use std::sync::Arc;
 
-/// A network whose parameters are shared: all stages that are made of it, for one plan or for a thousand,
-/// hold the same.
+/// Holds a network whose parameters are shared: all stages that are made of it, for one plan or for a
+/// thousand, hold the same ones.
 pub struct Model<'a> {
     pub network: &'a Network,
     layers: Vec<Arc<dyn Hardware>>,

@@ -1,5 +1,5 @@
-//! The pipeline: a network and its plan as a graph of stages. Timing, netlist, Verilog and estimates all
-//! read this one list, so they cannot disagree about lanes, latencies or depths.
+//! Describes the pipeline: a network and its plan as a graph of stages. Timing, netlist, Verilog and
+//! estimates all read this one list, so they cannot disagree about lanes, latencies or depths.
 //!
 //! **The graph.** The list is in topological order: the ingress first, the egress last. Each stage names
 //! where its inputs come from ([`Site::sources`]); every output is read once, and a node that several nodes

@@ -1,4 +1,4 @@
-//! Whether a plan fits its network: checked once, at the door; afterwards nothing about it can fail.
+//! Checks whether a plan fits its network: once, at the door; afterwards nothing about it can fail.
 
 use super::data::{Control, MAX_FIFO, Mac, Memory, NodePlan, PLAN_VERSION, Plan, PlanError};
 use super::wires;

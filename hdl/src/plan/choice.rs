@@ -1,4 +1,4 @@
-//! The choices of one node: each PE, SIMD and place of its memories, costed alone.
+//! Lists the choices of one node: each PE, SIMD and place of its memories, costed alone.
 
 use super::check::{check_entry, limits};
 use super::data::{Mac, Memory, NodePlan, Plan};
@@ -8,14 +8,14 @@ use crate::memory::cost;
 use crate::pipeline::lower::Model;
 use crate::stage::kind::{Schedule, Stage};
 
-/// One way to build a node.
+/// Describes one way to build a node.
 #[derive(Clone, Debug)]
 pub struct Choice {
     pub entry: NodePlan,
     pub cycles: u64,
     pub resources: Resources,
-    /// LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of them do
-    /// not route.
+    /// Number of LUTs of its weights' ROM. They count twice: each takes address wires from afar, and many of
+    /// them do not route.
     pub rom: u64,
 }
 

@@ -1,5 +1,5 @@
-//! The plan's data, as in `plan.json`: how much hardware every node gets. Plain data; [`super::check`] holds
-//! it against a network.
+//! Defines the plan's data, as in `plan.json`: how much hardware every node gets. It is plain data;
+//! [`super::check`] checks it against a network.
 
 use crate::device::{Device, Family};
 use serde::{Deserialize, Serialize};
@@ -7,21 +7,21 @@ use thiserror::Error;
 
 /// Version of the file format.
 pub const PLAN_VERSION: u32 = 1;
-/// Entries a node's FIFO may have.
+/// Most entries that a node's FIFO may have.
 pub const MAX_FIFO: usize = 1 << 20;
 
-/// The hardware of a network, as in `plan.json`.
+/// Describes the hardware of a network, as in `plan.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// [`PLAN_VERSION`].
+    /// Always [`PLAN_VERSION`].
     pub version: u32,
-    /// What leaves the circuit.
+    /// Whether scores or the label leave the circuit.
     pub output: Output,
     /// Clock in MHz that reports assume; nothing in the circuit depends on it.
     pub clock_mhz: u32,
-    /// The device ([`crate::device::DEVICES`]) that it is made for: memories are cut to its blocks. None: as
-    /// an ECP5's.
+    /// The device ([`crate::device::DEVICES`]) for which the circuit is made: memories are cut to its blocks.
+    /// `None` takes the blocks of an ECP5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// What the AXI4-Lite control port offers, if there is one.
@@ -31,7 +31,7 @@ pub struct Plan {
     pub nodes: Vec<NodePlan>,
 }
 
-/// What leaves the circuit for one frame.
+/// Says what leaves the circuit for one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
@@ -41,7 +41,7 @@ pub enum Output {
     Label,
 }
 
-/// What the control port ([`crate::control`]) offers.
+/// Says what the control port ([`crate::control`]) offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Control {
@@ -55,37 +55,38 @@ pub enum Control {
     Load,
 }
 
-/// The hardware of one node.
+/// Describes the hardware of one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodePlan {
-    /// The node.
+    /// Name of the node.
     pub node: String,
-    /// Processing elements: outputs computed side by side. Divides the outputs of a group; 1 for a pool.
+    /// Processing elements: outputs computed side by side. It divides the outputs of a group; 1 for a pool.
     #[serde(default = "one")]
     pub pe: usize,
-    /// Inputs that each PE takes per cycle. Divides the input channels of a group; for a pool, the channels.
+    /// Inputs that each PE takes per cycle. It divides the input channels of a group; for a pool, the
+    /// channels.
     #[serde(default = "one")]
     pub simd: usize,
-    /// Where weights, thresholds and factors live.
+    /// The place of weights, thresholds and factors.
     #[serde(default)]
     pub memory: Memory,
     /// How the products of a convolution or dense layer are built.
     #[serde(default, skip_serializing_if = "Mac::is_auto")]
     pub mac: Mac,
-    /// Where the line buffer lives.
+    /// The place of the line buffer.
     #[serde(default, skip_serializing_if = "Memory::is_auto")]
     pub lines: Memory,
-    /// Entries of the output FIFO; absent: the fewest that keep full throughput.
+    /// Entries of the output FIFO. Where it is absent, the FIFO has the fewest that keep full throughput.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fifo: Option<usize>,
-    /// Entries of the FIFO to each reader, in the order of the nodes that read, where there are several;
-    /// empty: the fewest that keep full throughput.
+    /// Entries of the FIFO to each reader, in the order of the nodes that read, where there are several.
+    /// Where it is empty, the FIFOs have the fewest that keep full throughput.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forks: Vec<usize>,
 }
 
-/// Where a memory lives.
+/// Says where a memory lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Memory {
@@ -101,11 +102,11 @@ pub enum Memory {
     Spram,
 }
 
-/// How a dot product is built.
+/// Says how a dot product is built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mac {
-    /// The smallest for its bits and device.
+    /// The smallest form for its bits and device.
     #[default]
     Auto,
     /// Bit planes of the weights choose among sums of pairs of levels; an adder tree per plane.
@@ -118,15 +119,15 @@ pub enum Mac {
     Dsp,
 }
 
-/// Why a network cannot be built, or a plan does not fit it.
+/// Says why a network cannot be built, or why a plan does not fit it.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("node `{node}`, {field}: expected {expected}, found {found}")]
 pub struct PlanError {
-    /// The node.
+    /// Name of the node.
     pub node: String,
     /// Field of the plan (`pe`, `simd`, `fifo`), or `inputs` where the network itself is at fault.
     pub field: String,
-    /// What would have been right.
+    /// What would be right.
     pub expected: String,
     /// What is there.
     pub found: String,
@@ -147,7 +148,7 @@ impl NodePlan {
 }
 
 impl Mac {
-    /// The forms that can be asked for.
+    /// Lists the forms that can be asked for.
     pub const FORMS: [Mac; 4] = [Mac::Pairs, Mac::Chains, Mac::Xnor, Mac::Dsp];
 
     /// Returns what it is, and what it is for, as help has it.

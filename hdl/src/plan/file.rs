@@ -1,14 +1,14 @@
-//! Plan files: read and checked, written whole or not at all.
+//! Reads and checks plan files, and writes them whole or not at all.
 
 use super::data::{Plan, PlanError};
 use dq_net::{Network, atomic};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a plan file could not be read or written.
+/// Says why a plan file could not be read or written.
 #[derive(Debug, Error)]
 pub enum PlanFileError {
-    /// The operating system refused.
+    /// The operating system refused to read or write.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file.
@@ -16,7 +16,7 @@ pub enum PlanFileError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Not JSON, or not of this structure.
+    /// The file is not JSON, or its JSON is not of this structure.
     #[error("{path}: not a plan: {source}", path = path.display())]
     Syntax {
         /// The file.
@@ -24,7 +24,7 @@ pub enum PlanFileError {
         /// Line, column and reason.
         source: serde_json::Error,
     },
-    /// It does not fit the network.
+    /// The plan does not fit the network.
     #[error("{path}: {source}", path = path.display())]
     Plan {
         /// The file.

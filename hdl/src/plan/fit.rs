@@ -1,5 +1,5 @@
-//! Fitting a plan to a budget: the cheapest choice per node at a price of a block RAM in LUTs (a Lagrange
-//! multiplier), which moves until the plan fits; then DSP blocks and SPRAMs, where nothing else does.
+//! Fits a plan to a budget: takes the cheapest choice per node at a price of a block RAM in LUTs (a Lagrange
+//! multiplier), which moves until the plan fits; then uses DSP blocks and SPRAMs, where nothing else helps.
 
 use super::check::limits;
 use super::choice::{Choice, choices};
@@ -10,24 +10,24 @@ use crate::estimate::{self, Estimate};
 use crate::pipeline::lower::Model;
 use dq_net::Network;
 
-/// What a block RAM costs in LUTs where nothing says how many there are of either.
+/// Price of a block RAM, in LUTs, where nothing says how many of either there are.
 const PRICE: u64 = 200;
-/// Above any price at which choices still change.
+/// A price above which no choice changes any more.
 const DEAREST: u64 = 1 << 14;
-/// The price of what is not to be used.
+/// Price of a resource that is not to be used.
 const NEVER: u64 = 1 << 40;
-/// Share of a device's LUTs, in percent, that can be filled, and that a plan as fast as can be fills: fuller
-/// ones route badly.
+/// Share of a device's LUTs, in percent, that can be filled, and that the fastest plan fills: fuller devices
+/// route badly.
 pub const FILL: u64 = 75;
 
-/// The choices of every node that folds.
+/// Holds the choices of every node that folds.
 pub struct Choices<'a> {
     pub model: Model<'a>,
     pub target: &'a Target,
     pub nodes: Vec<Vec<Choice>>,
 }
 
-/// What a plan uses beyond its budget.
+/// Says what a plan uses beyond its budget.
 pub struct Overflow {
     pub resource: &'static str,
     pub needed: u64,
@@ -115,8 +115,8 @@ impl<'a> Choices<'a> {
         if let Some(plan) = self.with_dsps(&plan, budget) {
             return Ok(plan);
         }
-        // Fewer block RAMs the dearer they are, and more LUTs: the lowest price at which the block RAMs
-        // suffice is the best for the LUTs.
+        // The dearer block RAMs are, the fewer of them and the more LUTs a plan uses: the lowest price at
+        // which the block RAMs suffice is the best for the LUTs.
         let (plan, used) = priced(lowest_price(&|price| priced(price).1.total.bram <= budget.bram));
         match budget.overflow(used.total) {
             None => Ok(plan),

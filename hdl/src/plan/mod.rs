@@ -1,5 +1,5 @@
-//! Plans: how much hardware every node gets. The data is that of `plan.json`; it is read and checked here
-//! against its network, or chosen for a target. Never says what a layer computes.
+//! Defines plans: how much hardware every node gets. The data is that of `plan.json`; it is read and checked
+//! here against its network, or chosen for a target. Never says what a layer computes.
 
 pub(crate) mod check;
 mod choice;

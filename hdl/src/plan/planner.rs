@@ -1,5 +1,5 @@
-//! The planner: the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories
-//! live; FIFO depths follow from the timing.
+//! Finds the cheapest plan that meets a target within a budget. Chooses PE, SIMD and where memories live;
+//! FIFO depths follow from the timing.
 //!
 //! The planner prices a block RAM in LUTs (a Lagrange multiplier) and moves the price until a plan fits
 //! its device.
@@ -53,7 +53,7 @@ impl Choices<'_> {
             let slowest = self.slowest(cycles);
             let plan = match self.fit(cycles, &budget) {
                 Ok(plan) => plan,
-                // What is too slow anyway is said first.
+                // A plan that is too slow anyway is reported as too slow, not as too large.
                 Err(found) if slowest > available => found.0,
                 Err(found) => return Err(self.too_large(found.1)),
             };
@@ -97,10 +97,10 @@ impl Choices<'_> {
         };
         let (mut low, mut high) = (self.slowest(0), self.most_cycles());
         let Ok(mut best) = self.fit(high, &budget) else {
-            // The slowest, if it fits at all.
+            // The slowest plan is the answer, if it fits at all.
             return self.fit(high, &self.target.budget);
         };
-        // To within 1 %.
+        // The search ends within 1 % of the fastest.
         while high - low > low / 100 {
             let middle = low + (high - low) / 2;
             match self.fit(middle, &budget) {
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(target.budget.overflow(used(&fastest)), None, "{:?}", used(&fastest));
         let frames =
             |plan: &Plan| 100_000_000 / timing::timing(&pipeline::stages(&network, plan).unwrap()).interval;
-        // A slower one takes less, a faster one does not fit.
+        // A slower plan takes less hardware; a faster one does not fit.
         target.frames_per_second = Some(frames(&fastest) / 8);
         let slower = choose(&network, &target).unwrap();
         assert!(used(&slower).lut < used(&fastest).lut && frames(&slower) >= frames(&fastest) / 8);

@@ -1,32 +1,32 @@
-//! What a plan is chosen for, and why there may be none.
+//! Says what a plan is chosen for, and why there may be none.
 
 use super::data::{Mac, Output, PlanError};
 use crate::device::{Budget, Device};
 use thiserror::Error;
 
-/// Clock of a plan when none is given, in MHz.
+/// Clock of a plan, in MHz, when none is given.
 pub const DEFAULT_CLOCK_MHZ: u32 = 100;
 /// Frames per second of a plan when none are given, or fewer where the network cannot reach them.
 pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
 
-/// What a plan is for.
+/// Says what a plan is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// What leaves the circuit.
+    /// Whether scores or the label leave the circuit.
     pub output: Output,
     /// Clock in MHz.
     pub clock_mhz: u32,
-    /// Frames per second at least; none: as many as the budget allows.
+    /// Least number of frames per second; with `None` as many as the budget allows.
     pub frames_per_second: Option<u64>,
     /// The device.
     pub device: Option<&'static Device>,
-    /// What may be used.
+    /// Most hardware that may be used.
     pub budget: Budget,
     /// How products are built, wherever a node can have them so.
     pub mac: Mac,
 }
 
-/// Why there is no plan for a target.
+/// Says why there is no plan for a target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FoldError {
     /// The network cannot be built at all.
@@ -41,15 +41,15 @@ pub enum FoldError {
     TooFast {
         /// The slowest stage.
         stage: String,
-        /// Cycles it needs.
+        /// Number of cycles per frame that it needs.
         needed: u64,
-        /// Cycles a frame has.
+        /// Number of cycles per frame that the target leaves.
         available: u64,
-        /// The target.
+        /// Frames per second of the target.
         frames_per_second: u64,
-        /// The clock.
+        /// Clock of the target, in MHz.
         clock_mhz: u32,
-        /// What could be had.
+        /// Frames per second that are possible.
         possible: u64,
     },
     /// The circuit is larger than its budget.
@@ -59,17 +59,17 @@ pub enum FoldError {
         needed - available
     )]
     TooLarge {
-        /// What there is too little of.
+        /// Name of the resource that is exceeded.
         resource: &'static str,
-        /// Needed, by the estimate.
+        /// Amount that the plan needs, by the estimate.
         needed: u64,
-        /// There.
+        /// Amount that the budget has.
         available: u64,
-        /// The stage that takes most of it.
+        /// Name of the stage that takes most of it.
         stage: String,
-        /// How much it takes.
+        /// Amount that this stage takes.
         of_stage: u64,
-        /// What would fit, if anything does.
+        /// A hint that says what would fit, if anything does.
         hint: String,
     },
 }

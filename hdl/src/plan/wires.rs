@@ -1,5 +1,5 @@
-//! The wires as hardware has them: those of the network or, where parameters can be loaded, wide enough for
-//! any parameters of the same bits.
+//! Gives the wires as hardware has them: those of the network or, where parameters can be loaded, wide enough
+//! for any parameters of the same bits.
 
 use super::data::{Control, Plan, PlanError};
 use crate::stage;

@@ -1,4 +1,4 @@
-//! The run-time layer on rust-hdl: one description of a module, built at run time, that is printed as
+//! Provides the run-time layer on rust-hdl: one description of a module, built at run time, is printed as
 //! Verilog-2005 and simulated clock by clock. Everything that touches rust-hdl is in here. Knows nothing of
 //! layers or plans.
 //!

@@ -1,4 +1,4 @@
-//! The label: the index of the largest score, the lowest on ties.
+//! Builds the label: the index of the largest score, the lowest on ties.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -9,10 +9,10 @@ use super::stream::Inlet;
 use crate::device::Resources;
 use crate::rtl::{Kernel, Module, Value, addr_bits, set, when};
 
-/// One class per beat in, one label out.
+/// Takes one class per beat, and gives one label.
 #[derive(Debug)]
 pub struct ArgMax {
-    /// Classes, one per beat.
+    /// Number of classes, one per beat.
     pub classes: usize,
 }
 

@@ -1,5 +1,5 @@
-//! The scores: each class's bias added to its accumulator. The layer ends the circuit: scores or their label
-//! leave it.
+//! Builds the scores: each class's bias is added to its accumulator. The layer ends the circuit: scores or
+//! their label leave it.
 
 use super::argmax::ArgMax;
 use super::counter::Counter;
@@ -20,10 +20,10 @@ use dq_net::layer::Logits;
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// One class per beat, class 0 first.
+/// Adds the biases: one class per beat, class 0 first.
 #[derive(Debug)]
 pub struct Bias {
-    /// The biases.
+    /// The layer that holds the biases.
     pub logits: Arc<Logits>,
 }
 
@@ -67,7 +67,7 @@ impl Kind for Bias {
     }
 
     fn latency(&self, site: &Site) -> u64 {
-        // A bias that can be loaded is read from a memory.
+        // A bias that can be loaded is read from a memory, which takes a cycle more.
         if site.controlled { 3 } else { 2 }
     }
 
@@ -103,7 +103,7 @@ impl Kind for Bias {
         class.clock(&mut k, taken);
         let mut parameters = Parameters::new(site.controlled);
         let (beat, acc, bias) = if site.controlled {
-            // Read from a memory, a cycle later.
+            // The bias is read from a memory, a cycle later.
             let rom = Rom {
                 name: "bias",
                 bits: to.bits,

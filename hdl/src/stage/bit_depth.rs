@@ -1,4 +1,4 @@
-//! Fewer levels for a pixel: rounded to a multiple, by three additions per lane.
+//! Builds fewer levels for a pixel: rounded to a multiple, by three additions per lane.
 
 use super::encoding::record;
 use super::hardware::{Hardware, Node, Rules};
@@ -14,7 +14,7 @@ use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// Pixels of 8 bits to levels of fewer.
+/// Turns pixels of 8 bits into levels of fewer bits.
 #[derive(Debug)]
 pub struct BitDepth {
     /// Bits of a level.

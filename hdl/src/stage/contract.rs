@@ -1,13 +1,14 @@
-//! What stages promise of their streams, as Verilog under `FORMAL` beside the logic that keeps it. Proved by
-//! induction ([`crate::formal`]); what is asserted beside the promise itself makes the induction close.
+//! Writes what stages promise of their streams, as Verilog under `FORMAL` beside the logic that keeps it.
+//! Induction proves it ([`crate::formal`]); what is asserted beside the promise itself makes the induction
+//! close.
 //!
 //! The Verilog stands in templates, `*.contract.v`, beside the stages that keep it: sections, each behind a
-//! line `//@ name`, with values between percent signs. Lines that begin with `//!` are for their readers.
-//! Here they are filled in.
+//! line `//@ name`, with values between percent signs. Lines that begin with `//!` are for the templates'
+//! readers. This module fills them in.
 
 use crate::rtl::{addr_bits, bits_for};
 
-/// Names of values in a template, and the values.
+/// Lists names of values in a template, and the values.
 pub type Values = Vec<(&'static str, String)>;
 
 /// Returns section `name` of `template`, with `values` in their places.
@@ -25,7 +26,7 @@ pub fn fill(template: &str, name: &str, values: &Values) -> String {
                 text += &found.unwrap_or_else(|| panic!("contract `{name}`: no value `{value}`")).1;
                 rest = behind;
             }
-            // The operator.
+            // The percent sign is Verilog's operator.
             _ => {
                 text.push('%');
                 rest = after;

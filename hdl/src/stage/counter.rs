@@ -1,8 +1,8 @@
-//! Counters: positions in frames, pixels and memories.
+//! Builds counters: positions in frames, pixels and memories.
 
 use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, lit, set, when};
 
-/// A counter over `count` states that needs no register where there is only one.
+/// Holds a counter over `count` states that needs no register where there is only one.
 pub struct Counter {
     pub reg: Option<Sig>,
     pub count: usize,

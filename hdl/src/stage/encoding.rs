@@ -1,9 +1,8 @@
-//! The text by which circuits are told apart ([`crate::control::identity`]): every field that shapes a
+//! Writes the text by which circuits are told apart ([`crate::control::identity`]): every field that shapes a
 //! stage, by a name that is written out here or beside the field.
 //!
-//! This is version 1 of the encoding, the one that shipped circuits hold a hash of. Words and order are
-//! fixed: a field or a type may be renamed in the code, never here. A later version begins its text with its
-//! number.
+//! This is version 1 of the encoding, of which shipped circuits hold a hash. Words and order are fixed: a
+//! field or a type may be renamed in the code, never here. A later version begins its text with its number.
 
 use super::site::{Lanes, Source};
 use crate::device::Family;
@@ -11,7 +10,7 @@ use crate::plan::data::{Mac, Memory};
 use dq_net::layer::window::Axis;
 use dq_net::{Range, Shape};
 
-/// A value that shapes a circuit.
+/// Describes a value that shapes a circuit.
 pub trait Encode {
     /// Returns its text.
     fn encode(&self) -> String;
@@ -48,7 +47,7 @@ impl Encode for bool {
     }
 }
 
-/// A word or a record that is written already.
+/// A string is a word or a record that is already written.
 impl Encode for String {
     fn encode(&self) -> String {
         self.clone()

@@ -1,4 +1,4 @@
-//! One stream to several readers, each with a FIFO of its own.
+//! Gives one stream to several readers, each with a FIFO of its own.
 
 use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
@@ -7,7 +7,7 @@ use super::stream::Inlet;
 use crate::device::Resources;
 use crate::rtl::{Kernel, Module, all_of};
 
-/// A beat in is a beat at every output.
+/// Copies each beat to every output.
 #[derive(Debug)]
 pub struct Fork;
 

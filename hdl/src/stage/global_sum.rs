@@ -1,4 +1,4 @@
-//! The sum of each channel over a frame.
+//! Sums each channel over a frame.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -17,12 +17,12 @@ use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// The sum of each channel of a frame.
+/// Sums each channel of a frame.
 #[derive(Debug)]
 pub struct GlobalSum {
-    /// Pixels of a frame.
+    /// Number of pixels per frame.
     pub pixels: usize,
-    /// Beats of a pixel.
+    /// Number of beats per pixel.
     pub chunks: usize,
 }
 

@@ -1,11 +1,12 @@
-//! What a kind of layer says of itself as hardware: what a plan may choose for it, how wide its values can
-//! become, and which stages it becomes. Implemented beside the stage that computes the layer.
+//! Defines what a kind of layer says of itself as hardware: what a plan may choose for it, how wide its
+//! values can become, and which stages it becomes. It is implemented beside the stage that computes the
+//! layer.
 
 use crate::pipeline::build::{Build, Stream};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// A kind of layer as hardware.
+/// Describes a kind of layer as hardware.
 pub trait Hardware: Share + Send + Sync {
     /// Returns what a plan's entry may choose where the layer makes a map of shape `to` of one of shape
     /// `from`.
@@ -19,7 +20,7 @@ pub trait Hardware: Share + Send + Sync {
     fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream;
 }
 
-/// Layers of which stages can hold a share, so that no parameter is copied from stage to stage.
+/// Lets stages hold a share of a layer, so that no parameter is copied from stage to stage.
 pub trait Share {
     /// Returns a copy that is shared.
     fn share(&self) -> Arc<dyn Hardware>;
@@ -31,20 +32,20 @@ impl<L: Hardware + Clone + 'static> Share for L {
     }
 }
 
-/// A node where its stages are made.
+/// Describes a node whose stages are being made.
 pub struct Node {
     /// The streams that it reads.
     pub inputs: Vec<Stream>,
-    /// Shape and range of what it reads.
+    /// Shape and range of each input.
     pub from: Vec<Wire>,
-    /// Shape and range of what it gives.
+    /// Shape and range of the output.
     pub to: Wire,
 }
 
-/// What a plan's entry may choose for a node.
+/// Says what a plan's entry may choose for a node.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How far it may be folded; none where it takes the lanes of the node before it.
+    /// Limits of its folding; `None` where it takes the lanes of the node before it.
     pub limits: Option<Limits>,
     /// Its weights, where it has any.
     pub weights: Option<Weights>,
@@ -56,21 +57,21 @@ pub struct Rules {
     pub fifo: bool,
 }
 
-/// How a node that folds may be folded.
+/// Says how a node that folds may be folded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// `pe` divides this: outputs of a group (1 for a pool).
+    /// Number of outputs of a group (1 for a pool), which `pe` divides.
     pub outputs: usize,
-    /// `simd` divides this: input channels of a group (channels of a pool).
+    /// Number of input channels of a group (channels of a pool), which `simd` divides.
     pub inputs: usize,
 }
 
-/// The weights of a layer.
+/// Counts the weights of a layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights {
-    /// How many there are.
+    /// Number of weights.
     pub count: usize,
-    /// Bits of each.
+    /// Bits of each weight.
     pub bits: usize,
 }
 

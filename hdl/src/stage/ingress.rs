@@ -1,4 +1,4 @@
-//! The AXI4-Stream input: counts the beats of a frame and resynchronizes on `tlast`.
+//! Builds the AXI4-Stream input: it counts the beats of a frame and resynchronizes on `tlast`.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -14,10 +14,10 @@ use dq_net::layer::Input;
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// The input of frames.
+/// Takes frames into the circuit.
 #[derive(Debug)]
 pub struct Ingress {
-    /// Beats of a frame.
+    /// Number of beats per frame.
     pub beats: usize,
 }
 

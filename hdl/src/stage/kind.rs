@@ -1,4 +1,4 @@
-//! What a kind of stage says of itself, and a stage: a kind at its site. One file per kind implements
+//! Defines what a kind of stage says of itself, and a stage: a kind at its site. One file per kind implements
 //! [`Kind`]; nothing outside those files tells kinds apart.
 
 use super::mvau::shape::Mvau;
@@ -10,7 +10,7 @@ use crate::rtl::{File, Module};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// A kind of stage with its fields: everything about it but where it stands.
+/// Describes a kind of stage with its fields: everything about it except where it stands.
 pub trait Kind: Debug + Send + Sync {
     /// Returns how its operations map beats.
     fn schedule(&self) -> Schedule;
@@ -66,45 +66,46 @@ pub trait Kind: Debug + Send + Sync {
     }
 }
 
-/// A module of a proof's own: a stage beside its definition.
+/// Holds a module made for a proof: a stage beside its definition.
 pub struct Unrolled {
-    /// The module.
+    /// The module's file.
     pub harness: File,
-    /// Cycles from reset after which everything has been compared.
+    /// Number of cycles from reset after which everything has been compared.
     pub cycles: usize,
 }
 
-/// How a stage's operations map input beats to output beats; all that timing needs to know of it.
+/// Says how a stage's operations map input beats to output beats. Timing needs to know nothing else of the
+/// stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Schedule {
-    /// An operation per beat that enters the circuit; each produces a beat.
+    /// The stage does an operation per beat that enters the circuit; each produces a beat.
     Source {
-        /// Beats of a frame.
+        /// Number of beats per frame.
         beats: usize,
     },
-    /// An operation per beat of every input; of every `period` operations the last `tail` produce a beat, at
-    /// every output.
+    /// The stage does an operation per beat of every input; of every `period` operations the last `tail`
+    /// produce a beat, at every output.
     Map {
-        /// Operations of a round.
+        /// Number of operations in a round.
         period: usize,
-        /// Operations at its end that produce.
+        /// Number of operations at its end that produce a beat.
         tail: usize,
     },
     /// Each input beat leaves as `ratio` beats. The stage's FIFO holds input beats.
     Split {
-        /// Output beats per input beat.
+        /// Number of output beats per input beat.
         ratio: usize,
     },
-    /// Operations over a line buffer.
+    /// The operations read a line buffer.
     Window(Window),
 }
 
-/// One stage of the graph.
+/// Holds one stage of the graph.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// Where it stands.
     pub site: Site,
-    /// What it does.
+    /// What it computes.
     pub kind: Arc<dyn Kind>,
 }
 

@@ -1,4 +1,5 @@
-//! The 2 x 2 median, lower of the two middle values: a line buffer of one row, and the column before.
+//! Builds the 2 x 2 median, the lower of the two middle values, with a line buffer of one row and the column
+//! before.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -17,14 +18,14 @@ use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// The median over maps.
+/// Takes the median over maps.
 #[derive(Debug)]
 pub struct Median {
-    /// Rows of a map.
+    /// Number of rows of a map.
     pub height: usize,
-    /// Pixels of a row.
+    /// Number of pixels of a row.
     pub width: usize,
-    /// Beats of a pixel.
+    /// Number of beats per pixel.
     pub chunks: usize,
 }
 
@@ -78,7 +79,7 @@ impl Kind for Median {
         let [row, column, chunk] = [("row", height), ("column", width), ("chunk", chunks)]
             .map(|(name, count)| Counter::new(&mut k, name, count));
         chunk.clock(&mut k, beat);
-        // What a map of one row or column has no use for is not there.
+        // A map of one row or column needs no counter of rows or columns.
         if height * width > 1 {
             let pixel_end = k.wire("pixel_end", beat & chunk.last());
             column.clock(&mut k, pixel_end);
@@ -97,7 +98,7 @@ impl Kind for Median {
         let line = self.line(&mut k, site, Pixel { here, valid, beat });
         let above = k.wire("above", first_row.mux(here, line));
 
-        // The column's two pixels in order, lane by lane: low, then high.
+        // The column's two pixels are put in order, lane by lane: the low one first.
         let mut sorted = vec![];
         for lane in 0..lanes_in.count {
             let (a, b) = (here.lane(lane, lanes_in.bits), above.lane(lane, lanes_in.bits));
@@ -163,10 +164,10 @@ impl Median {
     }
 }
 
-/// A pixel where the one above it is read.
+/// Holds a pixel, in the cycle in which the one above it is read.
 struct Pixel {
     here: Sig,
-    /// High where `here` is a pixel, and a cycle before, where its beat moves.
+    /// High where `here` is a pixel; `beat` is high a cycle before, where the pixel's beat moves.
     valid: Sig,
     beat: Sig,
 }
@@ -174,7 +175,7 @@ struct Pixel {
 /// Returns the lower median of each lane of two ordered pairs, two cycles later.
 fn medians(k: &mut Kernel, site: &Site, pair: Sig, left: Sig) -> Sig {
     let lanes_of = site.input;
-    // Second smallest of two ordered pairs: the least of the larger low one and of both high ones.
+    // The second smallest of two ordered pairs is the least of the larger low one and of both high ones.
     let mut candidates: Vec<Expr> = vec![];
     for lane in 0..lanes_of.count {
         let value = |of: Sig, i: usize| of.lane(2 * lane + i, lanes_of.bits);

@@ -1,4 +1,5 @@
-//! The residual's convex combination of two streams: constant multiplications as sums of shifted terms.
+//! Builds the residual's convex combination of two streams: constant multiplications are sums of shifted
+//! terms.
 
 use super::encoding::record;
 use super::hardware::{Hardware, Node, Rules};
@@ -14,14 +15,14 @@ use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// The convex combination of two streams.
+/// Combines two streams.
 #[derive(Debug)]
 pub struct Mix {
-    /// Lanes of the second one.
+    /// Lanes of the second input.
     pub other: Lanes,
-    /// What the values of each may be.
+    /// Range of each input.
     pub ranges: [Range; 2],
-    /// Factors, shift and bits.
+    /// The layer that holds factors, shift and bits.
     pub mix: Arc<layer::Mix>,
 }
 

@@ -1,5 +1,5 @@
-//! The stages: one file per kind, with everything about it. Its fields, latency, schedule, cost and module
-//! are an implementation of [`kind::Kind`]; the layers that it computes say there, as
+//! Holds the stages: one file per kind, with everything about it. Its fields, latency, schedule, cost and
+//! module are an implementation of [`kind::Kind`]; the layers that it computes say there, as
 //! [`hardware::Hardware`], what a plan may choose for them and which stages they become. The kinds of layer
 //! are rows of [`of_layer`]. Never decides what a layer means.
 
@@ -37,7 +37,8 @@ pub use bias::largest_bias;
 use dq_net::layer::Layer;
 use hardware::Hardware;
 
-/// What modules append to a stage's name: one row per kind that does, two more inside a matrix-vector unit.
+/// Suffixes that modules append to a stage's name: one row per kind that has one, two more inside a
+/// matrix-vector unit.
 pub const MODULES: [&str; 11] = [
     "_mvau",
     "_fetch",

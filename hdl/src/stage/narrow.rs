@@ -1,4 +1,4 @@
-//! Lane conversion by a whole ratio, to fewer lanes.
+//! Converts a stream to fewer lanes, by a whole ratio.
 
 use super::contract;
 use super::counter::Counter;
@@ -9,11 +9,11 @@ use super::stream::Inlet;
 use crate::device::Resources;
 use crate::rtl::{Expr, Kernel, Module, Read, Style, Value, Write, addr_bits, bits_for, lit, set, when};
 
-/// Each beat as several narrower ones, low lanes first. Two input beats are held, so it gives a beat every
-/// cycle.
+/// Gives each beat as several narrower ones, low lanes first. It holds two input beats, so it gives a beat
+/// every cycle.
 #[derive(Debug)]
 pub struct Narrow {
-    /// Output beats per input beat.
+    /// Number of output beats per input beat.
     pub ratio: usize,
 }
 

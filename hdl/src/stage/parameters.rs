@@ -1,26 +1,26 @@
-//! Memories of parameters: ROMs or, where the plan lets them be loaded, RAMs with contents behind a loader
-//! that takes words of 32 bits from the control port. The loader fills one memory after the other, in the
-//! order in which they were asked for; each word of a memory comes as whole pieces of 32 bits, the low piece
-//! first.
+//! Builds memories of parameters: ROMs or, where the plan lets them be loaded, RAMs with contents behind a
+//! loader that takes words of 32 bits from the control port. The loader fills one memory after the other, in
+//! the order in which they were asked for; each word of a memory comes as whole pieces of 32 bits, the low
+//! piece first.
 
 use crate::rtl::{
     Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, all_of, cat, lit, set, when, words,
 };
 
-/// The ports of a loader.
+/// Names of the ports of a loader.
 pub const LOAD_PORTS: [&str; 4] = ["load_data", "load_valid", "load_start", "load_select"];
-/// The ports of a memory that is filled from flash.
+/// Names of the ports of a memory that is filled from flash.
 pub const SPRAM_PORTS: [&str; 3] = ["spram_write", "spram_at", "spram_word"];
-/// Bits of a piece.
+/// Number of bits of a piece.
 const PIECE: usize = 32;
 
-/// The parameter memories of one kernel.
+/// Holds the parameter memories of one kernel.
 pub struct Parameters {
     loadable: bool,
     memories: Vec<Memory>,
 }
 
-/// One memory, and its write port until the loader drives it.
+/// Describes one memory, and its write port until the loader drives it.
 struct Memory {
     bits: usize,
     words: usize,
@@ -29,7 +29,7 @@ struct Memory {
     data: Sig,
 }
 
-/// A ROM of parameters, as [`Kernel::rom`] takes it.
+/// Describes a ROM of parameters, as [`Kernel::rom`] takes it.
 pub struct Rom<'a> {
     pub name: &'a str,
     /// Bits of a word.
@@ -58,8 +58,8 @@ impl Parameters {
         let address = k.later(&format!("{name}_load_at"), addr_bits(words), false);
         let word = k.later(&format!("{name}_load_word"), bits, false);
         self.memories.push(Memory { bits, words, enable, address, data: word });
-        // What is filled at configuration and written later is block RAM: LUT RAM cannot be filled in every
-        // family.
+        // A memory that is filled at configuration and written later is block RAM: LUT RAM cannot be filled
+        // in every family.
         let style = if style == Style::Distributed { Style::Auto } else { style };
         let write = Write { enable: enable.into(), addr: address.into(), data: word.into() };
         k.filled_ram(name, bits, data, style, write, read, file)
@@ -86,13 +86,13 @@ impl Parameters {
 
 /// Puts pieces together to the words of several memories, one memory after the other.
 pub struct Loader {
-    /// High while a word is written, for each memory.
+    /// One signal per memory, high while a word of it is written.
     pub writes: Vec<Sig>,
-    /// Where it is written.
+    /// Address at which the word is written.
     pub at: Sig,
-    /// High with the last piece of all.
+    /// High with the last piece of the last memory.
     pub ends: Expr,
-    /// The widest memory's word; narrower ones have theirs higher up.
+    /// The word of the widest memory; narrower memories take its upper pieces.
     joined: Sig,
 }
 
@@ -131,7 +131,7 @@ impl Loader {
         steps.extend(start.map(|start| when(start, [clear(piece), clear(address), clear(memory)])));
         k.clocked(steps);
 
-        // The word so far, the newest piece on top.
+        // This is the word so far, the newest piece on top.
         let joined: Expr = if widest == 1 {
             data.into()
         } else {
@@ -149,7 +149,7 @@ impl Loader {
             enable
         });
         let writes = writes.collect();
-        // A memory narrower or smaller than the largest leaves bits unread.
+        // Where a memory is narrower or smaller than the largest, bits stay unread.
         k.unused(word);
         k.unused(at);
         Loader { writes, at, ends, joined: word }
@@ -167,7 +167,7 @@ pub fn spram(k: &mut Kernel, bits: usize, data: Vec<u64>, address: &Expr, file: 
     let [write, at, word] = SPRAM_PORTS;
     let (write, word) = (k.input(write, 1), k.input(word, bits));
     let at = k.input(at, addr_bits(words));
-    // One port: while a word is written nothing is read.
+    // The memory has one port: nothing is read while a word is written.
     let place = k.wire("weights_at", write.mux(at, address.clone()));
     let read = Read::Sync { enable: write.not(), addr: place.into() };
     let write = Write { enable: write.into(), addr: place.into(), data: word.into() };

@@ -1,4 +1,4 @@
-//! Window pools: the largest or the sum of the beats of a window, lane by lane.
+//! Builds window pools: the largest or the sum of the beats of a window, lane by lane.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -20,18 +20,18 @@ use std::sync::Arc;
 /// Joins the beats of a window to one.
 #[derive(Debug)]
 pub struct Pool {
-    /// What is done with them.
+    /// The way the beats are joined.
     pub reduction: Reduction,
-    /// Beats of a window.
+    /// Number of beats per window.
     pub taps: usize,
 }
 
-/// How a pool joins the values of a window.
+/// Says how a pool joins the values of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
-    /// The largest.
+    /// The largest value.
     Max,
-    /// The sum.
+    /// The sum of the values.
     Sum,
 }
 

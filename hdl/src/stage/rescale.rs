@@ -1,6 +1,6 @@
-//! An affine function per channel, of an accumulator into the residual stream. Where a lane has one channel,
-//! its factor is a constant and the product a sum of few terms; else factor and addend come from a ROM, and
-//! the product is a sum of partial products.
+//! Builds an affine function per channel, from an accumulator into the residual stream. Where a lane has one
+//! channel, its factor is a constant and the product a sum of few terms; otherwise factor and addend come
+//! from a ROM, and the product is a sum of partial products.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -19,16 +19,16 @@ use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
 
-/// An affine function per channel.
+/// Computes an affine function per channel.
 #[derive(Debug)]
 pub struct Rescale {
-    /// Beats of a pixel.
+    /// Number of beats per pixel.
     pub folds: usize,
-    /// What the values may be.
+    /// Range of the values.
     pub range: Range,
-    /// Terms of the sum of a lane, at most.
+    /// Most terms in the sum of a lane.
     pub terms: usize,
-    /// Factors, addends, shift and bits.
+    /// The layer that holds factors, addends, shift and bits.
     pub rescale: Arc<layer::Rescale>,
 }
 
@@ -84,7 +84,7 @@ impl Kind for Rescale {
     fn cost(&self, site: &Site) -> Resources {
         let fold = addr_bits(self.folds);
         let sums = sum::cost(site, self.terms).plus(Resources::logic(fold, fold));
-        // Factor and addend of a lane: about three times the accumulator's bits.
+        // The word holds factor and addend of a lane: about three times the accumulator's bits.
         let word = 3 * site.input.width();
         if self.folds > 1 { sums.plus(cost::rom(word, self.folds, site.memory, site.family)) } else { sums }
     }
@@ -164,25 +164,25 @@ fn exact(range: Range, mul: i32, add: i64) -> Range {
     Range::new(ends[0].min(ends[1]), ends[0].max(ends[1]))
 }
 
-/// The product of a value and a factor from a ROM: one is taken apart into bits, each a partial product of
-/// the other.
+/// Describes the product of a value and a factor from a ROM: one is taken apart into bits, each a partial
+/// product of the other.
 struct Product {
     mul: Range,
     add: Range,
-    /// Whether the factor is taken apart, else the value.
+    /// Whether the factor is taken apart; otherwise the value is.
     by_factor: bool,
-    /// Bits of what is taken apart.
+    /// Number of bits of the one that is taken apart.
     rows: usize,
 }
 
-/// The beats that come in, and the channels that they hold.
+/// Holds the beats that come in, and the channels that they hold.
 struct Beats {
     x: Sig,
-    /// What a value may be.
+    /// Range of the values.
     range: Range,
-    /// High where one moves.
+    /// High where a beat moves.
     beat: Sig,
-    /// Its place among the beats of a pixel.
+    /// Place of the beat among those of a pixel.
     fold: Expr,
 }
 

@@ -1,23 +1,23 @@
-//! Where a stage stands in the graph: its streams, FIFOs, memories and device family. All that a kind of
-//! stage may know of its surroundings.
+//! Says where a stage stands in the graph: its streams, FIFOs, memories and device family. A kind of stage
+//! may know nothing else of its surroundings.
 
 use crate::device::Family;
 use crate::plan::data::Memory;
 use dq_net::Range;
 
-/// An output of a stage.
+/// Names an output of a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The stage, by its place in the list.
     pub stage: usize,
-    /// Which of its outputs: 0 but for a fork.
+    /// Number of the output: 0 except at a fork.
     pub port: usize,
 }
 
-/// The lanes of a stream: lane 0 in the low bits.
+/// Describes the lanes of a stream: lane 0 is in the low bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lanes {
-    /// Lanes of a beat.
+    /// Number of lanes per beat.
     pub count: usize,
     /// Bits of a lane.
     pub bits: usize,
@@ -25,36 +25,36 @@ pub struct Lanes {
     pub signed: bool,
 }
 
-/// Where a stage stands.
+/// Says where a stage stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// Instance name: the node's own for the stage that computes it.
+    /// Instance name. The stage that computes a node has the node's own.
     pub name: String,
-    /// The node it belongs to.
+    /// Index of the node to which it belongs.
     pub node: usize,
-    /// What enters each input: nothing at the ingress, two streams at a mix, else one.
+    /// The output that feeds each input: none at the ingress, two at a mix, one elsewhere.
     pub sources: Vec<Source>,
-    /// Beats it takes (a mix at its first input).
+    /// Lanes of the beats that it takes (a mix at its first input).
     pub input: Lanes,
-    /// Beats it gives, at each output.
+    /// Lanes of the beats that it gives, at each output.
     pub output: Lanes,
     /// Cycles from the issue of an operation until its beat can leave a FIFO of LUT RAM.
     pub latency: u64,
-    /// Beats that the FIFO of each output holds, those in flight included (where beats are split: input
-    /// beats). One output each, but for a fork.
+    /// Number of beats that the FIFO of each output holds, those in flight included (where beats are split:
+    /// input beats). There is one output, except at a fork.
     pub depths: Vec<usize>,
-    /// Where its memories live.
+    /// The place of its memories.
     pub memory: Memory,
-    /// What it is built for: shapes of memories follow.
+    /// The device family, which decides the shapes of memories.
     pub family: Family,
     /// Whether the control port reaches it: parameters that can be loaded, an input that can be held.
     pub controlled: bool,
 }
 
-/// FIFOs of more words and more bits than these are block RAM where the tools decide.
+/// Where the tools decide, a FIFO of more words and more bits than these is block RAM.
 const DEEP_WORDS: usize = 64;
 const DEEP_BITS: usize = 2048;
-/// FIFOs of fewer words are never block RAM.
+/// Fewest words of a FIFO that may be block RAM.
 const BLOCK_WORDS: usize = 16;
 
 impl Lanes {

@@ -1,8 +1,8 @@
-//! The incoming streams of a stage, and flags that follow a beat through its pipeline.
+//! Builds the incoming streams of a stage, and flags that follow a beat through its pipeline.
 
 use crate::rtl::{Expr, Kernel, Sig};
 
-/// The incoming stream of a kernel.
+/// Holds the incoming stream of a kernel.
 pub struct Inlet {
     pub data: Sig,
     pub valid: Sig,

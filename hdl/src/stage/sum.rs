@@ -1,6 +1,6 @@
-//! Sums of shifted terms in a tree with a register behind every adder, and what follows them: the shift to
-//! the right and the clip. Multiplications by constants are such sums, of a term per non-zero digit. No `*`,
-//! which tools map to DSP blocks.
+//! Builds sums of shifted terms in a tree with a register behind every adder, and what follows them: the
+//! shift to the right and the clip. Multiplications by constants are such sums, with a term per non-zero
+//! digit. There is no `*`, which tools would map to DSP blocks.
 
 use super::site::Site;
 use super::word::{fit, literal};
@@ -8,7 +8,7 @@ use crate::device::Resources;
 use crate::rtl::{Expr, Kernel, Sig, Value, lit, slit};
 use dq_net::Range;
 
-/// ±value · 2^shift, of a value within `range`.
+/// Holds ±value · 2^shift, of a value within `range`.
 #[derive(Clone, Debug)]
 pub struct Term {
     pub value: Expr,
@@ -75,7 +75,7 @@ pub fn sum(k: &mut Kernel, name: &str, mut terms: Vec<Term>, levels: usize, exac
     assert!(terms.len() <= 1 << levels && terms.iter().any(|term| !term.negative), "{name}");
     let bits = exact.bits() as usize;
     for level in 0..levels {
-        // Neighbours in weight meet, so that sums stay narrow.
+        // Terms of similar weight are joined first, so that sums stay narrow.
         terms.sort_by_key(|term| term.shift);
         let pairs = terms.chunks(2).enumerate().map(|(i, pair)| {
             let joined = match pair {
@@ -120,13 +120,13 @@ fn shifted(k: &mut Kernel, term: &Term, unit: usize, width: usize) -> Expr {
     }
 }
 
-/// What becomes of a sum.
+/// Says what becomes of a sum.
 pub struct Clip {
-    /// Bits that are shifted out.
+    /// Number of bits that are shifted out.
     pub shift: u8,
-    /// Bits of the signed word that the rest is clipped to.
+    /// Number of bits of the signed word to which the rest is clipped.
     pub bits: u8,
-    /// Bits that hold the result, whatever it is.
+    /// Number of bits of the result.
     pub width: usize,
 }
 
@@ -137,7 +137,7 @@ pub fn clip(k: &mut Kernel, value: Sig, range: Range, clip: &Clip) -> Expr {
     let (shift, bits) = (usize::from(shift), usize::from(bits));
     let signed = range.signed();
     if value.width() <= shift {
-        // Nothing but copies of the sign are left.
+        // Only copies of the sign are left.
         let rest = value.width() - usize::from(signed);
         if rest > 0 {
             k.unused(value.slice(0, rest));

@@ -1,4 +1,4 @@
-//! Lane conversion by a whole ratio, to more lanes.
+//! Converts a stream to more lanes, by a whole ratio.
 
 use super::counter::Counter;
 use super::encoding::record;
@@ -9,10 +9,10 @@ use super::stream::Inlet;
 use crate::device::Resources;
 use crate::rtl::{Kernel, Module, Value, addr_bits, cat};
 
-/// Several beats as one, the first in the low lanes.
+/// Gives several beats as one, the first in the low lanes.
 #[derive(Debug)]
 pub struct Widen {
-    /// Input beats per output beat.
+    /// Number of input beats per output beat.
     pub ratio: usize,
 }
 

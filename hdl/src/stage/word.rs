@@ -1,4 +1,4 @@
-//! Words: values cut and extended to a width, and the words and styles of memories.
+//! Cuts and extends values to a width, and gives the words and styles of memories.
 
 use crate::device::Family;
 use crate::plan::data::Memory;

@@ -1,4 +1,4 @@
-//! How many beats of a frame pass each stage.
+//! Counts how many beats of a frame pass each stage.
 
 use crate::stage::kind::{Schedule, Stage};
 
@@ -6,7 +6,7 @@ use crate::stage::kind::{Schedule, Stage};
 pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
     let mut beats: Vec<(u64, u64)> = vec![];
     for stage in stages {
-        // What a source takes comes from outside, and is told by its schedule.
+        // The beats that a source takes come from outside; its schedule tells their number.
         let taken = stage.site.sources.first().map_or(0, |from| beats[from.stage].1);
         beats.push(match stage.schedule() {
             Schedule::Source { beats } => (beats as u64, beats as u64),

@@ -1,32 +1,32 @@
-//! Deadlock: a fork that waits for a place in the FIFO to one reader, while a mix behind it waits for a beat
-//! that must come through the fork's other outputs. Only FIFOs that are too shallow can cause it, never the
-//! timing.
+//! Explains a deadlock: a fork waits for a place in the FIFO to one reader, while a mix behind it waits for a
+//! beat that must come through the fork's other outputs. Only FIFOs that are too shallow can cause it, never
+//! the timing.
 
 use super::link::Link;
 use crate::stage::kind::Stage;
 use thiserror::Error;
 
-/// A pipeline that stops for ever.
+/// Describes a pipeline that stops for ever.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("deadlock at stage `{stage}`: the FIFO of `{fork}`, output {port}, has only {depth} places")]
 pub struct Deadlock {
-    /// The stage that waits for a beat that never comes.
+    /// Name of the stage that waits for a beat that never comes.
     pub stage: String,
-    /// The fork that cannot give it.
+    /// Name of the fork that cannot give this beat.
     pub fork: String,
-    /// The output whose FIFO is full.
+    /// Number of the fork's output whose FIFO is full.
     pub port: usize,
-    /// Its places.
+    /// Number of places in that FIFO.
     pub depth: usize,
-    /// The fork's place among the stages.
+    /// Index of the fork among the stages.
     pub at: usize,
 }
 
 /// Returns what stopped a run in which no stage can advance; `ports` are the links of each stage, inputs and
 /// outputs.
 pub fn find(stages: &[Stage], links: &[Link], ports: &[[Vec<usize>; 2]]) -> Deadlock {
-    // Nothing leaves, so upstream of the egress some link is empty at every stage, up to one that has its
-    // beats but no place: the fork.
+    // Nothing leaves. So, upstream from the egress, some input link of every stage is empty, up to a stage
+    // whose inputs have beats but whose output has no place: the fork.
     let is_empty = |&l: &usize| links[l].front().is_none();
     let (mut at, mut waits) = (stages.len() - 1, stages.len() - 1);
     while let Some(port) = ports[at][0].iter().position(&is_empty) {

@@ -1,20 +1,22 @@
-//! A link between two stages: the cycles of its last beats, as far back as a FIFO or a line buffer can ask.
+//! Records a link between two stages: the cycles of its last beats, as far back as a FIFO or a line buffer
+//! can ask.
 
-/// A link. Beats are counted from the first of all; those given and not moved yet lie in the FIFO of its
-/// producer.
+/// Holds a link. Beats are counted from the first of all; those that are given and have not moved yet lie in
+/// the FIFO of their producer.
 pub struct Link {
-    /// The cycle in which a beat has moved or, where it has not, the first in which it can leave the FIFO.
+    /// For each beat: the cycle in which it moved or, where it has not, the first in which it can leave the
+    /// FIFO.
     times: Vec<u64>,
-    /// Beats given.
+    /// Number of beats that were given.
     pub given: u64,
-    /// Beats moved.
+    /// Number of beats that moved.
     pub moved: u64,
     /// The cycle after the last move.
     pub next: u64,
-    /// Beats the FIFO holds, and cycles from an operation until its beat can leave it.
+    /// Number of beats that the FIFO holds, and of cycles from an operation until its beat can leave it.
     pub depth: u64,
     pub latency: u64,
-    /// The cycles of all operations and of all moves, where somebody watches.
+    /// The cycles of all operations and of all moves, where a caller asked for them.
     log: Option<Box<[Vec<u64>; 2]>>,
 }
 

@@ -1,4 +1,4 @@
-//! Timing: the exact cycle of every beat, computed from the pipeline without simulating a clock.
+//! Computes timing: the exact cycle of every beat, from the pipeline, without simulating a clock.
 //!
 //! Nothing in the circuit waits for data's values, so the cycles follow from the handshakes alone. With
 //! `H[l][j]` the cycle in which beat j moves over link l, the recurrence is in max and plus:
@@ -30,36 +30,35 @@ use beats::frame_beats;
 use run::Run;
 use serde::{Deserialize, Serialize};
 
-/// Cycles of a network without stalls.
+/// Holds the cycles of a network without stalls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Cycles from the first beat of a frame at the input to its last beat at the output, into an idle
-    /// circuit.
+    /// Cycles from the first beat of a frame at the input to its last beat at the output, in an idle circuit.
     pub latency: u64,
     /// Cycles from one frame to the next, back to back, once the pipeline is full.
     pub interval: u64,
-    /// The interval of the busiest stage if it never waited: operations of a frame.
+    /// Interval of the busiest stage if it never waited: its operations per frame.
     pub ideal_interval: u64,
-    /// The busiest stage.
+    /// Name of the busiest stage.
     pub bottleneck: String,
-    /// Operations of each stage for a frame, in stream order.
+    /// Work of each stage per frame, in stream order.
     pub stages: Vec<StageTiming>,
 }
 
-/// The work of one stage.
+/// Holds the work of one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageTiming {
     /// Instance name.
     pub stage: String,
-    /// Cycles it is busy with a frame.
+    /// Cycles in which it is busy per frame.
     pub cycles: u64,
     /// Cycles from the issue of an operation to its beat.
     pub latency: u64,
-    /// Beats the FIFO of each output holds.
+    /// Number of beats that the FIFO of each output holds.
     pub depths: Vec<usize>,
 }
 
-/// Frames after which the interval is taken as it is, should it not have settled before.
+/// Number of frames after which the interval is taken as it is, if it has not settled before.
 const MAX_FRAMES: usize = 24;
 
 /// Returns the latency and interval of `stages` without stalls.
@@ -83,7 +82,7 @@ fn settle(run: &mut Run) -> Result<Vec<u64>, Deadlock> {
     let mut ends = vec![];
     while ends.len() < MAX_FRAMES {
         ends.push(*run.frame()?.last().expect("a frame has beats"));
-        // Settled when three frames in a row took equally long.
+        // The interval has settled when three frames in a row took equally long.
         if let [.., a, b, c, d] = ends[..]
             && b - a == c - b
             && c - b == d - c

@@ -1,8 +1,8 @@
-//! How the beats of a stage move: one operation per beat, several links at once, or a beat in parts.
+//! Moves the beats of a stage: one operation per beat, several links at once, or a beat in parts.
 
 use super::link::Link;
 
-/// Progress of a stage with one operation per input beat.
+/// Holds the progress of a stage with one operation per input beat.
 pub struct Map {
     pub period: usize,
     pub tail: usize,

@@ -1,5 +1,5 @@
-//! The recurrence of [`super`], evaluated: whenever a beat moves, the stages at both ends of its link
-//! advance as far as they can, those nearer to the start of the pipeline first.
+//! Evaluates the recurrence of [`super`]: whenever a beat moves, the stages at both ends of its link advance
+//! as far as they can, those nearer to the start of the pipeline first.
 
 use super::beats::frame_beats;
 use super::deadlock::{self, Deadlock};
@@ -9,40 +9,40 @@ use super::window::Progress;
 use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::Stalls;
 
-/// A running evaluation, frame by frame.
+/// Holds a running evaluation, frame by frame.
 pub struct Run<'a> {
     stages: &'a [Stage],
     stalls: Stalls,
-    /// Link 0 enters the circuit, the last one leaves it.
+    /// The links: link 0 enters the circuit, the last one leaves it.
     links: Vec<Link>,
-    /// The links of each stage: inputs, outputs.
+    /// Indices of each stage's links: inputs, outputs.
     ports: Vec<[Vec<usize>; 2]>,
     units: Vec<Unit>,
-    /// Units that may be able to advance: one bit each.
+    /// One bit per unit, set where the unit may be able to advance.
     ready: Vec<u64>,
     /// Whether windows advance by whole folds.
     cruise: bool,
-    /// Beats of a frame that enter and leave the circuit.
+    /// Numbers of beats per frame that enter and leave the circuit.
     beats: (u64, u64),
-    /// Input beats still to be offered.
+    /// Number of input beats that are still to be offered.
     due: u64,
     /// The cycle in which the very first beat moved.
     pub first_in: u64,
 }
 
-/// What advances at once: a stage, or a window with the stage behind it.
+/// Describes what advances at once: a stage, or a window with the stage behind it.
 struct Unit {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
-    /// Units that give it beats, and that take its own.
+    /// Indices of the units that give it beats, and of those that take its own.
     producers: Vec<usize>,
     consumers: Vec<usize>,
     state: State,
-    /// Whether what it waits for is a place for its beat.
+    /// Whether it waits for a place for its beat.
     full: bool,
 }
 
-/// Progress of one unit.
+/// Holds the progress of one unit.
 enum State {
     Map(Map),
     /// A map of one operation per beat, with several inputs or outputs.
@@ -218,7 +218,7 @@ fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
             }
         };
         let outputs = outputs.clone();
-        // The stage behind a window goes with it.
+        // The stage behind a window belongs to the window's unit.
         if let Some(Unit { outputs: last, state: State::Window(_, between, behind), .. }) = units.last_mut()
             && inputs[..] == [*between]
         {

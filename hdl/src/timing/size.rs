@@ -1,8 +1,8 @@
-//! Sizes of the FIFOs behind forks, from exact timing: the fewest places at which the interval is that of
-//! FIFOs without end. No FIFO of the result could have one place less.
+//! Sizes the FIFOs behind forks, from exact timing: finds the fewest places at which the interval is that of
+//! unbounded FIFOs. No FIFO of the result could have one place less.
 //!
-//! A run tells how many places each FIFO filled: with as many it goes the same, and nearly always few less
-//! will do, so that the search begins there. Depths are compared by the second frame; what is taken is
+//! A run tells how many places each FIFO filled: with as many, the run is the same, and nearly always a few
+//! less suffice, so the search begins there. The search compares depths by the second frame; the result is
 //! checked by the interval, and searched by it where that is longer.
 //!
 //! A plan that names fewer places is refused where they deadlock, by the recurrence and never by a
@@ -14,7 +14,7 @@ use super::{Deadlock, Timing, last_interval, second_frame, settle, try_timing};
 use crate::plan::data::{MAX_FIFO, PlanError};
 use crate::stage::kind::Stage;
 
-/// Places below those filled among which the fewest nearly always lie.
+/// Number of places below those filled, among which the fewest nearly always lie.
 const NEAR: usize = 16;
 
 /// Sets the depths of every fork that is not `fixed`, and gives the timing that comes of it; `describe`
@@ -50,15 +50,15 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
     timing.map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].site.node).0))
 }
 
-/// The cycles of a frame, by one measure or another.
+/// Measures the cycles of a frame, in one way or another.
 type Measure = fn(&mut Run) -> Result<u64, Deadlock>;
 
-/// A search for the fewest places.
+/// Searches for the fewest places.
 struct Search<'a> {
     stages: &'a mut [Stage],
-    /// The FIFOs: stage and output.
+    /// The FIFOs, each by its stage and output.
     ports: &'a [(usize, usize)],
-    /// Cycles of a frame that must be kept, by `measure`.
+    /// Cycles per frame, by `measure`, that the result must keep.
     best: u64,
     measure: Measure,
 }
@@ -70,7 +70,7 @@ impl Search<'_> {
         let Some(mut filled) = self.filled() else { return false };
         for at in 0..self.ports.len() {
             let (s, port) = self.ports[at];
-            // Enough, and too few.
+            // `high` places are enough, `low` are too few.
             let (mut high, mut low) = (filled[at], 1);
             let (mut depth, mut step) = (2, 1);
             while low + 1 < high {
@@ -82,7 +82,7 @@ impl Search<'_> {
                     }
                     None => low = depth,
                 }
-                // Nearly always a few less than were filled, else by halves.
+                // Nearly always a few less than were filled are enough; otherwise the interval is halved.
                 let half = low + (high - low) / 2;
                 depth = if low == 2 && step <= NEAR { high.saturating_sub(step).max(half) } else { half };
                 step *= NEAR;

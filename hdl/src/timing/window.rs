@@ -1,16 +1,16 @@
-//! A window and the stage behind it, which pass most of all beats between them. Beat by beat where one of
-//! them waits; in one step over all operations of a fold that follow each other cycle by cycle, which
-//! changes nothing else.
+//! Advances a window and the stage behind it, which pass most of all beats between them: beat by beat where
+//! one of them waits, else in one step over all operations of a fold that follow each other cycle by cycle,
+//! which changes no result.
 
 use super::link::Link;
 use super::moves::Map;
 use crate::stage::window::shape::Window;
 use std::collections::VecDeque;
 
-/// Progress of a window.
+/// Holds the progress of a window.
 pub struct Progress {
     window: Window,
-    /// Operations of an output pixel, and taps of a window.
+    /// Number of operations per output pixel, and of taps per window.
     operations: u64,
     taps: u64,
     /// Position of the next operation: output row, column, operation of the pixel, tap.
@@ -20,7 +20,7 @@ pub struct Progress {
     tap: u64,
     frame: u64,
     last_issue: u64,
-    /// Rows released in all, and the cycle of the operation that did it.
+    /// Total number of rows released, and the cycle of the operation that released them.
     released: VecDeque<(u64, u64)>,
 }
 
@@ -122,11 +122,12 @@ impl Progress {
         }
         let mut beats = 0;
         loop {
-            // Behind the first window of a pixel all its taps are written.
+            // After the first window of a pixel all its taps are written.
             if self.operation < self.taps && self.newest(input).is_none_or(|written| written > issue) {
                 break;
             }
-            // To the end of the fold; its last operation needs a place, that of a frame the whole frame.
+            // The run goes to the end of the fold; its last operation needs a place, and that of a frame
+            // needs the whole frame.
             let rest = (map.period - map.phase) as u64;
             let frame_ends = self.operation + rest == self.operations
                 && self.column + 1 == self.window.output[1]

@@ -1,9 +1,9 @@
-//! Gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by its vendor's
-//! model, so that Verilator runs what place and route would get. LUTs, carries, flip-flops and iCE40's
-//! multipliers have Yosys' own models, block RAMs and ECP5's multipliers those in [`super::family`].
+//! Simulates at gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by
+//! its vendor's model, so that Verilator runs what place and route would get. LUTs, carries, flip-flops and
+//! iCE40's multipliers have Yosys' own models, block RAMs and ECP5's multipliers those in [`super::family`].
 //!
-//! Gate level is an emission like any other: the synthesized netlist, its cells replaced by their
-//! models, goes through the same Verilator harness.
+//! Gate level is an emission like any other: the synthesized netlist, its cells replaced by their models,
+//! goes through the same Verilator harness.
 
 use crate::design::Design;
 use crate::device::{Device, Family};
@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use thiserror::Error;
 
-/// Why there are no gates.
+/// Says why there are no gates.
 #[derive(Debug, Error)]
 pub enum GatesError {
-    /// No models of the family's cells.
+    /// There are no models of the family's cells.
     #[error("the plan's device is {0}: gates can be simulated for ecp5 and ice40 devices")]
     Family(String),
     /// Synthesis failed.
@@ -27,12 +27,12 @@ pub enum GatesError {
     Run(#[from] RunError),
 }
 
-/// A circuit of a device's cells.
+/// Holds a circuit of a device's cells.
 #[derive(Clone, Debug)]
 pub struct Gates {
-    /// To be simulated as the circuit that it was made from.
+    /// The emission, which is simulated like the circuit from which it was made.
     pub emission: Emission,
-    /// How many of each cell, by the vendor's name.
+    /// Number of cells of each kind, by the vendor's name.
     pub cells: BTreeMap<String, u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The rows of the tools, and the search for them through the places in which they may be.
+//! Lists the tools, and searches for them through the places in which they may be.
 //!
 //! Runs nothing but `--version` of a program on `PATH`. Never writes.
 
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use super::{Tool, ToolError, pins};
 
-/// How a tool is called, and where it may be had.
+/// Says how a tool is called, and where it may be had.
 #[derive(Debug, Clone, Copy)]
 pub struct ToolRow {
-    /// The name in this project.
+    /// Name of the tool in this project.
     pub name: &'static str,
     pinned: Option<Pinned>,
     on_path: &'static [OnPath],
@@ -24,7 +24,7 @@ impl ToolRow {
     }
 }
 
-/// What a tool is in the Python environment.
+/// Says what a tool is in the Python environment.
 #[derive(Debug, Clone, Copy)]
 enum Pinned {
     /// A script of this name, which runs WebAssembly.
@@ -35,7 +35,7 @@ enum Pinned {
     Verilator,
 }
 
-/// A program that serves from this version on, as `flag` makes it tell; icepack tells none.
+/// Describes a program that serves from version `least` on, which `flag` makes it tell; icepack tells none.
 #[derive(Debug, Clone, Copy)]
 struct OnPath {
     program: &'static str,
@@ -47,7 +47,7 @@ const fn on_path(program: &'static str, least: Option<(u32, u32)>) -> OnPath {
     OnPath { program, flag: "--version", least }
 }
 
-/// Every tool there is.
+/// Lists every tool.
 pub const TOOLS: &[ToolRow] = &[
     ToolRow {
         name: "verilator",
@@ -85,7 +85,7 @@ pub const TOOLS: &[ToolRow] = &[
         on_path: &[on_path("icepack", None), on_path("yowasp-icepack", None)],
     },
     ToolRow { name: "z3", pinned: Some(Pinned::Program("z3")), on_path: &[on_path("z3", Some((4, 8)))] },
-    // Not in the Python environment: used where it is installed, required nowhere.
+    // This tool is not in the Python environment: it is used where it is installed, and required nowhere.
     ToolRow {
         name: "iverilog",
         pinned: None,
@@ -93,10 +93,10 @@ pub const TOOLS: &[ToolRow] = &[
     },
 ];
 
-/// Where to look, in this order.
+/// Lists where to look, in this order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Places {
-    /// The environment that the user names, by `DQ_TOOLS`.
+    /// The environment that the user names in `DQ_TOOLS`.
     pub named: Option<PathBuf>,
     /// The environment that `cargo xtask tools` makes.
     pub own: Option<PathBuf>,
@@ -155,7 +155,7 @@ pub(super) fn find_in(places: &Places, name: &str) -> Result<Tool, ToolError> {
 
 /// The tool in a Python environment.
 fn in_environment(row: &ToolRow, environment: &Path, places: &Places) -> Option<Tool> {
-    // Absolute, since a command may run in another folder.
+    // The path is absolute, since a command may run in another folder.
     let environment = std::path::absolute(environment).ok()?;
     let script = |name: &str| Some(environment.join("bin").join(name)).filter(|program| program.is_file());
     let (program, env) = match row.pinned? {

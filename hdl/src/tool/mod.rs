@@ -1,4 +1,4 @@
-//! The external EDA tools: where each one is on this machine, and a command that runs it.
+//! Finds the external EDA tools: where each one is on this machine, and a command that runs it.
 //!
 //! Never installs anything (`cargo xtask tools` does) and never decides what is run with a tool.
 
@@ -20,12 +20,12 @@ use std::process::Command;
 
 pub use locate::{TOOLS, ToolRow};
 
-/// A tool that is there.
+/// Describes a tool that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
     /// Its name in [`TOOLS`].
     pub name: &'static str,
-    /// The file that is run.
+    /// File of the program.
     pub program: PathBuf,
     /// Environment variables that it needs.
     pub env: Vec<(&'static str, OsString)>,
@@ -42,21 +42,21 @@ impl Tool {
     }
 }
 
-/// Why a tool cannot be used.
+/// Says why a tool cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// No row of [`TOOLS`] has this name.
     #[error("unknown tool `{name}`: expected one of {known}")]
     Unknown {
-        /// The name asked for.
+        /// The name that was asked for.
         name: String,
-        /// The names there are.
+        /// The names that [`TOOLS`] has.
         known: String,
     },
-    /// `DQ_TOOLS` is set but cannot be what it should.
+    /// `DQ_TOOLS` is set but names no environment of the tools.
     #[error("DQ_TOOLS: expected the folder of a Python environment with the tools, found {}", path.display())]
     NotAnEnvironment {
-        /// What it is set to.
+        /// The value of `DQ_TOOLS`.
         path: PathBuf,
     },
     /// The environment names no folder for what is built once and kept.
@@ -65,14 +65,14 @@ pub enum ToolError {
          found none in either"
     )]
     NoCache,
-    /// The tool is nowhere, or too old.
+    /// The tool is in none of the places, or too old.
     #[error("`{name}` is needed: {looked}; {remedy}")]
     Missing {
-        /// The tool.
+        /// Name of the tool.
         name: &'static str,
-        /// Where it was looked for, and what was found there.
+        /// The places that were searched, and what was found there.
         looked: String,
-        /// The command that installs it.
+        /// Command that installs it.
         remedy: &'static str,
     },
 }
@@ -102,7 +102,7 @@ pub fn require(name: &str) -> Option<Tool> {
     let installable = TOOLS.iter().any(|row| row.name == name && row.installable());
     let required = std::env::var_os("DQ_REQUIRE_TOOLS").is_some_and(|value| value == "1");
     assert!(!(required && installable), "{error}");
-    // Not `eprintln!`, which the test harness swallows where a test passes.
+    // This is not `eprintln!`, which the test harness swallows where a test passes.
     let _ = writeln!(std::io::stderr(), "\nSKIPPED a test: {error}");
     None
 }

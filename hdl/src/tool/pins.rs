@@ -1,7 +1,7 @@
-//! Which versions of the EDA tools the project is made for, and the folder that holds them once they are
+//! Says which versions of the EDA tools the project is made for, and which folder holds them once they are
 //! installed.
 //!
-//! `xtask`, which installs them, compiles this same file, so that it needs nothing else of this crate. Never
+//! `xtask`, which installs them, compiles this same file, so the file needs nothing else of this crate. Never
 //! installs.
 
 use std::ffi::OsString;
@@ -31,7 +31,7 @@ pub fn cache(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option
 
 /// The environment for exactly these versions: other pins, another folder.
 pub fn environment(cache: &Path) -> PathBuf {
-    // FNV-1a: names a folder, protects nothing.
+    // FNV-1a names a folder and protects nothing, so it need not be strong.
     let hash = PINS.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });

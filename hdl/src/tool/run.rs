@@ -1,5 +1,5 @@
-//! One run of a tool in a folder: watched, its output kept in a log there, its last words in the error. Never
-//! interprets what a tool says.
+//! Runs a tool in a folder: watches it, keeps its output in a log there, and shows its last lines in the
+//! error. Never interprets what a tool says.
 
 use super::{Tool, ToolError};
 use std::fs;
@@ -9,21 +9,21 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// Lines of a failed tool's log that are shown.
+/// Number of lines of a failed tool's log that are shown.
 const SHOWN: usize = 12;
-/// How often a running tool is looked after.
+/// Time between two looks at a running tool.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Asks for news while tools run: told what runs; gives whether to stop.
+/// Is called with what runs, while tools run; returns whether to stop.
 pub type Watch<'a> = &'a dyn Fn(&str) -> bool;
 
-/// Why a tool did not do its work.
+/// Says why a tool did not do its work.
 #[derive(Debug, Error)]
 pub enum RunError {
-    /// A tool is not there.
+    /// A tool is missing.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error("{path}: {action}: {source}", path = path.display())]
     Io {
         /// File, folder or program.
@@ -33,16 +33,16 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A tool failed.
+    /// A tool ended with a failure.
     #[error("{tool} failed ({status}); its log is {log}:\n{tail}", log = log.display())]
     Failed {
-        /// The tool.
+        /// Name of the tool.
         tool: &'static str,
-        /// Exit status.
+        /// Exit status of the tool.
         status: String,
-        /// The whole log.
+        /// Path of the whole log.
         log: PathBuf,
-        /// Its last lines.
+        /// Last lines of the log.
         tail: String,
     },
     /// A file that a tool wrote is not as expected.
@@ -50,10 +50,10 @@ pub enum RunError {
     Report {
         /// The file.
         path: PathBuf,
-        /// What was looked for.
+        /// The content that was expected.
         expected: &'static str,
     },
-    /// Someone asked to stop.
+    /// The user asked to stop.
     #[error("stopped while {0} ran")]
     Stopped(&'static str),
 }
@@ -78,7 +78,7 @@ pub(crate) fn run(
             break status;
         }
         if watch(&format!("{} ({} s)", tool.name, start.elapsed().as_secs())) {
-            // It may have ended by itself meanwhile.
+            // The tool may have ended by itself meanwhile.
             let _ = child.kill();
             let _ = child.wait();
             return Err(RunError::Stopped(tool.name));

@@ -1,6 +1,6 @@
-//! Scripts for AMD's Vivado beside the emitted Verilog: an AXI4-Stream IP, out-of-context synthesis, the
-//! clock. Plain Tcl of commands that have been there for many versions. Never run here: the tool is not
-//! freely to be had.
+//! Writes scripts for AMD's Vivado beside the emitted Verilog: an AXI4-Stream IP, out-of-context synthesis,
+//! the clock. They are plain Tcl of commands that have been there for many versions. They are never run here:
+//! the tool is not freely available.
 
 use crate::circuit::testbench;
 use crate::design::Design;
@@ -14,7 +14,7 @@ pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {
         names.copied().collect::<Vec<_>>().join(" ")
     };
     let (verilog, images) = (of(".v"), of(".mem"));
-    // In ps, rounded down: never slower than the plan's clock.
+    // The period is in ps, rounded down: never slower than the plan's clock.
     let period = 1_000_000 / design.plan.clock_mhz;
     let nanoseconds = format!("{}.{:03}", period / 1_000, period % 1_000);
     let add_images =

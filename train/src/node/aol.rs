@@ -145,7 +145,7 @@ mod tests {
                 assert!((0.7..=1.0 + 1e-5).contains(&first), "{first} at the start");
             }
         }
-        // Orthonormal rows keep their length.
+        // Orthonormal rows have a gain of 1.
         let eye = Tensor::eye(3, (Kind::Float, Device::Cpu));
         assert_eq!(vector(&gains(&eye, 1)), [1.0, 1.0, 1.0]);
         let dead = Tensor::zeros([2, 2], (Kind::Float, Device::Cpu));

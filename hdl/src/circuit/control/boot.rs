@@ -1,9 +1,9 @@
-//! The loader of memories that configuration cannot fill: words from a flash, in one row, to the stages that
-//! wait for them. Until the last of them has been checked all stages are held in reset.
+//! Builds the loader of memories that configuration cannot fill: it takes words from a flash, one after
+//! another, to the stages that wait for them. Until the last word has been checked all stages are held in
+//! reset.
 //!
-//! SPRAM is filled from the board's flash, with the stages in reset until the words are checked: a
-//! window would pass its padding on at once, before there are weights. Every simulation loads it, from
-//! noise.
+//! The reset is needed since a window would otherwise pass its padding on at once, before there are weights.
+//! In every simulation the SPRAM starts with noise and is loaded.
 
 use crate::rtl::{Kernel, Module, Value, addr_bits, all_of, lit, set, when};
 use crate::stage::parameters::Loader;

@@ -1,4 +1,4 @@
-//! The identity of a circuit, by which a host or a loader knows that parameters fit it.
+//! Computes the identity of a circuit, by which a host or a loader knows that parameters fit it.
 
 use crate::stage::encoding::{Encode, record};
 use crate::stage::kind::Stage;
@@ -108,7 +108,8 @@ mod tests {
     fn every_kind() -> Vec<Stage> {
         use stage::pool::{Pool, Reduction};
         let (window, unit) = windows();
-        // Two digits, one digit, and what rounds: four terms.
+        // The product with 3 has two digits, that with 1 has one digit; with the rounding there are four
+        // terms.
         let mix = Arc::new(layer::Mix { a: 3, b: 1, shift: 2, bits: 8 });
         let logits = Arc::new(layer::Logits { bias: vec![0; 10], scale: 1.0 });
         let kinds: Vec<Arc<dyn Kind>> = vec![

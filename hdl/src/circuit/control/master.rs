@@ -1,10 +1,10 @@
-//! An AXI4-Lite master on a simulated circuit: what a host's bus does, clock by clock. For tests and for the
-//! netlist.
+//! Plays an AXI4-Lite master on a simulated circuit: what a host's bus does, clock by clock, for tests and
+//! for the netlist.
 
 use super::{ADDRESS_BITS, Access};
 use crate::rtl::{PortId, Sim};
 
-/// The master's side of the port.
+/// Holds the master's side of the port.
 pub struct Master {
     aw: [PortId; 3],
     w: [PortId; 4],
@@ -13,16 +13,16 @@ pub struct Master {
     r: [PortId; 4],
 }
 
-/// What was answered: data (0 for a write) and whether it was refused.
+/// Holds an answer of the port: data (0 for a write) and whether the access was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The word read.
+    /// The word that was read.
     pub data: u32,
-    /// SLVERR.
+    /// Whether the response was SLVERR.
     pub refused: bool,
 }
 
-/// Clocks after which a port that does not answer is stuck.
+/// Number of clocks after which a port that does not answer counts as stuck.
 const PATIENCE: usize = 100;
 
 impl Master {

@@ -1,7 +1,7 @@
-//! The control port: a small AXI4-Lite slave beside the streams, through which a host reads counters and,
-//! where the plan asks for it, loads the parameters of another network of the same shape, without synthesis.
-//! [`port`] is the hardware, [`Image`] and [`Master`] are the host's side. Never looks at what a parameter
-//! means.
+//! Describes the control port: a small AXI4-Lite slave beside the streams, through which a host reads
+//! counters and, where the plan asks for it, loads the parameters of another network of the same shape,
+//! without synthesis. [`port`] is the hardware, [`Image`] and [`Master`] are the host's side. Never looks at
+//! what a parameter means.
 //!
 //! The port is optional. What can be loaded is sized for the largest parameters of its bits, and goes
 //! through one loader (`stage::parameters`).
@@ -20,9 +20,9 @@ pub use port::module;
 use crate::pipeline::Stage;
 use crate::rtl::{Module, words};
 
-/// Bits of a byte address.
+/// Number of bits of a byte address.
 pub const ADDRESS_BITS: usize = 12;
-/// Byte addresses of the registers.
+/// Lists the byte addresses of the registers.
 pub mod address {
     #![expect(missing_docs, reason = "docs/control.md says what each is")]
     pub const IDENTITY: u32 = 0x000;
@@ -38,39 +38,39 @@ pub mod address {
     pub const CHECKSUM: u32 = 0x028;
     pub const STALLS: u32 = 0x400;
 }
-/// `CONTROL`: hold the input.
+/// Bit of `CONTROL` that holds the input.
 pub const HOLD: u32 = 1;
-/// `CONTROL`: clear the counters.
+/// Bit of `CONTROL` that clears the counters.
 pub const CLEAR_COUNTERS: u32 = 2;
-/// `CONTROL`: restart the checksum.
+/// Bit of `CONTROL` that restarts the checksum.
 pub const RESTART_CHECKSUM: u32 = 4;
-/// Stages that the map has room for.
+/// Most stages for which the address map has room.
 pub const MAX_STAGES: usize = 768;
 
-/// The parameters of a circuit, as the control port takes them.
+/// Holds the parameters of a circuit, as the control port takes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// [`identity`] of the circuit that they fit.
     pub identity: u32,
-    /// Words of each stage that can be loaded, in stream order.
+    /// Words of each loadable stage, in stream order.
     pub stages: Vec<Vec<u32>>,
 }
 
-/// One transaction on the port.
+/// Describes one transaction on the port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Write `data` to `address`.
+    /// The host writes `data` to `address`.
     Write {
         /// Byte address.
         address: u32,
-        /// The word.
+        /// The word to write.
         data: u32,
     },
-    /// Read `address`; it must give `data`.
+    /// The host reads `address`, which must give `data`.
     Expect {
         /// Byte address.
         address: u32,
-        /// The word.
+        /// The word that must be read.
         data: u32,
     },
 }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_checksum_is_the_common_crc_32() {
-        // CRC-32 of the bytes 01 02 03 04 05 06 07 08.
+        // The CRC-32 is that of the bytes 01 02 03 04 05 06 07 08.
         let image = Image { identity: 0, stages: vec![vec![0x0403_0201], vec![0x0807_0605]] };
         assert_eq!(image.checksum(), 0x3fca_88c5);
     }

@@ -1,10 +1,10 @@
-//! The hardware of the control port: an AXI4-Lite slave with registered outputs, counters, checksum, and the
-//! bus to the stages that can be loaded.
+//! Builds the hardware of the control port: an AXI4-Lite slave with registered outputs, counters, checksum,
+//! and the bus to the stages that can be loaded.
 
 use super::{ADDRESS_BITS, CLEAR_COUNTERS, HOLD, MAX_STAGES, RESTART_CHECKSUM, address, crc_step};
 use crate::rtl::{Expr, Kernel, Module, Sig, Stmt, Value, addr_bits, all_of, any_of, cat, lit, set, when};
 
-/// Bits of a word's address.
+/// Number of bits of a word's address.
 const INDEX_BITS: usize = ADDRESS_BITS - 2;
 const OKAY: u64 = 0;
 const SLVERR: u64 = 2;
@@ -58,7 +58,7 @@ fn index(address: u32) -> u64 {
     u64::from(address >> 2)
 }
 
-/// The two write channels and the response.
+/// Holds the two write channels and the response.
 struct Writes {
     go: Sig,
     index: Sig,
@@ -125,7 +125,7 @@ impl Writes {
     }
 }
 
-/// The two read channels.
+/// Holds the two read channels.
 struct Reads {
     index: Sig,
     held: Sig,
@@ -181,7 +181,7 @@ impl Reads {
     }
 }
 
-/// What is counted.
+/// Says what is counted.
 struct Counters {
     cycles: Sig,
     frames_in: Sig,
@@ -216,7 +216,7 @@ impl Counters {
     }
 }
 
-/// The bus to the stages that can be loaded.
+/// Holds the bus to the stages that can be loaded.
 struct Loader {
     stage: Sig,
     count: Sig,
@@ -237,7 +237,7 @@ impl Loader {
         let next = k.wire("crc_next", crc_next(crc, writes.data));
         let reset: Stmt = when(restart, [set(crc, lit(0xffff_ffff, 32))]);
         k.clocked([when(word, [set(crc, next)]), reset]);
-        // Each a register's or one gate from it; the stages register them again.
+        // Each port is a register or one gate away from one; the stages register it again.
         for (name, width, value) in [
             ("load_data", 32, writes.data.expr()),
             ("load_valid", 1, word.expr()),
@@ -260,7 +260,7 @@ fn crc_next(crc: Sig, data: Sig) -> Expr {
         let of = |sig: Sig, step: &dyn Fn(u32) -> u32| -> Vec<Expr> {
             (0..32).filter(|&i| step(1 << i) >> out & 1 == 1).map(|i| sig.bit(i)).collect()
         };
-        // Both enter by exclusive or, so both have the same matrix.
+        // Checksum and data both enter by exclusive or, so both have the same matrix.
         let terms = [of(crc, &|x| crc_step(x, 0)), of(data, &|x| crc_step(0, x))].concat();
         terms.into_iter().reduce(|a, b| a ^ b).expect("no bit of a CRC is constant")
     });

@@ -1,4 +1,4 @@
-//! The links of a structure in rust-hdl's syntax tree, for rust-hdl's own printer.
+//! Writes the links of a structure in rust-hdl's syntax tree, for rust-hdl's own printer.
 
 use crate::rtl::ir::module::{Driver, End, Structure};
 use rust_hdl::core::ast::{

@@ -1,5 +1,5 @@
-//! `Circuit`: a module as rust-hdl sees it: a `Block` whose `update_all` runs the compiled netlist, above the
-//! tree of scopes that rust-hdl's checks, printer and VCD probe walk.
+//! Shows a module to rust-hdl as a `Circuit`: a `Block` whose `update_all` runs the compiled netlist, above
+//! the tree of scopes that rust-hdl's checks, printer and VCD probe walk.
 
 use super::scope::Scope;
 use crate::rtl::ir::module::Module;
@@ -12,7 +12,7 @@ use rust_hdl::core::check_error::check_all;
 use rust_hdl::core::logic::Logic;
 use rust_hdl::core::probe::Probe;
 
-/// A module with its state, ready for rust-hdl's `simulate`, probes and checks.
+/// Holds a module with its state, ready for rust-hdl's `simulate`, probes and checks.
 pub(crate) struct Circuit {
     pub engine: Engine,
     root: Scope,

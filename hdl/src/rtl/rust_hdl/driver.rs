@@ -1,4 +1,4 @@
-//! `Sim`: drives a module clock by clock through rust-hdl's `simulate`, on the description that is emitted.
+//! Drives a module clock by clock (`Sim`) through rust-hdl's `simulate`, on the description that is emitted.
 //!
 //! A clock cycle is: set inputs, read outputs, [`Sim::clock`]. Reading settles by itself. Never checks
 //! values.
@@ -13,20 +13,20 @@ use rust_hdl::core::vcd_probe::{VCDProbe, write_vcd_change, write_vcd_dump, writ
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-/// A running module. `clk` is the driver's; everything else is set by port.
+/// Runs a module. The driver sets `clk`; everything else is set by port.
 pub struct Sim {
     circuit: Circuit,
     module: Module,
     rst: PortId,
     clk: Place,
-    /// Inputs or clock were driven and have not been taken over yet.
+    /// Whether inputs or clock were driven and have not been taken over yet.
     stale: bool,
     edge: bool,
     cycles: u64,
     trace: Option<Trace>,
 }
 
-/// A port of one `Sim`.
+/// Names a port of one `Sim`.
 #[derive(Clone, Copy, Debug)]
 pub struct PortId {
     place: Place,
@@ -38,11 +38,11 @@ struct Trace {
     text: Shared,
 }
 
-/// Text that the probe writes and the driver takes away.
+/// Holds text that the probe writes and the driver takes away.
 #[derive(Clone, Default)]
 struct Shared(Arc<Mutex<Vec<u8>>>);
 
-/// Picoseconds of a clock cycle in a trace.
+/// Length of a clock cycle in a trace, in picoseconds.
 const PERIOD: u64 = 10_000;
 
 impl Sim {
@@ -153,8 +153,8 @@ impl Sim {
             return;
         }
         if self.trace.is_none() {
-            // rust-hdl walks the whole tree to see what changed, which only a trace asks for; a test holds
-            // both ways equal.
+            // rust-hdl walks the whole tree to see what changed, which only a trace asks for; a test checks
+            // that both ways give the same values.
             self.circuit.engine.update();
             if self.edge {
                 self.circuit.engine.drive(self.clk, &[0]);

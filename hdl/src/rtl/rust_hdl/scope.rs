@@ -1,5 +1,5 @@
-//! The hierarchy as rust-hdl walks it: a tree of scopes (`Block`) with nets (`Atom`). It is passive: its nets
-//! show what the engine computed.
+//! Shows the hierarchy as rust-hdl walks it: a tree of scopes (`Block`) with nets (`Atom`). The tree is
+//! passive: its nets show what the engine computed.
 
 use super::ast::links;
 use crate::rtl::ir::flatten::Instance;
@@ -20,7 +20,8 @@ use rust_hdl::core::signal::get_signal_id;
 use rust_hdl::core::synth::{Synth, VCDValue};
 use rust_hdl::core::type_descriptor::{TypeDescriptor, TypeKind};
 
-/// A signal whose width is chosen at run time: what rust-hdl's typed `Signal` cannot be, its `Atom` can.
+/// Holds a signal whose width is chosen at run time: rust-hdl's typed `Signal` cannot do that, its `Atom`
+/// can.
 pub(crate) struct Net {
     pub name: String,
     pub place: Place,
@@ -32,7 +33,7 @@ pub(crate) struct Net {
     id: usize,
 }
 
-/// An instance. It is passive: its nets show what the circuit's program computed.
+/// Holds an instance. It is passive: its nets show what the circuit's program computed.
 pub(crate) struct Scope {
     pub name: String,
     module: Module,

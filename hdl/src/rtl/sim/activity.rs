@@ -1,6 +1,6 @@
-//! What of a flat netlist must run again: a leaf whose inputs, registers and memories are as they were would
-//! compute what it computed before. Its instructions are grouped so that they can be left out, and what it
-//! drives is compared after they ran, so that those who read it know. Never runs anything.
+//! Finds which parts of a flat netlist must run again: a leaf whose inputs, registers and memories have not
+//! changed would compute the same values again. Its instructions are grouped so that they can be left out,
+//! and the values that it drives are compared after they ran, so that its readers know. Never runs anything.
 
 use super::image::{Activity, Place, Watch};
 use crate::rtl::ir::flatten::{Flat, Source};
@@ -10,7 +10,7 @@ use crate::rtl::ir::words::words_for;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-/// The readers of each place, to be named as segments are made.
+/// Holds the readers of each place, to be named as segments are made.
 pub(crate) struct Readers(HashMap<usize, Vec<usize>>);
 
 impl Readers {

@@ -124,7 +124,7 @@ impl Compiler<'_> {
                     self.value_into(value, nets, to);
                     self.release();
                 }
-                // A register that keeps what it has is cheaper chosen than jumped around.
+                // Choosing between the old and the new value of a register is cheaper than a jump.
                 Stmt::If(cond, then, otherwise)
                     if otherwise.is_empty()
                         && let [Stmt::Set(reg, value)] = &then[..]

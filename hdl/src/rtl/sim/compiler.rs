@@ -1,4 +1,4 @@
-//! The state of a compilation: what has a place so far, and the instructions so far.
+//! Holds the state of a compilation: what has a place so far, and the instructions so far.
 
 use super::image::{Array, Place};
 use super::ops::Op;
@@ -6,7 +6,7 @@ use crate::rtl::ir::flatten::Flat;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// What is compiled so far.
+/// Holds what is compiled so far.
 pub(crate) struct Compiler<'a> {
     pub flat: &'a Flat,
     pub places: Vec<Place>,
@@ -25,17 +25,17 @@ pub(crate) struct Compiler<'a> {
     pub constants: HashMap<Vec<u64>, usize>,
     pub ops: Vec<Op>,
     pub temporaries: Vec<Temporary>,
-    /// For each leaf, the places of the values that its instructions compute in any case, by the instruction
-    /// without its target. What its nets settle to is still there at the edge.
+    /// For each leaf: the places of the values that its instructions compute unconditionally, by the
+    /// instruction without its target. A value that its nets settle to is still there at the clock edge.
     pub computed: Vec<HashMap<Op, u32>>,
-    /// The leaf being compiled, the number of conditions around what is compiled, and whether that is for a
-    /// clock edge.
+    /// The leaf that is being compiled, the number of conditions around the present statement, and whether it
+    /// is for a clock edge.
     pub leaf: usize,
     pub conditions: usize,
     pub clocking: bool,
 }
 
-/// Words that hold intermediate values, of one assign after another.
+/// Describes words that hold intermediate values, of one assign after another.
 pub(crate) struct Temporary {
     pub at: usize,
     pub words: usize,

@@ -1,4 +1,4 @@
-//! The flat machine that runs a compiled netlist: a list of instructions over one array of words settles the
+//! Runs a compiled netlist on a flat machine: a list of instructions over one array of words settles the
 //! combinational nets, another computes a clock edge; a leaf around which nothing changed is left out. Narrow
 //! values (up to 64 bits) are one word, always canonical. Never knows of modules or names.
 
@@ -8,7 +8,7 @@ use crate::rtl::ir::words;
 use dq_net::SplitMix64;
 use std::ops::Range;
 
-/// A compiled netlist and its present state.
+/// Holds a compiled netlist and its present state.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     program: Program,
@@ -17,17 +17,17 @@ pub(crate) struct Engine {
     /// Inputs as driven from outside; they take effect at the next [`Engine::update`].
     pending: Vec<u64>,
     clk: usize,
-    /// Leaves that ran before the last edge.
+    /// Whether each leaf ran before the last edge.
     ran: Vec<bool>,
 }
 
-/// Which leaves must run again.
+/// Says which leaves must run again.
 #[derive(Clone, Debug)]
 struct Readers {
     dirty: Vec<bool>,
-    /// Whether any must.
+    /// Whether any leaf must run.
     stale: bool,
-    /// What the readers of each watched value saw last.
+    /// The values that the readers of each watched place saw last.
     saved: Vec<u64>,
 }
 

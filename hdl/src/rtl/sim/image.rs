@@ -1,21 +1,21 @@
-//! What the compiler makes of a netlist, as plain data: places of nets, arrays, instructions, and what
-//! depends on what.
+//! Defines what the compiler makes of a netlist, as plain data: places of nets, arrays, instructions, and
+//! what depends on what.
 
 use super::ops::Op;
 use std::ops::Range;
 
-/// Where a net lives: its first word, and its width in bits.
+/// Says where a net lives: its first word, and its width in bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub at: usize,
     pub width: usize,
 }
 
-/// A memory or a constant table.
+/// Holds a memory or a constant table.
 #[derive(Clone, Debug)]
 pub(crate) struct Array {
     pub data: Vec<u64>,
-    /// `u64`s per word.
+    /// Number of `u64`s per word.
     pub stride: usize,
     pub words: usize,
     pub width: usize,
@@ -23,7 +23,7 @@ pub(crate) struct Array {
     pub filled: bool,
 }
 
-/// What the compiler makes of a netlist.
+/// Holds what the compiler makes of a netlist.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     /// Initial state: inputs, registers, their next values, other nets, constants, temporaries.
@@ -39,16 +39,16 @@ pub(crate) struct Program {
     pub activity: Activity,
 }
 
-/// Combinational instructions of one leaf, in a row.
+/// Lists the combinational instructions of one leaf, in a row.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
     pub leaf: usize,
     pub ops: Range<usize>,
-    /// Its nets that other leaves read.
+    /// The leaf's nets that other leaves read.
     pub watches: Range<usize>,
 }
 
-/// The clocked part of one leaf.
+/// Lists the clocked part of one leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct Clocked {
     pub ops: Range<usize>,
@@ -57,7 +57,7 @@ pub(crate) struct Clocked {
     pub watches: Range<usize>,
 }
 
-/// A value that leaves read, and where the one that they saw is kept.
+/// Describes a value that leaves read, and where the value that they saw is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Watch {
     pub at: usize,
@@ -66,15 +66,15 @@ pub(crate) struct Watch {
     pub readers: Range<usize>,
 }
 
-/// The order of a netlist's instructions, and what depends on what.
+/// Holds the order of a netlist's instructions, and what depends on what.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity {
     pub segments: Vec<Segment>,
     pub leaves: Vec<Clocked>,
     /// Watched values. The inputs stand first, in their order.
     pub watches: Vec<Watch>,
-    /// Leaves, as watches name them.
+    /// Numbers of the leaves that read; watches refer to ranges of this list.
     pub readers: Vec<usize>,
-    /// Words of all watches.
+    /// Number of words of all watches.
     pub saved: usize,
 }

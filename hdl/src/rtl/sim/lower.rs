@@ -6,7 +6,8 @@ use super::ops::Op;
 use crate::rtl::ir::expr::{Bin, Expr, Node, Reduce, Sig};
 use crate::rtl::ir::words::{mask, words_for};
 
-/// A value of up to 64 bits: where it is, or the instruction (whose target is still open) that makes it.
+/// Says where a value of up to 64 bits is: its place, or the instruction (whose target is still open) that
+/// makes it.
 enum Narrow {
     At(u32),
     By(Op),

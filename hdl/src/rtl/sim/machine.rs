@@ -8,12 +8,12 @@ use crate::rtl::ir::words;
 use std::cmp::Ordering;
 use std::ops::Range;
 
-/// What instructions work on.
+/// Holds what instructions work on.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machine {
     pub state: Vec<u64>,
     pub arrays: Vec<Array>,
-    /// Array, word address and data (in `store_data`) of the stores of one edge.
+    /// The stores of one edge: array and word address, whose data is in `store_data`.
     pub stores: Vec<(u32, usize)>,
     pub store_data: Vec<u64>,
     pub scratch: Vec<u64>,

@@ -1,11 +1,12 @@
-//! The netlist simulator: a module flattened, compiled into a list of instructions, and run clock by clock.
+//! Simulates the netlist: a module is flattened, compiled into a list of instructions, and run clock by
+//! clock.
 //!
 //! [`compile`] makes an [`image::Program`], [`engine`] runs it. The hierarchy is checked where it is
 //! compiled.
 //!
-//! The engine runs a flat list of instructions, leaf by leaf, and leaves out the leaves around which
-//! nothing changed (`activity`). Without a trace it runs alone; with one, rust-hdl drives it, and a test
-//! holds both equal.
+//! The engine runs a flat list of instructions, leaf by leaf, and leaves out the leaves around which nothing
+//! changed (`activity`). Without a trace it runs alone; with one, rust-hdl drives it. A test checks that both
+//! give the same values.
 
 mod activity;
 pub(crate) mod compile;

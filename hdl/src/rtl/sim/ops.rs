@@ -1,9 +1,9 @@
-//! The instructions of the flat machine. Never run here.
+//! Defines the instructions of the flat machine. They are never run here.
 
 use crate::rtl::ir::expr::{Bin, Reduce};
 
-/// One instruction. Operands are places of first words in the state. `to` is none of them, except in a `Mux`
-/// whose register keeps its value.
+/// Describes one instruction. Operands are places of first words in the state. `to` is none of them, except
+/// in a `Mux` whose register keeps its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Op {
     Copy {
@@ -68,7 +68,7 @@ pub(crate) enum Op {
         a: u32,
         b: u32,
     },
-    /// Shifted up, the sign stands in bit 63.
+    /// Compares signed values, which are shifted up so that the sign is in bit 63.
     LtSigned {
         to: u32,
         a: u32,
@@ -106,14 +106,14 @@ pub(crate) enum Op {
         shift: u32,
         mask: u64,
     },
-    /// A field over two words.
+    /// Takes a field that lies in two words.
     FieldSplit {
         to: u32,
         a: u32,
         shift: u32,
         mask: u64,
     },
-    /// Shifted up to bit 63 and back down with the sign: the extension of a value or of a field of one word.
+    /// Extends a value, or a field of one word, by its sign: it is shifted up to bit 63 and back down.
     Sext {
         to: u32,
         a: u32,
@@ -121,13 +121,13 @@ pub(crate) enum Op {
         down: u8,
         mask: u64,
     },
-    /// `a` above the lowest `shift` bits, which are 0.
+    /// Puts `a` above the lowest `shift` bits, which are 0.
     Up {
         to: u32,
         a: u32,
         shift: u32,
     },
-    /// `a` above the lowest `shift` bits, which are `b`.
+    /// Puts `a` above the lowest `shift` bits, which are `b`.
     Join {
         to: u32,
         a: u32,
@@ -143,7 +143,7 @@ pub(crate) enum Op {
         a: u32,
         shift: u32,
     },
-    /// An OR over two words.
+    /// Adds `a` by OR, shifted, where it reaches into two words.
     OrSplit {
         to: u32,
         a: u32,
@@ -207,13 +207,13 @@ pub(crate) enum Op {
         width: u32,
         signed: bool,
     },
-    /// A word of an array; 0 beyond its end.
+    /// Reads a word of an array; 0 beyond its end.
     Load {
         to: u32,
         array: u32,
         addr: u32,
     },
-    /// Takes effect after all loads of this edge.
+    /// Writes a word of an array, after all loads of this edge.
     Store {
         array: u32,
         addr: u32,

@@ -1,5 +1,5 @@
-//! Where a compiled netlist keeps its values: state, arrays, wires, constants, and what is computed on the
-//! way. Never knows what the values are for.
+//! Says where a compiled netlist keeps its values: state, arrays, wires, constants, and intermediate values.
+//! Never knows what the values are for.
 
 use super::compiler::{Compiler, Temporary};
 use super::image::{Array, Place};
@@ -42,7 +42,7 @@ impl Compiler<'_> {
             if undefined {
                 self.undefined.push(place);
             }
-            // The nets of a leaf stand side by side.
+            // The registers of a leaf are adjacent.
             let of_leaf = &mut self.registers_of[leaf];
             if of_leaf.start == of_leaf.end {
                 of_leaf.start = place.at;
@@ -144,7 +144,8 @@ impl Compiler<'_> {
             self.ops.push(Op::Copy { to, a: at });
             return;
         }
-        // A next value may be overwritten, by a later statement or by reset.
+        // Only combinational values are kept: a next value may be overwritten, by a later statement or by
+        // reset.
         if !self.clocking && self.lasts(op) {
             self.computed[self.leaf].insert(op, to);
         }

@@ -1,10 +1,10 @@
-//! Sums of pairs of levels, chosen by two weight bits, added up in carry chains: two pairs per chain, bit
-//! plane by bit plane, each addition one LUT per bit where a LUT beside the carry has six inputs (what is
-//! chosen of a pair takes five). The chains' results are added in a tree.
+//! Adds sums of pairs of levels, chosen by two weight bits, in carry chains: two pairs per chain, bit plane
+//! by bit plane. Each addition takes one LUT per bit where a LUT beside the carry has six inputs (choosing
+//! from a pair takes five). The chains' results are added in a tree.
 //!
-//! Every value is kept from falling below zero: the negative plane is added inverted, and an addition is
-//! written as the subtraction of a complement, which is one more than the sum and tells tools which operand
-//! goes to the carry's own input. All that is [`Form::excess`].
+//! No value falls below zero: the negative plane is added inverted, and an addition is written as the
+//! subtraction of a complement. That is one more than the sum, and it tells tools which operand goes to the
+//! carry's own input. All these extra amounts are [`Form::excess`].
 
 use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree, cut};
@@ -12,12 +12,12 @@ use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use dq_net::Range;
 
-/// Elements of a chain: two pairs.
+/// Number of elements of a chain: two pairs.
 const ELEMENTS: usize = 4;
-/// Pairs of a chain.
+/// Number of pairs of a chain.
 const PAIRS: usize = 2;
 
-/// Sums in carry chains.
+/// Builds sums in carry chains.
 pub struct Chains;
 
 impl Form for Chains {
@@ -34,7 +34,8 @@ impl Form for Chains {
     }
 
     fn latency(&self, dot: &Dot) -> u64 {
-        // The pairs' sums, a register every two additions, the chain's result, the tree.
+        // There are registers for the pairs' sums, for every two additions, for the chain's result, and in
+        // the tree.
         let tree = if dot.simd > ELEMENTS { addr_bits(dot.simd / ELEMENTS) } else { 0 };
         (1 + dot.weight_bits + 1 + tree) as u64
     }
@@ -65,7 +66,8 @@ impl Form for Chains {
         let result = level_bits + weight_bits + 3;
         let tree = (chains - 1) * (result + 1);
         let sums = 2 * chains * (level_bits + 1) / 8;
-        // The LUTs are scaled from four inputs to six where a stage's are summed up.
+        // Estimates count LUTs of four inputs and scale them to six where a stage's LUTs are summed up, so
+        // this is scaled back.
         let lut = if family.has_wide_luts() {
             (chains * chain + tree + sums) * 4 / 3
         } else {
@@ -89,11 +91,11 @@ fn stage(q: usize) -> usize {
     q.div_ceil(2)
 }
 
-/// What the chains add up, each value in the stages in which it is used.
+/// Holds what the chains add up, each value in the stages in which it is used.
 struct Pieces<'a> {
     dot: &'a Dot,
     chains: usize,
-    /// For each pair of a chain, in all chains: both levels and their sum, from the stage of its first use
+    /// For each pair of a chain, in all chains: both levels and their sum, from the stage of their first use
     /// to the last.
     levels: Vec<Vec<Sig>>,
     /// For each addition, in all chains: the weight bits of the pair.
@@ -150,7 +152,7 @@ impl<'a> Pieces<'a> {
         let Dot { level_bits, weight_bits, .. } = *self.dot;
         let mut value = self.chosen(k, chain, 0);
         let mut most = (2i64 << level_bits) - 2;
-        // The bits of lower planes, which are done.
+        // These are the bits of lower planes, which are final.
         let mut low: Option<Sig> = None;
         for q in 1..self.steps() {
             if stage(q) > stage(q - 1) {
@@ -159,7 +161,7 @@ impl<'a> Pieces<'a> {
             }
             let mut upper = value.expr();
             if q % PAIRS == 0 {
-                // To the next plane: the lowest bit is done.
+                // The sum goes on to the next plane: its lowest bit is final.
                 let done = value.bit(0);
                 upper = upper.slice(1, value.width() - 1);
                 let all = low.map_or(done.clone(), |low| lanes([low.expr(), done]));

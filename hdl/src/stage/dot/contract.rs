@@ -1,4 +1,4 @@
-//! What a dot product promises: its latency later it is the sum of products, modulo 2^bits.
+//! Writes what a dot product promises: after its latency it gives the sum of products, modulo 2^bits.
 
 use super::form::{Dot, Form};
 use crate::stage::contract::{fill, history};

@@ -1,8 +1,8 @@
-//! Products in the device's multipliers, two per multiplier where their bits leave room: (x₀ + x₁·2^s)·(w₁ +
-//! w₀·2^s) = x₀w₁ + (x₀w₀ + x₁w₁)·2^s + x₁w₀·2^2s has the sum of both products in the middle.
+//! Builds products in the device's multipliers, two per multiplier where their bits leave room: (x₀ +
+//! x₁·2^s)·(w₁ + w₀·2^s) = x₀w₁ + (x₀w₀ + x₁w₁)·2^s + x₁w₀·2^2s has the sum of both products in the middle.
 //!
-//! The field below it is signed: where it is negative it has taken one from the middle. That one is given
-//! back as the carry of an addition in the tree, so that it costs nothing.
+//! The field below the middle is signed: where it is negative it has taken one from the middle. That one is
+//! given back as the carry of an addition in the tree, so that it costs nothing.
 
 use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree, cut};
@@ -11,7 +11,7 @@ use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use crate::stage::word::fit;
 use dq_net::Range;
 
-/// Bits of a multiplier's operand, signed: the fewest of all families.
+/// Number of bits of a multiplier's signed operand: the fewest of all families.
 const OPERAND: usize = 16;
 
 /// Returns the bits of a field of two products, their sum's.
@@ -25,7 +25,7 @@ fn packed(dot: &Dot) -> bool {
     dot.simd > 1 && field(dot) + levels.max(weights) <= OPERAND
 }
 
-/// Products in DSP blocks.
+/// Builds products in DSP blocks.
 pub struct Dsp;
 
 impl Form for Dsp {
@@ -46,7 +46,8 @@ impl Form for Dsp {
     }
 
     fn latency(&self, dot: &Dot) -> u64 {
-        // Operands, products, the tree, and the carry that is left over.
+        // There are registers for the operands, for the products, in the tree, and for the carry that is left
+        // over.
         let sums = self.multipliers(dot);
         let tree = if sums > 1 { addr_bits(sums) } else { 0 };
         (2 + tree + usize::from(packed(dot))) as u64
@@ -101,11 +102,11 @@ impl Form for Dsp {
     }
 }
 
-/// A sum, all but its carry.
+/// Holds a sum without its carry, and the carry.
 struct Sum {
     value: Expr,
     carry: Option<Expr>,
-    /// What both together may be.
+    /// Range of the sum with its carry.
     range: Range,
 }
 
@@ -120,7 +121,7 @@ fn pair(dot: &Dot, k: &mut Kernel, first: usize, x: Sig, w: Sig) -> Sum {
     }
     let levels = lanes([level(first).zext(field), level(first + 1).zext(level_bits + 1)]);
     let levels = k.held(&format!("x{first}"), levels);
-    // A negative weight in the low field takes one from the other.
+    // A negative weight in the low field takes one from the high field, which is given back here.
     let low = weight(first + 1).signed().sext(field);
     let high = weight(first)
         .signed()

@@ -1,5 +1,5 @@
-//! What a form of the dot product says of itself, and the shape that it is built for. One file per form
-//! implements [`Form`]; what no form says differently stands here.
+//! Defines what a form of the dot product says of itself, and the shape that it is built for. One file per
+//! form implements [`Form`]; defaults stand here.
 
 use super::tree::Term;
 use crate::device::Family;
@@ -7,18 +7,19 @@ use crate::plan::data::Mac;
 use crate::rtl::{Kernel, Sig};
 use dq_net::Range;
 
-/// Shape of a dot product.
+/// Describes the shape of a dot product.
 #[derive(Clone, Copy, Debug)]
 pub struct Dot {
     /// How it is built; never [`Mac::Auto`].
     pub mac: Mac,
-    /// Elements.
+    /// Number of elements.
     pub simd: usize,
     /// Bits of a level, unsigned.
     pub level_bits: usize,
-    /// Bits of a weight: 1 is −1/+1 (0 stands for −1), more is two's complement.
+    /// Bits of a weight: with 1 bit weights are −1 and +1 (0 stands for −1), with more they are two's
+    /// complement.
     pub weight_bits: usize,
-    /// Bits of the result, modulo 2^bits, at most.
+    /// Most bits of the result, which is modulo 2^bits.
     pub bits: usize,
 }
 
@@ -43,7 +44,7 @@ impl Dot {
     }
 }
 
-/// How a dot product is built.
+/// Says how a dot product is built.
 pub trait Form {
     /// Returns how its modules are called, and what they are, in words.
     fn names(&self) -> Names;
@@ -94,12 +95,12 @@ pub trait Form {
     }
 }
 
-/// How a form is called.
+/// Says how a form is called.
 pub struct Names {
-    /// What its modules' names begin with, behind `dq_`.
+    /// Prefix of its modules' names, behind `dq_`.
     pub module: &'static str,
-    /// What it is, for the module's header.
+    /// Words for the form in the module's header.
     pub what: &'static str,
-    /// What is said of the weights, where they are not held as they are.
+    /// Words for the weights, where the memory holds them in another code.
     pub weights: Option<&'static str>,
 }

@@ -1,19 +1,19 @@
-//! A heap of bits of different weights, compressed to one number: six bits of a weight are counted in three
-//! LUTs of six inputs, eleven in those and a carry chain whose LUTs count five; what is left is added in
-//! rows. A register per step.
+//! Compresses a heap of bits of different weights to one number: six bits of a weight are counted in three
+//! LUTs of six inputs, eleven in those and a carry chain whose LUTs count five; the remaining rows are added.
+//! There is a register per step.
 //!
 //! The steps depend on the heights of the columns alone, so the same code builds the circuit and counts its
 //! registers.
 
-/// Bits that three LUTs count.
+/// Number of bits that three LUTs count.
 const SIX: usize = 6;
-/// Bits that a chain counts at most, and the fewest worth one.
+/// Most bits that a chain counts; below it, the fewest that are worth a chain.
 const ELEVEN: usize = 11;
 const NINE: usize = 9;
 
-/// What can be done with bits.
+/// Does with bits what a compression needs.
 pub trait Builder {
-    /// A bit.
+    /// The type of a bit.
     type Bit: Clone;
     /// Returns each group of bits, a cycle later.
     fn register(&mut self, groups: Vec<Vec<Self::Bit>>) -> Vec<Vec<Self::Bit>>;
@@ -23,7 +23,7 @@ pub trait Builder {
     fn add(&mut self, a: &[Option<Self::Bit>], b: &[Option<Self::Bit>], width: usize) -> Vec<Self::Bit>;
 }
 
-/// A count of six bits of a column, and up to five more bits to add to it.
+/// Holds a count of six bits of a column, and up to five more bits to add to it.
 struct Chain<B> {
     column: usize,
     six: Vec<B>,
@@ -97,7 +97,7 @@ fn rows<B: Builder>(b: &mut B, columns: &Columns<B>, height: usize, next: &mut C
     let row = |r: usize| columns.iter().map(|column| column.get(r).cloned()).collect::<Vec<_>>();
     for r in (0..height).step_by(2) {
         let (low, high) = (row(r), row(r + 1));
-        // Below the second row's first bit nothing is added.
+        // The bits below the second row's first bit stay as they are.
         let first = high.iter().position(Option::is_some).unwrap_or(low.len());
         for (column, bit) in low.iter().enumerate().take(first) {
             next[column].extend(bit.clone());
@@ -128,7 +128,7 @@ pub fn bits_of(most: usize) -> usize {
     (usize::BITS - most.leading_zeros()) as usize
 }
 
-/// Counts registers.
+/// Counts registers only, without building a circuit.
 pub struct Dry;
 
 impl Builder for Dry {

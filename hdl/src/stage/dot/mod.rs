@@ -1,10 +1,11 @@
-//! The dot product of a vector of levels and a vector of weights. Only the form that is meant for DSP blocks
-//! has a `*`: tools map it to them even where it is 2 bits wide. A module is shared by every node of the
-//! same widths. What a form adds to every product is known beforehand; the accumulators take it off again.
+//! Builds the dot product of a vector of levels and a vector of weights. Only the form that is meant for DSP
+//! blocks has a `*`: tools map it to DSP blocks even where it is 2 bits wide. A module is shared by every
+//! node of the same widths. What a form adds to every product is known beforehand; the accumulators subtract
+//! it again.
 //!
-//! There are four forms: pairs of levels whose sums the weights choose among, the same choice inside
-//! carry chains, counts of equal bits, and DSP blocks, two products per block where they fit. All start
-//! their accumulator below zero by what the form adds too much, so no form costs a correction.
+//! There are four forms: pairs of levels whose sums the weights choose among, the same choice inside carry
+//! chains, counts of equal bits, and DSP blocks, two products per block where they fit. All start their
+//! accumulator below zero by what the form adds too much, so no form costs a correction.
 
 mod chains;
 mod contract;
@@ -26,7 +27,7 @@ use dq_net::Range;
 use form::{Form, Names};
 use tree::Term;
 
-/// Level bits and elements at which counting equal bits is the smallest form.
+/// Most level bits, and fewest elements, at which counting equal bits is the smallest form.
 const XNOR_LEVEL_BITS: usize = 2;
 const XNOR_SIMD: usize = 6;
 
@@ -44,8 +45,8 @@ fn form(mac: Mac) -> &'static dyn Form {
 /// `loaded` are never recoded.
 pub fn choose(mvau: &Mvau, family: Family, loaded: bool) -> Mac {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
-    // Counts pay while a level has few planes; sums in carry chains, where a LUT beside the carry has six
-    // inputs.
+    // Counting is smallest while a level has few bit planes; carry chains are smallest where a LUT beside the
+    // carry has six inputs.
     let counts = weight_bits == 1 && level_bits <= XNOR_LEVEL_BITS && simd >= XNOR_SIMD && !loaded;
     match mac {
         Mac::Auto if counts => Mac::Xnor,

@@ -1,8 +1,8 @@
-//! Bit planes of the weights, added in a tree.
+//! Adds bit planes of the weights in a tree.
 //!
 //! Levels are taken in pairs: sum and difference of each pair are computed once and registered (synthesis
-//! merges those of all PEs, which see the same levels), and two weight bits choose among them. That is one
-//! LUT of six inputs per bit, where masking both levels and adding them is two.
+//! merges those of all PEs, which see the same levels), and two weight bits choose among them. That takes one
+//! LUT of six inputs per bit, where masking both levels and adding them takes two.
 
 use super::form::{Dot, Form, Names};
 use super::tree::{Term, Tree};
@@ -10,10 +10,10 @@ use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, lanes, lit};
 use dq_net::Range;
 
-/// Levels of the adder tree between two registers.
+/// Number of adder levels between two registers.
 const LEVELS: usize = 2;
 
-/// Bit planes in an adder tree.
+/// Builds bit planes in an adder tree.
 pub struct Pairs;
 
 impl Form for Pairs {
@@ -33,7 +33,7 @@ impl Form for Pairs {
         let log2 = |n: usize| n.next_power_of_two().trailing_zeros() as usize;
         match (dot.simd, dot.weight_bits) {
             (1, bits) => log2(bits.max(2)).div_ceil(LEVELS) as u64,
-            // Sums of pairs, then a tree of half as many values; −1/+1 has one plane.
+            // Sums of pairs come first, then a tree of half as many values; weights −1/+1 have one plane.
             (simd, bits) => 1 + (log2(simd.div_ceil(2)) + log2(bits)).div_ceil(LEVELS) as u64,
         }
     }
@@ -55,7 +55,7 @@ impl Form for Pairs {
     fn cost(&self, dot: &Dot, _family: Family) -> (usize, usize) {
         let Dot { simd, level_bits, weight_bits, .. } = *dot;
         let planes = weight_bits.max(2);
-        // Each plane: a tree of simd − 1 adders of growing width; then the planes are joined at full width.
+        // Each plane is a tree of simd − 1 adders of growing width; then the planes are joined at full width.
         let (mut lut, mut ff, mut count, mut width, mut level) = (0, 0, simd, level_bits, 0);
         while count > 1 {
             width += 1;

@@ -1,21 +1,21 @@
-//! A pipelined adder tree.
+//! Builds a pipelined adder tree.
 
 use crate::rtl::{Expr, Kernel, Value, lanes};
 use crate::stage::word::fit;
 use dq_net::Range;
 
-/// Bits of sums that go two to an addition: Yosys gives additions of fewer than five bits no carry chain on
-/// ECP5, and their LUTs are twice as many.
+/// Most bits of sums that share an addition, two by two. Yosys gives additions of fewer than five bits no
+/// carry chain on ECP5, and they then take twice as many LUTs.
 const NARROW: usize = 4;
 
-/// A value of the tree, with what it may hold.
+/// Holds a value of the tree, with its range.
 #[derive(Clone, Debug)]
 pub struct Term {
     pub value: Expr,
     pub range: Range,
 }
 
-/// What is added to a term: another, 2^`shift` times, or subtracted.
+/// Describes what is added to a term: another term, times 2^`shift`, or subtracted.
 struct Addend<'a> {
     term: &'a Term,
     shift: usize,
@@ -31,11 +31,11 @@ impl<'a> Addend<'a> {
 /// Adds terms, level by level, with registers between.
 pub struct Tree<'a> {
     pub k: &'a mut Kernel,
-    /// Bits that matter.
+    /// Number of bits of the result that matter.
     pub bits: usize,
-    /// Levels so far.
+    /// Number of adder levels so far.
     pub level: usize,
-    /// Levels between two registers.
+    /// Number of adder levels between two registers.
     pub step: usize,
 }
 
@@ -45,7 +45,7 @@ impl Tree<'_> {
         while planes[0].len() > 1 {
             self.level += 1;
             if planes.len() == 1 && planes[0].len() == 2 {
-                // The sum: nothing is joined to it.
+                // This is the last sum, to which nothing is joined, so it is registered.
                 self.level = self.level.next_multiple_of(self.step);
             }
             for (p, plane) in planes.iter_mut().enumerate() {
@@ -78,7 +78,8 @@ impl Tree<'_> {
 
     /// Adds the weighted planes up to one term, which is registered at the end.
     pub fn join(&mut self, planes: Vec<Term>) -> Term {
-        // −1/+1: both planes have weight 1. Else plane b has weight 2^b, and the last one is negative.
+        // For weights −1/+1 both planes have weight 1. Otherwise plane b has weight 2^b, and the last one is
+        // negative.
         let signs = planes[0].range.signed();
         let mut terms: Vec<(Term, bool)> = planes.into_iter().map(|term| (term, false)).collect();
         if !signs {

@@ -1,9 +1,9 @@
-//! Weights −1/+1: w·x counts the bits of x that equal w, less the number of weights −1, which is known
-//! beforehand and left to the accumulators ([`Form::excess_of_minus`]). Three elements are six inputs: one
-//! LUT gives the high bit of their count. The low bit is the parity of the levels and of the weights: the
-//! first is shared by all PEs, the second is what the memory holds in place of the first of the three
-//! weights ([`Form::recode`]), so that low bits are again bits to be compared and counted, three in two
-//! LUTs.
+//! Counts equal bits for weights −1/+1: w·x is the count of the bits of x that equal w, less the number of
+//! weights −1, which is known beforehand and left to the accumulators ([`Form::excess_of_minus`]). Three
+//! elements are six inputs: one LUT gives the high bit of their count. The low bit is the parity of the
+//! levels and of the weights: the first is shared by all PEs, the second is what the memory holds in place of
+//! the first of the three weights ([`Form::recode`]), so that low bits are again bits to be compared and
+//! counted, three in two LUTs.
 
 use super::form::{Dot, Form, Names};
 use super::heap::{self, Builder, Dry, bits_of};
@@ -12,10 +12,10 @@ use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, lanes, lit};
 use dq_net::Range;
 
-/// Elements of a group.
+/// Number of elements of a group.
 const GROUP: usize = 3;
 
-/// Counts of equal bits.
+/// Builds counts of equal bits.
 pub struct Xnor;
 
 impl Form for Xnor {
@@ -119,7 +119,8 @@ impl Form for Xnor {
                 let high = register(format!("high{plane}"), lanes(high));
                 columns[plane + 1].extend((0..high.width()).map(|g| high.bit(g)));
             }
-            // The low bit of a group's count: an odd number of complements is one.
+            // The low bit of a group's count is inverted where the group has an odd number of elements, each
+            // of which is complemented.
             let low = |g: usize| {
                 let parity = levels.bit(g).xor(parities.bit(g));
                 if elements(dot, g) % 2 == 1 { parity.not() } else { parity }
@@ -133,7 +134,7 @@ impl Form for Xnor {
         }
         let (bits, registers) = heap::compress(&mut circuit, columns);
         let need = (self.range(dot).bits() as usize).min(bits.len());
-        // Above the range nothing is ever set.
+        // The bits above the range are never set.
         bits[need..].iter().flatten().for_each(|bit| circuit.k.unused(bit.clone()));
         let bits = bits.into_iter().take(need).map(|bit| bit.unwrap_or(lit(0, 1)));
         let value = circuit.k.wire("total", lanes(bits));
@@ -146,7 +147,7 @@ fn elements(dot: &Dot, g: usize) -> usize {
     (dot.simd - GROUP * g).min(GROUP)
 }
 
-/// The heap as a circuit.
+/// Builds the heap as a circuit.
 struct Circuit<'a> {
     k: &'a mut Kernel,
     step: usize,
@@ -169,7 +170,7 @@ impl Builder for Circuit<'_> {
             if group.is_empty() {
                 return vec![];
             }
-            // With a reset, or tools would spend a LUT on each bit that waits.
+            // The registers have a reset; otherwise tools would spend a LUT on each bit that waits.
             let reg = self.k.reg(&format!("heap{}_{g}", self.step), group.len(), Some(0));
             self.k.next(reg, None, lanes(group));
             (0..reg.width()).map(|i| reg.bit(i)).collect()

@@ -1,4 +1,4 @@
-//! The accumulators: add up the dot products of a fold and give the sums.
+//! Builds the accumulators, which add up the dot products of a fold and give the sums.
 
 use super::shape::Mvau;
 use super::weights::Weights;
@@ -9,7 +9,7 @@ use crate::stage::outlet::Outlet;
 use crate::stage::site::Site;
 use crate::stage::word::{fit, literal, rom_words, style};
 
-/// What the accumulators of a unit are made from.
+/// Holds what the accumulators of a unit are made from.
 struct Sums<'a> {
     mvau: &'a Mvau,
     dot: Dot,
@@ -21,7 +21,7 @@ struct Sums<'a> {
 fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> {
     let Sums { mvau: &Mvau { pe, taps, folds, .. }, dot, weights } = sums;
     let bits = site.output.bits;
-    // And one more for each addition.
+    // Each addition, written as a subtraction below, adds one more.
     let excess = (dot.excess() + 1) * taps as i64;
     if dot.excess_of_minus() == 0 {
         return vec![literal(-excess, bits); pe];
@@ -30,7 +30,7 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     if folds == 1 {
         return (0..pe).map(|p| literal(start(p), bits)).collect();
     }
-    // Read a cycle ahead, with the number of the fold to come.
+    // The start is read a cycle ahead, with the number of the next fold.
     let fold = Counter::new(k, "fold", folds);
     let now = fold.reg.expect("several folds");
     let end = k.wire("fold_ends", fold_end);

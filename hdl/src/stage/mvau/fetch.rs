@@ -1,5 +1,5 @@
-//! The weights: counts beats and reads a word of weights for each, from a ROM in banks of what a block RAM
-//! holds, joined by a pipelined multiplexer.
+//! Fetches the weights: counts beats and reads a word of weights for each, from a ROM in banks that fit block
+//! RAMs, joined by a pipelined multiplexer.
 
 use super::shape::Mvau;
 use super::weights::Weights;
@@ -14,7 +14,7 @@ use crate::stage::site::Site;
 use crate::stage::stream::Inlet;
 use crate::stage::word::{rom_words, style};
 
-/// The memory of weights: how it is cut, and how far away it is.
+/// Describes the memory of weights: how it is cut, and how far away it is.
 struct Memory<'a> {
     site: &'a Site,
     /// Words, and bits of each.
@@ -23,20 +23,21 @@ struct Memory<'a> {
     bank_words: usize,
     /// Whether the output of a bank goes to a register first.
     late: bool,
-    /// Registers that the address passes on its way to the banks.
+    /// Number of registers that the address passes on its way to the banks.
     steps: usize,
-    /// Registers between the counter and the word, one aside.
+    /// Number of registers between the counter and the word, less one.
     levels: u64,
 }
 
-/// A bank's word.
+/// Holds a bank's word.
 struct Bank {
     word: Sig,
-    /// Whether it comes from a register, as late as the others with theirs.
+    /// Whether it comes from a register, and so as late as the words of the other banks behind their
+    /// registers.
     has_register: bool,
 }
 
-/// The ways to the banks: what the counter holds, and the register that reaches them where one does.
+/// Holds the address for the banks: in the counter, and in the register that is near them where there is one.
 struct Address {
     counter: Expr,
     near: Expr,
@@ -113,8 +114,8 @@ impl<'a> Memory<'a> {
 
     /// Returns the word of `data` at `address`, `levels` registers later.
     fn read(&self, k: &mut Kernel, parameters: &mut Parameters, address: Expr, data: &[u64]) -> Sig {
-        // Many blocks are far apart: the counter stays together, a register of its own reaches for them, or
-        // where they are all over the device one for every few of them.
+        // Many blocks are far apart: the counter stays together and a register near the blocks holds the
+        // address; where they are all over the device, there is one such register for every few blocks.
         let far = self.steps > 0;
         let mut counter = address;
         for step in 1..=self.steps {
@@ -176,7 +177,8 @@ impl<'a> Memory<'a> {
                 let blocks = banks::blocks_of_bank(words, bits, site.family.shapes());
                 near.reach(k, &rom, local(&address.counter), blocks);
             }
-            // Read in every cycle: an enable of many blocks would be a long way behind `s_valid`.
+            // The memory is read in every cycle: an enable of many blocks would come too late after
+            // `s_valid`.
             let read = Read::Sync { enable: lit(1, 1), addr: near.address.clone() };
             let data = words::columns(data, word, at, bits);
             let (name, file) = (&rom, &file(&rom));
@@ -187,7 +189,7 @@ impl<'a> Memory<'a> {
     }
 }
 
-/// A bank's address, and how many blocks its last copy reaches.
+/// Holds a bank's address, and the number of blocks that its last copy reaches.
 struct Near {
     address: Expr,
     blocks: usize,

@@ -1,5 +1,5 @@
-//! A matrix-vector unit's definition, for proofs: the sums of all folds as flat dot products of what came
-//! in, whatever the stalls. One output beat, any, is followed.
+//! Writes a matrix-vector unit's definition, for proofs: the sums of all folds as flat dot products of the
+//! input, whatever the stalls. The proof follows one output beat, which may be any.
 
 use super::shape::Mvau;
 use super::weights::Weights;
@@ -11,8 +11,8 @@ use crate::stage::site::Site;
 
 const TEMPLATE: &str = include_str!("flat.contract.v");
 
-/// Units of at most so many products per sum, outputs, and bits of both factors are unrolled: larger ones
-/// are beyond the solver.
+/// Most products per sum, outputs, and bits of both factors of a unit that is unrolled: larger ones are
+/// beyond the solver.
 const MOST_PRODUCTS: usize = 4;
 const MOST_OUTPUTS: usize = 2;
 const MOST_BITS: usize = 4;
@@ -23,7 +23,7 @@ pub fn unrolled(site: &Site, module: &str, unit: (&Mvau, &Weights)) -> Option<Un
     let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = *unit.0;
     let small =
         taps * simd <= MOST_PRODUCTS && folds * pe <= MOST_OUTPUTS && level_bits + weight_bits <= MOST_BITS;
-    // Of memories that are filled later nothing is known.
+    // Nothing is known of memories that are filled later.
     if !small || site.controlled || site.memory == Memory::Spram {
         return None;
     }

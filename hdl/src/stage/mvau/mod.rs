@@ -1,5 +1,5 @@
-//! The matrix-vector unit of convolutions and dense layers: weights from a ROM, one dot product per PE,
-//! accumulators.
+//! Builds the matrix-vector unit of convolutions and dense layers: weights from a ROM, one dot product per
+//! PE, accumulators.
 
 mod accumulate;
 mod fetch;
@@ -26,10 +26,10 @@ use shape::Mvau;
 use std::sync::Arc;
 use weights::Weights;
 
-/// A matrix-vector unit and its weights.
+/// Holds a matrix-vector unit and its weights.
 #[derive(Debug)]
 pub struct Unit {
-    /// How its sums are folded.
+    /// The way its sums are folded.
     pub mvau: Mvau,
     /// Its weights.
     pub weights: Weights,

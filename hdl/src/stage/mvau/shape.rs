@@ -1,23 +1,23 @@
-//! The shape of a matrix-vector unit: how its sums are folded onto hardware.
+//! Describes the shape of a matrix-vector unit: how its sums are folded onto hardware.
 
 use crate::plan::data::Mac;
 
-/// Multiply-accumulate: `pe` outputs over `taps` beats of `simd` levels each.
+/// Describes multiply-accumulate: `pe` outputs over `taps` beats of `simd` levels each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mvau {
-    /// Outputs computed side by side.
+    /// Number of outputs that are computed side by side.
     pub pe: usize,
-    /// Inputs per beat.
+    /// Number of inputs per beat.
     pub simd: usize,
-    /// Beats of one output: chunks × kernel rows × kernel columns.
+    /// Number of beats per output: chunks × kernel rows × kernel columns.
     pub taps: usize,
-    /// Folds of all groups: each has its own weights.
+    /// Number of folds of all groups; each has its own weights.
     pub folds: usize,
     /// Bits of a level.
     pub level_bits: usize,
     /// Bits of a weight.
     pub weight_bits: usize,
-    /// How products are built; never [`Mac::Auto`].
+    /// The form of its products; never [`Mac::Auto`].
     pub mac: Mac,
 }
 

@@ -1,12 +1,12 @@
-//! The weights of a matrix-vector unit, one by one: those of a convolution, or of a dense layer, which is
-//! one over the whole map.
+//! Reads the weights of a matrix-vector unit, one by one: those of a convolution, or of a dense layer, which
+//! is one over the whole map.
 
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
 use ndarray::Axis;
 use std::sync::Arc;
 
-/// The layer that they belong to.
+/// Holds the layer to which the weights belong.
 #[derive(Clone, Debug)]
 pub enum Weights {
     /// A convolution's.
@@ -15,7 +15,8 @@ pub enum Weights {
     Dense(Arc<Dense>, Shape),
 }
 
-/// What a beat of levels is multiplied with: a row and column of the kernel, and the first of its channels.
+/// Says what a beat of levels is multiplied with: a row and column of the kernel, and the first of its
+/// channels.
 #[derive(Clone, Copy)]
 pub struct Tap {
     row: usize,

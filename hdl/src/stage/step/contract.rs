@@ -1,5 +1,5 @@
-//! What a quantizer promises beside its stream: the level of each lane is the number of its channel's
-//! thresholds that are reached, some cycles later.
+//! Writes what a quantizer promises beside its stream: some cycles later, the level of each lane is the
+//! number of its channel's thresholds that are reached.
 
 use crate::rtl::addr_bits;
 use crate::stage::contract::{Values, fill, history};
@@ -9,15 +9,15 @@ use dq_net::layer::Step;
 
 const TEMPLATE: &str = include_str!("step.contract.v");
 
-/// What a quantizer is defined by.
+/// Holds what a quantizer is defined by.
 pub struct Definition<'a> {
     pub step: &'a Step,
-    /// The lanes that come in, and the range in which their values are.
+    /// The lanes that come in, and the range of their values.
     pub lanes: Lanes,
     pub range: Range,
-    /// Beats of a pixel.
+    /// Number of beats per pixel.
     pub folds: usize,
-    /// Cycles from a beat to its levels.
+    /// Number of cycles from a beat to its levels.
     pub delay: usize,
 }
 

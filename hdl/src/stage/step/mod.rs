@@ -1,5 +1,5 @@
-//! The quantizer: a pipelined search among the thresholds, two bits of the level at a time. Any monotone
-//! function, in either direction, exactly.
+//! Builds the quantizer: a pipelined search among the thresholds, two bits of the level at a time. It
+//! computes any monotone function, in either direction, exactly.
 //!
 //! Eight bits cost as little logic as four comparators per lane. A multiply-and-shift form is not built.
 
@@ -23,14 +23,14 @@ use dq_net::{Range, Shape, Wire, layer};
 use search::{Beat, Lane, Place, Search};
 use std::sync::Arc;
 
-/// Thresholds.
+/// Quantizes by thresholds.
 #[derive(Debug)]
 pub struct Step {
-    /// Beats of a pixel.
+    /// Number of beats per pixel.
     pub folds: usize,
-    /// What the accumulators may be.
+    /// Range of the accumulators.
     pub range: Range,
-    /// Thresholds and directions.
+    /// The layer that holds thresholds and directions.
     pub step: Arc<layer::Step>,
 }
 
@@ -77,7 +77,7 @@ impl Kind for Step {
         );
         (0..rounds).fold(logic, |sum, round| {
             let (word, words) = (comparators(round) * (acc + 1), folds << (2 * round));
-            // In the first round one ROM for all lanes, then one per lane.
+            // The first round has one ROM for all lanes, the others one per lane.
             let (width, count) = if round == 0 { (lanes * word, 1) } else { (word, lanes) };
             let rom = cost::rom(width, words, memory, family);
             let many = count as u64;
@@ -123,7 +123,7 @@ impl Kind for Step {
         let rounds = bits.div_ceil(2);
         for round in 0..rounds {
             let mut words = search.read(&mut k, &mut parameters, round, &beat_now);
-            // After the last read no ROM needs the fold.
+            // After the last read no ROM needs the number of the fold.
             beat_now.fold = beat_now.fold.filter(|_| round + 1 < rounds);
             beat_now = beat_now.delayed(&mut k, &format!("read{round}"));
             match search.place(round) {

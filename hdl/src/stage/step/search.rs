@@ -1,4 +1,4 @@
-//! The search of a quantizer: what its ROMs hold, where they lie, and what is compared in each round.
+//! Builds the search of a quantizer: what its ROMs hold, where they lie, and what is compared in each round.
 
 use crate::device::Family;
 use crate::memory::{banks, parts};
@@ -10,13 +10,13 @@ use crate::stage::word::{rom_words, style};
 use dq_net::Range;
 use dq_net::layer::Step;
 
-/// LUTs per bit of a ROM above which it is read in parts.
+/// Number of LUTs per bit of a ROM above which it is read in parts.
 const MANY_PARTS: usize = 2;
 
-/// A beat on its way through the pipeline.
+/// Holds a beat on its way through the pipeline.
 pub struct Beat {
     pub valid: Sig,
-    /// Which channels it holds; none where there is one fold.
+    /// Number of the fold, which says which channels the beat holds; `None` where there is one fold.
     pub fold: Option<Sig>,
     pub lanes: Vec<Lane>,
 }
@@ -25,7 +25,7 @@ pub struct Lane {
     pub acc: Expr,
     /// The bits of the level that are known.
     pub level: Option<Sig>,
-    /// Whether the channel falls, where any does.
+    /// Whether the channel falls; `None` where no channel does.
     pub flip: Option<Sig>,
 }
 
@@ -52,12 +52,12 @@ pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bo
         && words > MANY_PARTS * family.lut_words()
 }
 
-/// The search: what the ROMs hold and what is compared.
+/// Describes the search: what the ROMs hold and what is compared.
 pub struct Search<'a> {
     step: &'a Step,
-    /// What the accumulators may be.
+    /// Range of the accumulators.
     range: Range,
-    /// Beats of a pixel.
+    /// Number of beats per pixel.
     folds: usize,
     site: &'a Site,
     bits: usize,
@@ -65,14 +65,14 @@ pub struct Search<'a> {
     pub falling: bool,
 }
 
-/// Where the words of a round come from.
+/// Says where the words of a round come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A cycle after their address.
+    /// The words come a cycle after their address.
     Near,
-    /// Block RAM whose output goes to a register first.
+    /// The words come from block RAM whose output goes to a register first.
     Blocks,
-    /// LUTs, so many that they are read in parts.
+    /// The words come from so many LUTs that they are read in parts.
     Parts,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Search<'a> {
     /// Returns the search of `step` on accumulators in `range`, whose channels come in `folds` beats. Its
     /// ROMs, which may be loaded, live where its site says.
     pub fn new(step: &'a Step, range: Range, folds: usize, site: &'a Site) -> Self {
-        // A function that is loaded may fall.
+        // A function that is loaded later may fall.
         let falling = step.dir.contains(&-1) || site.controlled;
         Search { step, range, folds, site, bits: step.bits.into(), falling }
     }

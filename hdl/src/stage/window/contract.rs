@@ -1,11 +1,13 @@
-//! The contract of a window, from its template: which claims hold of its shape, and what they are about.
+//! Writes the contract of a window, from its template: which claims hold of its shape, and what they are
+//! about.
 
 use super::shape::{Window, address_bits, held_bits, row_bits};
 use crate::stage::contract::{Values, fill};
 
 const TEMPLATE: &str = include_str!("window.contract.v");
 
-/// Bits of the sums in claims: of rows, of columns times the beats of a pixel, and of their negative starts.
+/// Number of bits of the sums in claims: of rows, of columns times the beats of a pixel, and of their
+/// negative starts.
 const WIDE: usize = 24;
 
 /// Returns the contract of `w`, which has a net `padded` if it is, under `FORMAL`.
@@ -15,8 +17,8 @@ pub fn taps(w: &Window, padded: bool) -> String {
     claims.extend(positions(w));
     let mut states =
         |name: &'static str| claims.push((name, fill(TEMPLATE, name, &values).trim_end().into()));
-    // Which rows are held is followed where each window needs some of them, and the next one no row beyond
-    // the ring.
+    // The contract follows which rows are held where each window needs some of them, and the next one no row
+    // beyond the ring.
     let followed = covers(w) && w.rows.stride <= w.ring;
     states("column_in_range");
     states("place_written");

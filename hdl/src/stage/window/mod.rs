@@ -1,7 +1,7 @@
-//! The line buffer: stores rows in a ring and replays windows, frame after frame without a gap.
+//! Builds the line buffer: it stores rows in a ring and replays windows, frame after frame without a gap.
 //!
-//! The window is the one stage that replays: convolutions, dense layers and pools read their taps from
-//! its line buffer.
+//! The window is the one stage that replays: convolutions, dense layers and pools read their taps from its
+//! line buffer.
 
 mod contract;
 mod scan;
@@ -27,14 +27,14 @@ use store::{Reads, Store};
 /// Cycles from the issue of a tap to its beat, where the line buffer's output needs no register.
 const LATENCY: u64 = 3;
 
-/// Windows over a map, in front of a multiply-accumulate or a pool.
+/// Describes windows over a map, in front of a multiply-accumulate or a pool.
 pub struct Windows {
-    /// The map that they lie on, and the one that they give.
+    /// The map on which the windows lie, and the one that they give.
     pub map: Shape,
     pub to: Shape,
-    /// Rows and columns.
+    /// The windows along rows and along columns.
     pub axes: (Axis, Axis),
-    /// Groups of channels, and how often each window of a group is replayed.
+    /// Number of groups of channels, and how often each window of a group is replayed.
     pub groups: usize,
     pub folds: usize,
 }
@@ -47,7 +47,8 @@ pub fn lower(windows: Windows, stream: Stream, build: &mut Build) -> (Stream, Wi
     let chunks = map.channels / groups / build.entry.simd;
     let mut window =
         Window { map, rows, columns, output: [to.height, to.width], groups, folds, chunks, ring: 0 };
-    // The rows in use and those that arrive meanwhile, so that a frame's end does not wait for the next one.
+    // The ring holds the rows in use and those that arrive meanwhile, so that a frame's end does not wait for
+    // the next frame.
     window.ring =
         rows.kernel.min(map.height) + rows.stride.min(map.height).max(window.jump().max(0) as usize);
     let inputs = [stream];
@@ -116,8 +117,8 @@ impl Kind for Window {
         let store = Store::new(&mut k, &inlet, w);
         let scan = Scan::new(&mut k, w);
 
-        // A tap in the padding needs nothing; another one needs its pixel; the last of a frame, the whole
-        // frame.
+        // A tap in the padding needs nothing, and any other tap needs its pixel; the last tap of a frame
+        // needs the whole frame.
         let padded = scan.padded(&mut k, w);
         let below = scan.row.value.lt(store.rows);
         let in_row = scan.row.value.eq(store.rows) & scan.column.value.lt(store.column);

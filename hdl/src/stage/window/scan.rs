@@ -1,15 +1,16 @@
-//! The reading side of the line buffer: loops over output pixels, replays and taps, without a multiplication.
+//! Builds the reading side of the line buffer: loops over output pixels, replays and taps, without a
+//! multiplication.
 
 use super::shape::{Window, address_bits, column_bits, held_bits, offset, row_bits};
 use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, any_of, lit, set, when, when_else};
 use crate::stage::counter::Counter;
 use crate::stage::word::literal;
 
-/// One axis of the reading position.
+/// Holds one axis of the reading position.
 pub struct Walk {
     output: Counter,
     tap: Counter,
-    /// The tap's row or column, biased by the padding before; and that of the window's first tap.
+    /// Row or column of the tap, plus the padding before it; `base` is that of the window's first tap.
     pub value: Sig,
     base: Sig,
 }
@@ -25,19 +26,20 @@ impl Walk {
     }
 }
 
-/// The reading side: where the next operation reads.
+/// Holds the reading side: where the next operation reads.
 pub struct Scan {
     pub row: Walk,
     pub column: Walk,
     group: Counter,
     replay: Counter,
     chunk: Counter,
-    /// Chunk within the whole pixel.
+    /// Number of the chunk within the whole pixel.
     channel: Counter,
-    /// Slot of the ring that holds the tap's row; and that of the window's first row.
+    /// Slot of the ring that holds the tap's row; `slot_base` is that of the window's first row.
     slot: Counter,
     slot_base: Counter,
-    /// Tap's column × beats of a pixel, modulo the address; and that of the window's first column.
+    /// Column of the tap × beats of a pixel, modulo the address; `offset_base` is that of the window's first
+    /// column.
     offset: Sig,
     offset_base: Sig,
 }
@@ -131,7 +133,7 @@ impl Scan {
         let place = |walk: &Walk, value: Expr| [set(walk.value, value)];
         let add = |sig: Sig, n: u64| sig.add(literal(n as i64, sig.width()), sig.width());
 
-        // From the innermost loop outwards; what a loop resets, the next one moves on.
+        // The loops are listed from the innermost outwards; where a loop resets, the next one moves on.
         let next_column_tap = [
             column.tap.increment(),
             place(column, column.value.inc()).into(),

@@ -1,29 +1,29 @@
-//! The shape of a window: the map, the windows over it, and the order in which their taps come.
+//! Describes the shape of a window: the map, the windows over it, and the order in which their taps come.
 
 use crate::rtl::{addr_bits, bits_for};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 
-/// Windows over a feature map: for each output pixel, group, fold, chunk of channels of the group, kernel
-/// row, kernel column (the last fastest) one beat of `simd` channels; zeros where the tap lies in the
-/// padding.
+/// Describes windows over a feature map. For each output pixel, group, fold, chunk of channels of the group,
+/// kernel row, kernel column (the last fastest) there is one beat of `simd` channels; it is zero where the
+/// tap lies in the padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The feature map.
     pub map: Shape,
-    /// Windows along rows.
+    /// Windows along the rows.
     pub rows: Axis,
-    /// Windows along columns.
+    /// Windows along the columns.
     pub columns: Axis,
-    /// Output rows and columns.
+    /// Number of output rows and columns.
     pub output: [usize; 2],
-    /// Groups of channels.
+    /// Number of groups of channels.
     pub groups: usize,
     /// How often each window of a group is replayed.
     pub folds: usize,
-    /// Beats of the channels of one group.
+    /// Number of beats for the channels of one group.
     pub chunks: usize,
-    /// Rows that the line buffer holds.
+    /// Number of rows that the line buffer holds.
     pub ring: usize,
 }
 

@@ -1,27 +1,27 @@
-//! The writing side of the line buffer: where the next beat goes, and which rows are there.
+//! Builds the writing side of the line buffer: where the next beat goes, and which rows are there.
 
 use super::shape::{Window, column_bits, held_bits, row_bits};
 use crate::rtl::{Expr, Kernel, Sig, Value, lit, set, when};
 use crate::stage::counter::Counter;
 use crate::stage::stream::Inlet;
 
-/// The writing side.
+/// Holds the writing side.
 pub struct Store {
     pub beat: Sig,
     pub address: Counter,
-    /// Rows of the reader's frame that are written, and the column being written; both biased by the padding
-    /// before.
+    /// Number of rows of the reader's frame that are written, and the column that is being written; both plus
+    /// the padding before.
     pub rows: Sig,
     pub column: Sig,
     row_written: Sig,
     held: Sig,
 }
 
-/// What the reading side is done with.
+/// Says what the reading side is done with.
 pub struct Reads {
     /// High where the frame being read ends.
     pub frame_ends: Sig,
-    /// High where an output row ends, and the rows that are needed no more then.
+    /// High where an output row ends; `release` is the number of rows that are no longer needed then.
     pub row_ends: Sig,
     pub release: Expr,
 }
@@ -57,7 +57,8 @@ impl Store {
         let more = k.wire("rows_more", self.rows.add(self.row_written.zext(bits), bits));
         let less = more.sub(height, bits);
         k.next(self.rows, None, ends.mux(less, more));
-        // A cycle later, so that a row is never written in the cycle in which its last tap is read.
+        // Rows are released a cycle later, so that a row is never written in the cycle in which its last tap
+        // is read.
         let bits = self.held.width();
         let released = k.reg("released", bits, Some(0));
         k.next(released, None, row_end.mux(release, lit(0, bits)));

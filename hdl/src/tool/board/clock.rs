@@ -1,14 +1,14 @@
-//! The core's clock from the board's: a PLL's dividers for a wanted frequency. Integers only.
+//! Makes the core's clock from the board's: a PLL's dividers for a wanted frequency, with integers only.
 
 use crate::device::Family;
 use crate::tool::family::FamilyTools;
 
-/// How the core clock is made.
+/// Says how the core clock is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// Its frequency, rounded down to whole Hz.
     pub hz: u64,
-    /// The Verilog that makes `core_clk` and `locked` of the pin's `clk`.
+    /// Verilog that makes `core_clk` and `locked` from the pin's `clk`.
     pub verilog: String,
 }
 
@@ -22,7 +22,7 @@ impl Clock {
         }
         let flow = FamilyTools::of(family).flow.as_ref()?;
         let plls = (flow.plls)(pin).into_iter().rev();
-        // The first of the fastest: smallest dividers.
+        // Of the fastest settings the first is taken, which has the smallest dividers.
         let pll = plls
             .filter(|pll| pll.hz <= wanted && 10 * (wanted - pll.hz) <= wanted)
             .max_by_key(|pll| pll.hz)?;
@@ -46,7 +46,7 @@ mod tests {
         assert_eq!(fast.hz, 100_000_000);
         has(&fast, &["CLKI_DIV(1)", "CLKFB_DIV(4)", "CLKOP_DIV(6)"]);
         assert_eq!(clock(Family::Ecp5, 25_000_000, 80_000_000).hz, 75_000_000);
-        // 12 MHz · 64 / 2^5, as icepll has it.
+        // icepll gives 12 MHz · 64 / 2^5 too.
         let slow = clock(Family::Ice40, 12_000_000, 24_000_000);
         assert_eq!(slow.hz, 24_000_000);
         has(&slow, &["DIVR(4'd0)", "DIVF(7'd63)", "DIVQ(3'd5)"]);

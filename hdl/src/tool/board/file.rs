@@ -1,4 +1,4 @@
-//! A board's file, read and checked.
+//! Reads a board's file and checks it.
 
 use super::{Board, Flash, Pins};
 use crate::device::{DEVICES, Device};
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a board cannot be used.
+/// Says why a board cannot be used.
 #[derive(Debug, Error)]
 pub enum BoardError {
-    /// The operating system refused.
+    /// The operating system refused to read the file.
     #[error("{path}: {source}", path = path.display())]
     Io {
         /// The file.
@@ -18,12 +18,12 @@ pub enum BoardError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Not TOML, or not of this structure.
+    /// The file is not TOML, or its TOML is not of this structure.
     #[error("{path}: {reason}", path = path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Place and reason.
+        /// Place in the file, and the reason.
         reason: String,
     },
     /// A field is wrong.
@@ -33,33 +33,33 @@ pub enum BoardError {
         path: PathBuf,
         /// The field.
         field: &'static str,
-        /// What would have been right.
+        /// What would be right.
         expected: String,
         /// What is there.
         found: String,
     },
-    /// No PLL setting.
+    /// No setting of the PLL gives this clock.
     #[error("board `{board}`: no core clock within 10 % of {wanted} MHz can be made of its {pin} MHz")]
     Clock {
-        /// The board.
+        /// Name of the board.
         board: String,
-        /// MHz.
+        /// Wanted frequency, in MHz.
         wanted: String,
-        /// MHz.
+        /// Frequency of the clock pin, in MHz.
         pin: String,
     },
-    /// Weights in SPRAM, and nowhere to load them from.
+    /// The plan keeps weights in SPRAM, but the board has no flash from which to load them.
     #[error(
         "board `{0}`: the plan keeps weights in SPRAM, which are loaded from a flash: expected a [flash] \
          in its board.toml"
     )]
     NoFlash(String),
-    /// No board of this name, and no such folder.
+    /// There is no board of this name, and no such folder.
     #[error("board `{name}`: expected one of {known}, or a folder with a board.toml")]
     Unknown {
-        /// The name.
+        /// The name that was asked for.
         name: String,
-        /// The names there are.
+        /// The names of the built-in boards.
         known: String,
     },
 }

@@ -1,9 +1,9 @@
-//! The configuration flash as a source of words: wakes it, reads one row of words from an address on, once
-//! after reset. A serial flash as all of them are: mode 0, commands 0xAB and 0x03, high bit first.
+//! Builds a source of words from the configuration flash: wakes it, and reads one row of words from an
+//! address on, once after reset. Any serial flash serves: mode 0, commands 0xAB and 0x03, high bit first.
 
 use crate::rtl::{Kernel, Module, Value, any_of, bits_for, cat, lit, set, when};
 
-/// Clocks that a flash gets to wake up: 10 us at 100 MHz, where a few are asked for.
+/// Number of clocks that a flash gets to wake up: 10 us at 100 MHz, where flashes ask for a few us.
 const WAKING: u64 = 1024;
 const WAKE: u64 = 0xab << 24;
 const READ: u64 = 0x03 << 24;

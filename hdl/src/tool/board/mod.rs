@@ -1,5 +1,5 @@
-//! Boards: data files (`bitstreams/<board>/board.toml`) that say which device, clock and pins a board has,
-//! and the circuit around the network's own: UART, packets, clock and reset. Never runs a tool.
+//! Describes boards: data files (`bitstreams/<board>/board.toml`) that say which device, clock and pins a
+//! board has, and the circuit around the network's own: UART, packets, clock and reset. Never runs a tool.
 
 mod clock;
 mod file;
@@ -20,26 +20,26 @@ use crate::tool::family::Flow;
 use serde::Deserialize;
 use std::path::Path;
 
-/// Boards that come with the program: name and file.
+/// Boards that come with the program: name and content of the file.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("ulx3s", include_str!("../../../../bitstreams/ulx3s/board.toml")),
     ("icebreaker", include_str!("../../../../bitstreams/icebreaker/board.toml")),
 ];
 
-/// A board, checked.
+/// Describes a board, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
     /// Name.
     pub name: String,
     /// Its FPGA.
     pub device: &'static Device,
-    /// Package, as nextpnr names it.
+    /// Name of the package, as nextpnr has it.
     pub package: String,
     /// Speed grade, where the family has several.
     pub speed: Option<u8>,
     /// Frequency of the clock pin, in Hz.
     pub clock_hz: u64,
-    /// Bits a second on the UART.
+    /// Bits per second on the UART.
     pub baud: u64,
     /// I/O standard of all pins, where the family wants one.
     pub io: Option<String>,
@@ -47,37 +47,37 @@ pub struct Board {
     pub extra: Vec<String>,
     /// Pins.
     pub pins: Pins,
-    /// Its configuration flash, if the circuit can read it.
+    /// The configuration flash, if the circuit can read it.
     pub flash: Option<Flash>,
 }
 
-/// A serial flash: its pins, and where in it the circuit's words may stand.
+/// Describes a serial flash: its pins, and where in it the circuit's words may stand.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flash {
-    /// Clock.
+    /// Pin of the clock.
     pub sck: String,
-    /// Chip select, active low.
+    /// Pin of the chip select, active low.
     pub cs: String,
-    /// Into the flash.
+    /// Pin of the data into the flash.
     pub mosi: String,
-    /// Out of the flash.
+    /// Pin of the data out of the flash.
     pub miso: String,
     /// Byte at which the words start, behind the bitstream.
     pub offset: u32,
 }
 
-/// Pins of a board.
+/// Names the pins of a board.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pins {
-    /// Clock.
+    /// Pin of the clock.
     pub clk: String,
-    /// UART: into the FPGA.
+    /// Pin of the UART into the FPGA.
     pub rx: String,
-    /// UART: out of the FPGA.
+    /// Pin of the UART out of the FPGA.
     pub tx: String,
-    /// Two lamps: the circuit's sticky error, and whether its clock is stable and reset is over.
+    /// Pins of two lamps: the circuit's sticky error, and whether its clock is stable and reset is over.
     pub led: [String; 2],
 }
 
@@ -121,7 +121,7 @@ impl Board {
         let (flow, _) = self.flow();
         let pin = |(port, pin): (String, &String)| (flow.pin)(&port, pin, self.io.as_deref());
         let mut text: String = ports.into_iter().map(pin).collect();
-        // In kHz, rounded up, so that the constraint is never weaker than the clock.
+        // The frequency is in kHz, rounded up, so that the constraint is never weaker than the clock.
         text += &(flow.clocks)(&megahertz(self.clock_hz), &megahertz(core_hz));
         self.extra.iter().for_each(|line| text += &format!("{line}\n"));
         text

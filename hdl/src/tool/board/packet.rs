@@ -1,10 +1,10 @@
-//! Packets over a line of bytes: frames in, answers out. docs/uart.md is the protocol; this is its hardware,
-//! and the bytes as a host makes and reads them are in [`super::protocol`].
+//! Builds packets over a line of bytes: frames in, answers out. docs/uart.md is the protocol; this is its
+//! hardware, and [`super::protocol`] has the bytes as a host makes and reads them.
 
 use super::protocol::{self, ANSWER_MARK, FRAME_MARK};
 use crate::rtl::{Expr, Kernel, Module, Sig, Value, addr_bits, all_of, bits_for, cat, lit, set, when};
 
-/// Answers that may be due at once.
+/// Most answers that may be due at once.
 const DUE: usize = 16;
 
 /// Bytes to pixels: `data`/`valid` from the receiver, `s_axis_*` to the circuit (a pixel of `channels` bytes
@@ -19,7 +19,7 @@ pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
     let due_data = k.output("due_data", 8 + 3);
     let due_valid = k.output("due_valid", 1);
 
-    // Where in a packet the next byte stands.
+    // The state says where in a packet the next byte stands.
     let [hunting, marked, numbered, pixel, crc_high, crc_low] = [0u64, 1, 2, 3, 4, 5];
     let state = k.reg("state", 3, Some(hunting));
     k.comment(state, "0: no mark yet, 1: half of it, 2: number, 3: pixels, 4 and 5: CRC.");
@@ -138,18 +138,19 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     let m_valid = k.output("m_valid", 1);
     let m_ready = k.input("m_ready", 1);
 
-    // The numbers that are due, a small FIFO.
+    // The numbers that are due wait in a small FIFO.
     let count = k.reg("due_count", bits_for(DUE as u64), Some(0));
     let (head, tail) = (k.reg("due_in", addr_bits(DUE), Some(0)), k.reg("due_out", addr_bits(DUE), Some(0)));
     let waiting: Vec<Sig> = (0..DUE).map(|i| k.reg(&format!("due{i}"), 8 + 3, None)).collect();
     for (i, &slot) in waiting.iter().enumerate() {
         k.next(slot, Some(due_valid & head.eq_to(i as u64)), due);
     }
-    // Registered: the line takes many clocks a byte, and a packet's first two are marks.
+    // The choice is registered: the line takes many clocks per byte, and a packet's first two bytes are
+    // marks.
     let chosen = k.select("chosen", tail, waiting.iter().map(|&slot| slot.into()).collect());
     let now = k.held("now", chosen);
 
-    // mark, mark, number, status, values, CRC, CRC.
+    // A packet is mark, mark, number, status, values, CRC, CRC.
     let values = beats * bytes;
     let length = 4 + values + 2;
     let at = k.reg("at", addr_bits(length), Some(0));
@@ -183,7 +184,7 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     let crc_byte = at.eq_to(length as u64 - 1).mux(crc.slice(0, 8), crc.slice(8, 8));
     let out = is_crc.mux(crc_byte, in_values.mux(part, head_byte));
     let out = k.wire("out", out);
-    // A cycle after its byte, long before the next one.
+    // The byte is summed a cycle after it was sent, long before the next one.
     let sent = k.held("sent", out);
     let [summed, starts] = ["summed", "starts"].map(|name| k.reg(name, 1, Some(0)));
     k.next(summed, None, moves & is_crc.not());

@@ -1,26 +1,26 @@
-//! The bytes of the protocol in docs/uart.md, as a host makes and reads them.
+//! Makes and reads the bytes of the protocol in docs/uart.md, as a host does.
 
 use thiserror::Error;
 
-/// What a packet with a frame begins with.
+/// First bytes of a packet with a frame.
 pub const FRAME_MARK: [u8; 2] = [0xa5, 0x5a];
-/// What a packet with an answer begins with.
+/// First bytes of a packet with an answer.
 pub const ANSWER_MARK: [u8; 2] = [0x5a, 0xa5];
-/// The CRC before the first byte.
+/// CRC before the first byte.
 pub const CRC_START: u16 = 0xffff;
 
-/// An answer of the board.
+/// Holds an answer of the board.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Number of the packet that it answers.
     pub number: u8,
-    /// What went wrong, if anything.
+    /// Errors that the board reports, if any.
     pub status: Status,
-    /// Scores, or the label.
+    /// The scores, or the label.
     pub values: Vec<i64>,
 }
 
-/// What the board says of a frame.
+/// Holds what the board says of a frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
     /// The packet's CRC was wrong.
@@ -33,17 +33,17 @@ pub struct Status {
     pub error: bool,
 }
 
-/// Why bytes are no answer.
+/// Says why bytes are no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AnswerError {
-    /// The CRC does not fit.
+    /// The CRC does not match.
     #[error("answer {number}: CRC expected {expected:#06x}, found {found:#06x}")]
     Crc {
-        /// Its number, as received.
+        /// Number of the packet, as received.
         number: u8,
-        /// Of what was received.
+        /// CRC of the received bytes.
         expected: u16,
-        /// What came with it.
+        /// CRC that came with them.
         found: u16,
     },
 }
@@ -69,12 +69,12 @@ pub fn frame(number: u8, pixels: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// How answers look: known from the circuit.
+/// Describes the layout of answers, which follows from the circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Format {
-    /// Values of an answer.
+    /// Number of values per answer.
     pub values: usize,
-    /// Bytes of a value.
+    /// Number of bytes per value.
     pub bytes: usize,
     /// Whether values are two's complement.
     pub signed: bool,
@@ -102,7 +102,7 @@ impl Format {
         let (expected, found) = (crc(body), u16::from_be_bytes([rest[0], rest[1]]));
         if expected != found {
             let number = body[0];
-            // What follows the mark may hold the next one.
+            // The bytes behind the mark may hold the next mark.
             received.drain(..2);
             return Some(Err(AnswerError::Crc { number, expected, found }));
         }

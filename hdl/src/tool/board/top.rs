@@ -1,23 +1,24 @@
-//! The circuit of a board: the network's circuit between packets and UART (`dq_board`, on the run-time layer,
-//! simulated like all else), and around it a wrapper of text with what belongs to the vendor: PLL and reset
-//! after configuration.
+//! Builds the circuit of a board: the network's circuit between packets and UART (`dq_board`, on the run-time
+//! layer, simulated like all else), and around it a wrapper of text with what belongs to the vendor: PLL and
+//! reset after configuration.
 
 use super::{Board, Clock, flash, megahertz, packet, protocol::Format, uart};
 use crate::design::Design;
 use crate::rtl::{Direction, Group, Module, lit};
 
-/// Clocks without a byte, in byte times, after which a packet is given up.
+/// Number of byte times without a byte after which a packet is given up.
 const PATIENCE: u64 = 64;
-/// log2 of the core clocks for which reset is held after configuration: block RAM of an iCE40 may read zeros
-/// at first.
+/// log2 of the number of core clocks for which reset is held after configuration: block RAM of an iCE40 may
+/// read zeros at first.
 const RESET_BITS: u32 = 16;
 
-/// A board's circuit.
+/// Holds a board's circuit.
 #[derive(Clone, Debug)]
 pub struct BoardCircuit {
-    /// `dq_board`: ports `clk`, `rst`, `rx`, `tx`, `error`, and with a flash `flash_*` and `booted`.
+    /// The module `dq_board`, with ports `clk`, `rst`, `rx`, `tx`, `error`, and with a flash `flash_*` and
+    /// `booted`.
     pub module: Module,
-    /// How its answers look.
+    /// The layout of its answers.
     pub format: Format,
 }
 
@@ -37,7 +38,7 @@ pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> Boa
     let patience = PATIENCE * 10 * clocks_per_bit as u64;
     g.child("uart_rx", &uart::receiver(clocks_per_bit));
     g.child("packet_in", &packet::receiver(shape.channels, shape.height * shape.width, patience));
-    // Bytes come long after reset: what the tree adds is not seen.
+    // Bytes come long after reset, so the cycles that the tree adds are never seen.
     g.child("core", &design.top.with_reset_tree());
     g.child("packet_out", &packet::sender(format.values, format.bytes));
     g.child("uart_tx", &uart::transmitter(clocks_per_bit));
@@ -68,7 +69,7 @@ pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> Boa
     } else {
         link_flash(&mut g, flash_offset, boot);
     }
-    // A control port has no one to talk to here.
+    // Nothing uses the control port on a board.
     for port in design.top.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
         let end = format!("core.{}", port.name);
         match port.direction {

@@ -1,4 +1,5 @@
-//! A UART of 8 data bits, no parity, one stop bit: `clocks` clock cycles a bit. No flow control.
+//! Builds a UART of 8 data bits, no parity, one stop bit: `clocks` clock cycles per bit. There is no flow
+//! control.
 
 use crate::rtl::{Kernel, Module, Value, addr_bits, cat, lit, set, when, when_else};
 

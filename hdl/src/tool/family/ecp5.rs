@@ -1,4 +1,4 @@
-//! Lattice ECP5: Yosys, nextpnr-ecp5, ecppack; `EHXPLLL` with the output divider inside the loop.
+//! Describes Lattice ECP5: Yosys, nextpnr-ecp5, ecppack; `EHXPLLL` with the output divider inside the loop.
 
 use super::{Cells, FamilyTools, Flow, Pll};
 
@@ -39,7 +39,7 @@ fn plls(pin: u64) -> Vec<Pll> {
     for reference in (1..=16).filter(|r| (10_000_000..=400_000_000).contains(&(pin / r))) {
         for feedback in 1..=80 {
             let hz = pin * feedback / reference;
-            // The oscillator in the middle of its range.
+            // The oscillator runs in the middle of its range.
             let output = (600_000_000 / hz.max(1)).clamp(1, 128);
             if (400_000_000..=800_000_000).contains(&(hz * output)) {
                 found.push(Pll { hz, parameters: [reference, feedback, output, 0] });

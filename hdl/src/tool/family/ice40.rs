@@ -1,4 +1,4 @@
-//! Lattice iCE40: Yosys, nextpnr-ice40, icepack; `SB_PLL40_PAD` in simple feedback.
+//! Describes Lattice iCE40: Yosys, nextpnr-ice40, icepack; `SB_PLL40_PAD` in simple feedback.
 
 use super::{Cells, FamilyTools, Flow, Pll};
 

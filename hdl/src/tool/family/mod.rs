@@ -1,5 +1,5 @@
-//! What a family of devices needs of the tools: one file a family, one row here. What its logic and memories
-//! are is in [`crate::device`].
+//! Describes what a family of devices needs of the tools: one file per family, one row here.
+//! [`crate::device`] says what its logic and memories are.
 
 mod ecp5;
 mod ice40;
@@ -7,23 +7,23 @@ mod xc7;
 
 use crate::device::{Device, Family};
 
-/// What the tools need to know of a family.
+/// Holds what the tools need to know of a family.
 pub(crate) struct FamilyTools {
-    /// The command of Yosys that synthesizes for it, which takes the top module and files to write.
+    /// Command of Yosys that synthesizes for it, which takes the top module and files to write.
     pub synthesis: &'static str,
-    /// How its circuits come to a bitstream; none where no free tools do that.
+    /// The way of its circuits to a bitstream; `None` where no free tools make one.
     pub flow: Option<Flow>,
-    /// The models of its cells; none where gates cannot be simulated.
+    /// The models of its cells; `None` where gates cannot be simulated.
     pub cells: Option<Cells>,
 }
 
-/// The way from a synthesized circuit to a bitstream, and the clock that a board's wrapper makes.
+/// Describes the way from a synthesized circuit to a bitstream, and the clock that a board's wrapper makes.
 pub(crate) struct Flow {
-    /// Place and route, a form of nextpnr.
+    /// Program for place and route, a form of nextpnr.
     pub router: &'static str,
-    /// The option of the router for each device.
+    /// The router's option for each device.
     pub sizes: &'static [(&'static str, &'static str)],
-    /// The name of the constraints' file and the router's option for it.
+    /// Name of the constraints file, and the router's option for it.
     pub constraints: (&'static str, &'static str),
     /// The router's option for the file that it writes.
     pub routed: &'static str,
@@ -43,25 +43,25 @@ pub(crate) struct Flow {
     pub plls: fn(pin: u64) -> Vec<Pll>,
     /// Returns the instance of the PLL between `clk` and `core_clk`, with `locked`.
     pub instance: fn(pll: &Pll) -> String,
-    /// The PLL for simulation, where only the ratio of core clock and bit time is seen: a wire.
+    /// Verilog of the PLL for simulation, which sees only the ratio of core clock and bit time: a wire.
     pub pll_model: &'static str,
 }
 
-/// A setting of a PLL.
+/// Describes a setting of a PLL.
 pub(crate) struct Pll {
-    /// What it makes, in Hz, rounded down.
+    /// Frequency that it makes, in Hz, rounded down.
     pub hz: u64,
-    /// Its parameters, in an order of the family's own.
+    /// Parameters of the PLL, in an order of the family's own.
     pub parameters: [u64; 4],
 }
 
-/// The models with which gates are simulated.
+/// Holds the models with which gates are simulated.
 pub(crate) struct Cells {
-    /// The file of Yosys's own models.
+    /// File of Yosys's own models.
     pub models: &'static str,
-    /// The selection of the cells that those replace.
+    /// Selection of the cells that those models replace.
     pub replaced: &'static str,
-    /// Verilog of the others: block RAMs and what Yosys has no model of.
+    /// Verilog of the other cells: block RAMs and whatever Yosys has no model of.
     pub others: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! AMD 7 series: synthesis by Yosys; the way to a bitstream is Vivado's ([`crate::tool::vivado`] writes its
+//! Describes AMD 7 series: Yosys synthesizes; Vivado makes the bitstream ([`crate::tool::vivado`] writes its
 //! scripts).
 
 use super::FamilyTools;

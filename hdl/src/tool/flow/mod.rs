@@ -1,5 +1,5 @@
-//! From a board's circuit to a bitstream: synthesis, place and route, packing, and the record of it all. Runs
-//! tools in a folder of its own; what they say is kept in logs there. The figures are the tools' own.
+//! Makes a bitstream of a board's circuit: synthesis, place and route, packing, and the record of it all.
+//! Runs tools in a folder of its own; their output is kept in logs there. The figures are the tools' own.
 
 mod place;
 mod record;
@@ -17,10 +17,10 @@ use std::fs;
 use std::path::Path;
 use thiserror::Error;
 
-/// Why there is no bitstream.
+/// Says why there is no bitstream.
 #[derive(Debug, Error)]
 pub enum FlowError {
-    /// A tool did not do its work.
+    /// A tool failed or is missing.
     #[error(transparent)]
     Run(#[from] RunError),
     /// The board lacks what the design needs.
@@ -31,7 +31,7 @@ pub enum FlowError {
     Overflow {
         /// The device.
         device: &'static str,
-        /// What is used beyond what is there.
+        /// The resources of which the circuit needs more than the device has.
         over: Vec<Over>,
     },
     /// The line brings pixels faster than the circuit takes them.
@@ -48,23 +48,23 @@ pub enum FlowError {
     },
 }
 
-/// What is asked for.
+/// Holds what is asked for.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Core clock, in Hz.
     pub core_hz: u64,
-    /// Seeds of place and route to try: from 1 on; the best is kept.
+    /// Number of seeds of place and route to try, from 1 on; the best is kept.
     pub seeds: u64,
 }
 
-/// A bitstream.
+/// Holds a bitstream.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Its bytes.
+    /// Bytes of the bitstream.
     pub bitstream: Vec<u8>,
-    /// What the flash must hold beside it; empty if nothing.
+    /// Bytes that the flash must hold beside it; empty if none.
     pub flash: Vec<u8>,
-    /// How it was made.
+    /// Record of how it was made.
     pub record: Record,
 }
 

@@ -1,4 +1,4 @@
-//! Place and route by nextpnr: its options, the cells that do not fit, its report.
+//! Places and routes by nextpnr: its options, the cells that do not fit, its report.
 
 use super::FlowError;
 use crate::board::Board;
@@ -12,28 +12,28 @@ use std::fs;
 use std::path::Path;
 use thiserror::Error;
 
-/// A resource of which more is used than there is.
+/// Names a resource of which more is used than the device has.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{used} {kind} needed, {there} there ({} too many)", used - there)]
 pub struct Over {
-    /// The tool's name of it.
+    /// Name of the resource, as the tool has it.
     pub kind: String,
-    /// Needed.
+    /// Number that is needed.
     pub used: u64,
-    /// There.
+    /// Number that the device has.
     pub there: u64,
 }
 
-/// Cells of one kind.
+/// Counts cells of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Used {
-    /// Used.
+    /// Number of cells that are used.
     pub used: u64,
-    /// There.
+    /// Number of cells that the device has.
     pub available: u64,
 }
 
-/// The slowest path.
+/// Describes the slowest path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CriticalPath {
     /// The cell where it starts.
@@ -42,14 +42,14 @@ pub struct CriticalPath {
     pub to: String,
 }
 
-/// What place and route says.
+/// Holds what place and route says.
 pub(super) struct Placed {
     pub fmax_khz: u64,
     pub critical_path: Option<CriticalPath>,
     pub utilization: BTreeMap<String, Used>,
 }
 
-/// The router for a board, in a folder with `top.json` and the constraints' file.
+/// Runs the router for a board, in a folder with `top.json` and the constraints file.
 pub(super) struct Router<'a> {
     pub tool: Tool,
     pub board: &'a Board,
@@ -136,7 +136,7 @@ fn read_report(path: &Path) -> Result<Placed, RunError> {
     let utilization = report["utilization"].as_object().ok_or_else(|| missing("`utilization`"))?;
     let utilization = utilization.iter().filter_map(|(kind, value)| Some((kind.clone(), used(value)?)));
     let utilization = utilization.filter(|(_, used)| used.used > 0).collect();
-    // The path within the slowest clock.
+    // The path is the one within the slowest clock.
     let paths = report["critical_paths"].as_array().cloned().unwrap_or_default();
     let within = |path: &&Value| {
         let end = |end: &str| path[end].as_str().is_some_and(|text| text.ends_with(slowest.0.as_str()));

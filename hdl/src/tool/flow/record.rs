@@ -1,5 +1,4 @@
-//! The record of a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps
-//! them.
+//! Records a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps them.
 
 use super::place::{CriticalPath, Placed, Used};
 use crate::board::{Board, Clock};
@@ -9,20 +8,20 @@ use crate::tool::{Tool, run};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What was built, and how.
+/// Records what was built, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The network's name and content hash.
+    /// Name of the network.
     pub network: String,
-    /// Content hash.
+    /// Content hash of the network.
     pub hash: String,
     /// Version of this program.
     pub dq: String,
-    /// Board and device.
+    /// Name of the board.
     pub board: String,
-    /// Device.
+    /// Name of the device.
     pub device: String,
-    /// Versions of the tools, as they tell them.
+    /// Versions of the tools, as the tools report them.
     pub tools: BTreeMap<String, String>,
     /// Seed of place and route.
     pub seed: u64,
@@ -30,23 +29,23 @@ pub struct Record {
     pub clock_khz: u64,
     /// Fastest clock that place and route promises, in kHz.
     pub fmax_khz: u64,
-    /// Whether it promises the core clock.
+    /// Whether place and route promises the core clock.
     pub timing_met: bool,
     /// The slowest path.
     pub critical_path: Option<CriticalPath>,
-    /// Cells by the tool's names.
+    /// Cells by their names in the tool.
     pub utilization: BTreeMap<String, Used>,
-    /// Cycles from frame to frame.
+    /// Cycles from one frame to the next.
     pub cycles_per_frame: u64,
-    /// Frames a second at the core clock, rounded down; the UART may be slower.
+    /// Frames per second at the core clock, rounded down; the UART may be slower.
     pub frames_per_second: u64,
-    /// Frames a second that the UART can carry, rounded down.
+    /// Frames per second that the UART can carry, rounded down.
     pub uart_frames_per_second: u64,
-    /// Clocks a bit of the UART.
+    /// Clocks per bit of the UART.
     pub clocks_per_bit: usize,
-    /// The plan.
+    /// Plan of the circuit.
     pub plan: Plan,
-    /// Byte of the flash at which the second file stands, where there is one.
+    /// Byte address of the flash at which the second file stands, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flash_offset: Option<u32>,
 }

@@ -1,9 +1,8 @@
-//! A board that is not there: the whole circuit of one, wrapper included, in Verilator behind a
-//! pseudo-terminal. Who opens the terminal finds the UART of docs/uart.md, as on the board. Never looks at
-//! what is sent.
+//! Simulates a board: its whole circuit, wrapper included, runs in Verilator behind a pseudo-terminal. A
+//! program that opens the terminal finds the UART of docs/uart.md, as on the board. Never looks at what is
+//! sent.
 //!
-//! A board without a board: the whole of it runs here, its vendor's PLL replaced by a wire, behind a
-//! pseudo-terminal.
+//! The vendor's PLL is replaced by a wire.
 
 use super::build::{self, Effort, Source};
 use super::{VerilatorError, at, tail};
@@ -14,10 +13,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Moves levels between terminal and pins.
+/// C++ program that moves levels between terminal and pins.
 const HARNESS: &str = include_str!("board.cpp");
 
-/// A running board; it stops when it is dropped.
+/// Runs a board; it stops when it is dropped.
 #[derive(Debug)]
 pub struct BoardModel {
     child: Child,
@@ -34,7 +33,7 @@ impl BoardModel {
     ) -> Result<BoardModel, VerilatorError> {
         let flash = board.flash_bytes(design)?;
         let mut files = board.sources(clock, design);
-        // The vendor's PLL, as a wire.
+        // A wire stands for the vendor's PLL.
         files.push(File { name: "pll.v".into(), text: board.flow().0.pll_model.into() });
         let names = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".v"));
         let list = names.collect::<Vec<_>>().join("\n");
@@ -50,7 +49,7 @@ impl BoardModel {
         let program = build::build(&source, cache)?;
         let program = program.canonicalize().map_err(at(&program, "finding"))?;
         let folder = program.ancestors().nth(2).expect("a build's folder");
-        // Read when the board starts: gone after it.
+        // The file is read when the board starts, and removed after it.
         let mut image = tempfile::NamedTempFile::new().map_err(at(folder, "making the flash's file"))?;
         image.write_all(&flash).map_err(at(image.path(), "writing"))?;
         let offset = board.flash.as_ref().map_or(0, |flash| flash.offset);
@@ -84,7 +83,7 @@ impl BoardModel {
 
 impl Drop for BoardModel {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The program may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

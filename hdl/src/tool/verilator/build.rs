@@ -1,4 +1,4 @@
-//! Verilator and a C++ compiler, from Verilog and a harness to a program, which is kept in a cache folder
+//! Builds a program from Verilog and a harness, by Verilator and a C++ compiler. It is kept in a cache folder
 //! under the hash of everything that it was built from. Never runs what it built.
 
 use super::folder::{copy_build, is_plain, plain_folder, plain_tool};
@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Options of every build; part of the cache's key.
+/// Options of every build; they are part of the cache's key.
 const OPTIONS: [&str; 9] =
     ["--cc", "--exe", "--build", "-j", "0", "--x-assign", "unique", "--x-initial", "unique"];
-/// The precompiled header of Verilator's makefile does not suit every g++.
+/// Options of make that avoid the precompiled header of Verilator's makefile, which does not suit every g++.
 const MAKE_FLAGS: &str = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG=";
 
-/// How much the C++ compiler optimizes what runs in every cycle.
+/// Says how much the C++ compiler optimizes the code that runs in every cycle.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Effort {
     /// For simulations of many cycles.
@@ -35,17 +35,17 @@ impl Effort {
     }
 }
 
-/// What a program is built from.
+/// Holds what a program is built from.
 pub(super) struct Source<'a> {
-    /// Verilog and ROM images, and `files.f`, the list of what Verilator reads.
+    /// Verilog and ROM images, and `files.f`, which lists what Verilator reads.
     pub files: Vec<&'a File>,
-    /// The C++ file with `main`.
+    /// Text of the C++ file with `main`.
     pub harness: &'a str,
-    /// Top module.
+    /// Name of the top module.
     pub top: &'a str,
-    /// More options.
+    /// More options of Verilator.
     pub options: Vec<&'a str>,
-    /// How much is optimized.
+    /// How much the code is optimized.
     pub effort: Effort,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorE
     std::fs::create_dir_all(cache).map_err(at(cache, "creating"))?;
     let cache = std::path::absolute(cache).map_err(at(cache, "finding"))?;
     let runtime = Runtime(cache.join(format!("dq-runtime-{}", runtime_key(source, &tool))));
-    // Built beside its place and renamed, so that a broken build is never found again.
+    // The program is built beside its place and renamed, so that a broken build is never found again.
     let work = temporary(&cache)?;
     if is_plain(&cache) {
         compile(source, &tool, work.path(), &runtime)?;

@@ -1,5 +1,5 @@
-//! Folders in which make can work: neither it nor the makefiles that Verilator writes read a path with a
-//! space in it.
+//! Finds folders in which make can work: neither it nor the makefiles that Verilator writes read a path with
+//! a space in it.
 
 use super::{VerilatorError, at};
 use crate::tool::Tool;

@@ -1,5 +1,5 @@
-//! Simulation of the emitted Verilog in Verilator: words on stdin, words and cycles on stdout; a whole board
-//! behind a terminal. Never looks at values.
+//! Simulates the emitted Verilog in Verilator: words go in on stdin, words and cycles come out on stdout; a
+//! whole board runs behind a terminal. Never looks at values.
 
 mod board;
 mod build;
@@ -22,15 +22,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use thiserror::Error;
 
-/// The driver: [`crate::stalls`] in C++.
+/// C++ program that drives the circuit, with [`crate::stalls`] in C++.
 const HARNESS: &str = include_str!("harness.cpp");
-/// Why Verilator gave no result.
+/// Says why Verilator gave no result.
 #[derive(Debug, Error)]
 pub enum VerilatorError {
-    /// Verilator is not there.
+    /// Verilator is missing.
     #[error(transparent)]
     Tool(#[from] ToolError),
-    /// The operating system refused.
+    /// The operating system refused an action.
     #[error("{path}: {action}: {source}", path = path.display())]
     Io {
         /// File, folder or program.
@@ -43,7 +43,7 @@ pub enum VerilatorError {
     /// Verilator or the C++ compiler refused the design.
     #[error("verilator could not build the design: {0}")]
     Build(String),
-    /// Neither folder can be built in.
+    /// make can work in neither folder.
     #[error(
         "make cannot work in folders with spaces or signs of its own: expected in cache `{cache}` or \
          temporary folder \
@@ -63,23 +63,23 @@ pub enum VerilatorError {
     /// The simulation stopped without a result.
     #[error("the simulation failed ({status}): {message}")]
     Run {
-        /// Exit status.
+        /// Exit status of the simulation.
         status: String,
-        /// What it said.
+        /// Output of the simulation.
         message: String,
     },
 }
 
-/// Formats of waves.
+/// Names formats of waves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waves {
     /// Value change dump, IEEE 1364.
     Vcd,
-    /// GTKWave's compressed format; building it needs zlib's and lz4's headers.
+    /// GTKWave's compressed format; building it needs the headers of zlib and lz4.
     Fst,
 }
 
-/// A built simulator.
+/// Runs a built simulator.
 #[derive(Clone, Debug)]
 pub struct Simulator {
     program: PathBuf,

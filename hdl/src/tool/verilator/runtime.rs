@@ -1,11 +1,11 @@
-//! Objects of Verilator's run-time library: the same for all programs of the same options, and most of the
-//! time that a small circuit takes to build. They are kept beside the programs.
+//! Keeps objects of Verilator's run-time library beside the programs: they are the same for all programs of
+//! the same options, and take most of the time that a small circuit takes to build.
 
 use super::{VerilatorError, at};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folder of the objects below a cache, by a key of what they are built with.
+/// Names the folder of the objects below a cache, by a key of what they are built with.
 pub(super) struct Runtime(pub PathBuf);
 
 impl Runtime {
