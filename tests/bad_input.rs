@@ -5,7 +5,7 @@ use crate::run::{command, fails, root};
 use std::fs;
 use std::path::Path;
 
-/// The model of the committed run: small, and trained.
+/// Returns the path of the committed run's model, which is small and trained.
 fn model() -> String {
     root().join("models/signs-tiny-dq/model.json").display().to_string()
 }

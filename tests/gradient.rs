@@ -75,8 +75,8 @@ fn so_it_is_for_networks_of_every_kind() {
     }
 }
 
-/// The first images of `data` whose loss has a slope. How many have none depends on the weights, and those on
-/// the processor that trained them.
+/// Returns the first images of `data` whose loss has a slope. How many have none depends on the weights, and
+/// those on the processor that trained them.
 fn steep(evaluation: &Evaluation, data: &Images) -> Images {
     let mut chosen = Vec::new();
     let all: Vec<usize> = (0..data.len()).collect();
@@ -123,7 +123,7 @@ fn compare(evaluation: &Evaluation, network: &Network, images: &Images) -> Array
     found.gradient
 }
 
-/// −1, 0 or +1: what FGSM and its kin read of a slope.
+/// Returns −1, 0 or +1: what FGSM and its kin read of a slope.
 fn sign(slope: f64) -> i8 {
     i8::from(slope > 0.0) - i8::from(slope < 0.0)
 }

@@ -54,7 +54,7 @@ fn what_does_not_fit_is_named() {
     assert!(error.contains("mine/board.toml") && error.contains("missing field"), "{error}");
 }
 
-/// A Python environment whose yosys says something and fails.
+/// Makes a Python environment whose yosys says something and fails.
 fn broken_tools(folder: &Path) -> String {
     let bin = folder.join("tools/bin");
     fs::create_dir_all(&bin).unwrap();

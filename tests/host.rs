@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Clocks a bit.
 const CLOCKS: usize = 4;
 
-/// A pseudo-terminal: the board's end, and the name of the host's.
+/// Opens a pseudo-terminal, and returns the board's end and the name of the host's.
 fn terminal() -> (File, String) {
     // SAFETY: plain calls; the descriptor is owned by the file from here on.
     unsafe {
@@ -32,7 +32,7 @@ fn terminal() -> (File, String) {
     }
 }
 
-/// A small network's design on the built-in images, its model and its record in `folder`.
+/// Returns a small network's design on the built-in images, and writes its model and its record in `folder`.
 fn design(folder: &Path) -> Design {
     let model = root().join("models/signs-tiny-dq/model.json");
     let network = dq_net::read_network(&model).unwrap();
@@ -44,7 +44,7 @@ fn design(folder: &Path) -> Design {
     design
 }
 
-/// The record of a bitstream of `design` that nobody built.
+/// Writes the record of a bitstream of `design` that nobody built.
 fn write_record(folder: &Path, design: &Design, board: &str, clock_khz: u64, clocks_per_bit: usize) {
     let network = &design.network;
     let record = Record {
@@ -70,7 +70,7 @@ fn write_record(folder: &Path, design: &Design, board: &str, clock_khz: u64, clo
     std::fs::write(folder.join("record.json"), serde_json::to_string(&record).unwrap()).unwrap();
 }
 
-/// The circuit behind the terminal, until `stop`.
+/// Runs the circuit behind the terminal, until `stop`.
 fn circuit(design: &Design, mut terminal: File, stop: Arc<AtomicBool>) {
     let mut sim = Sim::new(&board::circuit(design, CLOCKS, 0).module);
     let (rx, tx) = (sim.port("rx"), sim.port("tx"));

@@ -51,7 +51,7 @@ fn the_committed_run_exports_to_the_committed_model() {
     assert_eq!(again, fs::read_to_string(model()).unwrap());
 }
 
-/// A copy of the committed run: exporting at a new bit width adds a calibration to the run's folder.
+/// Copies the committed run: exporting at a new bit width adds a calibration to the run's folder.
 fn copy_of_run(folder: &Path) {
     fs::create_dir(folder.join("run")).unwrap();
     for entry in fs::read_dir(run()).unwrap() {

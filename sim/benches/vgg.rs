@@ -48,8 +48,8 @@ fn median(images: usize, mut run: impl FnMut()) -> f64 {
     rates[RUNS / 2]
 }
 
-/// Three stages of two 3×3 convolutions (32, 64, 128 channels), each ended by a 2×2 max pool, then sums and a
-/// dense layer.
+/// Makes three stages of two 3×3 convolutions (32, 64, 128 channels), each ended by a 2×2 max pool, then sums
+/// and a dense layer.
 fn vgg() -> Network {
     let mut nodes: Vec<Node> = Vec::new();
     let mut push = |name: String, layer: Layer| {
@@ -78,12 +78,12 @@ fn vgg() -> Network {
     Network::new("vgg", nodes).expect("a valid network")
 }
 
-/// −7..=7, of a fixed order.
+/// Returns a weight in −7..=7, of a fixed order.
 fn weight(i: usize) -> i8 {
     (i * i % 15) as i8 - 7
 }
 
-/// An affine step that spreads a layer's accumulators over 4 bits.
+/// Makes an affine step that spreads a layer's accumulators over 4 bits.
 fn step(channels: usize, inputs: usize) -> Step {
     let scale = if inputs == 3 { 600.0 } else { 20.0 * (inputs as f64).sqrt() };
     let gain: Vec<f64> = (0..channels).map(|c| (1.0 + c as f64 / 50.0) / scale).collect();

@@ -26,7 +26,7 @@ impl Norm {
         }
     }
 
-    /// Whether `image` lies within `eps` of `original`.
+    /// Returns whether `image` lies within `eps` of `original`.
     pub fn holds(self, image: ArrayView3<u8>, original: ArrayView3<u8>, eps: u8) -> bool {
         let apart = image.iter().zip(original).map(|(a, b)| u64::from(a.abs_diff(*b)));
         match self {
@@ -210,7 +210,7 @@ mod tests {
         }
     }
 
-    /// One element after the other, as the definition says.
+    /// Shortens one element after the other, as the definition says.
     fn shorten_slowly(image: &mut Array3<u8>, original: ArrayView3<u8>, eps: u8) {
         while !Norm::L2.holds(image.view(), original, eps) {
             let apart = |(at, to): &((usize, usize, usize), &u8)| to.abs_diff(original[*at]);

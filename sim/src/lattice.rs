@@ -14,7 +14,7 @@ pub fn distance(a: ArrayView3<u8>, b: ArrayView3<u8>) -> u8 {
     a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
 }
 
-/// Whether a gradient says nothing: every element is zero or not a number.
+/// Returns whether a gradient says nothing: every element is zero or not a number.
 pub(crate) fn is_zero<'a>(mut gradient: impl Iterator<Item = &'a f32>) -> bool {
     gradient.all(|g| *g == 0.0 || g.is_nan())
 }

@@ -13,7 +13,7 @@ pub(crate) enum Tensor {
 }
 
 impl Tensor {
-    /// Whether values of `range` are stored as bytes.
+    /// Returns whether values of `range` are stored as bytes.
     pub fn is_bytes(range: Range) -> bool {
         range.lo >= 0 && range.hi <= 255
     }

@@ -21,12 +21,12 @@ fn node(name: &str, layer: Layer, input: &str) -> Node {
     Node { name: name.into(), layer, inputs }
 }
 
-/// A network that tells horizontal from vertical stripes: two edge filters, half-wave steps, sums.
+/// Makes a network that tells horizontal from vertical stripes: two edge filters, half-wave steps, sums.
 fn stripes_network() -> Network {
     stripes_network_of(0.05)
 }
 
-/// The same with real logits of another scale.
+/// Makes the same network with real logits of another scale.
 fn stripes_network_of(scale: f64) -> Network {
     let shape = Shape::new(8, 8, 1);
     let taps = [[[-1, -1, -1], [0, 0, 0], [1, 1, 1]], [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]];
@@ -48,7 +48,7 @@ fn stripes_network_of(scale: f64) -> Network {
     Network::new("stripes", nodes).unwrap()
 }
 
-/// Faint stripes under noise: horizontal (0) and vertical (1).
+/// Draws faint stripes under noise: horizontal (0) and vertical (1).
 fn stripes(count: usize) -> Images {
     let mut pixels = Array4::zeros((count, 8, 8, 1));
     for (i, mut image) in pixels.outer_iter_mut().enumerate() {
@@ -80,7 +80,7 @@ fn watch<'a>(
     suite::Watch { progress, keep, stop }
 }
 
-/// A network under attack by its own gradients.
+/// Returns a network under attack by its own gradients.
 fn subject<'a>(target: &'a WhiteBox, images: &'a Images) -> Subject<'a> {
     Subject { target, substitute: None, images }
 }

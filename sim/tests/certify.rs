@@ -19,7 +19,7 @@ fn small(seeds: std::ops::Range<u64>, pixels: usize) -> impl Iterator<Item = (u6
     drawn.filter(move |(_, network)| network.input_shape().len() <= pixels)
 }
 
-/// Every image within `eps` of `image`.
+/// Returns every image within `eps` of `image`.
 fn ball(image: &Array3<u8>, eps: u8) -> Array4<u8> {
     let mut all = vec![image.clone()];
     for at in 0..image.len() {

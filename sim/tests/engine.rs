@@ -4,7 +4,7 @@ use dq_net::random::{self, Options};
 use dq_sim::{Engine, Kernel};
 use ndarray::{Array4, Axis};
 
-/// `count` random images for `network`.
+/// Draws `count` random images for `network`.
 fn images(network: &dq_net::Network, count: usize, seed: u64) -> Array4<u8> {
     let (height, width, channels) = network.input_shape().dim();
     let mut images = Array4::zeros((count, height, width, channels));

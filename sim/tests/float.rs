@@ -6,7 +6,7 @@ use dq_sim::attack::suite::Judge;
 use dq_sim::{FloatEngine, GradientSource, Kernel, Loss};
 use ndarray::{Array2, Array4, Axis};
 
-/// Smooth pseudo-random numbers in −1..1.
+/// Returns smooth pseudo-random numbers in −1..1.
 fn wave(i: usize) -> f32 {
     ((i * 7919 % 1009) as f32 * 0.1).sin()
 }
@@ -50,7 +50,7 @@ fn network(bits: Option<u8>, groups: usize, stride: usize) -> FloatNetwork {
     FloatNetwork::new("wave", nodes).unwrap()
 }
 
-/// A residual: the median of the image goes two ways and meets again; `rough` squeezes it before, and
+/// Makes a residual: the median of the image goes two ways and meets again; `rough` squeezes it before, and
 /// quantizes.
 fn residual(rough: bool) -> FloatNetwork {
     let shape = Shape::new(9, 7, 4);

@@ -90,7 +90,7 @@ fn change(value: &mut Value, draw: &mut SplitMix64) {
     }
 }
 
-/// What reading `value` gives, its checksum made right where it is wrong.
+/// Reads `value`, with its checksum made right where it is wrong.
 fn read(path: &Path, value: &mut Value) -> Option<AnyNetwork> {
     std::fs::write(path, value.to_string()).unwrap();
     match read_any(path) {

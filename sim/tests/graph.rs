@@ -20,7 +20,8 @@ fn rescale(mul: i32) -> Layer {
     Layer::Rescale(Rescale { mul: vec![mul, -mul], add: vec![0, 40], shift: 4, bits: 8, unit: 0.01 })
 }
 
-/// A convolution whose step comes only after others have read the same image; a mix of a node with itself.
+/// Makes a convolution whose step comes only after others have read the same image, and a mix of a node with
+/// itself.
 fn late_step() -> Network {
     let surrogate =
         Surrogate { gain: vec![0.01; 2], open_lo: vec![-500; 2], open_hi: vec![500; 2], unit: 0.3 };

@@ -56,12 +56,12 @@ impl TestImages {
     }
 }
 
-/// For `mut_arg("data", …)`: says in `--help` what becomes of the images, such as "are classified".
+/// Says in `--help` what becomes of the images, such as "are classified", for `mut_arg("data", …)`.
 pub fn images_that(become_of_them: &'static str) -> impl FnOnce(Arg) -> Arg {
     move |arg| arg.help(format!("Data set whose test images {become_of_them}, e.g. `signs` or `cifar10=DIR`"))
 }
 
-/// For `mut_arg("count", …)`: how many images a command takes unasked; unless it says so, all.
+/// Says how many images a command takes by default (all, unless it says so), for `mut_arg("count", …)`.
 pub fn first_images(count: &'static str) -> impl FnOnce(Arg) -> Arg {
     move |arg| arg.default_value(count)
 }

@@ -28,7 +28,7 @@ impl ModelArg {
     }
 }
 
-/// For `mut_arg("model", …)`: names other topologies in `--help`.
+/// Names other topologies in `--help`, for `mut_arg("model", …)`.
 pub fn topologies_such_as(examples: &'static str) -> impl FnOnce(Arg) -> Arg {
     move |arg| {
         arg.help(format!(
@@ -37,7 +37,7 @@ pub fn topologies_such_as(examples: &'static str) -> impl FnOnce(Arg) -> Arg {
     }
 }
 
-/// For `mut_arg("model", …)`: says in `--help` what the model has to be.
+/// Says in `--help` what the model has to be, for `mut_arg("model", …)`.
 pub fn model_is(what: &'static str) -> impl FnOnce(Arg) -> Arg {
     move |arg| arg.help(what)
 }

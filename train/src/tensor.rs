@@ -17,7 +17,7 @@ pub fn integers(t: &Tensor) -> Vec<i64> {
     Vec::try_from(t.reshape([-1]).to_kind(Kind::Int64)).expect("one dimension of i64")
 }
 
-/// Whether every number of `t` is finite.
+/// Returns whether every number of `t` is finite.
 pub fn finite(t: &Tensor) -> bool {
     t.isfinite().all().int64_value(&[]) == 1
 }

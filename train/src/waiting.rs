@@ -1,10 +1,9 @@
-//! Sets how libtorch's threads wait for each other.
+//! How libtorch's threads wait for each other.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Variables by which a user chooses how threads wait: that of any OpenMP library, of GCC's, of LLVM's and
-/// Intel's.
+/// What a user sets to choose how threads wait: of any OpenMP library, of GCC's, of LLVM's and Intel's.
 const CHOICES: [&str; 3] = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"];
 
 /// Lets libtorch's threads sleep while they wait, unless the user chose how they wait. By default they spin
@@ -24,6 +23,6 @@ pub fn sleep_while_waiting() {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    // The call returns only where it failed.
+    // It returns only where it failed.
     let _ = command.args(arguments).env("OMP_WAIT_POLICY", "passive").exec();
 }

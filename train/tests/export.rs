@@ -15,7 +15,7 @@ fn integer(network: AnyNetwork) -> Network {
     }
 }
 
-/// Random recipes in all: `DQ_CASES`, or a few.
+/// Returns the number of random recipes: `DQ_CASES`, or a few.
 fn cases() -> u32 {
     std::env::var("DQ_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(24)
 }
@@ -58,7 +58,7 @@ proptest! {
     }
 }
 
-/// Smallest image side and `model` settings of a small network of any family.
+/// Draws the smallest image side and `model` settings of a small network of any family.
 fn architectures() -> impl Strategy<Value = (usize, Vec<String>)> {
     let dense = || prop::collection::vec(1usize..=5, 0..=2);
     let set = |family: &str, rest: Vec<String>| {
@@ -94,7 +94,7 @@ fn architectures() -> impl Strategy<Value = (usize, Vec<String>)> {
     ]
 }
 
-/// `bits` settings and the activation that goes with them.
+/// Draws `bits` settings and the activation that goes with them.
 fn quantizers() -> impl Strategy<Value = Vec<String>> {
     let activation = prop_oneof![
         (

@@ -55,7 +55,7 @@ pub fn test_long(args: &[String]) -> anyhow::Result<ExitCode> {
 }
 
 impl Runner {
-    /// The user's nextest, else the one that the checkers bring, else cargo's own runner.
+    /// Returns the user's nextest, else the one that the checkers bring, else cargo's own runner.
     fn found() -> Self {
         let mut installed = Command::new("cargo-nextest");
         installed.args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
@@ -66,7 +66,8 @@ impl Runner {
     }
 }
 
-/// Whether libtorch takes better kernels here than those for AVX2, which it takes on the plainest processor.
+/// Returns whether libtorch takes better kernels here than those for AVX2, which it takes on the plainest
+/// processor.
 fn has_more_than_avx2() -> bool {
     #[cfg(target_arch = "x86_64")]
     return std::arch::is_x86_feature_detected!("avx512f");
@@ -155,8 +156,8 @@ impl Counts {
         if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    /// The counts of nextest's line `Summary [  0.016s] 5 tests run: 4 passed (1 slow), 1 failed, 0 skipped`.
-    /// Of `3/5 tests` two were not run: they failed.
+    /// Returns the counts of nextest's line `Summary [  0.016s] 5 tests run: 4 passed (1 slow), 1 failed, 0
+    /// skipped`. Of `3/5 tests` two were not run: they failed.
     fn parse_nextest(line: &str) -> Option<Self> {
         let (head, tail) = line.trim_start().strip_prefix("Summary [")?.split_once(" run: ")?;
         let run = head.split("] ").nth(1)?.split_whitespace().next()?;
@@ -171,8 +172,8 @@ impl Counts {
         self.failed += other.failed;
     }
 
-    /// The counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`, as each test program
-    /// ends with.
+    /// Returns the counts of a line like `test result: ok. 3 passed; 0 failed; 0 ignored; …`, as each test
+    /// program ends with.
     fn parse(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |what: &str| {

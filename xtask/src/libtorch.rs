@@ -74,7 +74,7 @@ pub fn set_up() -> anyhow::Result<()> {
     }
 }
 
-/// Whether `folder` holds a libtorch that can be built against.
+/// Returns whether `folder` holds a libtorch that can be built against.
 fn is_libtorch(folder: &Path) -> bool {
     folder.join("lib/libtorch_cpu.so").is_file() && folder.join("include").is_dir()
 }

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Everything that `test` and `demo` need.
+/// Sets up everything that `test` and `demo` need.
 fn set_up() -> anyhow::Result<()> {
     libtorch::set_up()?;
     tools::set_up()

@@ -88,7 +88,7 @@ pub fn remedy(missing: &[(&str, &str)]) -> String {
     )
 }
 
-/// Whether Python is there and runs to its end with these arguments.
+/// Returns whether Python is there and runs to its end with these arguments.
 fn python(args: &[&str]) -> bool {
     let mut command = Command::new("python3");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -66,7 +66,7 @@ fn compile(environment: &Path, tool: &str, code: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is not there of the programs that the tools need, each with the Debian package that has it.
+/// Returns the programs that the tools need and are not there, each with the Debian package that has it.
 fn missing_programs(there: impl Fn(&str) -> bool) -> Vec<(&'static str, &'static str)> {
     let compiler = std::env::var("CXX").is_ok_and(|cxx| Path::new(&cxx).is_file() || there(&cxx));
     let any = |names: &[&str]| names.iter().any(|name| there(name));

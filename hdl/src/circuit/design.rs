@@ -78,28 +78,28 @@ impl Design {
         Ok(Design { network: network.clone(), plan: plan.clone(), stages, top, timing })
     }
 
-    /// Whether the circuit has a control port.
+    /// Returns whether the circuit has a control port.
     pub fn has_control(&self) -> bool {
         self.plan.control != Control::None
     }
 
-    /// The words that its flash must hold, where it has parameters there.
+    /// Returns the words that its flash must hold, where it has parameters there.
     pub fn boot_words(&self) -> Vec<u32> {
         if self.plan.boots() { self.image().boot_words() } else { vec![] }
     }
 
-    /// The parameters, as the control port of a circuit of this plan takes them.
+    /// Returns the parameters, as the control port of a circuit of this plan takes them.
     pub fn image(&self) -> Image {
         let modules: Vec<Module> = self.stages.iter().map(Stage::module).collect();
         Image::new(&self.stages, modules.iter())
     }
 
-    /// Latency and interval.
+    /// Returns latency and interval.
     pub fn timing(&self) -> &Timing {
         &self.timing
     }
 
-    /// The lanes of the output: whole bytes.
+    /// Returns the lanes of the output: whole bytes.
     pub fn output_lanes(&self) -> Lanes {
         self.stages.last().expect("a pipeline has stages").site.output
     }
@@ -112,14 +112,14 @@ impl Design {
         }
     }
 
-    /// What must leave the circuit for `frames` (frame × height × width × channels), back to back: values by
-    /// the network's reference, cycles by the plan.
+    /// Returns what must leave the circuit for `frames` (frame × height × width × channels), back to back:
+    /// values by the network's reference, cycles by the plan.
     pub fn expected(&self, frames: ArrayView4<u8>, stalls: &Stalls) -> Vec<Beat> {
         let values = frames.axis_iter(Axis(0)).flat_map(|frame| self.values(frame));
         self.beats(values, &timing::cycles(&self.stages, frames.dim().0, stalls))
     }
 
-    /// What leaves the circuit for scores computed elsewhere: one row of `classes` scores a frame.
+    /// Returns what leaves the circuit for scores computed elsewhere: one row of `classes` scores per frame.
     pub fn values_of_scores(&self, scores: &[i32]) -> Vec<i64> {
         match self.plan.output {
             Output::Scores => scores.iter().map(|&score| score.into()).collect(),
@@ -144,12 +144,13 @@ impl Design {
         self.values_of_scores(&self.network.eval(frame))
     }
 
-    /// Words of 64 bits that hold one input beat.
+    /// Returns the number of 64-bit words that hold one input beat.
     pub(crate) fn input_words(&self) -> usize {
         self.network.input_shape().channels.div_ceil(8)
     }
 
-    /// The input beats of `frames` as little-endian words: a pixel a beat, channel 0 in the low byte.
+    /// Returns the input beats of `frames` as little-endian words: a pixel per beat, channel 0 in the low
+    /// byte.
     ///
     /// # Panics
     /// If the frames are not of the network's shape.
@@ -166,7 +167,7 @@ impl Design {
         beats
     }
 
-    /// The input beats of `frames` with their `tlast`.
+    /// Returns the input beats of `frames` with their `tlast`.
     pub fn offers(&self, frames: ArrayView4<u8>) -> Vec<Offer> {
         let shape = self.network.input_shape();
         let pixels = shape.height * shape.width;
@@ -175,14 +176,14 @@ impl Design {
         beats.chunks(self.input_words()).enumerate().map(offer).collect()
     }
 
-    /// Cycles after which a run that has not given `wanted` beats is stuck: twice those of the plan, and some
-    /// more.
+    /// Returns the number of cycles after which a run that has not given `wanted` beats is stuck: twice those
+    /// of the plan, and some more.
     pub(crate) fn cycle_limit(&self, wanted: usize, stalls: &Stalls) -> u64 {
         let frames = wanted.div_ceil(self.output_beats());
         2 * timing::cycles(&self.stages, frames, stalls).last().copied().unwrap_or(0) + 100_000
     }
 
-    /// The value in `word`, an output beat.
+    /// Returns the value in `word`, an output beat.
     pub(crate) fn output_value(&self, word: u64) -> i64 {
         let Lanes { bits, signed, .. } = self.output_lanes();
         let bits = bits as u32;

@@ -47,7 +47,7 @@ pub struct Report {
     pub estimate: Estimate,
 }
 
-/// The circuit of `design`, its testbench, plan and figures.
+/// Returns the circuit of `design`, its testbench, plan and figures.
 pub fn emit(design: &Design) -> Emission {
     let network = dq_net::content_hash(&design.network);
     let banner = format!("dq {}, network {network}", env!("CARGO_PKG_VERSION"));
@@ -75,7 +75,7 @@ pub fn emit(design: &Design) -> Emission {
     Emission { top: "top", files, report, control: design.plan.control != Control::None, boot }
 }
 
-/// The key figures of `design` alone.
+/// Returns the key figures of `design` alone.
 pub fn report(design: &Design) -> Report {
     let timing = design.timing().clone();
     Report {

@@ -37,7 +37,7 @@ pub fn run(design: &Design, frames: ArrayView4<u8>, stalls: &Stalls) -> Result<O
     drive(design, &design.offers(frames), frames.dim().0 * design.output_beats(), stalls)
 }
 
-/// As [`run`], with every net of the circuit written to `vcd` (10 ns a cycle).
+/// Runs like [`run`], with every net of the circuit written to `vcd` (10 ns per cycle).
 pub fn trace(
     design: &Design,
     frames: ArrayView4<u8>,
@@ -59,7 +59,7 @@ pub fn drive(
     simulate(design, &Traffic { accesses: &[], input, wanted, stalls }, None)
 }
 
-/// As [`run`], after `accesses` through the control port.
+/// Runs like [`run`], after `accesses` through the control port.
 pub fn run_after(
     design: &Design,
     accesses: &[Access],

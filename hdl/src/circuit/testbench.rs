@@ -14,7 +14,7 @@ pub const FRAMES: usize = 2;
 /// The testbench, with `@name@` where a design's own text goes.
 const TEMPLATE: &str = include_str!("testbench.v");
 
-/// Whether `name`, a file of an emission, belongs to the testbench and not to the circuit.
+/// Returns whether `name`, a file of an emission, belongs to the testbench and not to the circuit.
 pub fn is_file(name: &str) -> bool {
     name == "tb.v" || name.starts_with("tb_")
 }
@@ -51,7 +51,7 @@ pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -
     ]
 }
 
-/// What must leave the circuit for `frames`, at the first of `cycles`.
+/// Returns what must leave the circuit for `frames`, at the first of `cycles`.
 fn expected(design: &Design, frames: &Array4<u8>, cycles: &[u64]) -> Vec<Beat> {
     let network = &design.network;
     // The reference takes seconds for a large network, so each frame has a thread of its own.
@@ -73,14 +73,15 @@ struct Vectors {
 }
 
 impl Vectors {
-    /// The declarations of the memory and of its second reading.
+    /// Returns the declarations of the memory and of its second reading.
     fn declaration(&self) -> String {
         let Vectors { name, bits, words, .. } = self;
         let (bit, word) = (bits - 1, words - 1);
         format!("  reg [{bit}:0] {name} [0:{word}];\n  reg [{bit}:0] {name}_again [0:{word}];\n")
     }
 
-    /// The statements that read it twice, and count in `lacking` the words that the file does not hold.
+    /// Returns the statements that read it twice, and count in `lacking` the words that the file does not
+    /// hold.
     fn load(&self) -> String {
         let Vectors { name, file, bits, words } = self;
         let at = format!("i[{}:0]", addr_bits(*words) - 1);
@@ -98,7 +99,7 @@ impl Vectors {
     }
 }
 
-/// The statements that say which of `images` is missing, and count it in `lacking`.
+/// Returns the statements that say which of `images` is missing, and count it in `lacking`.
 fn presence<'a>(images: impl Iterator<Item = &'a str>) -> String {
     let check = |image| {
         format!(
@@ -113,7 +114,8 @@ fn presence<'a>(images: impl Iterator<Item = &'a str>) -> String {
     images.map(check).collect()
 }
 
-/// What a circuit that is filled from flash needs of its testbench: declarations, ports, and what is clocked.
+/// Returns what a circuit that is filled from flash needs of its testbench: declarations, ports, and what is
+/// clocked.
 fn boot(words: usize) -> [String; 3] {
     if words == 0 {
         return Default::default();
@@ -153,7 +155,7 @@ fn boot(words: usize) -> [String; 3] {
     ]
 }
 
-/// The control port, where there is one, left alone: wires, and connections to them.
+/// Returns wires for an idle control port, and connections to them; nothing where there is no port.
 fn idle_control(design: &Design) -> (String, String) {
     let (mut wires, mut connections) = (String::new(), String::new());
     for port in design.top.ports().into_iter().filter(|port| port.name.starts_with("s_axil_")) {
@@ -171,7 +173,7 @@ fn idle_control(design: &Design) -> (String, String) {
     (wires, connections)
 }
 
-/// `tb.v`; the last beat of the first pass leaves at `last_cycle`.
+/// Returns the text of `tb.v`; the last beat of the first pass leaves at `last_cycle`.
 fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> String {
     let shape = design.network.input_shape();
     let (in_bits, out_bits) = (8 * shape.channels, design.output_lanes().width());
@@ -227,7 +229,7 @@ fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> St
     ])
 }
 
-/// The template with its names replaced.
+/// Returns the template with its names replaced.
 fn fill(values: &[(&str, String)]) -> String {
     let mut parts = TEMPLATE.split('@');
     let mut text = parts.next().expect("a split has a first part").to_owned();

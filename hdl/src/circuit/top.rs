@@ -13,12 +13,12 @@ pub const CONTROL: &str = "control";
 /// Name of the instance of the loader from flash.
 const BOOT: &str = "boot";
 
-/// The circuit of `network` as `stages`.
+/// Returns the circuit of `network` as `stages`.
 ///
-/// Ports: `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel a beat, channel 0 in the low byte),
-/// `m_axis_*` (a score or the label a beat), `error` (a frame came with a wrong `tlast`; until reset), and
-/// with a control port `s_axil_*`. Where parameters come from a flash, `boot_data` and `boot_valid`, `booted`
-/// and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
+/// Its ports are `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel per beat, channel 0 in the low byte),
+/// `m_axis_*` (a score or the label per beat), `error` (a frame came with a wrong `tlast`; until reset), and
+/// with a control port `s_axil_*`. Where parameters come from a flash, it has `boot_data` and `boot_valid`,
+/// `booted` and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let shape = network.input_shape();
@@ -68,7 +68,7 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     g.build()
 }
 
-/// Every stream between two stages: where it comes from, and the names of its ends.
+/// Returns every stream between two stages: where it comes from, and the names of its ends.
 fn streams(stages: &[Stage]) -> impl Iterator<Item = (Source, String, String)> {
     stages.iter().flat_map(move |reader| {
         reader.site.sources.iter().enumerate().map(move |(port, &from)| {
@@ -79,8 +79,8 @@ fn streams(stages: &[Stage]) -> impl Iterator<Item = (Source, String, String)> {
     })
 }
 
-/// The loader from flash and its wires to the memories that it fills; all stages are in reset until it is
-/// done.
+/// Adds the loader from flash and its wires to the memories that it fills; all stages are in reset until it
+/// is done.
 fn link_boot(g: &mut Group, stages: &[Stage], modules: &[Module]) {
     g.input("boot_data", 32);
     g.input("boot_valid", 1);
@@ -108,7 +108,7 @@ fn link_boot(g: &mut Group, stages: &[Stage], modules: &[Module]) {
     }
 }
 
-/// The control port and its wires to all stages.
+/// Adds the control port and its wires to all stages.
 fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let loads = |module: &&Module| module.port(LOAD_PORTS[0]).is_some();

@@ -112,7 +112,7 @@ pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 
     if in_blocks(words, bits, memory) || memory == Memory::Spram { levels.max(1) } else { levels }
 }
 
-/// Blocks, and LUTs of a last bank that is cheaper in LUTs.
+/// Returns the number of blocks, and of LUTs of a last bank that is cheaper in LUTs.
 fn in_banks(words: usize, bits: usize, depth: usize, family: Family) -> (usize, usize) {
     let (full, rest) = (words / depth, words % depth);
     let blocks = full * blocks_of_bank(depth, bits, family.shapes());

@@ -48,7 +48,7 @@ impl Kind for GlobalSum {
         Schedule::Map { period: self.pixels * self.chunks, tail: self.chunks }
     }
 
-    /// The FIFO is as deep for one beat of sums as for several, which come one after the other.
+    /// Returns one: the FIFO is as deep for one beat of sums as for several, which come one after the other.
     fn spacing(&self) -> usize {
         1
     }

@@ -77,7 +77,7 @@ fn second_frame(run: &mut Run) -> Result<u64, Deadlock> {
     Ok(end()? - first)
 }
 
-/// Runs frames until they settle: the cycle of the last beat of each.
+/// Runs frames until they settle, and returns the cycle of the last beat of each.
 fn settle(run: &mut Run) -> Result<Vec<u64>, Deadlock> {
     let mut ends = vec![];
     while ends.len() < MAX_FRAMES {

@@ -21,15 +21,15 @@ pub const PINS: &[&str] = &[
     "z3-solver==5.4.1.0",
 ];
 
-/// The project's cache folder of a user: `$XDG_CACHE_HOME/dq`, else `~/.cache/dq`; none where neither is
-/// known.
+/// Returns the project's cache folder of a user: `$XDG_CACHE_HOME/dq`, else `~/.cache/dq`; none where neither
+/// is known.
 pub fn cache(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
     let absolute = |folder: Option<OsString>| folder.map(PathBuf::from).filter(|folder| folder.is_absolute());
     let base = absolute(xdg_cache_home).or_else(|| absolute(home).map(|home| home.join(".cache")))?;
     Some(base.join("dq"))
 }
 
-/// The environment for exactly these versions: other pins, another folder.
+/// Returns the environment for exactly these versions: other pins have another folder.
 pub fn environment(cache: &Path) -> PathBuf {
     // FNV-1a names a folder and protects nothing, so it need not be strong.
     let hash = PINS.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -38,12 +38,13 @@ pub fn environment(cache: &Path) -> PathBuf {
     cache.join(format!("tools-{hash:016x}"))
 }
 
-/// The file that is written into an environment when it is complete: an interrupted installation lacks it.
+/// Returns the file that is written into an environment when it is complete: an interrupted installation
+/// lacks it.
 pub fn marker(environment: &Path) -> PathBuf {
     environment.join("complete")
 }
 
-/// Where the WebAssembly tools of an environment keep their machine code.
+/// Returns the folder where the WebAssembly tools of an environment keep their machine code.
 pub fn yowasp_cache(environment: &Path) -> PathBuf {
     environment.join("yowasp-cache")
 }

@@ -6,7 +6,7 @@ use crate::circuit::testbench;
 use crate::design::Design;
 use crate::emit::{Emission, File};
 
-/// `package_ip.tcl`, `ooc.tcl`, `constraints.xdc`.
+/// Returns the files `package_ip.tcl`, `ooc.tcl`, `constraints.xdc`.
 pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {
     let sources: Vec<&str> = emission.files.iter().map(|file| file.name.as_str()).collect();
     let of = |suffix: &str| {

@@ -7,7 +7,7 @@ use dq_net::{Layer, Network, Node, random};
 use ndarray::{Array4, Axis};
 use std::path::Path;
 
-/// A random plan that fits `network`.
+/// Draws a random plan that fits `network`.
 pub fn plan(network: &Network, seed: u64) -> Plan {
     let mut state = seed;
     let mut draw = |below: usize| {
@@ -44,7 +44,7 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
     Plan { version: PLAN_VERSION, output, clock_mhz: 100, device: None, control: Control::None, nodes }
 }
 
-/// A network of `layers`, each of which reads the one before.
+/// Makes a network of `layers`, each of which reads the one before.
 pub fn chain<const N: usize>(name: &str, layers: [(&str, Layer); N]) -> Network {
     let mut nodes: Vec<Node> = vec![];
     for (name, layer) in layers {
@@ -54,13 +54,14 @@ pub fn chain<const N: usize>(name: &str, layers: [(&str, Layer); N]) -> Network 
     Network::new(name, nodes).unwrap()
 }
 
-/// The emission's simulator for a short run, built or found in a cache that all tests of this build share.
+/// Returns the emission's simulator for a short run, built or found in a cache that all tests of this build
+/// share.
 pub fn simulator(emission: &Emission) -> Simulator {
     Simulator::quick(emission, Path::new(env!("CARGO_TARGET_TMPDIR")))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// `count` random frames.
+/// Draws `count` random frames.
 pub fn frames(network: &Network, count: usize, seed: u64) -> Array4<u8> {
     let (height, width, channels) = network.input_shape().dim();
     let mut frames = Array4::zeros((count, height, width, channels));

@@ -76,7 +76,7 @@ fn counters_count_frames_and_stalls() {
     assert_eq!(master.write(&mut sim, address::LOAD_DATA, 0, 0xf, false), REFUSED);
 }
 
-/// `network` with other weights, thresholds, directions and biases.
+/// Returns `network` with other weights, thresholds, directions and biases.
 fn other_parameters(network: &Network, seed: u64) -> Network {
     let mut state = seed;
     let mut draw = |lo: i64, hi: i64| {
@@ -117,7 +117,7 @@ fn other_parameters(network: &Network, seed: u64) -> Network {
     Network::new("other", nodes).unwrap()
 }
 
-/// Random networks with a control port, and others of the same shape.
+/// Returns random networks with a control port, and others of the same shape.
 fn pairs(count: u64) -> impl Iterator<Item = (u64, Design, Design)> {
     (0..count).filter_map(|seed| {
         let options = Options { max_side: 6, ..Options::default() };

@@ -153,7 +153,7 @@ pub fn build_testbench(verilator: &Tool, emission: &Emission, folder: &Path) {
     assert!(output.status.success() && !text.contains("%Warning"), "{text}");
 }
 
-/// What the testbench built in `folder` says.
+/// Returns what the testbench built in `folder` says.
 pub fn run_testbench(folder: &Path) -> String {
     let output = Command::new(folder.join("obj_dir/Vtb")).current_dir(folder).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()

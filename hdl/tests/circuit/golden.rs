@@ -8,7 +8,7 @@ use dq_net::layer::{Conv, Dense, Input, Layer, Logits, MaxPool, Step, Surrogate}
 use dq_net::{Network, Shape};
 use ndarray::{Array2, Array4};
 
-/// conv (2-bit weights, padded), step (2 bits, one channel falling), pool, dense, label.
+/// Makes a network of conv (2-bit weights, padded), step (2 bits, one channel falling), pool, dense, label.
 fn tiny() -> Network {
     let ramp = |i: usize| (i * 5 % 4) as i8 - 2;
     let weights = Array4::from_shape_fn((2, 3, 3, 2), |(o, y, x, c)| ramp(o + y + x + c));

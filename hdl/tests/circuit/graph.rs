@@ -81,7 +81,7 @@ impl Draw {
     }
 }
 
-/// Pre-activation residual blocks behind both kinds of feature squeezing.
+/// Makes pre-activation residual blocks behind both kinds of feature squeezing.
 fn residual(seed: u64, blocks: usize) -> Network {
     let shape = Shape::new(5, 4, 2);
     let channels = 4;
@@ -164,7 +164,7 @@ fn no_fifo_of_a_residual_could_be_smaller() {
     assert!(slower > 5 && deadlocked > 5, "{slower} slower, {deadlocked} deadlocked");
 }
 
-/// The plan's entry of `node`, made if there is none.
+/// Returns the plan's entry of `node`, made if there is none.
 fn entry<'a>(plan: &'a mut Plan, node: &str) -> &'a mut NodePlan {
     if plan.node(node).is_none() {
         let text = format!("{{\"node\": \"{node}\"}}");

@@ -14,7 +14,7 @@ use dq_net::{Network, Node, Shape};
 use ndarray::Array2;
 use std::collections::BTreeSet;
 
-/// A chain whose nodes have these names.
+/// Makes a chain whose nodes have these names.
 fn chain(names: &[&str]) -> Network {
     let last = names.len() - 1;
     let layer = |i: usize| match i {
@@ -62,7 +62,7 @@ fn reserved_words_name_nothing() {
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
 }
 
-/// `network` with other node names.
+/// Returns `network` with other node names.
 fn renamed(network: &Network, names: &[&str]) -> Network {
     let name =
         |i: usize| names.get(i).map_or_else(|| network.nodes()[i].name.clone(), |name| name.to_string());

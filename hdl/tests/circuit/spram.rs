@@ -11,7 +11,7 @@ use dq_net::layer::{Dense, Input, Layer, Logits};
 use dq_net::{Network, Shape, topology};
 use ndarray::Array2;
 
-/// A plan for an UP5K in which the weights of `nodes` (with PE and SIMD) lie in SPRAM.
+/// Makes a plan for an UP5K in which the weights of `nodes` (with PE and SIMD) lie in SPRAM.
 fn plan(network: &Network, nodes: &[(&str, usize, usize)]) -> Plan {
     let mut plan = plan::default(network, Output::Scores).unwrap();
     plan.device = Some("ice40-up5k".into());
@@ -35,7 +35,7 @@ fn designs() -> Vec<Design> {
     ]
 }
 
-/// A dense layer alone, whose words of 48 bits take three SPRAMs.
+/// Makes a dense layer alone, whose words of 48 bits take three SPRAMs.
 pub fn tiny() -> Design {
     let weights = Array2::from_shape_fn((12, 16), |(o, i)| ((o * 7_919 + i * 104_729) % 7) as i8 - 3);
     let layers = [

@@ -9,7 +9,7 @@ use dq_net::random::{self, Options};
 use ndarray::{Array4, s};
 use std::path::Path;
 
-/// A network of several pixels a frame.
+/// Makes a network of several pixels per frame.
 fn design() -> Design {
     let network = (0..).map(|seed| random::network(seed, &Options::default()));
     let mut network = network.filter(|n| n.input_shape().height > 3 && n.input_shape().width > 3);

@@ -12,7 +12,7 @@ use dq_net::{Layer, Network, Shape};
 use ndarray::{Array2, Array4};
 use std::path::Path;
 
-/// A cell's count in the output of Yosys's `stat`.
+/// Returns a cell's count in the output of Yosys's `stat`.
 fn cells(text: &str, cell: &str) -> u64 {
     let count = |line: &str| {
         let mut words = line.split_whitespace();
@@ -129,7 +129,7 @@ fn whole_network_on_an_ecp5() {
     }
 }
 
-/// Convolution of 32 channels to 8, 1 × 1, of so many bits, with its step.
+/// Makes a convolution of 32 channels to 8, 1 × 1, of so many bits, with its step.
 pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
     let mut state = 7u64;
     let mut draw = |lo: i64, hi: i64| {
@@ -166,7 +166,7 @@ pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
     common::chain("unit", layers)
 }
 
-/// `network` as `unit` with its convolution at PE 8 and SIMD 32, in a folder.
+/// Emits `network` as `unit` with its convolution at PE 8 and SIMD 32, in a folder.
 fn emitted_unit(weight_bits: u8, level_bits: u8, mac: Mac) -> (Design, tempfile::TempDir) {
     let network = unit(weight_bits, level_bits);
     let mut plan = plan::default(&network, Output::Label).unwrap();
@@ -235,15 +235,15 @@ fn luts_a_mac() {
     }
 }
 
-/// The dot products of the unit.
+/// Returns the dot products of the unit.
 fn dots(folder: &Path) -> Vec<String> {
     let names =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with("dq_") && name.contains("_s32_") && name.ends_with(".v")).collect()
 }
 
-/// `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Gives the accumulators'
-/// bits.
+/// Writes `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Returns the
+/// accumulators' bits.
 fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     let stage = design.stages.iter().find(|stage| stage.site.name == "conv").unwrap();
     let mvau = stage.kind.unit().expect("a matrix-vector unit");

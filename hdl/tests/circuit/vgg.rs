@@ -8,7 +8,7 @@ use dq_net::{Network, Node, Shape};
 use ndarray::{Array2, Array4};
 use std::time::Instant;
 
-/// conv 32-32, pool, 64-64, pool, 128-128, global sum, 10 classes; W4A4; 38.6 M multiply-accumulates.
+/// Makes conv 32-32, pool, 64-64, pool, 128-128, global sum, 10 classes; W4A4; 38.6 M multiply-accumulates.
 fn vgg() -> Network {
     let mut state = 1u64;
     let mut random = move |below: i64| {

@@ -4,12 +4,12 @@
 /// A value, least significant bit first.
 pub type Bits = Vec<bool>;
 
-/// Words, as ports take them, to bits.
+/// Turns words, as ports take them, into bits.
 pub fn from_words(words: &[u64], width: usize) -> Bits {
     (0..width).map(|bit| words[bit / 64] >> (bit % 64) & 1 == 1).collect()
 }
 
-/// Bits to the words that ports take.
+/// Turns bits into the words that ports take.
 pub fn to_words(bits: &[bool]) -> Vec<u64> {
     let mut words = vec![0; bits.len().div_ceil(64)];
     for (at, _) in bits.iter().enumerate().filter(|(_, bit)| **bit) {

@@ -4,8 +4,8 @@ use dq_hdl::rtl::*;
 use dq_net::SplitMix64;
 use proptest::prelude::*;
 
-/// A RAM with a clocked and one with a combinational read, one with contents, a ROM, a table, and a counter
-/// with reset.
+/// Makes a RAM with a clocked and one with a combinational read, one with contents, a ROM, a table, and a
+/// counter with reset.
 fn kernel(word_bits: usize, words: usize, image: &[Vec<u64>]) -> Module {
     let mut k = Kernel::new("store", "Memories side by side.");
     let bits = addr_bits(words);

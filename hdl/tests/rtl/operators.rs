@@ -79,7 +79,7 @@ fn cases(
     ]
 }
 
-/// The circuit of all cases, with each side as a net or as a literal.
+/// Checks the circuit of all cases, with each side as a net or as a literal.
 #[expect(clippy::too_many_arguments, reason = "the operands and results of one operator, side by side")]
 fn check(
     (wa, a): (usize, Vec<u64>),

@@ -2,7 +2,7 @@
 
 use dq_hdl::rtl::*;
 
-/// One register slice: `m = s + step`, elastic.
+/// Makes one register slice: `m = s + step`, elastic.
 fn stage(name: &str, width: usize, step: u64) -> Module {
     let mut k = Kernel::new(name, "Adds a constant to each beat.\n\nLatency 1, interval 1.");
     let (s_data, s_valid, s_ready) =
@@ -119,7 +119,7 @@ fn constants_and_ignored_outputs_are_printed() {
     assert!(text.contains("    .m_ready (1'b1)\n"), "{text}");
 }
 
-/// Two inverters in a ring: each alone is free of cycles, together they are not.
+/// Makes two inverters in a ring: each alone is free of cycles, together they are not.
 fn ring() -> Module {
     let mut k = Kernel::new("inverter", "");
     let (x, y) = (k.input("x", 1), k.output("y", 1));

@@ -28,7 +28,7 @@ impl Rng {
         from[self.below(from.len())]
     }
 
-    /// Random words, often with long runs of equal bits.
+    /// Draws random words, often with long runs of equal bits.
     fn words(&mut self, width: usize) -> Vec<u64> {
         let mut out: Vec<u64> = (0..width.div_ceil(64))
             .map(|_| match self.below(5) {
@@ -42,7 +42,7 @@ impl Rng {
     }
 }
 
-/// A kernel of random wires, selections, registers and memories; every net is read, every result is an
+/// Draws a kernel of random wires, selections, registers and memories; every net is read, every result is an
 /// output.
 fn random_kernel(name: &str, rng: &mut Rng) -> Module {
     let mut k = Kernel::new(name, "Random logic.");
@@ -142,7 +142,7 @@ fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
     k.ram(name, word_bits, words, Style::Auto, write, read)
 }
 
-/// Unsigned, `width` bits, taken from some net's low bits or made of one by extension.
+/// Returns an unsigned value of `width` bits, taken from some net's low bits or made of one by extension.
 fn sized(pool: &[Sig], rng: &mut Rng, width: usize) -> Expr {
     let sig = rng.pick(pool);
     if width > 1 && rng.below(8) == 0 {
@@ -157,7 +157,7 @@ fn sized(pool: &[Sig], rng: &mut Rng, width: usize) -> Expr {
     sig.slice(rng.below(sig.width() - width + 1), width)
 }
 
-/// Unsigned and never constant: a condition, an index or an address.
+/// Returns an unsigned value that is never constant: a condition, an index or an address.
 fn small(pool: &[Sig], rng: &mut Rng, width: usize) -> Expr {
     let sig = rng.pick(pool);
     if sig.width() < width { sig.zext(width) } else { sig.slice(rng.below(sig.width() - width + 1), width) }
@@ -203,7 +203,7 @@ fn random_expr(pool: &[Sig], rng: &mut Rng, depth: usize) -> Expr {
     }
 }
 
-/// All kernels side by side, every port led out as `<instance>_<port>`.
+/// Puts all kernels side by side, with every port led out as `<instance>_<port>`.
 fn bench(seed: u64, kernels: usize) -> Module {
     let mut rng = Rng(SplitMix64::new(seed));
     let mut top = Group::new("bench", "Random kernels side by side.");

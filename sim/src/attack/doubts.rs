@@ -139,7 +139,7 @@ impl Evidence<'_> {
         TOLERANCE * self.images as f64
     }
 
-    /// Whether more images survived `run` than `other`, beyond the tolerance.
+    /// Returns whether more images survived `run` than `other`, beyond the tolerance.
     fn is_more(&self, run: &Run, other: &Run) -> bool {
         run.tally.correct as f64 - other.tally.correct as f64 > self.tolerance()
     }

@@ -59,7 +59,7 @@ impl Rays<'_, '_> {
         image
     }
 
-    /// Whether the label is another there. This is the only question that the attack asks.
+    /// Returns whether the label is another there. This is the only question that the attack asks.
     fn differs(&mut self, up: &[bool], radius: u8) -> bool {
         self.queries += 1;
         let image = self.at(up, radius);
@@ -67,7 +67,7 @@ impl Rays<'_, '_> {
         arg_max(logits.row(0)) != self.label
     }
 
-    /// Whether the queries are spent, `nearest` lies in the ball, or the attack is to stop.
+    /// Returns whether the queries are spent, `nearest` lies in the ball, or the attack is to stop.
     fn is_done(&self, nearest: u16) -> bool {
         self.queries >= QUERIES || nearest <= u16::from(self.task.eps) || self.task.is_stopped()
     }

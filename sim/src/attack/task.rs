@@ -79,7 +79,7 @@ impl Task<'_> {
         }
     }
 
-    /// Whether the attack is to end.
+    /// Returns whether the attack is to end.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -11,13 +11,13 @@ use std::sync::OnceLock;
 /// Number of the component "tile data" among the processor states that the kernel saves.
 const TILE_DATA: u32 = 18;
 
-/// Whether the processor and the system have int8 tiles, and let this process use them.
+/// Returns whether the processor and the system have int8 tiles, and let this process use them.
 pub(super) fn is_native() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| has_int8() && saves_tiles() && is_permitted())
 }
 
-/// Whether int8 tiles are there, or tests emulate them.
+/// Returns whether int8 tiles are there, or tests emulate them.
 pub(super) fn is_available() -> bool {
     #[cfg(all(feature = "emulate-amx", target_os = "linux"))]
     if !is_native() {
@@ -33,7 +33,7 @@ fn has_int8() -> bool {
     cpuid(0).eax >= 7 && cpuid(7).edx & (TILE | INT8) == TILE | INT8
 }
 
-/// Whether the system saves the configuration and the data of tiles (Intel's manual, volume 1, 13.3).
+/// Returns whether the system saves the configuration and the data of tiles (Intel's manual, volume 1, 13.3).
 fn saves_tiles() -> bool {
     const OS_SAVES: u32 = 1 << 27;
     if cpuid(1).ecx & OS_SAVES == 0 {

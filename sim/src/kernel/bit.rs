@@ -59,8 +59,8 @@ pub(crate) fn pack(levels: &[u8], channels: usize) -> Vec<u64> {
     packed
 }
 
-/// Whether `kernel` counts the bits of a register by one instruction on this machine: only then is counting
-/// faster than multiplying.
+/// Returns whether `kernel` counts the bits of a register by one instruction on this machine: only then is
+/// counting faster than multiplying.
 pub(crate) fn counts(kernel: Kernel) -> bool {
     #[cfg(target_arch = "x86_64")]
     if kernel == Kernel::Avx512 {

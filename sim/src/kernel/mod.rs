@@ -75,7 +75,7 @@ impl Kernel {
         Self::available().into_iter().rfind(|kernel| !kernel.is_emulated()).expect("plain loops are not")
     }
 
-    /// Whether tests carry out the instructions in place of the processor.
+    /// Returns whether tests carry out the instructions in place of the processor.
     fn is_emulated(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         if self == Kernel::Amx {

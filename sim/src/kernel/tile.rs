@@ -71,8 +71,9 @@ impl TiledWeights {
         Self { data, outputs, runs, in_place, gathered: (0..slabs).map(|slab| slab * TILE_ROW).collect() }
     }
 
-    /// Whether tiles take fewer cycles than vectors of four taps and 16 outputs, by count: a tile takes 16
-    /// cycles, a vector half a cycle, and gathering a window one or two cycles per run and 64 bytes of it.
+    /// Returns whether tiles take fewer cycles than vectors of four taps and 16 outputs, by count: a tile
+    /// takes 16 cycles, a vector half a cycle, and gathering a window one or two cycles per run and 64 bytes
+    /// of it.
     pub fn pay(outputs: usize, runs: &Runs) -> bool {
         let is_gathered = is_gathered(runs);
         let (runs, run) = (runs.starts.len(), runs.length);
@@ -131,7 +132,8 @@ impl TiledWeights {
     }
 }
 
-/// Whether short runs are gathered one behind another, which they are where that saves a third of the slabs.
+/// Returns whether short runs are gathered one behind another, which they are where that saves a third of the
+/// slabs.
 fn is_gathered(runs: &Runs) -> bool {
     let (runs, run) = (runs.starts.len(), runs.length);
     3 * (runs * run).div_ceil(TILE_ROW) <= 2 * runs * run.div_ceil(TILE_ROW)

@@ -17,7 +17,7 @@ impl Kind for BitDepth {
         Bounds::Rising
     }
 
-    /// As if the pixel were not rounded (BPDA, Athalye, Carlini, Wagner, ICML 2018).
+    /// Passes slopes as if the pixel were not rounded (BPDA, Athalye, Carlini, Wagner, ICML 2018).
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {
         Box::new(Through(((1u32 << self.bits) - 1) as f32 / 255.0))
     }

@@ -42,8 +42,8 @@ impl Kind for Conv {
         }))
     }
 
-    /// `Σ slope · input` over all output pixels, in plain loops: the search for harmful bit flips asks a few
-    /// times per flip.
+    /// Computes `Σ slope · input` over all output pixels, in plain loops: the search for harmful bit flips
+    /// asks a few times per flip.
     fn weight_slopes(&self, site: &Site, input: &Tensor, slopes: &[f32]) -> Vec<f32> {
         let (from, to) = (site.input().shape, site.output.shape);
         let (outputs, kernel_rows, kernel_columns, per_group) = self.weights.dim();

@@ -62,8 +62,8 @@ pub(crate) trait Forward: Send + Sync {
         None
     }
 
-    /// Whether the node takes its input tile by tile, so that a layer with weights before it need not be
-    /// stored.
+    /// Returns whether the node takes its input tile by tile, so that a layer with weights before it need not
+    /// be stored.
     fn reads_tiles(&self) -> bool {
         false
     }
@@ -158,12 +158,12 @@ pub(crate) struct Twin {
 }
 
 impl Twin {
-    /// One layer alone.
+    /// Makes a twin of one layer alone.
     pub fn one(layer: FloatLayer) -> Self {
         Self { layer, then: None }
     }
 
-    /// A layer that multiplies each of `channels` channels by `factor`.
+    /// Returns a layer that multiplies each of `channels` channels by `factor`.
     pub fn times(factor: f64, channels: usize) -> FloatLayer {
         FloatLayer::Affine(float::Affine { scale: vec![factor as f32; channels], bias: vec![0.0; channels] })
     }

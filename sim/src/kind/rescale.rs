@@ -26,7 +26,7 @@ impl Kind for Rescale {
         Box::new(FastRescale::new(self, site.input().range))
     }
 
-    /// Up or down by the sign of the channel's factor.
+    /// The output rises or falls by the sign of the channel's factor.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Monotone
     }

@@ -169,7 +169,7 @@ impl BitLinear {
     }
 }
 
-/// Whether levels are 0 and 1, and weights −1 and +1.
+/// Returns whether levels are 0 and 1, and weights −1 and +1.
 fn is_binary<'a>(input: Wire, mut weights: impl Iterator<Item = &'a i8>) -> bool {
     input.range == Range::levels(1) && weights.all(|weight| weight.abs() == 1)
 }

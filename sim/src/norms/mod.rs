@@ -113,8 +113,8 @@ mod tests {
     use dq_net::Shape;
     use dq_net::random::{self, Options};
 
-    /// The layer's matrix, column by column, from the reference; and its largest singular value by power
-    /// iteration.
+    /// Computes the layer's matrix, column by column, from the reference, and returns its largest singular
+    /// value by power iteration.
     fn dense_norm(network: &Network, i: usize, reader: usize) -> f64 {
         let source = network.sources(i)[0];
         let (from, unit) = (network.wire(source).shape, network.unit(source).unwrap());

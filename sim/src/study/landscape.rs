@@ -35,8 +35,8 @@ pub struct Landscape {
 }
 
 impl Landscape {
-    /// Whether the image survived although the curve's best value is new in its last tenth, by more than a
-    /// hundredth of what it had gained: more steps might break it.
+    /// Returns whether the image survived although the curve's best value is new in its last tenth, by more
+    /// than a hundredth of what it had gained: more steps might break it.
     pub fn still_rising(&self) -> bool {
         if self.broken {
             return false;

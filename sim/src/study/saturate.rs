@@ -32,7 +32,7 @@ impl Reached {
         [self.searched, self.declared].map(|[lo, hi]| dq_net::Range::new(lo, hi).bits())
     }
 
-    /// Whether a value lies beyond its bound, which no network that passed its checks can have.
+    /// Returns whether a value lies beyond its bound, which no network that passed its checks can have.
     pub fn overflows(&self) -> bool {
         self.searched[0] < self.declared[0] || self.searched[1] > self.declared[1]
     }

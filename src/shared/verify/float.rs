@@ -57,7 +57,7 @@ pub fn check(
     Ok(found)
 }
 
-/// Without libtorch there is no float model.
+/// Fails: without libtorch there is no float model.
 #[cfg(not(feature = "train"))]
 pub fn check(_: &Ui, _: &Path, _: &Network, _: &Engine, _: Option<&Images>) -> Result<Checked> {
     bail!("this dq was built without training: --run needs the `train` feature")

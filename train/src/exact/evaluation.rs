@@ -93,7 +93,7 @@ impl Evaluation {
         }
     }
 
-    /// Whether every value in it is a whole number: it can be exported as an integer network.
+    /// Returns whether every value in it is a whole number: it can be exported as an integer network.
     pub(super) fn is_integer(&self) -> bool {
         self.integer
     }

@@ -15,8 +15,8 @@ use crate::recipe::BitWidths;
 use crate::run::checkpoint::load;
 use crate::run::files::BEST;
 
-/// Whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths (`None`:
-/// its own).
+/// Returns whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths
+/// (`None`: its own).
 pub fn is_calibrated(run: &Path, bits: Option<&BitWidths>) -> Result<bool> {
     let bits = resolve(&run_recipe(run)?, bits);
     let path = calibration_path(run, &bits);

@@ -44,7 +44,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Whether it was measured on this checkpoint at these bit widths.
+    /// Returns whether it was measured on this checkpoint at these bit widths.
     pub fn belongs(&self, checkpoint: &str, bits: &str) -> bool {
         self.augmented && self.checkpoint == checkpoint && self.bits == bits
     }

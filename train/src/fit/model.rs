@@ -135,7 +135,7 @@ impl Model {
     }
 }
 
-/// Whether almost-orthogonal rescaling stands in this node.
+/// Returns whether this node has almost-orthogonal rescaling.
 fn is_rescaled(node: &Node) -> bool {
     matches!(node.op.kind().normalized(), Some((_, Norm::Aol)))
 }

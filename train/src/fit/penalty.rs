@@ -53,7 +53,7 @@ mod tests {
         Tensor::from_slice(&values).reshape(shape)
     }
 
-    /// The definition, by the full WᵀW, autograd's gradient.
+    /// Computes the penalty by its definition, with the full WᵀW, and its gradient by autograd.
     fn by_definition(weight: &Tensor, beta: f64) -> (f64, Tensor) {
         let w = weight.copy().set_requires_grad(true);
         let flat = w.reshape([w.size()[0], -1]);

@@ -37,7 +37,7 @@ pub trait Training {
         None
     }
 
-    /// The same, to read.
+    /// Returns the same bits, to read.
     fn bits(&self) -> Option<Bits> {
         None
     }
@@ -131,7 +131,7 @@ pub trait Exact: Debug {
     /// quantizers aside, from that of its inputs.
     fn reach(&self, inputs: &[&Facts]) -> f64;
 
-    /// Whether its output is batch × channels, from whether its first input is.
+    /// Returns whether its output is batch × channels, from whether its first input is.
     fn is_flat(&self, input: bool) -> bool {
         input
     }

@@ -46,7 +46,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The same, to change it.
+            /// Returns the same, to change it.
             pub fn kind_mut(&mut self) -> &mut dyn Training {
                 match self {
                     $(Op::$kind(kind) => kind,)*

@@ -50,7 +50,7 @@ impl Quantizer {
         1.0 / self.unit()
     }
 
-    /// Whether levels lie evenly over −1…1.
+    /// Returns whether levels lie evenly over −1…1.
     pub fn is_bipolar(&self) -> bool {
         matches!(self.activation, Activation::Tanh | Activation::Sign)
     }

@@ -58,7 +58,7 @@ impl Values {
         }
     }
 
-    /// Whether every number of node `name` is finite.
+    /// Returns whether every number of node `name` is finite.
     pub fn is_finite(&self, name: &str) -> bool {
         let prefix = format!("{name}.");
         let mut own = self.iter().filter(|(key, _)| key.starts_with(&prefix));
@@ -70,7 +70,7 @@ impl Values {
         self.parameters.iter().chain(&self.statistics)
     }
 
-    /// The same, to change them.
+    /// Returns the same, to change them.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Tensor)> {
         self.parameters.iter_mut().chain(&mut self.statistics)
     }

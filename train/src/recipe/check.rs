@@ -154,7 +154,7 @@ fn is_radius(eps: f64) -> bool {
     eps > 0.0 && eps <= 255.0
 }
 
-/// Whether a node of this name has weights: its other bits would be levels.
+/// Returns whether a node of this name has weights: its other bits would be levels.
 fn is_weighted(name: &str) -> bool {
     name == "logits" || name.starts_with("conv") || (name.starts_with("dense") && !name.ends_with("_step"))
 }

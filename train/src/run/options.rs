@@ -25,7 +25,7 @@ pub struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// Whether there is a checkpoint that the run goes on from.
+    /// Returns whether there is a checkpoint from which the run goes on.
     pub(crate) fn goes_on(&self) -> bool {
         self.resume && self.run.join(LAST).exists()
     }

@@ -9,8 +9,8 @@ use dq_data::Images;
 use dq_train::{Compute, Event, Options, Outcome, Recipe, train};
 use ndarray::Array4;
 
-/// `n` images of height × width × channels in `classes` classes: noise, brighter in a stripe that tells the
-/// class.
+/// Draws `n` images of height × width × channels in `classes` classes: noise, brighter in a stripe that tells
+/// the class.
 pub fn images(n: usize, [height, width, channels]: [usize; 3], classes: usize) -> Images {
     let noise = |i: usize| (i.wrapping_mul(2_654_435_761) >> 7) % 120;
     let mut count = 0;
@@ -28,7 +28,7 @@ pub fn images(n: usize, [height, width, channels]: [usize; 3], classes: usize) -
     }
 }
 
-/// A recipe from its defaults, small enough for tests, changed by `overrides`.
+/// Makes a recipe from its defaults, small enough for tests, changed by `overrides`.
 pub fn recipe(overrides: &[&str]) -> Recipe {
     let text = "data.set = \"cifar10\"\ndata.holdout = 20\nmodel.blocks = [[4], [6]]\ntrain.batch = 20\n\
                 train.epochs = 2\ntrain.precision = \"fp32\"\nschedule.warmup = 0.5\noptimizer.lr = 0.05";
@@ -39,7 +39,7 @@ pub fn recipe(overrides: &[&str]) -> Recipe {
 /// Where the tests compute: what is trained there is the same on every run.
 pub const CPU: Compute = Compute::one_thread();
 
-/// One thread, no checkpoint within an epoch.
+/// Returns options with one thread and no checkpoint within an epoch.
 pub fn options<'a>(run: &'a Path, resume: bool, stop: &'a AtomicBool) -> Options<'a> {
     Options { run, resume, init: None, compute: CPU, save_every: Duration::MAX, stop }
 }

@@ -8,12 +8,12 @@
 use crate::rtl::{Kernel, Module, Value, addr_bits, all_of, lit, set, when};
 use crate::stage::parameters::Loader;
 
-/// The loader of a circuit of this `identity` whose memories have such (bits, words). `boot_data` and
+/// Returns the loader of a circuit of this `identity` whose memories have such (bits, words). `boot_data` and
 /// `boot_valid` bring the identity, the words of all memories in pieces, and of these pieces the sum and the
 /// sum of the sums so far ([`super::Image::boot_words`]), a piece whenever it is valid. `is_booted` rises
 /// with the right sums, `has_failed` with a wrong identity or sum, both until reset. (A CRC of 32 bits at
-/// once would be the larger half of this circuit.) To memory i: `write<i>`, `at<i>`, `word<i>`; to the stages
-/// `reset`.
+/// once would be the larger half of this circuit.) Ports `write<i>`, `at<i>`, `word<i>` lead to memory i,
+/// `reset` to the stages.
 pub fn module(identity: u32, memories: &[(usize, usize)]) -> Module {
     let note = format!(
         "Fills {} memories from flash: identity, pieces of 32 bits, their sum, the sum of their sums. \

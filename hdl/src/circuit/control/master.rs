@@ -26,7 +26,7 @@ pub struct Answer {
 const PATIENCE: usize = 100;
 
 impl Master {
-    /// On the port of `sim`.
+    /// Sits on the control port of `sim`.
     pub fn new(sim: &Sim) -> Self {
         let port = |name: &str| sim.port(&format!("s_axil_{name}"));
         Master {

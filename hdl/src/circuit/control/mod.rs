@@ -76,7 +76,7 @@ pub enum Access {
 }
 
 impl Image {
-    /// The parameters in `modules`, those of the stages in stream order, of a circuit of `stages`.
+    /// Returns the parameters in `modules`, those of the stages in stream order, of a circuit of `stages`.
     pub fn new<'a>(stages: &[Stage], modules: impl Iterator<Item = &'a Module>) -> Image {
         let pieces = |module: &Module| -> Vec<u32> {
             let memories = module.filled_rams().into_iter();
@@ -86,13 +86,13 @@ impl Image {
         Image { identity: identity(stages), stages: words }
     }
 
-    /// What [`address::CHECKSUM`] reads after all of it was written.
+    /// Returns what [`address::CHECKSUM`] reads after all of it was written.
     pub fn checksum(&self) -> u32 {
         !self.stages.iter().flatten().fold(!0, |crc, &word| crc_step(crc, word))
     }
 
-    /// Everything that comes from a flash, in order: identity, the words of all stages, their sum, the sum of
-    /// their sums.
+    /// Returns everything that comes from a flash, in order: identity, the words of all stages, their sum,
+    /// the sum of their sums.
     pub fn boot_words(&self) -> Vec<u32> {
         let words = self.stages.iter().flatten().copied();
         let (sum, sums) = words.clone().fold((0u32, 0u32), |(sum, sums), word| {
@@ -102,7 +102,7 @@ impl Image {
         std::iter::once(self.identity).chain(words).chain([sum, sums]).collect()
     }
 
-    /// Everything a host does to load it into an idle circuit: checks, writes, checks.
+    /// Returns everything that a host does to load it into an idle circuit: checks, writes, checks.
     pub fn accesses(&self) -> Vec<Access> {
         use address::*;
         let write = |address, data| Access::Write { address, data };
@@ -119,14 +119,14 @@ impl Image {
     }
 }
 
-/// A memory's words in pieces of 32 bits, the low piece of each word first.
+/// Returns a memory's words in pieces of 32 bits, the low piece of each word first.
 fn to_pieces(bits: usize, data: &[u64]) -> Vec<u32> {
     let piece = |word: &[u64], p: usize| (word[p / 2] >> (32 * (p % 2))) as u32;
     let count = bits.div_ceil(32);
     data.chunks(words::words_for(bits)).flat_map(|word| (0..count).map(move |p| piece(word, p))).collect()
 }
 
-/// One word through the CRC-32 of IEEE 802.3 (reflected, no inversion here).
+/// Returns the CRC-32 of IEEE 802.3 (reflected, no inversion here) after one more word.
 fn crc_step(crc: u32, word: u32) -> u32 {
     (0..32).fold(crc ^ word, |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
 }

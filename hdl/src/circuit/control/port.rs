@@ -9,10 +9,10 @@ const INDEX_BITS: usize = ADDRESS_BITS - 2;
 const OKAY: u64 = 0;
 const SLVERR: u64 = 2;
 
-/// The port of a circuit of `stages` stages of which `loads` can be loaded. Beside AXI4-Lite (`s_axil_*`) it
-/// has, for each stage, `valid<i>` and `ready<i>` of what it gives; the handshakes of both streams; `hold`
-/// for the ingress; and `load_data`, `load_valid`, `load_start`, with a `select<i>` a stage that can be
-/// loaded.
+/// Returns the port of a circuit of `stages` stages of which `loads` can be loaded. Beside AXI4-Lite
+/// (`s_axil_*`) it has, for each stage, `valid<i>` and `ready<i>` of its output; the handshakes of both
+/// streams; `hold` for the ingress; and `load_data`, `load_valid`, `load_start`, with a `select<i>` for each
+/// stage that can be loaded.
 pub fn module(identity: u32, stages: usize, loads: usize) -> Module {
     assert!((1..=MAX_STAGES).contains(&stages) && loads <= stages, "{stages} stages, {loads} loads");
     let note = format!(
@@ -102,12 +102,12 @@ impl Writes {
         Writes { go, index, data, whole, answered }
     }
 
-    /// High while a whole word is written to `address`.
+    /// Returns a bit that is high while a whole word is written to `address`.
     fn to(&self, address: u32) -> Expr {
         all_of([self.go.expr(), self.whole.expr(), self.index.eq_to(index(address))])
     }
 
-    /// The response.
+    /// Builds the response of a write.
     fn answer(&self, k: &mut Kernel, writable: &[u32]) {
         let bresp = k.output("s_axil_bresp", 2);
         let bvalid = k.output("s_axil_bvalid", 1);
@@ -254,7 +254,8 @@ impl Loader {
     }
 }
 
-/// The CRC after `data`: linear, so each bit is the exclusive or of those bits whose own CRC has it.
+/// Returns the CRC after `data`: it is linear, so each bit is the exclusive or of those bits whose own CRC
+/// has it.
 fn crc_next(crc: Sig, data: Sig) -> Expr {
     let bits = (0..32).rev().map(|out| {
         let of = |sig: Sig, step: &dyn Fn(u32) -> u32| -> Vec<Expr> {

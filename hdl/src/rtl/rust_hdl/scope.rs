@@ -97,8 +97,8 @@ impl Scope {
 impl Logic for Scope {
     fn update(&mut self) {}
 
-    /// Everything but the own inputs is driven from inside; a group drives the inputs of its children by its
-    /// links.
+    /// Says that everything except the own inputs is driven from inside; a group drives the inputs of its
+    /// children by its links.
     fn connect(&mut self) {
         match &*self.module.0 {
             Body::Leaf(_) => {
@@ -185,7 +185,7 @@ impl Atom for Net {
         self.id
     }
 
-    /// rust-hdl prints this for `AtomKind::Constant` alone, which no net here is.
+    /// Returns a value that rust-hdl prints for `AtomKind::Constant` alone, which no net here is.
     fn verilog(&self) -> VerilogLiteral {
         self.value[0].into()
     }

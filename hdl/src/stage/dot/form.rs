@@ -85,7 +85,7 @@ pub trait Form {
         0
     }
 
-    /// The weights of a beat as the memory holds them: the bits of each.
+    /// Turns the weights of a beat into those that the memory holds: the bits of each.
     fn recode(&self, _weights: &mut [i64]) {}
 
     /// Returns Verilog that is 1 where weight `i`, of −1/+1, is +1, of the weights `w` as the memory holds

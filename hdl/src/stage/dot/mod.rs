@@ -104,7 +104,7 @@ impl Dot {
         self.form().excess_of_minus(self)
     }
 
-    /// The weights of a beat as the memory holds them: the bits of each.
+    /// Turns the weights of a beat into those that the memory holds: the bits of each.
     pub fn recode(&self, weights: &mut [i64]) {
         self.form().recode(weights);
     }

@@ -13,8 +13,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The fastest clock of at most `wanted` Hz that a device of `family` makes of `pin` Hz; none if there is
-    /// none within 10 % of it.
+    /// Returns the fastest clock of at most `wanted` Hz that a device of `family` makes of `pin` Hz; none if
+    /// there is none within 10 % of it.
     pub fn of(family: Family, pin: u64, wanted: u64) -> Option<Clock> {
         if wanted == pin {
             let verilog = "  assign core_clk = clk;\n  assign locked = 1'b1;\n".into();

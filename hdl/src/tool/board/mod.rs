@@ -82,7 +82,7 @@ pub struct Pins {
 }
 
 impl Flash {
-    /// Ports of the board's top module, fields of the board file, and pins.
+    /// Returns ports of the board's top module, fields of the board file, and pins.
     fn pins(&self) -> [(&'static str, &'static str, &String); 4] {
         [
             ("flash_sck", "flash.sck", &self.sck),
@@ -94,7 +94,7 @@ impl Flash {
 }
 
 impl Board {
-    /// The board called `name`, or that of the folder `name`.
+    /// Returns the board called `name`, or that of the folder `name`.
     pub fn find(name: &str) -> Result<Board, BoardError> {
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Board::from_toml(Path::new(&format!("bitstreams/{name}/board.toml")), text);
@@ -110,8 +110,8 @@ impl Board {
         Board::from_toml(&path, &text)
     }
 
-    /// The text of the constraints file, for a core clock of `core_hz`; with the flash's pins where the
-    /// circuit `boots`.
+    /// Returns the text of the constraints file, for a core clock of `core_hz`; with the flash's pins where
+    /// the circuit `boots`.
     pub fn constraints(&self, core_hz: u64, boots: bool) -> String {
         let pins = &self.pins;
         let mut ports = vec![("clk".to_owned(), &pins.clk), ("rx".into(), &pins.rx), ("tx".into(), &pins.tx)];
@@ -183,7 +183,7 @@ impl Board {
     }
 }
 
-/// A frequency as text in MHz, with three digits behind the point, rounded up.
+/// Returns a frequency as text in MHz, with three digits behind the point, rounded up.
 pub fn megahertz(hz: u64) -> String {
     let khz = hz.div_ceil(1_000);
     format!("{}.{:03}", khz / 1_000, khz % 1_000)

@@ -119,8 +119,8 @@ fn whole_pixel(k: &mut Kernel, data: Sig, channels: usize, taken: Sig) -> Expr {
     joined.into()
 }
 
-/// Answers to bytes: `beats` beats of `bytes` bytes a frame from the circuit, a due number each, to the
-/// transmitter.
+/// Returns the sender, which turns answers into bytes: for each frame, `beats` beats of `bytes` bytes from
+/// the circuit and a due number go to the transmitter.
 pub fn sender(beats: usize, bytes: usize) -> Module {
     let note = format!(
         "Answers to packets: mark, number, status, {beats} values of {bytes} bytes (low byte first), \
@@ -200,7 +200,8 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     k.build()
 }
 
-/// `crc` after `byte`: linear, so each bit is the exclusive or of those bits whose own CRC has it.
+/// Returns `crc` after `byte`: it is linear, so each bit is the exclusive or of those bits whose own CRC has
+/// it.
 fn crc_next(k: &mut Kernel, crc: Sig, byte: Sig) -> Sig {
     let bits = (0..16).rev().map(|out| {
         let of_crc = (0..16).filter(|&i| protocol::crc_step(1 << i, 0) >> out & 1 == 1).map(|i| crc.bit(i));

@@ -48,18 +48,18 @@ pub enum AnswerError {
     },
 }
 
-/// One byte through the CRC-16 of CCITT (polynomial 0x1021, the high bit first).
+/// Returns the CRC-16 of CCITT (polynomial 0x1021, the high bit first) after one more byte.
 pub fn crc_step(crc: u16, byte: u8) -> u16 {
     (0..8)
         .fold(crc ^ u16::from(byte) << 8, |crc, _| if crc >> 15 == 1 { crc << 1 ^ 0x1021 } else { crc << 1 })
 }
 
-/// The CRC of `bytes`.
+/// Returns the CRC of `bytes`.
 pub fn crc(bytes: &[u8]) -> u16 {
     bytes.iter().fold(CRC_START, |crc, &byte| crc_step(crc, byte))
 }
 
-/// The packet of a frame: `pixels` row-major, channels fastest.
+/// Returns the packet of a frame: `pixels` row-major, channels fastest.
 pub fn frame(number: u8, pixels: &[u8]) -> Vec<u8> {
     let mut packet = FRAME_MARK.to_vec();
     packet.push(number);

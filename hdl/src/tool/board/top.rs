@@ -22,8 +22,8 @@ pub struct BoardCircuit {
     pub format: Format,
 }
 
-/// The circuit of `design` behind a UART of `clocks_per_bit` clocks a bit; what it keeps in a flash stands
-/// from byte `flash_offset` on.
+/// Returns the circuit of `design` behind a UART of `clocks_per_bit` clocks per bit; what it keeps in a flash
+/// stands from byte `flash_offset` on.
 pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> BoardCircuit {
     let shape = design.network.input_shape();
     let last = design.output_lanes();
@@ -80,7 +80,7 @@ pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> Boa
     BoardCircuit { module: g.build(), format }
 }
 
-/// The reader of the flash, which the circuit and the line wait for.
+/// Adds the reader of the flash, for which the circuit and the line wait.
 fn link_flash(g: &mut Group, offset: u32, words: usize) {
     g.input("flash_miso", 1);
     for port in ["flash_sck", "flash_cs", "flash_mosi", "booted"] {
@@ -107,7 +107,7 @@ fn link_flash(g: &mut Group, offset: u32, words: usize) {
     }
 }
 
-/// The wrapper `board_top` around `dq_board`; with the flash's pins where the circuit `boots`.
+/// Returns the wrapper `board_top` around `dq_board`; with the flash's pins where the circuit `boots`.
 pub fn wrapper(board: &Board, clock: &Clock, boots: bool, banner: &str) -> String {
     let (flash_pins, flash_ports, running) = if boots {
         (

@@ -75,7 +75,7 @@ impl BoardModel {
         Ok(BoardModel { port: name.into(), child })
     }
 
-    /// The terminal that its UART is at.
+    /// Returns the terminal at which its UART is.
     pub fn port(&self) -> &Path {
         &self.port
     }

@@ -49,8 +49,8 @@ pub(super) struct Source<'a> {
     pub effort: Effort,
 }
 
-/// The program of `source`, built in a folder of its own below `cache` or found there. It reads ROM images
-/// relative to that folder, two above it.
+/// Returns the program of `source`, built in a folder of its own below `cache` or found there. It reads ROM
+/// images relative to that folder, two above it.
 pub(super) fn build(source: &Source, cache: &Path) -> Result<PathBuf, VerilatorError> {
     let tool = tool::find("verilator")?;
     let folder = cache.join(format!("dq-sim-{}", key(source, &tool)));
@@ -118,7 +118,7 @@ fn compile(source: &Source, tool: &Tool, folder: &Path, runtime: &Runtime) -> Re
     runtime.keep(&objects)
 }
 
-/// The key of a program: everything that it is built from.
+/// Returns the key of a program: everything that it is built from.
 fn key(source: &Source, tool: &Tool) -> String {
     let program = tool.program.to_string_lossy();
     let files = source.files.iter().flat_map(|file| [file.name.as_str(), file.text.as_str()]);
@@ -127,7 +127,7 @@ fn key(source: &Source, tool: &Tool) -> String {
     hash(files.chain(rest).chain(options))
 }
 
-/// The key of the run-time library's objects: what of a build they depend on.
+/// Returns the key of the run-time library's objects: everything of a build that they depend on.
 fn runtime_key(source: &Source, tool: &Tool) -> String {
     let program = tool.program.to_string_lossy();
     let options = source.options.iter().copied().filter(|option| option.starts_with("--trace"));

@@ -5,13 +5,13 @@ use super::{VerilatorError, at};
 use crate::tool::Tool;
 use std::path::{Path, PathBuf};
 
-/// Whether make and the makefiles that Verilator writes take `path` as one word.
+/// Returns whether make and the makefiles that Verilator writes take `path` as one word.
 pub(super) fn is_plain(path: &Path) -> bool {
     let plain = |c: char| c.is_alphanumeric() || "/._-+@,".contains(c);
     path.to_str().is_some_and(|path| path.chars().all(plain))
 }
 
-/// `temporary`, the system's folder for temporary files, in which a program for `cache` can be built.
+/// Returns `temporary`, the system's folder for temporary files, in which a program for `cache` can be built.
 pub(super) fn plain_folder(temporary: PathBuf, cache: &Path) -> Result<PathBuf, VerilatorError> {
     match is_plain(&temporary) {
         true => Ok(temporary),
@@ -19,7 +19,7 @@ pub(super) fn plain_folder(temporary: PathBuf, cache: &Path) -> Result<PathBuf, 
     }
 }
 
-/// `tool`, or where make could not read its place, the same through a link in `folder`.
+/// Returns `tool` or, where make could not read its place, the same through a link in `folder`.
 pub(super) fn plain_tool(tool: &Tool, folder: &Path) -> Result<Tool, VerilatorError> {
     let (false, Some(root)) = (is_plain(&tool.program), tool.program.ancestors().nth(2)) else {
         return Ok(tool.clone());

@@ -93,12 +93,12 @@ impl Simulator {
         Self::with(emission, cache, None, Effort::Run)
     }
 
-    /// As [`Simulator::build`], for a run so short that building takes longer.
+    /// Builds like [`Simulator::build`], for a run so short that building takes longer.
     pub fn quick(emission: &Emission, cache: &Path) -> Result<Simulator, VerilatorError> {
         Self::with(emission, cache, None, Effort::Build)
     }
 
-    /// As [`Simulator::build`]; every run writes every net as waves to `path`.
+    /// Builds like [`Simulator::build`]; every run writes every net as waves to `path`.
     pub fn traced(
         emission: &Emission,
         cache: &Path,
@@ -142,7 +142,7 @@ impl Simulator {
         self.drive(design, &design.offers(frames), frames.dim().0 * design.output_beats(), stalls)
     }
 
-    /// As [`Simulator::run`], after `accesses` through the control port.
+    /// Runs like [`Simulator::run`], after `accesses` through the control port.
     pub fn run_after(
         &self,
         design: &Design,
@@ -217,12 +217,12 @@ impl Simulator {
     }
 }
 
-/// What a circuit is built from: Verilog, ROM images, their list.
+/// Returns what a circuit is built from: Verilog, ROM images, their list.
 pub(crate) fn sources(emission: &Emission) -> impl Iterator<Item = &crate::emit::File> {
     emission.files.iter().filter(|file| !testbench::is_file(&file.name) && !file.name.ends_with(".json"))
 }
 
-/// The end of what a program said: its reason.
+/// Returns the end of a program's output: the reason of its failure.
 fn tail(output: &Output) -> String {
     let text = [output.stderr.as_slice(), output.stdout.as_slice()].concat();
     let text = String::from_utf8_lossy(&text);

@@ -229,7 +229,7 @@ impl Driver<'_> {
         broken
     }
 
-    /// Whether `label` is the true one of attacked image `i`.
+    /// Returns whether `label` is the true one of attacked image `i`.
     fn is_right(&self, i: usize, label: u32) -> bool {
         label == u32::from(self.subject.images.labels[self.positions[i]])
     }

@@ -48,7 +48,7 @@ impl Kind for Step {
         Box::new(FastStep::new(self, site.input().range))
     }
 
-    /// Up or down by the channel's direction.
+    /// The output rises or falls by the channel's direction.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Monotone
     }
@@ -62,7 +62,8 @@ impl Kind for Step {
         })
     }
 
-    /// The line through the thresholds, by the surrogate's slope, between the lowest and the highest level.
+    /// The twin is the line through the thresholds, by the surrogate's slope, between the lowest and the
+    /// highest level.
     fn twin(&self, _: &Site) -> Twin {
         let (channels, count) = self.thresholds.dim();
         let (scale, bias) = (0..channels).map(|c| line(self, c)).unzip();
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
     use ndarray::Array2;
 
-    /// A trained-like Step: thresholds of `round(clamp(gain·acc + bias) · top / 6)`, found by scanning.
+    /// Makes a trained-like Step: thresholds of `round(clamp(gain·acc + bias) · top / 6)`, found by scanning.
     fn trained(bits: u8, gains: &[f64], biases: &[f64], range: Range) -> Step {
         let top = (1i64 << bits) - 1;
         let mut thresholds = Array2::zeros((gains.len(), top as usize));

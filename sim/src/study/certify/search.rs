@@ -86,7 +86,7 @@ impl<'a> Certifier<'a> {
         (Outcome::Certified, boxes)
     }
 
-    /// Whether bounds alone show that each box has one label.
+    /// Returns whether bounds alone show that each box has one label.
     fn robust(&self, boxes: &[Region], label: u8) -> Vec<bool> {
         let [lo, hi] = [stack(boxes.iter().map(|b| &b.lo)), stack(boxes.iter().map(|b| &b.hi))];
         let ends = self.bounds.run(lo.view(), hi.view());

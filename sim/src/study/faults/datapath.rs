@@ -75,7 +75,7 @@ mod tests {
     use dq_net::random::{self as networks, Options};
     use ndarray::{Array3, Array4};
 
-    /// `words` in registers of node `i`'s width.
+    /// Returns `words` as registers of node `i`'s width hold them.
     fn wrapped(network: &dq_net::Network, i: usize, words: Array3<i32>) -> Array3<i32> {
         let range = network.wire(i).range;
         let whole = 1i64 << range.bits();
