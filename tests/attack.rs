@@ -1,4 +1,4 @@
-//! Attacks as users run them: adversaries kept and judged again, shards merged, doubts that fail, speed
+//! Tests attacks as users run them: adversaries kept and judged again, shards merged, doubts that fail, speed
 //! measured.
 
 use crate::run::{fails, json, ok, root};
@@ -27,7 +27,7 @@ fn adversaries_are_kept_replayed_and_foreign_ones_judged() {
     assert!(broken > 10, "{found}");
     let judged = json(folder, &with(&["--replay", "adv.npz"]));
     assert_eq!((judged["broken"].as_u64(), judged["outside"].as_u64()), (Some(broken), Some(0)), "{judged}");
-    // Through the Verilog too, where there is a Verilator.
+    // The adversaries go through the Verilog too, where there is a Verilator.
     if dq_hdl::tool::require("verilator").is_some() {
         let verified = json(
             folder,

@@ -1,5 +1,5 @@
-//! Malformed input of every sort: one clear error that names the place, exit code 2 for usage and 1 for
-//! failure, and nothing half-written left behind.
+//! Tests malformed input of every sort: there is one clear error that names the place, exit code 2 for usage
+//! and 1 for failure, and nothing half-written is left behind.
 
 use crate::run::{command, fails, root};
 use std::fs;
@@ -203,7 +203,7 @@ fn an_output_without_a_folder_is_refused_before_the_work() {
     let folder = scratch.path();
     let (model, run) = (model(), root().join("models/signs-tiny-dq").display().to_string());
     names(&fails(folder, 1, &["export", &run, "-o", "no/such/model.json"]), &["no/such", "no folder"]);
-    // All attacks on all images: without the early check this test would take minutes.
+    // The call asks for all attacks on all images: without the early check this test would take minutes.
     let start = std::time::Instant::now();
     names(
         &fails(folder, 1, &["attack", &model, "--data", "signs", "-o", "no/report.json"]),

@@ -1,5 +1,5 @@
-//! What commands read and write: no file is lost to another, results outlive a full disk, paths may be any
-//! bytes, and nothing is reported on nothing.
+//! Tests what commands read and write: no file is lost to another, results outlive a full disk, paths may be
+//! any bytes, and nothing is reported on nothing.
 #![cfg(unix)]
 
 use crate::run::{command, fails, json, ok, root};
@@ -120,7 +120,7 @@ fn a_finished_report_outlives_a_disk_too_full_for_the_adversaries() {
     assert_eq!(entries(folder), ["report.json"]);
     let report: Value = serde_json::from_slice(&fs::read(folder.join("report.json")).unwrap()).unwrap();
     assert_eq!(report["complete"], true);
-    // What cannot be written at all is shown at least.
+    // A result that cannot be written at all is shown at least.
     let (out, error) = limited(folder, 0, &format!("{attack} -o other.json"));
     assert!(error.contains("other.json: writing the report") && out.contains("fgsm"), "{out}{error}");
     let certify = format!("certify {} --data signs --count 2 --eps 0", model());
@@ -273,7 +273,7 @@ fn emitting_a_run_at_other_bits_leaves_the_run_alone() {
     let before = entries(&folder.join("run"));
     json(folder, &["emit", "run", "--bits", "2,2", "-o", "rtl"]);
     assert_eq!(entries(&folder.join("run")), before);
-    // What is no run has nothing to recalibrate.
+    // A model has nothing to recalibrate: only a run has.
     let error = fails(folder, 1, &["emit", &model(), "--data", "signs", "-o", "x"]);
     assert!(error.contains("--data signs recalibrates a run"), "{error}");
 }

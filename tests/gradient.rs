@@ -1,5 +1,5 @@
-//! The engine's straight-through gradient against libtorch's autograd on the trained run: what attacks follow
-//! is the slope of the very model that was trained.
+//! Compares the engine's straight-through gradient with libtorch's autograd on the trained run: attacks
+//! follow the slope of the very model that was trained.
 #![cfg(feature = "train")]
 
 use crate::run::root;
@@ -11,10 +11,10 @@ use ndarray::Array4;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-/// Where libtorch computes: the same on every run.
+/// The device where libtorch computes, with the same results on every run.
 const CPU: Compute = Compute::one_thread();
 
-/// Test images compared: 48 × 32 × 32 × 3 pixels.
+/// Number of test images that are compared: 48 × 32 × 32 × 3 pixels.
 const IMAGES: usize = 48;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Planning and building as a user does: plans that are given back, what does not fit, tools that fail.
+//! Tests planning and building as a user does: plans that are given back, what does not fit, tools that fail.
 
 use crate::run::{command, fails, json, ok};
 use std::fs;
@@ -18,7 +18,7 @@ fn a_plan_is_given_back_and_its_circuit_is_the_same() {
         let read = |name: &str| fs::read_to_string(folder.join(name).join(file)).unwrap();
         assert_eq!(read("one"), read("two"), "{file}");
     }
-    // Edited beyond what fits its network.
+    // The plan is edited beyond what fits its network.
     let text = fs::read_to_string(folder.join("plan.json")).unwrap();
     fs::write(folder.join("plan.json"), text.replacen("\"pe\": 1", "\"pe\": 7", 1)).unwrap();
     let error = fails(folder, 1, &["emit", "lenet", "--plan", "plan.json", "-o", "three"]);

@@ -1,5 +1,5 @@
-//! `dq host` on a pseudo-terminal: behind it the board's circuit in the netlist, bit by bit on its UART pins,
-//! or a board that answers late, damaged or wrong.
+//! Tests `dq host` on a pseudo-terminal: behind it is the board's circuit in the netlist, bit by bit on its
+//! UART pins, or a board that answers late, damaged or wrong.
 
 use crate::run::{dq, fails, json, root};
 use dq_hdl::board::{self, Board, protocol};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Clocks a bit.
+/// Number of clocks per bit.
 const CLOCKS: usize = 4;
 
 /// Opens a pseudo-terminal, and returns the board's end and the name of the host's.
@@ -36,7 +36,7 @@ fn terminal() -> (File, String) {
 fn design(folder: &Path) -> Design {
     let model = root().join("models/signs-tiny-dq/model.json");
     let network = dq_net::read_network(&model).unwrap();
-    // Fast enough for a line of so few clocks a bit.
+    // The plan is fast enough for a line of so few clocks per bit.
     let plan = plan::for_target(&network, Output::Scores, 100, 2_000).unwrap();
     let design = Design::new(&network, &plan).unwrap();
     std::fs::copy(&model, folder.join("model.json")).unwrap();
@@ -142,10 +142,10 @@ fn a_simulated_board_answers_as_the_simulator() {
     };
     let args = ["host", "model.json", "--record", "record.json", "--data", "signs", "--count", "3"];
     let on = |board| [&args[..], &["--simulate", board]].concat();
-    // As it stands, the record is of a line faster than the board's.
+    // The unchanged record is of a line faster than the board's.
     let error = fails(folder, 1, &on("ulx3s"));
-    assert!(error.contains("4 clocks a bit") && error.contains("found 25"), "{error}");
-    // 75 MHz by the PLL.
+    assert!(error.contains("4 clocks per bit") && error.contains("found 25"), "{error}");
+    // The PLL makes 75 MHz.
     edit("\"clock_khz\":25000", "\"clock_khz\":75000");
     edit("\"clocks_per_bit\":4", "\"clocks_per_bit\":75");
     let said = json(folder, &on("ulx3s"));

@@ -1,4 +1,4 @@
-//! Ctrl-C in the middle: the command says what is kept, exits with 130, and goes on where it stopped.
+//! Tests Ctrl-C in the middle: the command says what is kept, exits with 130, and goes on where it stopped.
 #![cfg(unix)]
 
 use crate::run::{command, fails, json, root};

@@ -1,4 +1,4 @@
-//! Circuits whose parameters are loaded: the accesses that a host makes, and what does not fit.
+//! Tests circuits whose parameters are loaded: the accesses that a host makes, and what does not fit.
 
 use crate::run::{fails, json, ok, root};
 use std::fs;
@@ -18,7 +18,7 @@ fn a_model_becomes_accesses_for_a_circuit_of_its_shape_alone() {
     let words = text.lines().filter(|line| line.starts_with("w 0x020 ")).count();
     assert_eq!(said["words"].as_u64().unwrap() as usize, words);
 
-    // A circuit of another folding; one that cannot be loaded; none.
+    // Three cases are refused: a circuit of another folding, one that cannot be loaded, and none.
     ok(folder, &["emit", &model, "--fps", "400", "-o", "fixed"]);
     let error = fails(folder, 1, &["load", &model, "--into", "fixed", "-o", "x"]);
     assert!(error.contains("fixed/plan.json: control: expected `load`"), "{error}");

@@ -1,4 +1,4 @@
-//! The command line as its users see it, end to end: one binary, so that it links once.
+//! Tests the command line as its users see it, end to end, in one binary that is linked once.
 
 mod attack;
 mod bad_input;

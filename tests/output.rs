@@ -1,4 +1,4 @@
-//! Where results are written: through devices, pipes and links, and into folders that are there.
+//! Tests where results are written: through devices, pipes and links, and into folders that are there.
 #![cfg(unix)]
 
 use crate::run::{command, fails, ok};
@@ -33,7 +33,7 @@ fn a_folder_that_is_there_is_filled_where_it_is() {
     fs::create_dir(&folder).unwrap();
     let inode = || fs::metadata(&folder).unwrap().ino();
     let before = inode();
-    // The current folder, empty and then full of files of an earlier call.
+    // The current folder is empty at first, and then full of files of an earlier call.
     ok(&folder, &["emit", "lenet", "-o", "."]);
     let count = fs::read_dir(&folder).unwrap().count();
     assert!(folder.join("top.v").exists());

@@ -1,5 +1,5 @@
-//! The whole path on the committed run: a trained float checkpoint, its integer network, simulator, netlist
-//! and emitted Verilog, held against each other by the commands a user would type.
+//! Tests the whole path on the committed run: a trained float checkpoint, its integer network, simulator,
+//! netlist and emitted Verilog are compared by the commands that a user would type.
 
 use crate::run::{json, ok, root};
 use std::fs;
@@ -87,7 +87,7 @@ fn attacks_report_what_the_integer_network_says() {
         ["attack", &model(), "--data", "signs", "--count", "200", "--eps", "2,16", "-o", "report.json"];
     let summary = json(folder, &args);
     let first = fs::read_to_string(folder.join("report.json")).unwrap();
-    // The same figures for another number of threads.
+    // Another number of threads gives the same figures.
     json(folder, &[&args[..], &["--threads", "1"]].concat());
     assert_eq!(fs::read_to_string(folder.join("report.json")).unwrap(), first);
     let report: serde_json::Value = serde_json::from_str(&first).unwrap();

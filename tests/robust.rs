@@ -1,5 +1,5 @@
-//! What users measure beside the attack suite: certificates, faults, corruptions, transfer, amplification,
-//! cycles.
+//! Tests what users measure beside the attack suite: certificates, faults, corruptions, transfer,
+//! amplification, cycles.
 
 use crate::run::{fails, json, ok, root};
 use std::fs;
@@ -23,7 +23,7 @@ fn certificates_bracket_the_truth_stop_and_go_on() {
     assert_eq!((radius(0, "certified"), radius(0, "attacked")), (right, right));
     assert!(radius(1, "certified") <= radius(1, "attacked") && radius(1, "attacked") < right, "{found}");
     let written = fs::read(folder.join("certificates.json")).unwrap();
-    // What a stopped run had is kept, another run's is refused.
+    // The results of a stopped run are kept; those of another run are refused.
     let mut half: serde_json::Value = serde_json::from_slice(&written).unwrap();
     half["radii"][1]["outcomes"] = half["radii"][1]["outcomes"].as_str().unwrap()[..8].into();
     half["radii"][1]["boxes"] = half["radii"][1]["boxes"].as_array().unwrap()[..8].into();
@@ -101,7 +101,7 @@ fn corruptions_transfer_and_amplification_are_measured() {
     let error = fails(folder, 1, &["scene", &model, "--data", "signs", "--patch", "33"]);
     assert!(error.contains("--patch: expected at most 32"), "{error}");
 
-    // The same network twice: rows and columns are the white box.
+    // The same network is given twice: rows and columns are the white box.
     let matrix = json(folder, &["transfer", &model, &model, "--data", "signs", "--count", "40"]);
     let cell = |row: usize, column: usize| matrix["matrix"][row][column]["correct"].as_u64().unwrap();
     assert!(cell(0, 0) < matrix["clean"][0]["correct"].as_u64().unwrap());

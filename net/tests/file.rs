@@ -249,7 +249,7 @@ fn hostile_files_are_refused_without_a_large_allocation() {
     });
     assert!(message.contains("`input`, shape"), "{message}");
     let message = refused(true, |v| {
-        // Few bytes of file, many large maps: 2^25 elements each.
+        // The file has few bytes, but many large maps: 2^25 elements each.
         let shape = json!({"height": 1 << 13, "width": 1 << 11, "channels": 2});
         v["nodes"][0]["layer"]["input"]["shape"] = shape;
     });
@@ -444,7 +444,7 @@ fn the_file_of_a_float_network_is_pinned() {
     write_float(&network, &path).unwrap();
     assert_eq!(read_float(&path).unwrap(), network);
     let value: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    // The checksum is of the whole document.
+    // The checksum covers the whole document.
     assert_eq!(value["checksum"], "sha256:82718719bac4d606b9ce74380acdb39257e896e0c03b166f19e38485d757a056");
     let logits = network
         .eval(ndarray::Array3::from_shape_fn(shape.dim(), |(y, x, c)| (y * 60 + x * 9 + c) as u8).view());

@@ -173,7 +173,7 @@ fn accumulators_that_do_not_fit_are_refused() {
 #[test]
 fn a_mix_is_the_rounded_convex_combination() {
     let mix = Mix { a: 3, b: 1, shift: 2, bits: 8 };
-    // 0.75 x + 0.25 y, to the nearest, halves up.
+    // The mix is 0.75 x + 0.25 y, rounded to the nearest, halves up.
     for (x, y, wanted) in
         [(4, 8, 5), (5, 5, 5), (-4, -8, -5), (1, 1, 1), (0, 2, 1), (0, -2, 0), (127, 127, 127)]
     {
@@ -200,7 +200,7 @@ fn a_mix_is_the_rounded_convex_combination() {
 fn a_rescale_is_its_affine_rounded_down_and_clipped() {
     let rescale = Rescale { mul: vec![5, -3], add: vec![8, 0], shift: 4, bits: 6, unit: 0.1 };
     let x = array![[[0, 0], [10, 10], [-10, -10], [1000, 1000]]];
-    // (5 x + 8) / 16 and −3 x / 16.
+    // The rescale gives (5 x + 8) / 16 and −3 x / 16.
     assert_eq!(rescale.eval(&[x.view()]), array![[[0, 0], [3, -2], [-3, 1], [31, -32]]]);
     let wire = |lo, hi| wire(1, 4, 2, lo, hi);
     assert_eq!(rescale.range(&[wire(-10, 10)]).unwrap(), Range::new(-3, 3));
@@ -232,7 +232,7 @@ fn a_median_is_the_lower_middle_of_its_neighbours() {
     assert_eq!(Median.eval(&[x.view()]), array![[[5], [1], [1]], [[2], [2], [3]]]);
     assert_eq!(Median::taps(0, 0), [(0, 0); 4]);
     assert_eq!(Median::choose([7, 2, 7, 2]), 1);
-    // Every order of every four of five values, against sorting.
+    // Every order of every four of five values is compared with sorting.
     for code in 0..625 {
         let values = [1, 5, 25, 125].map(|place| code / place % 5);
         let mut sorted = values;

@@ -1,5 +1,5 @@
-//! The attacks and their driver: adversaries stay in the ball and are judged by the network, results depend
-//! on the seed alone, and gradients are worth more than noise.
+//! Tests the attacks and their driver: adversaries stay in the ball and are judged by the network, results
+//! depend on the seed alone, and gradients are worth more than noise.
 
 use dq_data::Images;
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
@@ -62,7 +62,7 @@ fn stripes(count: usize) -> Images {
     Images { name: "stripes".into(), pixels, labels, classes: vec!["horizontal".into(), "vertical".into()] }
 }
 
-/// Attacks of thousands of queries, which have tests of their own.
+/// Names of attacks of thousands of queries, which have tests of their own.
 const LONG: [&str; 6] = ["square", "square-20k", "draws", "sign-hunter", "rays", "square-l2"];
 
 fn suite(eps: &[u8]) -> Suite {
@@ -112,7 +112,7 @@ fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
         assert_eq!(count(b'-'), 150 - report.clean.correct);
         assert_eq!(count(b'.'), run.tally.correct);
         assert_eq!(count(b'x'), run.broken_labels.len());
-        // The very adversaries again, asked of the reference.
+        // The reference judges the very adversaries again.
         let indices: Vec<usize> = (0..150).filter(|&i| run.outcomes.text().as_bytes()[i] != b'-').collect();
         let found = suite::adversaries(&engine, &images, &indices, &Single::new(&run.attack, run.eps, 7));
         for (&i, image) in indices.iter().zip(found.outer_iter()) {
@@ -145,7 +145,7 @@ fn adversaries_stay_in_the_ball_on_any_network() {
         for start in [Start::Signs, Start::Uniform] {
             for eps in [0, 1, 3, 8, 255] {
                 for (name, attack) in attack::ALL {
-                    // Many steps on few networks.
+                    // Attacks of many steps run on few networks.
                     let long = LONG.contains(name) || (attack.steps)(eps) > 200;
                     if (eps == 255 && seed > 0) || (long && (seed % 10 > 0 || eps % 3 > 0)) {
                         continue;
@@ -224,7 +224,7 @@ fn strong_attacks_break_what_weak_ones_leave() {
     let rays = report.runs.iter().find(|run| run.attack == "rays").unwrap();
     assert!(rays.queries.iter().all(|&queries| queries <= 10_000));
     assert!(rays.tally.correct < report.clean.correct - 20, "labels alone find many: {:?}", rays.tally);
-    // In sequence each gets what is left, and the last tally is the headline.
+    // In sequence each attack gets what is left, and the last tally is the headline.
     let sequence = run(&engine, &images, &Suite { sequential: true, ..all });
     assert_eq!(sequence.runs[0], report.runs[0]);
     let (first, second) = (&sequence.runs[0], &sequence.runs[1]);
@@ -302,7 +302,7 @@ fn results_depend_on_the_seed_alone() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         assert_eq!(pool.install(|| run(&engine, &images, &suite)), report, "{threads} threads");
     }
-    // Stopped again and again, and continued.
+    // The run is stopped again and again, and continued.
     let mut kept: Option<Report> = None;
     for round in 0.. {
         let (stop, looks) = (AtomicBool::new(false), Cell::new(0));
@@ -440,7 +440,7 @@ fn an_adversary_names_its_run_in_the_reports_own_list() {
         assert_eq!(count, run.broken_labels.len(), "run {n}, {}", run.title());
     }
     for (n, attack, eps, source) in found {
-        // What needs no gradient has no source.
+        // An attack that needs no gradient has no source.
         let source = source.filter(|_| attack != "random");
         assert_eq!((&runs[n].attack, runs[n].eps, &runs[n].source), (&attack, eps, &source));
     }

@@ -1,5 +1,5 @@
-//! Certificates against the truth: bounds hold what the network computes, and the search decides as trying
-//! every image of the ball does.
+//! Compares certificates with the truth: bounds hold what the network computes, and the search decides as
+//! trying every image of the ball does.
 
 use dq_net::Network;
 use dq_net::random::{self, Options};
@@ -48,7 +48,7 @@ fn the_search_decides_as_trying_every_image_does() {
         let certifier = Certifier::new(&white_box, &NEVER);
         let image = random::image(seed + 7, network.input_shape());
         let label = engine.labels(image.view().insert_axis(Axis(0)))[0];
-        // The widest balls that can be tried out, so that boxes are cut often.
+        // These are the widest balls that can be tried out, so that boxes are cut often.
         let eps = [255, 60, 12, 5, 3, 2][image.len() - 1];
         let truth = engine.labels(ball(&image, eps).view()).iter().all(|&found| found == label);
         let (outcome, boxes) = certifier.certify(image.view(), label as u8, eps, usize::MAX);

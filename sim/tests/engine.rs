@@ -1,4 +1,4 @@
-//! The fast engine against the reference: every node of random networks, on every kernel.
+//! Compares the fast engine with the reference: every node of random networks, on every kernel.
 
 use dq_net::random::{self, Options};
 use dq_sim::{Engine, Kernel};

@@ -1,4 +1,4 @@
-//! The float engine against the float network's reference, and its gradient against finite differences of it.
+//! Compares the float engine with the float network's reference, and its gradient with finite differences.
 
 use dq_net::float::layer as float;
 use dq_net::{FloatLayer, FloatNetwork, FloatNode, Shape};
@@ -140,7 +140,8 @@ fn logits_are_the_references_to_rounding_in_every_kernel() {
 fn quantized_activations_land_on_the_references_levels() {
     let (images, network) = (images(20), network(Some(3), 1, 1));
     let logits = FloatEngine::new(&network).logits(images.view());
-    // A value within rounding of a boundary may take the other level: rare, and then one logit moves visibly.
+    // A value within rounding of a boundary may take the other level: this is rare, and one logit then moves
+    // visibly.
     let close = images.outer_iter().enumerate().filter(|(b, image)| {
         let wanted = network.eval(*image);
         logits.row(*b).iter().zip(wanted).all(|(found, wanted)| (f64::from(*found) - wanted).abs() < 1e-4)
@@ -173,7 +174,8 @@ fn gradients_are_the_slopes_of_the_reference() {
                 };
                 let (right, left) = (moved(1) - found.losses[b], found.losses[b] - moved(-1));
                 all += 1;
-                // A kink (the clip's ends, a pool's tie) between the two sides: the difference is no slope.
+                // A kink (the clip's ends, a pool's tie) lies between the two sides: the difference is no
+                // slope.
                 if (right - left).abs() > 0.01 * f64::from(largest) {
                     continue;
                 }

@@ -1,6 +1,6 @@
-//! Files that went wrong in any way: random edits of models and reports, their checksums made right again.
-//! Reading them ends in an error or in a network that holds what networks promise, never in a panic.
-//! `DQ_CASES` sets how many (default 1,500 of each).
+//! Tests files that went wrong in any way: random edits of models and reports, their checksums made right
+//! again. Reading them ends in an error or in a network that holds what networks promise, never in a panic.
+//! `DQ_CASES` sets their number (default 1,500 of each).
 
 use dq_net::random::{self, Options};
 use dq_net::{AnyNetwork, SplitMix64, read_any, to_json, write_float};
@@ -127,7 +127,7 @@ fn edited_models_are_refused_or_hold_what_networks_promise() {
             edit(&mut value, at, &mut draw);
         }
         match read(&path, &mut value) {
-            // What a small file may ask for is bounded, but too much to try here.
+            // A small file may ask for a bounded amount, but for too much to try here.
             Some(AnyNetwork::Integer(found)) if found.input_shape().len() < 4_000 => {
                 integers += 1;
                 let image = random::image(case, found.input_shape());

@@ -1,4 +1,4 @@
-//! The straight-through gradient against plain loops in f64, written here from the definition.
+//! Compares the straight-through gradient with plain loops in f64, written here from the definition.
 
 use dq_net::layer::{Conv, Layer, Logits, MaxPool};
 use dq_net::random::{self, Options};
@@ -19,7 +19,8 @@ fn naive(
     let logits: Vec<f64> = values.last().unwrap().iter().map(|&s| f64::from(s) * scale).collect();
     let most = logits.iter().copied().fold(f64::MIN, f64::max);
     let total: f64 = logits.iter().map(|z| (z - most).exp()).sum();
-    // p_j for the others; for the label 1 − p, as the sum of the others, since p may be 1 to the last bit.
+    // The slope is p_j for the others; for the label it is 1 − p, computed as the sum of the others, since p
+    // may be 1 to the last bit.
     let p: Vec<f64> = logits.iter().map(|z| (z - most).exp() / total).collect();
     let others: f64 = p.iter().enumerate().filter(|(j, _)| *j != label).map(|(_, p)| p).sum();
     let slopes = p.iter().enumerate().map(|(j, p)| part(if j == label { -others } else { *p }) * scale);
@@ -150,14 +151,14 @@ fn median_backward(x: &Array3<i32>, slope: &Array3<f64>, into: &mut Array3<f64>)
         let places = places.map(|(up, left)| (y.saturating_sub(up), column.saturating_sub(left)));
         let mut order: Vec<usize> = (0..4).collect();
         order.sort_by_key(|&i| (x[[places[i].0, places[i].1, c]], i));
-        // The lower middle value, wherever it comes first.
+        // The lower middle value counts, wherever it comes first.
         let value = x[[places[order[1]].0, places[order[1]].1, c]];
         let first = places.iter().find(|p| x[[p.0, p.1, c]] == value).unwrap();
         into[[first.0, first.1, c]] += s;
     }
 }
 
-/// How far a slope of 16-bit fixed point may be off, as a part of the image's largest sum of magnitudes.
+/// Largest error of a slope of 16-bit fixed point, as a part of the image's largest sum of magnitudes.
 const FIXED: f64 = 1e-3;
 
 #[test]

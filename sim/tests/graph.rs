@@ -1,4 +1,4 @@
-//! The fast engine on graphs whose nodes come in unusual orders, and on small built-in topologies.
+//! Tests the fast engine on graphs whose nodes come in unusual orders, and on small built-in topologies.
 
 use dq_net::layer::{Conv, GlobalSum, Input, Layer, Logits, Mix, Rescale, Step, Surrogate};
 use dq_net::{Network, Node, Shape, random, topology};

@@ -1,5 +1,5 @@
-//! Attacks on sources of gradients that are of no use or beyond numbers: they end, they stop when they are
-//! told to, and what they propose lies in the ball.
+//! Tests attacks on sources of gradients that are useless or beyond numbers: the attacks end, they stop when
+//! they are told to, and what they propose lies in the ball.
 
 use dq_data::Images;
 use dq_net::Shape;
@@ -14,13 +14,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 const SHAPE: Shape = Shape { height: 5, width: 4, channels: 2 };
 
-/// A network that is right of every image, with the gradient that `slope` says for each element.
+/// Is right about every image, with the gradient that `slope` says for each element.
 struct Source<'a> {
     classes: usize,
     slope: &'a (dyn Fn(usize) -> f32 + Sync),
-    /// Images evaluated so far.
+    /// Number of images evaluated so far.
     evaluated: AtomicUsize,
-    /// After so many, `stop` is set.
+    /// Number of images after which `stop` is set.
     until: usize,
     stop: AtomicBool,
     /// Classes that a loss had as its target.
@@ -106,7 +106,7 @@ fn attacks_end_within_the_ball_whatever_the_gradient_is() {
     let sizes = [0.0, 1e-45, 1e-40, 1e-30, 1e-20, 1.0, 1e20, 1e38, f32::INFINITY, f32::NAN];
     for (name, attack) in by_gradient() {
         for size in sizes {
-            // Of each sign, with zeros between them.
+            // The slopes have either sign, with zeros between them.
             let slope = |at: usize| [size, -size, 0.0, size / 3.0][at % 4];
             let source = Source::new(4, &slope);
             for eps in [1, 30] {
@@ -129,7 +129,8 @@ fn tiny_gradients_lead_as_far_as_large_ones() {
             let source = Source::new(4, &slope);
             suite::adversaries(&source, &images, &[0, 1], &Single::new(name, 20, 3))
         };
-        // Powers of two, which scale every element exactly; half of 2⁻¹⁴⁸ is the smallest number there is.
+        // The factors are powers of two, which scale every element exactly; half of 2⁻¹⁴⁸ is the smallest
+        // number there is.
         let wanted = moved(1.0);
         for size in [2f32.powi(-60), 2f32.powi(-148), 2f32.powi(100)] {
             // FAB goes to where the logits' difference ends, which depends on the size.
@@ -171,7 +172,7 @@ fn a_stop_is_heard_in_the_midst_of_a_block_and_the_run_goes_on_to_the_same_resul
         assert!(!report.complete && report.runs[0].outcomes.is_empty(), "{name}");
         let more = stopped.evaluated.load(Ordering::SeqCst) - 15;
         assert!(more <= 10, "{name}: {more} evaluations after the stop");
-        // Those of ten thousand queries are not run to their end here.
+        // Attacks of ten thousand queries are not run to their end here.
         if !attack.gradient {
             continue;
         }

@@ -130,7 +130,10 @@ fn simulated(ui: &Ui, name: &str, record: &Record, design: &Design) -> Result<Bo
     let clock = board.clock(record.clock_khz * 1_000 + 999)?;
     let clocks = board.clocks_per_bit(&clock);
     if clocks != record.clocks_per_bit {
-        bail!("--simulate: expected {} clocks a bit as in the record, found {clocks}", record.clocks_per_bit);
+        bail!(
+            "--simulate: expected {} clocks per bit as in the record, found {clocks}",
+            record.clocks_per_bit
+        );
     }
     let bar = ui.spinner("verilator: building the board");
     let model = BoardModel::start(&board, &clock, design, &simulators()?);

@@ -1,5 +1,5 @@
-//! Export from outside: the float evaluation graph and the exported network agree, and a proof notices when
-//! they do not.
+//! Tests export from outside: the float evaluation graph and the exported network agree, and a proof notices
+//! when they do not.
 
 use crate::common::{CPU, fit, images, recipe};
 use dq_net::{AnyNetwork, Layer, Network};
@@ -219,7 +219,7 @@ fn a_calibration_serves_its_own_bit_width_alone() {
 fn statistics_are_those_that_the_weights_learned_with() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(600, [12, 12, 3], 4);
-    // Holes of half the image: without them every mean is far off.
+    // Holes cover half the image: without them every mean is far off.
     let settings = ["data.augment=[\"crop\", \"cutout\"]", "data.cutout=8", "train.epochs=6"];
     fit(&recipe(&settings), &data, folder.path(), false).unwrap();
     export(folder.path(), None, Some(&data), Keep::InRun, CPU).unwrap();
@@ -275,8 +275,8 @@ fn float_and_mixed_recipes_export_as_float_networks() {
         let mut far = 0;
         for (image, expected) in data.pixels.axis_iter(Axis(0)).zip(float.axis_iter(Axis(0))) {
             let logits = network.eval(image);
-            // A level next to a boundary may round the other way in fp32: rare, and only where activations
-            // are levels.
+            // A level next to a boundary may round the other way in fp32: this is rare, and happens only
+            // where activations are levels.
             far += usize::from(logits.iter().zip(expected).any(|(a, b)| (a - b).abs() > 1e-3));
         }
         assert!(far <= if a.contains("float") { 0 } else { 20 }, "{settings:?}: {far} of 200 images differ");

@@ -1,4 +1,4 @@
-//! The recipes that the project ships.
+//! Tests the recipes that the project ships.
 
 use std::path::Path;
 

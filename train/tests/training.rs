@@ -1,4 +1,4 @@
-//! The training loop and its run folder, from outside.
+//! Tests the training loop and its run folder, from outside.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -101,7 +101,7 @@ fn checkpoints_within_an_epoch() {
     let (recipe, stop) = (recipe(&["train.epochs=2"]), AtomicBool::new(false));
     let whole = folder.path().join("whole");
     fit(&recipe, &data, &whole, false).unwrap();
-    // Killed: what was saved after the third step of the second epoch is copied away as it is.
+    // The run is killed: what was saved after the third step of the second epoch is copied away as it is.
     let (run, killed) = (folder.path().join("run"), folder.path().join("killed"));
     let options = Options { save_every: Duration::ZERO, ..options(&run, false, &stop) };
     train(&recipe, &data, &options, |event| {

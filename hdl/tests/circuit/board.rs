@@ -1,5 +1,5 @@
-//! A board's circuit over its UART pins, in the netlist: answers are the simulator's; damage, pauses and
-//! garbage are told and survived.
+//! Tests a board's circuit over its UART pins, in the netlist: answers are the simulator's; damage, pauses
+//! and garbage are reported and survived.
 
 use super::{common, emitted, spram};
 use dq_hdl::board::{self, BoardCircuit, protocol};
@@ -11,10 +11,10 @@ use dq_net::random::{self, Options};
 use ndarray::Axis;
 use protocol::{Answer, Status};
 
-/// Clocks a bit: few, so that tests are short.
+/// Clocks per bit; they are few, so that tests are short.
 const CLOCKS: usize = 4;
 
-/// The line in both directions.
+/// Holds the line in both directions.
 struct Line {
     sim: Sim,
     rx: PortId,
@@ -88,7 +88,7 @@ fn answers_are_those_of_the_simulator() {
         let frames = common::frames(&design.network, 4, 9);
         let pixels = |i: usize| frames.index_axis(Axis(0), i).iter().copied().collect::<Vec<u8>>();
         let wanted = |i: usize| design.values_of_scores(&design.network.eval(frames.index_axis(Axis(0), i)));
-        // One at a time, then two in flight.
+        // One packet is sent at a time, then two are in flight.
         line.send(&protocol::frame(7, &pixels(0)));
         let sound = |number, i| Answer { number, status: Status::default(), values: wanted(i) };
         assert_eq!(line.answer(), sound(7, 0));
@@ -110,11 +110,11 @@ fn damage_pauses_and_garbage_are_told_and_survived() {
         let values = design.values_of_scores(&design.network.eval(frames.index_axis(Axis(0), 0)));
         Answer { number, status: Status::default(), values }
     };
-    // Garbage with half a mark in it.
+    // The line carries garbage with half a mark in it.
     line.send(&[0, 0xff, 0xa5, 0xa5, 1]);
     line.send(&protocol::frame(1, &pixels));
     assert_eq!(line.answer(), good(1));
-    // A flipped bit in a pixel: its frame is answered, and said to be damaged.
+    // A bit is flipped in a pixel: the frame is answered, and reported as damaged.
     let mut damaged = protocol::frame(2, &pixels);
     damaged[7] ^= 0x10;
     line.send(&damaged);
@@ -122,7 +122,7 @@ fn damage_pauses_and_garbage_are_told_and_survived() {
     assert_eq!((answer.number, answer.status.wrong_crc, answer.status.short), (2, true, false));
     line.send(&protocol::frame(3, &pixels));
     assert_eq!(line.answer(), good(3));
-    // Lost bytes: the packet ends by a pause, the next frame is not shifted, and the error stays.
+    // Bytes are lost: the packet ends by a pause, the next frame is not shifted, and the error stays.
     let mut short = protocol::frame(4, &pixels);
     short.drain(10..21);
     line.send(&short);

@@ -1,4 +1,4 @@
-//! What the tests share: random plans and frames for random networks.
+//! Holds what the tests share: random plans and frames for random networks.
 
 use dq_hdl::emit::Emission;
 use dq_hdl::plan::{Control, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, limits};

@@ -1,4 +1,5 @@
-//! The control port: its protocol and registers on its own, and networks loaded into circuits of others.
+//! Tests the control port: its protocol and registers on its own, and networks loaded into circuits of
+//! others.
 
 use super::{common, emitted};
 use dq_hdl::control::{self, Access, Answer, Master, address};
@@ -32,7 +33,7 @@ fn registers_answer_as_the_map_says() {
         assert_eq!(master.write(&mut sim, address::CONTROL, control::CLEAR_COUNTERS, 0xf, late), read(0));
         assert_eq!(sim.get(hold), 0);
     }
-    // Only whole words, only what can be written, only what is there.
+    // The port refuses parts of words, read-only registers, and addresses that are not there.
     assert_eq!(master.write(&mut sim, address::CONTROL, control::HOLD, 0x7, false), REFUSED);
     assert_eq!(master.write(&mut sim, address::IDENTITY, 5, 0xf, false), REFUSED);
     assert_eq!(master.write(&mut sim, 0x800, 5, 0xf, false), REFUSED);
@@ -146,7 +147,7 @@ fn a_network_is_loaded_into_the_circuit_of_another() {
         assert_eq!(image.identity, design.image().identity, "seed {seed}");
         let frames = common::frames(&design.network, 3, seed);
         let stalls = Stalls::random(seed);
-        // As configured, and with the other's parameters.
+        // The circuit runs as configured, and with the other network's parameters.
         let own = netlist::run(&design, frames.view(), &stalls).unwrap();
         assert_eq!(own.beats, design.expected(frames.view(), &stalls), "seed {seed}");
         let found = netlist::run_after(&design, &image.accesses(), frames.view(), &stalls).unwrap();
@@ -180,7 +181,7 @@ fn what_was_not_loaded_as_meant_is_found() {
         netlist::run_after(&design, accesses, frames.view(), &Stalls::NONE).unwrap_err().to_string()
     };
     let good = other.image().accesses();
-    // A flipped bit on the bus, a lost word, parameters of another shape.
+    // Three faults: a flipped bit on the bus, a lost word, parameters of another shape.
     let data = |access: &Access| matches!(access, Access::Write { address: address::LOAD_DATA, .. });
     let at = good.iter().position(data).unwrap();
     let mut flipped = good.clone();

@@ -1,5 +1,5 @@
-//! The emitted Verilog in the tools: no warning in any of them, words and cycles in Verilator as in the
-//! reference and the plan, the testbench passes.
+//! Tests the emitted Verilog in the tools: none of them warns, words and cycles in Verilator are those of the
+//! reference and the plan, and the testbench passes.
 
 use super::common;
 use dq_hdl::design::Design;
@@ -90,10 +90,10 @@ fn verilators_waves_name_the_nodes() {
     let waves = std::fs::read_to_string(&path).unwrap();
     let named = |net: &str| waves.lines().any(|line| line.contains("$var") && line.contains(net));
     assert!(named("conv2_m_valid") && named("m_axis_tdata"), "{}", &waves[..2000]);
-    // A change of the clock twice a cycle, to the last one.
+    // The clock changes twice per cycle, to the last one.
     let last = waves.lines().rev().find_map(|line| line.strip_prefix('#')).unwrap().parse::<u64>().unwrap();
     assert!(last > 2 * outcome.beats.last().unwrap().cycle, "{last}");
-    // Where it cannot be written there is an error, not a run without waves.
+    // Where the file cannot be written there is an error, not a run without waves.
     let nowhere = folder.path().join("none/waves.vcd");
     let simulator = Simulator::traced(&emission, folder.path(), Waves::Vcd, &nowhere).unwrap();
     let error = simulator.run(&design, frames.view(), &Stalls::NONE).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What synthesis makes of the emitted Verilog, simulated: words and cycles as before it.
+//! Simulates what synthesis makes of the emitted Verilog: words and cycles are as before it.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;

@@ -1,4 +1,4 @@
-//! The files of one tiny network, as they are emitted.
+//! Pins the files of one tiny network, as they are emitted.
 
 use super::common;
 use dq_hdl::design::Design;

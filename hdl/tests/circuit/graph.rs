@@ -1,4 +1,4 @@
-//! Networks that are graphs: every reader of a node gets every beat, residuals are joined, FIFOs are as
+//! Tests networks that are graphs: every reader of a node gets every beat, residuals are joined, FIFOs are as
 //! small as can be.
 
 use super::common;
@@ -9,7 +9,7 @@ use dq_net::layer::{BitDepth, Conv, Dense, Input, Layer, Logits, Median, Mix, Re
 use dq_net::{Network, Node, Range, Shape, Wire};
 use ndarray::{Array2, Array4};
 
-/// A network being drawn.
+/// Holds a network that is being drawn.
 struct Draw {
     state: u64,
     nodes: Vec<Node>,
@@ -131,7 +131,7 @@ fn no_fifo_of_a_residual_could_be_smaller() {
             .map(|stage| (network.nodes()[stage.site.node].name.clone(), stage.site.depths.clone()))
             .collect();
         assert!(!forks.is_empty());
-        // All named: the same circuit.
+        // A plan that names all depths gives the same circuit.
         let mut fixed = plan.clone();
         for (node, depths) in &forks {
             entry(&mut fixed, node).forks = depths.clone();

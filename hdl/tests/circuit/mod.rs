@@ -1,4 +1,4 @@
-//! Circuits held against the reference's words, the plan's cycles, and the tools.
+//! Compares circuits with the reference's words, the plan's cycles, and the tools.
 
 mod board;
 mod common;

@@ -1,5 +1,5 @@
-//! Nodes called by words that some tool reserves: the emitted files compile everywhere, and every name stays
-//! one of its own.
+//! Tests nodes called by words that some tool reserves: the emitted files compile everywhere, and every name
+//! stays distinct.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;
@@ -82,7 +82,7 @@ fn awkward_node_names_break_nothing() {
         ["input", "wire", "top", "clk", "a__b", "a_b", "module"],
         ["fifo", "tb", "x_", "x1", "dq_fifo", "dut", "error"],
         ["c", "c_window", "c_mvau", "c_step", "c_m_data", "s_axis_tdata", "logic"],
-        // What begins as the testbench's files is the circuit's all the same.
+        // Names that begin like the testbench's files belong to the circuit all the same.
         ["tbx", "tbx_window", "tb1", "boot", "tbench", "flash", "words"],
         ["new", "c_accumulate", "c", "c_fetch", "c_narrow", "c_node", "always_ff"],
     ] {

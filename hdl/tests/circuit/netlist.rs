@@ -1,5 +1,5 @@
-//! Random networks under random plans and stalls: the netlist's words are the reference's, its cycles the
-//! plan's.
+//! Tests random networks under random plans and stalls: the netlist's words are the reference's, its cycles
+//! the plan's.
 
 use super::common;
 use super::synthesis::unit;
@@ -102,7 +102,7 @@ fn weights_all_over_the_device_agree() {
     ];
     let network = common::chain("wide", layers);
     let (mut far, mut farther, mut in_luts) = (0, 0, 0);
-    // Words of 32 to 512 bits, 4,320 to 270 of them.
+    // The words have 32 to 512 bits; there are 4,320 to 270 of them.
     for (pe, simd) in [(4, 2), (4, 8), (8, 8), (8, 16), (16, 32)] {
         for device in ["ecp5-85f", "xc7z020"] {
             let mut plan = plan::default(&network, Output::Scores).unwrap();
@@ -150,7 +150,7 @@ fn line_buffers_in_parts_agree() {
 
 #[test]
 fn every_form_of_product_and_every_kind_of_bank_agree() {
-    // 576 words: a full bank of block RAM, and 64 words that are cheaper in LUTs.
+    // There are 576 words: a full bank of block RAM, and 64 words that are cheaper in LUTs.
     let mut in_luts = 0;
     for (bits, mac) in [
         (1, Mac::Xnor),

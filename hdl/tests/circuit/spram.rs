@@ -1,5 +1,5 @@
-//! Weights in memories that configuration cannot fill: loaded word by word before the first frame, in every
-//! simulation.
+//! Tests weights in memories that configuration cannot fill: they are loaded word by word before the first
+//! frame, in every simulation.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;
@@ -87,7 +87,7 @@ fn the_testbench_loads_weights_and_a_wrong_word_is_found() {
     let path = folder.path().join("boot.mem");
     let words = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = words.lines().collect();
-    // The identity, a weight, the checksum.
+    // The identity, a weight and the checksum are damaged in turn.
     for wrong in [0, lines.len() / 2, lines.len() - 1] {
         let flip = |(at, line): (usize, &&str)| {
             let word = u32::from_str_radix(line, 16).unwrap() ^ u32::from(at == wrong);

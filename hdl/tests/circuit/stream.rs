@@ -1,4 +1,4 @@
-//! The edges of the stream: frames whose `tlast` comes early or late, and a plan that does not fit.
+//! Tests the edges of the stream: frames whose `tlast` comes early or late, and a plan that does not fit.
 
 use super::common;
 use dq_hdl::design::{Beat, Design, Offer};

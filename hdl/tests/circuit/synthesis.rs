@@ -1,5 +1,5 @@
-//! Synthesis of emitted stages: the estimates are within a factor of two, and the products that are to
-//! become DSP blocks do, no others.
+//! Tests the synthesis of emitted stages: the estimates are within a factor of two, and only the products
+//! that are to become DSP blocks do.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;
@@ -250,7 +250,7 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     let dot = dots(folder).remove(0).trim_end_matches(".v").to_owned();
     let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
     let (acc, words) = (stage.site.output.bits, 32 * bits);
-    // What a sum begins with: nothing, a constant, or a word of a memory.
+    // A sum begins with nothing, with a constant, or with a word of a memory.
     let start = |p: usize| match mvau.mac {
         Mac::Xnor => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
         _ => format!("{acc}'d{}", 1234 % (1 << acc)),

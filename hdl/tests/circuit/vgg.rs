@@ -1,4 +1,5 @@
-//! The CIFAR-10 network of the first release, with random weights: targets of planning, timing and emission.
+//! Tests the CIFAR-10 network of the first release, with random weights: targets of planning, timing and
+//! emission.
 
 use dq_hdl::design::Design;
 use dq_hdl::plan::Output;

@@ -1,7 +1,7 @@
-//! Arithmetic on vectors of single bits, least significant first: slow, plain, and independent of the
+//! Defines arithmetic on vectors of single bits, least significant first: slow, plain, and independent of the
 //! library's words.
 
-/// A value, least significant bit first.
+/// Holds a value, least significant bit first.
 pub type Bits = Vec<bool>;
 
 /// Turns words, as ports take them, into bits.

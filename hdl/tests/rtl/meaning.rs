@@ -1,4 +1,4 @@
-//! What each node of an expression means, each in a few lines: as it is printed, and as the values it takes.
+//! Shows what each node of an expression means, in a few lines: as it is printed, and as the values it takes.
 //!
 //! `shown` drives output `y` with an expression of the inputs `a` (5 bits), `b` (5 bits) and `c` (1 bit),
 //! and returns the line that drives `y`, then `y` for a few inputs, all in decimal.

@@ -1,4 +1,4 @@
-//! Registers and memories against a model in plain Rust, clock by clock.
+//! Compares registers and memories with a model in plain Rust, clock by clock.
 
 use dq_hdl::rtl::*;
 use dq_net::SplitMix64;

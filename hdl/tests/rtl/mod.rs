@@ -1,4 +1,4 @@
-//! The run-time layer held against arithmetic written bit by bit, against Verilator, and against rust-hdl's
+//! Compares the run-time layer with arithmetic written bit by bit, with Verilator, and with rust-hdl's
 //! printer.
 
 mod bits;

@@ -1,10 +1,10 @@
-//! Every operator, at odd widths, simulated and compared with bit-by-bit arithmetic.
+//! Simulates every operator, at odd widths, and compares it with bit-by-bit arithmetic.
 
 use super::bits::{self, Bits};
 use dq_hdl::rtl::*;
 use proptest::prelude::*;
 
-/// One output a case: its name, what the circuit computes, what the bits say.
+/// Describes one output per case: its name, what the circuit computes, what the bits say.
 type Case = (&'static str, Expr, Bits);
 
 fn operand() -> impl Strategy<Value = (usize, Vec<u64>)> {

@@ -1,4 +1,4 @@
-//! Groups: links, checks, emission, rust-hdl's own printer on the same tree, traces.
+//! Tests groups: links, checks, emission, rust-hdl's own printer on the same tree, traces.
 
 use dq_hdl::rtl::*;
 

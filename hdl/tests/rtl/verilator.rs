@@ -1,5 +1,5 @@
-//! Random kernels, emitted, run in Verilator and in the simulator on the same stimuli: equal words in every
-//! clock. The same files pass Verilator's and Yosys's lint without a word.
+//! Runs random emitted kernels in Verilator and in the simulator on the same stimuli: the words are equal in
+//! every clock. The same files pass Verilator's and Yosys's lint without a word.
 
 use dq_hdl::rtl::*;
 use dq_hdl::tool;
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 const WIDTHS: &[usize] = &[1, 1, 2, 3, 5, 8, 13, 31, 32, 33, 63, 64, 65, 100, 128, 129, 200, 1000];
 const CLOCKS: usize = 300;
 
-/// What kernels and stimuli are drawn from.
+/// Gives the random numbers from which kernels and stimuli are drawn.
 struct Rng(SplitMix64);
 
 impl Rng {
@@ -146,7 +146,7 @@ fn memory(k: &mut Kernel, name: &str, pool: &[Sig], rng: &mut Rng) -> Sig {
 fn sized(pool: &[Sig], rng: &mut Rng, width: usize) -> Expr {
     let sig = rng.pick(pool);
     if width > 1 && rng.below(8) == 0 {
-        // Neither all zeros nor all ones: wires that fold to constants draw warnings, rightly.
+        // The value is neither all zeros nor all ones: wires that fold to constants draw warnings, rightly.
         let mut value = rng.words(width);
         value[0] = value[0] & !3 | 1;
         return lit_words(&value, width);

@@ -45,7 +45,7 @@ pub enum MergeError {
     Shards {
         /// The shard's number, from 1.
         index: usize,
-        /// How many shards there are.
+        /// Number of shards.
         count: usize,
         /// How often the shard was given.
         times: usize,

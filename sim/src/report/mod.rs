@@ -173,7 +173,7 @@ pub struct Doubt {
     /// `transfer-beats-white-box`, `single-step-beats-iterated`, `more-steps-help`, `not-monotone`,
     /// `whole-range-survived`.
     pub rule: String,
-    /// What was seen.
+    /// The figures that contradict each other, in words.
     pub text: String,
 }
 

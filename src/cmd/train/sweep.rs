@@ -70,7 +70,7 @@ struct Cell {
 #[derive(Serialize)]
 struct Row {
     values: Vec<String>,
-    /// What is quantized.
+    /// Says what is quantized: weights, activations, both or nothing.
     quantized: &'static str,
     runs: Vec<String>,
     /// The best held-out accuracy per seed, 0 to 1.

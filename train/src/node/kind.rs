@@ -90,7 +90,7 @@ pub enum Mode {
     Evaluate,
     /// Training: batch norm goes by the batch, which also enters the running statistics.
     Train,
-    /// As `Train`, and each learned ceiling is set from the values that reach it.
+    /// Training in which each learned ceiling is set from the values that reach it; otherwise like `Train`.
     Fit,
 }
 

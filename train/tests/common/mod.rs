@@ -1,4 +1,4 @@
-//! What the integration tests of this crate share: small learnable images and a training call.
+//! Holds what the integration tests of this crate share: small learnable images and a training call.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -36,7 +36,7 @@ pub fn recipe(overrides: &[&str]) -> Recipe {
     Recipe::parse(text, "test", &overrides).expect("a valid recipe")
 }
 
-/// Where the tests compute: what is trained there is the same on every run.
+/// The device of the tests: what is trained there is the same on every run.
 pub const CPU: Compute = Compute::one_thread();
 
 /// Returns options with one thread and no checkpoint within an epoch.

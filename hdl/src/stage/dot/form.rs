@@ -10,7 +10,7 @@ use dq_net::Range;
 /// Describes the shape of a dot product.
 #[derive(Clone, Copy, Debug)]
 pub struct Dot {
-    /// How it is built; never [`Mac::Auto`].
+    /// Form of the product; never [`Mac::Auto`].
     pub mac: Mac,
     /// Number of elements.
     pub simd: usize,

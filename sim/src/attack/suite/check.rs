@@ -113,7 +113,7 @@ pub(super) fn check_earlier(
     let sound = report.clean_labels.len() <= attacked
         && report.clean_labels.iter().all(|&label| (label as usize) < classes)
         && report.runs.iter().all(is_sound);
-    if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one an image", "others")) }
+    if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one per image", "others")) }
 }
 
 /// Checks that a run of an earlier report was made as `run` is to be.

@@ -54,7 +54,7 @@ pub fn pixelate(image: Array3<f32>, severity: usize, _: &mut Random) -> Array3<f
     let share = [0.95, 0.9, 0.85, 0.75, 0.65][severity];
     let (height, width, channels) = image.dim();
     let [rows, columns] = [height, width].map(|size| ((size as f32 * share) as usize).max(1));
-    // How much of pixel `at` lies in coarse pixel `n` of `count`.
+    // Returns the share of pixel `at` that lies in coarse pixel `n` of `count`.
     let cover = |n: usize, count: usize, at: usize, size: usize| {
         let edge = |n: usize| n as f32 * size as f32 / count as f32;
         (edge(n + 1).min(at as f32 + 1.0) - edge(n).max(at as f32)).max(0.0)
