@@ -1,4 +1,4 @@
-//! Training as a user sees it: sweeps, weights from elsewhere, devices, and what is refused.
+//! Tests training as a user sees it: sweeps, weights from elsewhere, devices, and what is refused.
 #![cfg(feature = "train")]
 
 use crate::run::{dq, fails, root};
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// On one thread: the tests run beside each other.
+/// Runs on one thread: the tests run beside each other.
 fn ok(folder: &Path, args: &[&str]) -> String {
     crate::run::ok(folder, &[args, &["--threads", "1"]].concat())
 }
@@ -35,7 +35,7 @@ fn make_set(folder: &Path) {
     fs::write(folder.join("set/train-labels-idx1-ubyte"), file(&[0x0801, IMAGES], labels)).unwrap();
 }
 
-/// The recipe [`SMALL`] on the images of [`make_set`].
+/// Returns the recipe [`SMALL`] on the images of [`make_set`].
 fn smaller() -> String {
     SMALL.replace("holdout = 7000", "holdout = 40, set = \"idx\"")
 }

@@ -10,7 +10,7 @@ pub struct Fault {
     pub field: String,
     /// What would be right.
     pub expected: String,
-    /// What is there.
+    /// What was found.
     pub found: String,
 }
 
@@ -31,7 +31,7 @@ pub struct NetworkError {
     pub field: String,
     /// What would be right.
     pub expected: String,
-    /// What is there.
+    /// What was found.
     pub found: String,
 }
 
@@ -72,7 +72,7 @@ pub enum FileError {
         field: String,
         /// What would be right.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// The nodes do not make a network.

@@ -1,9 +1,10 @@
-//! How libtorch's threads wait for each other.
+//! Sets how libtorch's threads wait for each other.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// What a user sets to choose how threads wait: of any OpenMP library, of GCC's, of LLVM's and Intel's.
+/// Variables by which a user chooses how threads wait: those of any OpenMP library, of GCC's, and of LLVM's
+/// and Intel's.
 const CHOICES: [&str; 3] = ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"];
 
 /// How often a thread looks for work before it sleeps. A step of training waits about 300 times: without any
@@ -28,6 +29,6 @@ pub fn sleep_while_waiting() {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    // It returns only where it failed.
+    // The call returns only where it failed.
     let _ = command.args(arguments).env("GOMP_SPINCOUNT", LOOKS).exec();
 }

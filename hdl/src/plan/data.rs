@@ -129,7 +129,7 @@ pub struct PlanError {
     pub field: String,
     /// What would be right.
     pub expected: String,
-    /// What is there.
+    /// What was found.
     pub found: String,
 }
 

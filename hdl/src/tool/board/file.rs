@@ -35,7 +35,7 @@ pub enum BoardError {
         field: &'static str,
         /// What would be right.
         expected: String,
-        /// What is there.
+        /// What was found.
         found: String,
     },
     /// No setting of the PLL gives this clock.
