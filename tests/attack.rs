@@ -27,6 +27,8 @@ fn adversaries_are_kept_replayed_and_foreign_ones_judged() {
     assert!(broken > 10, "{found}");
     let judged = json(folder, &with(&["--replay", "adv.npz"]));
     assert_eq!((judged["broken"].as_u64(), judged["outside"].as_u64()), (Some(broken), Some(0)), "{judged}");
+    let told = ok(folder, &with(&["--replay", "adv.npz", "--eps", "1"]));
+    assert!(told.contains("radii of the file"), "--eps has no meaning here: {told}");
     // The adversaries go through the Verilog too, where there is a Verilator.
     if dq_hdl::tool::require("verilator").is_some() {
         let verified = json(
@@ -67,6 +69,96 @@ fn shards_run_as_processes_merge_byte_for_byte() {
     assert!(error.contains("whole.json: expected a shard"), "{error}");
     let error = fails(folder, 2, &["attack", &model, "--data", "signs", "--shard", "3/2", "-o", "x.json"]);
     assert!(error.contains("expected I/N"), "{error}");
+}
+
+/// A substitute is the network that its file holds, whatever the file is called: another one of the same name
+/// is refused by `merge` and `--resume`, the same one of another name is not.
+#[test]
+fn a_substitute_is_the_network_in_its_file() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let put = |name: &str, control: &str| {
+        fs::copy(root().join(format!("models/controls/signs-tiny-{control}.json")), folder.join(name))
+            .unwrap();
+    };
+    let attack = ["attack", &model, "--data", "signs", "--count", "12", "--attack", "fgsm", "--eps", "8"];
+    let with = |more: &[&'static str]| [&attack[..], more].concat();
+    put("sub.json", "fgsm");
+    put("other.json", "fgsm");
+    ok(folder, &with(&["--from", "sub.json", "-o", "whole.json"]));
+    ok(folder, &with(&["--from", "sub.json", "--shard", "1/2", "-o", "one.json"]));
+    ok(folder, &with(&["--from", "other.json", "--shard", "2/2", "-o", "same.json"]));
+    put("sub.json", "tanh");
+    ok(folder, &with(&["--from", "sub.json", "--shard", "2/2", "-o", "two.json"]));
+    let error = fails(folder, 1, &["merge", "one.json", "two.json", "-o", "merged.json"]);
+    assert!(error.contains("two.json: runs: expected fgsm from sub.json (network "), "{error}");
+    ok(folder, &["merge", "same.json", "one.json", "-o", "merged.json"]);
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!(read("merged.json"), read("whole.json"));
+    fs::copy(folder.join("whole.json"), folder.join("r.json.partial")).unwrap();
+    let error = fails(folder, 1, &with(&["--from", "sub.json", "--resume", "-o", "r.json"]));
+    assert!(error.contains("r.json.partial: runs of the earlier report: expected the first of "), "{error}");
+    ok(folder, &with(&["--from", "other.json", "--resume", "-o", "r.json"]));
+    assert_eq!(read("r.json"), read("whole.json"));
+    assert!(!folder.join("r.json.partial").exists());
+    // An attack without a substitute names none.
+    ok(folder, &with(&["-o", "plain.json"]));
+    assert!(read("whole.json").contains("source_hash") && !read("plain.json").contains("source_hash"));
+}
+
+/// An attack goes on only as what it was begun as: others leave the partial report as it is.
+#[test]
+fn an_attack_does_not_go_on_as_another() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let attack = |attacks, eps, more: &[&'static str]| {
+        let fixed = ["attack", &model, "--data", "signs", "--count", "12", "--attack", attacks, "--eps", eps];
+        let fixed: Vec<String> = fixed.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
+        fixed
+    };
+    let ok = |args: Vec<String>| ok(folder, &args.iter().map(String::as_str).collect::<Vec<_>>());
+    ok(attack("pgd,fgsm", "2,8", &["-o", "whole.json"]));
+    let whole = fs::read_to_string(folder.join("whole.json")).unwrap();
+    // The report of an attack that was stopped in its second run.
+    let mut begun: serde_json::Value = serde_json::from_str(&whole).unwrap();
+    begun["complete"] = false.into();
+    begun["runs"].as_array_mut().unwrap().truncate(2);
+    let run = &mut begun["runs"][1];
+    for list in ["outcomes", "broken_labels", "queries"] {
+        run[list] = if list == "outcomes" { "".into() } else { serde_json::json!([]) };
+    }
+    for count in ["ties", "zero_gradients"] {
+        run[count] = 0.into();
+    }
+    let text = begun.to_string();
+    let partial = folder.join("r.json.partial");
+    fs::write(&partial, &text).unwrap();
+    for (attacks, eps) in [("pgd", "2"), ("fgsm", "1"), ("fgsm,pgd", "2,8"), ("pgd", "8,2")] {
+        let args = attack(attacks, eps, &["--resume", "-o", "r.json"]);
+        let error = fails(folder, 1, &args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(error.contains("r.json.partial: runs of the earlier report"), "{error}");
+        assert!(error.contains("found pgd at eps 2, pgd at eps 8; give --attack, --eps"), "{error}");
+        assert_eq!(fs::read_to_string(&partial).unwrap(), text);
+    }
+    ok(attack("pgd,fgsm", "2,8", &["--resume", "-o", "r.json"]));
+    assert_eq!(fs::read_to_string(folder.join("r.json")).unwrap(), whole);
+    assert!(!partial.exists());
+}
+
+/// More shards than images: those without any say so.
+#[test]
+fn a_shard_without_images_says_so() {
+    let scratch = tempfile::tempdir().unwrap();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let attack = ["attack", &model, "--data", "signs", "--count", "3", "--attack", "fgsm", "--eps", "8"];
+    for (shard, is_empty) in [("3/8", false), ("5/8", true)] {
+        let output = crate::run::dq(scratch.path(), &[&attack[..], &["--shard", shard, "-o", "r"]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("--shard 5/8: none of 3 images is in it"), is_empty, "{said}");
+    }
 }
 
 #[test]

@@ -135,12 +135,12 @@ fn version_of(network: &Network) -> u32 {
 
 /// Returns the SHA-256 (hex) of what the network computes: its nodes, without name, provenance and proof.
 pub fn content_hash(network: &Network) -> String {
-    hex(&Sha256::digest(serde_json::to_vec(&to_documents(network)).expect("plain data")))
+    sha256(&serde_json::to_vec(&to_documents(network)).expect("plain data"))
 }
 
 /// Returns the SHA-256 over the document with an empty checksum, so that any edit shows.
 pub(crate) fn checksum(document: &impl Serialize) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(serde_json::to_vec(document).expect("plain data"))))
+    format!("sha256:{}", sha256(&serde_json::to_vec(document).expect("plain data")))
 }
 
 fn check_checksum(path: &Path, written: &str, document: &impl Serialize) -> Result<(), FileError> {
@@ -156,8 +156,9 @@ fn check_checksum(path: &Path, written: &str, document: &impl Serialize) -> Resu
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+/// Returns the SHA-256 of `bytes`, as 64 hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {

@@ -21,8 +21,10 @@ pub mod topology;
 mod wire;
 
 pub use error::{Fault, FileError, NetworkError};
-pub use file::{AnyNetwork, FORMAT_VERSION, content_hash, read_any, read_network, to_json, write_network};
-pub use float::{FloatLayer, FloatNetwork, FloatNode, read_float, write_float};
+pub use file::{
+    AnyNetwork, FORMAT_VERSION, content_hash, read_any, read_network, sha256, to_json, write_network,
+};
+pub use float::{FloatLayer, FloatNetwork, FloatNode, float_content_hash, read_float, write_float};
 pub use layer::Layer;
 pub use network::{Network, Node};
 pub use provenance::{LayerProof, Proof, Provenance};

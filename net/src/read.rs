@@ -5,7 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads the whole text of `path`, of at most `limit` bytes.
+/// What some editors write before the first character of a UTF-8 text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Reads the whole text of `path`, of at most `limit` bytes. A byte-order mark at its start is left out.
 ///
 /// # Errors
 /// If the operating system refuses, or with `InvalidData` if the file is longer or not UTF-8.
@@ -16,7 +19,9 @@ pub fn text(path: &Path, limit: u64) -> io::Result<String> {
         let reason = format!("expected at most {limit} bytes, found more");
         return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
     }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "expected text (UTF-8)"))
+    let text = String::from_utf8(bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "expected text (UTF-8)"))?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map(str::to_owned).unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -33,6 +38,16 @@ mod tests {
         std::fs::write(&path, [0xff, 0x00]).unwrap();
         assert!(text(&path, 5).unwrap_err().to_string().contains("UTF-8"));
         assert!(text(folder.path(), 5).is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        std::fs::write(&path, "\u{feff}{}").unwrap();
+        assert_eq!(text(&path, 5).unwrap(), "{}");
+        std::fs::write(&path, "{\u{feff}}").unwrap();
+        assert_eq!(text(&path, 5).unwrap(), "{\u{feff}}", "elsewhere it is a character");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use dq_net::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Surrogate,
 };
 use dq_net::{
-    FloatLayer, FloatNetwork, FloatNode, Network, Node, Shape, content_hash, read_any, read_float,
-    read_network, to_json, write_float, write_network,
+    FloatLayer, FloatNetwork, FloatNode, Network, Node, Shape, content_hash, float_content_hash, read_any,
+    read_float, read_network, to_json, write_float, write_network,
 };
 use ndarray::{Array2, Array4};
 use serde_json::{Value, json};
@@ -306,7 +306,12 @@ fn a_float_network_is_its_own_family() {
         float("mean", FloatLayer::GlobalMean(float::GlobalMean), "act"),
         float("logits", FloatLayer::Logits(float::Logits { bias: vec![0.0, 0.5] }), "mean"),
     ];
-    let network = FloatNetwork::new("float", nodes).unwrap();
+    let network = FloatNetwork::new("float", nodes.clone()).unwrap();
+    let other = FloatNetwork::new("other", nodes.clone()).unwrap();
+    assert_eq!(float_content_hash(&network), float_content_hash(&other), "the name computes nothing");
+    let mut moved = nodes;
+    moved[4].layer = FloatLayer::Logits(float::Logits { bias: vec![0.0, 0.25] });
+    assert_ne!(float_content_hash(&network), float_content_hash(&FloatNetwork::new("float", moved).unwrap()));
     let image = ndarray::array![[[0u8], [255]], [[51], [102]]];
     let logits = network.eval(image.view());
     // Channel 0: 6·pixel/255 = 0, 6, 1.2, 2.4; channel 1: clip(1 − 6·pixel/255) = 1, 0, 0, 0.

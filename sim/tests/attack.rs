@@ -6,10 +6,10 @@ use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step,
 use dq_net::random::{self, Options};
 use dq_net::{Network, Node, Shape};
 use dq_sim::attack::merge::{MergeError, merge};
-use dq_sim::attack::suite::{self, Single, Subject, Suite, SuiteError};
+use dq_sim::attack::suite::{self, Single, Subject, Substitute, Suite, SuiteError};
 use dq_sim::attack::{self, Norm, Start};
 use dq_sim::report::{Outcome, Report, Shard};
-use dq_sim::{GradientSource, Precision, WhiteBox};
+use dq_sim::{Precision, WhiteBox};
 use ndarray::{Array2, Array4};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -355,9 +355,9 @@ fn what_does_not_fit_is_refused_by_name() {
     edited.runs[0].outcomes.push(Outcome::Broken);
     assert!(run(&images, &suite(&[8]), Some(edited)).unwrap_err().contains("outcomes"));
     let substitute = WhiteBox::new(&random::network(1, &Options::default()));
-    let source: &dyn GradientSource = &substitute;
+    let substitute = Substitute { name: "other", content_hash: None, source: &substitute };
     let error = suite::run(
-        &Subject { substitute: Some(("other", source)), ..subject(&engine, &images) },
+        &Subject { substitute: Some(substitute), ..subject(&engine, &images) },
         &suite(&[8]),
         None,
         watch(&|_| (), &mut |_| (), &STOP),
@@ -421,13 +421,13 @@ fn an_adversary_names_its_run_in_the_reports_own_list() {
     let suite = Suite { attacks, ..suite(&[8, 16]) };
     let mut found = vec![];
     let mut report = None;
-    for substitute in [None, Some(("twin", &twin as &dyn GradientSource))] {
+    for substitute in [None, Some(Substitute { name: "twin", content_hash: None, source: &twin })] {
         let mut keep = |one: suite::Adversary| {
             found.push((
                 one.run,
                 one.attack.to_owned(),
                 one.eps,
-                substitute.map(|(name, _)| name.to_owned()),
+                substitute.map(|substitute| substitute.name.to_owned()),
             ));
         };
         let watch = watch(&|_| (), &mut keep, &STOP);
@@ -483,4 +483,67 @@ fn shards_merge_to_the_report_of_one_process() {
         stopped[2].complete = false;
         assert_eq!(merge(stopped), Err(MergeError::Stopped(2)));
     }
+}
+
+/// A substitute is known by what it computes: two paths of one network are one, one path of two networks is
+/// two. Reports that do not know it go by the path.
+#[test]
+fn a_substitute_is_known_by_what_it_computes() {
+    let engine = WhiteBox::new(&stripes_network());
+    let (images, twin) = (stripes(20), WhiteBox::new(&stripes_network_of(0.5)));
+    let suite = |shard| Suite { attacks: vec!["fgsm".into()], shard, ..suite(&[8]) };
+    let shard = |index, name, content_hash| {
+        let substitute = Some(Substitute { name, content_hash, source: &twin });
+        let subject = Subject { substitute, ..subject(&engine, &images) };
+        let suite = suite(Some(Shard { index, count: 3 }));
+        suite::run(&subject, &suite, None, watch(&|_| (), &mut |_| (), &STOP)).unwrap()
+    };
+    let one = shard(1, "a/sub.json", Some("1111111111111111"));
+    let merged = merge(vec![
+        shard(3, "b/sub.json", Some("1111111111111111")),
+        one.clone(),
+        shard(2, "c/sub.json", Some("1111111111111111")),
+    ]);
+    let merged = merged.unwrap();
+    assert_eq!(merged.runs[0].source.as_deref(), Some("a/sub.json"));
+    assert_eq!(merged.runs[0].source_hash.as_deref(), Some("1111111111111111"));
+    let (same_path, old) = (shard(2, "a/sub.json", Some("2222222222222222")), shard(3, "a/sub.json", None));
+    let error = merge(vec![one.clone(), same_path.clone(), old.clone()]).unwrap_err().to_string();
+    let expected = "runs: expected fgsm from a/sub.json (network 111111111111) at eps 8, as the first report \
+                    has, found fgsm from a/sub.json (network 222222222222) at eps 8";
+    assert_eq!(error, expected);
+    // An older report between them hides nothing.
+    assert!(merge(vec![old.clone(), one.clone(), same_path]).is_err());
+    assert!(merge(vec![one.clone(), shard(2, "a/sub.json", None), old.clone()]).is_ok());
+    assert!(merge(vec![one, shard(2, "b/sub.json", None), old.clone()]).is_err());
+    assert!(!serde_json::to_string(&old).unwrap().contains("source_hash"));
+}
+
+/// A report goes on with what it was begun for, and says what it holds where something else is asked for.
+#[test]
+fn a_report_is_not_continued_as_another_suite() {
+    let (engine, images) = (WhiteBox::new(&stripes_network()), stripes(6));
+    let own = subject(&engine, &images);
+    let suite = |attacks: &[&str], eps: &[u8]| Suite {
+        attacks: attacks.iter().map(|name| (*name).to_owned()).collect(),
+        ..suite(eps)
+    };
+    let begun = run(&engine, &images, &suite(&["pgd"], &[2, 8]));
+    let check = |subject: &Subject, suite: &Suite| {
+        suite::check_begun(&begun, &suite::planned(subject, suite).unwrap())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(check(&own, &suite(&["pgd"], &[2, 8])), Ok(()));
+    assert_eq!(check(&own, &suite(&["pgd", "fgsm"], &[2, 8])), Ok(()), "what follows was not begun");
+    let error = check(&own, &suite(&["pgd"], &[2])).unwrap_err();
+    let expected = "runs of the earlier report: expected the first of pgd at eps 2, found pgd at eps 2, pgd \
+                    at eps 8";
+    assert_eq!(error, expected);
+    for (attacks, eps) in [(&["fgsm"][..], &[2, 8][..]), (&["fgsm", "pgd"], &[2, 8]), (&["pgd"], &[8, 2])] {
+        assert!(check(&own, &suite(attacks, eps)).is_err(), "{attacks:?} {eps:?}");
+    }
+    let substitute = Substitute { name: "sub.json", content_hash: Some("1111111111111111"), source: &engine };
+    let other = Subject { substitute: Some(substitute), ..own };
+    let error = check(&other, &suite(&["pgd"], &[2, 8])).unwrap_err();
+    assert!(error.contains("pgd from sub.json (network 111111111111) at eps 2"), "{error}");
 }

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
     attack: String,
     /// Radii in units of a uint8 pixel.
-    #[arg(long, value_delimiter = ',', default_value = "2,8,16")]
+    #[arg(long, allow_negative_numbers = true, value_delimiter = ',', default_value = "2,8,16")]
     eps: Vec<u8>,
 }
 

@@ -5,16 +5,16 @@ use crate::shared::args::GradArg;
 use crate::shared::attack::{self, one_attack, run_suite};
 use crate::shared::data::TestImages;
 use crate::shared::files::{Files, shown};
-use crate::shared::report;
+use crate::shared::report::{self, Partial};
 use crate::shared::target::Target;
 use crate::shared::ui::{Interrupted, Ui};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use dq_data::Images;
-use dq_sim::GradientSource;
-use dq_sim::attack::suite::{Adversary, Subject, Suite};
+use dq_sim::FloatEngine;
+use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
 use dq_sim::attack::{AUTO, AUTO_L2, PAPER, Start};
-use dq_sim::report::{Report, Shard};
+use dq_sim::report::{Report, Run, Shard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -50,7 +50,7 @@ pub struct Args {
     attack: Vec<String>,
     /// Radii in units of a uint8 pixel: of the largest difference, or of the Euclidean distance (128: 0.5 of
     /// pixels 0…1).
-    #[arg(long, value_delimiter = ',', default_value = "2,8,16")]
+    #[arg(long, allow_negative_numbers = true, value_delimiter = ',', default_value = "2,8,16")]
     eps: Vec<u8>,
     /// Where PGD starts.
     #[arg(long, value_enum, default_value_t = StartArg::Signs)]
@@ -117,61 +117,101 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let output = args.output.as_deref().expect("required without --replay");
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
     let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
+    let (name, hash) = (args.from.as_deref().map(shown), substitute.as_ref().map(Target::content_hash));
     let (shape, classes) = (target.source().input_shape(), target.source().classes());
     let images = args.test.open(shape, classes)?;
-    let suite = args.suite(ui.seed());
-    let (earlier, mut kept) = args.earlier(output, &images)?;
-    let name = args.from.as_deref().map(shown);
-    let substitute = name.as_deref().zip(substitute.as_ref().map(Target::source));
-    let mut keep = |found: Adversary| kept.push(found, images.labels[found.index]);
-    let ladder = if args.ladder { target.ladder()? } else { vec![] };
-    let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
+    let substitute = substitute.as_ref().map(|substitute| Substitute {
+        name: name.as_deref().unwrap_or_default(),
+        content_hash: hash.as_deref(),
+        source: substitute.source(),
+    });
     let subject = Subject { target: target.judge(), substitute, images: &images };
-    let mut report = run_suite(ui, &subject, &suite, earlier, watch)?;
-    for (name, twin) in &ladder {
-        if ui.stop.load(Ordering::SeqCst) {
+    let ladder = if args.ladder { target.ladder()? } else { vec![] };
+    let parts = args.parts(&subject, &ladder, ui.seed());
+    let planned = parts.iter().map(|(subject, suite)| suite::planned(subject, suite));
+    let planned = planned.collect::<Result<Vec<_>, _>>()?.concat();
+    if let Some(shard) = args.shard.filter(|shard| shard.positions(images.len()).next().is_none()) {
+        let (index, count) = (shard.index, shard.count);
+        ui.note(format!("--shard {index}/{count}: none of {} images is in it", images.len()));
+    }
+    let (mut report, mut found) = args.earlier(output, &images, &planned)?;
+    let mut keep = |one: Adversary| found.adversaries.push(one, images.labels[one.index]);
+    for (subject, suite) in &parts {
+        if report.is_some() && ui.stop.load(Ordering::SeqCst) {
             break;
         }
         let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
-        let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
-        let attacks = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
-        let suite = Suite { attacks, ..suite.clone() };
-        let subject = Subject { substitute: Some((*name, twin as &dyn GradientSource)), ..subject };
-        report = run_suite(ui, &subject, &suite, Some(report), watch)?;
+        report = Some(run_suite(ui, subject, suite, report, watch)?);
     }
-    let partial = report::partial_path(output);
-    if !report.complete {
-        // The report is written first, since it took long.
-        report::write(&report, &partial)?;
-        let mut kept_in = partial.display().to_string();
-        if let Some(save) = &args.save {
-            let unfinished = report::partial_path(save);
-            kept.write(&unfinished, images.shape())
-                .with_context(|| format!("interrupted, and the report is kept in {kept_in}"))?;
-            kept_in += &format!(" and {}", unfinished.display());
-        }
-        return Err(Interrupted(format!("kept in {kept_in}; --resume goes on")).into());
-    }
-    let written = report::finish(&report, output, &partial).and_then(|()| match &args.save {
-        Some(save) => {
-            kept.write(save, images.shape())
-                .with_context(|| format!("the report is kept in {}", output.display()))?;
-            report::remove(&report::partial_path(save))
-        }
-        None => Ok(()),
-    });
-    // The result is shown even where it could not be written: the work is done.
-    ui.result(|| attack::summary(&report, output), attack::text(&report, output))?;
-    written?;
-    match report.doubts.len() {
-        doubts if doubts > 0 && args.strict => {
-            bail!("--strict: {doubts} doubts, {} the first", report.doubts[0].rule)
-        }
-        _ => Ok(()),
-    }
+    let mut report = report.expect("an attack has a part at least");
+    report.complete &= report.runs.len() == planned.len();
+    args.finish(ui, &report, found)
+}
+
+/// Holds what an attack has found beside its report, and where it keeps both when it is stopped.
+struct Found {
+    adversaries: Adversaries,
+    /// Height, width and channels of an adversary.
+    shape: [usize; 3],
+    report_partial: Partial,
+    /// `None` without --save.
+    adversaries_partial: Option<Partial>,
 }
 
 impl Args {
+    /// Lists the suites that make the report, each with the gradients that it uses: the attacks, and with
+    /// `ladder` those that ask for gradients again.
+    fn parts<'a>(
+        &self,
+        subject: &Subject<'a>,
+        ladder: &'a [(&str, FloatEngine)],
+        seed: u64,
+    ) -> Vec<(Subject<'a>, Suite)> {
+        let suite = self.suite(seed);
+        let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
+        let again: Vec<String> = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
+        let twins = ladder.iter().filter(|_| !again.is_empty()).map(|(name, twin)| {
+            // A twin needs no hash: what it computes follows from the network.
+            let substitute = Some(Substitute { name, content_hash: None, source: twin });
+            (Subject { substitute, ..*subject }, Suite { attacks: again.clone(), ..suite.clone() })
+        });
+        let twins: Vec<_> = twins.collect();
+        [vec![(*subject, suite)], twins].concat()
+    }
+
+    /// Writes the report and the adversaries, or keeps them where the attack was stopped.
+    fn finish(&self, ui: &Ui, report: &Report, found: Found) -> Result<()> {
+        let Found { adversaries, shape, report_partial, adversaries_partial } = found;
+        let output = self.output.as_deref().expect("required without --replay");
+        if !report.complete {
+            // The report is written first, since it took long.
+            let mut kept_in = report_partial.keep(|path| report::write(report, path))?;
+            if let Some(partial) = &adversaries_partial {
+                let also = partial
+                    .keep(|path| adversaries.write(path, shape))
+                    .with_context(|| format!("interrupted, and the report is kept in {kept_in}"))?;
+                kept_in += &format!(" and {also}");
+            }
+            return Err(Interrupted(format!("kept in {kept_in}; --resume goes on")).into());
+        }
+        let written = report::finish(report, output, &report_partial).and_then(|()| {
+            let (Some(save), Some(partial)) = (&self.save, &adversaries_partial) else { return Ok(()) };
+            adversaries
+                .write(save, shape)
+                .with_context(|| format!("the report is kept in {}", output.display()))?;
+            partial.remove()
+        });
+        // The result is shown even where it could not be written: the work is done.
+        ui.result(|| attack::summary(report, output), attack::text(report, output))?;
+        written?;
+        match report.doubts.len() {
+            doubts if doubts > 0 && self.strict => {
+                bail!("--strict: {doubts} doubts, {} the first", report.doubts[0].rule)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the suite that these ask for.
     fn suite(&self, seed: u64) -> Suite {
         let attacks = self.attack.iter().flat_map(|name| match name.as_str() {
@@ -194,21 +234,24 @@ impl Args {
         }
     }
 
-    /// Reads what a stopped attack left to go on from: its report and, for --save, its adversaries.
-    fn earlier(&self, output: &Path, images: &Images) -> Result<(Option<Report>, Adversaries)> {
-        let partial = report::partial_path(output);
-        let report = match report::is_unfinished(&partial, self.resume, "an unfinished report is")? {
-            true => Some(report::read(&partial)?),
-            false => None,
-        };
-        let Some(save) = &self.save else { return Ok((report, Adversaries::default())) };
-        let unfinished = report::partial_path(save);
-        let there = report::is_unfinished(&unfinished, self.resume, "unfinished adversaries are")?;
-        let kept = match &report {
-            Some(report) if there => Adversaries::resume(&unfinished, images, report)?,
+    /// Reads what a stopped attack left to go on from: its report and, for --save, its adversaries. The
+    /// report must have been begun for the runs that are `planned`.
+    fn earlier(&self, output: &Path, images: &Images, planned: &[Run]) -> Result<(Option<Report>, Found)> {
+        let partial = Partial::find(output, self.resume, "an unfinished report is")?;
+        let report = partial.begun().map(report::read).transpose()?;
+        if let (Some(path), Some(report)) = (partial.begun(), &report) {
+            let same = "give --attack, --eps, --from and --ladder as before";
+            suite::check_begun(report, planned)
+                .map_err(|error| anyhow!("{}: {error}; {same}", path.display()))?;
+        }
+        let find = |save: &PathBuf| Partial::find(save, self.resume, "unfinished adversaries are");
+        let unfinished = self.save.as_ref().map(find).transpose()?;
+        let adversaries = match (&report, unfinished.as_ref().and_then(Partial::begun)) {
+            (Some(report), Some(path)) => Adversaries::resume(path, images, report)?,
             _ => Adversaries::default(),
         };
-        Ok((report, kept))
+        let (shape, report_partial) = (images.shape(), partial);
+        Ok((report, Found { adversaries, shape, report_partial, adversaries_partial: unfinished }))
     }
 }
 
@@ -219,10 +262,12 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
     let found = adversaries::Read::open(path, &images, args.eps[0])?;
     let judged = found.judge(target.judge(), &images);
     let text = format!(
-        "{}: {} adversaries: {} misclassified within their radius, {} classified right, {} farther than \
-         their radius",
+        "{}: {} adversaries of {} images, radii of {}: {} misclassified within their radius, {} classified \
+         right, {} farther than their radius",
         path.display(),
         judged.adversaries,
+        judged.images,
+        if found.has_eps { "the file".into() } else { format!("eps {}", args.eps[0]) },
         judged.broken,
         judged.resisted,
         judged.outside

@@ -6,7 +6,7 @@ use crate::shared::attack::one_attack;
 use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::Files;
 use crate::shared::model::{ModelArg, model_is};
-use crate::shared::report;
+use crate::shared::report::{self, Partial};
 use crate::shared::table::{percent, table};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, anyhow};
@@ -39,7 +39,7 @@ pub struct Args {
     #[command(flatten)]
     test: TestImages,
     /// Radii in units of a uint8 pixel.
-    #[arg(long, value_delimiter = ',', default_value = "1,2")]
+    #[arg(long, allow_negative_numbers = true, value_delimiter = ',', default_value = "1,2")]
     eps: Vec<u8>,
     /// Most boxes that the search may bound for one image; 1 is the bounds of the whole ball alone.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one())]
@@ -66,23 +66,23 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let campaign =
         Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
     let blank = Certificates::new(&white_box, &images, &campaign);
-    let partial = report::partial_path(&args.output);
-    let mut found = match report::is_unfinished(&partial, args.resume, "unfinished certificates are")? {
-        true => {
-            let earlier = report::read_as(&partial, "certificates")?;
+    let partial = Partial::find(&args.output, args.resume, "unfinished certificates are")?;
+    let mut found = match partial.begun() {
+        Some(path) => {
+            let earlier = report::read_as(path, "certificates")?;
             blank
                 .check_earlier(&earlier)
                 .map_err(|what| anyhow!(what))
-                .with_context(|| format!("{}: of another run", partial.display()))?;
+                .with_context(|| format!("{}: of another run", path.display()))?;
             earlier
         }
-        false => blank,
+        None => blank,
     };
     let bar = ui.bar("certifying", (images.len() * args.eps.len()) as u64, "images");
     let tick = |images| bar.inc(images);
     if found.extend(&white_box, &images, Watch { tick: &tick, stop: &ui.stop }).is_err() {
-        report::write(&found, &partial)?;
-        return Err(Interrupted(format!("kept in {}; --resume goes on", partial.display())).into());
+        let kept = partial.keep(|path| report::write(&found, path))?;
+        return Err(Interrupted(format!("kept in {kept}; --resume goes on")).into());
     }
     bar.finish_and_clear();
     let written = report::finish(&found, &args.output, &partial);

@@ -29,7 +29,7 @@ pub struct Args {
     #[command(flatten)]
     test: TestImages,
     /// Radius in units of a uint8 pixel.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 8)]
     eps: u8,
     /// Where curves and surfaces go (JSON).
     #[arg(short, long = "output", value_name = "FILE")]

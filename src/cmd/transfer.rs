@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
     attack: String,
     /// Radius in units of a uint8 pixel.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 8)]
     eps: u8,
 }
 

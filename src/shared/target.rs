@@ -47,6 +47,14 @@ impl Target {
         }
     }
 
+    /// Returns the SHA-256 of what the network computes.
+    pub fn content_hash(&self) -> String {
+        match self {
+            Self::Integer(white_box) => dq_net::content_hash(white_box.network()),
+            Self::Float(engine) => dq_net::float_content_hash(engine.network()),
+        }
+    }
+
     /// Returns the network as what is attacked.
     pub fn judge(&self) -> &dyn Judge {
         match self {

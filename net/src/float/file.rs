@@ -4,7 +4,7 @@ use super::layer::{FloatLayer, LayerForm};
 use super::{FloatNetwork, FloatNode};
 use crate::atomic;
 use crate::error::{FileError, NetworkError};
-use crate::file::{AnyNetwork, FORMAT_VERSION, checksum, read_any};
+use crate::file::{AnyNetwork, FORMAT_VERSION, checksum, read_any, sha256};
 use crate::provenance::Provenance;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -56,6 +56,12 @@ pub fn read_float(path: &Path) -> Result<FloatNetwork, FileError> {
             found: "an integer network".into(),
         }),
     }
+}
+
+/// Returns the SHA-256 (hex) of what the network computes: its nodes, without name and provenance.
+pub fn float_content_hash(network: &FloatNetwork) -> String {
+    let nodes: Vec<NodeDocument> = network.nodes.iter().map(to_document).collect();
+    sha256(&serde_json::to_vec(&nodes).expect("plain data"))
 }
 
 /// Writes `network` to `path`, whole or not at all.

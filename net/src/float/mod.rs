@@ -8,7 +8,7 @@ mod file;
 pub mod layer;
 
 pub(crate) use file::{Document, FORMAT};
-pub use file::{read_float, write_float};
+pub use file::{float_content_hash, read_float, write_float};
 pub use layer::FloatLayer;
 
 use crate::error::{Fault, NetworkError};

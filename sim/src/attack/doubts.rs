@@ -185,6 +185,7 @@ mod tests {
             attack: attack.into(),
             eps,
             source: source.map(str::to_owned),
+            source_hash: None,
             settings: BTreeMap::new(),
             broken_labels: vec![0; broken],
             queries: vec![1; survived + broken],

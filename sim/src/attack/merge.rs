@@ -58,6 +58,7 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report, MergeError> {
     let Some(Shard { count, .. }) = first.shard else { return Err(MergeError::Whole(0)) };
     for (n, report) in reports.iter().enumerate() {
         check(&first, n, report)?;
+        check_sources(&reports[..n], n, report)?;
     }
     for index in 1..=count {
         let times = reports.iter().filter(|report| report.shard.is_some_and(|s| s.index == index)).count();
@@ -90,7 +91,7 @@ fn check(first: &Report, n: usize, report: &Report) -> Result<(), MergeError> {
     let shard = report.shard.ok_or(MergeError::Whole(n))?;
     let fields = |report: &Report| {
         let settings: Vec<_> =
-            report.runs.iter().map(|run| (run.title(), run.eps, run.settings.clone())).collect();
+            report.runs.iter().map(|run| (&run.attack, run.eps, run.settings.clone())).collect();
         [
             ("number of shards", report.shard.map_or(0, |shard| shard.count).to_string()),
             ("version", format!("{} {} {}", report.format, report.version, report.suite_version)),
@@ -120,6 +121,18 @@ fn check(first: &Report, n: usize, report: &Report) -> Result<(), MergeError> {
         Some(found) => Err(MergeError::Length { report: n, expected, found }),
         None => Ok(()),
     }
+}
+
+/// Checks that the runs of report number `n` used the gradients of the same networks as those `before` it.
+fn check_sources(before: &[Report], n: usize, report: &Report) -> Result<(), MergeError> {
+    for (r, run) in report.runs.iter().enumerate() {
+        let mut others = before.iter().filter_map(|other| other.runs.get(r));
+        if let Some(other) = others.find(|other| !other.is_same(run)) {
+            let (expected, found) = (other.identity(), run.identity());
+            return Err(MergeError::Other { report: n, field: "runs", expected, found });
+        }
+    }
+    Ok(())
 }
 
 /// Joins one run of all shards, in the images' order.

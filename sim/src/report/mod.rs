@@ -138,6 +138,10 @@ pub struct Run {
     pub eps: u8,
     /// The substitute whose gradients were used; `None` stands for the network itself.
     pub source: Option<String>,
+    /// SHA-256 of what the substitute computes: two paths may lead to one network, and one path to two.
+    /// `None` without a substitute, where it follows from the network under attack, and in older reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_hash: Option<String>,
     /// Every hyper-parameter, by name.
     pub settings: BTreeMap<String, Value>,
     /// What became of each image, in order; a string of [`Outcome`]'s letters in the file.
@@ -162,6 +166,25 @@ impl Run {
             None => self.attack.clone(),
             Some(source) => format!("{} from {source}", self.attack),
         }
+    }
+
+    /// Returns what tells the run from all others of a report, for people: `pgd from substitute.json (network
+    /// d4686a29c1f0) at eps 8`.
+    pub fn identity(&self) -> String {
+        let network = self.source_hash.as_ref().and_then(|hash| hash.get(..12));
+        let network = network.map(|hash| format!(" (network {hash})")).unwrap_or_default();
+        format!("{}{network} at eps {}", self.title(), self.eps)
+    }
+
+    /// Returns whether both are the same attack at the same radius by the gradients of the same network.
+    /// Substitutes are compared by what they compute, and by their names only where a report does not know
+    /// that.
+    pub fn is_same(&self, other: &Run) -> bool {
+        let is_same_source = match (&self.source_hash, &other.source_hash) {
+            (Some(hash), Some(other)) => hash == other,
+            _ => self.source == other.source,
+        };
+        self.attack == other.attack && self.eps == other.eps && is_same_source
     }
 }
 

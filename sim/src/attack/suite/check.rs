@@ -30,7 +30,7 @@ pub enum SuiteError {
     },
 }
 
-fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteError {
+pub(super) fn mismatch(what: &str, expected: impl ToString, found: impl ToString) -> SuiteError {
     SuiteError::Mismatch { what: what.into(), expected: expected.to_string(), found: found.to_string() }
 }
 
@@ -56,6 +56,7 @@ pub(super) fn check(subject: &Subject, suite: &Suite) -> Result<Norm, SuiteError
     }
     let [height, width, channels] = images.shape();
     let shape = dq_net::Shape::new(height, width, channels);
+    let substitute = substitute.map(|substitute| (substitute.name, substitute.source));
     let networks = [Some(("the network", target as &dyn GradientSource)), substitute];
     for (name, network) in networks.into_iter().flatten() {
         if network.input_shape() != shape {

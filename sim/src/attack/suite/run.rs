@@ -3,16 +3,15 @@
 //! stops.
 
 use super::check::{SuiteError, check, check_earlier, check_settings, data};
-use super::spec::{Adversary, Progress, Single, Subject, Substitute, Suite, Watch};
+use super::plan::{blank_run, pairs, substitute_of};
+use super::spec::{Adversary, Progress, Single, Subject, Suite, Watch};
 use crate::attack::doubts::doubts;
 use crate::attack::{Candidates, Task, find};
 use crate::ball::{Norm, clip};
-use crate::gradient::{GradientSource, Precision};
-use crate::report::{self, Outcome, Outcomes, Report, Run, Tally};
+use crate::gradient::GradientSource;
+use crate::report::{self, Outcome, Report, Run, Tally};
 use dq_data::Images;
 use ndarray::{Array4, Axis};
-use serde_json::Value;
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 /// Number of images that the driver attacks between two looks at the stop flag; attacks look more often.
@@ -40,7 +39,7 @@ pub fn run<'a>(
         Some(shard) => shard.positions(subject.images.len()).collect(),
         None => (0..subject.images.len()).collect(),
     };
-    let mut driver = Driver { subject, suite, norm, plan: plan(suite), positions, watch, report };
+    let mut driver = Driver { subject, suite, norm, plan: pairs(suite), positions, watch, report };
     let mut is_stopped = driver.classify();
     for n in 0..driver.plan.len() {
         if is_stopped {
@@ -78,17 +77,6 @@ struct Driver<'a> {
     report: Report,
 }
 
-/// Lists attacks and radii; one named twice is run once.
-fn plan(suite: &Suite) -> Vec<(&str, u8)> {
-    let mut plan: Vec<(&str, u8)> = Vec::new();
-    for pair in suite.attacks.iter().flat_map(|name| suite.eps.iter().map(move |&eps| (name.as_str(), eps))) {
-        if !plan.contains(&pair) {
-            plan.push(pair);
-        }
-    }
-    plan
-}
-
 impl Driver<'_> {
     /// Classifies the images as they are. Says whether it was stopped.
     fn classify(&mut self) -> bool {
@@ -112,8 +100,8 @@ impl Driver<'_> {
     /// Runs attack `n` of the plan to its end. Says whether it was stopped.
     fn attack(&mut self, n: usize) -> Result<bool, SuiteError> {
         let (name, eps) = self.plan[n];
-        let substitute = self.subject.substitute.filter(|_| find(name).expect("checked").gradient);
-        let place = self.place(self.fresh(name, eps, substitute))?;
+        let substitute = substitute_of(self.subject, name).map(|substitute| substitute.source);
+        let place = self.place(blank_run(self.subject, self.suite, name, eps))?;
         let broken_before = self.broken_before(place);
         let single = Single {
             attack: name,
@@ -134,7 +122,7 @@ impl Driver<'_> {
             let tried: Vec<usize> =
                 (first..).zip(&before).filter(|(_, b)| b.is_none()).map(|(i, _)| i).collect();
             let indices: Vec<usize> = tried.iter().map(|&i| self.positions[i]).collect();
-            let sources = (self.subject.target as &dyn GradientSource, substitute.map(|(_, source)| source));
+            let sources = (self.subject.target as &dyn GradientSource, substitute);
             let found = propose(sources, self.subject.images, &indices, &single);
             if self.watch.stop.load(Ordering::Relaxed) {
                 // The run was stopped inside this block: the block is attacked again when the run goes on.
@@ -178,44 +166,12 @@ impl Driver<'_> {
 
     /// Returns the place of `run` in the report, to which it is added if it is new.
     fn place(&mut self, run: Run) -> Result<usize, SuiteError> {
-        let same =
-            |other: &Run| other.attack == run.attack && other.eps == run.eps && other.source == run.source;
-        if let Some(place) = self.report.runs.iter().position(same) {
+        if let Some(place) = self.report.runs.iter().position(|other| other.is_same(&run)) {
             check_settings(&self.report.runs[place], &run)?;
             return Ok(place);
         }
         self.report.runs.push(run);
         Ok(self.report.runs.len() - 1)
-    }
-
-    /// Starts a run without outcomes.
-    fn fresh(&self, name: &str, eps: u8, substitute: Option<Substitute>) -> Run {
-        Run {
-            attack: name.into(),
-            eps,
-            source: substitute.map(|(name, _)| name.to_owned()),
-            settings: self.settings(name, eps, substitute),
-            outcomes: Outcomes::default(),
-            broken_labels: Vec::new(),
-            queries: Vec::new(),
-            ties: 0,
-            zero_gradients: 0,
-            tally: Tally::default(),
-        }
-    }
-
-    /// Lists every hyper-parameter of a run.
-    fn settings(&self, name: &str, eps: u8, substitute: Option<Substitute>) -> BTreeMap<String, Value> {
-        let attack = find(name).expect("checked");
-        let mut settings: BTreeMap<String, Value> =
-            (attack.settings)(eps, self.suite.start).into_iter().collect();
-        let source = substitute.map_or(self.subject.target as &dyn GradientSource, |(_, source)| source);
-        // The precision is written only where it is not the default, so that reports of older versions stay
-        // as they are.
-        if attack.gradient && source.precision() != Precision::default() {
-            settings.insert("gradients".into(), source.precision().name().into());
-        }
-        settings
     }
 
     /// Says for each image whether a sequential suite broke it at the same radius before the run at `place`.

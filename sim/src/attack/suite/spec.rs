@@ -37,8 +37,17 @@ pub struct Subject<'a> {
     pub images: &'a Images,
 }
 
-/// Pairs a substitute's name with its gradients.
-pub type Substitute<'a> = (&'a str, &'a dyn GradientSource);
+/// Describes a source of gradients beside the network under attack.
+#[derive(Clone, Copy)]
+pub struct Substitute<'a> {
+    /// Name for people, such as the path of its file.
+    pub name: &'a str,
+    /// SHA-256 of what it computes, by which it is known again; `None` where that follows from the network
+    /// under attack.
+    pub content_hash: Option<&'a str>,
+    /// The source of its gradients.
+    pub source: &'a dyn GradientSource,
+}
 
 /// Describes one attack at one radius.
 #[derive(Clone, Copy)]
