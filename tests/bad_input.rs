@@ -73,6 +73,16 @@ fn usage_errors_exit_with_2() {
         &["unknown data set `cifra10`", "cifar10"],
     );
     names(&fails(folder, 2, &["attack", &model, "--data", "signs", "-o", "r", "--eps", "x"]), &["--eps"]);
+    for args in [
+        &["attack", &model, "--data", "signs", "-o", "r", "--eps", "2,-1"][..],
+        &["certify", &model, "--data", "signs", "-o", "r", "--eps", "-1"],
+        &["transfer", &model, &model, "--data", "signs", "--eps", "-1"],
+        &["info", &model, "--seed", "-1"],
+    ] {
+        let error = fails(folder, 2, args);
+        names(&error, &["'-1' for '--"]);
+        assert!(!error.contains("-- -1"), "{args:?}: {error}");
+    }
     names(&fails(folder, 2, &["attack", &model, "--data", "signs"]), &["--output <REPORT>"]);
     names(
         &fails(folder, 2, &["attack", &model, "--data", "signs", "-o", "r", "--attack", "fgms"]),
@@ -107,6 +117,11 @@ fn a_recipe_that_is_wrong_names_its_key() {
         &fails(folder, 1, &["train", &path, "--out", "run", "--set", "dq.bate=1"]),
         &["dq.bate", "dq.beta"],
     );
+    for set in ["train.epochs=0", "dq.beta=0,5", "bits.weights=9"] {
+        let error = fails(folder, 1, &["train", &path, "--out", "run", "--set", set]);
+        names(&error, &[&format!("recipe --set {set}: ")]);
+        assert!(!error.contains("recipe.toml"), "{error}");
+    }
     names(&fails(folder, 1, &["train", "missing.toml"]), &["missing.toml"]);
 }
 

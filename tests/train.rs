@@ -75,6 +75,27 @@ fn a_sweep_gives_one_table() {
     assert!(!folder.join("new").exists());
 }
 
+/// Seeds beyond the largest are refused before anything is trained: no run of theirs could be read again.
+#[test]
+fn a_sweep_does_not_go_past_the_largest_seed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let train = ["train", "small.toml", "--out", "runs"];
+    let largest = "9223372036854775807";
+    for more in [
+        &["--seed", largest, "--seeds", "2"][..],
+        &["--set", "train.seed=9223372036854775807", "--seeds", "2"],
+        &["--sweep", "train.seed=1,9223372036854775807", "--seeds", "2"],
+        &["--seed", "9223372036854775808"],
+        &["--seed", "18446744073709551615", "--seeds", "100"],
+    ] {
+        let error = fails(folder, 2, &[&train[..], more].concat());
+        assert!(error.contains("--seed") && error.contains(largest), "{more:?}: {error}");
+    }
+    assert!(!folder.join("runs").exists());
+}
+
 /// The weights of a run start another one; a GPU that is not there is an error of its own.
 #[test]
 fn weights_and_devices() {

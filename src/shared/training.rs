@@ -38,6 +38,9 @@ pub fn train(ui: &Ui, recipe: &Recipe, images: &Images, out: &Path, how: &How) -
             bar.set_position(((epoch - 1) * steps + step) as u64);
             bar.set_message(format!("epoch {epoch}/{epochs} ce {ce:.3}"));
         }
+        Event::Changed(note) => bar.suspend(|| {
+            ui.note(format!("{note}; recipe.toml and what is exported say so"));
+        }),
         Event::Epoch(line) => bar.suspend(|| ui.note(told(line))),
     });
     bar.finish_and_clear();

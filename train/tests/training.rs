@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{fit, images, options, recipe};
-use dq_train::{BEST, EpochMetrics, Event, LAST, METRICS, Options, RECIPE, train};
+use crate::common::{CPU, fit, images, options, recipe};
+use dq_net::AnyNetwork;
+use dq_train::{BEST, EpochMetrics, Event, Keep, LAST, METRICS, Options, RECIPE, train};
 
 /// Four epochs in one go, and two, then stopped in the middle of the third, then resumed: the same bytes.
 #[test]
@@ -186,8 +187,50 @@ fn more_epochs_go_on_from_the_last_and_other_changes_are_refused() {
     let error = fit(&recipe(&["dq.beta=0.5"]), &data, &run, true).unwrap_err().to_string();
     assert!(error.contains("`dq.beta = 0.002`") && error.contains("`dq.beta = 0.5`"), "{error}");
     assert_eq!(fit(&recipe(&["train.epochs=3"]), &data, &run, true).unwrap().epochs, 3);
+    assert_eq!(fit(&recipe(&["train.epochs=3"]), &data, &run, true).unwrap().epochs, 3);
     let other = images(120, [8, 8, 1], 4);
     assert!(fit(&recipe(&["train.epochs=4"]), &other, &run, true).is_err());
+}
+
+/// The recipe of a run whose earlier epochs were trained by another schedule or number format says so, and
+/// with it the exported network; that of any other run is the recipe alone.
+#[test]
+fn a_run_says_what_its_earlier_epochs_were_trained_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(120, [8, 8, 3], 4);
+    let go_on = |name: &str, settings: &[&str], stop_at: Option<(usize, usize)>| {
+        let (run, stop, mut told) = (folder.path().join(name), AtomicBool::new(false), vec![]);
+        let recipe = recipe(settings);
+        train(&recipe, &data, &options(&run, true, &stop), |event| match event {
+            Event::Step { epoch, step, .. } => stop.store(stop_at == Some((epoch, step)), Ordering::Relaxed),
+            Event::Changed(note) => told.push(note.to_owned()),
+            Event::Epoch(_) => {}
+        })
+        .unwrap();
+        let text = std::fs::read_to_string(run.join(RECIPE)).unwrap();
+        assert!(text.ends_with(&recipe.to_toml()), "{text}");
+        let notes: Vec<String> =
+            text.lines().map_while(|line| line.strip_prefix("# ")).map(str::to_owned).collect();
+        (notes, told)
+    };
+    let none: Vec<String> = vec![];
+    let two = "up to epoch 2 it was trained with `train.epochs = 2`".to_owned();
+    let half = "up to step 2 of epoch 3 it was trained with `train.epochs = 4`, `train.precision = \"fp32\"`";
+    assert_eq!(go_on("run", &["train.epochs=2"], None), (none.clone(), none.clone()));
+    assert_eq!(go_on("run", &["train.epochs=2"], None), (none.clone(), none.clone()));
+    let stopped = go_on("run", &["train.epochs=4"], Some((3, 1)));
+    assert_eq!(stopped, (vec![two.clone()], vec![two.clone()]));
+    assert_eq!(go_on("run", &["train.epochs=4"], Some((3, 2))), (vec![two.clone()], none.clone()));
+    let last = go_on("run", &["train.epochs=5", "train.precision=\"bf16\""], None);
+    assert_eq!(last, (vec![two.clone(), half.into()], vec![half.into()]));
+    let run = folder.path().join("run");
+    let network = dq_train::export(&run, None, Some(&data), Keep::Nowhere, CPU).unwrap();
+    let AnyNetwork::Integer(network) = network else { panic!("the recipe is quantized") };
+    assert!(network.provenance.recipe.starts_with(&format!("# {two}\n# {half}\nname = ")));
+    // Rates that do not depend on the length are the same ones.
+    let steps = |epochs: &'static str| ["schedule.kind=\"step\"", "schedule.milestones=[1]", epochs];
+    go_on("steps", &steps("train.epochs=2"), None);
+    assert_eq!(go_on("steps", &steps("train.epochs=3"), None), (none.clone(), none));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::shared::files::shown;
 use crate::shared::training::{How, train};
 use crate::shared::ui::Ui;
 use anyhow::Result;
+use clap::error::ErrorKind;
 use dq_data::Split;
 use dq_train::Recipe;
 use serde_json::json;
@@ -64,6 +65,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let compute = args.device.compute(ui.threads())?;
+    if let Some(seed) = ui.global.seed.filter(|&seed| seed > Recipe::MAX_SEED) {
+        let text = format!("--seed: expected 0 to {}, found {seed}\n", Recipe::MAX_SEED);
+        clap::Error::raw(ErrorKind::ValueValidation, text).exit();
+    }
     let mut overrides = args.overrides.clone();
     overrides.extend(ui.global.seed.map(|seed| format!("train.seed={seed}")));
     let recipe = Recipe::load(&args.recipe, &overrides)?;

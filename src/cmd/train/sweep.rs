@@ -5,6 +5,7 @@ use crate::shared::table::table;
 use crate::shared::training::{How, train};
 use crate::shared::ui::Ui;
 use anyhow::{Context, Result, ensure};
+use clap::error::ErrorKind;
 use dq_data::Images;
 use dq_train::{EpochMetrics, METRICS, Recipe};
 use serde::Serialize;
@@ -97,6 +98,7 @@ impl Grid {
             let mut all = overrides.to_vec();
             all.extend(keys.iter().zip(&values).map(|(key, value)| format!("{key}={value}")));
             let first = Recipe::load(recipe, &all)?;
+            check_seeds(first.train.seed, seeds);
             let tail: String = keys.iter().zip(&values).map(|(key, value)| part(key, value)).collect();
             let seeded = (0..seeds).map(|i| {
                 let mut recipe = first.clone();
@@ -126,6 +128,17 @@ impl Grid {
         let same = self.cells.iter().flat_map(|cell| &cell.recipes).all(|recipe| set(recipe) == first);
         ensure!(same, "a sweep has one data set: `data.set` cannot be swept");
         Ok(first)
+    }
+}
+
+/// Refuses seeds beyond the largest, as an error of usage: what they give could not be read again.
+fn check_seeds(first: u64, count: u64) {
+    let last = u128::from(first) + u128::from(count) - 1;
+    if last > u128::from(Recipe::MAX_SEED) {
+        let most = Recipe::MAX_SEED;
+        let text =
+            format!("--seeds {count}: expected seeds up to {most}, found {last} (`train.seed` is {first})\n");
+        clap::Error::raw(ErrorKind::ValueValidation, text).exit();
     }
 }
 

@@ -15,7 +15,7 @@ use crate::fit::optimizer::{learning_rate, penalties};
 use crate::fit::pass::{Pass, count_right};
 use crate::graph;
 use crate::recipe::{Attack, Choose, Precision, Recipe};
-use crate::run::checkpoint::load_tensors;
+use crate::run::checkpoint::{State, load_tensors};
 use crate::run::files::LAST;
 use crate::run::folder::Folder;
 use crate::run::metrics::{EpochMetrics, Event};
@@ -76,6 +76,11 @@ pub fn train(
     if let Some(tensors) = checkpoint {
         learner.restore(&tensors, &options.run.join(LAST))?;
     }
+    let steps = learn.len() / recipe.train.batch;
+    let changed = folder.earlier.as_ref().map(|earlier| changed(earlier, recipe, &folder.state, steps));
+    if let Some(note) = changed.and_then(|settings| folder.note(&settings)) {
+        tell(Event::Changed(&note));
+    }
     folder.save_recipe(recipe)?;
     let mut board = TensorBoard::default();
     while folder.state.epochs < recipe.train.epochs {
@@ -88,7 +93,6 @@ pub fn train(
         let epoch = folder.state.epochs;
         let model = learner.evaluated();
         let penalty = penalties(model, recipe.dq.on);
-        let steps = learn.len() / recipe.train.batch;
         let line = EpochMetrics {
             epoch: epoch + 1,
             loss: learned.loss + recipe.dq.beta / 2.0 * penalty.iter().map(|(_, value)| value).sum::<f64>(),
@@ -115,6 +119,22 @@ pub fn train(
         tell(Event::Epoch(&line));
     }
     Ok(outcome(&folder, false))
+}
+
+/// Returns the settings of the `earlier` recipe that the steps so far were made with and that differ from the
+/// recipe's. A run may go on with another length, which changes the learning rate of each step, and with
+/// another number format.
+fn changed(earlier: &Recipe, recipe: &Recipe, state: &State, steps: usize) -> Vec<String> {
+    let mut settings = Vec::new();
+    let rates = |recipe: &Recipe, n: usize| learning_rate(recipe, n / steps, n % steps, steps);
+    if (0..state.epochs * steps + state.step).any(|n| rates(earlier, n) != rates(recipe, n)) {
+        settings.push(format!("`train.epochs = {}`", earlier.train.epochs));
+    }
+    if earlier.train.precision != recipe.train.precision {
+        let precision = toml::Value::try_from(earlier.train.precision).expect("a word");
+        settings.push(format!("`train.precision = {precision}`"));
+    }
+    settings
 }
 
 fn outcome(folder: &Folder, stopped: bool) -> Outcome {

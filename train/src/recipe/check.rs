@@ -6,6 +6,9 @@ use dq_data::SETS;
 use super::{Activation, Attack, Bits, Choose, Recipe, RecipeError, StepSize};
 
 impl Recipe {
+    /// The largest seed: recipes are TOML, whose numbers have 64 bits with a sign.
+    pub const MAX_SEED: u64 = i64::MAX as u64;
+
     /// Refuses the first value that is out of range; `origin` is what the error calls the recipe.
     pub(super) fn check(&self, origin: &str) -> Result<(), RecipeError> {
         let demand = |ok, key, expected: &str, found: String| {
@@ -75,7 +78,7 @@ impl Recipe {
             train.epochs.to_string(),
         )?;
         demand((2..=65_536).contains(&train.batch), "train.batch", "2 to 65536", train.batch.to_string())?;
-        demand(train.seed <= i64::MAX as u64, "train.seed", "0 to 2^63 − 1", train.seed.to_string())?;
+        demand(train.seed <= Recipe::MAX_SEED, "train.seed", "0 to 2^63 − 1", train.seed.to_string())?;
         let part = |x: f64| (0.0..1.0).contains(&x);
         let (smoothing, ema) = (train.label_smoothing, train.ema);
         demand(part(smoothing), "train.label_smoothing", "0 ≤ smoothing < 1", smoothing.to_string())?;

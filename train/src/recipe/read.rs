@@ -42,7 +42,7 @@ pub enum RecipeError {
     /// A value has the wrong type.
     #[error("recipe {origin}: {message}")]
     Type {
-        /// The file.
+        /// The file or override.
         origin: String,
         /// The key, the expected type and the found one.
         message: String,
@@ -50,7 +50,7 @@ pub enum RecipeError {
     /// A value is out of range.
     #[error("recipe {origin}: `{key}`: expected {expected}, found {found}")]
     Value {
-        /// The file.
+        /// The file, the override, or the file with all overrides where the value follows from several.
         origin: String,
         /// The key, dotted.
         key: &'static str,
@@ -74,23 +74,27 @@ impl Recipe {
     /// Does as [`load`](Recipe::load) from text; `origin` is what errors call it.
     pub fn parse(text: &str, origin: &str, overrides: &[String]) -> Result<Recipe, RecipeError> {
         let known = Table::try_from(Recipe::default()).expect("the default recipe is a table");
-        let mut table: Table = toml::from_str(text).map_err(|e: toml::de::Error| RecipeError::Syntax {
+        let file: Table = toml::from_str(text).map_err(|e: toml::de::Error| RecipeError::Syntax {
             origin: origin.to_owned(),
             message: e.to_string().trim_end().to_owned(),
         })?;
-        refuse_unknown(origin, "", &table, &known)?;
+        refuse_unknown(origin, "", &file, &known)?;
+        let mut table = file.clone();
         for line in overrides {
             let origin = format!("--set {line}");
             let over = override_table(line, &origin)?;
             refuse_unknown(&origin, "", &over, &known)?;
+            // Every key has a default, so that a wrong type shows in each override alone.
+            typed(over.clone(), &origin)?;
             merge(&mut table, over);
         }
-        let recipe: Recipe = table.try_into().map_err(|e: toml::de::Error| RecipeError::Type {
-            origin: origin.to_owned(),
-            message: e.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
-        })?;
-        recipe.check(origin)?;
-        Ok(recipe)
+        let recipe = typed(table, origin)?;
+        match recipe.check(origin) {
+            Err(RecipeError::Value { key, expected, found, .. }) => {
+                Err(RecipeError::Value { origin: blamed(origin, key, file, overrides), key, expected, found })
+            }
+            checked => checked.map(|()| recipe),
+        }
     }
 
     /// Returns the recipe with every default written out, as TOML.
@@ -118,6 +122,30 @@ fn override_table(line: &str, origin: &str) -> Result<Table, RecipeError> {
         name = part.to_owned();
     }
     Ok(Table::from_iter([(name, value)]))
+}
+
+/// Reads the values of a table, and defaults for the others.
+fn typed(table: Table, origin: &str) -> Result<Recipe, RecipeError> {
+    table.try_into().map_err(|e: toml::de::Error| RecipeError::Type {
+        origin: origin.to_owned(),
+        message: e.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+    })
+}
+
+/// Says where the value of `key`, which is out of range, comes from: the last override of it, or all
+/// overrides where the `file` is sound without them, or the file called `origin`.
+fn blamed(origin: &str, key: &str, file: Table, overrides: &[String]) -> String {
+    let is_of_key = |line: &&String| {
+        let name = line.split_once('=').map_or("", |(name, _)| name.trim());
+        key == name || key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'))
+    };
+    if let Some(line) = overrides.iter().rfind(is_of_key) {
+        return format!("--set {line}");
+    }
+    match typed(file, origin).and_then(|recipe| recipe.check(origin)) {
+        Ok(()) => overrides.iter().fold(origin.to_owned(), |text, line| format!("{text} --set {line}")),
+        Err(_) => origin.to_owned(),
+    }
 }
 
 fn merge(into: &mut Table, from: Table) {
@@ -219,5 +247,36 @@ mod tests {
         let error = parse("", &["train.epoch=3"]).unwrap_err();
         assert!(error.contains("--set train.epoch=3: unknown key `train.epoch`"), "{error}");
         assert!(parse("", &["train.epochs"]).unwrap_err().contains("expected KEY=VALUE"));
+    }
+
+    #[test]
+    fn a_bad_override_is_blamed_and_not_the_file() {
+        for (overrides, expected) in [
+            (&["train.epochs=0"][..], "recipe --set train.epochs=0: `train.epochs`: expected 1 to 100000"),
+            (
+                &["train.epochs=5", "train.epochs=0", "dq.beta=0"],
+                "recipe --set train.epochs=0: `train.epochs`",
+            ),
+            (&["train={epochs=0}"], "recipe --set train={epochs=0}: `train.epochs`"),
+            (&["dq.beta=0,5"], "recipe --set dq.beta=0,5: "),
+            (&["train.seed=9223372036854775808"], "recipe --set train.seed=9223372036854775808: "),
+            (&["bits.weights=9", "dq.beta=0"], "recipe --set bits.weights=9: "),
+            // Either alone is sound.
+            (
+                &["model.activation=\"tanh\"", "bits.activation_step=\"learned\""],
+                "recipe --set model.activation=\"tanh\": `model.activation`",
+            ),
+            (&["adversarial.trades=6", "adversarial.share=0.5"], "recipe --set adversarial.trades=6: "),
+        ] {
+            let error = parse("", overrides).unwrap_err();
+            assert!(error.starts_with(expected), "{overrides:?}: {error}");
+        }
+        // What the file says goes together only with what it says itself.
+        let error = parse("model.activation = \"tanh\"", &["bits.activation_step=\"learned\""]).unwrap_err();
+        let expected = "recipe r.toml --set bits.activation_step=\"learned\": `model.activation`";
+        assert!(error.starts_with(expected), "{error}");
+        let error = parse("train.epochs = 0", &["dq.beta=0"]).unwrap_err();
+        assert!(error.starts_with("recipe r.toml: `train.epochs`"), "{error}");
+        assert!(parse("train.epochs = 0", &["train.epochs=1"]).is_ok(), "an override mends the file");
     }
 }

@@ -94,7 +94,8 @@ pub enum ScheduleKind {
 #[serde(default)]
 pub struct Train {
     /// Passes over the training images. They may be raised on resume: the schedule is then computed for the
-    /// new length from the epoch at which training resumes; epochs already trained stay as they were.
+    /// new length from the epoch at which training resumes; epochs already trained stay as they were,
+    /// which the run's recipe then says.
     pub epochs: usize,
     /// Images per step; the last, shorter batch of an epoch is dropped.
     pub batch: usize,

@@ -111,6 +111,11 @@ fn tensors(path: &Path, bytes: &[u8]) -> Result<Tensors> {
                 bail!("{}: tensor `{name}`: expected F32, F64, F16 or BF16, found {other:?}", path.display())
             }
         };
+        let most = |count: u64, &n: &usize| count.checked_mul(n.max(1) as u64).filter(|&n| n <= MAX_BYTES);
+        if view.shape().iter().try_fold(1, most).is_none() {
+            // Without an element it has no bytes that would contradict it.
+            bail!("{}: tensor `{name}`: shape {:?} is too large", path.display(), view.shape());
+        }
         let shape: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
         let tensor = Tensor::from_data_size(view.data(), &shape, kind);
         let wide = if kind == Kind::Double { tensor } else { tensor.to_kind(Kind::Float) };
@@ -218,6 +223,12 @@ mod tests {
             let error = load::<State>(&path).unwrap_err().to_string();
             assert!(error.contains("damaged"), "{length} bytes: {error}");
         }
+        // A tensor of no bytes, whose other sizes nothing contradicts.
+        let header = r#"{"x":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]}}"#;
+        std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat())
+            .unwrap();
+        let error = load_tensors(&path).unwrap_err().to_string();
+        assert!(error.contains("tensor `x`: shape [0, 9223372036854775808] is too large"), "{error}");
         let error = load::<State>(folder.path()).unwrap_err().to_string();
         assert!(error.contains("expected a file"), "{error}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");

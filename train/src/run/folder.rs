@@ -20,6 +20,10 @@ pub struct Folder<'a> {
     /// How far the run has come.
     pub state: State,
     lines: String,
+    /// The recipe that it was trained by so far; none for a new run.
+    pub earlier: Option<Recipe>,
+    /// What its recipe does not say of the epochs so far, a line each.
+    notes: Vec<String>,
 }
 
 impl<'a> Folder<'a> {
@@ -38,7 +42,8 @@ impl<'a> Folder<'a> {
         std::fs::create_dir_all(run)
             .with_context(|| format!("cannot make the run folder {}", run.display()))?;
         let (image, classes) = (images.shape(), images.classes.len());
-        let mut folder = Folder { run, state: State::new(image, classes), lines: String::new() };
+        let state = State::new(image, classes);
+        let mut folder = Folder { run, state, lines: String::new(), earlier: None, notes: vec![] };
         if !options.goes_on() {
             ensure!(
                 options.resume || !(last.exists() || run.join(RECIPE).exists()),
@@ -47,7 +52,13 @@ impl<'a> Folder<'a> {
             );
             return Ok((folder, None));
         }
-        same_training(&Recipe::load(&run.join(RECIPE), &[])?, recipe, run)?;
+        let place = run.join(RECIPE);
+        let earlier = Recipe::load(&place, &[])?;
+        same_training(&earlier, recipe, run)?;
+        let text =
+            std::fs::read_to_string(&place).with_context(|| format!("cannot read {}", place.display()))?;
+        folder.notes = text.lines().map_while(|line| line.strip_prefix("# ")).map(str::to_owned).collect();
+        folder.earlier = Some(earlier);
         let (tensors, found): (Tensors, State) = load(&last)?;
         ensure!(
             (found.image, found.classes) == (image, classes),
@@ -61,9 +72,30 @@ impl<'a> Folder<'a> {
         Ok((folder, Some(tensors)))
     }
 
-    /// Writes the recipe that is trained from here on.
+    /// Notes that training came so far with other `settings` than the recipe's, in the run's recipe and so in
+    /// what is exported. Returns the note, if there is anything to say.
+    pub fn note(&mut self, settings: &[String]) -> Option<String> {
+        let State { epochs, step, .. } = self.state;
+        if settings.is_empty() || (epochs, step) == (0, 0) {
+            return None;
+        }
+        let so_far = match step {
+            0 => format!("up to epoch {epochs} it was"),
+            _ => format!("up to step {step} of epoch {} it was", epochs + 1),
+        };
+        // A call that made no step changed nothing.
+        if self.notes.iter().any(|note| note.starts_with(&so_far)) {
+            return None;
+        }
+        let note = format!("{so_far} trained with {}", settings.join(", "));
+        self.notes.push(note.clone());
+        Some(note)
+    }
+
+    /// Writes the recipe that is trained from here on, below the notes on what was before.
     pub fn save_recipe(&self, recipe: &Recipe) -> Result<()> {
-        write_atomically(&self.run.join(RECIPE), recipe.to_toml().as_bytes())
+        let notes: String = self.notes.iter().map(|note| format!("# {note}\n")).collect();
+        write_atomically(&self.run.join(RECIPE), (notes + &recipe.to_toml()).as_bytes())
     }
 
     /// Saves the step that the state is at: all that training goes on from.

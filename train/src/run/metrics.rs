@@ -49,6 +49,8 @@ pub enum Event<'a> {
         /// Loss of this batch without the penalty.
         ce: f64,
     },
+    /// The run goes on with other settings than it was trained with so far; the note says which.
+    Changed(&'a str),
     /// An epoch is complete and saved.
     Epoch(&'a EpochMetrics),
 }
