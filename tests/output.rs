@@ -47,3 +47,34 @@ fn a_folder_that_is_there_is_filled_where_it_is() {
     assert!(fails(&folder, 1, &["emit", "lenet", "-o", "."]).contains("notes.txt"));
     assert!(folder.join("top.v").exists());
 }
+
+/// What a user edited in an emitted folder is not replaced; a plan that was edited in place is taken over.
+#[test]
+fn an_edited_file_of_an_emitted_folder_stays() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let emit = ["emit", "lenet@1/4", "-o", "rtl"];
+    ok(folder, &emit);
+    let (plan, top) = (folder.join("rtl/plan.json"), folder.join("rtl/top.v"));
+    let text = fs::read_to_string(&plan).unwrap();
+    let mut edited: serde_json::Value = serde_json::from_str(&text).unwrap();
+    edited["output"] = "label".into();
+    fs::write(&plan, edited.to_string()).unwrap();
+    let error = fails(folder, 1, &emit);
+    assert!(error.contains("rtl: not replaced") && error.contains("`plan.json` in it was edited"), "{error}");
+    assert!(error.contains("--plan"), "{error}");
+    assert_eq!(fs::read_to_string(&plan).unwrap(), edited.to_string());
+    ok(folder, &[&emit[..], &["--plan", "rtl/plan.json"]].concat());
+    let taken: serde_json::Value = serde_json::from_str(&fs::read_to_string(&plan).unwrap()).unwrap();
+    assert_eq!(taken, edited);
+    let mine = fs::read_to_string(&top).unwrap() + "// mine\n";
+    fs::write(&top, &mine).unwrap();
+    for args in [&emit[..], &[&emit[..], &["--plan", "rtl/plan.json"]].concat()] {
+        let error = fails(folder, 1, args);
+        assert!(error.contains("`top.v` in it was edited"), "{error}");
+    }
+    assert_eq!(fs::read_to_string(&top).unwrap(), mine);
+    fs::remove_file(&top).unwrap();
+    ok(folder, &emit);
+    assert!(!fs::read_to_string(&top).unwrap().contains("mine"));
+}

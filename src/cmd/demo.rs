@@ -106,7 +106,7 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     };
     dq_net::write_network(&network, &output.join(format!("{}.json", recipe.name)))?;
     let design = Design::new(&network, &PlanArgs::default().plan(&network, None)?)?;
-    let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None)?;
+    let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None, None)?;
     ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
     let compared =

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 /// Writes a folder: one Verilog file per module, ROM images, a self-checking testbench
 /// with vectors, plan.json (which can be edited and given back) and report.json
 /// (cycles, estimates). MODEL is a model.json, or a run, which is then exported in the
-/// same step (--bits for another bit width). The folder is replaced if dq wrote it.
+/// same step (--bits for another bit width). The folder is replaced if dq wrote it and
+/// nothing in it was edited since; an edited plan.json goes on living if it is given
+/// (--plan DIR/plan.json).
 ///
 /// Examples:
 ///   dq emit model.json -o rtl
@@ -65,7 +67,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let plan = args.plan.plan(&network, device)?;
     let design = Design::new(&network, &plan)?;
     ui.check_stop("nothing was written")?;
-    let emission = emit(&design, &args.output, args.vivado.as_deref())?;
+    let emission = emit(&design, &args.output, args.vivado.as_deref(), args.plan.file())?;
     let report = &emission.report;
     let total = &report.estimate.total;
     let text = format!(

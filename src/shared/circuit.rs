@@ -7,8 +7,9 @@ use dq_hdl::emit::Emission;
 use dq_hdl::verilator::Simulator;
 use std::path::{Path, PathBuf};
 
-/// Emits `design` into folder `output`, whole or not at all.
-pub fn emit(design: &Design, output: &Path, vivado: Option<&str>) -> Result<Emission> {
+/// Emits `design` into folder `output`, whole or not at all. `plan` is the file of its plan, where the user
+/// gave one: it may be the folder's own, edited.
+pub fn emit(design: &Design, output: &Path, vivado: Option<&str>, plan: Option<&Path>) -> Result<Emission> {
     let mut emission = dq_hdl::emit::emit(design);
     if let Some(part) = vivado {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -19,7 +20,7 @@ pub fn emit(design: &Design, output: &Path, vivado: Option<&str>) -> Result<Emis
     }
     let files: Vec<(String, Vec<u8>)> =
         emission.files.iter().map(|file| (file.name.clone(), file.text.clone().into_bytes())).collect();
-    folder::publish(output, &files)?;
+    folder::publish(output, &files, plan)?;
     Ok(emission)
 }
 

@@ -9,16 +9,17 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Name of the file that lists what `dq` wrote into a folder, so that the folder may be replaced later and
-/// nothing of the user's is lost.
+/// Name of the file that lists what `dq` wrote into a folder, with SHA-256 (`sha256sum --check` reads it), so
+/// that the folder may be replaced later and nothing of the user's is lost.
 const MANIFEST: &str = "files.txt";
 
 /// Writes `files` (plain name, contents) as folder `path`, where a link to a folder leads. A folder that is
-/// there already is replaced only if `dq` wrote it and nothing was added since.
-pub fn publish(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+/// there already is replaced only if `dq` wrote it and nothing was added or edited since. The file `given`,
+/// which the new ones were made from, may be in it, edited.
+pub fn publish(path: &Path, files: &[(String, Vec<u8>)], given: Option<&Path>) -> Result<()> {
     let context = || format!("{}: writing the folder", path.display());
     let path = &atomic::end_of_links(path).with_context(context)?;
-    match names_to_replace(path)? {
+    match names_to_replace(path, given)? {
         None => make(path, files),
         Some(old) if old.is_empty() || is_current(path) => fill(path, files, &old),
         Some(old) => match swap(path, files) {
@@ -53,16 +54,17 @@ fn swap(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
 /// moved; the list of files is always one of all that are there.
 fn fill(path: &Path, files: &[(String, Vec<u8>)], old: &BTreeSet<String>) -> Result<()> {
     let staging = Staging::new(path, files)?;
-    let new: BTreeSet<String> = files.iter().map(|(name, _)| name.clone()).chain([MANIFEST.into()]).collect();
-    atomic::write(&path.join(MANIFEST), manifest(new.union(old)).as_bytes()).context(MANIFEST)?;
+    let list = List::of(files);
+    let both = List(list.0.union(&List::read(path).0).cloned().collect());
+    atomic::write(&path.join(MANIFEST), both.text().as_bytes()).context(MANIFEST)?;
     for (name, _) in files {
         fs::rename(staging.new_folder().join(name), path.join(name))
             .with_context(|| format!("moving {name} into place"))?;
     }
-    for name in old.difference(&new) {
+    for name in old.iter().filter(|name| !list.has(name)) {
         fs::remove_file(path.join(name)).with_context(|| format!("removing {name}"))?;
     }
-    atomic::write(&path.join(MANIFEST), manifest(&new).as_bytes()).context(MANIFEST)
+    atomic::write(&path.join(MANIFEST), list.text().as_bytes()).context(MANIFEST)
 }
 
 /// Holds the new files in a temporary folder, which is removed when dropped.
@@ -78,9 +80,7 @@ impl Staging {
             .with_context(|| format!("making a temporary folder in {}", parent.display()))?;
         let staging = Self { folder };
         fs::create_dir(staging.new_folder()).context("making a temporary folder")?;
-        let names: BTreeSet<String> =
-            files.iter().map(|(name, _)| name.clone()).chain([MANIFEST.into()]).collect();
-        let list = manifest(&names);
+        let list = List::of(files).text();
         let all = files.iter().map(|(name, data)| (name.as_str(), data.as_slice()));
         for (name, contents) in all.chain([(MANIFEST, list.as_bytes())]) {
             fs::write(staging.new_folder().join(name), contents)
@@ -94,8 +94,44 @@ impl Staging {
     }
 }
 
-fn manifest<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
-    names.into_iter().map(|name| format!("{name}\n")).collect()
+/// Lists the files that `dq` wrote into a folder: a line each, with the hash of the contents and the name.
+/// Lists of older programs have names alone. While a folder is filled, a name may stand with two hashes.
+struct List(BTreeSet<String>);
+
+impl List {
+    fn of(files: &[(String, Vec<u8>)]) -> Self {
+        Self(files.iter().map(|(name, contents)| line(name, contents)).collect())
+    }
+
+    /// Reads the list in a folder; where there is none it is empty.
+    fn read(folder: &Path) -> Self {
+        let text = fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default();
+        Self(text.lines().map(str::to_owned).collect())
+    }
+
+    fn text(&self) -> String {
+        let mut lines: Vec<&String> = self.0.iter().collect();
+        lines.sort_by_key(|line| line.get(HASHED..));
+        lines.into_iter().map(|line| format!("{line}\n")).collect()
+    }
+
+    /// Returns whether a file of this name was written.
+    fn has(&self, name: &str) -> bool {
+        let named = |line: &String| line.get(HASHED..).is_some_and(|rest| rest == name) || line == name;
+        name == MANIFEST || self.0.iter().any(named)
+    }
+
+    /// Returns whether the file was written with these contents, or with any as far as an older list says.
+    fn holds(&self, name: &str, contents: &[u8]) -> bool {
+        name == MANIFEST || self.0.contains(name) || self.0.contains(&line(name, contents))
+    }
+}
+
+/// Where the name begins in a line that [`line`] makes.
+const HASHED: usize = 66;
+
+fn line(name: &str, contents: &[u8]) -> String {
+    format!("{}  {name}", dq_net::sha256(contents))
 }
 
 fn parent(path: &Path) -> PathBuf {
@@ -124,7 +160,7 @@ fn cannot_move(error: &anyhow::Error) -> bool {
 }
 
 /// Returns the names in the folder `path`, all of which may be replaced; `None` where nothing is there.
-fn names_to_replace(path: &Path) -> Result<Option<BTreeSet<String>>> {
+fn names_to_replace(path: &Path, given: Option<&Path>) -> Result<Option<BTreeSet<String>>> {
     if !path.exists() {
         return Ok(None);
     }
@@ -136,21 +172,37 @@ fn names_to_replace(path: &Path) -> Result<Option<BTreeSet<String>>> {
     for entry in fs::read_dir(path).with_context(reading)? {
         names.insert(entry.with_context(reading)?.file_name().to_string_lossy().into_owned());
     }
-    let manifest = fs::read_to_string(path.join(MANIFEST)).unwrap_or_default();
-    let ours: BTreeSet<&str> = manifest.lines().collect();
-    match names.iter().find(|name| !ours.contains(name.as_str())) {
-        Some(name) => bail!(
+    let list = List::read(path);
+    if let Some(name) = names.iter().find(|name| !list.has(name)) {
+        bail!(
             "{}: not replaced, because `{name}` in it was not written by dq; name another folder or remove \
              this one",
             path.display()
-        ),
-        None => Ok(Some(names)),
+        );
     }
+    let given = given.and_then(|given| fs::canonicalize(given).ok());
+    let is_given = |file: &Path| given.is_some() && fs::canonicalize(file).ok() == given;
+    let is_edited = |name: &String| {
+        let file = path.join(name);
+        !is_given(&file) && !fs::read(&file).is_ok_and(|contents| list.holds(name, &contents))
+    };
+    if let Some(name) = names.iter().find(|name| is_edited(name)) {
+        bail!(
+            "{}: not replaced, because `{name}` in it was edited after dq wrote it; name another folder, or \
+             delete `{name}` (an edited plan may be given with --plan)",
+            path.display()
+        );
+    }
+    Ok(Some(names))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn publish(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
+        super::publish(path, files, None)
+    }
 
     fn files(names: &[&str]) -> Vec<(String, Vec<u8>)> {
         names.iter().map(|n| ((*n).to_owned(), n.as_bytes().to_vec())).collect()
@@ -180,6 +232,35 @@ mod tests {
         assert!(publish(&file.join("rtl"), &files(&["b.v"])).is_err());
     }
 
+    /// What a user edited is the user's, whether the folder is moved or filled; a file that was given is not
+    /// lost, since the new ones were made from it.
+    #[test]
+    fn an_edited_file_stays() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("rtl");
+        let [edited, other] = ["a.v", "b.v"].map(|name| path.join(name));
+        publish(&path, &files(&["a.v", "b.v"])).unwrap();
+        fs::write(&edited, "mine").unwrap();
+        let error = publish(&path, &files(&["a.v", "b.v"])).unwrap_err().to_string();
+        assert!(error.contains("`a.v` in it was edited") && error.contains("delete `a.v`"), "{error}");
+        assert!(super::publish(&path, &files(&["a.v", "b.v"]), Some(&other)).is_err());
+        assert_eq!(fs::read_to_string(&edited).unwrap(), "mine");
+        super::publish(&path, &files(&["a.v", "b.v"]), Some(&edited)).unwrap();
+        assert_eq!(fs::read_to_string(&edited).unwrap(), "a.v");
+        fs::remove_file(&edited).unwrap();
+        publish(&path, &files(&["a.v", "b.v"])).unwrap();
+        // In a folder that is half filled, each file may be the old or the new one.
+        let both = [files(&["b.v"]), vec![("b.v".into(), b"old".to_vec())]].map(|files| List::of(&files));
+        fs::write(path.join(MANIFEST), both[0].text() + &both[1].text() + "a.v\n").unwrap();
+        for (contents, is_ours) in [("b.v", true), ("old", true), ("mine", false)] {
+            fs::write(&other, contents).unwrap();
+            assert_eq!(names_to_replace(&path, None).is_ok(), is_ours, "{contents}");
+        }
+        // Lists of older programs have names alone.
+        fs::write(path.join(MANIFEST), "a.v\nb.v\nfiles.txt\n").unwrap();
+        publish(&path, &files(&["c.v"])).unwrap();
+    }
+
     #[test]
     #[cfg(unix)]
     fn an_empty_folder_is_filled_where_it_is_and_a_link_stays() {
@@ -191,7 +272,9 @@ mod tests {
         publish(&path, &files(&["a.v", "b.v"])).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().ino(), inode);
         let list = fs::read_to_string(path.join(MANIFEST)).unwrap();
-        assert_eq!(list, "a.v\nb.v\nfiles.txt\n");
+        let lines: Vec<&str> = list.lines().map(|line| &line[HASHED..]).collect();
+        assert_eq!(lines, ["a.v", "b.v"]);
+        assert!(list.starts_with(&dq_net::sha256(b"a.v")), "as `sha256sum` writes it");
         assert_eq!(fs::read_dir(&path).unwrap().count(), 3, "nothing is left in it");
         // Through a link, the folder behind it is replaced; a link to a missing folder creates that folder.
         symlink("rtl", &link).unwrap();
@@ -208,7 +291,7 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_moved_is_filled() {
         let base = tempfile::tempdir().unwrap();
-        let names = |path: &Path| names_to_replace(path).unwrap().unwrap();
+        let names = |path: &Path| names_to_replace(path, None).unwrap().unwrap();
         fill(base.path(), &files(&["a.v", "b.v"]), &BTreeSet::new()).unwrap();
         fill(base.path(), &files(&["b.v", "c.v"]), &names(base.path())).unwrap();
         assert_eq!(names(base.path()), ["b.v", "c.v", MANIFEST].map(String::from).into());
