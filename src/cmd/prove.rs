@@ -18,7 +18,8 @@ use std::time::Instant;
 /// order, that what is offered stays until it is taken, and that no FIFO overflows; of each
 /// quantizer, that every level is the number of thresholds reached, over the whole range of
 /// its input; of each dot product, that it is the sum of products. Small matrix-vector units
-/// are also unrolled against a flat dot product. The contract is in each module's own
+/// are also unrolled against a flat dot product. The FIFO that all stages share is proved
+/// alone as well, once for each set of its parameters. The contract is in each module's own
 /// file, under `FORMAL`. Made for small networks: the solver's time grows with widths.
 ///
 /// Examples:
@@ -66,11 +67,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             Verdict::Failed { assertions } => format!("FAILED: {}", assertions.join(", ")),
         };
         if matches!(verdict, Verdict::Failed { .. } | Verdict::Undecided { .. }) {
-            failed.push(format!("`{}`, {}: {said}", task.module, task.property));
+            failed.push(format!("`{}`, {}: {said}", task.title(), task.property));
         }
-        rows.push(vec![task.module.clone(), task.property.into(), said, format!("{seconds:.1}")]);
+        rows.push(vec![task.title(), task.property.into(), said, format!("{seconds:.1}")]);
         found.push(
-            json!({"module": task.module, "property": task.property, "verdict": verdict, "seconds": seconds}),
+            json!({"module": task.title(), "property": task.property, "verdict": verdict, "seconds": seconds}),
         );
         bar.inc(1);
     }

@@ -64,6 +64,9 @@
 //! `ram`, `rom`, `unused`, `comment`. Assigns come in any order. Every bit of every net must be read or
 //! passed to `unused` (`clk` and `rst` aside). Addresses have exactly [`addr_bits`]`(words)` bits.
 //!
+//! **Library.** What [`Kernel::part`] builds is printed as one instance of a hand-written module, whose file
+//! is emitted beside those of the circuit.
+//!
 //! **Clocked.** Later statements win; at the end of each process the registers with a reset value take it if
 //! `rst`. Registers without reset, and RAM, power up undefined: [`Sim::scramble`] fills them with noise, so a
 //! test sees whether anything depends on them.
@@ -83,6 +86,7 @@ pub use ir::kernel::Kernel;
 pub use ir::memory::{Read, Style, Write, addr_bits, bits_for};
 pub use ir::module::Module;
 pub use ir::names::{is_valid as is_valid_name, reserved as reserved_words};
+pub use ir::part::{Connection, Instance, Library};
 pub use ir::port::{Direction, Port};
 pub use ir::stmt::{Stmt, note, set, when, when_else};
 pub use ir::value::{Value, all_of, any_of, cat, lanes, sum_tree};

@@ -6,8 +6,6 @@
 //! line `//@ name`, with values between percent signs. Lines that begin with `//!` are for the templates'
 //! readers. This module fills them in.
 
-use crate::rtl::{addr_bits, bits_for};
-
 /// Lists names of values in a template, and the values.
 pub type Values = Vec<(&'static str, String)>;
 
@@ -52,28 +50,33 @@ fn is_name(text: &str) -> bool {
 
 const SHARED: &str = include_str!("shared.contract.v");
 
-/// Says that the first cycle is one of reset; nets end in `suffix`.
-pub fn reset(suffix: &str) -> String {
-    fill(SHARED, "reset", &vec![("s", suffix.into())])
-}
-
-/// Says what is promised of the beats that a stage holds in a ring of `depth` places and gives in parts or
-/// as they are: counted right, offered until taken. `data` are the nets that are offered.
-pub fn ring(depth: usize, ready: &str, valid: &str, data: &[&str]) -> String {
-    let (bits, at) = (bits_for(depth as u64), addr_bits(depth));
-    let wide = bits + 2;
+/// Says that the first cycle is one of reset, and what is promised of an outgoing stream: what it offers in
+/// the nets `data` stays until it is taken. Nets of the contract end in `suffix`.
+pub fn offers(suffix: &str, valid: &str, ready: &str, data: &[&str]) -> String {
     let stay = |data: &&str| fill(SHARED, "stays", &vec![("data", data.to_string())]);
     let values = vec![
-        ("top", (wide - 1).to_string()),
-        ("pad", (wide - at).to_string()),
-        ("wide", wide.to_string()),
-        ("bits", bits.to_string()),
-        ("depth", depth.to_string()),
-        ("ready", ready.into()),
+        ("s", suffix.into()),
         ("valid", valid.into()),
+        ("ready", ready.into()),
         ("stays", data.iter().map(stay).collect()),
     ];
-    reset("") + &fill(SHARED, "ring", &values)
+    fill(SHARED, "reset", &vec![("s", suffix.into())]) + &fill(SHARED, "offers", &values)
+}
+
+/// Says that what the nets `f_push` and `f_data` bring leaves an empty FIFO as it is, so many cycles later.
+pub fn enters(suffix: &str, valid: &str, data: &str, cycles: usize) -> String {
+    let values = vec![
+        ("s", suffix.into()),
+        ("valid", valid.into()),
+        ("data", data.into()),
+        ("cycles", cycles.to_string()),
+    ];
+    fill(SHARED, "enters", &values)
+}
+
+/// Says that `valid` waits for nothing: it is `held`, which the FIFO gives.
+pub fn shows(valid: &str, held: &str) -> String {
+    fill(SHARED, "shows", &vec![("valid", valid.into()), ("held", held.into())])
 }
 
 /// Delays `net` of `width` bits; returns the text and the net as it was, `delay` cycles ago: the last of

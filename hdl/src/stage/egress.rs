@@ -3,11 +3,12 @@
 use super::contract;
 use super::counter::Counter;
 use super::encoding::record;
+use super::fifo::{Fifo, Ports};
 use super::kind::{Kind, Schedule};
 use super::site::Site;
 use super::stream::Inlet;
 use crate::device::Resources;
-use crate::rtl::{Kernel, Module, Read, Style, Value, Write, addr_bits, bits_for, lit, set, when};
+use crate::rtl::{Kernel, Module, Value, addr_bits};
 
 /// The output of frames, lanes extended to whole bytes.
 #[derive(Debug)]
@@ -52,30 +53,24 @@ impl Kind for Egress {
         let tvalid = k.output("m_axis_tvalid", 1);
         let tready = k.input("m_axis_tready", 1);
         let tlast = k.output("m_axis_tlast", 1);
-        let count = k.reg("count", bits_for(depth as u64), Some(0));
-        k.comment(count, "Beats held.");
-        let ready = count.ne(lit(depth as u64, count.width()));
-        let beat = inlet.take(&mut k, ready);
-        let valid = k.wire("valid", count.any());
-        let pop = k.wire("pop", valid & tready);
-        let one = lit(1, count.width());
-        k.clocked([
-            when(beat & !pop, [set(count, count.inc())]),
-            when(!beat & pop, [set(count, count.sub(one, count.width()))]),
-        ]);
-        let head = Counter::new(&mut k, "fifo_in", depth);
-        let tail = Counter::new(&mut k, "fifo_out", depth);
+        let free = k.later("free", 1, false);
+        let beat = inlet.take(&mut k, free);
+        let valid = k.later("valid", 1, false);
+        let held = k.later("held", lanes.bits, false);
+        let (spend, push, data) = (beat.into(), beat.into(), inlet.data.into());
+        let fifo = Fifo { width: lanes.bits, depth, delay: 0, block: false };
+        fifo.build(&mut k, "", Ports { free, spend, push, data, out: held, valid, ready: tready.into() });
         let position = Counter::new(&mut k, "position", self.beats);
-        head.clock(&mut k, beat);
-        tail.clock(&mut k, pop);
-        position.clock(&mut k, pop);
-        let write = Write { enable: beat.into(), addr: head.value(), data: inlet.data.into() };
-        let held = k.ram("held", lanes.bits, depth, Style::Auto, write, Read::Async { addr: tail.value() });
+        if self.beats > 1 {
+            let pop = k.wire("pop", valid & tready);
+            position.clock(&mut k, pop);
+        }
         k.drive(tdata, if lanes.signed { held.sext(padded).unsigned() } else { held.zext(padded) });
         k.drive(tvalid, valid);
         k.drive(tlast, position.last());
         let offered = ["m_axis_tdata", "m_axis_tlast"];
-        k.contract(&contract::ring(depth, "m_axis_tready", "m_axis_tvalid", &offered));
+        k.contract(&contract::offers("", "m_axis_tvalid", "m_axis_tready", &offered));
+        k.contract(&contract::shows("m_axis_tvalid", "valid"));
         k.build()
     }
 }

@@ -11,6 +11,7 @@ pub mod counter;
 pub mod dot;
 pub mod egress;
 pub mod encoding;
+pub mod fifo;
 pub mod fork;
 pub mod global_sum;
 pub mod hardware;

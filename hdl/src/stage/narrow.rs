@@ -3,11 +3,14 @@
 use super::contract;
 use super::counter::Counter;
 use super::encoding::record;
+use super::fifo::{Fifo, Ports};
 use super::kind::{Kind, Schedule};
 use super::site::Site;
 use super::stream::Inlet;
 use crate::device::Resources;
-use crate::rtl::{Expr, Kernel, Module, Read, Style, Value, Write, addr_bits, bits_for, lit, set, when};
+use crate::rtl::{Expr, Kernel, Module, Value, addr_bits};
+
+const TEMPLATE: &str = include_str!("narrow.contract.v");
 
 /// Gives each beat as several narrower ones, low lanes first. It holds two input beats, so it gives a beat
 /// every cycle.
@@ -50,31 +53,26 @@ impl Kind for Narrow {
         let m_data = k.output("m_data", width);
         let m_valid = k.output("m_valid", 1);
         let m_ready = k.input("m_ready", 1);
-        let count = k.reg("count", bits_for(depth as u64), Some(0));
-        k.comment(count, "Input beats held.");
-        let ready = count.ne(lit(depth as u64, count.width()));
-        let beat = inlet.take(&mut k, ready);
-        let valid = k.wire("valid", count.any());
+        let free = k.later("free", 1, false);
+        let beat = inlet.take(&mut k, free);
+        let valid = k.later("valid", 1, false);
+        let held = k.later("held", wide, false);
+        k.comment(held, "The oldest input beat.");
         let part = Counter::new(&mut k, "part", ratio);
         let moves = k.wire("moves", valid & m_ready);
         part.clock(&mut k, moves);
-        let pop = k.wire("pop", moves & part.last());
-        let one = lit(1, count.width());
-        k.clocked([
-            when(beat & !pop, [set(count, count.inc())]),
-            when(!beat & pop, [set(count, count.sub(one, count.width()))]),
-        ]);
-        let head = Counter::new(&mut k, "fifo_in", depth);
-        let tail = Counter::new(&mut k, "fifo_out", depth);
-        head.clock(&mut k, beat);
-        tail.clock(&mut k, pop);
-        let write = Write { enable: beat.into(), addr: head.value(), data: inlet.data.into() };
-        let held = k.ram("held", wide, depth, Style::Auto, write, Read::Async { addr: tail.value() });
+        let ready = k.wire("last_moves", m_ready & part.last()).into();
+        let (spend, push, data) = (beat.into(), beat.into(), inlet.data.into());
+        let fifo = Fifo { width: wide, depth, delay: 0, block: false };
+        fifo.build(&mut k, "", Ports { free, spend, push, data, out: held, valid, ready });
         let parts: Vec<Expr> = (0..ratio).map(|i| held.lane(i, width)).collect();
         let data = k.select("data", part.value(), parts);
         k.drive(m_data, data);
         k.drive(m_valid, valid);
-        k.contract(&contract::ring(depth, "m_ready", "m_valid", &["m_data"]));
+        k.contract(&contract::offers("", "m_valid", "m_ready", &["m_data"]));
+        k.contract(&contract::shows("m_valid", "valid"));
+        let last = format!("{}'d{}", addr_bits(ratio), ratio - 1);
+        k.contract(&contract::fill(TEMPLATE, "parts", &vec![("last", last)]));
         k.build()
     }
 }

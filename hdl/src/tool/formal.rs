@@ -1,7 +1,8 @@
 //! Proofs of the emitted stages: each distinct module's contract (the lines under `FORMAL` in its own file)
-//! by k-induction with Yosys, yosys-smtbmc and z3, on the Verilog and the ROM images as they are emitted; and
-//! small matrix-vector units against a flat dot product, for as many cycles as all their folds take. Never
-//! changes a design.
+//! and those of the library's modules inside it, and each module of the library alone, once for each set of
+//! parameters, by k-induction with Yosys, yosys-smtbmc and z3, on the Verilog and the ROM images as they are
+//! emitted; and small matrix-vector units against a flat dot product, for as many cycles as all their folds
+//! take. Never changes a design.
 
 use crate::circuit::testbench;
 use crate::design::Design;
@@ -61,6 +62,9 @@ pub enum FormalError {
 pub struct Task {
     /// Module.
     pub module: String,
+    /// Its parameters, if it is a module of the library: that one is proved alone, for everything that a stage
+    /// may do within its side of the contract.
+    pub parameters: Vec<(&'static str, usize)>,
     /// Verilog files that it needs.
     pub files: Vec<String>,
     /// A module of the proof's own, which is not emitted.
@@ -71,6 +75,18 @@ pub struct Task {
     pub steps: usize,
     /// Whether by induction.
     pub induction: bool,
+}
+
+impl Task {
+    /// The module, with its parameters where it has any.
+    pub fn title(&self) -> String {
+        let parameters: Vec<String> =
+            self.parameters.iter().map(|(name, value)| format!(".{name}({value})")).collect();
+        match parameters.is_empty() {
+            true => self.module.clone(),
+            false => format!("{} #({})", self.module, parameters.join(", ")),
+        }
+    }
 }
 
 /// What came of a task.
@@ -99,7 +115,10 @@ pub enum Verdict {
     },
 }
 
-/// All tasks of a design, each distinct module once.
+/// Steps by which the contract of a module of the library is proved: it looks one cycle back.
+const LIBRARY_STEPS: usize = 3;
+
+/// All tasks of a design, each distinct module once, those of the library once for each set of parameters.
 pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
     let mut seen = BTreeSet::new();
     let mut tasks = vec![];
@@ -111,7 +130,9 @@ pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
         let files = files(emission, &name);
         let steps = site.latency as usize + 3;
         let property = kind.property();
-        let contract = Task { module: name, files, harness: None, property, steps, induction: true };
+        let parameters = vec![];
+        let contract =
+            Task { module: name, parameters, files, harness: None, property, steps, induction: true };
         if let Some(Unrolled { harness, cycles }) = kind.unrolled(site) {
             tasks.push(Task {
                 harness: Some(harness),
@@ -122,6 +143,20 @@ pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
             });
         }
         tasks.push(contract);
+    }
+    for instance in design.top.instances() {
+        let task = Task {
+            module: instance.library.name.into(),
+            parameters: instance.parameters.clone(),
+            files: files(emission, instance.library.name),
+            harness: None,
+            property: "beats in order, none lost",
+            steps: LIBRARY_STEPS,
+            induction: true,
+        };
+        if !tasks.contains(&task) {
+            tasks.push(task);
+        }
     }
     tasks
 }
@@ -181,10 +216,16 @@ impl Prover {
             .map(|h| h.name.as_str())
             .chain(task.files.iter().map(String::as_str))
             .collect();
-        let formal = if task.harness.is_some() { "" } else { "-D FORMAL " };
+        let formal = match (&task.harness, task.parameters.is_empty()) {
+            (Some(_), _) => "",
+            (None, true) => "-D FORMAL ",
+            (None, false) => "-D FORMAL -D DQ_ALONE ",
+        };
+        let set = |(name, value): &(&str, usize)| format!("chparam -set {name} {value} {top}; ");
+        let parameters: String = task.parameters.iter().map(set).collect();
         // ROMs are logic: in an induction a memory would hold anything. Flip-flops have no enable in SMT.
         let script = format!(
-            "read_verilog -sv -formal {formal}{}; prep -flatten -top {top}; memory_map -rom-only; \
+            "read_verilog -sv -formal {formal}{}; {parameters}prep -flatten -top {top}; memory_map -rom-only; \
              async2sync; \
              dffunmap; opt_clean; write_smt2 -wires {top}.smt2",
             files.join(" ")

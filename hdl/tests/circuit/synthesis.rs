@@ -311,8 +311,8 @@ fn w2a2_unit_on_an_ecp5() {
         .unwrap();
     std::fs::write(folder.path().join("unit.v"), wrapper.replace("ACC", &width.to_string())).unwrap();
     let script = format!(
-        "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v {}; synth_ecp5 -top \
-         unit -json unit.json; \
+        "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v dq_fifo.v {}; synth_ecp5 \
+         -top unit -json unit.json; \
          tee -o stat.txt stat",
         dots(folder.path()).join(" ")
     );

@@ -8,6 +8,7 @@
 
 use super::expr::{Expr, Sig};
 use super::memory::{Memory, Read};
+use super::part::Part;
 use super::port::Direction;
 use super::stmt::Stmt;
 
@@ -25,6 +26,8 @@ pub(crate) struct Leaf {
     /// What nothing reads, on purpose.
     pub unused: Vec<Expr>,
     pub contract: Vec<Contract>,
+    /// What is printed as instances of the library.
+    pub parts: Vec<Part>,
     /// Tells nets of this leaf from those of all others.
     pub tag: u32,
 }
@@ -105,32 +108,33 @@ impl Leaf {
 
     /// Visits everything that logic reads, `unused` aside: net, first bit, number of bits.
     pub(crate) fn reads(&self, visit: &mut dyn FnMut(Sig, usize, usize)) {
-        for net in &self.nets {
-            match &net.kind {
-                NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => value.nets(visit),
-                NetKind::Case { index, items } => {
-                    index.nets(visit);
-                    items.iter().for_each(|item| item.nets(visit));
-                }
-                _ => {}
-            }
-        }
-        for memory in &self.memories {
-            match &memory.read {
-                Read::Sync { enable, addr } => {
-                    [enable, addr].into_iter().for_each(|value| value.nets(visit));
-                }
-                Read::Async { addr } => addr.nets(visit),
-            }
-            if let Some(write) = &memory.write {
-                [&write.enable, &write.addr, &write.data].into_iter().for_each(|value| value.nets(visit));
-            }
-        }
+        self.nets.iter().for_each(|net| net.reads(visit));
+        self.memories.iter().for_each(|memory| memory.reads(visit));
         self.blocks.iter().for_each(|body| block_reads(body, visit));
+    }
+
+    /// Returns the part that net `id` is inside of, or is driven by.
+    pub(crate) fn part_of(&self, id: usize) -> Option<&Part> {
+        self.parts.iter().find(|part| part.makes(id))
     }
 }
 
-fn block_reads(body: &[Stmt], visit: &mut dyn FnMut(Sig, usize, usize)) {
+impl Net {
+    /// Visits what drives it within a clock, memories aside.
+    pub(crate) fn reads(&self, visit: &mut dyn FnMut(Sig, usize, usize)) {
+        match &self.kind {
+            NetKind::Output(Some(value)) | NetKind::Wire(Some(value)) => value.nets(visit),
+            NetKind::Case { index, items } => {
+                index.nets(visit);
+                items.iter().for_each(|item| item.nets(visit));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Visits everything that a clocked process reads.
+pub(crate) fn block_reads(body: &[Stmt], visit: &mut dyn FnMut(Sig, usize, usize)) {
     for stmt in body {
         match stmt {
             Stmt::Set(_, value) => value.nets(visit),

@@ -21,6 +21,19 @@ impl Memory {
     pub fn preset(&self) -> Option<&RomImage> {
         self.image.as_ref().filter(|_| self.style != Style::Spram)
     }
+
+    /// Visits everything that its ports read: net, first bit, number of bits.
+    pub fn reads(&self, visit: &mut dyn FnMut(Sig, usize, usize)) {
+        match &self.read {
+            Read::Sync { enable, addr } => {
+                [enable, addr].into_iter().for_each(|value| value.nets(visit));
+            }
+            Read::Async { addr } => addr.nets(visit),
+        }
+        if let Some(write) = &self.write {
+            [&write.enable, &write.addr, &write.data].into_iter().for_each(|value| value.nets(visit));
+        }
+    }
 }
 
 /// The contents of a memory: `words` words one after another, each of `words_for(word_bits)` `u64`s.

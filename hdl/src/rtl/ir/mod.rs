@@ -6,6 +6,7 @@
 //! | [`stmt`] | a statement at a clock edge | [`stmt::Stmt`] |
 //! | [`memory`] | words with a read and a write port | [`memory::Read`], [`memory::Write`] |
 //! | [`leaf`] | nets, memories and processes of one module | [`leaf::Leaf`], [`leaf::NetKind`] |
+//! | [`part`] | what of a leaf is printed as one instance of the library | [`part::Part`] |
 //! | [`module`] | a leaf, or instances and links between their ports | [`module::Structure`] |
 //! | [`flatten`] | everything below a module as one netlist | [`flatten::Flat`] |
 //!
@@ -28,6 +29,7 @@ pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod names;
 pub(crate) mod order;
+pub(crate) mod part;
 pub(crate) mod port;
 mod reset;
 pub(crate) mod stmt;

@@ -2,6 +2,7 @@
 
 use super::expr::Expr;
 use super::leaf::Leaf;
+use super::part::Instance;
 use super::port::{Direction, Port};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -90,6 +91,26 @@ impl Module {
                 structure.children.iter().flat_map(|(_, child)| child.filled_rams()).collect()
             }
         }
+    }
+
+    /// Returns the instances of the library in this module and all below it, in order.
+    pub fn instances(&self) -> Vec<&Instance> {
+        match &*self.0 {
+            Body::Leaf(leaf) => leaf.parts.iter().map(|part| &part.instance).collect(),
+            Body::Structure(structure) => {
+                structure.children.iter().flat_map(|(_, child)| child.instances()).collect()
+            }
+        }
+    }
+
+    /// Returns this leaf with all its parts printed in full, as they are simulated.
+    ///
+    /// # Panics
+    /// Panics on a structure.
+    #[cfg(test)]
+    pub(crate) fn in_full(&self) -> Module {
+        let Body::Leaf(leaf) = &*self.0 else { panic!("{}: no leaf", self.name()) };
+        Module::leaf(Leaf { parts: vec![], ..leaf.clone() })
     }
 
     /// Returns the port of this name.

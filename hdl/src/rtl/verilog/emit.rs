@@ -1,5 +1,5 @@
-//! Emission: a module and everything below it as named texts: one `.v` file a distinct module, one `.mem`
-//! file per ROM. Never touches the disk.
+//! Emission: a module and everything below it as named texts: one `.v` file a distinct module, those of the
+//! library among them, one `.mem` file per ROM. Never touches the disk.
 
 use super::{leaf, structure, text};
 use crate::rtl::ir::flatten;
@@ -59,11 +59,22 @@ impl Files {
         let file = File { name: format!("{}.v", module.name()), text: text::file(banner, &text) };
         self.add(file, || EmitError::ModuleClash(module.name().into()))?;
         match &*module.0 {
-            Body::Leaf(leaf) => self.roms(leaf),
+            Body::Leaf(leaf) => {
+                self.libraries(leaf, banner)?;
+                self.roms(leaf)
+            }
             Body::Structure(structure) => {
                 structure.children.iter().try_for_each(|(_, child)| self.module(child, banner))
             }
         }
+    }
+
+    fn libraries(&mut self, leaf: &Leaf, banner: &str) -> Result<(), EmitError> {
+        leaf.parts.iter().map(|part| part.instance.library).try_for_each(|library| {
+            let text = text::file(banner, library.text);
+            let file = File { name: format!("{}.v", library.name), text };
+            self.add(file, || EmitError::ModuleClash(library.name.into()))
+        })
     }
 
     fn roms(&mut self, leaf: &Leaf) -> Result<(), EmitError> {

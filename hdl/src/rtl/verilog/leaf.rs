@@ -1,13 +1,15 @@
 //! Prints a leaf as Verilog-2005: ANSI ports, explicit widths, wires in order of evaluation, synchronous
-//! reset last in each process. Every operand already has its width, so no rule of the language ever changes a
-//! value. Never checks.
+//! reset last in each process, then instances of the library. Every operand already has its width, so no rule
+//! of the language ever changes a value. Never checks.
 
 use super::expr::{Printer, literal};
 use super::text::{COLUMNS, KEPT, comment, header, push_wrapped, range};
 use crate::rtl::ir::expr::{Expr, Sig};
-use crate::rtl::ir::leaf::{Contract, Leaf, NetKind, UNUSED};
+use crate::rtl::ir::leaf::{Contract, Leaf, Net, NetKind, UNUSED};
 use crate::rtl::ir::memory::{Memory, Read, RomImage, Style};
+use crate::rtl::ir::names::INSTANCE;
 use crate::rtl::ir::order;
+use crate::rtl::ir::part::{Connection, Instance, Part};
 use crate::rtl::ir::words;
 
 /// Returns the module text, from its comment to `endmodule`, without the lines that open and close a file.
@@ -19,6 +21,7 @@ pub(crate) fn print(leaf: &Leaf) -> String {
     printer.logic(&mut out);
     printer.unused(&mut out);
     printer.processes(&mut out);
+    printer.instances(&mut out);
     printer.contract(&mut out);
     out += "\nendmodule\n";
     out.replace(KEPT, " ")
@@ -27,7 +30,8 @@ pub(crate) fn print(leaf: &Leaf) -> String {
 impl Printer<'_> {
     /// Prints registers and memories.
     fn state(&self, out: &mut String) {
-        let regs: Vec<_> = self.leaf.nets.iter().filter(|net| matches!(net.kind, NetKind::Reg(_))).collect();
+        let regs = self.leaf.nets.iter().filter(|net| matches!(net.kind, NetKind::Reg(_)));
+        let regs: Vec<_> = regs.filter(|net| self.leaf.part_of(net.sig.id as usize).is_none()).collect();
         if !regs.is_empty() {
             out.push('\n');
         }
@@ -36,9 +40,7 @@ impl Printer<'_> {
             let kept = if net.kept { "(* keep *) " } else { "" };
             *out += &format!("  {kept}reg {}{};\n", declared(net.sig), net.name);
         }
-        for memory in &self.leaf.memories {
-            self.memory(out, memory);
-        }
+        self.memories().for_each(|memory| self.memory(out, memory));
     }
 
     fn memory(&self, out: &mut String, memory: &Memory) {
@@ -65,8 +67,16 @@ impl Printer<'_> {
     /// Prints wires and outputs, each after what it depends on.
     fn logic(&self, out: &mut String) {
         let order = order::comb_order(self.leaf).expect("the leaf was checked when it was sealed");
-        if !order.is_empty() {
+        let (made, order): (Vec<usize>, Vec<usize>) =
+            order.into_iter().partition(|&id| self.leaf.part_of(id).is_some());
+        let made = made.into_iter().map(|id| &self.leaf.nets[id]);
+        let driven: Vec<_> = made.filter(|net| self.is_driven_wire(net)).collect();
+        if !driven.is_empty() || !order.is_empty() {
             out.push('\n');
+        }
+        for net in driven {
+            self.note(out, &net.note);
+            *out += &format!("  wire {}{};\n", declared(net.sig), net.name);
         }
         for id in order {
             let net = &self.leaf.nets[id];
@@ -94,6 +104,41 @@ impl Printer<'_> {
             };
             push_wrapped(out, &line);
         }
+    }
+
+    /// Says whether an instance drives the net, and it is none of the leaf's ports.
+    fn is_driven_wire(&self, net: &Net) -> bool {
+        let driven = |part: &Part| part.outputs().any(|sig| sig.id == net.sig.id);
+        matches!(net.kind, NetKind::Wire(_)) && self.leaf.parts.iter().any(driven)
+    }
+
+    /// Prints the instances of modules of the library.
+    fn instances(&self, out: &mut String) {
+        for Part { instance, .. } in &self.leaf.parts {
+            let parameters = instance.parameters.iter().map(|(name, value)| format!(".{name}({value})"));
+            let parameters = parameters.collect::<Vec<_>>().join(", ");
+            let Instance { library, name, ports, .. } = instance;
+            *out += &format!("\n  {} #({parameters}) {INSTANCE}{name} (\n", library.name);
+            let column = ports.iter().map(|(port, _)| port.len()).max().unwrap_or(0).max("clk".len());
+            for port in ["clk", "rst"] {
+                *out += &format!("    .{port:column$} ({port}),\n");
+            }
+            for (at, (port, connection)) in ports.iter().enumerate() {
+                let value = match connection {
+                    Connection::In(value) => self.whole(value),
+                    Connection::Out(sig) => self.leaf.net(*sig).name.clone(),
+                };
+                let comma = if at + 1 < ports.len() { "," } else { "" };
+                push_wrapped(out, &format!("    .{port:column$} ({value}){comma}"));
+            }
+            *out += "  );\n";
+        }
+    }
+
+    /// Returns the memories outside of parts.
+    pub(super) fn memories(&self) -> impl Iterator<Item = &Memory> {
+        let inside = |at: usize| self.leaf.parts.iter().any(|part| part.memories.contains(&at));
+        self.leaf.memories.iter().enumerate().filter(move |(at, _)| !inside(*at)).map(|(_, memory)| memory)
     }
 
     /// Returns the process of a net that is one of `items` by its index.

@@ -12,17 +12,19 @@ impl Printer<'_> {
     /// Prints all processes, those of the memories last. Neighbours that follow one enable are one process.
     pub fn processes(&self, out: &mut String) {
         let mut at = 0;
-        let blocks = &self.leaf.blocks;
+        let inside = |at: usize| self.leaf.parts.iter().any(|part| part.blocks.contains(&at));
+        let blocks = self.leaf.blocks.iter().enumerate().filter(|(at, _)| !inside(*at));
+        let blocks: Vec<&Vec<Stmt>> = blocks.map(|(_, body)| body).collect();
         while at < blocks.len() {
             let mut end = at + 1;
-            if let Some(first) = self.guard(&blocks[at]) {
-                let alike = |body: &Vec<Stmt>| self.guard(body).as_ref() == Some(&first);
-                end += blocks[end..].iter().take_while(|body| alike(body)).count();
+            if let Some(first) = self.guard(blocks[at]) {
+                let alike = |body: &&&Vec<Stmt>| self.guard(body).as_ref() == Some(&first);
+                end += blocks[end..].iter().take_while(alike).count();
             }
             self.process(out, &joined(&blocks[at..end]));
             at = end;
         }
-        self.leaf.memories.iter().for_each(|memory| self.ports(out, memory));
+        self.memories().for_each(|memory| self.ports(out, memory));
     }
 
     /// Returns what all statements of a process follow: its enable, if it has one, and whether synthesis must
@@ -131,7 +133,7 @@ impl Printer<'_> {
 }
 
 /// Joins processes of one form and enable.
-fn joined(blocks: &[Vec<Stmt>]) -> Vec<Stmt> {
+fn joined(blocks: &[&Vec<Stmt>]) -> Vec<Stmt> {
     match &blocks[0][..] {
         [Stmt::If(cond, ..)] if blocks.len() > 1 => {
             let inner = blocks.iter().flat_map(|body| match &body[..] {
@@ -140,6 +142,6 @@ fn joined(blocks: &[Vec<Stmt>]) -> Vec<Stmt> {
             });
             vec![Stmt::If(cond.clone(), inner.collect(), vec![])]
         }
-        _ => blocks.concat(),
+        _ => blocks.iter().flat_map(|body| body.iter().cloned()).collect(),
     }
 }

@@ -10,6 +10,7 @@ use super::expr::{Expr, Sig, lit, lit_words, slit};
 use super::leaf::{Contract, Leaf, Net, NetKind, UNUSED};
 use super::memory::addr_bits;
 use super::module::Module;
+use super::part::{Connection, Instance, Part};
 use super::stmt::{Stmt, set, when};
 use super::value::Value;
 use super::{check, names, words};
@@ -40,6 +41,7 @@ impl Kernel {
             memories: vec![],
             unused: vec![],
             contract: vec![],
+            parts: vec![],
             tag,
         };
         let mut kernel = Kernel { leaf, names: HashSet::new() };
@@ -202,6 +204,30 @@ impl Kernel {
         self.leaf.contract.push(Contract::Text(text.into()));
     }
 
+    /// Adds an instance of a module of the library. `build` describes the same circuit for all but the
+    /// printer: it drives the nets that outputs of the instance are connected to, and reads nothing but what
+    /// its inputs are connected to.
+    pub fn part(&mut self, instance: Instance, build: impl FnOnce(&mut Kernel)) {
+        for (port, connection) in &instance.ports {
+            match connection {
+                Connection::In(value) => self.own(value, port),
+                Connection::Out(sig) => {
+                    self.leaf.net(*sig);
+                }
+            }
+        }
+        let count = |leaf: &Leaf| (leaf.nets.len(), leaf.blocks.len(), leaf.memories.len());
+        let (nets, blocks, memories) = count(&self.leaf);
+        build(self);
+        let (nets_end, blocks_end, memories_end) = count(&self.leaf);
+        self.leaf.parts.push(Part {
+            instance,
+            nets: nets..nets_end,
+            blocks: blocks..blocks_end,
+            memories: memories..memories_end,
+        });
+    }
+
     /// Puts a comment above the net's declaration.
     pub fn comment(&mut self, target: Sig, text: &str) {
         self.leaf.net(target);
@@ -261,6 +287,7 @@ impl Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtl::ir::part::Library;
     use crate::rtl::ir::value::cat;
 
     #[test]
@@ -280,6 +307,32 @@ mod tests {
         let mut k = Kernel::new("demo", "");
         let (x, y) = (k.input("x", 8), k.output("y", 5));
         k.drive(y, cat([x.slice(3, 3), x.slice(0, 2)]));
+        k.build();
+    }
+
+    #[test]
+    #[should_panic(expected = "demo: `hidden_q` is read across the border of a part")]
+    fn what_is_inside_a_part_stays_inside() {
+        static LIBRARY: Library = Library { name: "demo_part", text: "" };
+        let mut k = Kernel::new("demo", "");
+        let (x, y) = (k.input("x", 1), k.output("y", 1));
+        let ports = vec![("x", Connection::In(x.into()))];
+        let instance = Instance { library: &LIBRARY, name: "part".into(), parameters: vec![], ports };
+        let mut hidden = None;
+        k.part(instance, |k| hidden = Some(k.held("hidden", x)));
+        k.drive(y, hidden.unwrap());
+        k.build();
+    }
+
+    #[test]
+    #[should_panic(expected = "demo: `z` is read across the border of a part")]
+    fn what_a_part_reads_is_connected() {
+        static LIBRARY: Library = Library { name: "demo_part", text: "" };
+        let mut k = Kernel::new("demo", "");
+        let (x, z, y) = (k.input("x", 1), k.input("z", 1), k.output("y", 1));
+        let ports = vec![("x", Connection::In(x.into())), ("y", Connection::Out(y))];
+        let instance = Instance { library: &LIBRARY, name: "part".into(), parameters: vec![], ports };
+        k.part(instance, |k| k.drive(y, x & z));
         k.build();
     }
 
