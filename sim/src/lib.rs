@@ -13,6 +13,7 @@
 //!   network under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
 //! - [`study`]: experiments: certificates, faults of the circuit, natural corruptions, turned images and
 //!   patches, the loss around an image, how far accumulators reach, how noise grows from layer to layer.
+//! - [`nodes`]: what each node is, as tables show it.
 //! - [`norms::layers`]: exact Lipschitz norms of a network's layers, for people.
 //!
 //! Data flows one way: `kernel` and `linear` know numbers alone, `kind` holds one file per kind of layer,
@@ -28,6 +29,7 @@ mod kernel;
 mod kind;
 mod lattice;
 mod linear;
+pub mod nodes;
 pub mod norms;
 mod random;
 pub mod report;

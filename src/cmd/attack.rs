@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use dq_data::Images;
 use dq_sim::FloatEngine;
 use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
-use dq_sim::attack::{AUTO, AUTO_L2, PAPER, Start};
+use dq_sim::attack::{Start, set as attack_set};
 use dq_sim::report::{Report, Run, Shard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -214,11 +214,9 @@ impl Args {
 
     /// Returns the suite that these ask for.
     fn suite(&self, seed: u64) -> Suite {
-        let attacks = self.attack.iter().flat_map(|name| match name.as_str() {
-            "paper" => PAPER.to_vec(),
-            "auto" => AUTO.to_vec(),
-            "auto-l2" => AUTO_L2.to_vec(),
-            name => vec![name],
+        let attacks = self.attack.iter().flat_map(|name| match attack_set(name) {
+            Some(names) => names.to_vec(),
+            None => vec![name.as_str()],
         });
         let start = match self.start {
             StartArg::Signs => Start::Signs,

@@ -3,7 +3,6 @@
 use crate::shared::args::{Device, at_least_one};
 use crate::shared::attack::run_suite;
 use crate::shared::circuit::emit;
-use crate::shared::nodes::{NodeInfo, node_infos};
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, table, thousands};
 use crate::shared::training::{How, train};
@@ -17,6 +16,7 @@ use dq_net::AnyNetwork;
 use dq_sim::WhiteBox;
 use dq_sim::attack::suite::{Subject, Suite};
 use dq_sim::attack::{PAPER, Start};
+use dq_sim::nodes::{NodeInfo, node_infos};
 use dq_sim::report::Report;
 use dq_train::{Keep, Recipe};
 use serde::Serialize;

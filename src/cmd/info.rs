@@ -1,12 +1,12 @@
 //! Implements `dq info`: says what a network is made of.
 
 use crate::shared::model;
-use crate::shared::nodes::node_infos;
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use dq_net::layer::Layer;
 use dq_net::{AnyNetwork, FloatNetwork, Network};
+use dq_sim::nodes::node_infos;
 use serde_json::json;
 use std::path::PathBuf;
 

@@ -10,7 +10,6 @@ pub mod export;
 pub mod files;
 pub mod folder;
 pub mod model;
-pub mod nodes;
 pub mod plan;
 pub mod report;
 pub mod table;

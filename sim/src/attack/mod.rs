@@ -64,6 +64,16 @@ pub const AUTO: &[&str] = &["apgd-ce", "apgd-t", "fab-t", "square"];
 /// Names of AutoAttack's set in the Euclidean ball, in its order.
 pub const AUTO_L2: &[&str] = &["apgd-ce-l2", "apgd-t-l2", "fab-t-l2", "square-l2"];
 
+/// Returns the attacks of the set called `name`: `paper`, `auto` or `auto-l2`.
+pub fn set(name: &str) -> Option<&'static [&'static str]> {
+    match name {
+        "paper" => Some(PAPER),
+        "auto" => Some(AUTO),
+        "auto-l2" => Some(AUTO_L2),
+        _ => None,
+    }
+}
+
 /// Returns the attack called `name`.
 pub fn find(name: &str) -> Option<Attack> {
     ALL.iter().find(|row| row.0 == name).map(|row| row.1)

@@ -7,7 +7,7 @@ use crate::kind::{Backward, Flow, kind};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::{Network, Shape};
-use ndarray::{Array2, Array4, ArrayView4, Axis};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -52,6 +52,33 @@ impl WhiteBox {
     /// Returns the network.
     pub fn network(&self) -> &Network {
         self.engine.network()
+    }
+
+    /// Returns the scores of `images` (batch × classes), and the straight-through gradient of
+    /// `Σ cotangents · scores` by the pixels (batch × height × width × channels), per unit of a uint8 pixel.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub fn vjp(&self, images: ArrayView4<u8>, cotangents: ArrayView2<f32>) -> (Array2<i32>, Array4<f32>) {
+        let (count, classes) = (images.dim().0, self.network().classes());
+        assert_eq!(cotangents.dim(), (count, classes), "one cotangent per score");
+        let mut scores = Array2::zeros((count, classes));
+        let mut gradient = Array4::zeros(images.raw_dim());
+        let block = self.engine.block();
+        let into = scores.axis_chunks_iter_mut(Axis(0), block).into_par_iter();
+        let into = into.zip(gradient.axis_chunks_iter_mut(Axis(0), block).into_par_iter());
+        let cotangents = cotangents.axis_chunks_iter(Axis(0), block).into_par_iter();
+        self.engine.blocks(images).zip(cotangents).zip(into).for_each(
+            |((images, cotangents), (mut scores, mut gradient))| {
+                let values = self.engine.values(images);
+                let last = values.last().expect("checked: not empty");
+                scores.iter_mut().enumerate().for_each(|(i, score)| *score = last.get(i));
+                let slopes = cotangents.iter().copied().collect();
+                let found = self.backward(values.len() - 1, &values, slopes, |_, _| ());
+                gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
+            },
+        );
+        (scores, gradient)
     }
 
     /// Returns, at each of `images`, the extremes of node `node`'s values, and the gradient of the largest

@@ -1,8 +1,8 @@
 //! Tells what commands say of each node of a network.
 
+use crate::norms;
 use dq_net::Network;
 use dq_net::layer::Layer;
-use dq_sim::norms;
 use serde::Serialize;
 
 /// Describes one node, as tables and reports show it.
@@ -32,9 +32,19 @@ pub struct NodeInfo {
     pub defect: Option<f64>,
 }
 
-/// Describes all nodes of `network`.
+/// Describes all nodes of `network`, their exact norms included, which take the time.
 pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
-    let norms = norms::layers(network);
+    let mut infos = without_norms(network);
+    for norm in norms::layers(network) {
+        for info in infos.iter_mut().filter(|info| info.name == norm.node) {
+            (info.lipschitz, info.defect) = (Some(norm.norm), norm.defect);
+        }
+    }
+    infos
+}
+
+/// Describes all nodes of `network` but for their norms.
+pub fn without_norms(network: &Network) -> Vec<NodeInfo> {
     let info = |(i, node): (usize, &dq_net::Node)| {
         let wire = network.wire(i);
         let (weights, weight_bits) = match &node.layer {
@@ -42,7 +52,6 @@ pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
             Layer::Dense(dense) => (dense.weights.len(), Some(dense.weight_bits)),
             _ => (0, None),
         };
-        let norm = norms.iter().find(|norm| norm.node == node.name);
         NodeInfo {
             name: node.name.clone(),
             kind: node.layer.kind().name(),
@@ -53,8 +62,8 @@ pub fn node_infos(network: &Network) -> Vec<NodeInfo> {
             weights,
             weight_bits,
             macs: network.macs(i),
-            lipschitz: norm.map(|norm| norm.norm),
-            defect: norm.and_then(|norm| norm.defect),
+            lipschitz: None,
+            defect: None,
         }
     };
     network.nodes().iter().enumerate().map(info).collect()
