@@ -22,6 +22,9 @@ pub struct Provenance {
     /// SHA-256 of the checkpoint that was exported.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub checkpoint: String,
+    /// SHA-256 of the ONNX file that was imported.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub onnx: String,
     /// Figures that were known when the network was written, e.g. `holdout_accuracy`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,

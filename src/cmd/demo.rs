@@ -109,8 +109,13 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
     let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None, None)?;
     ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
-    let compared =
-        verify::Subject { network: &network, run: Some(&run), images: Some(test), design: Some(&design) };
+    let compared = verify::Subject {
+        network: &network,
+        run: Some(&run),
+        onnx: None,
+        images: Some(test),
+        design: Some(&design),
+    };
     let verified = verify::verify(ui, &compared, &frames)?;
     ui.note(verified.text());
     let white_box = WhiteBox::new(&network);

@@ -16,6 +16,7 @@ mod emit;
 mod export;
 mod faults;
 mod host;
+mod import;
 mod info;
 mod landscape;
 mod load;
@@ -57,6 +58,7 @@ commands! {
     Train(train);
     #[cfg(feature = "train")]
     Export(export);
+    Import(import);
     Info(info);
     Plan(plan);
     Emit(emit);

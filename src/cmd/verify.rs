@@ -3,6 +3,7 @@
 
 use crate::shared::args::{DataArg, at_least_one};
 use crate::shared::model::ModelArg;
+use crate::shared::onnx::NormalizationArgs;
 use crate::shared::plan::PlanArgs;
 use crate::shared::ui::Ui;
 use crate::shared::verify::{Frames, Subject, verify};
@@ -15,11 +16,13 @@ use std::path::PathBuf;
 
 /// Prove and check that float model, simulator and Verilog agree
 ///
-/// Up to five checks, each of which stops at its first difference, naming the place and
+/// Up to six checks, each of which stops at its first difference, naming the place and
 /// both values:
 ///   float   with --run: the float evaluation model equals the integer network on
 ///           every input (proved at each step boundary), and on the test images
 ///           where --data is given
+///   onnx    with --onnx: the file imports as the integer network again, every threshold
+///           proved on both sides
 ///   engine  the fast engine equals the reference, every node, on random images and
 ///           on the first --count test images
 ///   rtl     netlist and Verilator give the engine's words for --rtl frames, half of
@@ -42,6 +45,11 @@ pub struct Args {
     #[arg(long, value_name = "RUN")]
     #[cfg(feature = "train")]
     run: Option<PathBuf>,
+    /// The ONNX file it was imported from: imports it anew, with the proof.
+    #[arg(long, value_name = "FILE")]
+    onnx: Option<PathBuf>,
+    #[command(flatten)]
+    normalization: NormalizationArgs,
     /// Data set whose test images are used, e.g. `signs` or `cifar10=DIR` (default: random images).
     #[arg(long, value_name = "SET[=DIR]")]
     data: Option<DataArg>,
@@ -94,10 +102,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     };
     let (rtl, netlist) = (args.rtl as usize, args.netlist as usize);
     let frames = Frames { count: args.count, rtl, netlist, stored, gates: args.gates };
-    let verified = verify(
-        ui,
-        &Subject { network: &network, run, images: images.as_ref(), design: design.as_ref() },
-        &frames,
-    )?;
+    let options = args.normalization.options();
+    let onnx = args.onnx.as_deref().map(|path| (path, &options));
+    let subject = Subject { network: &network, run, onnx, images: images.as_ref(), design: design.as_ref() };
+    let verified = verify(ui, &subject, &frames)?;
     ui.result(|| &verified, verified.text())
 }

@@ -2,6 +2,7 @@
 
 mod engine;
 mod float;
+mod onnx;
 mod rtl;
 
 use super::data;
@@ -24,6 +25,8 @@ pub struct Verified {
     hash: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     float: Option<float::Checked>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onnx: Option<onnx::Checked>,
     engine: engine::Checked,
     #[serde(skip_serializing_if = "Option::is_none")]
     rtl: Option<rtl::Checked>,
@@ -49,6 +52,8 @@ pub struct Subject<'a> {
     pub network: &'a Network,
     /// The run that it was exported from: its float model must equal the network.
     pub run: Option<&'a Path>,
+    /// The ONNX file that it was imported from, and how: it must import as the network again.
+    pub onnx: Option<(&'a Path, &'a dq_onnx::Options)>,
     /// Test images, which are compared beside random ones.
     pub images: Option<&'a Images>,
     /// The circuit.
@@ -57,16 +62,17 @@ pub struct Subject<'a> {
 
 /// Makes all checks; the first difference is an error.
 pub fn verify(ui: &Ui, subject: &Subject, frames: &Frames) -> Result<Verified> {
-    let Subject { network, run, images, design } = *subject;
+    let Subject { network, run, onnx, images, design } = *subject;
     if let Some(images) = images {
         data::check_fit(images, network.input_shape(), network.classes())?;
     }
     let engine = Engine::new(network);
     let float = run.map(|run| float::check(ui, run, network, &engine, images)).transpose()?;
+    let onnx = onnx.map(|(path, options)| onnx::check(ui, path, options, network)).transpose()?;
     let checked = engine::check(ui, &engine, images, frames.count)?;
     let rtl = design.map(|design| rtl::check(ui, design, &engine, images, frames)).transpose()?;
     let hash = dq_net::content_hash(network);
-    Ok(Verified { ok: true, model: network.name.clone(), hash, float, engine: checked, rtl })
+    Ok(Verified { ok: true, model: network.name.clone(), hash, float, onnx, engine: checked, rtl })
 }
 
 impl Verified {
@@ -88,6 +94,14 @@ impl Verified {
                 ));
             }
             text.push('\n');
+        }
+        if let Some(onnx) = &self.onnx {
+            text.push_str(&format!(
+                "onnx     imports as this network: {} boundaries checked on both sides, every score of {} \
+                 images\n",
+                thousands(onnx.boundaries),
+                onnx.probes
+            ));
         }
         text.push_str(&format!(
             "engine   {} = reference: {} values of every node on {} random and {} test images\n",

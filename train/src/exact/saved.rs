@@ -231,6 +231,7 @@ impl Trained {
         let statistics = calibrate(&self.model, images, &learned, &self.recipe, device)?;
         let calibration = Calibration {
             checkpoint: self.digest.clone(),
+            onnx: String::new(),
             bits: self.bits.label(),
             images: learned.len(),
             augmented: true,
@@ -249,6 +250,7 @@ impl Trained {
             data_set: self.recipe.data.set.clone(),
             seed: Some(self.recipe.train.seed),
             checkpoint: self.digest.clone(),
+            onnx: String::new(),
             metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
         }
     }

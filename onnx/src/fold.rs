@@ -1,0 +1,248 @@
+//! Computes operators whose inputs are all constants: weights through their quantizers, and the arithmetic of
+//! shapes that exporters leave in graphs.
+
+use crate::graph::Op;
+use crate::number::Q;
+use crate::quantizer;
+use crate::tensor::{Constant, Data, Element, axis, broadcast, reshape, strided, transposed};
+use num_traits::{ToPrimitive, Zero};
+use std::sync::Arc;
+
+/// Most elements of a constant on which general arithmetic is done.
+const MAX_ARITHMETIC: usize = 1 << 20;
+
+/// Returns the result of an operator whose inputs are all constants; `None` where it is none that is computed.
+pub fn fold(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, String> {
+    let get = |i: usize| inputs.get(i).cloned().flatten();
+    let x = || get(0).ok_or_else(|| "input 0: expected a constant".to_string());
+    Ok(Some(match op.kind.as_str() {
+        "Identity" | "Dropout" | "Cast" => cast(op, x()?)?,
+        "Quant" | "IntQuant" | "BipolarQuant" | "QuantizeLinear" => {
+            let x = x()?;
+            quantizer::read(op, &get, &x.dims)?.constant(&x)?
+        }
+        "DequantizeLinear" => quantizer::dequantized(op, &get, &x()?)?,
+        "Transpose" => transpose(op, &x()?)?,
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
+            let x = x()?;
+            let dims = new_shape(op, &x.dims, &get)?;
+            x.reshaped(dims)
+        }
+        "Shape" => shape(op, &x()?.dims)?,
+        "Gather" => gather(op, &x()?, &get(1).ok_or("indices: expected a constant")?)?,
+        "Slice" => slice(op, &x()?, &get)?,
+        "Concat" => concat(op, inputs)?,
+        "Add" | "Sub" | "Mul" | "Div" => {
+            arithmetic(op, &x()?, &get(1).ok_or("input 1: expected a constant")?)?
+        }
+        "Neg" => arithmetic(&Op::new("", "Mul", &[], ""), &x()?, &Constant::ints(vec![], vec![-1]))?,
+        "ConstantOfShape" => filled(op, &x()?)?,
+        _ => return Ok(None),
+    }))
+}
+
+fn cast(op: &Op, x: Constant) -> Result<Constant, String> {
+    if op.kind != "Cast" {
+        return Ok(x);
+    }
+    let element = Element::of(op.int("to", 1) as i32)?;
+    let Some((lo, hi)) = element.limits() else { return Ok(Constant { element, ..x }) };
+    let values = (0..x.len()).map(|i| x.value(i).trunc().to_i64().filter(|v| (lo..=hi).contains(v)));
+    let values = values.collect::<Option<Vec<i64>>>().ok_or("to: expected values that fit the type")?;
+    Ok(Constant { element, ..Constant::ints(x.dims.clone(), values) })
+}
+
+fn transpose(op: &Op, x: &Constant) -> Result<Constant, String> {
+    let order = order(op, x.dims.len())?;
+    let (dims, positions) = transposed(&x.dims, &order);
+    let mut axes = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(new, &old)| axes[old] = new);
+    Ok(x.picked(dims, &positions, Some(&axes)))
+}
+
+/// Returns the order of a `Transpose`'s axes.
+pub fn order(op: &Op, rank: usize) -> Result<Vec<usize>, String> {
+    let Some(perm) = op.ints("perm") else { return Ok((0..rank).rev().collect()) };
+    let order = perm.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+    let all = (0..rank).all(|a| order.contains(&a));
+    if all && order.len() == rank {
+        Ok(order)
+    } else {
+        Err(format!("perm: expected each of {rank} axes once"))
+    }
+}
+
+/// Returns the shape that `Reshape`, `Flatten`, `Squeeze` or `Unsqueeze` makes of `dims`.
+pub fn new_shape(op: &Op, dims: &[usize], get: quantizer::Constants) -> Result<Vec<usize>, String> {
+    let list = |attribute: &str, i: usize| -> Result<Option<Vec<i64>>, String> {
+        match (op.ints(attribute), get(i), op.input(i)) {
+            (Some(ints), ..) => Ok(Some(ints.to_vec())),
+            (None, Some(c), _) => c.whole_values(attribute).map(Some),
+            (None, None, None) => Ok(None),
+            (None, None, Some(_)) => Err(format!("{attribute}: expected a constant")),
+        }
+    };
+    match op.kind.as_str() {
+        "Reshape" => {
+            let wanted = list("shape", 1)?.ok_or("shape: expected one")?;
+            reshape(dims, &wanted, op.int("allowzero", 0) != 0)
+        }
+        "Flatten" => {
+            let first = op.int("axis", 1);
+            let cut = if first == dims.len() as i64 { dims.len() } else { axis(first, dims.len())? };
+            Ok(vec![dims[..cut].iter().product(), dims[cut..].iter().product()])
+        }
+        "Squeeze" => {
+            let axes = match list("axes", 1)? {
+                Some(axes) => axes.iter().map(|&a| axis(a, dims.len())).collect::<Result<Vec<_>, _>>()?,
+                None => (0..dims.len()).filter(|&a| dims[a] == 1).collect(),
+            };
+            match axes.iter().find(|&&a| dims[a] != 1) {
+                Some(&a) => Err(format!("axes: expected axes of size 1, found {} at {a}", dims[a])),
+                None => Ok((0..dims.len()).filter(|a| !axes.contains(a)).map(|a| dims[a]).collect()),
+            }
+        }
+        _ => {
+            let axes = list("axes", 1)?.ok_or("axes: expected some")?;
+            let rank = dims.len() + axes.len();
+            let axes = axes.iter().map(|&a| axis(a, rank)).collect::<Result<Vec<_>, _>>()?;
+            let mut old = dims.iter();
+            let one = |a: usize| if axes.contains(&a) { Some(1) } else { old.next().copied() };
+            (0..rank).map(one).collect::<Option<_>>().ok_or_else(|| "axes: expected each once".into())
+        }
+    }
+}
+
+/// Returns what `Shape` makes of `dims`.
+pub fn shape(op: &Op, dims: &[usize]) -> Result<Constant, String> {
+    let rank = dims.len() as i64;
+    let at = |v: i64| (if v < 0 { v + rank } else { v }).clamp(0, rank) as usize;
+    let (start, end) = (at(op.int("start", 0)), at(op.int("end", rank)));
+    let values: Vec<i64> = dims.get(start..end).unwrap_or_default().iter().map(|&d| d as i64).collect();
+    Ok(Constant::ints(vec![values.len()], values))
+}
+
+fn gather(op: &Op, x: &Constant, indices: &Constant) -> Result<Constant, String> {
+    let axis = axis(op.int("axis", 0), x.dims.len())?;
+    let found = indices.whole_values("indices")?;
+    let found = found.iter().map(|&v| crate::tensor::axis(v, x.dims[axis])).collect::<Result<Vec<_>, _>>()?;
+    let inside: usize = x.dims[axis + 1..].iter().product();
+    let outside: usize = x.dims[..axis].iter().product();
+    let mut positions = vec![];
+    for before in 0..outside {
+        for &index in &found {
+            let base = (before * x.dims[axis] + index) * inside;
+            positions.extend(base..base + inside);
+        }
+    }
+    let dims = [&x.dims[..axis], &indices.dims, &x.dims[axis + 1..]].concat();
+    Ok(x.picked(dims, &positions, None))
+}
+
+fn slice(op: &Op, x: &Constant, get: quantizer::Constants) -> Result<Constant, String> {
+    let list = |i: usize, name: &str| match (get(i), op.ints(name)) {
+        (Some(c), _) => c.whole_values(name).map(Some),
+        (None, ints) => Ok(ints.map(<[i64]>::to_vec)),
+    };
+    let starts = list(1, "starts")?.ok_or("starts: expected some")?;
+    let ends = list(2, "ends")?.ok_or("ends: expected some")?;
+    let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || steps.iter().any(|&s| s != 1) {
+        return Err("steps: expected starts, ends and axes of one length, and steps of 1".into());
+    }
+    let (mut dims, mut base) = (x.dims.clone(), 0);
+    let strides: Vec<usize> = (0..dims.len()).map(|a| crate::tensor::inner(&x.dims, a)).collect();
+    for ((start, end), a) in starts.into_iter().zip(ends).zip(axes) {
+        let a = axis(a, x.dims.len())?;
+        let size = x.dims[a] as i64;
+        let at = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
+        base += at(start) as usize * strides[a];
+        dims[a] = (at(end) - at(start)).max(0) as usize;
+    }
+    let positions: Vec<usize> = strided(&dims, &strides).iter().map(|p| p + base).collect();
+    Ok(x.picked(dims, &positions, None))
+}
+
+fn concat(op: &Op, inputs: &[Option<Constant>]) -> Result<Constant, String> {
+    let parts: Vec<&Constant> = inputs.iter().flatten().collect();
+    let first = parts.first().ok_or("inputs: expected some")?;
+    let axis = axis(op.int("axis", 0), first.dims.len())?;
+    let mut dims = first.dims.clone();
+    dims[axis] = 0;
+    for part in &parts {
+        let same = |a: usize| a == axis || part.dims.get(a) == first.dims.get(a);
+        if part.dims.len() != dims.len() || !(0..dims.len()).all(same) {
+            return Err(format!("inputs: expected shapes that differ along axis {axis} only"));
+        }
+        dims[axis] += part.dims[axis];
+    }
+    let outside: usize = dims[..axis].iter().product();
+    let mut values = vec![];
+    for before in 0..outside {
+        for part in &parts {
+            let block = part.len() / outside.max(1);
+            values.extend((before * block..(before + 1) * block).map(|i| part.value(i)));
+        }
+    }
+    let ints = parts.iter().all(|p| matches!(p.data, Data::Int(_)));
+    if ints {
+        let values = values.iter().map(|v: &Q| v.to_i64()).collect::<Option<Vec<_>>>();
+        return Ok(Constant::ints(dims, values.ok_or("inputs: expected int64")?));
+    }
+    Ok(Constant::exact(dims, values))
+}
+
+fn filled(op: &Op, x: &Constant) -> Result<Constant, String> {
+    let shape = x.whole_values("shape")?;
+    let dims: Option<Vec<usize>> = shape.iter().map(|&v| usize::try_from(v).ok()).collect();
+    let len = dims.iter().flatten().try_fold(1usize, |n, &d| n.checked_mul(d));
+    let (Some(dims), Some(len @ ..=MAX_ARITHMETIC)) = (dims, len) else {
+        return Err(format!("shape: expected at most {MAX_ARITHMETIC} elements, found {shape:?}"));
+    };
+    let value = match op.attribute("value").and_then(|a| a.t.as_ref()) {
+        Some(tensor) => crate::load::constant(tensor, std::path::Path::new(""))?,
+        None => Constant::exact(vec![], vec![Q::zero()]),
+    };
+    Ok(value.picked(dims, &vec![0; len], None))
+}
+
+fn arithmetic(op: &Op, x: &Constant, y: &Constant) -> Result<Constant, String> {
+    if let (Data::Levels { ints, scale, axis }, 1, "Mul" | "Div") = (&x.data, y.len(), op.kind.as_str()) {
+        let factor = y.scalar("factor")?;
+        if factor.is_zero() {
+            return Err("factor: expected one other than 0".into());
+        }
+        let factor = if op.kind == "Mul" { factor } else { factor.recip() };
+        let scale = Arc::new(scale.iter().map(|s| s * &factor).collect());
+        return Ok(Constant { data: Data::Levels { ints: ints.clone(), scale, axis: *axis }, ..x.clone() });
+    }
+    if let (Data::Levels { .. }, "Mul", 1) = (&y.data, op.kind.as_str(), x.len()) {
+        return arithmetic(op, y, x);
+    }
+    let rank = x.dims.len().max(y.dims.len());
+    let size = |c: &Constant, a: usize| (a + c.dims.len()).checked_sub(rank).map_or(1, |i| c.dims[i]);
+    let dims: Vec<usize> = (0..rank).map(|a| if size(x, a) == 1 { size(y, a) } else { size(x, a) }).collect();
+    if dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d)).is_none_or(|n| n > MAX_ARITHMETIC) {
+        return Err(format!("shape: expected arithmetic on at most {MAX_ARITHMETIC} constant elements"));
+    }
+    let (at_x, at_y) = (broadcast(&x.dims, &dims)?, broadcast(&y.dims, &dims)?);
+    let ints = matches!((&x.data, &y.data), (Data::Int(_), Data::Int(_)));
+    let one = |(&i, &j): (&usize, &usize)| {
+        let (a, b) = (x.value(i), y.value(j));
+        Some(match op.kind.as_str() {
+            "Add" => a + b,
+            "Sub" => a - b,
+            "Mul" => a * b,
+            _ if b.is_zero() => return None,
+            _ if ints => (a / b).trunc(),
+            _ => a / b,
+        })
+    };
+    let values = at_x.iter().zip(&at_y).map(one).collect::<Option<Vec<Q>>>();
+    let values = values.ok_or("divisor: expected one other than 0")?;
+    if ints && let Some(values) = values.iter().map(ToPrimitive::to_i64).collect::<Option<Vec<_>>>() {
+        return Ok(Constant::ints(dims, values));
+    }
+    Ok(Constant::exact(dims, values))
+}

@@ -1,0 +1,107 @@
+//! Imports a file: reads it, lowers its graph, and proves the network.
+
+use crate::error::ImportError;
+use crate::graph::Graph;
+use crate::lower::{Failure, Image, Normalization, lower};
+use crate::proof::{StepReport, prove};
+use crate::scan;
+use dq_net::{Network, Provenance};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// What an import needs beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How pixels become the graph's input.
+    pub normalization: Normalization,
+    /// Which output holds the scores, where the graph has several.
+    pub output: Option<String>,
+    /// Name of the network; the file's where there is none.
+    pub name: Option<String>,
+}
+
+/// An imported network and what is to be said of it.
+pub struct Import {
+    /// The network, with its proof and where it comes from.
+    pub network: Network,
+    /// What was done.
+    pub report: Report,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// Operators of the graph that the scores need.
+    pub operators: usize,
+    /// How pixels became the graph's input.
+    pub input: String,
+    /// Tensor of the graph that holds the scores.
+    pub scores: String,
+    /// Real value of one unit of a score.
+    pub scale: f64,
+    /// What every score lacks of the graph's value.
+    pub offset: f64,
+    /// The Steps.
+    pub steps: Vec<StepReport>,
+    /// Thresholds that some accumulator crosses, in all.
+    pub thresholds: u64,
+    /// Pairs of channel and accumulator that the Steps can meet.
+    pub accumulators: u64,
+    /// Those of them that float32 execution puts on the other side of a threshold.
+    pub float32_differs: u64,
+}
+
+/// Imports the file at `path`.
+///
+/// # Errors
+/// If it cannot be read, is no sound ONNX model, or has nodes without an exact integer meaning, all of which
+/// are listed.
+pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
+    let file = |reason: String| ImportError::File { path: path.into(), reason };
+    let bytes = scan::bytes(path, scan::MAX_BYTES)?;
+    let model = scan::decode(&bytes).map_err(file)?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    drop(bytes);
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let graph = Graph::read(&model, folder, options.output.as_deref()).map_err(file)?;
+    drop(model);
+    let image = Image::read(&graph, &options.normalization).map_err(file)?;
+    let lowered = lower(&graph, image).map_err(|failure| match failure {
+        Failure::File(reason) => file(reason),
+        Failure::Nodes(nodes) => ImportError::Nodes { path: path.into(), nodes },
+    })?;
+    let name = options.name.clone().unwrap_or_else(|| network_name(path));
+    let mut network = lowered.builder.network(&name).map_err(file)?;
+    let (proof, steps) = prove(&graph, &lowered.image, (&lowered.steps, &lowered.head), &network)
+        .map_err(|reason| ImportError::Proof { path: path.into(), reason })?;
+    let report = Report {
+        sha256: sha256.clone(),
+        operators: graph.ops.len(),
+        input: lowered.image.assumed(),
+        scores: lowered.head.tensor.clone(),
+        scale: lowered.head.scale.to_f64(),
+        offset: lowered.head.offset.to_f64(),
+        thresholds: steps.iter().map(|s| s.thresholds).sum(),
+        accumulators: steps.iter().map(|s| s.accumulators).sum(),
+        float32_differs: steps.iter().map(|s| s.float32_differs).sum(),
+        steps,
+    };
+    network.proof = Some(proof);
+    network.provenance = Provenance {
+        generator: format!("dq {}", env!("CARGO_PKG_VERSION")),
+        onnx: sha256,
+        ..Default::default()
+    };
+    Ok(Import { network, report })
+}
+
+/// Returns a name for the network of a file.
+fn network_name(path: &Path) -> String {
+    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c) { c } else { '_' };
+    let name: String = stem.chars().take(128).map(plain).collect();
+    if name.is_empty() { "imported".into() } else { name }
+}

@@ -1,0 +1,27 @@
+//! `dq-onnx`: reads an ONNX file and makes the exact integer network of it, with proof.
+//!
+//! The meaning of a file is its graph in exact arithmetic on the file's own constants: rationals, and the root
+//! of a batch normalization by squaring. Every threshold is found by exact bisection over the range of its
+//! accumulator. What has no exact integer meaning is refused by name; nothing is rounded silently.
+
+pub mod chain;
+pub mod error;
+pub mod fold;
+pub mod graph;
+mod import;
+pub mod interpret;
+pub mod load;
+pub mod lower;
+pub mod merged;
+pub mod number;
+pub mod proof;
+pub mod proto;
+pub mod quantizer;
+pub mod scan;
+pub mod support;
+pub mod tensor;
+pub mod truncation;
+
+pub use error::{ImportError, NodeError};
+pub use import::{Import, Options, Report, import};
+pub use lower::Normalization;

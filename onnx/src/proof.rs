@@ -1,0 +1,151 @@
+//! Proves that the integer network is the graph: both sides of every threshold through the chain in exact
+//! arithmetic, and whole images through the interpreter.
+
+use crate::graph::Graph;
+use crate::interpret::interpret;
+use crate::lower::{Head, Image, Staircase};
+use crate::number::whole;
+use dq_net::{LayerProof, Network, Proof, random};
+use ndarray::Array3;
+use num_bigint::BigInt;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// Multiply-accumulates of all probes together.
+const PROBE_MACS: u64 = 1 << 31;
+
+/// One Step of the import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// Name of the Step.
+    pub node: String,
+    /// Bits of a level.
+    pub bits: u8,
+    /// Channels.
+    pub channels: usize,
+    /// Thresholds that some accumulator crosses.
+    pub thresholds: u64,
+    /// Accumulators of the range, over all channels.
+    pub accumulators: u64,
+    /// Accumulators, over all channels, that the same functions in float32 put on the other side of a
+    /// threshold.
+    pub float32_differs: u64,
+}
+
+/// Checks every threshold of a Step on both sides, and compares with float32.
+pub fn check_step(staircase: &Staircase) -> Result<(LayerProof, StepReport), String> {
+    let step = &staircase.step;
+    let (channels, count) = step.thresholds.dim();
+    let rows: Vec<(u64, u64)> =
+        (0..channels).into_par_iter().map(|c| check_channel(staircase, c)).collect::<Result<_, _>>()?;
+    let range = staircase.input;
+    let proof = LayerProof {
+        node: staircase.name.clone(),
+        boundaries: (channels * count) as u64,
+        acc_lo: range.lo,
+        acc_hi: range.hi,
+    };
+    let report = StepReport {
+        node: staircase.name.clone(),
+        bits: step.bits,
+        channels,
+        thresholds: rows.iter().map(|r| r.0).sum(),
+        accumulators: channels as u64 * (range.hi - range.lo + 1) as u64,
+        float32_differs: rows.iter().map(|r| r.1).sum(),
+    };
+    Ok((proof, report))
+}
+
+/// Returns how many thresholds of a channel are crossed, and how many accumulators float32 puts elsewhere.
+fn check_channel(staircase: &Staircase, c: usize) -> Result<(u64, u64), String> {
+    let (step, chain) = (&staircase.step, &staircase.chain);
+    let dir = i64::from(step.dir[c]);
+    let range = staircase.input.directed(step.dir[c]);
+    let mut known: HashMap<i64, BigInt> = HashMap::new();
+    let mut number = |v: i64| -> Result<BigInt, String> {
+        if let Some(number) = known.get(&v) {
+            return Ok(number.clone());
+        }
+        let number = chain.exact(c, dir * v)?.floor();
+        known.insert(v, number.clone());
+        Ok(number)
+    };
+    let (mut crossed, mut differs) = (0, 0);
+    for (k, &threshold) in step.thresholds.row(c).iter().enumerate() {
+        let (t, wanted) = (i64::from(threshold), staircase.base + 1 + k as i64);
+        let reached = t > range.hi || number(t)? >= BigInt::from(wanted);
+        let before = t > range.lo && number(t - 1)? >= BigInt::from(wanted);
+        if !reached || before {
+            let place = format!("node `{}`, channel {c}, threshold {k} at {t}", staircase.name);
+            return Err(format!("{place}: expected level {} from there on", k + 1));
+        }
+        crossed += u64::from(t > range.lo && t <= range.hi);
+        differs += float_distance(&|v| chain.float(c, dir * v) >= wanted as f32, t, (range.lo, range.hi));
+    }
+    Ok((crossed, differs))
+}
+
+/// Returns how many accumulators a monotone float32 test puts on the other side of threshold `t`.
+fn float_distance(test: &dyn Fn(i64) -> bool, t: i64, (lo, hi): (i64, i64)) -> u64 {
+    // Left and right bounds of the first accumulator that passes, widened until they hold it.
+    let mut reach = 1;
+    let (mut left, mut right) = (t - 1, t);
+    while left >= lo && test(left) {
+        (left, right) = ((t - 1 - reach).max(lo - 1), left);
+        reach *= 2;
+    }
+    reach = 1;
+    while right <= hi && !test(right) {
+        (left, right) = (right, (t + reach).min(hi + 1));
+        reach *= 2;
+    }
+    while right - left > 1 {
+        let middle = left + (right - left) / 2;
+        if test(middle) { right = middle } else { left = middle }
+    }
+    right.abs_diff(t)
+}
+
+/// Compares network and graph on whole images; returns how many.
+pub fn probe(graph: &Graph, image: &Image, head: &Head, network: &Network) -> Result<u64, String> {
+    let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
+    let count = (PROBE_MACS / macs.max(1)).clamp(2, 30);
+    let shape = image.shape;
+    let mut images = vec![Array3::zeros(shape.dim()), Array3::from_elem(shape.dim(), 255)];
+    images.extend((0..count).map(|seed| random::image(seed, shape)));
+    for (n, pixels) in images.iter().enumerate() {
+        let pixels_in_order = pixels.as_slice().expect("in order");
+        let wanted = interpret(graph, image, pixels_in_order, &head.tensor)?;
+        let scores = network.eval(pixels.view());
+        for (class, (wanted, &score)) in wanted.iter().zip(&scores).enumerate() {
+            let found = head.scale.times(&whole(score)).add(&head.offset)?;
+            if *wanted != found || wanted.sign() != found.sign() {
+                return Err(format!(
+                    "image {n}, class {class}: expected {:.9e}, found {:.9e} (score {score})",
+                    wanted.to_f64(),
+                    found.to_f64()
+                ));
+            }
+        }
+        if wanted.len() != scores.len() {
+            return Err(format!("image {n}: expected {} scores, found {}", wanted.len(), scores.len()));
+        }
+    }
+    Ok(images.len() as u64)
+}
+
+/// Proves a network; returns the proof and what is said of each Step.
+pub fn prove(
+    graph: &Graph,
+    image: &Image,
+    (steps, head): (&[Staircase], &Head),
+    network: &Network,
+) -> Result<(Proof, Vec<StepReport>), String> {
+    let used = |s: &&Staircase| network.position(&s.name).is_some();
+    let checked: Vec<_> = steps.iter().filter(used).map(check_step).collect::<Result<_, _>>()?;
+    let probes = probe(graph, image, head, network)?;
+    let (layers, reports): (Vec<LayerProof>, _) = checked.into_iter().unzip();
+    let boundaries = layers.iter().map(|l| l.boundaries).sum();
+    Ok((Proof { boundaries, probes, layers }, reports))
+}

@@ -1,0 +1,89 @@
+//! Lists the operators that are imported, by domain, and says of others what to do instead.
+
+use crate::error::shown;
+use crate::graph::Op;
+
+/// Operators of ONNX itself.
+const ONNX: &[&str] = &[
+    "Add",
+    "ArgMax",
+    "AveragePool",
+    "BatchNormalization",
+    "Cast",
+    "Ceil",
+    "Clip",
+    "Concat",
+    "ConstantOfShape",
+    "Conv",
+    "DequantizeLinear",
+    "Div",
+    "Dropout",
+    "Flatten",
+    "Floor",
+    "Gather",
+    "Gemm",
+    "GlobalAveragePool",
+    "HardSigmoid",
+    "Hardmax",
+    "Identity",
+    "LeakyRelu",
+    "LogSoftmax",
+    "MatMul",
+    "Max",
+    "MaxPool",
+    "Min",
+    "Mul",
+    "Neg",
+    "QuantizeLinear",
+    "ReduceMean",
+    "Relu",
+    "Reshape",
+    "Round",
+    "Shape",
+    "Sign",
+    "Slice",
+    "Softmax",
+    "Squeeze",
+    "Sub",
+    "TopK",
+    "Transpose",
+    "Unsqueeze",
+];
+
+/// Quantizers of QONNX and FINN.
+const QONNX: &[&str] = &["Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold"];
+
+/// Domains that the quantizers of QONNX stand in.
+const QONNX_DOMAINS: &[&str] =
+    &["", "onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general", "finn", "qonnx"];
+
+/// Returns why an operator is not imported, and what to do instead; `None` where it is.
+pub fn refusal(op: &Op) -> Option<String> {
+    let (kind, domain) = (op.kind.as_str(), op.domain.as_str());
+    let known =
+        QONNX.contains(&kind) && QONNX_DOMAINS.contains(&domain) || ONNX.contains(&kind) && domain.is_empty();
+    if known {
+        return None;
+    }
+    Some(match kind {
+        "FloatQuant" => "minifloats have no integer network: quantize with Quant (whole numbers)".into(),
+        "DynamicQuantizeLinear" | "ConvInteger" | "MatMulInteger" | "DynamicQuantizeMatMul" => {
+            "scales that depend on the image have no fixed circuit: use static quantization with calibration"
+                .into()
+        }
+        "If" | "Loop" | "Scan" => {
+            "expected no control flow: export the model by tracing it in evaluation mode".into()
+        }
+        "Sigmoid" | "Tanh" | "Gelu" | "Erf" | "Exp" | "Log" | "Sqrt" | "Elu" | "Selu" | "Softplus"
+        | "HardSwish" | "Mish" | "Silu" | "Swish" => {
+            "no exact rational value or not monotone: use Relu, Clip or HardSigmoid before the quantizer"
+                .into()
+        }
+        "LSTM" | "GRU" | "RNN" => "expected no recurrent layers".into(),
+        _ => format!(
+            "unknown operator{}: expected QONNX, QDQ or the convolutional operators of ONNX; simplify the model, or \
+             replace the node",
+            if domain.is_empty() { String::new() } else { format!(" of domain `{}`", shown(domain)) }
+        ),
+    })
+}

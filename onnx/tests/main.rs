@@ -1,0 +1,5 @@
+//! Imports of files that the tests write: one test program, so that it links once.
+
+mod build;
+mod hostile;
+mod qonnx;

@@ -1,0 +1,71 @@
+//! `dq import`: an ONNX file to its exact network.
+
+use crate::shared::files::{Files, shown};
+use crate::shared::onnx::NormalizationArgs;
+use crate::shared::table::thousands;
+use crate::shared::ui::Ui;
+use anyhow::Result;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Import an ONNX file as its exact integer network (model.json)
+///
+/// Takes QONNX (Quant, BipolarQuant, Trunc, MultiThreshold), QDQ and QOperator files.
+/// Their meaning is the graph in exact arithmetic on the file's own constants: every
+/// threshold is found by exact bisection and checked on both sides, and whole images go
+/// through an exact interpreter of the graph. What has no exact integer network is
+/// refused by name, all such nodes at once. The import also says where float32
+/// execution would land on the other side of a threshold.
+///
+/// Examples:
+///   dq import cnv-w2a2.onnx -o model.json
+///   dq import mobilenet-qdq.onnx --mean 0.485,0.456,0.406 --std 0.225 -o model.json
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub struct Args {
+    /// The ONNX file.
+    #[arg(value_name = "ONNX")]
+    onnx: PathBuf,
+    #[command(flatten)]
+    normalization: NormalizationArgs,
+    /// The network's file.
+    #[arg(short, long = "output", value_name = "MODEL")]
+    model: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    Files::default().read("ONNX", args.onnx.as_path()).written("-o", args.model.as_path()).check()?;
+    let imported = dq_onnx::import(&args.onnx, &args.normalization.options())?;
+    ui.check_stop("nothing was written")?;
+    let (network, report) = (&imported.network, &imported.report);
+    dq_net::write_network(network, &args.model)?;
+    let hash = dq_net::content_hash(network);
+    let (boundaries, probes) = network.proof.as_ref().map_or((0, 0), |p| (p.boundaries, p.probes));
+    ui.result(
+        || {
+            json!({"model": shown(&args.model), "name": network.name, "hash": hash, "proof": network.proof,
+                "import": report})
+        },
+        format!(
+            "{model}: integer network {name} of {operators} operators, {input}\n\
+             scores: `{scores}`, {scale:.6e} per unit\n\
+             equal to its graph in exact arithmetic: {boundaries} boundaries checked on both sides, every \
+             score of {probes} images\n\
+             float32: {differs} of {accumulators} accumulators lie on the other side of a threshold ({steps} \
+             steps, {thresholds} thresholds)\n\
+             hash {hash}\nnext: dq info {model}",
+            model = args.model.display(),
+            name = network.name,
+            operators = report.operators,
+            input = report.input,
+            scores = report.scores,
+            scale = report.scale,
+            boundaries = thousands(boundaries),
+            differs = thousands(report.float32_differs),
+            accumulators = thousands(report.accumulators),
+            steps = report.steps.len(),
+            thresholds = thousands(report.thresholds),
+        ),
+    )
+}
