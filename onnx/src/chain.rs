@@ -2,7 +2,8 @@
 //! function of a chain is monotone, so that quantizing its result is a staircase.
 
 use crate::number::{Q, Real, Rounding, to_f64, whole};
-use num_traits::{One, Signed, Zero};
+use crate::pairs::Pairs;
+use num_traits::{One, Signed, ToPrimitive, Zero};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -56,6 +57,10 @@ pub enum Link {
     Add(PerChannel),
     /// Batch normalization.
     Norm(Arc<Norm>),
+    /// `x·√square`.
+    MulRoot(PerChannel),
+    /// `x / √square`.
+    DivRoot(PerChannel),
     /// The nearest number within bounds.
     Clamp(Option<PerChannel>, Option<PerChannel>),
     /// `x·slope` below 0.
@@ -68,6 +73,8 @@ pub enum Link {
     Sign,
     /// How many thresholds of the channel x reaches.
     Count(Arc<Vec<Vec<Q>>>),
+    /// The real sum of two levels, of their whole sum; first of a chain.
+    Pairs(Arc<Pairs>),
 }
 
 impl Link {
@@ -83,6 +90,8 @@ impl Link {
             Link::Mul(m) => (m.of(c).clone().into(), zero()),
             Link::Div(d) => (d.of(c).recip().into(), zero()),
             Link::Add(a) => (Q::one().into(), a.of(c).clone().into()),
+            Link::MulRoot(square) => (Real::root(square.of(c)), zero()),
+            Link::DivRoot(square) => (Real::root(square.of(c)).reciprocal(), zero()),
             Link::Norm(norm) => {
                 let slope = Real::root(norm.variance.of(c)).reciprocal().times(norm.gain.of(c));
                 let offset = slope.times(&-norm.mean.of(c)).plus(norm.bias.of(c));
@@ -101,8 +110,8 @@ impl Link {
             Link::Mul(m) => x.times(m.of(c)),
             Link::Div(d) => x.times(&d.of(c).recip()),
             Link::Add(a) => x.plus(a.of(c)),
-            Link::Norm(_) => {
-                let (slope, offset) = self.affine(c).expect("a batch normalization");
+            Link::MulRoot(_) | Link::DivRoot(_) | Link::Norm(_) => {
+                let (slope, offset) = self.affine(c).expect("an affine function");
                 slope.mul(&x)?.add(&offset)?
             }
             Link::Clamp(lo, hi) => match (ordered(lo, Ordering::Less), ordered(hi, Ordering::Greater)) {
@@ -117,6 +126,9 @@ impl Link {
                 }
             }
             Link::Round(rounding) => Real::whole(rounding.exact(&x)),
+            Link::Pairs(pairs) => {
+                pairs.exact(c, x.floor().to_i64().ok_or("sums of more than 63 bits")?).into()
+            }
             Link::Positive => Real::whole(i8::from(x.sign() != Ordering::Less)),
             Link::Sign => Real::whole(x.sign() as i8),
             Link::Count(thresholds) => {
@@ -132,6 +144,8 @@ impl Link {
             Link::Mul(m) => x * f(m),
             Link::Div(d) => x / f(d),
             Link::Add(a) => x + f(a),
+            Link::MulRoot(square) => x * f(square).sqrt(),
+            Link::DivRoot(square) => x / f(square).sqrt(),
             Link::Norm(n) => (x - f(&n.mean)) / f(&n.variance).sqrt() * f(&n.gain) + f(&n.bias),
             Link::Clamp(lo, hi) => {
                 let x = lo.as_ref().map_or(x, |l| x.max(f(l)));
@@ -145,6 +159,7 @@ impl Link {
                 }
             }
             Link::Round(rounding) => rounding.float(x),
+            Link::Pairs(pairs) => pairs.float(c, x as i64),
             Link::Positive => f32::from(u8::from(x >= 0.0)),
             Link::Sign => {
                 if x == 0.0 {

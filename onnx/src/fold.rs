@@ -1,11 +1,11 @@
 //! Computes operators whose inputs are all constants: weights through their quantizers, and the arithmetic of
 //! shapes that exporters leave in graphs.
 
-use crate::graph::Op;
+use crate::graph::{Graph, Op};
 use crate::number::Q;
 use crate::quantizer;
 use crate::tensor::{Constant, Data, Element, axis, broadcast, reshape, strided, transposed};
-use num_traits::{ToPrimitive, Zero};
+use num_traits::{Signed, ToPrimitive, Zero};
 use std::sync::Arc;
 
 /// Most elements of a constant on which general arithmetic is done.
@@ -39,6 +39,52 @@ pub fn fold(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, St
         "ConstantOfShape" => filled(op, &x()?)?,
         _ => return Ok(None),
     }))
+}
+
+/// Computes once and for all what depends on constants only. What cannot be computed stays, for its error to be
+/// said with all others.
+pub fn fold_graph(graph: &mut Graph) {
+    let ops = std::mem::take(&mut graph.ops);
+    for op in ops {
+        let known = |name: &String| name.is_empty() || graph.constants.contains_key(name);
+        let inputs = || op.inputs.iter().map(|name| graph.constants.get(name).cloned()).collect::<Vec<_>>();
+        let folds = op.outputs.len() == 1
+            && op.outputs[0] != graph.output
+            && op.inputs.iter().all(known)
+            && crate::support::refusal(&op).is_none();
+        match folds.then(|| fold(&op, &inputs())) {
+            Some(Ok(Some(constant))) => {
+                graph.constants.insert(op.outputs[0].clone(), constant);
+            }
+            _ => graph.ops.push(op),
+        }
+    }
+}
+
+/// Returns the squares of what `Sqrt`, or `Pow` with exponent ½, makes of a constant; `None` for other operators.
+pub fn squares(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, String> {
+    let get = |i: usize| inputs.get(i).and_then(Option::as_ref);
+    let half = || Q::new(1.into(), 2.into());
+    match (op.kind.as_str(), get(0), get(1)) {
+        ("Sqrt", Some(x), _) => {
+            if x.values().iter().any(Signed::is_negative) {
+                return Err("input: expected numbers of at least 0".into());
+            }
+            Ok(Some(x.clone()))
+        }
+        ("Pow", Some(x), Some(y)) if y.len() == 1 && y.value(0) == half() => {
+            squares(&Op::new("", "Sqrt", &[], ""), &[Some(x.clone())])
+        }
+        ("Pow" | "Sqrt", ..) => Err("expected the root of a constant".into()),
+        _ => Ok(None),
+    }
+}
+
+/// Returns the roots of a constant's numbers, where all are rational.
+pub fn rational_roots(squares: &Constant) -> Option<Constant> {
+    let root = |q: &Q| crate::number::Real::root(q).rational().cloned();
+    let roots = squares.values().iter().map(root).collect::<Option<Vec<Q>>>()?;
+    Some(Constant::exact(squares.dims.clone(), roots))
 }
 
 fn cast(op: &Op, x: Constant) -> Result<Constant, String> {

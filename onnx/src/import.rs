@@ -1,6 +1,8 @@
 //! Imports a file: reads it, lowers its graph, and proves the network.
 
 use crate::error::ImportError;
+use crate::expand::expand;
+use crate::fold::fold_graph;
 use crate::graph::Graph;
 use crate::lower::{Failure, Image, Normalization, lower};
 use crate::proof::{StepReport, prove};
@@ -66,7 +68,10 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
     let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
     drop(bytes);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let graph = Graph::read(&model, folder, options.output.as_deref()).map_err(file)?;
+    let mut graph = Graph::read(&model, folder, options.output.as_deref()).map_err(file)?;
+    expand(&mut graph).map_err(file)?;
+    let operators = graph.ops.len();
+    fold_graph(&mut graph);
     drop(model);
     let image = Image::read(&graph, &options.normalization).map_err(file)?;
     let lowered = lower(&graph, image).map_err(|failure| match failure {
@@ -79,7 +84,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
         .map_err(|reason| ImportError::Proof { path: path.into(), reason })?;
     let report = Report {
         sha256: sha256.clone(),
-        operators: graph.ops.len(),
+        operators,
         input: lowered.image.assumed(),
         scores: lowered.head.tensor.clone(),
         scale: lowered.head.scale.to_f64(),

@@ -6,6 +6,7 @@
 
 pub mod chain;
 pub mod error;
+pub mod expand;
 pub mod fold;
 pub mod graph;
 mod import;
@@ -14,6 +15,7 @@ pub mod load;
 pub mod lower;
 pub mod merged;
 pub mod number;
+pub mod pairs;
 pub mod proof;
 pub mod proto;
 pub mod quantizer;

@@ -12,7 +12,7 @@ pub struct Merged {
 }
 
 enum Part {
-    Affine { exact: (Real, Real), float: (f64, f64) },
+    Affine { exact: Box<(Real, Real)>, float: (f64, f64) },
     Other { link: Link, bounds: (f64, f64), thresholds: Vec<f64> },
 }
 
@@ -50,7 +50,7 @@ impl Merged {
         let mut x = Real::whole(z);
         for part in &self.parts {
             x = match part {
-                Part::Affine { exact: (slope, offset), .. } => slope.mul(&x)?.add(offset)?,
+                Part::Affine { exact, .. } => exact.0.mul(&x)?.add(&exact.1)?,
                 Part::Other { link, .. } => link.exact(self.channel, x)?,
             };
         }
@@ -69,7 +69,7 @@ impl Merged {
                     x = y;
                 }
                 Part::Other { link, bounds, thresholds } => {
-                    (x, error) = apart(link, *bounds, thresholds, x, error)?;
+                    (x, error) = apart((link, self.channel), *bounds, thresholds, (x, error))?;
                 }
             }
         }
@@ -80,7 +80,7 @@ impl Merged {
 impl Part {
     fn affine(exact: (Real, Real)) -> Part {
         let float = (exact.0.to_f64(), exact.1.to_f64());
-        Part::Affine { exact, float }
+        Part::Affine { exact: Box::new(exact), float }
     }
 
     fn other(link: &Link, c: usize) -> Part {
@@ -102,7 +102,12 @@ impl Part {
 }
 
 /// Applies a function that is not affine to `x ± error`; `None` where the result is not sure.
-fn apart(link: &Link, bounds: (f64, f64), thresholds: &[f64], x: f64, error: f64) -> Option<(f64, f64)> {
+fn apart(
+    (link, c): (&Link, usize),
+    bounds: (f64, f64),
+    thresholds: &[f64],
+    (x, error): (f64, f64),
+) -> Option<(f64, f64)> {
     // A number that is exact may lie on a boundary; conversions of boundaries are off by a little.
     let near = |boundary: f64| (x - boundary).abs() <= error + ERROR * (boundary.abs() + 1e-300);
     let sure = |boundary: f64, value: f64| if near(boundary) { None } else { Some((value, 0.0)) };
@@ -111,6 +116,10 @@ fn apart(link: &Link, bounds: (f64, f64), thresholds: &[f64], x: f64, error: f64
             let inexact =
                 ERROR * [bounds.0, bounds.1].iter().filter(|b| b.is_finite()).map(|b| b.abs()).sum::<f64>();
             Some((x.max(bounds.0).min(bounds.1), error + inexact))
+        }
+        Link::Pairs(pairs) if error == 0.0 => {
+            let (sum, size) = pairs.estimate(c, x as i64);
+            Some((sum, 4.0 * ERROR * size))
         }
         Link::Leaky(_) if x - error > 0.0 => Some((x, error)),
         Link::Positive => sure(0.0, f64::from(u8::from(x >= 0.0))),

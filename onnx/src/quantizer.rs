@@ -223,6 +223,9 @@ impl Quantizer {
     /// Returns the level of a float that lies clearly between two halves: the quotient in float64 is off by
     /// less than the distance that is asked for.
     fn quickly(&self, x: &Constant, i: usize, scale: &Q, zero: &Q) -> Option<i64> {
+        if let (Data::Float(values), Form::Bipolar, true) = (&x.data, self.form, zero.is_zero()) {
+            return Some(if values[i] >= 0.0 { 1 } else { -1 });
+        }
         let (Data::Float(values), Form::Int { lo, hi, rounding: Rounding::HalfEven, .. }) =
             (&x.data, self.form)
         else {

@@ -34,6 +34,7 @@ const ONNX: &[&str] = &[
     "Min",
     "Mul",
     "Neg",
+    "Pow",
     "QuantizeLinear",
     "ReduceMean",
     "Relu",
@@ -43,6 +44,7 @@ const ONNX: &[&str] = &[
     "Sign",
     "Slice",
     "Softmax",
+    "Sqrt",
     "Squeeze",
     "Sub",
     "TopK",
@@ -74,8 +76,8 @@ pub fn refusal(op: &Op) -> Option<String> {
         "If" | "Loop" | "Scan" => {
             "expected no control flow: export the model by tracing it in evaluation mode".into()
         }
-        "Sigmoid" | "Tanh" | "Gelu" | "Erf" | "Exp" | "Log" | "Sqrt" | "Elu" | "Selu" | "Softplus"
-        | "HardSwish" | "Mish" | "Silu" | "Swish" => {
+        "Sigmoid" | "Tanh" | "Gelu" | "Erf" | "Exp" | "Log" | "Elu" | "Selu" | "Softplus" | "HardSwish"
+        | "Mish" | "Silu" | "Swish" => {
             "no exact rational value or not monotone: use Relu, Clip or HardSigmoid before the quantizer"
                 .into()
         }

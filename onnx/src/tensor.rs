@@ -115,6 +115,11 @@ impl Constant {
         self.dims.iter().product()
     }
 
+    /// Returns whether there is no element.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Returns element `i`, row-major.
     pub fn value(&self, i: usize) -> Q {
         match &self.data {

@@ -19,6 +19,8 @@ use tensor::Tensor;
 #[derive(Clone)]
 enum Value {
     Constant(Constant),
+    /// The roots of the constant's numbers.
+    Root(Constant),
     Tensor(Tensor),
 }
 
@@ -53,9 +55,11 @@ fn node(op: &Op, values: &HashMap<&str, Value>) -> Result<Value, String> {
         _ => None,
     };
     let constants: Vec<Option<Constant>> = (0..op.inputs.len()).map(get).collect();
-    if (0..op.inputs.len()).all(|i| !matches!(value(i), Some(Value::Tensor(_))))
-        && let Some(constant) = fold::fold(op, &constants)?
-    {
+    let constant = (0..op.inputs.len()).all(|i| !matches!(value(i), Some(Value::Tensor(_))));
+    if constant && let Some(squares) = fold::squares(op, &constants)? {
+        return Ok(fold::rational_roots(&squares).map_or(Value::Root(squares), Value::Constant));
+    }
+    if constant && let Some(constant) = fold::fold(op, &constants)? {
         return Ok(Value::Constant(constant));
     }
     let tensor = |i: usize| match value(i) {
@@ -98,6 +102,12 @@ fn node(op: &Op, values: &HashMap<&str, Value>) -> Result<Value, String> {
         }
         "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => match (value(0), value(1)) {
             (Some(Value::Tensor(a)), Some(Value::Tensor(b))) => two_tensors(op, a, b)?,
+            (Some(Value::Tensor(a)), Some(Value::Root(squares))) => {
+                with_one(a, squares, |x, square| binary(op, x, &Real::root(square)))?
+            }
+            (Some(Value::Root(squares)), Some(Value::Tensor(b))) => {
+                with_one(b, squares, |x, square| binary(op, &Real::root(square), x))?
+            }
             (Some(Value::Tensor(a)), _) => {
                 with_one(a, &wanted(&get, 1, "input 1")?, |x, c| binary(op, x, &c.clone().into()))?
             }

@@ -140,6 +140,20 @@ impl State {
         Ok(Value::Stream(links.into_iter().fold(stream, |s, link| s.then(link))))
     }
 
+    /// Lowers a product with the root of constants, or the quotient by it; input `i` is the other.
+    fn with_root(&self, op: &Op, i: usize, square: &Constant) -> Result<Value, String> {
+        let stream = self.stream(op, i)?;
+        let square = self.params(stream, square, "root")?;
+        if square.0.iter().any(Zero::is_zero) {
+            return Err("root: expected numbers above 0".into());
+        }
+        match (op.kind.as_str(), i) {
+            ("Mul", _) => Ok(Value::Stream(stream.then(Link::MulRoot(square)))),
+            ("Div", 0) => Ok(Value::Stream(stream.then(Link::DivRoot(square)))),
+            _ => Err("expected a product with a root, or a quotient by it".into()),
+        }
+    }
+
     fn norm(&self, op: &Op, get: Constants, stream: &Stream) -> Result<Link, String> {
         if op.int("training_mode", 0) != 0 {
             return Err("training_mode: expected 0 (export the model in evaluation mode)".into());
@@ -170,7 +184,13 @@ impl State {
         let (i, constant) = match (get(0), get(1), op.inputs.len()) {
             (_, Some(c), 2) => (0, c),
             (Some(c), _, 2) => (1, c),
-            (None, None, 2) => return self.two_streams(op),
+            (None, None, 2) => {
+                return match (self.value(op, 0), self.value(op, 1)) {
+                    (_, Some(Value::Root(square))) => self.with_root(op, 0, &square.clone()),
+                    (Some(Value::Root(square)), _) => self.with_root(op, 1, &square.clone()),
+                    _ => self.two_streams(op),
+                };
+            }
             (.., n) => return Err(format!("inputs: expected 2, found {n}")),
         };
         let stream = self.stream(op, i)?.clone();
@@ -188,11 +208,6 @@ impl State {
             _ => return Err("expected a constant divisor".into()),
         };
         Ok(Value::Stream(links.into_iter().fold(stream, |s, link| s.then(link))))
-    }
-
-    /// Lowers arithmetic of two tensors that both depend on the image.
-    fn two_streams(&mut self, op: &Op) -> Result<Value, String> {
-        Err(format!("expected a constant, found {} of two values that depend on the image", op.kind))
     }
 }
 

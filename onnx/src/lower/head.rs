@@ -68,19 +68,14 @@ pub fn head(builder: &mut Builder, tensor: String, stream: &Stream) -> Result<He
     Ok(Head { tensor, scale, offset })
 }
 
-/// Returns the offset that all scores share beside whole units.
+/// Returns the offset that all scores share beside whole units: 0 where there is none, else that of class 0.
 fn common_offset(scores: &[(Real, Real)], scale: &Real) -> Result<Real, String> {
-    let first = scores[0].1.mul(&scale.reciprocal())?;
-    let all_whole = |offset: &Real| -> Result<bool, String> {
-        for (_, o) in scores {
-            let units = o.add(&offset.negative())?.mul(&scale.reciprocal())?;
-            if units.rational().is_none_or(|u| !u.is_integer()) {
-                return Ok(false);
-            }
+    let unit = scale.reciprocal();
+    for (_, offset) in scores {
+        let units = offset.mul(&unit)?;
+        if units.rational().is_none_or(|u| !u.is_integer()) {
+            return Ok(scores[0].1.clone());
         }
-        Ok(true)
-    };
-    // The offset of class 0 up to whole units, where the others differ from it by whole units.
-    let part = scale.mul(&first.add(&Real::whole(-first.floor()))?)?;
-    Ok(if all_whole(&part)? { part } else { Real::whole(0) })
+    }
+    Ok(Real::whole(0))
 }

@@ -6,7 +6,7 @@ use super::stream::{Stream, channels_first};
 use super::{State, Value};
 use crate::chain::{Link, PerChannel};
 use crate::graph::Op;
-use crate::number::{Q, common_unit, whole};
+use crate::number::{Q, Rounding, common_unit, whole};
 use crate::quantizer::{Constants, wanted};
 use crate::tensor::{Constant, integers};
 use dq_net::Shape;
@@ -14,6 +14,7 @@ use dq_net::layer::{Conv, Dense, Layer};
 use ndarray::{Array2, Array4};
 use num_integer::Integer;
 use num_traits::{One, ToPrimitive, Zero};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Whole weights, output by output in the order of the given indices, and the unit per output.
@@ -29,11 +30,51 @@ impl State {
     /// Returns the stream as whole numbers times one scale plus an offset: it is quantized first where a
     /// rounding is still open.
     pub(super) fn levels(&mut self, op: &Op, stream: &Stream) -> Result<Stream, String> {
-        if stream.chain.affine(0)?.is_some() || stream.chain.split().is_none() {
+        if stream.chain.affine(0)?.is_some() {
             return Ok(stream.clone());
         }
+        let stream = match stream.chain.split() {
+            Some(_) => stream.clone(),
+            None => match self.on_lattice(stream)? {
+                Some(stream) => stream,
+                None => return Ok(stream.clone()),
+            },
+        };
         let name = format!("{}_input", op.name);
-        step::quantized(&mut self.builder, &mut self.steps, &name, stream)
+        step::quantized(&mut self.builder, &mut self.steps, &name, &stream)
+    }
+
+    /// Returns the stream with its values as whole multiples of a unit, where its wire has few values: an
+    /// activation of levels, such as Relu after DequantizeLinear, takes levels itself.
+    fn on_lattice(&self, stream: &Stream) -> Result<Option<Stream>, String> {
+        let wire = self.builder.wire(stream.node);
+        if wire.range.hi - wire.range.lo >= 256 {
+            return Ok(None);
+        }
+        let mut values = HashSet::new();
+        for c in 0..wire.shape.channels {
+            for z in wire.range.lo..=wire.range.hi {
+                match stream.chain.exact(c, z)?.rational() {
+                    Some(value) => values.insert(value.clone()),
+                    None => return Ok(None),
+                };
+            }
+            if values.len() > 256 {
+                return Ok(None);
+            }
+        }
+        let least = values.iter().min().cloned().unwrap_or_else(Q::zero);
+        let span = values.iter().max().map_or_else(Q::zero, |most| most - &least);
+        let fits = |unit: &Q| &span / unit <= whole(255);
+        let differences: Vec<Q> = values.iter().map(|v| v - &least).collect();
+        let around_zero = common_unit(&values).filter(&fits).map(|unit| (unit, Q::zero()));
+        let lattice =
+            around_zero.or_else(|| common_unit(&differences).filter(&fits).map(|unit| (unit, least)));
+        Ok(lattice.map(|(unit, first)| {
+            let one = |v: Q| PerChannel::one(v);
+            let whole = stream.then(Link::Add(one(-&first))).then(Link::Div(one(unit.clone())));
+            whole.then(Link::Round(Rounding::HalfEven)).then(Link::Mul(one(unit))).then(Link::Add(one(first)))
+        }))
     }
 
     /// Returns scale and offset per channel of the wire.
@@ -99,7 +140,7 @@ impl State {
         let conv = conv_layer(taps, weight_bits, &window, groups, pad_level)?;
         let node = self.builder.push(&op.name, Layer::Conv(conv), &[stream.node])?;
         let of_output = |o: usize| &scales[o / (outputs / groups)];
-        self.accumulators(op, get, (node, spatial), &weights, &of_output)
+        self.accumulators(op, get, (node, spatial), (&weights, &of_output))
     }
 
     /// Returns scale and offset of each group's input channels.
@@ -174,7 +215,7 @@ impl State {
         let scales = self.group_scales(&stream, 1, self.channels(&stream))?;
         let dense = Dense { weights: matrix, weight_bits: weights.bits };
         let node = self.builder.push(&op.name, Layer::Dense(dense), &[stream.node])?;
-        self.accumulators(op, get, (node, 0), &weights, &|_| &scales[0])
+        self.accumulators(op, get, (node, 0), (&weights, &|_| &scales[0]))
     }
 
     /// Returns the real values of accumulators, bias included.
@@ -183,8 +224,7 @@ impl State {
         op: &Op,
         get: Constants,
         (node, spatial): (usize, usize),
-        weights: &Weights,
-        scale: &dyn Fn(usize) -> &'a (Q, Q),
+        (weights, scale): (&Weights, &dyn Fn(usize) -> &'a (Q, Q)),
     ) -> Result<Value, String> {
         let shape = self.builder.wire(node).shape;
         let outputs = shape.channels;

@@ -7,6 +7,7 @@ mod entry;
 mod head;
 mod linear;
 mod pool;
+mod residual;
 mod step;
 mod stream;
 
@@ -29,6 +30,8 @@ use stream::Stream;
 pub enum Value {
     /// Known numbers.
     Constant(Constant),
+    /// The roots of known numbers.
+    Root(Constant),
     /// Something of the image.
     Stream(Stream),
     /// Label, probabilities or ranking of the scores: it may only be the output.
@@ -154,6 +157,10 @@ impl State {
         }
         let constants: Vec<Option<Constant>> = (0..op.inputs.len()).map(|i| self.constant(op, i)).collect();
         let all = inputs.iter().all(|v| v.is_none() || matches!(v, Some(Value::Constant(_))));
+        if all && let Some(squares) = fold::squares(op, &constants)? {
+            let roots = fold::rational_roots(&squares);
+            return Ok(roots.map_or(Value::Root(squares), Value::Constant));
+        }
         if all && let Some(constant) = fold::fold(op, &constants)? {
             return Ok(Value::Constant(constant));
         }
