@@ -228,16 +228,17 @@ fn normalize(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {
     let of = |i: usize| wanted(get, i, "parameters").map(|c| c.values());
     let (gain, bias, mean, variance) = (of(1)?, of(2)?, of(3)?, of(4)?);
     let epsilon = op.float("epsilon", 1e-5)?;
-    let inside = crate::tensor::inner(&x.dims, 1);
-    let positions: Vec<usize> = (0..x.ids.len()).map(|i| i / inside % x.dims[1]).collect();
-    x.map(&positions, |x, c| {
+    let per_channel = |c: usize| {
         let square = &variance[c] + &epsilon;
         if !square.is_positive() {
-            return Err("a variance that is not above 0".into());
+            return Err("a variance that is not above 0".to_string());
         }
-        let y = x.plus(&-&mean[c]).mul(&Real::root(&square).reciprocal())?;
-        Ok(y.times(&gain[c]).plus(&bias[c]))
-    })
+        Ok(Real::root(&square).reciprocal().times(&gain[c]))
+    };
+    let slopes: Vec<Real> = (0..x.dims[1]).map(per_channel).collect::<Result<_, _>>()?;
+    let inside = crate::tensor::inner(&x.dims, 1);
+    let positions: Vec<usize> = (0..x.ids.len()).map(|i| i / inside % x.dims[1]).collect();
+    x.map(&positions, |x, c| Ok(x.plus(&-&mean[c]).mul(&slopes[c])?.plus(&bias[c])))
 }
 
 fn dense(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {

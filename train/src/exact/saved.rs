@@ -231,7 +231,6 @@ impl Trained {
         let statistics = calibrate(&self.model, images, &learned, &self.recipe, device)?;
         let calibration = Calibration {
             checkpoint: self.digest.clone(),
-            onnx: String::new(),
             bits: self.bits.label(),
             images: learned.len(),
             augmented: true,
