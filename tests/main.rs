@@ -6,6 +6,7 @@ mod files;
 mod gradient;
 mod hardware;
 mod host;
+mod import;
 mod interrupt;
 mod load;
 mod output;

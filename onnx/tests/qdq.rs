@@ -1,0 +1,49 @@
+//! QDQ and QOperator networks, with zero points anywhere, and real files of others.
+
+use crate::build::{Attr, Builder};
+
+/// A tensor's scale and zero point.
+pub struct Linear {
+    scale: String,
+    zero: String,
+}
+
+impl Linear {
+    /// Adds them as constants.
+    pub fn new(b: &mut Builder, scale: f32, element: i32, zero: i64) -> Self {
+        Linear { scale: b.float(scale), zero: b.ints(element, &[], &[zero]) }
+    }
+
+    /// Quantizes and dequantizes.
+    pub fn both(&self, b: &mut Builder, x: &str) -> String {
+        let levels = b.node("QuantizeLinear", &[x, &self.scale, &self.zero], &[]);
+        b.node("DequantizeLinear", &[&levels, &self.scale, &self.zero], &[])
+    }
+}
+
+#[test]
+fn an_activation_of_levels_takes_levels() {
+    let mut b = Builder::new(1, &[1, 1, 4, 4]);
+    let signed = Linear::new(&mut b, 1.0 / 128.0, 3, -20);
+    let x = signed.both(&mut b, "x");
+    let x = b.node("Relu", &[&x], &[]);
+    let x = b.node("AveragePool", &[&x], &[("kernel_shape", Attr::Ints(&[4, 4]))]);
+    let w = b.floats(&[2, 1, 1, 1], &[1.0, -2.0]);
+    let y = b.node("Conv", &[&x, &w], &[]);
+    b.import(&y).unwrap();
+}
+
+#[test]
+fn files_of_others_are_imported() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
+    for (name, boundaries, differs) in [
+        ("brevitas_per_channel", 240, 0),
+        ("ort_mobilenet_qdq", 27_030, 26),
+        ("ort_mobilenet_qoperator", 33_483, 15),
+    ] {
+        let path = folder.join(name).with_extension("onnx");
+        let import = dq_onnx::import(&path, &Default::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let proof = import.network.proof.unwrap();
+        assert_eq!((proof.boundaries, import.report.float32_differs), (boundaries, differs), "{name}");
+    }
+}
