@@ -26,7 +26,7 @@ fn an_imported_network_is_verified_down_to_its_circuit() {
 fn another_file_or_another_normalization_is_another_network() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
-    let (qdq, qoperator) = (file("ort_mobilenet_qdq.onnx"), file("ort_mobilenet_qoperator.onnx"));
+    let (qdq, other) = (file("ort_mobilenet_qdq.onnx"), file("brevitas_per_channel.onnx"));
     let said = ok(folder, &["import", &qdq, "-o", "model.json", "--mean", "0.1,0.2,0.3", "--std", "0.5"]);
     assert!(said.contains("input = (pixel/255 − 0.1,0.2,0.3) / 0.5, image 16×16×3"), "{said}");
     let verify = ["verify", "model.json", "--rtl", "0", "--count", "1", "--onnx"];
@@ -34,7 +34,7 @@ fn another_file_or_another_normalization_is_another_network() {
     ok(folder, &[&verify[..], &[&qdq], &same].concat());
     let error = fails(folder, 1, &[&verify[..], &[&qdq]].concat());
     assert!(error.contains("expected a file that imports as network ort_mobilenet_qdq"), "{error}");
-    let error = fails(folder, 1, &[&verify[..], &[&qoperator], &same].concat());
+    let error = fails(folder, 1, &[&verify[..], &[&other], &same].concat());
     assert!(error.contains("found hash"), "{error}");
 }
 

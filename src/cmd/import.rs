@@ -29,22 +29,22 @@ pub struct Args {
     #[command(flatten)]
     normalization: NormalizationArgs,
     /// The network's file.
-    #[arg(short, long = "output", value_name = "MODEL")]
-    model: PathBuf,
+    #[arg(short, long, value_name = "MODEL")]
+    output: PathBuf,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
-    Files::default().read("ONNX", args.onnx.as_path()).written("-o", args.model.as_path()).check()?;
+    Files::default().read("ONNX", args.onnx.as_path()).written("-o", args.output.as_path()).check()?;
     let imported = dq_onnx::import(&args.onnx, &args.normalization.options())?;
     ui.check_stop("nothing was written")?;
     let (network, report) = (&imported.network, &imported.report);
-    dq_net::write_network(network, &args.model)?;
+    dq_net::write_network(network, &args.output)?;
     let hash = dq_net::content_hash(network);
     let (boundaries, probes) = network.proof.as_ref().map_or((0, 0), |p| (p.boundaries, p.probes));
     ui.result(
         || {
-            json!({"model": shown(&args.model), "name": network.name, "hash": hash, "proof": network.proof,
+            json!({"model": shown(&args.output), "name": network.name, "hash": hash, "proof": network.proof,
                 "import": report})
         },
         format!(
@@ -55,7 +55,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
              float32: {differs} of {accumulators} accumulators lie on the other side of a threshold ({steps} \
              steps, {thresholds} thresholds)\n\
              hash {hash}\nnext: dq info {model}",
-            model = args.model.display(),
+            model = args.output.display(),
             name = network.name,
             operators = report.operators,
             input = report.input,
