@@ -92,7 +92,10 @@ impl Chain {
         let high = (1 << (weight_bits - 1)) - 1;
         let mut weight = || (self.random(2 * high + 1) - high) as i8;
         let weights = Array4::from_shape_simple_fn((outputs, 3, 3, channels), &mut weight);
-        self.push(name, Layer::Conv(Conv { weights, weight_bits, stride: [1, 1], pad: [1; 4], groups: 1 }));
+        self.push(
+            name,
+            Layer::Conv(Conv { weights, weight_bits, stride: [1, 1], pad: [1; 4], pad_level: 0, groups: 1 }),
+        );
     }
 
     fn step(&mut self, name: &str, channels: usize, bits: u8, spread: i64) {

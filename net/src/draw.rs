@@ -18,8 +18,8 @@ pub struct Options {
     pub weight_bits: Option<u8>,
     /// Bits of every step's levels, 1 to 8; with `None` each layer draws its own.
     pub level_bits: Option<u8>,
-    /// Whether the network may have residual blocks and squeeze its image; otherwise it is a chain without
-    /// either.
+    /// Whether the network may have residual blocks, squeeze its image, and pad with other levels than 0;
+    /// otherwise it is a chain without any of these.
     pub residuals: bool,
 }
 
@@ -39,6 +39,9 @@ impl Default for Options {
 /// Holds what one layer is drawn from.
 pub(crate) struct Draw<'a> {
     pub random: &'a mut Random,
+    /// Numbers for what was added to networks later, apart from the others: all else that a seed draws is
+    /// what it was.
+    pub later: &'a mut Random,
     pub options: &'a Options,
     /// The node that the layer reads.
     pub input: &'a Point,

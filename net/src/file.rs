@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Newest version of the file format. This program reads this version and all before it.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 /// Value of the field `format` in an integer network's file.
 const FORMAT: &str = "dq-network";
 /// Size of the largest file that is read, in bytes.
@@ -127,7 +127,7 @@ pub fn to_json(network: &Network) -> String {
     text
 }
 
-/// Returns the oldest version that has all the network's kinds of layer, so that older programs can read the
+/// Returns the oldest version that has all the network's kinds of layer and their fields, so that older programs can read the
 /// file.
 fn version_of(network: &Network) -> u32 {
     network.nodes().iter().map(|node| node.layer.since()).max().expect("checked: not empty")

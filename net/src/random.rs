@@ -6,7 +6,7 @@ pub use crate::draw::Options;
 
 use crate::draw::{Draw, Point, Random};
 use crate::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, SumPool,
+    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum, SumPool,
 };
 use crate::{network::Network, network::Node, range::Range, shape::Shape, wire::Wire};
 use ndarray::Array3;
@@ -18,7 +18,8 @@ pub fn network(seed: u64, options: &Options) -> Network {
     let probe = image(random.word(), input.shape).mapv(i32::from);
     let nodes = vec![Node { name: "input".into(), layer: Layer::Input(input), inputs: vec![] }];
     let at = Point { name: "input".into(), values: probe, range: Range::levels(8) };
-    let mut walk = Walk { random, options, nodes, at };
+    let later = Random::new(!seed);
+    let mut walk = Walk { random, later, options, nodes, at };
     if options.residuals {
         walk.squeeze();
     }
@@ -42,6 +43,8 @@ pub fn image(seed: u64, shape: Shape) -> Array3<u8> {
 /// Holds a network that is being drawn.
 struct Walk<'a> {
     random: Random,
+    /// Numbers for what was added later ([`Draw::later`]).
+    later: Random,
     options: &'a Options,
     nodes: Vec<Node>,
     /// The node that the next one reads.
@@ -129,7 +132,10 @@ impl Walk<'_> {
         };
         let mix = Mix::draw(&mut self.random);
         let inputs = if self.random.within(0, 1) == 0 { [skip, branch] } else { [branch, skip] };
-        self.join("mix", Layer::Mix(mix), &inputs);
+        match Sum::draw(&mut self.later, &inputs.each_ref().map(Point::wire)) {
+            Some(sum) => self.join("sum", Layer::Sum(sum), &inputs),
+            None => self.join("mix", Layer::Mix(mix), &inputs),
+        }
     }
 
     /// Adds a convolution that keeps the map's size, except for its stride.
@@ -153,7 +159,8 @@ impl Walk<'_> {
     /// Adds a layer that reads the last one.
     fn add(&mut self, stem: &str, layer: impl FnOnce(&mut Draw) -> Layer) {
         let input = self.at.clone();
-        let layer = layer(&mut Draw { random: &mut self.random, options: self.options, input: &input });
+        let Walk { random, later, options, .. } = self;
+        let layer = layer(&mut Draw { random, later, options, input: &input });
         self.join(stem, layer, &[input]);
     }
 
@@ -209,7 +216,8 @@ mod tests {
     /// Seeds stand in tests and bug reports of every crate: what they draw stays what it is.
     #[test]
     fn the_networks_of_seeds_are_pinned() {
-        let mut hash = Sha256::new();
+        // Those of chains, and of networks with residuals.
+        let mut hashes = [Sha256::new(), Sha256::new()];
         for seed in 0..100 {
             let bits = [None, Some(seed as u8 / 2 % 8 + 1)][seed as usize / 4 % 2];
             let options = Options {
@@ -220,11 +228,19 @@ mod tests {
                 ..Options::default()
             };
             let network = network(seed, &options);
+            let hash = &mut hashes[usize::from(options.residuals)];
             hash.update(to_json(&network));
             hash.update(image(seed, network.input_shape()).as_slice().expect("contiguous"));
             (0..network.nodes().len()).for_each(|i| hash.update(format!("{:?}", network.unit(i))));
         }
-        let found: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(found, "f7fca9118fa274c00dcca7645480f449d66547c593d5156a88f482a70469dbec");
+        let found = hashes
+            .map(|hash| -> String { hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect() });
+        assert_eq!(
+            found,
+            [
+                "ae8a91dca6736dadd2fb4d1c7133f0477fc90d2055cf810555f86dd5337431f5",
+                "9f654878c198d013ed7ebd44bc7510b606dd6114562a74871b80a9473bd401d9",
+            ]
+        );
     }
 }

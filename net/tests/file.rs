@@ -3,7 +3,8 @@
 
 use dq_net::float::layer as float;
 use dq_net::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Surrogate,
+    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
+    Surrogate,
 };
 use dq_net::{
     FloatLayer, FloatNetwork, FloatNode, Network, Node, Shape, content_hash, float_content_hash, read_any,
@@ -42,6 +43,7 @@ fn nodes() -> Vec<Node> {
         weight_bits: 4,
         stride: [1, 1],
         pad: [1, 1, 1, 1],
+        pad_level: 0,
         groups: 1,
     };
     let dense = Dense {
@@ -116,7 +118,30 @@ fn what_is_written_is_read_back() {
     assert_eq!(content_hash(&back), content_hash(&network));
 }
 
-/// A file names the oldest version that has its kinds; what says a newer one is read as well.
+/// Returns [`network`] with a padding of `level`.
+fn padded(level: i32) -> Network {
+    let mut nodes = nodes();
+    if let Layer::Conv(conv) = &mut nodes[1].layer {
+        conv.pad_level = level;
+    }
+    Network::new("tiny", nodes).unwrap()
+}
+
+/// A level of 0 is no part of the file, as before there were others: texts and hashes stay what they are.
+#[test]
+fn a_padding_of_level_0_is_not_written_and_another_one_is_read_back() {
+    let text = to_json(&network());
+    assert!(!text.contains("pad_level"));
+    let hash = "9d9e3ab0265b6bcb82a333b0c31a0b703a80554d702de23bc0e7e374efbb4b8b";
+    assert_eq!(content_hash(&network()), hash);
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    write_network(&padded(131), &path).unwrap();
+    assert_eq!(read_network(&path).unwrap(), padded(131));
+    assert_ne!(content_hash(&padded(131)), content_hash(&network()));
+}
+
+/// A file names the oldest version that has its kinds and fields; what says a newer one is read as well.
 #[test]
 fn versions_are_the_oldest_that_do_and_all_are_read() {
     let version = |network: &Network| {
@@ -124,6 +149,7 @@ fn versions_are_the_oldest_that_do_and_all_are_read() {
         value["version"].as_u64()
     };
     assert_eq!((version(&network()), version(&residual())), (Some(1), Some(2)));
+    assert_eq!((version(&padded(1)), version(&summed([2, -3]).unwrap())), (Some(3), Some(3)));
     let folder = Folder::new();
     let mut value: Value = serde_json::from_str(&to_json(&network())).unwrap();
     value["version"] = json!(2);
@@ -172,7 +198,7 @@ fn malformed_fields_are_named() {
     type Edit = fn(&mut Value);
     let cases: &[(Edit, &[&str])] = &[
         (|v| v["format"] = json!("onnx"), &["format", "dq-network", "onnx"]),
-        (|v| v["version"] = json!(3), &["version", "1 to 2", "3"]),
+        (|v| v["version"] = json!(4), &["version", "1 to 3", "4"]),
         (|v| v["extra"] = json!(1), &["extra"]),
         (
             |v| v["nodes"][1]["layer"]["conv"]["weights"]["bits"] = json!(0),
@@ -185,6 +211,11 @@ fn malformed_fields_are_named() {
         (|v| v["nodes"][1]["layer"]["conv"]["groups"] = json!(3), &["conv1", "groups", "3"]),
         (|v| v["nodes"][1]["layer"]["conv"]["stride"] = json!([0, 1]), &["conv1", "stride"]),
         (|v| v["nodes"][1]["layer"]["conv"]["pad"] = json!([5, 1, 1, 1]), &["conv1", "pad", "5"]),
+        (
+            |v| v["nodes"][1]["layer"]["conv"]["pad_level"] = json!(256),
+            &["conv1", "pad_level", "0..=255", "256"],
+        ),
+        (|v| v["nodes"][1]["layer"]["conv"]["pad_level"] = json!(-1), &["conv1", "pad_level", "-1"]),
         (|v| v["nodes"][2]["layer"]["step"]["bits"] = json!(0), &["step1", "bits", "1 to 8", "0"]),
         (|v| v["nodes"][2]["layer"]["step"]["bits"] = json!(9), &["step1", "bits", "1 to 8", "9"]),
         (|v| v["nodes"][2]["layer"]["step"]["bits"] = json!(3), &["step1", "thresholds", "7"]),
@@ -379,6 +410,42 @@ fn a_residual_network_is_read_back_and_its_faults_are_named() {
         (&|v| v["nodes"][3]["layer"]["rescale"]["mul"][1] = json!(200_000), &["stream", "mul[1]", "200000"]),
         (&|v| v["nodes"][2]["layer"]["bit_depth"]["bits"] = json!(0), &["depth", "bits", "1 to 8", "0"]),
         (&|v| v["nodes"][2]["inputs"] = json!(["median", "median"]), &["depth", "inputs", "1 of them"]),
+    ];
+    for (edit, words) in cases {
+        let message = refused_of(&network, true, |v| edit(v));
+        for word in *words {
+            assert!(message.contains(word), "`{word}` missing in: {message}");
+        }
+    }
+}
+
+/// Returns a residual whose streams meet in an exact sum.
+fn summed(factors: [i32; 2]) -> Result<Network, dq_net::NetworkError> {
+    let mut nodes = residual().nodes().to_vec();
+    nodes[5].layer = Layer::Sum(Sum { factors });
+    Network::new("summed", nodes)
+}
+
+#[test]
+fn a_sum_is_read_back_and_its_faults_are_named() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    let network = summed([5, -3]).unwrap();
+    write_network(&network, &path).unwrap();
+    assert_eq!(read_network(&path).unwrap(), network);
+    assert_eq!(network.unit(5), None);
+    type Edit<'a> = &'a dyn Fn(&mut Value);
+    let cases: &[(Edit, &[&str])] = &[
+        (
+            &|v| v["nodes"][5]["layer"]["sum"]["factors"] = json!([5, 0]),
+            &["mix", "factors[1]", "other than 0"],
+        ),
+        (&|v| v["nodes"][5]["layer"]["sum"]["factors"] = json!([5]), &["length"]),
+        (&|v| v["nodes"][5]["layer"]["sum"]["factors"] = json!([1 << 19, 1]), &["mix", "range", "2^30"]),
+        (
+            &|v| v["nodes"][5]["inputs"] = json!(["stream", "branch", "branch"]),
+            &["mix", "inputs", "2 of them", "3"],
+        ),
     ];
     for (edit, words) in cases {
         let message = refused_of(&network, true, |v| edit(v));

@@ -2,7 +2,7 @@
 //! differently written formula.
 
 use dq_net::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale, Step,
+    BitDepth, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
     SumPool, Surrogate,
 };
 use dq_net::{Network, Node, Range, Shape, Wire, random};
@@ -21,7 +21,8 @@ fn surrogate(gain: Vec<f64>) -> Surrogate {
 fn conv_by_windows(conv: &Conv, x: ArrayView3<i32>) -> Array3<i32> {
     let [top, bottom, left, right] = conv.pad;
     let (height, width, channels) = x.dim();
-    let mut padded = Array3::<i32>::zeros((height + top + bottom, width + left + right, channels));
+    let dim = (height + top + bottom, width + left + right, channels);
+    let mut padded = Array3::from_elem(dim, conv.pad_level);
     padded.slice_mut(s![top..top + height, left..left + width, ..]).assign(&x);
     let (outputs, rows, columns, per_group) = conv.weights.dim();
     let out_height = (padded.dim().0 - rows) / conv.stride[0] + 1;
@@ -50,31 +51,70 @@ fn convolution_with_stride_padding_and_groups() {
                     let weights = Array4::from_shape_fn(shape, |(o, y, x, c)| {
                         ((o * 11 + y * 5 + x * 3 + c) % 15) as i8 - 7
                     });
-                    let conv = Conv { weights, weight_bits: 4, stride, pad, groups };
-                    assert_eq!(
-                        conv.eval(&[x.view()]),
-                        conv_by_windows(&conv, x.view()),
-                        "{groups} {stride:?} {pad:?}"
-                    );
-                    cases += 1;
+                    for pad_level in [0, 11] {
+                        let weights = weights.clone();
+                        let conv = Conv { weights, weight_bits: 4, stride, pad, pad_level, groups };
+                        assert_eq!(
+                            conv.eval(&[x.view()]),
+                            conv_by_windows(&conv, x.view()),
+                            "{groups} {stride:?} {pad:?} {pad_level}"
+                        );
+                        cases += 1;
+                    }
                 }
             }
         }
     }
-    assert_eq!(cases, 3 * 3 * (1 + 3 + 3));
+    assert_eq!(cases, 3 * 3 * (1 + 3 + 3) * 2);
 }
 
 #[test]
 fn a_convolution_by_hand() {
     // A 2×2 box filter and a difference to the right, on a 2×3 image, padded by one on the right only.
     let weights = Array4::from_shape_vec((2, 1, 2, 1), vec![1, 1, -1, 1]).unwrap();
-    let conv = Conv { weights, weight_bits: 2, stride: [1, 1], pad: [0, 0, 0, 1], groups: 1 };
+    let conv = Conv { weights, weight_bits: 2, stride: [1, 1], pad: [0, 0, 0, 1], pad_level: 0, groups: 1 };
     let x = array![[[1], [2], [5]], [[0], [3], [4]]];
     let expected = array![[[3, 1], [7, 3], [5, -5]], [[3, 3], [7, 1], [4, -4]]];
     assert_eq!(conv.eval(&[x.view()]), expected);
     assert_eq!(conv.shape(&[Shape::new(2, 3, 1)]).unwrap(), Shape::new(2, 3, 2));
     assert_eq!(conv.range(&[wire(2, 3, 1, 0, 5)]).unwrap(), Range::new(-5, 10));
     assert_eq!(conv.macs(Shape::new(2, 3, 1), Shape::new(2, 3, 2)), 24);
+}
+
+#[test]
+fn a_padding_level_by_hand() {
+    // The same filters and image, padded with level 4 instead of 0: 1·4 more, for both.
+    let weights = Array4::from_shape_vec((2, 1, 2, 1), vec![1, 1, -1, 1]).unwrap();
+    let (stride, pad) = ([1, 1], [0, 0, 0, 1]);
+    let conv = Conv { weights, weight_bits: 2, stride, pad, pad_level: 4, groups: 1 };
+    let x = array![[[1], [2], [5]], [[0], [3], [4]]];
+    assert_eq!(conv.eval(&[x.view()]), array![[[3, 1], [7, 3], [9, -1]], [[3, 3], [7, 1], [8, 0]]]);
+    // It is one of the input's levels, and adds nothing to the range.
+    assert_eq!(conv.range(&[wire(2, 3, 1, 0, 5)]).unwrap(), Range::new(-5, 10));
+    let fault = conv.range(&[wire(2, 3, 1, 0, 3)]).unwrap_err();
+    assert_eq!((fault.field.as_str(), fault.found.as_str()), ("pad_level", "4"));
+    assert!(conv.range(&[wire(2, 3, 1, 5, 9)]).is_err());
+    // Level 0 is always allowed: the range counts it in.
+    let conv = Conv { pad_level: 0, ..conv };
+    assert_eq!(conv.range(&[wire(2, 3, 1, 5, 9)]).unwrap(), Range::new(-9, 18));
+}
+
+#[test]
+fn a_sum_is_exact_and_its_range_is_that_of_intervals() {
+    let sum = Sum { factors: [3, -2] };
+    let (x, y) = (array![[[1, -4], [100, 0]]], array![[[5, 6], [-7, 0]]]);
+    assert_eq!(sum.eval(&[x.view(), y.view()]), array![[[-7, -24], [314, 0]]]);
+    let wire = |lo, hi| wire(1, 2, 2, lo, hi);
+    assert_eq!(sum.range(&[wire(-4, 100), wire(-7, 6)]).unwrap(), Range::new(-12 - 12, 300 + 14));
+    assert_eq!(sum.range(&[wire(2, 3), wire(5, 7)]).unwrap(), Range::new(6 - 14, 9 - 10));
+    let sum = Sum { factors: [-1, -1] };
+    assert_eq!(sum.range(&[wire(-4, 100), wire(0, 6)]).unwrap(), Range::new(-106, 4));
+    let sum = Sum { factors: [1 << 20, 1] };
+    assert_eq!(sum.range(&[wire(0, 1), wire(-1, 1)]).unwrap(), Range::new(-1, (1 << 20) + 1));
+    assert_eq!(sum.shape(&[Shape::new(1, 2, 3); 2]).unwrap(), Shape::new(1, 2, 3));
+    assert!(sum.shape(&[Shape::new(1, 2, 3), Shape::new(1, 3, 3)]).is_err());
+    let fault = Sum { factors: [0, 1] }.check().unwrap_err();
+    assert_eq!(fault.field, "factors[0]");
 }
 
 #[test]

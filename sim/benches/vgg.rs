@@ -64,7 +64,7 @@ fn vgg() -> Network {
             let weights = Array4::from_shape_fn((width, 3, 3, channels), |(o, y, x, c)| {
                 weight(o * 31 + y * 7 + x * 3 + c)
             });
-            let conv = Conv { weights, weight_bits: 4, stride: [1, 1], pad: [1; 4], groups: 1 };
+            let conv = Conv { weights, weight_bits: 4, stride: [1, 1], pad: [1; 4], pad_level: 0, groups: 1 };
             push(format!("conv_{name}"), Layer::Conv(conv));
             push(format!("step_{name}"), Layer::Step(step(width, channels)));
             channels = width;

@@ -31,7 +31,7 @@ fn stripes_network_of(scale: f64) -> Network {
     let shape = Shape::new(8, 8, 1);
     let taps = [[[-1, -1, -1], [0, 0, 0], [1, 1, 1]], [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]]];
     let weights = Array4::from_shape_fn((2, 3, 3, 1), |(o, y, x, _)| taps[o][y][x]);
-    let conv = Conv { weights, weight_bits: 2, stride: [1, 1], pad: [0; 4], groups: 1 };
+    let conv = Conv { weights, weight_bits: 2, stride: [1, 1], pad: [0; 4], pad_level: 0, groups: 1 };
     let thresholds = Array2::from_shape_fn((2, 15), |(_, t)| 10 + 10 * t as i32);
     let surrogate = Surrogate { gain: vec![0.1; 2], open_lo: vec![1; 2], open_hi: vec![159; 2], unit: 0.4 };
     let step = Step { bits: 4, dir: vec![1; 2], thresholds, surrogate };

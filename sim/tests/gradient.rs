@@ -47,6 +47,12 @@ fn naive(
             }
             continue;
         }
+        if let Layer::Sum(sum) = layer {
+            for (&source, factor) in network.sources(i).iter().zip(sum.factors) {
+                gradients[source] += &(&slope * part(factor.into()));
+            }
+            continue;
+        }
         let into = backward(layer, &values[source], &slope, from, part);
         gradients[source] += &into;
     }
@@ -89,7 +95,7 @@ fn backward(
         Layer::GlobalSum(_) => {
             into.indexed_iter_mut().for_each(|((_, _, c), to)| *to = slope[[0, 0, c]]);
         }
-        Layer::Mix(_) => unreachable!("it has two inputs"),
+        Layer::Mix(_) | Layer::Sum(_) => unreachable!("it has two inputs"),
         Layer::Rescale(rescale) => {
             for ((y, column, c), &s) in slope.indexed_iter() {
                 let value = rescale.sum(c, x[[y, column, c]].into()) >> rescale.shift;

@@ -13,7 +13,14 @@ fn conv(kernel: usize) -> Layer {
     let weights = Array4::from_shape_fn((2, kernel, kernel, 2), |(o, y, x, c)| {
         ((o * 5 + y * 3 + x * 7 + c * 2) % 7) as i8 - 3
     });
-    Layer::Conv(Conv { weights, weight_bits: 3, stride: [1; 2], pad: [kernel / 2; 4], groups: 1 })
+    Layer::Conv(Conv {
+        weights,
+        weight_bits: 3,
+        stride: [1; 2],
+        pad: [kernel / 2; 4],
+        pad_level: 0,
+        groups: 1,
+    })
 }
 
 fn rescale(mul: i32) -> Layer {

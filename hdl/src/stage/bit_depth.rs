@@ -6,7 +6,7 @@ use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
 use super::site::{Lanes, Site};
 use super::stream::{Inlet, delayed};
-use super::sum::{self, Term};
+use super::terms::{self, Term};
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Stream};
 use crate::rtl::{Expr, Kernel, Module, Value, lanes};
@@ -52,7 +52,7 @@ impl Kind for BitDepth {
     fn cost(&self, site: &Site) -> Resources {
         match self.bits {
             8 => Resources::default(),
-            bits => sum::cost(site, 3).plus(Resources::logic(0, site.input.count * bits)),
+            bits => terms::cost(site, 3).plus(Resources::logic(0, site.input.count * bits)),
         }
     }
 
@@ -82,13 +82,13 @@ impl Kind for BitDepth {
                 let pixel = inlet.data.lane(lane, from.bits);
                 let mut terms = Term::product(pixel, Range::levels(8), top);
                 terms.push(Term::constant(128));
-                let t = sum::sum(&mut k, &format!("lane{lane}"), terms, 2, exact);
+                let t = terms::sum(&mut k, &format!("lane{lane}"), terms, 2, exact);
                 let high = exact.hi >> 8;
                 let whole = Range::new(128, exact.hi + high);
                 let high = Range::new(0, high);
                 let terms = [(t.expr(), exact), (t.slice(8, t.width() - 8), high)]
                     .map(|(value, range)| Term { value, range, shift: 0, negative: false });
-                let level = sum::sum(&mut k, &format!("level{lane}"), terms.into(), 1, whole);
+                let level = terms::sum(&mut k, &format!("level{lane}"), terms.into(), 1, whole);
                 k.unused(level.slice(0, 8));
                 level.slice(8, to.bits)
             };

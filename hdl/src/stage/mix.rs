@@ -7,7 +7,7 @@ use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
 use super::site::{Lanes, Site};
 use super::stream::{Inlet, delayed, take_both};
-use super::sum::{self, Clip, Term};
+use super::terms::{self, Clip, Term};
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Stream};
 use crate::rtl::{Expr, Kernel, Module, Value, lanes};
@@ -49,7 +49,7 @@ impl Hardware for layer::Mix {
 impl Mix {
     /// Returns the terms of the sum of a lane.
     fn terms(&self) -> usize {
-        let digits = |factor: i32| sum::digits(factor.into()).len();
+        let digits = |factor: i32| terms::digits(factor.into()).len();
         digits(self.mix.a) + digits(self.mix.b) + usize::from(self.half() != 0)
     }
 
@@ -65,7 +65,7 @@ impl Kind for Mix {
     }
 
     fn latency(&self, _site: &Site) -> u64 {
-        sum::levels(self.terms()) as u64 + 1
+        terms::levels(self.terms()) as u64 + 1
     }
 
     fn module_name(&self, site: &Site) -> String {
@@ -73,7 +73,7 @@ impl Kind for Mix {
     }
 
     fn cost(&self, site: &Site) -> Resources {
-        sum::cost(site, self.terms())
+        terms::cost(site, self.terms())
     }
 
     fn encode(&self) -> String {
@@ -106,7 +106,7 @@ impl Kind for Mix {
         let (a, b, half) = (i64::from(mix.a), i64::from(mix.b), self.half());
         let exact =
             Range::new(a * x_range.lo + b * y_range.lo + half, a * x_range.hi + b * y_range.hi + half);
-        let levels = sum::levels(self.terms());
+        let levels = terms::levels(self.terms());
         let results: Vec<Expr> = (0..to.count)
             .map(|lane| {
                 let (x, y) = (x.data.lane(lane, from.bits), y.data.lane(lane, other.bits));
@@ -118,8 +118,8 @@ impl Kind for Mix {
                         k.unused(value);
                     }
                 }
-                let total = sum::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
-                sum::clip(&mut k, total, exact, &Clip { shift: mix.shift, bits: mix.bits, width: to.bits })
+                let total = terms::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
+                terms::clip(&mut k, total, exact, &Clip { shift: mix.shift, bits: mix.bits, width: to.bits })
             })
             .collect();
         let push = delayed(&mut k, "push", beat, levels);

@@ -29,6 +29,7 @@ pub mod site;
 pub mod step;
 pub mod stream;
 pub mod sum;
+pub mod terms;
 pub mod widen;
 pub mod window;
 pub mod word;
@@ -40,7 +41,7 @@ use hardware::Hardware;
 
 /// Suffixes that modules append to a stage's name: one row per kind that has one, two more inside a
 /// matrix-vector unit.
-pub const MODULES: [&str; 11] = [
+pub const MODULES: [&str; 12] = [
     "_mvau",
     "_fetch",
     "_accumulate",
@@ -49,6 +50,7 @@ pub const MODULES: [&str; 11] = [
     "_global_sum",
     "_bias",
     "_mix",
+    "_sum",
     "_rescale",
     "_bit_depth",
     "_median",
@@ -64,6 +66,7 @@ pub fn of_layer(layer: &Layer) -> &dyn Hardware {
         Layer::MaxPool(layer) => layer,
         Layer::SumPool(layer) => layer,
         Layer::Mix(layer) => layer,
+        Layer::Sum(layer) => layer,
         Layer::Rescale(layer) => layer,
         Layer::BitDepth(layer) => layer,
         Layer::Median(layer) => layer,

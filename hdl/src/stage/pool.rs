@@ -68,7 +68,8 @@ fn rules(to: Shape) -> Rules {
 }
 
 fn lower(axes: (Axis, Axis), reduction: Reduction, node: &Node, build: &mut Build) -> Stream {
-    let windows = Windows { map: node.from[0].shape, to: node.to.shape, axes, groups: 1, folds: 1 };
+    let (map, to) = (node.from[0].shape, node.to.shape);
+    let windows = Windows { map, to, axes, level: 0, groups: 1, folds: 1 };
     let (stream, window) = window::lower(windows, node.inputs[0], build);
     let lanes = Lanes::new(build.entry.simd, node.to.range);
     build.add("", &[stream], lanes, Pool { reduction, taps: window.taps() })

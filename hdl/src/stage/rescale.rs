@@ -9,7 +9,7 @@ use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
 use super::site::{Lanes, Site};
 use super::stream::{Inlet, delayed};
-use super::sum::{self, Clip, Term};
+use super::terms::{self, Clip, Term};
 use super::word::{rom_words, style};
 use crate::device::Resources;
 use crate::memory::cost;
@@ -64,7 +64,7 @@ fn terms(rescale: &layer::Rescale, from: Lanes, folds: usize) -> usize {
 /// Returns the terms of a channel's sum. The addend is one where it is not 0, or where no digit of the
 /// factor is positive.
 fn constant_terms(mul: i32, add: i64) -> usize {
-    sum::digits(mul.into()).len() + usize::from(add != 0 || mul <= 0)
+    terms::digits(mul.into()).len() + usize::from(add != 0 || mul <= 0)
 }
 
 impl Kind for Rescale {
@@ -74,7 +74,7 @@ impl Kind for Rescale {
 
     /// Counts the adders of a tree, the FIFO, and a register more behind a ROM.
     fn latency(&self, _site: &Site) -> u64 {
-        sum::levels(self.terms) as u64 + 1 + u64::from(self.folds > 1)
+        terms::levels(self.terms) as u64 + 1 + u64::from(self.folds > 1)
     }
 
     fn module_name(&self, site: &Site) -> String {
@@ -83,7 +83,7 @@ impl Kind for Rescale {
 
     fn cost(&self, site: &Site) -> Resources {
         let fold = addr_bits(self.folds);
-        let sums = sum::cost(site, self.terms).plus(Resources::logic(fold, fold));
+        let sums = terms::cost(site, self.terms).plus(Resources::logic(fold, fold));
         // The word holds factor and addend of a lane: about three times the accumulator's bits.
         let word = 3 * site.input.width();
         if self.folds > 1 { sums.plus(cost::rom(word, self.folds, site.memory, site.family)) } else { sums }
@@ -99,7 +99,7 @@ impl Kind for Rescale {
 
     fn module(&self, site: &Site) -> Module {
         let (rescale, range, folds) = (&*self.rescale, self.range, self.folds);
-        let levels = sum::levels(self.terms);
+        let levels = terms::levels(self.terms);
         let (from, to) = (site.input, site.output);
         let note = format!(
             "Rescale: clip((x mul[c] + add[c]) >> {}) to {} bits, signed; {} lanes of {} bits in, {} out;\n\
@@ -126,7 +126,7 @@ impl Kind for Rescale {
             (totals, delayed(&mut k, "push", beat, levels + 1))
         };
         let clip = |(total, exact)| {
-            sum::clip(
+            terms::clip(
                 &mut k,
                 total,
                 exact,
@@ -156,7 +156,7 @@ fn constant(
         terms.push(Term::constant(add));
     }
     let exact = exact(range, mul, add);
-    (sum::sum(k, &format!("lane{lane}"), terms, levels, exact), exact)
+    (terms::sum(k, &format!("lane{lane}"), terms, levels, exact), exact)
 }
 
 fn exact(range: Range, mul: i32, add: i64) -> Range {
@@ -233,7 +233,7 @@ impl Product {
                 .collect();
             let addend = word.slice(mul_bits, add_bits);
             terms.push(Term { value: addend, range: self.add, shift: 0, negative: false });
-            (sum::sum(k, &format!("lane{lane}"), terms, sum::levels(self.rows + 1), exact), exact)
+            (terms::sum(k, &format!("lane{lane}"), terms, terms::levels(self.rows + 1), exact), exact)
         });
         sums.collect()
     }

@@ -32,9 +32,9 @@ pub struct Site {
     pub name: String,
     /// Index of the node to which it belongs.
     pub node: usize,
-    /// The output that feeds each input: none at the ingress, two at a mix, one elsewhere.
+    /// The output that feeds each input: none at the ingress, two where two streams are joined, one elsewhere.
     pub sources: Vec<Source>,
-    /// Lanes of the beats that it takes (a mix at its first input).
+    /// Lanes of the beats that it takes (at its first input, where it has two).
     pub input: Lanes,
     /// Lanes of the beats that it gives, at each output.
     pub output: Lanes,

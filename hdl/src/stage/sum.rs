@@ -1,192 +1,123 @@
-//! Builds sums of shifted terms in a tree with a register behind every adder, and what follows them: the
-//! shift to the right and the clip. Multiplications by constants are such sums, with a term per non-zero
-//! digit. There is no `*`, which tools would map to DSP blocks.
+//! Builds the exact sum of two streams: multiplications by whole numbers are sums of shifted terms, of which
+//! nothing is shifted out or clipped.
 
-use super::site::Site;
-use super::word::{fit, literal};
+use super::encoding::record;
+use super::hardware::{Hardware, Node, Rules};
+use super::kind::{Kind, Schedule};
+use super::outlet::Outlet;
+use super::site::{Lanes, Site};
+use super::stream::{Inlet, delayed, take_both};
+use super::terms::{self, Term};
+use super::word::fit;
 use crate::device::Resources;
-use crate::rtl::{Expr, Kernel, Sig, Value, lit, slit};
-use dq_net::Range;
+use crate::pipeline::build::{Build, Stream};
+use crate::rtl::{Expr, Kernel, Module, Value, lanes};
+use dq_net::layer::{self, Kind as _};
+use dq_net::{Range, Shape, Wire};
+use std::sync::Arc;
 
-/// Holds ±value · 2^shift, of a value within `range`.
-#[derive(Clone, Debug)]
-pub struct Term {
-    pub value: Expr,
-    pub range: Range,
-    pub shift: usize,
-    pub negative: bool,
+/// Adds two streams, each times its factor.
+#[derive(Debug)]
+pub struct Sum {
+    /// Lanes of the second one.
+    pub other: Lanes,
+    /// Range of the values of each.
+    pub ranges: [Range; 2],
+    /// Factor of each; none is 0.
+    pub factors: [i32; 2],
 }
 
-/// Returns the digits ±2^shift of which no two are neighbours (canonical signed digits), the fewest that
-/// sum to `value`: as (shift, negative), the lowest first. The last one has the sign of `value`.
-pub fn digits(value: i64) -> Vec<(usize, bool)> {
-    let (mut rest, mut shift, mut digits) = (i128::from(value), 0, vec![]);
-    while rest != 0 {
-        if rest & 1 == 1 {
-            let digit = 2 - (rest & 3);
-            digits.push((shift, digit < 0));
-            rest -= digit;
-        }
-        rest >>= 1;
-        shift += 1;
-    }
-    digits
-}
-
-/// Returns the cost of sums of `terms` shifted terms in each lane of a stage: an adder and a register for
-/// each, of the widths of both ends.
-pub fn cost(site: &Site, terms: usize) -> Resources {
-    let width = site.input.bits.max(site.output.bits) + terms.min(16);
-    let lanes = site.output.count;
-    Resources::logic(lanes * (terms * width + site.output.bits), lanes * terms * width)
-}
-
-/// Returns the registers between `terms` terms and their sum.
-pub fn levels(terms: usize) -> usize {
-    terms.next_power_of_two().trailing_zeros() as usize
-}
-
-impl Term {
-    /// Returns a constant as a term.
-    pub fn constant(value: i64) -> Term {
-        let range = Range::new(value.min(0), value.max(0));
-        let bits = range.bits() as usize;
-        let word = if value < 0 { slit(value, bits).unsigned() } else { lit(value as u64, bits) };
-        Term { value: word, range, shift: 0, negative: false }
+impl Hardware for layer::Sum {
+    fn rules(&self, _from: Shape, _to: Shape) -> Rules {
+        Rules::in_step(false)
     }
 
-    /// Returns the terms of `factor` · `value`.
-    pub fn product(value: impl Into<Expr>, range: Range, factor: i64) -> Vec<Term> {
-        let value = value.into();
-        let term = |(shift, negative)| Term { value: value.clone(), range, shift, negative };
-        digits(factor).into_iter().map(term).collect()
+    fn widest(&self, inputs: &[Wire], own: Range) -> Range {
+        self.range(inputs).unwrap_or(own)
     }
 
-    /// Returns what it adds.
-    fn bounds(&self) -> Range {
-        let Range { lo, hi } = self.range;
-        Range::new(lo << self.shift, hi << self.shift).directed(if self.negative { -1 } else { 1 })
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
+        // The wider stream is narrowed: the other one has no more lanes and is fast enough.
+        let count = node.inputs[0].lanes.count.min(node.inputs[1].lanes.count);
+        let x = build.convert("_x", node.inputs[0], count);
+        let y = build.convert("_y", node.inputs[1], count);
+        let ranges = [node.from[0].range, node.from[1].range];
+        let kind = Sum { other: y.lanes, ranges, factors: self.factors };
+        build.add("", &[x, y], Lanes::new(count, node.to.range), kind)
     }
 }
 
-/// Returns the sum of `terms`, which lies within `exact`, after `levels` registers (at least [`levels`] of
-/// their number). Not all terms are negative. Nets are named after `name`.
-pub fn sum(k: &mut Kernel, name: &str, mut terms: Vec<Term>, levels: usize, exact: Range) -> Sig {
-    assert!(terms.len() <= 1 << levels && terms.iter().any(|term| !term.negative), "{name}");
-    let bits = exact.bits() as usize;
-    for level in 0..levels {
-        // Terms of similar weight are joined first, so that sums stay narrow.
-        terms.sort_by_key(|term| term.shift);
-        let pairs = terms.chunks(2).enumerate().map(|(i, pair)| {
-            let joined = match pair {
-                [a, b] => add(k, a, b, bits),
-                [a] => a.clone(),
-                _ => unreachable!("pairs"),
-            };
-            let register = k.reg(&format!("{name}_sum{level}_{i}"), joined.value.width(), None);
-            k.next(register, None, joined.value.unsigned());
-            Term { value: register.expr(), ..joined }
-        });
-        terms = pairs.collect();
+impl Sum {
+    /// Returns the terms of the sum of a lane: those of both factors, and a 0 that the others are taken from
+    /// where all are negative.
+    fn terms(&self) -> usize {
+        let digits = self.factors.map(|factor| terms::digits(factor.into()));
+        let is_negative = digits.iter().flatten().all(|&(_, negative)| negative);
+        digits.iter().map(Vec::len).sum::<usize>() + usize::from(is_negative)
     }
-    let total = shifted(k, &terms[0], 0, bits);
-    k.wire(&format!("{name}_total"), total)
-}
 
-/// Returns `a + b` modulo 2^`bits`, of the smaller shift; negative only if both are.
-fn add(k: &mut Kernel, a: &Term, b: &Term, bits: usize) -> Term {
-    let (a, b) = if a.negative && !b.negative { (b, a) } else { (a, b) };
-    let shift = a.shift.min(b.shift);
-    let negative = a.negative && b.negative;
-    let total = Range::new(a.bounds().lo + b.bounds().lo, a.bounds().hi + b.bounds().hi);
-    let total = total.directed(if negative { -1 } else { 1 });
-    let range = Range::new(total.lo >> shift, total.hi >> shift);
-    let width = (range.bits() as usize).min(bits.saturating_sub(shift).max(1));
-    let (left, right) = (shifted(k, a, shift, width), shifted(k, b, shift, width));
-    let value = if b.negative && !negative { left.sub(right, width) } else { left.add(right, width) };
-    Term { value, range, shift, negative }
-}
-
-/// Returns the value of a term in units of 2^`unit`, modulo 2^`width`.
-fn shifted(k: &mut Kernel, term: &Term, unit: usize, width: usize) -> Expr {
-    let by = term.shift - unit;
-    let (kept, have) = (width.saturating_sub(by), term.value.width());
-    if have > kept {
-        k.unused((&term.value).slice(kept, have - kept));
-    }
-    match kept {
-        0 => lit(0, width),
-        _ => fit(&term.value, term.range.signed(), kept).shl(by, width),
+    /// Returns the bounds of the sum.
+    fn exact(&self) -> Range {
+        let of = |port: usize| {
+            let (factor, Range { lo, hi }) = (i64::from(self.factors[port]), self.ranges[port]);
+            let ends = [factor * lo, factor * hi];
+            (ends[0].min(ends[1]), ends[0].max(ends[1]))
+        };
+        let (x, y) = (of(0), of(1));
+        Range::new(x.0 + y.0, x.1 + y.1)
     }
 }
 
-/// Says what becomes of a sum.
-pub struct Clip {
-    /// Number of bits that are shifted out.
-    pub shift: u8,
-    /// Number of bits of the signed word to which the rest is clipped.
-    pub bits: u8,
-    /// Number of bits of the result.
-    pub width: usize,
-}
+impl Kind for Sum {
+    fn schedule(&self) -> Schedule {
+        Schedule::Map { period: 1, tail: 1 }
+    }
 
-/// Returns `value`, shifted to the right, rounded down and clipped. It has the bits of `range`, in which it
-/// lies.
-pub fn clip(k: &mut Kernel, value: Sig, range: Range, clip: &Clip) -> Expr {
-    let Clip { shift, bits, width } = *clip;
-    let (shift, bits) = (usize::from(shift), usize::from(bits));
-    let signed = range.signed();
-    if value.width() <= shift {
-        // Only copies of the sign are left.
-        let rest = value.width() - usize::from(signed);
-        if rest > 0 {
-            k.unused(value.slice(0, rest));
-        }
-        return if signed { value.bit(rest).repeat(width) } else { lit(0, width) };
+    fn latency(&self, _site: &Site) -> u64 {
+        terms::levels(self.terms()) as u64 + 1
     }
-    if shift > 0 {
-        k.unused(value.slice(0, shift));
-    }
-    let have = value.width() - shift;
-    let part = |from: usize, count: usize| value.slice(shift + from, count);
-    let (most, least) = ((1i64 << (bits - 1)) - 1, -1i64 << (bits - 1));
-    let (over, under) = (range.hi >> shift > most, range.lo >> shift < least);
-    if !over && !under {
-        if have > width {
-            k.unused(part(width, have - width));
-        }
-        return fit(part(0, have.min(width)), signed, width);
-    }
-    // The bits above those kept must equal the sign.
-    let above = part(bits - 1, have - (bits - 1) - usize::from(signed));
-    if width < bits - 1 {
-        k.unused(part(width, bits - 1 - width));
-    }
-    let mut result = part(0, width);
-    if over {
-        let positive = if signed { value.bit(value.width() - 1).not() } else { lit(1, 1) };
-        result = (positive & (&above).any()).mux(literal(most, width), result);
-    }
-    if under {
-        let negative = value.bit(value.width() - 1);
-        result = (negative & (&above).all().not()).mux(literal(least, width), result);
-    }
-    result
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn module_name(&self, site: &Site) -> String {
+        format!("{}_sum", site.name)
+    }
 
-    #[test]
-    fn digits_sum_to_their_value_and_none_are_neighbours() {
-        for value in (-700..700).chain([i64::from(i32::MAX), -(1 << 40) + 3]) {
-            let digits = digits(value);
-            let sum: i64 =
-                digits.iter().map(|&(s, negative)| if negative { -1 << s } else { 1i64 << s }).sum();
-            assert_eq!(sum, value);
-            assert!(digits.windows(2).all(|pair| pair[1].0 > pair[0].0 + 1), "{value}: {digits:?}");
-            assert!(digits.last().is_none_or(|last| last.1 == (value < 0)), "{value}: {digits:?}");
-        }
+    fn cost(&self, site: &Site) -> Resources {
+        terms::cost(site, self.terms())
+    }
+
+    fn encode(&self) -> String {
+        let factors = self.factors.map(i64::from);
+        record("Sum", &[("other", &self.other), ("ranges", &self.ranges), ("factors", &factors)])
+    }
+
+    fn module(&self, site: &Site) -> Module {
+        let Sum { other, ranges: [x_range, y_range], factors: [a, b] } = self;
+        let (from, to) = (site.input, site.output);
+        let note = format!(
+            "Exact sum: x {a} + y {b}; {} lanes of {} and {} bits, {} out.\n\
+             Takes a beat of each stream at once. Latency {}, one beat a cycle.",
+            from.count, from.bits, other.bits, to.bits, site.latency
+        );
+        let mut k = Kernel::new(&self.module_name(site), &note);
+        let x = Inlet::named(&mut k, "x", from.width());
+        let y = Inlet::named(&mut k, "y", other.width());
+        let outlet = Outlet::new(&mut k, site);
+        let beat = take_both(&mut k, &x, &y, outlet.free);
+        let (exact, levels) = (self.exact(), terms::levels(self.terms()));
+        let results: Vec<Expr> = (0..to.count)
+            .map(|lane| {
+                let (x, y) = (x.data.lane(lane, from.bits), y.data.lane(lane, other.bits));
+                let mut terms = Term::product(x, *x_range, (*a).into());
+                terms.extend(Term::product(y, *y_range, (*b).into()));
+                if terms.len() < self.terms() {
+                    terms.push(Term::constant(0));
+                }
+                let total = terms::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
+                fit(total, exact.signed(), to.bits)
+            })
+            .collect();
+        let push = delayed(&mut k, "push", beat, levels);
+        outlet.finish(&mut k, beat, push, lanes(results));
+        k.build()
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! A stage with several inputs takes a beat of each at once, one with several outputs gives each a beat at
 //! once, so that their conditions join in the same maximum. FIFOs that are too shallow can make a fork and a
-//! mix wait for each other: the recurrence stops, and that is a [`Deadlock`].
+//! join wait for each other: the recurrence stops, and that is a [`Deadlock`].
 //!
 //! Cycle 0 and stalls are those of [`crate::stalls`].
 

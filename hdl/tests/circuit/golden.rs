@@ -14,7 +14,17 @@ fn tiny() -> Network {
     let weights = Array4::from_shape_fn((2, 3, 3, 2), |(o, y, x, c)| ramp(o + y + x + c));
     let layers = [
         ("input", Layer::Input(Input { shape: Shape::new(4, 4, 2) })),
-        ("conv", Layer::Conv(Conv { weights, weight_bits: 2, stride: [1, 1], pad: [1; 4], groups: 1 })),
+        (
+            "conv",
+            Layer::Conv(Conv {
+                weights,
+                weight_bits: 2,
+                stride: [1, 1],
+                pad: [1; 4],
+                pad_level: 0,
+                groups: 1,
+            }),
+        ),
         (
             "step",
             Layer::Step(Step {

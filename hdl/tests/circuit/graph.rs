@@ -5,7 +5,9 @@ use super::common;
 use dq_hdl::design::Design;
 use dq_hdl::plan::{NodePlan, Plan};
 use dq_hdl::{netlist, stalls::Stalls, timing::timing};
-use dq_net::layer::{BitDepth, Conv, Dense, Input, Layer, Logits, Median, Mix, Rescale, Step, Surrogate};
+use dq_net::layer::{
+    BitDepth, Conv, Dense, Input, Layer, Logits, Median, Mix, Rescale, Step, Sum, Surrogate,
+};
 use dq_net::{Network, Node, Range, Shape, Wire};
 use ndarray::{Array2, Array4};
 
@@ -46,7 +48,8 @@ impl Draw {
             (self.below(7) - 3) as i8
         });
         let pad = [kernel / 2; 4];
-        let layer = Layer::Conv(Conv { weights, weight_bits: 3, stride: [1; 2], pad, groups: 1 });
+        let pad_level = self.below(self.wire(from).range.hi + 1) as i32;
+        let layer = Layer::Conv(Conv { weights, weight_bits: 3, stride: [1; 2], pad, pad_level, groups: 1 });
         self.push("conv", layer, &[from])
     }
 
@@ -99,6 +102,11 @@ fn residual(seed: u64, blocks: usize) -> Network {
         let a = 1 + draw.below(7) as i32;
         x = draw.push("mix", Layer::Mix(Mix { a, b: 8 - a, shift: 3, bits: 10 }), &[&x, &y]);
     }
+    // The last block's branch once more, beside the stream itself: accumulators and fixed point, exactly.
+    let step = draw.step(&x, channels);
+    let y = draw.conv(&step, [channels, channels], 3);
+    let factors = [[1, 1], [3, -1], [-2, -4], [-7, 5]][seed as usize % 4];
+    x = draw.push("sum", Layer::Sum(Sum { factors }), &[&x, &y]);
     let step = draw.step(&x, channels);
     draw.end(&step, 5 * 4 * channels)
 }

@@ -141,7 +141,7 @@ pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
     let (inputs, outputs) = (32, 64);
     let squeeze = Layer::BitDepth(BitDepth { bits: level_bits });
     let weights = Array4::from_shape_simple_fn((outputs, 3, 3, inputs), &mut weight);
-    let conv = Conv { weights, weight_bits, stride: [1, 1], pad: [1; 4], groups: 1 };
+    let conv = Conv { weights, weight_bits, stride: [1, 1], pad: [1; 4], pad_level: 0, groups: 1 };
     let count = (1usize << level_bits) - 1;
     let spread = 40 * half;
     let mut thresholds = Array2::from_shape_simple_fn((outputs, count), || draw(-spread, spread) as i32);

@@ -25,7 +25,7 @@ fn vgg() -> Network {
     let mut channels = 3;
     for (i, outputs) in [32, 32, 64, 64, 128, 128].into_iter().enumerate() {
         let weights = Array4::from_shape_simple_fn((outputs, 3, 3, channels), || (random(15) - 7) as i8);
-        let conv = Conv { weights, weight_bits: 4, stride: [1, 1], pad: [1; 4], groups: 1 };
+        let conv = Conv { weights, weight_bits: 4, stride: [1, 1], pad: [1; 4], pad_level: 0, groups: 1 };
         push(format!("conv{}", i + 1), Layer::Conv(conv));
         let spread = 20 * channels as i64;
         let mut thresholds =

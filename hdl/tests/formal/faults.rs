@@ -47,8 +47,17 @@ const FIFO: &[(&str, &str)] = &[
 ];
 
 /// Stages on which they are tried.
-const STAGES: &[&str] =
-    &["_step.v", "_accumulate.v", "_pool.v", "dq_ingress.v", "_bias.v", "_window.v", "_mix.v", "_rescale.v"];
+const STAGES: &[&str] = &[
+    "_step.v",
+    "_accumulate.v",
+    "_pool.v",
+    "dq_ingress.v",
+    "_bias.v",
+    "_window.v",
+    "_mix.v",
+    "_rescale.v",
+    "_sum.v",
+];
 
 /// Faults of one kind of stage.
 const OWN: &[Fault] = &[
@@ -66,6 +75,7 @@ const OWN: &[Fault] = &[
     ("_window.v", "slot_q <= slot_base_q;", "slot_q <= slot_q;"),
     ("_window.v", "- released_q;", "+ released_q;"),
     ("_window.v", "wire written = ", "wire written = 1'b1 | "),
+    ("_window.v", "level2_q <= level1_q;", "level2_q <= ~level1_q;"),
 ];
 
 /// A network's proofs in a folder of their own.

@@ -6,6 +6,7 @@ use dq_hdl::emit::emit;
 use dq_hdl::formal::{self, Prover, Verdict};
 use dq_hdl::plan::Output;
 use dq_hdl::{plan, tool};
+use dq_net::layer::Layer;
 use dq_net::random::{self, Options};
 use dq_net::{Network, topology};
 
@@ -51,12 +52,18 @@ fn a_residual_keeps_its_contracts() {
     if !ready() {
         return;
     }
-    // Small, with a median, a fork, a mix and a rescale.
+    // Small, with a median, a fork, a mix or a sum, a rescale, and a padding of another level than 0.
     let options = small(true);
-    let kinds = |network: &Network, kind: &str| network.nodes().iter().any(|n| n.layer.kind().name() == kind);
-    let mut found = (0..).map(|seed| random::network(seed, &options));
-    let network = found.find(|n| ["mix", "rescale", "median", "max_pool"].iter().all(|kind| kinds(n, kind)));
-    prove(&network.unwrap(), Output::Scores);
+    let has = |network: &Network, kind: &str| network.nodes().iter().any(|n| n.layer.kind().name() == kind);
+    let is_padded = |network: &Network| {
+        network.nodes().iter().any(|n| matches!(&n.layer, Layer::Conv(conv) if conv.pad_level != 0))
+    };
+    for join in ["mix", "sum"] {
+        let mut found = (0..).map(|seed| random::network(seed, &options));
+        let all = [join, "rescale", "median", "max_pool"];
+        let network = found.find(|n| all.iter().all(|kind| has(n, kind)) && is_padded(n));
+        prove(&network.unwrap(), Output::Scores);
+    }
 }
 
 /// The long suite, some minutes: `cargo test --release -p dq-hdl --test hdl -- --ignored`.

@@ -4,13 +4,15 @@ use super::layer::{FloatLayer, LayerForm};
 use super::{FloatNetwork, FloatNode};
 use crate::atomic;
 use crate::error::{FileError, NetworkError};
-use crate::file::{AnyNetwork, FORMAT_VERSION, checksum, read_any, sha256};
+use crate::file::{AnyNetwork, checksum, read_any, sha256};
 use crate::provenance::Provenance;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Value of the field `format` in a float network's file.
 pub(crate) const FORMAT: &str = "dq-float-network";
+/// The version that is written: the last one that brought something to float networks.
+const VERSION: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,7 +70,7 @@ pub fn float_content_hash(network: &FloatNetwork) -> String {
 pub fn write_float(network: &FloatNetwork, path: &Path) -> Result<(), FileError> {
     let mut document = Document {
         format: FORMAT.into(),
-        version: FORMAT_VERSION,
+        version: VERSION,
         name: network.name.clone(),
         provenance: network.provenance.clone(),
         nodes: network.nodes.iter().map(to_document).collect(),

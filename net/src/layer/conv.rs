@@ -9,7 +9,7 @@ use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, Array4, ArrayView3, Ix4};
 use serde::{Deserialize, Serialize};
 
-/// Computes a 2-D convolution (cross-correlation), padded with level 0. It is depth-wise where `groups`
+/// Computes a 2-D convolution (cross-correlation), padded with one level. It is depth-wise where `groups`
 /// equals the channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv {
@@ -19,8 +19,11 @@ pub struct Conv {
     pub weight_bits: u8,
     /// Strides: rows, columns.
     pub stride: [usize; 2],
-    /// Padding with level 0: top, bottom, left, right.
+    /// Padding: top, bottom, left, right.
     pub pad: [usize; 4],
+    /// Level that taps in the padding read: 0, or a level within the input's range, such as the zero point
+    /// of levels that stand for signed values.
+    pub pad_level: i32,
     /// Number of groups: output channel `o` reads the input channels of group `o / (outputs / groups)`.
     pub groups: usize,
 }
@@ -62,8 +65,17 @@ impl Kind for Conv {
     }
 
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {
-        weights::check_levels(inputs[0].range)?;
-        Ok(weights::sums(&self.weights, inputs[0].range))
+        let input = inputs[0].range;
+        weights::check_levels(input)?;
+        if self.pad_level != 0 && !input.contains(self.pad_level.into()) {
+            return Err(Fault::new(
+                "pad_level",
+                format!("0 or a level of its input, {input}"),
+                self.pad_level,
+            ));
+        }
+        // A tap in the padding reads 0 or what any tap may read: the range is that of all taps.
+        Ok(weights::sums(&self.weights, input))
     }
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
@@ -78,11 +90,13 @@ impl Kind for Conv {
             let mut acc = 0;
             for ky in 0..kernel_rows {
                 for kx in 0..kernel_columns {
-                    let (Some(y), Some(x0)) = (rows.tap(oy, ky, height), columns.tap(ox, kx, width)) else {
-                        continue; // padding: level 0
-                    };
+                    let place = rows.tap(oy, ky, height).zip(columns.tap(ox, kx, width));
                     for c in 0..per_group {
-                        acc += i32::from(self.weights[[o, ky, kx, c]]) * x[[y, x0, group * per_group + c]];
+                        let level = match place {
+                            Some((y, x0)) => x[[y, x0, group * per_group + c]],
+                            None => self.pad_level,
+                        };
+                        acc += i32::from(self.weights[[o, ky, kx, c]]) * level;
                     }
                 }
             }
@@ -112,28 +126,41 @@ pub(crate) struct Form {
     weight_bits: u8,
     stride: [usize; 2],
     pad: [usize; 4],
+    /// Not there where it is 0, as in files of versions 1 and 2.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pad_level: i32,
     groups: usize,
+}
+
+fn is_zero(level: &i32) -> bool {
+    *level == 0
 }
 
 impl FileForm for Conv {
     type Form = Form;
     const SINCE: u32 = 1;
 
+    /// A program that does not know the padding's level would read 0.
+    fn since(&self) -> u32 {
+        if self.pad_level == 0 { Self::SINCE } else { 3 }
+    }
+
     fn to_form(&self, _: &[Wire]) -> Form {
-        let &Conv { ref weights, weight_bits, stride, pad, groups } = self;
-        Form { weights: weights::pack(weights, weight_bits), weight_bits, stride, pad, groups }
+        let &Conv { ref weights, weight_bits, stride, pad, pad_level, groups } = self;
+        Form { weights: weights::pack(weights, weight_bits), weight_bits, stride, pad, pad_level, groups }
     }
 
     fn from_form(form: Form) -> Result<Self, Fault> {
-        let Form { weights, weight_bits, stride, pad, groups } = form;
-        Ok(Conv { weights: weights::unpack::<Ix4>(&weights, weight_bits)?, weight_bits, stride, pad, groups })
+        let Form { weights, weight_bits, stride, pad, pad_level, groups } = form;
+        let weights = weights::unpack::<Ix4>(&weights, weight_bits)?;
+        Ok(Conv { weights, weight_bits, stride, pad, pad_level, groups })
     }
 }
 
 impl Conv {
     /// Draws a convolution of any groups, window, stride and padding.
     pub(crate) fn draw(draw: &mut Draw) -> Self {
-        let Draw { random, options, input } = draw;
+        let Draw { random, options, input, .. } = draw;
         let (height, width, channels) = input.values.dim();
         let divisors: Vec<usize> = (1..=channels).filter(|&g| channels.is_multiple_of(g)).collect();
         let groups = if random.within(0, 2) == 0 { *random.one_of(&divisors) } else { 1 };
@@ -152,7 +179,8 @@ impl Conv {
         let dim = (per_group * groups, kernel[0], kernel[1], channels / groups);
         let (weights, weight_bits) = draw.weights(dim);
         let stride = [draw.random.within(1, 2), draw.random.within(1, 3)];
-        Conv { weights, weight_bits, stride, pad, groups }
+        let pad_level = draw_pad_level(draw, pad);
+        Conv { weights, weight_bits, stride, pad, pad_level, groups }
     }
 
     /// Draws a convolution with `outputs` channels whose square window keeps the map's size, but for
@@ -162,6 +190,17 @@ impl Conv {
         let depthwise = outputs == channels && draw.random.within(0, 3) == 0;
         let groups = if depthwise { channels } else { 1 };
         let (weights, weight_bits) = draw.weights((outputs, kernel, kernel, channels / groups));
-        Conv { weights, weight_bits, stride: [stride; 2], pad: [kernel / 2; 4], groups }
+        let pad = [kernel / 2; 4];
+        let pad_level = draw_pad_level(draw, pad);
+        Conv { weights, weight_bits, stride: [stride; 2], pad, pad_level, groups }
     }
+}
+
+/// Draws the level of a padding: 0 in half of the residual networks' convolutions, and in all chains.
+fn draw_pad_level(draw: &mut Draw, pad: [usize; 4]) -> i32 {
+    let Range { lo, hi } = draw.input.range;
+    if !draw.options.residuals || pad == [0; 4] || draw.later.within(0, 1) == 0 {
+        return 0;
+    }
+    draw.later.between(lo, hi) as i32
 }

@@ -40,6 +40,10 @@ pub(crate) trait FileForm: Sized {
     type Form: Serialize + DeserializeOwned;
     /// The version of the file format that introduced the kind.
     const SINCE: u32;
+    /// Returns the version that introduced all that this layer uses.
+    fn since(&self) -> u32 {
+        Self::SINCE
+    }
     /// Returns the form of a layer that reads `inputs`.
     fn to_form(&self, inputs: &[Wire]) -> Self::Form;
     /// Returns the layer of a form; [`Kind::check`] checks its fields later.

@@ -1,7 +1,7 @@
 //! Defines mixes: the residual's convex combination of two streams, in fixed point.
 
 use super::kind::{Kind, own_form};
-use super::stream::{check_bits, saturate};
+use super::stream::{check_bits, one_shape, saturate};
 use crate::draw::Random;
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
@@ -66,11 +66,7 @@ impl Kind for Mix {
     }
 
     fn shape(&self, inputs: &[Shape]) -> Result<Shape, Fault> {
-        if inputs[0] != inputs[1] {
-            let found = format!("{} and {}", inputs[0], inputs[1]);
-            return Err(Fault::new("inputs", "two of one shape", found));
-        }
-        Ok(inputs[0])
+        one_shape(inputs)
     }
 
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault> {

@@ -19,6 +19,7 @@ mod pool;
 mod rescale;
 mod step;
 mod stream;
+mod sum;
 mod sum_pool;
 mod weights;
 pub mod window;
@@ -53,10 +54,10 @@ macro_rules! kinds {
                 }
             }
 
-            /// Returns the version of the file format that introduced its kind.
+            /// Returns the version of the file format that introduced its kind and the fields that it uses.
             pub(crate) fn since(&self) -> u32 {
                 match self {
-                    $(Layer::$Kind(_) => <$Kind as FileForm>::SINCE,)*
+                    $(Layer::$Kind(kind) => FileForm::since(kind),)*
                 }
             }
 
@@ -101,6 +102,8 @@ kinds! {
     global_sum::GlobalSum,
     /// Convex combination of two streams.
     mix::Mix,
+    /// Exact sum of two streams, each times a whole number.
+    sum::Sum,
     /// Affine function per channel, into the residual stream.
     rescale::Rescale,
     /// Pixels rounded to fewer bits.

@@ -185,7 +185,7 @@ impl FileForm for Step {
 impl Step {
     /// Draws a step whose thresholds lie among the values that occur; some are always or never crossed.
     pub(crate) fn draw(draw: &mut Draw) -> Self {
-        let Draw { random, options, input } = draw;
+        let Draw { random, options, input, .. } = draw;
         let bits = options.level_bits.unwrap_or_else(|| random.within(1, 8) as u8);
         let (channels, count) = (input.values.dim().2, (1usize << bits) - 1);
         let mut thresholds = Array2::zeros((channels, count));

@@ -99,7 +99,14 @@ impl Builder {
         let axis = Axis { kernel, stride, before: pad, after: pad };
         let size = |n: usize| axis.output(n, "window").expect("a sound topology");
         let shape = Shape::new(size(from.height), size(from.width), outputs);
-        let conv = Conv { weights, weight_bits: self.bits.0, stride: [stride; 2], pad: [pad; 4], groups: 1 };
+        let conv = Conv {
+            weights,
+            weight_bits: self.bits.0,
+            stride: [stride; 2],
+            pad: [pad; 4],
+            pad_level: 0,
+            groups: 1,
+        };
         self.weighted(name, Layer::Conv(conv), shape, expected);
     }
 

@@ -137,7 +137,8 @@ impl State {
         }
         let spread = dilate_rows > 1 && kernel[0] > 1 || dilate_columns > 1 && kernel[1] > 1;
         let weight_bits = if spread { weights.bits.max(2) } else { weights.bits };
-        let conv = conv_layer(taps, weight_bits, &window, groups, pad_level)?;
+        let (stride, pad) = (window.stride, window.pad);
+        let conv = Conv { weights: taps, weight_bits, stride, pad, pad_level, groups };
         let node = self.builder.push(&op.name, Layer::Conv(conv), &[stream.node])?;
         let of_output = |o: usize| &scales[o / (outputs / groups)];
         self.accumulators(op, get, (node, spatial), (&weights, &of_output))
@@ -251,19 +252,6 @@ impl State {
         let place = Arc::new(channels_first(shape));
         Ok(Value::Stream(Stream { node, dims, place, chain: crate::chain::Chain(links) }))
     }
-}
-
-fn conv_layer(
-    weights: Array4<i8>,
-    weight_bits: u8,
-    window: &Window,
-    groups: usize,
-    pad_level: i32,
-) -> Result<Conv, String> {
-    if pad_level != 0 {
-        return Err(format!("pads: padding reads level {pad_level} of the input: not supported yet"));
-    }
-    Ok(Conv { weights, weight_bits, stride: window.stride, pad: window.pad, groups })
 }
 
 /// Returns outputs, input channels per group, and rows and columns of a kernel.

@@ -75,7 +75,8 @@ impl State {
         let mut weights = Array4::zeros((wire.shape.channels, rows, columns, 1));
         weights.outer_iter_mut().for_each(|mut w| w[[bottom, right, 0]] = 1);
         let pad = [top + bottom, top + bottom, left + right, left + right];
-        let conv = Conv { weights, weight_bits: 2, stride: [1; 2], pad, groups: wire.shape.channels };
+        let groups = wire.shape.channels;
+        let conv = Conv { weights, weight_bits: 2, stride: [1; 2], pad, pad_level: 0, groups };
         let node = self.builder.push(&format!("{}_pad", op.name), Layer::Conv(conv), &[stream.node])?;
         Ok(Stream { node, ..stream })
     }

@@ -2,8 +2,8 @@
 //! construction, as every bound is an integer that the node's own arithmetic gives for the ends of its
 //! inputs' bounds. They are exact where a box is one image.
 
-use super::Engine;
-use crate::kind::{Bounds, kind};
+use super::{Engine, Node};
+use crate::kind::{Bounds, Feed, kind};
 use crate::tensor::Tensor;
 use ndarray::ArrayView4;
 
@@ -30,6 +30,18 @@ impl<'a> IntervalBounds<'a> {
             let [low, high] = match rule {
                 Bounds::Rising => forward(),
                 Bounds::Monotone => ordered(forward()),
+                Bounds::Directed(rises) => {
+                    let sources = self.engine.network.sources(i).iter().zip(rises);
+                    [0, 1].map(|end| {
+                        let source = |(&source, &rises): (&usize, &bool)| {
+                            let end = if rises { end } else { 1 - end };
+                            Feed::Values(ends[end][source].as_ref().expect("all are kept"))
+                        };
+                        let feeds: Vec<Feed> = sources.clone().map(source).collect();
+                        let Node { site, forward, .. } = &self.engine.nodes[i];
+                        forward.run(site, &feeds, lo.dim().0)
+                    })
+                }
                 Bounds::Signed(halves) => {
                     let site = &self.engine.nodes[i].site;
                     let source = self.engine.network.sources(i)[0];
@@ -113,6 +125,6 @@ mod tests {
                 assert!(low.into_words() == words && high.into_words() == words, "seed {seed}");
             }
         }
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 13, "{kinds:?}");
     }
 }

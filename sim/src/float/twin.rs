@@ -15,19 +15,24 @@ pub fn twin(network: &Network) -> Result<FloatNetwork, NetworkError> {
     let mut names: Vec<String> = vec![];
     for (i, node) in network.nodes().iter().enumerate() {
         let sources = network.sources(i);
-        let Twin { layer: first, then } = kind(&node.layer).twin(&Site::new(network, i, Kernel::Portable));
-        let inputs = sources.iter().map(|&source| names[source].clone()).collect();
-        nodes.push(FloatNode { name: node.name.clone(), layer: first, inputs });
-        names.push(node.name.clone());
-        if let Some(layer) = then {
-            let taken = |name: &String| network.nodes().iter().any(|node| node.name == *name);
-            let mut name = format!("{}_real", node.name);
-            while taken(&name) {
-                name.push('_');
+        let Twin(layers) = kind(&node.layer).twin(&Site::new(network, i, Kernel::Portable));
+        let mut inputs: Vec<String> = sources.iter().map(|&source| names[source].clone()).collect();
+        let mut name = node.name.clone();
+        for (at, layer) in layers.into_iter().enumerate() {
+            if at > 0 {
+                inputs = vec![name.clone()];
+                name = format!("{}_real", node.name);
+                let taken = |name: &String| {
+                    network.nodes().iter().any(|node| node.name == *name)
+                        || nodes.iter().any(|node| node.name == *name)
+                };
+                while taken(&name) {
+                    name.push('_');
+                }
             }
-            nodes.push(FloatNode { name: name.clone(), layer, inputs: vec![node.name.clone()] });
-            names[i] = name;
+            nodes.push(FloatNode { name: name.clone(), layer, inputs: std::mem::take(&mut inputs) });
         }
+        names.push(name);
     }
     FloatNetwork::new(format!("{}_twin", network.name), nodes)
 }

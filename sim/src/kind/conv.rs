@@ -33,13 +33,26 @@ impl Kind for Conv {
         }
     }
 
-    fn twin(&self, _: &Site) -> Twin {
-        Twin::one(FloatLayer::Conv(float::Conv {
+    /// A float layer is padded with 0: where another level is, the level is taken off before and its share of
+    /// each sum put on behind.
+    fn twin(&self, site: &Site) -> Twin {
+        let conv = FloatLayer::Conv(float::Conv {
             weights: self.weights.mapv(f32::from),
             stride: self.stride,
             pad: self.pad,
             groups: self.groups,
-        }))
+        });
+        if self.pad_level == 0 {
+            return Twin::one(conv);
+        }
+        let level = self.pad_level as f32;
+        let channels = site.input().shape.channels;
+        let off = float::Affine { scale: vec![1.0; channels], bias: vec![-level; channels] };
+        let sums =
+            self.weights.outer_iter().map(|weights| weights.iter().map(|&w| f32::from(w)).sum::<f32>());
+        let bias: Vec<f32> = sums.map(|sum| level * sum).collect();
+        let on = float::Affine { scale: vec![1.0; bias.len()], bias };
+        Twin(vec![FloatLayer::Affine(off), conv, FloatLayer::Affine(on)])
     }
 
     /// Computes `Σ slope · input` over all output pixels, in plain loops: the search for harmful bit flips
@@ -49,6 +62,7 @@ impl Kind for Conv {
         let (outputs, kernel_rows, kernel_columns, per_group) = self.weights.dim();
         let (rows, columns) = self.axes();
         let levels: Vec<f32> = input.words().iter().map(|&v| v as f32).collect();
+        let padding = vec![self.pad_level as f32; from.channels];
         let mut found = vec![0.0; self.weights.len()];
         let window = kernel_rows * kernel_columns * per_group;
         for (slopes, levels) in slopes.chunks_exact(to.len()).zip(levels.chunks_exact(from.len())) {
@@ -57,8 +71,11 @@ impl Kind for Conv {
                 let taps = (0..kernel_rows).flat_map(|ky| (0..kernel_columns).map(move |kx| (ky, kx)));
                 for (tap, (ky, kx)) in taps.enumerate() {
                     let place = rows.tap(oy, ky, from.height).zip(columns.tap(ox, kx, from.width));
-                    let Some((y, x)) = place else { continue };
-                    let levels = &levels[(y * from.width + x) * from.channels..][..from.channels];
+                    let levels = match place {
+                        Some((y, x)) => &levels[(y * from.width + x) * from.channels..][..from.channels],
+                        None if self.pad_level == 0 => continue,
+                        None => &padding[..],
+                    };
                     for (o, &slope) in slopes.iter().enumerate().filter(|(_, slope)| **slope != 0.0) {
                         let group = o / (outputs / self.groups) * per_group;
                         let into = &mut found[o * window + tap * per_group..][..per_group];

@@ -24,9 +24,7 @@ impl Kind for GlobalSum {
     fn twin(&self, site: &Site) -> Twin {
         let input = site.input().shape;
         let area = (input.height * input.width) as f64;
-        Twin {
-            layer: FloatLayer::GlobalMean(float::GlobalMean),
-            then: Some(Twin::times(area, site.output.shape.channels)),
-        }
+        let mean = FloatLayer::GlobalMean(float::GlobalMean);
+        Twin(vec![mean, Twin::times(area, site.output.shape.channels)])
     }
 }

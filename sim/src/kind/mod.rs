@@ -14,6 +14,7 @@ mod mix;
 mod pass;
 mod rescale;
 mod step;
+mod sum;
 mod sum_pool;
 mod weighted;
 pub(crate) mod window;
@@ -33,6 +34,7 @@ pub(crate) fn kind(layer: &Layer) -> &dyn Kind {
         Layer::SumPool(layer) => layer,
         Layer::GlobalSum(layer) => layer,
         Layer::Mix(layer) => layer,
+        Layer::Sum(layer) => layer,
         Layer::Rescale(layer) => layer,
         Layer::BitDepth(layer) => layer,
         Layer::Median(layer) => layer,

@@ -111,6 +111,9 @@ pub(crate) enum Bounds {
     /// Each output depends on one input alone and rises or falls with it, depending on the channel: the
     /// forward passes of both ends are put in order.
     Monotone,
+    /// Every output rises with each input for which this is true, and falls with the others: the lower ends
+    /// come from the lower ends of the former and the upper ends of the latter.
+    Directed(Vec<bool>),
     /// The node is a layer with weights, as two layers: one of the positive weights, whose output rises with
     /// its input, and one of the negative weights, whose output falls.
     Signed(Box<[Linear; 2]>),
@@ -150,17 +153,14 @@ impl Backward for Through {
     }
 }
 
-/// Holds what stands for a node in the float twin of its network: a layer, and one that follows it where that
-/// takes two.
-pub(crate) struct Twin {
-    pub layer: FloatLayer,
-    pub then: Option<FloatLayer>,
-}
+/// Holds what stands for a node in the float twin of its network: one layer or several, each of which reads
+/// the one before it.
+pub(crate) struct Twin(pub Vec<FloatLayer>);
 
 impl Twin {
     /// Makes a twin of one layer alone.
     pub fn one(layer: FloatLayer) -> Self {
-        Self { layer, then: None }
+        Self(vec![layer])
     }
 
     /// Returns a layer that multiplies each of `channels` channels by `factor`.

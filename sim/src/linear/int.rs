@@ -14,6 +14,8 @@ const BITS_FROM: usize = 32;
 /// Holds a layer with weights, ready to run.
 pub(crate) struct Linear {
     windows: Windows,
+    /// The level of the padding.
+    pad_level: i32,
     /// The weights of each group.
     groups: Vec<int::PackedInt>,
     bits: Option<Box<BitLinear>>,
@@ -22,6 +24,8 @@ pub(crate) struct Linear {
 /// Holds a layer over words of 1-bit levels: a pixel has as many channels as words.
 struct BitLinear {
     windows: Windows,
+    /// The words of a pixel in the padding.
+    border: Vec<u64>,
     weights: bit::PackedBits,
     /// Number of levels of a pixel.
     channels: usize,
@@ -42,13 +46,14 @@ impl Linear {
             })
             .collect();
         let bits = BitLinear::conv(layer, input, output).map(Box::new);
-        Self { windows, groups, bits }
+        Self { windows, pad_level: layer.pad_level, groups, bits }
     }
 
     pub fn dense(kernel: Kernel, layer: &Dense, input: Wire) -> Self {
         let windows = Windows::dense(input.shape, layer.weights.dim().0);
         let groups = vec![pack(kernel, &windows, 0, input, |o, _, k| layer.weights[[o, k]])];
-        Self { windows, groups, bits: BitLinear::dense(layer, input).map(Box::new) }
+        let bits = BitLinear::dense(layer, input).map(Box::new);
+        Self { windows, pad_level: 0, groups, bits }
     }
 
     /// Returns how many accumulators one output pixel has.
@@ -72,13 +77,14 @@ impl Linear {
             return bits.run(kernel, levels, count, sink);
         }
         let frame = &self.windows.frame;
-        let mut low = frame.buffer::<u8>(count);
+        let bordered = |level: i32| frame.bordered(count, &vec![level as u8; frame.source.channels]);
+        let mut low = bordered(self.pad_level);
         let mut high = Vec::new();
         match input {
             Tensor::Bytes(levels) => frame.place(levels, &mut low, |v| v),
             Tensor::Words(levels) => {
                 frame.place(levels, &mut low, |v| v as u8);
-                high = frame.buffer::<u8>(count);
+                high = bordered(self.pad_level >> 8);
                 frame.place(levels, &mut high, |v| (v >> 8) as u8);
             }
         }
@@ -128,7 +134,8 @@ impl BitLinear {
                     .get([o, y, k / words, k % words * bit::WORD + at])
                     .is_some_and(|&weight| weight > 0)
             };
-            Self::new(windows, channels, positive)
+            let border = bit::pack(&vec![layer.pad_level as u8; channels], channels);
+            Self::new(windows, border, channels, positive)
         })
     }
 
@@ -141,19 +148,25 @@ impl BitLinear {
             let positive = |o: usize, _: usize, k: usize, at: usize| {
                 layer.weights.get([o, k * bit::WORD + at]).is_some_and(|&weight| weight > 0)
             };
-            Self::new(windows, channels, positive)
+            let border = vec![0; windows.frame.source.channels];
+            Self::new(windows, border, channels, positive)
         })
     }
 
-    fn new(windows: Windows, channels: usize, positive: impl Fn(usize, usize, usize, usize) -> bool) -> Self {
+    fn new(
+        windows: Windows,
+        border: Vec<u64>,
+        channels: usize,
+        positive: impl Fn(usize, usize, usize, usize) -> bool,
+    ) -> Self {
         let outputs = windows.output.channels;
         let weights = bit::PackedBits::new(outputs, windows.group_runs(0), positive);
-        Self { windows, weights, channels }
+        Self { windows, border, weights, channels }
     }
 
     fn run(&self, kernel: Kernel, levels: &[u8], count: usize, mut sink: impl FnMut(usize, &[i32])) {
         let frame = &self.windows.frame;
-        let mut framed = frame.buffer::<u64>(count);
+        let mut framed = frame.bordered(count, &self.border);
         frame.place(&bit::pack(levels, self.channels), &mut framed, |word| word);
         let (channels, pixels) = (self.windows.output.channels, self.windows.pixels() * count);
         let tile = kernel.windows();
@@ -183,4 +196,55 @@ fn pack(
 ) -> int::PackedInt {
     let (outputs, level_hi) = (windows.group_outputs(), input.range.hi.min(255));
     int::PackedInt::new(kernel, outputs, windows.group_runs(group), level_hi, weight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::spread;
+    use dq_net::layer::Kind as _;
+    use ndarray::{Array3, Array4};
+
+    /// Paddings of the least, a middle and the largest level, where levels are counted as bits, multiplied as
+    /// bytes, and multiplied as two planes of bytes.
+    #[test]
+    fn a_padding_of_any_level_is_summed_by_every_kernel() {
+        for (level_bits, weight_bits, channels, groups) in
+            [(1u8, 1, 32, 1), (1, 1, 70, 1), (1, 1, 6, 2), (4, 3, 5, 1), (8, 8, 8, 4), (13, 8, 3, 1)]
+        {
+            let (range, half) = (Range::levels(level_bits), 1i16 << (weight_bits - 1));
+            let weight = |at: usize| match weight_bits {
+                1 => 1 - 2 * (at * 7 % 3 % 2) as i8,
+                _ => ((at * 31 + 5) as i16 % (2 * half) - half) as i8,
+            };
+            let dim = (3 * groups, 3, 2, channels / groups);
+            let weights = Array4::from_shape_fn(dim, |(o, y, x, c)| weight(o * 53 + y * 19 + x * 11 + c * c));
+            for (pad_level, stride) in [0, range.hi / 2, range.hi].into_iter().zip([[1, 1], [2, 1], [1, 2]]) {
+                let conv = Conv {
+                    weights: weights.clone(),
+                    weight_bits,
+                    stride,
+                    pad: [2, 1, 1, 0],
+                    pad_level: pad_level as i32,
+                    groups,
+                };
+                let shape = Shape::new(5, 4, channels);
+                let output = conv.shape(&[shape]).unwrap();
+                let levels = spread(range, 2 * shape.len());
+                let wanted: Vec<i32> = levels
+                    .chunks_exact(shape.len())
+                    .flat_map(|image| {
+                        let image = Array3::from_shape_vec(shape.dim(), image.to_vec()).unwrap();
+                        conv.eval(&[image.view()])
+                    })
+                    .collect();
+                let input = Tensor::narrow(levels, range);
+                for kernel in Kernel::available() {
+                    let linear = Linear::conv(kernel, &conv, Wire { shape, range }, output);
+                    let case = format!("{kernel:?}: {level_bits} bits, {channels} channels, {pad_level}");
+                    assert_eq!(linear.sums(kernel, &input, 2), wanted, "{case}");
+                }
+            }
+        }
+    }
 }

@@ -1,5 +1,5 @@
-//! Says where the windows of a convolution lie in a zero-bordered copy of its input, for the integer and
-//! float forward passes, the backward pass and the norms. Never holds weights.
+//! Says where the windows of a convolution lie in a bordered copy of its input, for the integer and float
+//! forward passes, the backward pass and the norms. Never holds weights.
 //!
 //! Strided convolutions pass gradients by the phases of the stride, without the zeros between them, in
 //! the same order of summation.
@@ -35,7 +35,19 @@ impl Frame {
         vec![T::default(); count * self.len() + SLACK]
     }
 
-    /// Copies `count` maps (`source[i]` → `convert(source[i])`) into `buffer`, whose border is already zero.
+    /// Returns a buffer for `count` maps whose borders hold pixels like `border`, a value per channel.
+    pub fn bordered<T: Clone + Default + PartialEq>(&self, count: usize, border: &[T]) -> Vec<T> {
+        if border.iter().all(|value| *value == T::default()) {
+            return self.buffer(count);
+        }
+        let pixels = count * self.height * self.width;
+        let mut buffer = Vec::with_capacity(count * self.len() + SLACK);
+        (0..pixels).for_each(|_| buffer.extend_from_slice(border));
+        buffer.resize(count * self.len() + SLACK, T::default());
+        buffer
+    }
+
+    /// Copies `count` maps (`source[i]` → `convert(source[i])`) into `buffer`, whose border is there already.
     #[inline(always)]
     pub fn place<S: Copy, T>(&self, source: &[S], buffer: &mut [T], convert: impl Fn(S) -> T) {
         let channels = self.source.channels;

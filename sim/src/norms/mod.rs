@@ -1,6 +1,7 @@
 //! Computes Lipschitz norms of layers for people: the largest singular value of each quantized layer, with
-//! batch norm merged into it, as it really runs, with its stride and its zero padding. A norm is never a
-//! certificate: steps round, and rounding is expansive (paper, A.1).
+//! batch norm merged into it, as it really runs, with its stride and its padding (whose level moves results,
+//! but never how far apart two of them lie). A norm is never a certificate: steps round, and rounding is
+//! expansive (paper, A.1).
 
 mod lanczos;
 
@@ -118,11 +119,13 @@ mod tests {
     fn dense_norm(network: &Network, i: usize, reader: usize) -> f64 {
         let source = network.sources(i)[0];
         let (from, unit) = (network.wire(source).shape, network.unit(source).unwrap());
+        // What the padding alone gives.
+        let still = network.nodes()[i].layer.kind().eval(&[ndarray::Array3::zeros(from.dim()).view()]);
         let columns: Vec<Vec<f64>> = (0..from.len())
             .map(|at| {
                 let mut x = ndarray::Array3::<i32>::zeros(from.dim());
                 *x.iter_mut().nth(at).unwrap() = 1;
-                let y = network.nodes()[i].layer.kind().eval(&[x.view()]);
+                let y = network.nodes()[i].layer.kind().eval(&[x.view()]) - &still;
                 let real = |((_, _, c), &acc): ((usize, usize, usize), &i32)| {
                     let outer = match &network.nodes()[reader].layer {
                         Layer::Step(step) => step.surrogate.gain[c] * step.surrogate.unit,
@@ -215,6 +218,7 @@ mod tests {
                         weight_bits: 2,
                         stride: [1, 1],
                         pad: [1; 4],
+                        pad_level: 0,
                         groups: 1,
                     }),
                 ),

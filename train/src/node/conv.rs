@@ -141,6 +141,7 @@ impl Exact for ExactConv {
             weight_bits: whole(self.bits),
             stride: [self.stride; 2],
             pad: [self.pad; 4],
+            pad_level: 0,
             groups: 1,
         })
     }
@@ -161,6 +162,7 @@ impl Exact for ExactConv {
         same_elements(at.name, "weights", &float, &conv.weights.mapv(i64::from).into_dyn())?;
         let window = (&[self.pad; 4], &[self.stride; 2], &1);
         same(at.name, "pad, stride and groups", &window, &(&conv.pad, &conv.stride, &conv.groups))?;
+        same(at.name, "pad_level", &0, &conv.pad_level)?;
         Ok(None)
     }
 }

@@ -90,16 +90,20 @@ mod tests {
         stage::rescale::Rescale { folds, range, terms, rescale }
     }
 
+    fn sum(factors: [i32; 2]) -> stage::sum::Sum {
+        stage::sum::Sum { other: OTHER, ranges: [RANGE, Range::new(0, 3)], factors }
+    }
+
     fn windows() -> (Window, stage::mvau::Unit) {
         let axis = Axis { kernel: 3, stride: 2, before: 1, after: 0 };
         let columns = Axis { after: 1, ..axis };
         let (map, output, groups, folds, chunks, ring) = (Shape::new(8, 9, 4), [4, 5], 2, 3, 1, 5);
         let mvau = Mvau { pe: 2, simd: 3, taps: 9, folds: 6, level_bits: 2, weight_bits: 4, mac: Mac::Pairs };
         let (weights, stride, pad, groups_of) = (Array4::zeros((12, 3, 3, 3)), [2, 2], [1, 0, 1, 1], 1);
-        let conv = layer::Conv { weights, weight_bits: 4, stride, pad, groups: groups_of };
+        let conv = layer::Conv { weights, weight_bits: 4, stride, pad, pad_level: 0, groups: groups_of };
         let weights = stage::mvau::weights::Weights::Conv(Arc::new(conv));
         (
-            Window { map, rows: axis, columns, output, groups, folds, chunks, ring },
+            Window { map, rows: axis, columns, output, groups, folds, chunks, ring, level: 0 },
             stage::mvau::Unit { mvau, weights },
         )
     }
@@ -151,6 +155,11 @@ mod tests {
 
     #[test]
     fn a_name_changes_nothing_and_every_field_that_shapes_a_circuit_does() {
+        let (window, _) = windows();
+        let padded = |level| Window { level, ..window }.encode();
+        assert!(padded(1) != padded(0) && padded(2) != padded(1));
+        let sum = |factors| sum(factors).encode();
+        assert!(sum([1, 2]) != sum([1, 3]) && sum([2, 1]) != sum([1, 2]) && sum([1, 2]) != sum([-1, 2]));
         let stage = every_kind().remove(6);
         let own = |stage: &Stage| identity(std::slice::from_ref(stage));
         let at = |site: Site| Stage { site, ..stage.clone() };

@@ -51,7 +51,9 @@ impl Hardware for Conv {
     fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
         let (map, to) = (node.from[0].shape, node.to.shape);
         let folds = self.rules(map, to).limits.map_or(1, |limits| limits.outputs / build.entry.pe);
-        let windows = Windows { map, to, axes: self.axes(), groups: self.groups, folds };
+        let (axes, groups) = (self.axes(), self.groups);
+        let level = u64::try_from(self.pad_level).expect("checked: a level");
+        let windows = Windows { map, to, axes, level, groups, folds };
         lower(windows, self.weight_bits, Weights::Conv(self), node, build)
     }
 }
@@ -72,7 +74,8 @@ impl Hardware for Dense {
         let (map, to) = (node.from[0].shape, node.to.shape);
         let axis = |kernel| Axis { kernel, stride: 1, before: 0, after: 0 };
         let axes = (axis(map.height), axis(map.width));
-        let windows = Windows { map, to, axes, groups: 1, folds: self.weights.dim().0 / build.entry.pe };
+        let folds = self.weights.dim().0 / build.entry.pe;
+        let windows = Windows { map, to, axes, level: 0, groups: 1, folds };
         lower(windows, self.weight_bits, Weights::Dense(self, map), node, build)
     }
 }

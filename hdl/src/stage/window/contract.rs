@@ -2,7 +2,8 @@
 //! about.
 
 use super::shape::{Window, address_bits, held_bits, row_bits};
-use crate::stage::contract::{Values, fill};
+use crate::stage::contract::{Values, fill, history};
+use crate::stage::site::Site;
 
 const TEMPLATE: &str = include_str!("window.contract.v");
 
@@ -43,6 +44,15 @@ pub fn taps(w: &Window, padded: bool) -> String {
     let claims = claims.into_iter().enumerate().map(claim).collect();
     [fill(TEMPLATE, "slots", &values), fill(TEMPLATE, "tap", &values)].concat()
         + &fill(TEMPLATE, "claims", &vec![("claims", claims)])
+}
+
+/// Returns the contract of a padding's `level` at `site`, beside [`taps`]. A level of 0 has none: its modules
+/// are as they were before there were others.
+pub fn padding(level: u64, site: &Site) -> String {
+    let lanes = site.input;
+    let (history, padded) = history("padded", "padded", 1, site.latency as usize - 1);
+    let level = format!("{{{}{{{}'d{level}}}}}", lanes.count, lanes.bits);
+    history + &fill(TEMPLATE, "padding", &vec![("padded", padded), ("level", level)])
 }
 
 /// Returns whether each window covers some of the map, as all but odd paddings see to.

@@ -34,6 +34,8 @@ pub struct Windows {
     pub to: Shape,
     /// The windows along rows and along columns.
     pub axes: (Axis, Axis),
+    /// Level of the padding.
+    pub level: u64,
     /// Number of groups of channels, and how often each window of a group is replayed.
     pub groups: usize,
     pub folds: usize,
@@ -42,11 +44,11 @@ pub struct Windows {
 /// Adds the window that gives `windows` of `stream`, on the lanes and with the line buffer that the plan
 /// chooses.
 pub fn lower(windows: Windows, stream: Stream, build: &mut Build) -> (Stream, Window) {
-    let Windows { map, to, axes: (rows, columns), groups, folds } = windows;
+    let Windows { map, to, axes: (rows, columns), level, groups, folds } = windows;
     let stream = build.convert("", stream, build.entry.simd);
     let chunks = map.channels / groups / build.entry.simd;
-    let mut window =
-        Window { map, rows, columns, output: [to.height, to.width], groups, folds, chunks, ring: 0 };
+    let output = [to.height, to.width];
+    let mut window = Window { map, rows, columns, output, groups, folds, chunks, ring: 0, level };
     // The ring holds the rows in use and those that arrive meanwhile, so that a frame's end does not wait for
     // the next frame.
     window.ring =
@@ -95,7 +97,7 @@ impl Kind for Window {
     }
 
     fn encode(&self) -> String {
-        let fields: [(&str, &dyn Encode); 8] = [
+        let mut fields: Vec<(&str, &dyn Encode)> = vec![
             ("map", &self.map),
             ("rows", &self.rows),
             ("columns", &self.columns),
@@ -105,6 +107,10 @@ impl Kind for Window {
             ("chunks", &self.chunks),
             ("ring", &self.ring),
         ];
+        // As before there were other levels than 0.
+        if self.level != 0 {
+            fields.push(("level", &self.level));
+        }
         format!("Window({})", record("Window", &fields))
     }
 
@@ -139,13 +145,15 @@ impl Kind for Window {
         k.clocked([set(issue1, go), set(address1, read_at)]);
         k.next(issue2, None, issue1);
         let write = Write { enable: store.beat.into(), addr: store.address.value(), data: inlet.data.into() };
-        let zero = padded.map(|padded| {
-            let zero1 = k.reg("zero1", 1, None);
-            let zero2 = k.reg("zero2", 1, None);
-            k.clocked([set(zero1, padded), set(zero2, zero1)]);
-            (zero1, zero2)
+        // The registers of a level of 0 are called as they were before there were others.
+        let name = if w.level == 0 { "zero" } else { "level" };
+        let outside = padded.map(|padded| {
+            let outside1 = k.reg(&format!("{name}1"), 1, None);
+            let outside2 = k.reg(&format!("{name}2"), 1, None);
+            k.clocked([set(outside1, padded), set(outside2, outside1)]);
+            (outside1, outside2)
         });
-        let enable = zero.map_or(issue1.expr(), |(zero1, _)| issue1 & !zero1);
+        let enable = outside.map_or(issue1.expr(), |(outside1, _)| issue1 & !outside1);
         let in_parts = parts::in_parts(words(w), width, site.memory, site.family);
         let line = if in_parts {
             parts::ram(
@@ -164,7 +172,7 @@ impl Kind for Window {
             let read = Read::Sync { enable, addr: address1.into() };
             k.ram("lines", width, words(w), ram_style(site.memory, site.family), write, read)
         };
-        let (mut line, mut push, mut zero) = (line, issue2, zero.map(|(_, zero2)| zero2));
+        let (mut line, mut push, mut outside) = (line, issue2, outside.map(|(_, outside2)| outside2));
         if site.latency == LATENCY + 1 {
             // The line buffer took a cycle more, or its output is late and gets a register.
             push = k.reg("issue3", 1, Some(0));
@@ -172,11 +180,18 @@ impl Kind for Window {
             if !in_parts {
                 line = k.held("line", line);
             }
-            zero = zero.map(|zero| k.held("zero3", zero));
+            outside = outside.map(|outside| k.held(&format!("{name}3"), outside));
         }
-        let data = zero.map_or(line.expr(), |zero| zero.mux(lit(0, width), line));
+        let level = match w.level {
+            0 => lit(0, width),
+            level => lit(level, site.input.bits).repeat(site.input.count),
+        };
+        let data = outside.map_or(line.expr(), |outside| outside.mux(level, line));
         outlet.finish(&mut k, go, push, data);
         k.contract(&contract::taps(w, padded.is_some()));
+        if padded.is_some() && w.level != 0 {
+            k.contract(&contract::padding(w.level, site));
+        }
         k.build()
     }
 }
@@ -184,7 +199,7 @@ impl Kind for Window {
 fn note(site: &Site, w: &Window) -> String {
     format!(
         "Windows of {} rows x {} columns, stride {} x {}, over a map of {}; {} x {} output pixels.\n\
-         Padding with level 0: {} {} {} {} (top, bottom, left, right). A ring of {} rows is written\n\
+         Padding with level {}: {} {} {} {} (top, bottom, left, right). A ring of {} rows is written\n\
          ahead, over the end of a frame.\n\
          Order of beats: output row, column, group ({}), replay ({}), chunk of channels ({}), kernel row,\n\
          kernel column, the last fastest; {} lanes of {} bits.\n\
@@ -196,6 +211,7 @@ fn note(site: &Site, w: &Window) -> String {
         w.map.to_string().replace('×', " x "),
         w.output[0],
         w.output[1],
+        w.level,
         w.rows.before,
         w.rows.after,
         w.columns.before,

@@ -5,8 +5,8 @@ use dq_net::Shape;
 use dq_net::layer::window::Axis;
 
 /// Describes windows over a feature map. For each output pixel, group, fold, chunk of channels of the group,
-/// kernel row, kernel column (the last fastest) there is one beat of `simd` channels; it is zero where the
-/// tap lies in the padding.
+/// kernel row, kernel column (the last fastest) there is one beat of `simd` channels; each of
+/// them has the padding's level where the tap lies in the padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     /// The feature map.
@@ -25,6 +25,8 @@ pub struct Window {
     pub chunks: usize,
     /// Number of rows that the line buffer holds.
     pub ring: usize,
+    /// Level of the padding.
+    pub level: u64,
 }
 
 impl Window {

@@ -58,3 +58,8 @@ f_slot == %slot_of_rows%
 
 //@ tap_is_read
 !f_tap_real || %address% == f_tap_at
+
+//! What a tap in the padding gives, when its beat comes: the padding's level, in every lane.
+
+//@ padding
+always @(posedge clk) if (f_past && !rst && f_push && %padded%) padding_is_its_level: assert (f_data == %level%);
