@@ -39,6 +39,25 @@ fn another_file_or_another_normalization_is_another_network() {
 }
 
 #[test]
+fn a_network_goes_out_as_qonnx_and_comes_back_with_its_hash() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let hash = json(folder, &["info", &model])["hash"].clone();
+    assert!(ok(folder, &["export", &model, "--qonnx", "net.onnx"]).contains("net.onnx: QONNX, "));
+    let said = json(folder, &["import", "net.onnx", "-o", "again.json"]);
+    assert_eq!((&said["hash"], &said["import"]["as_written"]), (&hash, &true.into()));
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(read(&folder.join("again.json")), read(model.as_ref()));
+    let error = fails(folder, 1, &["export", &model, "-o", "again.json"]);
+    assert!(error.contains("it is a network already: give --qonnx FILE"), "{error}");
+    let error = fails(folder, 1, &["export", &model, "--qonnx", &model]);
+    assert!(error.contains("--qonnx"), "{error}");
+    let usage = fails(folder, 2, &["export", &model]);
+    assert!(usage.contains("--output"), "{usage}");
+}
+
+#[test]
 fn wrong_use_and_bad_files_are_told_apart() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();

@@ -52,7 +52,18 @@ struct NodeDocument {
 
 /// Reads an integer network. A float network is refused.
 pub fn read_network(path: &Path) -> Result<Network, FileError> {
-    match read_any(path)? {
+    integer(path, read_any(path)?)
+}
+
+/// Reads an integer network from the text that [`to_json`] writes.
+pub fn from_json(text: &str) -> Result<Network, FileError> {
+    let path = Path::new("model.json");
+    integer(path, any_of_text(path, text)?)
+}
+
+/// Refuses a float network, read from `path`.
+fn integer(path: &Path, network: AnyNetwork) -> Result<Network, FileError> {
+    match network {
         AnyNetwork::Integer(network) => Ok(network),
         AnyNetwork::Float(_) => Err(FileError::Field {
             path: path.into(),
@@ -66,20 +77,24 @@ pub fn read_network(path: &Path) -> Result<Network, FileError> {
 /// Reads a network of either family.
 pub fn read_any(path: &Path) -> Result<AnyNetwork, FileError> {
     let io = |source| FileError::Io { path: path.into(), action: "reading", source };
+    any_of_text(path, &read::text(path, MAX_BYTES).map_err(io)?)
+}
+
+/// Reads a network of either family from the text of the file at `path`.
+fn any_of_text(path: &Path, text: &str) -> Result<AnyNetwork, FileError> {
     let field = |field: &str, expected: String, found: String| FileError::Field {
         path: path.into(),
         field: field.into(),
         expected,
         found,
     };
-    let text = read::text(path, MAX_BYTES).map_err(io)?;
 
     #[derive(Deserialize)]
     struct Head {
         format: String,
         version: u32,
     }
-    let head: Head = parse(path, &text)?;
+    let head: Head = parse(path, text)?;
     if ![FORMAT, float::FORMAT].contains(&head.format.as_str()) {
         let known = format!("`{FORMAT}` or `{}`", float::FORMAT);
         return Err(field("format", known, format!("`{}`", head.format)));
@@ -90,12 +105,12 @@ pub fn read_any(path: &Path) -> Result<AnyNetwork, FileError> {
     }
     let network = |source| FileError::Network { path: path.into(), source };
     if head.format == float::FORMAT {
-        let mut document: float::Document = parse(path, &text)?;
+        let mut document: float::Document = parse(path, text)?;
         let checksum = std::mem::take(&mut document.checksum);
         check_checksum(path, &checksum, &document)?;
         return Ok(AnyNetwork::Float(document.into_network().map_err(network)?));
     }
-    let mut document: Document = parse(path, &text)?;
+    let mut document: Document = parse(path, text)?;
     let checksum = std::mem::take(&mut document.checksum);
     check_checksum(path, &checksum, &document)?;
     Ok(AnyNetwork::Integer(to_network(document).map_err(network)?))

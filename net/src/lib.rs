@@ -22,7 +22,8 @@ mod wire;
 
 pub use error::{Fault, FileError, NetworkError};
 pub use file::{
-    AnyNetwork, FORMAT_VERSION, content_hash, read_any, read_network, sha256, to_json, write_network,
+    AnyNetwork, FORMAT_VERSION, content_hash, from_json, read_any, read_network, sha256, to_json,
+    write_network,
 };
 pub use float::{FloatLayer, FloatNetwork, FloatNode, float_content_hash, read_float, write_float};
 pub use layer::Layer;

@@ -2,6 +2,7 @@
 
 use crate::error::ImportError;
 use crate::expand::expand;
+use crate::export::original;
 use crate::fold::fold_graph;
 use crate::graph::Graph;
 use crate::lower::{Failure, Image, Normalization, lower};
@@ -23,6 +24,14 @@ pub struct Options {
     pub name: Option<String>,
 }
 
+impl Options {
+    /// Whether nothing was asked for.
+    fn is_default(&self) -> bool {
+        let Normalization { raw, mean, std } = &self.normalization;
+        raw.is_none() && mean.is_empty() && std.is_empty() && self.output.is_none() && self.name.is_none()
+    }
+}
+
 /// An imported network and what is to be said of it.
 pub struct Import {
     /// The network, with its proof and where it comes from.
@@ -36,6 +45,9 @@ pub struct Import {
 pub struct Report {
     /// SHA-256 of the file.
     pub sha256: String,
+    /// Whether the graph is, operator by operator, what this program writes for the network in the file's
+    /// metadata: it is that network then, and its proof is the one that it came with.
+    pub as_written: bool,
     /// Operators of the graph that the scores need.
     pub operators: usize,
     /// How pixels became the graph's input.
@@ -67,6 +79,11 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
     let model = scan::decode(&bytes).map_err(file)?;
     let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
     drop(bytes);
+    if options.is_default()
+        && let Some(network) = original(&model)
+    {
+        return Ok(as_written(network, sha256));
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut graph = Graph::read(&model, folder, options.output.as_deref()).map_err(file)?;
     expand(&mut graph).map_err(file)?;
@@ -84,6 +101,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
         .map_err(|reason| ImportError::Proof { path: path.into(), reason })?;
     let report = Report {
         sha256: sha256.clone(),
+        as_written: false,
         operators,
         input: lowered.image.assumed(),
         scores: lowered.head.tensor.clone(),
@@ -101,6 +119,25 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
         ..Default::default()
     };
     Ok(Import { network, report })
+}
+
+/// Returns the network that a file was written from.
+fn as_written(network: Network, sha256: String) -> Import {
+    let nodes = network.nodes();
+    let report = Report {
+        sha256,
+        as_written: true,
+        operators: nodes.len(),
+        input: "uint8 pixels as they are".into(),
+        scores: nodes.last().map_or(String::new(), |node| node.name.clone()),
+        scale: 1.0,
+        offset: 0.0,
+        steps: vec![],
+        thresholds: 0,
+        accumulators: 0,
+        float32_differs: 0,
+    };
+    Import { network, report }
 }
 
 /// Returns a name for the network of a file.

@@ -7,6 +7,7 @@
 pub mod chain;
 pub mod error;
 pub mod expand;
+pub mod export;
 pub mod fold;
 pub mod graph;
 mod import;
@@ -25,5 +26,6 @@ pub mod tensor;
 pub mod truncation;
 
 pub use error::{ImportError, NodeError};
+pub use export::{Export, export};
 pub use import::{Import, Options, Report, import};
 pub use lower::Normalization;

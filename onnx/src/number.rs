@@ -14,6 +14,20 @@ pub type Q = BigRational;
 const TWO_ROOTS: &str = "two batch normalizations meet without a quantizer between them: merge them, or put \
                          a quantizer between them";
 
+/// Reads a decimal number such as 0.485, exactly.
+pub fn decimal(text: &str) -> Result<Q, String> {
+    let refused = || format!("expected a decimal number such as 0.485, found `{text}`");
+    let (sign, digits) = text.strip_prefix('-').map_or((1i64, text), |rest| (-1, rest));
+    let (integer, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{integer}{fraction}");
+    if all.is_empty() || all.len() > 15 || !all.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(refused());
+    }
+    let number: i64 = all.parse().map_err(|_| refused())?;
+    let places = u32::try_from(fraction.len()).map_err(|_| refused())?;
+    Ok(Q::new((sign * number).into(), 10i64.pow(places).into()))
+}
+
 /// Returns the rational that a float is; `None` for infinities and NaN.
 pub fn of_f32(x: f32) -> Option<Q> {
     BigRational::from_float(x)
@@ -299,5 +313,17 @@ mod tests {
         assert_eq!(common_unit(&[q(3, 4), q(-9, 2), q(0, 1)]), Some(q(3, 4)));
         assert_eq!(common_unit(&[q(1, 6), q(1, 4)]), Some(q(1, 12)));
         assert_eq!(common_unit(&[q(0, 1)]), None);
+    }
+
+    #[test]
+    fn decimals_are_exact() {
+        let q = |n: i64, d: i64| Q::new(n.into(), d.into());
+        for (text, value) in [("0.485", q(97, 200)), ("-1", q(-1, 1)), ("127.5", q(255, 2)), (".5", q(1, 2))]
+        {
+            assert_eq!(decimal(text), Ok(value), "{text}");
+        }
+        for text in ["", ".", "1e3", "1.2.3", "nan", "--1", "12345678901234567"] {
+            assert!(decimal(text).is_err(), "{text}");
+        }
     }
 }

@@ -21,6 +21,9 @@ pub struct ModelProto {
     /// Sets of operators that the graph uses; custom domains are often missing here.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
+    /// Notes of the program that wrote the file.
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
 }
 
 /// A set of operators and its version.

@@ -9,6 +9,6 @@ those of the emitted circuit on every input. Everything runs on all cores withou
 >>> model = net.torch()            # N x C x H x W floats in [0, 1], for PyTorch and its attack toolboxes
 """
 
-from ._dqnet import DqError, Network, __version__, attacks, data, load
+from ._dqnet import DqError, Network, __version__, attacks, data, import_onnx, load
 
-__all__ = ["DqError", "Network", "__version__", "attacks", "data", "load"]
+__all__ = ["DqError", "Network", "__version__", "attacks", "data", "import_onnx", "load"]

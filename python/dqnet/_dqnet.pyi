@@ -84,11 +84,23 @@ class Network:
         each: bool = False,
     ) -> tuple[dict[str, Any], NDArray[np.uint8]]:
         """Attack the network; the report, and the images, each replaced by the first adversary found."""
+    def to_qonnx(self, path: str | PathLike[str]) -> list[str]:
+        """Write the network as QONNX; the nodes whose values pass 2^24, where float32 may round."""
     def torch(self) -> Any:
         """A torch.nn.Module: N x C x H x W floats in [0, 1] to real logits."""
 
 def load(path: str | PathLike[str]) -> Network:
     """Read an integer network (model.json)."""
+
+def import_onnx(
+    path: str | PathLike[str],
+    *,
+    mean: float | Iterable[float] | None = None,
+    std: float | Iterable[float] | None = None,
+    uint8: bool | None = None,
+    output: str | None = None,
+) -> tuple[Network, dict[str, Any]]:
+    """Import an ONNX file as its exact integer network, with proof; the network, and a report."""
 
 def attacks() -> list[str]:
     """Names of the attacks."""

@@ -10,6 +10,7 @@ mod hardware;
 mod images;
 mod json;
 mod network;
+mod onnx;
 
 use pyo3::prelude::*;
 
@@ -22,5 +23,6 @@ fn _dqnet(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(network::load, module)?)?;
     module.add_function(wrap_pyfunction!(attack::attacks, module)?)?;
     module.add_function(wrap_pyfunction!(data::data, module)?)?;
+    module.add_function(wrap_pyfunction!(onnx::import_onnx, module)?)?;
     Ok(())
 }

@@ -124,6 +124,43 @@ class Hardware(unittest.TestCase):
             self.net.plan(output="logits")
 
 
+class Onnx(unittest.TestCase):
+    def test_a_network_comes_back_from_qonnx_with_its_hash(self):
+        net = dqnet.load(MODEL)
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "net.onnx")
+            self.assertEqual(net.to_qonnx(path), [])
+            again, report = dqnet.import_onnx(path)
+            self.assertTrue(report["as_written"])
+            self.assertEqual((again.hash, again.name), (net.hash, net.name))
+            path.write_bytes(b"\x08")
+            with self.assertRaisesRegex(dqnet.DqError, "net.onnx"):
+                dqnet.import_onnx(path)
+        with self.assertRaises(FileNotFoundError):
+            dqnet.import_onnx("nowhere.onnx")
+        with self.assertRaisesRegex(TypeError, "mean: expected numbers, found str"):
+            dqnet.import_onnx("nowhere.onnx", mean="half")
+
+    @unittest.skipUnless(importlib.util.find_spec("qonnx"), "qonnx is not installed: it executes no network")
+    def test_qonnx_itself_gives_the_circuits_scores(self):
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.core.onnx_exec import execute_onnx
+        from qonnx.transformation.infer_shapes import InferShapes
+
+        paths = [MODEL, ROOT / "models/mnist-mlp-certified.json", ROOT / "models/cifar10-wrn-16-4-robust-w4a4.json"]
+        for path in paths:
+            net = dqnet.load(path)
+            with tempfile.TemporaryDirectory() as folder:
+                file = str(pathlib.Path(folder, "net.onnx"))
+                net.to_qonnx(file)
+                model = ModelWrapper(file).transform(InferShapes())
+            (entry,), (scores,) = model.graph.input, model.graph.output
+            images = np.random.default_rng(5).integers(0, 256, (3, *net.shape), dtype=np.uint8)
+            for image, wanted in zip(images, net(images)):
+                given = {entry.name: image.transpose(2, 0, 1)[None].astype(np.float32)}
+                self.assertTrue((execute_onnx(model, given)[scores.name].ravel() == wanted).all(), path)
+
+
 class Attacks(unittest.TestCase):
     def test_adversaries_lie_in_the_ball_and_are_counted(self):
         net = dqnet.load(MODEL)

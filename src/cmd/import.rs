@@ -41,6 +41,20 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (network, report) = (&imported.network, &imported.report);
     dq_net::write_network(network, &args.output)?;
     let hash = dq_net::content_hash(network);
+    if report.as_written {
+        let text = format!(
+            "{}: integer network {}: the file's graph is, operator by operator, what dq writes for it\nhash {hash}",
+            args.output.display(),
+            network.name
+        );
+        return ui.result(
+            || {
+                json!({"model": shown(&args.output), "name": network.name, "hash": hash, "proof": network.proof,
+                    "import": report})
+            },
+            text,
+        );
+    }
     let (boundaries, probes) = network.proof.as_ref().map_or((0, 0), |p| (p.boundaries, p.probes));
     ui.result(
         || {

@@ -12,7 +12,6 @@ mod corrupt;
 #[cfg(feature = "train")]
 mod demo;
 mod emit;
-#[cfg(feature = "train")]
 mod export;
 mod faults;
 mod host;
@@ -56,7 +55,6 @@ macro_rules! commands {
 commands! {
     #[cfg(feature = "train")]
     Train(train);
-    #[cfg(feature = "train")]
     Export(export);
     Import(import);
     Info(info);
