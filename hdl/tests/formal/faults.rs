@@ -1,6 +1,6 @@
 //! Faults put into the emitted Verilog and ROM images: each must be caught by the proofs of its stage.
 
-use super::proofs::{ready, small};
+use super::proofs::{is_padded, ready, small};
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::formal::{self, Prover, Task, Verdict};
@@ -139,7 +139,9 @@ fn body(text: &str) -> std::ops::Range<usize> {
 
 fn benches(folder: &Path) -> Vec<Bench> {
     let chain = topology::build("lenet@1/4", 1).unwrap();
-    let networks = [chain].into_iter().chain((0..8).map(|seed| random::network(seed, &small(seed % 2 == 1))));
+    let padded = (0..).map(|seed| random::network(seed, &small(true))).find(is_padded).unwrap();
+    let networks = [chain, padded].into_iter();
+    let networks = networks.chain((0..8).map(|seed| random::network(seed, &small(seed % 2 == 1))));
     networks.enumerate().map(|(i, network)| Bench::new(&network, folder.join(i.to_string()))).collect()
 }
 

@@ -21,6 +21,11 @@ pub fn small(residuals: bool) -> Options {
     Options { max_side: 4, max_channels: 4, max_layers: 3, weight_bits: bits, level_bits: bits, residuals }
 }
 
+/// Whether a convolution of `network` is padded with another level than 0.
+pub fn is_padded(network: &Network) -> bool {
+    network.nodes().iter().any(|n| matches!(&n.layer, Layer::Conv(conv) if conv.pad_level != 0))
+}
+
 fn prove(network: &Network, output: Output) {
     let plan = plan::default(network, output).unwrap();
     let design = Design::new(network, &plan).unwrap();
@@ -55,9 +60,6 @@ fn a_residual_keeps_its_contracts() {
     // Small, with a median, a fork, a mix or a sum, a rescale, and a padding of another level than 0.
     let options = small(true);
     let has = |network: &Network, kind: &str| network.nodes().iter().any(|n| n.layer.kind().name() == kind);
-    let is_padded = |network: &Network| {
-        network.nodes().iter().any(|n| matches!(&n.layer, Layer::Conv(conv) if conv.pad_level != 0))
-    };
     for join in ["mix", "sum"] {
         let mut found = (0..).map(|seed| random::network(seed, &options));
         let all = [join, "rescale", "median", "max_pool"];
