@@ -58,6 +58,8 @@ pub struct Report {
     pub scale: f64,
     /// What every score lacks of the graph's value.
     pub offset: f64,
+    /// Units that a score may lie off the graph's: 0 where scores are exact. Labels always are.
+    pub tolerance: i32,
     /// The Steps.
     pub steps: Vec<StepReport>,
     /// Thresholds that some accumulator crosses, in all.
@@ -107,6 +109,7 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
         scores: lowered.head.tensor.clone(),
         scale: lowered.head.scale.to_f64(),
         offset: lowered.head.offset.to_f64(),
+        tolerance: lowered.head.tolerance,
         thresholds: steps.iter().map(|s| s.thresholds).sum(),
         accumulators: steps.iter().map(|s| s.accumulators).sum(),
         float32_differs: steps.iter().map(|s| s.float32_differs).sum(),
@@ -132,6 +135,7 @@ fn as_written(network: Network, sha256: String) -> Import {
         scores: nodes.last().map_or(String::new(), |node| node.name.clone()),
         scale: 1.0,
         offset: 0.0,
+        tolerance: 0,
         steps: vec![],
         thresholds: 0,
         accumulators: 0,

@@ -99,8 +99,11 @@ impl Real {
 
     /// Returns the product; refused where both have a root and the roots differ.
     pub fn mul(&self, other: &Real) -> Result<Real, String> {
-        if let (Some(a), Some(b)) = (self.rational(), other.rational()) {
-            return Ok((a * b).into());
+        match (self.rational(), other.rational()) {
+            (Some(a), Some(b)) => return Ok((a * b).into()),
+            (Some(a), None) => return Ok(other.times(a)),
+            (None, Some(b)) => return Ok(self.times(b)),
+            (None, None) => {}
         }
         let r = self.root_with(other)?;
         let p = &self.p * &other.p + &self.q * &other.q * &r;
@@ -109,7 +112,8 @@ impl Real {
 
     /// Returns the product with a rational.
     pub fn times(&self, factor: &Q) -> Real {
-        Real::of(&self.p * factor, &self.q * factor, self.r.clone())
+        let product = |part: &Q| if part.is_zero() { Q::zero() } else { part * factor };
+        Real::of(product(&self.p), product(&self.q), self.r.clone())
     }
 
     /// Returns the sum with a rational.

@@ -4,12 +4,14 @@
 use crate::graph::Graph;
 use crate::interpret::interpret;
 use crate::lower::{Head, Image, Staircase};
-use crate::number::whole;
+use crate::number::{Q, whole};
 use dq_net::{LayerProof, Network, Proof, random};
 use ndarray::Array3;
 use num_bigint::BigInt;
+use num_traits::Signed;
 use rayon::prelude::*;
 use serde::Serialize;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 /// Multiply-accumulates of all probes together.
@@ -110,7 +112,7 @@ fn float_distance(test: &dyn Fn(i64) -> bool, t: i64, (lo, hi): (i64, i64)) -> u
 /// Compares network and graph on whole images; returns how many.
 pub fn probe(graph: &Graph, image: &Image, head: &Head, network: &Network) -> Result<u64, String> {
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
-    let count = (PROBE_MACS / macs.max(1)).clamp(2, 30);
+    let count = (PROBE_MACS / macs.max(1)).clamp(1, 30);
     let shape = image.shape;
     let mut images = vec![Array3::zeros(shape.dim()), Array3::from_elem(shape.dim(), 255)];
     images.extend((0..count).map(|seed| random::image(seed, shape)));
@@ -123,12 +125,21 @@ pub fn probe(graph: &Graph, image: &Image, head: &Head, network: &Network) -> Re
         }
         for (class, (wanted, &score)) in wanted.iter().zip(&scores).enumerate() {
             let found = head.scale.times(&whole(score)).add(&head.offset)?;
-            if *wanted != found {
+            let off = wanted.add(&found.negative())?.mul(&head.scale.reciprocal())?;
+            let close = |q: &Q| q.abs() <= whole(head.tolerance);
+            if *wanted != found && (head.tolerance == 0 || !off.rational().is_some_and(close)) {
                 return Err(format!(
                     "image {n}, class {class}: expected {:.9e}, found {:.9e} (score {score})",
                     wanted.to_f64(),
                     found.to_f64()
                 ));
+            }
+        }
+        let label = dq_net::layer::Logits::label(scores.iter().copied());
+        for (class, other) in wanted.iter().enumerate() {
+            let sign = wanted[label].add(&other.negative())?.sign();
+            if sign == Ordering::Less || sign == Ordering::Equal && class < label {
+                return Err(format!("image {n}: expected label {class}, found {label}"));
             }
         }
         Ok(())

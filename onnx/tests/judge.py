@@ -53,7 +53,7 @@ def main():
             got = np.array(frame["scores"], dtype=np.float64) * found["scale"] + found["offset"]
             if n < exactly:
                 true = exact.run(model, exact.image(frame["pixels"], found["shape"], dims))
-                wrong += int((np.abs(got - np.array([float(v) for v in true])) > 1e-9 * (1 + np.abs(got))).sum())
+                wrong += int((np.abs(got - np.array([float(v) for v in true])) > 1e-9 * (1 + np.abs(got)) + found["report"]["tolerance"] * found["scale"]).sum())
             far += int((np.abs(got - wanted) > 1e-4 * (1 + np.abs(wanted))).sum())
             labels += int(got.argmax() != wanted.argmax())
         total = sum(len(frame["scores"]) for frame in found["frames"])

@@ -5,3 +5,4 @@ mod export;
 mod hostile;
 mod qdq;
 mod qonnx;
+mod residual;

@@ -63,7 +63,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         },
         format!(
             "{model}: integer network {name} of {operators} operators, {input}\n\
-             scores: `{scores}`, {scale:.6e} per unit\n\
+             scores: `{scores}`, {scale:.6e} per unit{rounded}\n\
              equal to its graph in exact arithmetic: {boundaries} boundaries checked on both sides, every \
              score of {probes} images\n\
              float32: {differs} of {accumulators} accumulators lie on the other side of a threshold ({steps} \
@@ -75,6 +75,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             input = report.input,
             scores = report.scores,
             scale = report.scale,
+            rounded = match report.tolerance {
+                0 => String::new(),
+                units => format!("; labels are exact, scores within {units} units (biases of any size)"),
+            },
             boundaries = thousands(boundaries),
             differs = thousands(report.float32_differs),
             accumulators = thousands(report.accumulators),
