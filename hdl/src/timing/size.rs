@@ -85,7 +85,7 @@ impl Search<'_> {
                 // Nearly always a few less than were filled are enough; otherwise the interval is halved.
                 let half = low + (high - low) / 2;
                 depth = if low == 2 && step <= NEAR { high.saturating_sub(step).max(half) } else { half };
-                step *= NEAR;
+                step = wider(step);
             }
             self.stages[s].site.depths[port] = high;
         }
@@ -102,8 +102,25 @@ impl Search<'_> {
     }
 }
 
+/// Returns the next distance from the places filled. A search in deep FIFOs takes more turns than a power of
+/// [`NEAR`] has room for.
+fn wider(step: usize) -> usize {
+    step.saturating_mul(NEAR)
+}
+
 /// Returns the deadlock as an error of the plan.
 fn refused(deadlock: &Deadlock, node: &str) -> PlanError {
     let expected = format!("more places: stage `{}` waits for ever, a deadlock", deadlock.stage);
     PlanError::new(node, &format!("forks[{}]", deadlock.port), expected, deadlock.depth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_of_any_number_of_turns_goes_on() {
+        assert_eq!((0..3).fold(1, |step, _| wider(step)), NEAR.pow(3));
+        assert_eq!((0..40).fold(1, |step, _| wider(step)), usize::MAX);
+    }
 }
