@@ -115,7 +115,8 @@ fn weights_and_devices() {
     assert!(cuda.status.success() || error.contains("no GPU can be used"), "{error}");
 }
 
-/// Threads that wait for each other sleep after a short look for work, in every command that libtorch computes
+/// Threads that wait for each other sleep after a short look for work, in every command that libtorch
+/// computes
 /// in, unless the user chose otherwise.
 #[test]
 fn waiting_threads_sleep() {

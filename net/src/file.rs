@@ -142,7 +142,8 @@ pub fn to_json(network: &Network) -> String {
     text
 }
 
-/// Returns the oldest version that has all the network's kinds of layer and their fields, so that older programs can read the
+/// Returns the oldest version that has all the network's kinds of layer and their fields, so that older
+/// programs can read the
 /// file.
 fn version_of(network: &Network) -> u32 {
     network.nodes().iter().map(|node| node.layer.since()).max().expect("checked: not empty")

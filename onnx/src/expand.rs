@@ -1,4 +1,5 @@
-//! Rewrites the operators of the QOperator format as what they mean: dequantize, the exact operator, quantize.
+//! Rewrites the operators of the QOperator format as what they mean: dequantize, the exact operator,
+//! quantize.
 
 use crate::graph::{Graph, Op};
 use crate::tensor::Constant;

@@ -11,7 +11,8 @@ use std::sync::Arc;
 /// Most elements of a constant on which general arithmetic is done.
 const MAX_ARITHMETIC: usize = 1 << 20;
 
-/// Returns the result of an operator whose inputs are all constants; `None` where it is none that is computed.
+/// Returns the result of an operator whose inputs are all constants; `None` where it is none that is
+/// computed.
 pub fn fold(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, String> {
     let get = |i: usize| inputs.get(i).cloned().flatten();
     let x = || get(0).ok_or_else(|| "input 0: expected a constant".to_string());
@@ -41,7 +42,8 @@ pub fn fold(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, St
     }))
 }
 
-/// Computes once and for all what depends on constants only. What cannot be computed stays, for its error to be
+/// Computes once and for all what depends on constants only. What cannot be computed stays, for its error to
+/// be
 /// said with all others.
 pub fn fold_graph(graph: &mut Graph) {
     let ops = std::mem::take(&mut graph.ops);
@@ -61,7 +63,8 @@ pub fn fold_graph(graph: &mut Graph) {
     }
 }
 
-/// Returns the squares of what `Sqrt`, or `Pow` with exponent ½, makes of a constant; `None` for other operators.
+/// Returns the squares of what `Sqrt`, or `Pow` with exponent ½, makes of a constant; `None` for other
+/// operators.
 pub fn squares(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, String> {
     let get = |i: usize| inputs.get(i).and_then(Option::as_ref);
     let half = || Q::new(1.into(), 2.into());

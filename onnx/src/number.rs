@@ -1,4 +1,5 @@
-//! Defines exact real numbers: rationals, and rationals with one square root, as a batch normalization has it.
+//! Defines exact real numbers: rationals, and rationals with one square root, as a batch normalization has
+//! it.
 //! Every comparison and every rounding of them is exact.
 
 use num_bigint::BigInt;

@@ -7,7 +7,8 @@ use crate::quantizer::{Constants, bits, limits, wanted};
 use crate::tensor::Constant;
 use num_traits::{One, Pow, Signed};
 
-/// A truncation: `round(clamp(half_even(x / scale + zero) / divisor)) − zero / zero_divisor`, times `out_scale`.
+/// A truncation: `round(clamp(half_even(x / scale + zero) / divisor)) − zero / zero_divisor`, times
+/// `out_scale`.
 pub struct Truncation {
     /// Scale of the input.
     pub scale: Constant,

@@ -1,4 +1,5 @@
-//! Builds instances of `dq_fifo`, the FIFO of the library (`fifo.v`), which every ring of a stage is; and says
+//! Builds instances of `dq_fifo`, the FIFO of the library (`fifo.v`), which every ring of a stage is; and
+//! says
 //! what an instance does where the circuit is checked and simulated.
 
 use crate::rtl::{

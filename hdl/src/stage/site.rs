@@ -32,7 +32,8 @@ pub struct Site {
     pub name: String,
     /// Index of the node to which it belongs.
     pub node: usize,
-    /// The output that feeds each input: none at the ingress, two where two streams are joined, one elsewhere.
+    /// The output that feeds each input: none at the ingress, two where two streams are joined, one
+    /// elsewhere.
     pub sources: Vec<Source>,
     /// Lanes of the beats that it takes (at its first input, where it has two).
     pub input: Lanes,

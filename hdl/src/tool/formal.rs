@@ -62,7 +62,8 @@ pub enum FormalError {
 pub struct Task {
     /// Module.
     pub module: String,
-    /// Its parameters, if it is a module of the library: that one is proved alone, for everything that a stage
+    /// Its parameters, if it is a module of the library: that one is proved alone, for everything that a
+    /// stage
     /// may do within its side of the contract.
     pub parameters: Vec<(&'static str, usize)>,
     /// Verilog files that it needs.

@@ -1,4 +1,5 @@
-//! Writes each kind of layer as operators. The tensor that a node makes bears the node's name; what lies between
+//! Writes each kind of layer as operators. The tensor that a node makes bears the node's name; what lies
+//! between
 //! is called `<node>_<what>`. Maps are batch × channels × height × width, vectors after a dense layer batch ×
 //! channels.
 

@@ -1,7 +1,8 @@
 //! Writes an integer network as QONNX: standard operators and `MultiThreshold`, whole numbers in float32, the
 //! finn_datatype of every tensor beside it.
 //!
-//! The file's metadata holds the whole model.json. A file whose graph is exactly what is written here for that
+//! The file's metadata holds the whole model.json. A file whose graph is exactly what is written here for
+//! that
 //! network *is* that network ([`original`]): so it comes back with its hash, its names and its proof. A file
 //! that someone edited is imported by its graph like any other.
 

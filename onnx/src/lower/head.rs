@@ -88,10 +88,12 @@ fn biases(scores: &[(Real, Real)], offset: &Real, scale: &Real) -> Result<Vec<Q>
     scores.iter().map(one).collect()
 }
 
-/// Returns a factor of the sums, and biases with which the order of all scores is that of the exact biases `units`,
+/// Returns a factor of the sums, and biases with which the order of all scores is that of the exact biases
+/// `units`,
 /// whatever the sums: each bias's whole part times the factor, then the rank of what is left of it.
 ///
-/// Sums differ by whole numbers, so that two classes compare by the whole parts first, and where these leave a
+/// Sums differ by whole numbers, so that two classes compare by the whole parts first, and where these leave
+/// a
 /// tie by what is left.
 fn whole_biases(units: &[Q]) -> Option<(i32, Vec<i32>)> {
     let rest = |u: &Q| u - u.floor();
