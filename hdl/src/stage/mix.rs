@@ -3,14 +3,13 @@
 
 use super::encoding::record;
 use super::hardware::{Hardware, Node, Rules};
+use super::join;
 use super::kind::{Kind, Schedule};
-use super::outlet::Outlet;
 use super::site::{Lanes, Site};
-use super::stream::{Inlet, delayed, take_both};
 use super::terms::{self, Clip, Term};
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Stream};
-use crate::rtl::{Expr, Kernel, Module, Value, lanes};
+use crate::rtl::{Kernel, Module};
 use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
@@ -36,13 +35,10 @@ impl Hardware for layer::Mix {
     }
 
     fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
-        // The wider stream is narrowed: the other one has no more lanes and is fast enough.
-        let count = node.inputs[0].lanes.count.min(node.inputs[1].lanes.count);
-        let x = build.convert("_x", node.inputs[0], count);
-        let y = build.convert("_y", node.inputs[1], count);
+        let [x, y] = join::narrowed(node, build);
         let ranges = [node.from[0].range, node.from[1].range];
         let kind = Mix { other: y.lanes, ranges, mix: self };
-        build.add("", &[x, y], Lanes::new(count, node.to.range), kind)
+        build.add("", &[x, y], Lanes::new(y.lanes.count, node.to.range), kind)
     }
 }
 
@@ -98,32 +94,22 @@ impl Kind for Mix {
             to.bits,
             site.latency
         );
-        let mut k = Kernel::new(&self.module_name(site), &note);
-        let x = Inlet::named(&mut k, "x", from.width());
-        let y = Inlet::named(&mut k, "y", other.width());
-        let outlet = Outlet::new(&mut k, site);
-        let beat = take_both(&mut k, &x, &y, outlet.free);
+        let k = Kernel::new(&self.module_name(site), &note);
         let (a, b, half) = (i64::from(mix.a), i64::from(mix.b), self.half());
         let exact =
             Range::new(a * x_range.lo + b * y_range.lo + half, a * x_range.hi + b * y_range.hi + half);
         let levels = terms::levels(self.terms());
-        let results: Vec<Expr> = (0..to.count)
-            .map(|lane| {
-                let (x, y) = (x.data.lane(lane, from.bits), y.data.lane(lane, other.bits));
-                let mut terms = Term::product(x.clone(), *x_range, a);
-                terms.extend(Term::product(y.clone(), *y_range, b));
-                terms.extend((half != 0).then(|| Term::constant(half)));
-                for (factor, value) in [(a, x), (b, y)] {
-                    if factor == 0 {
-                        k.unused(value);
-                    }
+        join::module(k, site, *other, levels, |k, lane, [x, y]| {
+            let mut terms = Term::product(x.clone(), *x_range, a);
+            terms.extend(Term::product(y.clone(), *y_range, b));
+            terms.extend((half != 0).then(|| Term::constant(half)));
+            for (factor, value) in [(a, x), (b, y)] {
+                if factor == 0 {
+                    k.unused(value);
                 }
-                let total = terms::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
-                terms::clip(&mut k, total, exact, &Clip { shift: mix.shift, bits: mix.bits, width: to.bits })
-            })
-            .collect();
-        let push = delayed(&mut k, "push", beat, levels);
-        outlet.finish(&mut k, beat, push, lanes(results));
-        k.build()
+            }
+            let total = terms::sum(k, &format!("lane{lane}"), terms, levels, exact);
+            terms::clip(k, total, exact, &Clip { shift: mix.shift, bits: mix.bits, width: to.bits })
+        })
     }
 }

@@ -16,6 +16,7 @@ pub mod fork;
 pub mod global_sum;
 pub mod hardware;
 pub mod ingress;
+mod join;
 pub mod kind;
 pub mod median;
 pub mod mix;

@@ -28,15 +28,6 @@ impl Inlet {
     }
 }
 
-/// Takes a beat of `x` and one of `y` at once, wherever both are there and `ready` (of registers alone) is
-/// high; gives the wire `beat`. That the ready of one follows the valid of the other is no path through the
-/// stage: both come from registers of the stages before.
-pub fn take_both(k: &mut Kernel, x: &Inlet, y: &Inlet, ready: Sig) -> Sig {
-    k.drive(x.ready, y.valid & ready);
-    k.drive(y.ready, x.valid & ready);
-    k.wire("beat", x.valid & y.valid & ready)
-}
-
 /// Returns `flag`, `cycles` cycles later, low after reset.
 pub fn delayed(k: &mut Kernel, name: &str, flag: Sig, cycles: usize) -> Sig {
     (1..=cycles).fold(flag, |before, cycle| {

@@ -3,15 +3,14 @@
 
 use super::encoding::record;
 use super::hardware::{Hardware, Node, Rules};
+use super::join;
 use super::kind::{Kind, Schedule};
-use super::outlet::Outlet;
 use super::site::{Lanes, Site};
-use super::stream::{Inlet, delayed, take_both};
 use super::terms::{self, Term};
 use super::word::fit;
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Stream};
-use crate::rtl::{Expr, Kernel, Module, Value, lanes};
+use crate::rtl::{Kernel, Module};
 use dq_net::layer::{self, Kind as _};
 use dq_net::{Range, Shape, Wire};
 use std::sync::Arc;
@@ -37,13 +36,10 @@ impl Hardware for layer::Sum {
     }
 
     fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
-        // The wider stream is narrowed: the other one has no more lanes and is fast enough.
-        let count = node.inputs[0].lanes.count.min(node.inputs[1].lanes.count);
-        let x = build.convert("_x", node.inputs[0], count);
-        let y = build.convert("_y", node.inputs[1], count);
+        let [x, y] = join::narrowed(node, build);
         let ranges = [node.from[0].range, node.from[1].range];
         let kind = Sum { other: y.lanes, ranges, factors: self.factors };
-        build.add("", &[x, y], Lanes::new(count, node.to.range), kind)
+        build.add("", &[x, y], Lanes::new(y.lanes.count, node.to.range), kind)
     }
 }
 
@@ -98,26 +94,16 @@ impl Kind for Sum {
              Takes a beat of each stream at once. Latency {}, one beat a cycle.",
             from.count, from.bits, other.bits, to.bits, site.latency
         );
-        let mut k = Kernel::new(&self.module_name(site), &note);
-        let x = Inlet::named(&mut k, "x", from.width());
-        let y = Inlet::named(&mut k, "y", other.width());
-        let outlet = Outlet::new(&mut k, site);
-        let beat = take_both(&mut k, &x, &y, outlet.free);
+        let k = Kernel::new(&self.module_name(site), &note);
         let (exact, levels) = (self.exact(), terms::levels(self.terms()));
-        let results: Vec<Expr> = (0..to.count)
-            .map(|lane| {
-                let (x, y) = (x.data.lane(lane, from.bits), y.data.lane(lane, other.bits));
-                let mut terms = Term::product(x, *x_range, (*a).into());
-                terms.extend(Term::product(y, *y_range, (*b).into()));
-                if terms.len() < self.terms() {
-                    terms.push(Term::constant(0));
-                }
-                let total = terms::sum(&mut k, &format!("lane{lane}"), terms, levels, exact);
-                fit(total, exact.signed(), to.bits)
-            })
-            .collect();
-        let push = delayed(&mut k, "push", beat, levels);
-        outlet.finish(&mut k, beat, push, lanes(results));
-        k.build()
+        join::module(k, site, *other, levels, |k, lane, [x, y]| {
+            let mut terms = Term::product(x, *x_range, (*a).into());
+            terms.extend(Term::product(y, *y_range, (*b).into()));
+            if terms.len() < self.terms() {
+                terms.push(Term::constant(0));
+            }
+            let total = terms::sum(k, &format!("lane{lane}"), terms, levels, exact);
+            fit(total, exact.signed(), to.bits)
+        })
     }
 }
