@@ -9,7 +9,7 @@ use crate::layer::{
     BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum, SumPool,
 };
 use crate::{network::Network, network::Node, range::Range, shape::Shape, wire::Wire};
-use ndarray::Array3;
+use ndarray::{Array3, Array4};
 
 /// Returns a random network. Equal arguments give equal networks, on every machine.
 pub fn network(seed: u64, options: &Options) -> Network {
@@ -38,6 +38,16 @@ pub fn image(seed: u64, shape: Shape) -> Array3<u8> {
         let word = random.word();
         if extreme && word & 7 != 0 { if word & 8 == 0 { 0 } else { 255 } } else { (word >> 32) as u8 }
     })
+}
+
+/// Returns `count` random images of `shape`, those of the seeds from `first` on: image × height × width ×
+/// channels.
+pub fn images(first: u64, count: usize, shape: Shape) -> Array4<u8> {
+    let mut images = Array4::zeros((count, shape.height, shape.width, shape.channels));
+    for (i, mut drawn) in images.outer_iter_mut().enumerate() {
+        drawn.assign(&image(first.wrapping_add(i as u64), shape));
+    }
+    images
 }
 
 /// Holds a network that is being drawn.

@@ -114,11 +114,7 @@ impl Network {
             let network = self.network();
             let plan = plan::default(network, Output::Scores).map_err(raise)?;
             let design = Design::new(network, &plan).map_err(raise)?;
-            let (height, width, channels) = network.input_shape().dim();
-            let mut images = ndarray::Array4::zeros((frames, height, width, channels));
-            for (i, mut image) in images.outer_iter_mut().enumerate() {
-                image.assign(&dq_net::random::image(seed.wrapping_add(i as u64), network.input_shape()));
-            }
+            let images = dq_net::random::images(seed, frames, network.input_shape());
             let stalls = Stalls::random(seed);
             let outcome = netlist::run(&design, images.view(), &stalls).map_err(raise)?;
             let expected = design.expected(images.view(), &stalls);

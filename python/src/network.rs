@@ -6,10 +6,9 @@ use crate::json::to_python;
 use dq_net::Shape;
 use dq_sim::WhiteBox;
 use dq_sim::nodes::{node_infos, without_norms};
-use ndarray::{Array4, ArrayView4, Axis, Ix4};
+use ndarray::{ArrayView4, Axis, Ix4};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray4, PyReadonlyArray2, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
-use rayon::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -155,12 +154,20 @@ impl Network {
         images: Option<&Bound<'py, PyAny>>,
         random: usize,
     ) -> PyResult<u64> {
-        let drawn = self.draw(random);
+        let drawn = dq_net::random::images(0, random, self.network().input_shape());
         let given = images.map(|images| pixels(images, self.network().input_shape())).transpose()?;
         let given = given.as_ref().map(view);
+        let engine = self.white_box.engine();
         let compared = py.detach(|| {
-            let batches = [Some(drawn.view()), given];
-            batches.into_iter().flatten().map(|batch| self.compare(batch)).sum::<Result<u64, String>>()
+            let batches = [("random image", Some(drawn.view())), ("image", given)];
+            let batches = batches.iter().filter_map(|(what, batch)| Some((what, batch.as_ref()?)));
+            let blocks = batches.flat_map(|(what, batch)| {
+                batch.axis_chunks_iter(Axis(0), 16).enumerate().map(move |(b, block)| (what, 16 * b, block))
+            });
+            let compare = |(what, first, block): (&&str, usize, ArrayView4<u8>)| {
+                engine.compare(block).map_err(|difference| difference.told(what, first))
+            };
+            blocks.map(compare).sum::<Result<u64, String>>()
         });
         compared.map_err(raise)
     }
@@ -202,42 +209,5 @@ impl Network {
         let nodes = network.nodes().len();
         let (name, classes) = (&network.name, network.classes());
         format!("<dqnet.Network {name}: {height}x{width}x{channels} -> {classes} classes, {nodes} nodes>")
-    }
-}
-
-impl Network {
-    fn draw(&self, count: usize) -> Array4<u8> {
-        let shape = self.network().input_shape();
-        let mut frames = Array4::zeros((count, shape.height, shape.width, shape.channels));
-        for (seed, mut frame) in frames.outer_iter_mut().enumerate() {
-            frame.assign(&dq_net::random::image(seed as u64, shape));
-        }
-        frames
-    }
-
-    /// Compares all nodes on `images`; says where the first difference is.
-    fn compare(&self, images: ArrayView4<u8>) -> Result<u64, String> {
-        let (network, engine) = (self.network(), self.white_box.engine());
-        let check = |(b, block): (usize, ArrayView4<u8>)| {
-            let fast = engine.nodes(block);
-            let mut compared = 0;
-            for (i, image) in block.outer_iter().enumerate() {
-                for (n, expected) in network.eval_nodes(image).iter().enumerate() {
-                    let got = fast[n].index_axis(Axis(0), i);
-                    compared += expected.len() as u64;
-                    if let Some((at, value)) = expected.indexed_iter().find(|&(at, &value)| got[at] != value)
-                    {
-                        let (node, image, got) = (&network.nodes()[n].name, 16 * b + i, got[at]);
-                        return Err(format!(
-                            "node `{node}`, image {image}, element {at:?}: the reference has {value}, the \
-                             engine {got}"
-                        ));
-                    }
-                }
-            }
-            Ok(compared)
-        };
-        let blocks: Vec<_> = images.axis_chunks_iter(Axis(0), 16).enumerate().collect();
-        blocks.into_par_iter().map(check).sum()
     }
 }

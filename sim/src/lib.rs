@@ -36,7 +36,7 @@ pub mod report;
 pub mod study;
 mod tensor;
 
-pub use engine::Engine;
+pub use engine::{Difference, Engine};
 pub use float::{FloatEngine, twin};
 pub use gradient::{GradientSource, Loss, LossGradient, Precision, WhiteBox};
 pub use kernel::Kernel;

@@ -6,9 +6,11 @@
 //! reader.
 
 mod bounds;
+mod compare;
 mod registers;
 
 pub(crate) use bounds::IntervalBounds;
+pub use compare::Difference;
 
 use crate::kernel::Kernel;
 use crate::kind::{Feed, Forward, Site, kind};

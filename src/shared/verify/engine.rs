@@ -1,12 +1,11 @@
 //! Checks the fast engine against the reference, every node.
 
 use super::super::ui::Ui;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
 use dq_data::Images;
-use dq_net::{Network, random};
+use dq_net::random;
 use dq_sim::Engine;
 use ndarray::{Array4, Axis, s};
-use rayon::prelude::*;
 use serde::Serialize;
 
 /// Says what was compared.
@@ -24,14 +23,14 @@ const RANDOM_IMAGES: usize = 32;
 /// Compares every node of the fast engine with the reference, on random images and the first `count` of
 /// `images`.
 pub fn check(ui: &Ui, engine: &Engine, images: Option<&Images>, count: u64) -> Result<Checked> {
-    let network = engine.network();
     let mut found = Checked {
         kernel: format!("{:?}", engine.kernel()),
         random_images: RANDOM_IMAGES,
         images: 0,
         values: 0,
     };
-    let mut batches: Vec<(&str, Array4<u8>)> = vec![("random image", random_frames(network, RANDOM_IMAGES))];
+    let mut batches: Vec<(&str, Array4<u8>)> =
+        vec![("random image", random::images(0, RANDOM_IMAGES, engine.network().input_shape()))];
     if let Some(images) = images {
         found.images = images.len().min(count as usize);
         batches.push(("test image", images.pixels.slice(s![..found.images, .., .., ..]).to_owned()));
@@ -41,39 +40,11 @@ pub fn check(ui: &Ui, engine: &Engine, images: Option<&Images>, count: u64) -> R
     for (what, batch) in &batches {
         for (b, block) in batch.axis_chunks_iter(Axis(0), 16).enumerate() {
             ui.check_stop("nothing was written")?;
-            let fast = engine.nodes(block);
-            let slow: Vec<_> = (0..block.dim().0)
-                .into_par_iter()
-                .map(|i| network.eval_nodes(block.index_axis(Axis(0), i)))
-                .collect();
-            for (i, nodes) in slow.iter().enumerate() {
-                for (n, expected) in nodes.iter().enumerate() {
-                    let got = fast[n].index_axis(Axis(0), i);
-                    found.values += expected.len() as u64;
-                    if let Some((at, value)) = expected.indexed_iter().find(|&(at, &value)| got[at] != value)
-                    {
-                        bail!(
-                            "node `{}`, {what} {}, element {at:?}: the reference has {value}, the engine {}",
-                            network.nodes()[n].name,
-                            16 * b + i,
-                            got[at]
-                        );
-                    }
-                }
-            }
+            let compared = engine.compare(block);
+            found.values += compared.map_err(|difference| anyhow!(difference.told(what, 16 * b)))?;
             bar.inc(block.dim().0 as u64);
         }
     }
     bar.finish_and_clear();
     Ok(found)
-}
-
-/// Draws random images of the network's shape: those of seeds 0, 1, …
-pub fn random_frames(network: &Network, count: usize) -> Array4<u8> {
-    let shape = network.input_shape();
-    let mut frames = Array4::zeros((count, shape.height, shape.width, shape.channels));
-    for (seed, mut frame) in frames.outer_iter_mut().enumerate() {
-        frame.assign(&random::image(seed as u64, shape));
-    }
-    frames
 }

@@ -3,13 +3,13 @@
 use super::super::circuit::verilated;
 use super::super::ui::{Interrupted, Ui};
 use super::Frames;
-use super::engine::random_frames;
 use anyhow::{Context, Result, bail};
 use dq_data::Images;
 use dq_hdl::design::{Beat, Design, Outcome};
 use dq_hdl::flow::RunError;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::{emit, gates, netlist, timing};
+use dq_net::random;
 use dq_sim::attack::suite::{Single, adversaries};
 use dq_sim::{Engine, WhiteBox};
 use ndarray::{Array4, ArrayView4, Axis, s};
@@ -128,7 +128,7 @@ fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames
         let chosen: Vec<usize> = (0..count).map(|i| i * stored.dim().0 / count).collect();
         return (stored.select(Axis(0), &chosen), count);
     }
-    let Some(images) = images else { return (random_frames(engine.network(), count), 0) };
+    let Some(images) = images else { return (random::images(0, count, engine.network().input_shape()), 0) };
     let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
     let mut pixels = images.pixels.select(Axis(0), &clean);
     let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();
