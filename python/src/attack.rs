@@ -6,7 +6,7 @@ use crate::json::to_python;
 use crate::network::{Network, view};
 use dq_data::Images;
 use dq_sim::attack::suite::{Adversary, Progress, Subject, Suite, Watch};
-use dq_sim::attack::{ALL, Start, set};
+use dq_sim::attack::{ALL, Start};
 use ndarray::Array4;
 use numpy::{IntoPyArray, PyArray4};
 use pyo3::prelude::*;
@@ -50,18 +50,7 @@ impl Settings {
             "uniform" => Start::Uniform,
             other => return Err(raise(format!("start: expected `signs` or `uniform`, found `{other}`"))),
         };
-        let attacks = self.attacks.iter().flat_map(|name| match set(name) {
-            Some(names) => names.iter().map(|name| (*name).to_owned()).collect(),
-            None => vec![name.clone()],
-        });
-        Ok(Suite {
-            attacks: attacks.collect(),
-            eps: self.eps.clone(),
-            seed: self.seed,
-            start,
-            sequential: !self.each && self.attacks.iter().any(|name| name.starts_with("auto")),
-            shard: None,
-        })
+        Ok(Suite::named(&self.attacks, self.each, &self.eps, self.seed, start))
     }
 }
 

@@ -12,8 +12,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use dq_data::Images;
 use dq_sim::FloatEngine;
+use dq_sim::attack::Start;
 use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
-use dq_sim::attack::{Start, set as attack_set};
 use dq_sim::report::{Report, Run, Shard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -214,22 +214,12 @@ impl Args {
 
     /// Returns the suite that these ask for.
     fn suite(&self, seed: u64) -> Suite {
-        let attacks = self.attack.iter().flat_map(|name| match attack_set(name) {
-            Some(names) => names.to_vec(),
-            None => vec![name.as_str()],
-        });
         let start = match self.start {
             StartArg::Signs => Start::Signs,
             StartArg::Uniform => Start::Uniform,
         };
-        Suite {
-            attacks: attacks.map(str::to_owned).collect(),
-            eps: self.eps.clone(),
-            seed,
-            start,
-            sequential: !self.each && self.attack.iter().any(|name| name.starts_with("auto")),
-            shard: self.shard,
-        }
+        let suite = Suite::named(&self.attack, self.each, &self.eps, seed, start);
+        Suite { shard: self.shard, ..suite }
     }
 
     /// Reads what a stopped attack left to go on from: its report and, for --save, its adversaries. The

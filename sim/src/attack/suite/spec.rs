@@ -72,6 +72,24 @@ impl<'a> Single<'a> {
 }
 
 impl Suite {
+    /// Describes attacks on all images, each called by its own name or by that of a set
+    /// ([`crate::attack::set`]). Those of AutoAttack's sets run in sequence, unless `each` attack is to get
+    /// every image.
+    pub fn named(names: &[String], each: bool, eps: &[u8], seed: u64, start: Start) -> Self {
+        let attacks = names.iter().flat_map(|name| match crate::attack::set(name) {
+            Some(names) => names.to_vec(),
+            None => vec![name.as_str()],
+        });
+        Self {
+            attacks: attacks.map(str::to_owned).collect(),
+            eps: eps.to_vec(),
+            seed,
+            start,
+            sequential: !each && names.iter().any(|name| name.starts_with("auto")),
+            shard: None,
+        }
+    }
+
     /// Describes one attack at one radius, on all images.
     pub fn single(attack: &str, eps: u8, seed: u64) -> Self {
         Self {
