@@ -1,6 +1,5 @@
 //! Imports an ONNX file and prints, as JSON, the report and the real scores of random images with their
-//! pixels:
-//! for judges in other languages, which run the same file.
+//! pixels: for judges in other languages, which run the same file.
 //!
 //!     scores MODEL.onnx IMAGES [unit|uint8]
 

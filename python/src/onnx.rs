@@ -1,12 +1,12 @@
 //! ONNX files in, QONNX files out.
 
-use crate::error::raise;
+use crate::error::{raise, raise_of_system};
 use crate::json::to_python;
 use crate::network::Network;
 use dq_onnx::number::{Q, decimal};
 use dq_onnx::{ImportError, Normalization, Options};
 use dq_sim::WhiteBox;
-use pyo3::exceptions::{PyOSError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -34,10 +34,7 @@ pub fn import_onnx<'py>(
     let (mean, std) = (numbers("mean", mean)?, numbers("std", std)?);
     let options = Options { normalization: Normalization { raw: uint8, mean, std }, output, name: None };
     let imported = py.detach(|| dq_onnx::import(&path, &options)).map_err(|error| match &error {
-        ImportError::Io { source, .. } => match source.raw_os_error() {
-            Some(number) => PyOSError::new_err((number, error.to_string(), path.display().to_string())),
-            None => PyOSError::new_err(error.to_string()),
-        },
+        ImportError::Io { source, path } => raise_of_system(source, &error, path),
         _ => raise(error),
     })?;
     Ok((Network { white_box: WhiteBox::new(&imported.network) }, to_python(py, &imported.report)?))

@@ -57,6 +57,14 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
+impl Args {
+    /// Says whether libtorch exports a run.
+    #[cfg(feature = "train")]
+    pub fn exports_a_run(&self) -> bool {
+        self.source.is_dir()
+    }
+}
+
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     if args.source.is_file() { network_of_file(ui, args) } else { run_of_folder(ui, args) }

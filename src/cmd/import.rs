@@ -5,6 +5,8 @@ use crate::shared::onnx::NormalizationArgs;
 use crate::shared::table::thousands;
 use crate::shared::ui::Ui;
 use anyhow::Result;
+use dq_net::Network;
+use dq_onnx::Report;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -41,49 +43,49 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (network, report) = (&imported.network, &imported.report);
     dq_net::write_network(network, &args.output)?;
     let hash = dq_net::content_hash(network);
-    if report.as_written {
-        let text = format!(
-            "{}: integer network {}: the file's graph is, operator by operator, what dq writes for it\nhash {hash}",
+    let text = match report.as_written {
+        true => format!(
+            "{}: integer network {}: the file's graph is, operator by operator, what dq writes for it\nhash \
+             {hash}",
             args.output.display(),
             network.name
-        );
-        return ui.result(
-            || {
-                json!({"model": shown(&args.output), "name": network.name, "hash": hash, "proof": network.proof,
-                    "import": report})
-            },
-            text,
-        );
-    }
-    let (boundaries, probes) = network.proof.as_ref().map_or((0, 0), |p| (p.boundaries, p.probes));
+        ),
+        false => proved(args, network, report, &hash),
+    };
     ui.result(
         || {
-            json!({"model": shown(&args.output), "name": network.name, "hash": hash, "proof": network.proof,
-                "import": report})
+            json!({"model": shown(&args.output), "name": network.name, "hash": hash,
+                "proof": network.proof, "import": report})
         },
-        format!(
-            "{model}: integer network {name} of {operators} operators, {input}\n\
+        text,
+    )
+}
+
+/// Tells what was proved of a network that was made of a graph.
+fn proved(args: &Args, network: &Network, report: &Report, hash: &str) -> String {
+    let (boundaries, probes) = network.proof.as_ref().map_or((0, 0), |p| (p.boundaries, p.probes));
+    format!(
+        "{model}: integer network {name} of {operators} operators, {input}\n\
              scores: `{scores}`, {scale:.6e} per unit{rounded}\n\
              equal to its graph in exact arithmetic: {boundaries} boundaries checked on both sides, every \
              score of {probes} images\n\
              float32: {differs} of {accumulators} accumulators lie on the other side of a threshold ({steps} \
              steps, {thresholds} thresholds)\n\
              hash {hash}\nnext: dq info {model}",
-            model = args.output.display(),
-            name = network.name,
-            operators = report.operators,
-            input = report.input,
-            scores = report.scores,
-            scale = report.scale,
-            rounded = match report.tolerance {
-                0 => String::new(),
-                units => format!("; labels are exact, scores within {units} units (biases of any size)"),
-            },
-            boundaries = thousands(boundaries),
-            differs = thousands(report.float32_differs),
-            accumulators = thousands(report.accumulators),
-            steps = report.steps.len(),
-            thresholds = thousands(report.thresholds),
-        ),
+        model = args.output.display(),
+        name = network.name,
+        operators = report.operators,
+        input = report.input,
+        scores = report.scores,
+        scale = report.scale,
+        rounded = match report.tolerance {
+            0 => String::new(),
+            units => format!("; labels are exact, scores within {units} units (biases of any size)"),
+        },
+        boundaries = thousands(boundaries),
+        differs = thousands(report.float32_differs),
+        accumulators = thousands(report.accumulators),
+        steps = report.steps.len(),
+        thresholds = thousands(report.thresholds),
     )
 }

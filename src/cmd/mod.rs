@@ -86,7 +86,8 @@ impl Command {
     /// Says whether libtorch computes in this command.
     pub fn uses_libtorch(&self) -> bool {
         match self {
-            Command::Train(_) | Command::Export(_) | Command::Demo(_) => true,
+            Command::Train(_) | Command::Demo(_) => true,
+            Command::Export(args) => args.exports_a_run(),
             Command::Emit(args) => args.exports_a_run(),
             Command::Verify(args) => args.proves_a_run(),
             _ => false,
