@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
@@ -37,7 +37,6 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
         if runner != Runner::Test {
             total.add(run_tests(&Runner::Test, &["--doc"], None)?);
         }
-        total.add(test_python()?);
         if has_more_than_avx2() {
             println!("== training once more, with {}={}", PLAINEST.0, PLAINEST.1);
             for some in TRAINING {
@@ -103,6 +102,7 @@ fn run_tests(
     command.args(words);
     command.args(["--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
     command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variable);
+    command.envs(checkers::python().map(|python| ("DQ_PYTHON", python)));
     // Nextest writes everything to stderr; `cargo test` writes the counts to stdout.
     let output: Box<dyn Read>;
     let mut child;
@@ -130,35 +130,6 @@ fn run_tests(
         total.failed = 1;
     }
     Ok(total)
-}
-
-/// Builds the Python module, as tests are built, and runs its tests in an environment with NumPy alone. What
-/// needs more (PyTorch) says that it is left out.
-fn test_python() -> anyhow::Result<Counts> {
-    let Some(interpreter) = checkers::python() else { return Ok(Counts::default()) };
-    println!("== the Python module");
-    let failed = Counts { passed: 0, failed: 1 };
-    if !cargo().args(["build", "--package", "dq-python"]).status().context("starting cargo build")?.success()
-    {
-        return Ok(failed);
-    }
-    // Where Python finds it: the package beside a link to the library that cargo built.
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let package = target.join("python/dqnet");
-    std::fs::create_dir_all(&package).context("making the package's folder")?;
-    let built = if cfg!(target_os = "macos") { "lib_dqnet.dylib" } else { "lib_dqnet.so" };
-    std::fs::copy(target.join("debug").join(built), package.join("_dqnet.abi3.so")).context(built)?;
-    for file in ["__init__.py", "_torch.py"] {
-        std::fs::copy(root.join("python/dqnet").join(file), package.join(file)).context(file)?;
-    }
-    let mut tests = Command::new(interpreter);
-    tests.args(["-m", "unittest", "discover", "-v", "-s"]).arg(root.join("python/tests"));
-    let path = package.parent().context("a package lies in a folder")?;
-    let output = tests.env("PYTHONPATH", path).stderr(Stdio::piped()).output().context("starting python")?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    print!("{text}");
-    Ok(Counts::parse_unittest(&text).filter(|_| !text.is_empty()).unwrap_or(failed))
 }
 
 /// Runs `dq demo` in the folder from which `cargo xtask` was called.
@@ -197,17 +168,6 @@ impl Counts {
         Some(Counts { passed, failed: all - passed })
     }
 
-    /// Returns the counts of what Python's unittest prints with `-v`: one line per test.
-    fn parse_unittest(text: &str) -> Option<Self> {
-        let count = |end: &str| text.lines().filter(|line| line.ends_with(end)).count() as u64;
-        let ran = text.lines().rev().find_map(|line| line.strip_prefix("Ran ")?.split(' ').next());
-        let ran: u64 = ran?.parse().ok()?;
-        let passed = count(" ... ok");
-        let left_out = text.lines().filter(|line| line.contains(" ... skipped ")).count() as u64;
-        // A class that is left out whole counts as one test that ran.
-        Some(Counts { passed, failed: ran.saturating_sub(passed + left_out) })
-    }
-
     fn add(&mut self, other: Counts) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -234,14 +194,6 @@ mod tests {
         assert_eq!(Counts::parse(line), Some(Counts { passed: 12, failed: 3 }));
         assert_eq!(Counts::parse("test result: ok. many passed; 0 failed;"), None);
         assert_eq!(Counts::parse("test data::tests::result ... ok"), None);
-    }
-
-    #[test]
-    fn verdicts_of_unittest_are_counted() {
-        let text = "test_a (t.A.test_a) ... ok\ntest_b (t.A.test_b) ... FAIL\ntest_c (t.A.test_c) ... \
-                    skipped 'no torch'\ntest_d (t.A.test_d) ... ERROR\n\nRan 4 tests in 0.1s\n\nFAILED\n";
-        assert_eq!(Counts::parse_unittest(text), Some(Counts { passed: 1, failed: 2 }));
-        assert_eq!(Counts::parse_unittest("ImportError: no module"), None);
     }
 
     #[test]

@@ -1,0 +1,41 @@
+//! Runs the tests in this folder, which are written in Python, on the module that cargo built.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What needs more than NumPy (PyTorch, qonnx) says that it is left out.
+#[test]
+fn the_tests_in_python_pass() {
+    let Some(python) = std::env::var_os("DQ_PYTHON") else {
+        eprintln!("SKIPPED: DQ_PYTHON names no Python with NumPy, as `cargo xtask test` sets it");
+        return;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = stage(folder);
+    let mut tests = Command::new(python);
+    tests.args(["-m", "unittest", "discover", "-v", "-s"]).arg(folder.join("tests"));
+    // Elsewhere than beside the package's sources, which Python would find first.
+    let output = tests.env("PYTHONPATH", &path).current_dir(&path).output().expect("Python starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    eprintln!("{text}");
+    assert!(output.status.success() && text.contains("\nOK"), "the tests in Python did not pass: see above");
+}
+
+/// Puts the package together as a wheel has it, and returns the folder where Python finds it.
+fn stage(folder: &Path) -> OsString {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+    let package = place.join("dqnet");
+    fs::create_dir_all(&package).expect("a folder for the package");
+    let program = std::env::current_exe().expect("the test's own path");
+    let built = format!("{}_dqnet{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    // Cargo puts the library beside the tests that it is built for.
+    let library = program.with_file_name(built);
+    fs::copy(&library, package.join("_dqnet.abi3.so"))
+        .unwrap_or_else(|error| panic!("{}: {error}", library.display()));
+    for file in ["__init__.py", "_torch.py"] {
+        fs::copy(folder.join("dqnet").join(file), package.join(file)).expect(file);
+    }
+    place.into()
+}
