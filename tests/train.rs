@@ -116,8 +116,7 @@ fn weights_and_devices() {
 }
 
 /// Threads that wait for each other sleep after a short look for work, in every command that libtorch
-/// computes
-/// in, unless the user chose otherwise.
+/// computes in, unless the user chose otherwise.
 #[test]
 fn waiting_threads_sleep() {
     let scratch = tempfile::tempdir().unwrap();

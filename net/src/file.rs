@@ -143,8 +143,7 @@ pub fn to_json(network: &Network) -> String {
 }
 
 /// Returns the oldest version that has all the network's kinds of layer and their fields, so that older
-/// programs can read the
-/// file.
+/// programs can read the file.
 fn version_of(network: &Network) -> u32 {
     network.nodes().iter().map(|node| node.layer.since()).max().expect("checked: not empty")
 }

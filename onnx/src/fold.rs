@@ -43,8 +43,7 @@ pub fn fold(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, St
 }
 
 /// Computes once and for all what depends on constants only. What cannot be computed stays, for its error to
-/// be
-/// said with all others.
+/// be said with all others.
 pub fn fold_graph(graph: &mut Graph) {
     let ops = std::mem::take(&mut graph.ops);
     for op in ops {

@@ -149,8 +149,7 @@ pub struct Graph {
 
 impl Graph {
     /// Checks a file's graph. `output` chooses one of several outputs; files with the data of constants lie
-    /// in
-    /// `folder`.
+    /// in `folder`.
     pub fn read(model: &ModelProto, folder: &Path, output: Option<&str>) -> Result<Self, String> {
         let graph = model.graph.as_ref().ok_or("not an ONNX model: expected a graph")?;
         if model.opset_import.is_empty() {

@@ -1,9 +1,8 @@
 //! `dq-onnx`: reads an ONNX file and makes the exact integer network of it, with proof.
 //!
 //! The meaning of a file is its graph in exact arithmetic on the file's own constants: rationals, and the
-//! root
-//! of a batch normalization by squaring. Every threshold is found by exact bisection over the range of its
-//! accumulator. What has no exact integer meaning is refused by name; nothing is rounded silently.
+//! root of a batch normalization by squaring. Every threshold is found by exact bisection over the range of
+//! its accumulator. What has no exact integer meaning is refused by name; nothing is rounded silently.
 
 pub mod chain;
 pub mod error;

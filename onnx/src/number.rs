@@ -1,6 +1,5 @@
 //! Defines exact real numbers: rationals, and rationals with one square root, as a batch normalization has
-//! it.
-//! Every comparison and every rounding of them is exact.
+//! it. Every comparison and every rounding of them is exact.
 
 use num_bigint::BigInt;
 use num_integer::Integer;

@@ -1,6 +1,5 @@
 //! Reads a file's bytes and counts its messages before anything is decoded, so that a hostile file cannot
-//! make
-//! the decoder allocate much more than the file is long.
+//! make the decoder allocate much more than the file is long.
 
 use crate::error::ImportError;
 use crate::proto::ModelProto;

@@ -178,8 +178,7 @@ impl Constant {
     }
 
     /// Returns the elements at `indices` (row-major), as a constant of shape `dims`; `axes` maps each old
-    /// axis
-    /// to its new place, where that is known.
+    /// axis to its new place, where that is known.
     pub fn picked(&self, dims: Vec<usize>, indices: &[usize], axes: Option<&[usize]>) -> Self {
         fn pick<T: Clone>(values: &[T], indices: &[usize]) -> Arc<Vec<T>> {
             Arc::new(indices.iter().map(|&i| values[i].clone()).collect())
@@ -284,9 +283,8 @@ pub fn reshape(dims: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<u
     if shape.iter().product::<usize>() == total { Ok(shape) } else { Err(refused()) }
 }
 
-/// Returns whole numbers (of the smallest common unit) and that unit, for the elements at `indices`; the
-/// unit is 1
-/// where all are 0. `None` where a number does not fit 32 bits.
+/// Returns whole numbers (of the smallest common unit) and that unit, for the elements at `indices`; the unit
+/// is 1 where all are 0. `None` where a number does not fit 32 bits.
 pub fn integers(constant: &Constant, indices: &[usize]) -> Option<(Vec<i32>, Q)> {
     if let Data::Levels { ints, scale, axis } = &constant.data {
         let of = |i: usize| if scale.len() == 1 { 0 } else { i / inner(&constant.dims, *axis) % scale.len() };

@@ -1,6 +1,5 @@
 //! Builds instances of `dq_fifo`, the FIFO of the library (`fifo.v`), which every ring of a stage is; and
-//! says
-//! what an instance does where the circuit is checked and simulated.
+//! says what an instance does where the circuit is checked and simulated.
 
 use crate::rtl::{
     Connection, Expr, Instance, Kernel, Library, Read, Sig, Style, Value, Write, addr_bits, bits_for, lit,

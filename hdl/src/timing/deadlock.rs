@@ -1,7 +1,6 @@
 //! Explains a deadlock: a fork waits for a place in the FIFO to one reader, while a join behind it waits for
-//! a
-//! beat that must come through the fork's other outputs. Only FIFOs that are too shallow can cause it, never
-//! the timing.
+//! a beat that must come through the fork's other outputs. Only FIFOs that are too shallow can cause it,
+//! never the timing.
 
 use super::link::Link;
 use crate::stage::kind::Stage;

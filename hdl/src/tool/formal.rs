@@ -63,8 +63,7 @@ pub struct Task {
     /// Module.
     pub module: String,
     /// Its parameters, if it is a module of the library: that one is proved alone, for everything that a
-    /// stage
-    /// may do within its side of the contract.
+    /// stage may do within its side of the contract.
     pub parameters: Vec<(&'static str, usize)>,
     /// Verilog files that it needs.
     pub files: Vec<String>,

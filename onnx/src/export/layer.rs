@@ -1,7 +1,6 @@
 //! Writes each kind of layer as operators. The tensor that a node makes bears the node's name; what lies
-//! between
-//! is called `<node>_<what>`. Maps are batch × channels × height × width, vectors after a dense layer batch ×
-//! channels.
+//! between is called `<node>_<what>`. Maps are batch × channels × height × width, vectors after a dense layer
+//! batch × channels.
 
 use super::write::{DOUBLE, FLOAT, Writer, datatype, float, int, ints, text, weight_type};
 use dq_net::layer::{BitDepth, Conv, Dense, Layer, Logits, Mix, Rescale, Step};

@@ -2,9 +2,8 @@
 //! finn_datatype of every tensor beside it.
 //!
 //! The file's metadata holds the whole model.json. A file whose graph is exactly what is written here for
-//! that
-//! network *is* that network ([`original`]): so it comes back with its hash, its names and its proof. A file
-//! that someone edited is imported by its graph like any other.
+//! that network *is* that network ([`original`]): so it comes back with its hash, its names and its proof. A
+//! file that someone edited is imported by its graph like any other.
 
 mod layer;
 mod write;

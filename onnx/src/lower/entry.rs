@@ -29,8 +29,7 @@ pub struct Image {
 #[derive(Clone, Debug, Default)]
 pub struct Normalization {
     /// Whether the graph takes pixels from 0 to 255; else from 0 to 1. `None`: 0 to 255 where the graph's
-    /// input
-    /// is uint8.
+    /// input is uint8.
     pub raw: Option<bool>,
     /// Mean per channel, or one for all; none is 0.
     pub mean: Vec<Q>,

@@ -89,12 +89,10 @@ fn biases(scores: &[(Real, Real)], offset: &Real, scale: &Real) -> Result<Vec<Q>
 }
 
 /// Returns a factor of the sums, and biases with which the order of all scores is that of the exact biases
-/// `units`,
-/// whatever the sums: each bias's whole part times the factor, then the rank of what is left of it.
+/// `units`, whatever the sums: each bias's whole part times the factor, then the rank of what is left of it.
 ///
 /// Sums differ by whole numbers, so that two classes compare by the whole parts first, and where these leave
-/// a
-/// tie by what is left.
+/// a tie by what is left.
 fn whole_biases(units: &[Q]) -> Option<(i32, Vec<i32>)> {
     let rest = |u: &Q| u - u.floor();
     let mut rests: Vec<Q> = units.iter().map(rest).collect();

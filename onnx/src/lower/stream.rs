@@ -71,8 +71,7 @@ impl Stream {
     }
 
     /// Returns numbers per channel, given the position of the number for every element; `None` where they
-    /// differ
-    /// within a channel.
+    /// differ within a channel.
     fn gather(&self, positions: &[usize], values: &[Q], channels: usize) -> Option<Vec<Q>> {
         let mut found: Vec<Option<usize>> = vec![None; channels];
         for (&place, &position) in self.place.iter().zip(positions) {

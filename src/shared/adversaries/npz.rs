@@ -1,6 +1,6 @@
 //! Reads arrays of whole numbers from npz files, which are zip archives of NumPy's npy files, whatever
-//! integer
-//! type they have there. No size that a header claims is trusted: memory grows with the bytes that are there.
+//! integer type they have there. No size that a header claims is trusted: memory grows with the bytes that
+//! are there.
 
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array, Dimension, IxDyn, ShapeBuilder};
