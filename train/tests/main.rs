@@ -3,4 +3,5 @@
 mod common;
 mod export;
 mod recipes;
+mod tensorboard;
 mod training;

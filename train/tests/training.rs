@@ -135,8 +135,6 @@ fn adversarial_training_makes_robust() {
         fit(&recipe(&[&watch, settings].concat()), &data, &run, false).unwrap();
         let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
         let line: EpochMetrics = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
-        let events = std::fs::read_dir(run.join("tensorboard")).unwrap().count();
-        assert_eq!(events, 1);
         (line.holdout_accuracy, line.holdout_attacked.unwrap())
     };
     let plain = robust("plain", &[]);

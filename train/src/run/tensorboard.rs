@@ -1,13 +1,11 @@
 //! Writes TensorBoard's view of a run: the metrics of each epoch as scalars, in `RUN/tensorboard/`, one file
 //! per process.
 
-use std::fs::File;
-use std::io::BufWriter;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use syntaxdot_summary::SummaryWriter;
 
+use crate::run::event_file::EventFile;
 use crate::run::metrics::EpochMetrics;
 
 /// Name of the folder in the run.
@@ -16,7 +14,7 @@ pub const FOLDER: &str = "tensorboard";
 /// Writes an event file, which grows by one epoch at a time and is made at the first.
 #[derive(Default)]
 pub struct TensorBoard {
-    writer: Option<SummaryWriter<BufWriter<File>>>,
+    file: Option<EventFile>,
 }
 
 impl TensorBoard {
@@ -24,10 +22,6 @@ impl TensorBoard {
     pub fn write(&mut self, run: &Path, line: &EpochMetrics) -> Result<()> {
         let folder = run.join(FOLDER);
         let place = || format!("cannot write TensorBoard events in {}", folder.display());
-        if self.writer.is_none() {
-            self.writer = Some(SummaryWriter::from_prefix(folder.join("dq")).with_context(place)?);
-        }
-        let writer = self.writer.as_mut().expect("just made");
         let mut scalars = vec![
             ("loss/total".to_owned(), line.loss),
             ("loss/cross_entropy".to_owned(), line.ce),
@@ -42,9 +36,10 @@ impl TensorBoard {
         };
         scalars.extend(by_node("penalty", &line.penalty));
         scalars.extend(by_node("norm", &line.norm));
-        for (tag, value) in scalars {
-            writer.write_scalar(tag, line.epoch as i64, value as f32).with_context(place)?;
-        }
-        Ok(())
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(EventFile::create(&folder).with_context(place)?),
+        };
+        file.write(line.epoch as i64, &scalars).with_context(place)
     }
 }
