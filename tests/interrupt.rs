@@ -143,6 +143,27 @@ fn an_attack_that_saves_its_adversaries_stops_and_goes_on_to_the_same() {
     assert!(read("report.json") == read("whole.json") && read("adv.npz") == read("whole.npz"));
 }
 
+/// A large network as a file whose import takes long: with options, what its metadata holds is not taken.
+#[test]
+fn an_import_that_is_stopped_writes_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let network = dq_net::topology::build("cnv@2/1", 1).unwrap();
+    fs::write(folder.join("cnv.onnx"), dq_onnx::export(&network).bytes).unwrap();
+    for args in [
+        &["import", "cnv.onnx", "--input", "uint8", "-o", "model.json"][..],
+        &["verify", "cnv@2/1", "--onnx", "cnv.onnx", "--input", "uint8", "--rtl", "0"],
+    ] {
+        let child = start(folder, args);
+        std::thread::sleep(Duration::from_millis(1500));
+        let (code, error) = interrupt(child);
+        assert_eq!(code, Some(130), "{error}");
+        assert!(error.contains("interrupted: nothing was written"), "{error}");
+        let left: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["cnv.onnx"]);
+    }
+}
+
 #[test]
 fn an_export_that_is_stopped_writes_nothing() {
     let scratch = tempfile::tempdir().unwrap();

@@ -51,6 +51,12 @@ pub enum ImportError {
         /// The nodes, in the order of the graph.
         nodes: Vec<NodeError>,
     },
+    /// Somebody stopped the import, see [`crate::Watch`].
+    #[error("{path}: the import was stopped", path = path.display())]
+    Stopped {
+        /// The file.
+        path: PathBuf,
+    },
     /// The integer network and the file's graph disagree: a fault of this program.
     #[error("{path}: the integer network differs from the graph: {reason}", path = path.display())]
     Proof {

@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::lower::{Failure, Image, Normalization, lower};
 use crate::proof::{StepReport, prove};
 use crate::scan;
+use crate::watch::Watch;
 use dq_net::{Network, Provenance};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -76,6 +77,21 @@ pub struct Report {
 /// If it cannot be read, is no sound ONNX model, or has nodes without an exact integer meaning, all of which
 /// are listed.
 pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
+    Watch::nobody(|watch| import_watched(path, options, watch))
+}
+
+/// Imports the file at `path`, as [`import()`] does, and tells `watch` of its progress.
+///
+/// # Errors
+/// As [`import()`], and [`ImportError::Stopped`] soon after the flag of `watch` is set.
+pub fn import_watched(path: &Path, options: &Options, watch: Watch) -> Result<Import, ImportError> {
+    match import_file(path, options, watch) {
+        Err(_) if watch.is_stopped() => Err(ImportError::Stopped { path: path.into() }),
+        found => found,
+    }
+}
+
+fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, ImportError> {
     let file = |reason: String| ImportError::File { path: path.into(), reason };
     let bytes = scan::bytes(path, scan::MAX_BYTES)?;
     let model = scan::decode(&bytes).map_err(file)?;
@@ -93,13 +109,13 @@ pub fn import(path: &Path, options: &Options) -> Result<Import, ImportError> {
     fold_graph(&mut graph);
     drop(model);
     let image = Image::read(&graph, &options.normalization).map_err(file)?;
-    let lowered = lower(&graph, image).map_err(|failure| match failure {
+    let lowered = lower(&graph, image, watch).map_err(|failure| match failure {
         Failure::File(reason) => file(reason),
         Failure::Nodes(nodes) => ImportError::Nodes { path: path.into(), nodes },
     })?;
     let name = options.name.clone().unwrap_or_else(|| network_name(path));
     let mut network = lowered.builder.network(&name).map_err(file)?;
-    let (proof, steps) = prove(&graph, &lowered.image, (&lowered.steps, &lowered.head), &network)
+    let (proof, steps) = prove(&graph, &lowered.image, (&lowered.steps, &lowered.head), &network, watch)
         .map_err(|reason| ImportError::Proof { path: path.into(), reason })?;
     let report = Report {
         sha256: sha256.clone(),

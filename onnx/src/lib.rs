@@ -24,8 +24,10 @@ pub mod scan;
 pub mod support;
 pub mod tensor;
 pub mod truncation;
+mod watch;
 
 pub use error::{ImportError, NodeError};
 pub use export::{Export, export};
-pub use import::{Import, Options, Report, import};
+pub use import::{Import, Options, Report, import, import_watched};
 pub use lower::Normalization;
+pub use watch::{Part, Progress, Watch};

@@ -5,6 +5,7 @@ use crate::graph::Graph;
 use crate::interpret::interpret;
 use crate::lower::{Head, Image, Staircase};
 use crate::number::{Q, whole};
+use crate::watch::{Part, Watch};
 use dq_net::{LayerProof, Network, Proof, random};
 use ndarray::Array3;
 use num_bigint::BigInt;
@@ -36,11 +37,16 @@ pub struct StepReport {
 }
 
 /// Checks every threshold of a Step on both sides, and compares with float32.
-pub fn check_step(staircase: &Staircase) -> Result<(LayerProof, StepReport), String> {
+pub fn check_step(staircase: &Staircase, watch: Watch) -> Result<(LayerProof, StepReport), String> {
     let step = &staircase.step;
     let (channels, count) = step.thresholds.dim();
-    let rows: Vec<(u64, u64)> =
-        (0..channels).into_par_iter().map(|c| check_channel(staircase, c)).collect::<Result<_, _>>()?;
+    let check = |c| {
+        watch.check()?;
+        let row = check_channel(staircase, c)?;
+        watch.done();
+        Ok::<_, String>(row)
+    };
+    let rows: Vec<(u64, u64)> = (0..channels).into_par_iter().map(check).collect::<Result<_, _>>()?;
     let range = staircase.input;
     let proof = LayerProof {
         node: staircase.name.clone(),
@@ -110,7 +116,13 @@ fn float_distance(test: &dyn Fn(i64) -> bool, t: i64, (lo, hi): (i64, i64)) -> u
 }
 
 /// Compares network and graph on whole images; returns how many.
-pub fn probe(graph: &Graph, image: &Image, head: &Head, network: &Network) -> Result<u64, String> {
+pub fn probe(
+    graph: &Graph,
+    image: &Image,
+    head: &Head,
+    network: &Network,
+    watch: Watch,
+) -> Result<u64, String> {
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
     let count = (PROBE_MACS / macs.max(1)).clamp(1, 30);
     let shape = image.shape;
@@ -118,7 +130,7 @@ pub fn probe(graph: &Graph, image: &Image, head: &Head, network: &Network) -> Re
     images.extend((0..count).map(|seed| random::image(seed, shape)));
     let check = |(n, pixels): (usize, &Array3<u8>)| -> Result<(), String> {
         let pixels_in_order = pixels.as_slice().expect("in order");
-        let wanted = interpret(graph, image, pixels_in_order, &head.tensor)?;
+        let wanted = interpret(graph, image, pixels_in_order, &head.tensor, watch)?;
         let scores = network.eval(pixels.view());
         if wanted.len() != scores.len() {
             return Err(format!("image {n}: expected {} scores, found {}", wanted.len(), scores.len()));
@@ -142,8 +154,10 @@ pub fn probe(graph: &Graph, image: &Image, head: &Head, network: &Network) -> Re
                 return Err(format!("image {n}: expected label {class}, found {label}"));
             }
         }
+        watch.done();
         Ok(())
     };
+    watch.begins(Part::Images, images.len());
     images.par_iter().enumerate().map(check).collect::<Result<(), String>>()?;
     Ok(images.len() as u64)
 }
@@ -154,10 +168,13 @@ pub fn prove(
     image: &Image,
     (steps, head): (&[Staircase], &Head),
     network: &Network,
+    watch: Watch,
 ) -> Result<(Proof, Vec<StepReport>), String> {
     let used = |s: &&Staircase| network.position(&s.name).is_some();
-    let checked: Vec<_> = steps.iter().filter(used).map(check_step).collect::<Result<_, _>>()?;
-    let probes = probe(graph, image, head, network)?;
+    let used: Vec<&Staircase> = steps.iter().filter(used).collect();
+    watch.begins(Part::Channels, used.iter().map(|s| s.step.thresholds.dim().0).sum());
+    let checked: Vec<_> = used.iter().map(|s| check_step(s, watch)).collect::<Result<_, _>>()?;
+    let probes = probe(graph, image, head, network, watch)?;
     let (layers, reports): (Vec<LayerProof>, _) = checked.into_iter().unzip();
     let boundaries = layers.iter().map(|l| l.boundaries).sum();
     Ok((Proof { boundaries, probes, layers }, reports))

@@ -6,3 +6,4 @@ mod hostile;
 mod qdq;
 mod qonnx;
 mod residual;
+mod watch;

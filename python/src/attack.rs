@@ -2,15 +2,15 @@
 
 use crate::error::raise;
 use crate::images::{labels, pixels};
+use crate::interrupt::interruptible;
 use crate::json::to_python;
 use crate::network::{Network, view};
 use dq_data::Images;
-use dq_sim::attack::suite::{Adversary, Progress, Subject, Suite, Watch};
+use dq_sim::attack::suite::{Adversary, Subject, Suite, Watch};
 use dq_sim::attack::{ALL, Start};
 use ndarray::Array4;
 use numpy::{IntoPyArray, PyArray4};
 use pyo3::prelude::*;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Names the attacks that `Network.attack` knows, in the order in which a suite runs them.
 #[pyfunction]
@@ -126,29 +126,19 @@ impl Network {
         let classes = (0..classes).map(|class| class.to_string()).collect();
         let images = Images { name: "images".into(), pixels: images, labels, classes };
         let suite = settings.suite()?;
-        let stop = AtomicBool::new(false);
         let mut found: Array4<u8> = images.pixels.clone();
         let mut is_found = vec![false; images.len()];
-        let report = py.detach(|| {
+        let report = interruptible(py, |stop| {
             let mut keep = |adversary: Adversary| {
                 if !std::mem::replace(&mut is_found[adversary.index], true) {
                     found.index_axis_mut(ndarray::Axis(0), adversary.index).assign(&adversary.image);
                 }
             };
-            // Ctrl-C: Python's handler is asked between blocks.
-            let progress = |_: Progress| {
-                if Python::attach(|py| py.check_signals()).is_err() {
-                    stop.store(true, Ordering::Relaxed);
-                }
-            };
-            let watch = Watch { progress: &progress, keep: &mut keep, stop: &stop };
+            let watch = Watch { progress: &|_| {}, keep: &mut keep, stop };
             let subject = Subject { target: &self.white_box, substitute: None, images: &images };
             dq_sim::attack::suite::run(&subject, &suite, None, watch)
         });
-        let report = report.map_err(raise)?;
-        if stop.load(Ordering::Relaxed) {
-            return Err(pyo3::exceptions::PyKeyboardInterrupt::new_err(()));
-        }
+        let report = report?.map_err(raise)?;
         Ok((to_python(py, &report)?, found.into_pyarray(py)))
     }
 }

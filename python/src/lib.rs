@@ -8,6 +8,7 @@ mod data;
 mod error;
 mod hardware;
 mod images;
+mod interrupt;
 mod json;
 mod network;
 mod onnx;

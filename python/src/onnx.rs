@@ -1,14 +1,16 @@
 //! ONNX files in, QONNX files out.
 
 use crate::error::{raise, raise_of_system};
+use crate::interrupt::interruptible;
 use crate::json::to_python;
 use crate::network::Network;
 use dq_onnx::number::{Q, decimal};
-use dq_onnx::{ImportError, Normalization, Options};
+use dq_onnx::{ImportError, Normalization, Options, Watch};
 use dq_sim::WhiteBox;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 /// The network, and the report of the import.
 type Imported<'py> = (Network, Bound<'py, PyAny>);
@@ -33,7 +35,9 @@ pub fn import_onnx<'py>(
 ) -> PyResult<Imported<'py>> {
     let (mean, std) = (numbers("mean", mean)?, numbers("std", std)?);
     let options = Options { normalization: Normalization { raw: uint8, mean, std }, output, name: None };
-    let imported = py.detach(|| dq_onnx::import(&path, &options)).map_err(|error| match &error {
+    let import =
+        |stop: &AtomicBool| dq_onnx::import_watched(&path, &options, Watch { progress: &|_| {}, stop });
+    let imported = interruptible(py, import)?.map_err(|error| match &error {
         ImportError::Io { source, path } => raise_of_system(source, &error, path),
         _ => raise(error),
     })?;

@@ -4,7 +4,10 @@
 import importlib.util
 import json
 import pathlib
+import signal
 import tempfile
+import threading
+import time
 import unittest
 
 import numpy as np
@@ -159,6 +162,32 @@ class Onnx(unittest.TestCase):
             for image, wanted in zip(images, net(images)):
                 given = {entry.name: image.transpose(2, 0, 1)[None].astype(np.float32)}
                 self.assertTrue((execute_onnx(model, given)[scores.name].ravel() == wanted).all(), path)
+
+
+class Interrupts(unittest.TestCase):
+    def stop(self, work):
+        """Sends Ctrl-C's signal early in `work`, and compares how long it takes with the whole."""
+        begin = time.monotonic()
+        work()
+        whole = time.monotonic() - begin
+        timer = threading.Timer(0.02, signal.raise_signal, [signal.SIGINT])
+        begin = time.monotonic()
+        timer.start()
+        with self.assertRaises(KeyboardInterrupt):
+            work()
+            timer.join()
+        self.assertLess(time.monotonic() - begin, 0.5 * whole)
+
+    def test_an_import_stops(self):
+        net = dqnet.load(ROOT / "models/mnist-mlp-certified.json")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "net.onnx")
+            net.to_qonnx(path)
+            self.stop(lambda: dqnet.import_onnx(path, uint8=True))
+
+    def test_an_attack_stops(self):
+        net, (images, labels, _) = dqnet.load(MODEL), dqnet.data("signs")
+        self.stop(lambda: net.attack(images[:200], labels[:200], attacks="pgd", eps=[8, 16]))
 
 
 class Attacks(unittest.TestCase):

@@ -1,7 +1,7 @@
 //! `dq import`: an ONNX file to its exact network.
 
 use crate::shared::files::{Files, shown};
-use crate::shared::onnx::NormalizationArgs;
+use crate::shared::onnx::{self, NormalizationArgs};
 use crate::shared::table::thousands;
 use crate::shared::ui::Ui;
 use anyhow::Result;
@@ -38,7 +38,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     Files::default().read("ONNX", args.onnx.as_path()).written("-o", args.output.as_path()).check()?;
-    let imported = dq_onnx::import(&args.onnx, &args.normalization.options())?;
+    let imported = onnx::import(ui, &args.onnx, &args.normalization.options())?;
     ui.check_stop("nothing was written")?;
     let (network, report) = (&imported.network, &imported.report);
     dq_net::write_network(network, &args.output)?;

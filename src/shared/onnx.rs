@@ -1,9 +1,41 @@
-//! What the commands that read ONNX files share: how pixels become the graph's input.
+//! What the commands that read ONNX files share: how pixels become the graph's input, and an import that
+//! shows its progress and that Ctrl-C ends.
 
+use super::ui::{Interrupted, Ui};
+use anyhow::Result;
 use clap::ValueEnum;
 use dq_onnx::number::{Q, decimal};
-use dq_onnx::{Normalization, Options};
+use dq_onnx::{Import, ImportError, Normalization, Options, Part, Progress, Watch};
+use indicatif::ProgressBar;
+use std::path::Path;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+/// Imports the file at `path`; Ctrl-C ends it.
+pub fn import(ui: &Ui, path: &Path, options: &Options) -> Result<Import> {
+    let shown = Mutex::new(ProgressBar::hidden());
+    let progress = |progress: Progress| {
+        let mut bar = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        match progress {
+            Progress::Begins(part, count) => {
+                bar.finish_and_clear();
+                let (what, unit) = match part {
+                    Part::Operators => ("importing", "operators"),
+                    Part::Channels => ("proving thresholds", "channels"),
+                    Part::Images => ("proving scores", "images"),
+                };
+                *bar = ui.bar(what, count, unit);
+            }
+            Progress::Done => bar.inc(1),
+        }
+    };
+    let imported = dq_onnx::import_watched(path, options, Watch { progress: &progress, stop: &ui.stop });
+    shown.into_inner().unwrap_or_else(PoisonError::into_inner).finish_and_clear();
+    match imported {
+        Err(ImportError::Stopped { .. }) => Err(Interrupted("nothing was written".to_owned()).into()),
+        imported => Ok(imported?),
+    }
+}
 
 /// What a pixel is to the graph.
 #[derive(Clone, Copy, ValueEnum)]

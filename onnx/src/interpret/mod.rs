@@ -10,6 +10,7 @@ use crate::lower::Image;
 use crate::number::{Q, Real, Rounding, whole};
 use crate::quantizer::{self, Constants, wanted};
 use crate::tensor::{Constant, broadcast, transposed};
+use crate::watch::Watch;
 use num_traits::{Signed, Zero};
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -24,8 +25,15 @@ enum Value {
     Tensor(Tensor),
 }
 
-/// Returns the numbers of the tensor called `output` for one image (row-major, channels fastest).
-pub fn interpret(graph: &Graph, image: &Image, pixels: &[u8], output: &str) -> Result<Vec<Real>, String> {
+/// Returns the numbers of the tensor called `output` for one image (row-major, channels fastest); `watch` may
+/// stop it between operators.
+pub fn interpret(
+    graph: &Graph,
+    image: &Image,
+    pixels: &[u8],
+    output: &str,
+    watch: Watch,
+) -> Result<Vec<Real>, String> {
     let channels = image.shape.channels;
     let keys = image.place.iter().map(|&p| (p as usize % channels, pixels[p as usize]));
     let input = Tensor::of_keys(image.dims.clone(), keys, |&(c, pixel)| Ok(image.value(c, pixel).into()))?;
@@ -38,6 +46,7 @@ pub fn interpret(graph: &Graph, image: &Image, pixels: &[u8], output: &str) -> R
         if values.contains_key(output) {
             break;
         }
+        watch.check()?;
         let named = |reason| format!("node `{}` ({}): {reason}", crate::error::shown(&op.name), op.kind);
         let value = node(op, &values).map_err(named)?;
         values.insert(op.outputs.first().map_or("", String::as_str), value);

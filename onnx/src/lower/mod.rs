@@ -20,6 +20,7 @@ use crate::error::NodeError;
 use crate::fold;
 use crate::graph::{Graph, Op};
 use crate::tensor::{Constant, transposed};
+use crate::watch::{Part, Watch};
 use builder::Builder;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl BuilderOf {
 }
 
 /// Lowers a graph; the error lists all nodes that cannot be imported.
-pub fn lower(graph: &Graph, image: Image) -> Result<Lowered, Failure> {
+pub fn lower(graph: &Graph, image: Image, watch: Watch) -> Result<Lowered, Failure> {
     let mut state =
         State { builder: Builder::default(), steps: vec![], values: HashMap::new(), scores: None };
     let entry = image.stream(&mut state.builder).map_err(Failure::File)?;
@@ -72,7 +73,9 @@ pub fn lower(graph: &Graph, image: Image) -> Result<Lowered, Failure> {
         state.values.insert(name.clone(), Value::Constant(constant.clone()));
     }
     let mut refused = vec![];
+    watch.begins(Part::Operators, graph.ops.len());
     for op in &graph.ops {
+        watch.check().map_err(Failure::File)?;
         let value = state.node(op).unwrap_or_else(|reason| {
             refused.push(op.refused(reason));
             Value::Refused
@@ -80,6 +83,7 @@ pub fn lower(graph: &Graph, image: Image) -> Result<Lowered, Failure> {
         for output in op.outputs.iter().filter(|o| !o.is_empty()) {
             state.values.insert(output.clone(), value.clone());
         }
+        watch.done();
     }
     if !refused.is_empty() {
         return Err(Failure::Nodes(refused));

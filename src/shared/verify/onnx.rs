@@ -1,5 +1,6 @@
 //! The ONNX file that a network was imported from: it imports as the same network again, with the proof.
 
+use super::super::onnx;
 use super::super::ui::Ui;
 use anyhow::{Result, bail};
 use dq_net::Network;
@@ -16,7 +17,7 @@ pub struct Checked {
 /// Imports the file again and compares.
 pub fn check(ui: &Ui, path: &Path, options: &dq_onnx::Options, network: &Network) -> Result<Checked> {
     ui.note("onnx: importing and proving every boundary anew");
-    let imported = dq_onnx::import(path, options)?.network;
+    let imported = onnx::import(ui, path, options)?.network;
     let (wanted, found) = (dq_net::content_hash(network), dq_net::content_hash(&imported));
     if wanted != found {
         bail!(
