@@ -1,195 +1,259 @@
-"""Runs an ONNX file in exact arithmetic: fractions, and roots to 400 bits, far from every rounding boundary (or it
-fails). A second reading of the format, in plain NumPy loops over Python numbers; slow."""
+"""Runs an ONNX file in exact arithmetic on many images at once: fractions, and roots to 400 bits, far from every
+rounding boundary (or it fails). A second reading of the format, which shares nothing with dq."""
 
+import bisect
 import math
 from fractions import Fraction
 
 import numpy as np
-from onnx import numpy_helper
-
-BITS = 400
-
-
-def exact(array):
-    array = np.asarray(array)
-    flat = [Fraction(v) for v in array.reshape(-1).tolist()]
-    out = np.empty(len(flat), dtype=object)
-    out[:] = flat
-    return out.reshape(array.shape)
+from onnx import helper, numpy_helper
+from exact_tensor import (
+    each, exact, greatest, half_even, is_positive, joined, product, quotient, root, rounding, total, windows)
 
 
-def image(pixels, shape, dims):
-    height, width, channels = shape
-    values = exact(np.array(pixels).reshape(height, width, channels)) / 255
-    return np.moveaxis(values, 2, 0).reshape(dims)
+def limits(bits, signed, narrow):
+    low = -(1 << (bits - 1)) + narrow if signed else 0
+    return low, (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
 
 
-def root(value):
-    n, d = value.numerator, value.denominator
-    if math.isqrt(n) ** 2 == n and math.isqrt(d) ** 2 == d:
-        return Fraction(math.isqrt(n), math.isqrt(d))
-    return Fraction(math.isqrt((n << (2 * BITS)) // d), 1 << BITS)
-
-
-def each(f, *arrays):
-    return np.frompyfunc(f, len(arrays), 1)(*arrays)
-
-
-def apart(x, boundary):
-    """Fails where a root's rounding could decide: numbers on a boundary are exact or far from it."""
-    if x != boundary and abs(x - boundary) < Fraction(1, 1 << (BITS // 2)):
-        raise ArithmeticError("a number too near to a boundary")
-    return x
-
-
-def half_even(x):
-    low = math.floor(x)
-    apart(x - low, Fraction(1, 2))
-    return round(x)
-
-
-def rounding(mode):
-    def fixed(x):
-        apart(x, round(x))
-        apart(x - math.floor(x), Fraction(1, 2))
-        sign = -1 if x < 0 else 1
-        return {"FLOOR": math.floor(x), "CEIL": math.ceil(x), "UP": sign * math.ceil(abs(x)),
-                "DOWN": math.trunc(x), "HALF_UP": sign * math.floor(abs(x) + Fraction(1, 2)),
-                "HALF_DOWN": sign * math.ceil(abs(x) - Fraction(1, 2))}[mode]
-
-    return half_even if mode in ("ROUND", "HALF_EVEN") else fixed
+def clipped(level, low, high):
+    return low if level < low else high if level > high else level
 
 
 def quant(x, scale, zero, bits, a):
     bits, signed, narrow = int(bits.item()), a.get("signed", 1), a.get("narrow", 1)
     if bits == 1 and signed:
-        return each(lambda x, s, z: ((1 if apart(x, 0) >= 0 else -1) - z) * s, x, scale, zero)
-    low = -(1 << (bits - 1)) + narrow if signed else 0
-    high = (1 << (bits - 1)) - 1 if signed else (1 << bits) - 1 - narrow
+        return each(lambda x, s, z: ((1 if is_positive(x) else -1) - z) * s, x, scale, zero)
+    low, high = limits(bits, signed, narrow)
     fixed = rounding(a.get("rounding_mode", b"ROUND").decode())
-    return each(lambda x, s, z: (fixed(min(max(x / s + z, low), high)) - z) * s, x, scale, zero)
+
+    def level(x, s, z):
+        # A zero point that is no whole number would be rounded with the quotient.
+        n, d = quotient(x, s)
+        level = clipped(fixed(n * z.denominator + z.numerator * d, d * z.denominator), low, high)
+        return level - z if z else level
+
+    return each(level, x, scale, zero) * scale
+
+
+def trunc(x, scale, zero, rest, a):
+    """Five inputs keep the scale; six have one of their own, a power of two away."""
+    fixed = rounding(a.get("rounding_mode", b"FLOOR").decode())
+
+    def level(x, s, z):
+        return half_even(*(x / s + z).as_integer_ratio())
+
+    if len(rest) == 2:
+        divisor = Fraction(2) ** int(rest[0].item() - rest[1].item())
+        out, shift, bounds = scale, Fraction(1), None
+    else:
+        divisor = Fraction(2) ** round(math.log2(rest[1].item() / scale.item()))
+        out, shift, bounds = rest[1], divisor, limits(int(rest[2].item()), a.get("signed", 1), a.get("narrow", 0))
+
+    def again(level, z):
+        value = level / divisor
+        return fixed(*(value if bounds is None else clipped(value, *bounds)).as_integer_ratio()) - z / shift
+
+    return each(again, each(level, x, scale, zero), zero) * out
+
+
+def thresholds(x, rows, a):
+    """Counts the thresholds of the channel that are reached."""
+    levels = rows.reshape(-1).numbers()
+    levels = [levels[i:i + rows.shape[1]] for i in range(0, len(levels), rows.shape[1])]
+    axis = x.ndim - 1 if a.get("data_layout", b"NCHW").decode() in ("NHWC", "NWC") else 1
+    channel = along(exact(np.arange(len(levels))), x.ndim, axis)
+    scale, bias = Fraction(a.get("out_scale", 1.0)), Fraction(a.get("out_bias", 0.0))
+    return each(lambda x, c: bias + scale * bisect.bisect_right(levels[int(c)], x), x, channel)
 
 
 def along(values, rank, axis):
-    values = np.asarray(values)
-    if values.size == 1:
+    if values.places.size == 1:
         return values.reshape([1] * rank)
+    if values.ndim == rank:
+        return values
     shape = [1] * rank
     shape[axis] = -1
     return values.reshape(shape)
 
 
-def windows(x, kernel, a, fill):
-    strides, pads = a.get("strides", [1, 1]), a.get("pads", [0] * 4)
-    n, c, h, w = x.shape
-    padded = np.full((n, c, h + pads[0] + pads[2], w + pads[1] + pads[3]), fill, dtype=object)
-    padded[:, :, pads[0]:pads[0] + h, pads[1]:pads[1] + w] = x
-    rows = (padded.shape[2] - kernel[0]) // strides[0] + 1
-    columns = (padded.shape[3] - kernel[1]) // strides[1] + 1
-    taps = [padded[:, :, y:y + rows * strides[0]:strides[0], v:v + columns * strides[1]:strides[1]][:, :, :rows, :columns]
-            for y in range(kernel[0]) for v in range(kernel[1])]
-    return np.stack(taps, 2)
-
-
 def conv(x, weight, bias, a):
     groups, outputs = a.get("group", 1), weight.shape[0]
     taps = windows(x, weight.shape[2:], a, Fraction(0))
-    _, channels, count, rows, columns = taps.shape
-    taps = taps.reshape(groups, channels // groups * count, rows * columns)
+    n, channels, count, rows, columns = taps.shape
+    taps = taps.transpose(1, 2, 0, 3, 4).reshape(groups, channels // groups * count, -1)
     weight = weight.reshape(groups, outputs // groups, -1)
-    y = np.stack([product(weight[g], taps[g]) for g in range(groups)])
-    y = y.reshape(1, outputs, rows, columns)
-    return y if bias is None else y + bias.reshape(1, -1, 1, 1)
+    parts = [product(weight.moved(lambda w: w[g]), taps.moved(lambda t: t[g])) for g in range(groups)]
+    y = joined(parts, 0).reshape(outputs, n, rows, columns).transpose(1, 0, 2, 3)
+    return y if bias is None else y + along(bias, 4, 1)
 
 
-def product(a, b):
-    """Multiplies over a common denominator, in whole numbers of any size."""
-    def whole(m):
-        d = math.lcm(*{v.denominator for v in m.reshape(-1).tolist()})
-        return np.array([int(v * d) for v in m.reshape(-1)], dtype=object).reshape(m.shape), d
-
-    (a, da), (b, db) = whole(a), whole(b)
-    return each(lambda v: Fraction(v, da * db), a.dot(b))
+def dense(x, weight, bias, a):
+    weight = weight if a.get("transB", 0) else weight.transpose()
+    if a.get("transA", 0) or a.get("alpha", 1.0) != 1 or a.get("beta", 1.0) != 1 or x.ndim != 2:
+        raise NotImplementedError("transA, alpha, beta, ranks but 2")
+    y = product(weight, x.transpose()).transpose()
+    return y if bias is None else y + bias
 
 
-def node(n, a, inputs, rank):
-    kind, x = n.op_type, inputs[0]
-    rest = inputs[1:]
-    if kind in ("Quant", "IntQuant"):
-        return quant(x, *rest, a)
-    if kind == "BipolarQuant":
-        return each(lambda x, s: s if apart(x, 0) >= 0 else -s, x, rest[0])
-    if kind == "QuantizeLinear":
-        low, high = rank[n.input[2]]
-        axis = a.get("axis", 1)
-        s, z = along(rest[0], x.ndim, axis), along(rest[1], x.ndim, axis)
-        return each(lambda x, s, z: Fraction(min(max(half_even(x / s) + z, low), high)), x, s, z)
-    if kind == "DequantizeLinear":
-        axis = a.get("axis", 1)
-        zero = along(rest[1], x.ndim, axis) if len(rest) > 1 else 0
-        return (x - zero) * along(rest[0], x.ndim, axis)
-    if kind == "BatchNormalization":
-        gain, bias, mean, var = [along(v, x.ndim, 1) for v in rest]
-        epsilon = Fraction(a.get("epsilon", 1e-5))
-        return (x - mean) / each(lambda v: root(v + epsilon), var) * gain + bias
-    if kind == "Conv":
-        return conv(x, rest[0], rest[1] if len(rest) > 1 else None, a)
-    if kind in ("MatMul", "Gemm"):
-        y = product(x, rest[0].T if a.get("transB", 0) else rest[0])
-        return y + rest[1] if len(rest) > 1 else y
+def quantize(x, scale, zero, bounds, axis):
+    low, high = bounds
+    scale, zero = along(scale, x.ndim, axis), along(zero, x.ndim, axis)
+    return each(lambda x, s, z: clipped(half_even(*quotient(x, s)) + z.numerator, low, high), x, scale, zero)
+
+
+def dequantize(x, scale, zero, axis):
+    x = x if zero is None else x - along(zero, x.ndim, axis)
+    return x * along(scale, x.ndim, axis)
+
+
+def linear(kind, inputs, bounds, a):
+    """What an operator on levels means: dequantize, the exact operator, quantize. None where `kind` is no such."""
+    def real(i, axis=1):
+        return dequantize(inputs[i], inputs[i + 1], inputs[i + 2] if i + 2 < len(inputs) else None, axis)
+
+    def levels(y, i):
+        return quantize(y, inputs[i], inputs[i + 1], bounds[i + 1], 1)
+
+    def bias(i):
+        return inputs[i] * inputs[1] * inputs[4] if i < len(inputs) and inputs[i] is not None else None
+
+    if kind == "QLinearConv":
+        return levels(conv(real(0), real(3, 0), bias(8), a), 6)
+    if kind == "QLinearMatMul":
+        return levels(dense(real(0), real(3), None, {}), 6)
+    if kind == "QLinearAdd":
+        return levels(real(0) + real(3), 6)
+    if kind == "QGemm":
+        y = dense(real(0), real(3, 0 if a.get("transB", 0) else 1), bias(6), a)
+        return levels(y, 7) if len(inputs) > 7 else y
+    if kind in ("QLinearGlobalAveragePool", "QLinearAveragePool", "QLinearLeakyRelu"):
+        return levels(node(kind.removeprefix("QLinear"), a, [real(0)], [], True), 3)
+    return None
+
+
+def pool(kind, x, a):
     if kind == "MaxPool":
-        return windows(x, a["kernel_shape"], a, Fraction(-(10**30))).max(axis=2)
-    if kind == "GlobalAveragePool":
-        return x.sum(axis=(2, 3), keepdims=True) / (x.shape[2] * x.shape[3])
-    if kind in ("Add", "Sub", "Mul", "Div"):
-        return {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}[kind](x, rest[0])
-    if kind == "Relu":
-        return each(lambda v: max(v, Fraction(0)), x)
-    if kind == "Pow" and rest[0].item() == Fraction(1, 2):
-        return each(root, x)
-    if kind == "Sqrt":
-        return each(root, x)
-    if kind in ("Identity", "Dropout", "Cast"):
-        return x
-    if kind == "Transpose":
-        return x.transpose(a.get("perm"))
-    if kind == "Flatten":
-        return x.reshape(1, -1)
-    if kind == "Reshape":
-        return x.reshape([int(v) for v in rest[0].reshape(-1)])
-    if kind == "Shape":
-        return exact(np.array(x.shape))
-    if kind == "Gather":
-        return np.take(x, rest[0].astype(int), axis=a.get("axis", 0))
-    if kind == "Unsqueeze":
-        return np.expand_dims(x, tuple(a["axes"]) if "axes" in a else tuple(int(v) for v in rest[0]))
-    if kind == "Concat":
-        return np.concatenate(inputs, axis=a["axis"])
+        return greatest(windows(x, a["kernel_shape"], a, Fraction(-(10**30))), 2)
+    if kind == "GlobalAveragePool" or kind == "ReduceMean" and [v % x.ndim for v in a["axes"]] == [2, 3]:
+        y = total(x, [2, 3]) / exact(x.shape[2] * x.shape[3])
+        return y.reshape(*x.shape[:2], 1, 1) if a.get("keepdims", 1) else y
+    if kind == "AveragePool" and not any(a.get("pads", [0])):
+        taps = windows(x, a["kernel_shape"], a, Fraction(0))
+        return total(taps, [2]) / exact(taps.shape[2])
     raise NotImplementedError(kind)
 
 
-LIMITS = {"uint8": (0, 255), "int8": (-128, 127), "int32": (-(2**31), 2**31 - 1)}
+def shaped(kind, x, rest, a, batch):
+    """Operators that only move numbers. Of a batch each image is moved by itself."""
+    if kind == "Transpose":
+        return x.transpose(a.get("perm") or list(range(x.ndim))[::-1])
+    if kind == "Shape":
+        return exact(np.array((1, *x.shape[1:]) if batch else x.shape))
+    if kind == "Gather":
+        (places,) = (int(v) for v in rest[0].numbers())
+        return x.moved(lambda p: np.take(p, places if rest[0].ndim == 0 else [places], axis=a.get("axis", 0)))
+    axes = a["axes"] if "axes" in a else [int(v) for v in rest[0].numbers()] if rest else []
+    if kind == "Unsqueeze":
+        return x.moved(lambda p: np.expand_dims(p, tuple(axes)))
+    one = np.broadcast_to(np.int8(0), (1, *x.shape[1:]) if batch else x.shape)
+    if kind == "Flatten":
+        one = one.reshape(int(np.prod(one.shape[:a.get("axis", 1)])), -1)
+    elif kind == "Squeeze":
+        one = np.squeeze(one, tuple(axes))
+    else:
+        sizes = [int(v) for v in rest[0].numbers()]
+        one = one.reshape([one.shape[i] if size == 0 else size for i, size in enumerate(sizes)])
+    if batch and one.shape[:1] != (1,):
+        raise NotImplementedError(f"{kind} of the batch")
+    return x.reshape(len(x.places), *one.shape[1:]) if batch else x.reshape(one.shape)
 
 
-def run(model, x):
-    from onnx import helper
+def node(kind, a, inputs, bounds, batch):
+    x, rest = inputs[0], inputs[1:]
+    done = linear(kind, inputs, bounds, a)
+    if done is not None:
+        return done
+    if kind in ("Quant", "IntQuant"):
+        return quant(x, *rest, a)
+    if kind == "BipolarQuant":
+        return each(lambda x, s: s if is_positive(x) else -s, x, rest[0])
+    if kind == "Trunc":
+        return trunc(x, *rest[:2], rest[2:], a)
+    if kind == "MultiThreshold":
+        return thresholds(x, rest[0], a)
+    if kind == "QuantizeLinear":
+        return quantize(x, rest[0], rest[1], bounds[2], a.get("axis", 1))
+    if kind == "DequantizeLinear":
+        return dequantize(x, rest[0], rest[1] if len(rest) > 1 else None, a.get("axis", 1))
+    if kind == "BatchNormalization":
+        gain, bias, mean, var = [along(v, x.ndim, 1) for v in rest]
+        epsilon = Fraction(a.get("epsilon", 1e-5))
+        slope = gain / each(lambda v: root(v + epsilon), var)
+        return each(lambda x, s, m, b: (x - m) * s + b, x, slope, mean, bias)
+    if kind == "Conv":
+        return conv(x, rest[0], rest[1] if len(rest) > 1 else None, a)
+    if kind in ("MatMul", "Gemm"):
+        return dense(x, rest[0], rest[1] if len(rest) > 1 else None, a)
+    if kind in ("MaxPool", "GlobalAveragePool", "AveragePool", "ReduceMean"):
+        return pool(kind, x, a)
+    if kind in ("Add", "Sub", "Mul", "Div"):
+        return {"Add": x.__add__, "Sub": x.__sub__, "Mul": x.__mul__, "Div": x.__truediv__}[kind](rest[0])
+    if kind == "Relu":
+        return each(lambda v: v if v.numerator > 0 else 0, x)
+    if kind == "LeakyRelu":
+        slope = Fraction(a.get("alpha", 0.01))
+        return each(lambda v: v if v >= 0 else v * slope, x)
+    if kind == "Clip":
+        low, high = [rest[i].item() if i < len(rest) and rest[i] is not None else None for i in range(2)]
+        return each(lambda v: v if low is None else max(v, low), each(lambda v: v if high is None else min(v, high), x))
+    if kind == "Sqrt" or kind == "Pow" and rest[0].item() == Fraction(1, 2):
+        return each(root, x)
+    if kind in ("Identity", "Dropout", "Cast"):
+        return x
+    if kind == "Concat":
+        return joined(inputs, a["axis"])
+    if kind in ("Transpose", "Shape", "Gather", "Unsqueeze", "Flatten", "Squeeze", "Reshape"):
+        return shaped(kind, x, rest, a, batch)
+    raise NotImplementedError(kind)
 
-    if not hasattr(run, "kept") or run.kept[0] is not model:
-        arrays = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
-        run.kept = (model, {k: exact(v) for k, v in arrays.items()}, {k: LIMITS.get(str(v.dtype)) for k, v in arrays.items()})
-    values, limits = run.kept[1], run.kept[2]
-    fixed = set(values)
-    values = dict(values)
-    values[model.graph.input[0].name] = x
-    for n in model.graph.node:
-        if n.output[0] in fixed:
-            continue
-        a = {v.name: helper.get_attribute_value(v) for v in n.attribute}
-        if n.op_type == "Constant":
-            values[n.output[0]] = exact(numpy_helper.to_array(a["value"]))
-        else:
-            values[n.output[0]] = node(n, a, [values[i] for i in n.input if i], limits)
-        if all(i in fixed for i in n.input if i):
-            fixed.add(n.output[0])
-            run.kept[1][n.output[0]] = values[n.output[0]]
-    return values[model.graph.output[0].name].reshape(-1).tolist()
+
+BOUNDS = {"uint8": (0, 255), "int8": (-128, 127), "int32": (-(2**31), 2**31 - 1)}
+
+
+class Model:
+    """A graph whose constants are computed once."""
+
+    def __init__(self, model):
+        self.graph, self.fixed, self.bounds = model.graph, {}, {}
+        for tensor in model.graph.initializer:
+            self.keep(tensor.name, tensor)
+
+    def keep(self, name, tensor):
+        array = numpy_helper.to_array(tensor)
+        self.fixed[name], self.bounds[name] = exact(array), BOUNDS.get(str(array.dtype))
+
+    def run(self, x, output):
+        """Runs images (a tensor, batch first) and returns a list of numbers for each: those of tensor `output`."""
+        values = {self.graph.input[0].name: x}
+        for n in self.graph.node:
+            if output in values:
+                break
+            a = {v.name: helper.get_attribute_value(v) for v in n.attribute}
+            if n.op_type == "Constant":
+                self.keep(n.output[0], a["value"])
+            if n.output[0] in self.fixed:
+                continue
+            inputs = [self.fixed.get(i, values.get(i)) if i else None for i in n.input]
+            constant = n.op_type == "Shape" or all(i in self.fixed for i in n.input if i)
+            bounds = [self.bounds.get(i) for i in n.input]
+            made = node(n.op_type, a, inputs, bounds, n.input[0] not in self.fixed)
+            (self.fixed if constant else values)[n.output[0]] = made
+        scores = values[output]
+        return [scores.moved(lambda p: p[i]).numbers() for i in range(len(scores.places))]
+
+
+def images(pixels, dims, unit):
+    """The graph's input: uint8 images (N × H × W × C) as pixels, or pixels of 0 to 1, in the shape that it has."""
+    x = exact(np.moveaxis(pixels, 3, 1).reshape(len(pixels), *dims[1:]))
+    return x / exact(255) if unit else x

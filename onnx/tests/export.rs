@@ -15,17 +15,41 @@ fn there_and_back(network: &Network, folder: &Path) -> Network {
     imported.network
 }
 
+/// Draws every other network with residuals and all that comes with them.
+pub fn options(seed: u64) -> random::Options {
+    random::Options { residuals: seed % 2 == 1, ..Default::default() }
+}
+
 #[test]
 fn every_network_comes_back_whole() {
     let scratch = tempfile::tempdir().unwrap();
     for seed in 0..40 {
-        let network = random::network(seed, &random::Options::default());
+        let network = random::network(seed, &options(seed));
         assert_eq!(there_and_back(&network, scratch.path()), network, "seed {seed}");
     }
-    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models");
-    let shipped = ["mnist-mlp-certified.json", "signs-tiny-dq/model.json", "controls/signs-tiny-fgsm.json"];
-    for path in shipped.map(|name| models.join(name)) {
-        let network = dq_net::read_network(&path).unwrap();
+}
+
+/// Returns every network in `models/`, with its file.
+pub fn shipped() -> Vec<(PathBuf, Network)> {
+    let (mut folders, mut found) = (vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../models")], vec![]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "json") {
+                found.push((path.clone(), dq_net::read_network(&path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() >= 9, "{} networks", found.len());
+    found
+}
+
+#[test]
+fn every_shipped_network_comes_back_with_its_hash() {
+    let scratch = tempfile::tempdir().unwrap();
+    for (path, network) in shipped() {
         let back = there_and_back(&network, scratch.path());
         assert_eq!(content_hash(&back), content_hash(&network), "{}", path.display());
         assert_eq!(dq_net::to_json(&back), fs::read_to_string(&path).unwrap());

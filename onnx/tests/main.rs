@@ -3,6 +3,8 @@
 mod build;
 mod export;
 mod hostile;
+mod judge;
+mod judged;
 mod qdq;
 mod qonnx;
 mod residual;

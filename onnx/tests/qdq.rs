@@ -40,6 +40,7 @@ fn files_of_others_are_imported() {
         ("brevitas_per_channel", 240, 0),
         ("ort_mobilenet_qdq", 27_030, 26),
         ("ort_mobilenet_qoperator", 33_483, 15),
+        ("ort_resnet_qdq", 31_110, 14),
     ] {
         let path = folder.join(name).with_extension("onnx");
         let import = dq_onnx::import(&path, &Default::default()).unwrap_or_else(|e| panic!("{name}: {e}"));

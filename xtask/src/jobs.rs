@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
 
+use crate::packages::{ONNX, TORCH};
 use crate::{checkers, python};
 
 /// Limit on the instructions that oneDNN uses in the second run of the training tests: every x86-64 processor
@@ -32,15 +33,16 @@ enum Runner {
 /// the tests of the engine go through all that the machine has.)
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
     let runner = Runner::found();
-    let mut total = run_tests(&runner, args, None)?;
+    let python: Vec<_> = ONNX.variable().into_iter().collect();
+    let mut total = run_tests(&runner, args, &python)?;
     if args.is_empty() {
         if runner != Runner::Test {
-            total.add(run_tests(&Runner::Test, &["--doc"], None)?);
+            total.add(run_tests(&Runner::Test, &["--doc"], &[])?);
         }
         if has_more_than_avx2() {
             println!("== training once more, with {}={}", PLAINEST.0, PLAINEST.1);
             for some in TRAINING {
-                total.add(run_tests(&runner, some, Some(PLAINEST))?);
+                total.add(run_tests(&runner, some, &[(PLAINEST.0, PLAINEST.1.into())])?);
             }
         }
     }
@@ -51,7 +53,9 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
 /// choose among them.
 pub fn test_long(args: &[String]) -> anyhow::Result<ExitCode> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    Ok(run_tests(&Runner::Test, &[&["--release", "--", "--ignored"], args.as_slice()].concat(), None)?.end())
+    let args = [&["--release", "--", "--ignored"], args.as_slice()].concat();
+    let pythons: Vec<_> = ONNX.variable().into_iter().chain(TORCH.variable()).collect();
+    Ok(run_tests(&Runner::Test, &args, &pythons)?.end())
 }
 
 impl Runner {
@@ -93,7 +97,7 @@ pub fn check() -> anyhow::Result<ExitCode> {
 fn run_tests(
     runner: &Runner,
     args: &[impl AsRef<OsStr>],
-    variable: Option<(&str, &str)>,
+    variables: &[(&str, OsString)],
 ) -> anyhow::Result<Counts> {
     let (mut command, words) = match runner {
         Runner::Nextest(program) => (Command::new(program), &["nextest", "run"][..]),
@@ -101,8 +105,7 @@ fn run_tests(
     };
     command.args(words);
     command.args(["--workspace", "--no-fail-fast", "--features", "dq-sim/emulate-amx"]);
-    command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variable);
-    command.envs(checkers::python().map(|python| ("DQ_PYTHON", python)));
+    command.args(args).env("DQ_REQUIRE_TOOLS", "1").envs(variables.iter().cloned());
     // Nextest writes everything to stderr; `cargo test` writes the counts to stdout.
     let output: Box<dyn Read>;
     let mut child;

@@ -6,6 +6,7 @@
 mod checkers;
 mod jobs;
 mod libtorch;
+mod packages;
 mod python;
 mod tools;
 

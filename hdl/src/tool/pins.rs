@@ -31,11 +31,16 @@ pub fn cache(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> Option
 
 /// Returns the environment for exactly these versions: other pins have another folder.
 pub fn environment(cache: &Path) -> PathBuf {
+    folder(cache, "tools", PINS)
+}
+
+/// Returns the folder of an environment called `name` that holds these packages.
+pub fn folder(cache: &Path, name: &str, pins: &[&str]) -> PathBuf {
     // FNV-1a names a folder and protects nothing, so it need not be strong.
-    let hash = PINS.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+    let hash = pins.join("\n").bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    cache.join(format!("tools-{hash:016x}"))
+    cache.join(format!("{name}-{hash:016x}"))
 }
 
 /// Returns the file that is written into an environment when it is complete: an interrupted installation

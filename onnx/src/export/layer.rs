@@ -9,10 +9,10 @@ use dq_net::{Network, Shape};
 /// Where a layer stands: its name, those of its inputs, and what they are.
 struct Place<'a> {
     name: &'a str,
-    inputs: Vec<&'a str>,
+    inputs: Vec<String>,
     /// Shape of the first input.
     from: Shape,
-    /// Whether it reads and makes vectors, not maps.
+    /// Whether it reads vectors, not maps.
     is_vector: bool,
 }
 
@@ -31,12 +31,13 @@ impl Place<'_> {
 pub fn write(w: &mut Writer, network: &Network, i: usize) {
     let node = &network.nodes()[i];
     let sources = network.sources(i);
-    let place = Place {
+    let mut place = Place {
         name: &node.name,
-        inputs: node.inputs.iter().map(String::as_str).collect(),
+        inputs: node.inputs.clone(),
         from: network.wire(sources.first().copied().unwrap_or(i)).shape,
-        is_vector: sources.first().is_some_and(|&source| is_vector(network, source)),
+        is_vector: reads_vectors(network, i),
     };
+    maps(w, network, i, &mut place);
     match &node.layer {
         Layer::Input(_) => {}
         Layer::Conv(layer) => conv(w, &place, layer),
@@ -44,12 +45,12 @@ pub fn write(w: &mut Writer, network: &Network, i: usize) {
         Layer::Step(layer) => step(w, &place, layer),
         Layer::MaxPool(layer) => {
             let window = vec![ints("kernel_shape", &layer.window), ints("strides", &layer.stride)];
-            w.op("MaxPool", &[place.inputs[0]], place.name, window);
+            w.op("MaxPool", &[&place.inputs[0]], place.name, window);
         }
         Layer::SumPool(layer) => sum_pool(w, &place, layer.window, layer.stride),
         Layer::GlobalSum(_) => {
             let axes = w.integers(place.named("axes"), &[2, 3]);
-            w.op("ReduceSum", &[place.inputs[0], &axes], place.name, vec![int("keepdims", 1)]);
+            w.op("ReduceSum", &[&place.inputs[0], &axes], place.name, vec![int("keepdims", 1)]);
         }
         Layer::Mix(layer) => mix(w, &place, layer),
         Layer::Sum(layer) => sum(w, &place, layer.factors),
@@ -63,14 +64,43 @@ pub fn write(w: &mut Writer, network: &Network, i: usize) {
     w.annotate(place.name, datatype(network.wire(i).range));
 }
 
-/// Returns whether node `i` makes a vector: a dense layer, and what reads one element by element.
+/// Returns whether node `i` makes a vector: a dense layer, and what reads only vectors element by element.
 fn is_vector(network: &Network, i: usize) -> bool {
     match &network.nodes()[i].layer {
         Layer::Dense(_) => true,
-        Layer::Input(_) | Layer::Conv(_) | Layer::MaxPool(_) | Layer::SumPool(_) | Layer::GlobalSum(_) => {
-            false
+        layer => !needs_map(layer) && reads_vectors(network, i),
+    }
+}
+
+/// Returns whether all that node `i` reads are vectors.
+fn reads_vectors(network: &Network, i: usize) -> bool {
+    let sources = network.sources(i);
+    !sources.is_empty() && sources.iter().all(|&source| is_vector(network, source))
+}
+
+/// Returns whether a layer is an operator on height and width.
+fn needs_map(layer: &Layer) -> bool {
+    matches!(
+        layer,
+        Layer::Conv(_) | Layer::MaxPool(_) | Layer::SumPool(_) | Layer::GlobalSum(_) | Layer::Median(_)
+    )
+}
+
+/// Gives vectors a height and width of 1 where node `i` works on these, or reads a map beside them.
+fn maps(w: &mut Writer, network: &Network, i: usize, place: &mut Place) {
+    if needs_map(&network.nodes()[i].layer) {
+        place.is_vector = false;
+    }
+    if place.is_vector || matches!(network.nodes()[i].layer, Layer::Dense(_) | Layer::Logits(_)) {
+        return;
+    }
+    for (input, &source) in network.sources(i).iter().enumerate() {
+        if is_vector(network, source) {
+            let map = format!("{}_map", place.name);
+            let axes = w.integers(format!("{map}_axes"), &[2, 3]);
+            w.op("Unsqueeze", &[&place.inputs[input], &axes], &map, vec![]);
+            place.inputs[input] = map;
         }
-        _ => network.sources(i).first().is_some_and(|&source| is_vector(network, source)),
     }
 }
 
@@ -83,7 +113,7 @@ fn conv(w: &mut Writer, place: &Place, layer: &Conv) {
         order.iter().map(|&weight| f32::from(weight)),
     );
     let [mut top, mut bottom, mut left, mut right] = layer.pad;
-    let mut from = place.inputs[0].to_owned();
+    let mut from = place.inputs[0].clone();
     if layer.pad_level != 0 {
         // A convolution pads with 0 alone.
         let pads = w.integers(place.named("pads"), &[0, 0, top, left, 0, 0, bottom, right].map(|n| n as i64));
@@ -103,7 +133,7 @@ fn conv(w: &mut Writer, place: &Place, layer: &Conv) {
 
 fn dense(w: &mut Writer, place: &Place, layer: &Dense) {
     let (outputs, elements) = layer.weights.dim();
-    let mut from = place.inputs[0].to_owned();
+    let mut from = place.inputs[0].clone();
     if !place.is_vector {
         if place.from.height * place.from.width > 1 {
             // The weights follow the network's order of elements, channels fastest.
@@ -126,7 +156,7 @@ fn dense(w: &mut Writer, place: &Place, layer: &Dense) {
 
 fn step(w: &mut Writer, place: &Place, layer: &Step) {
     let (channels, count) = layer.thresholds.dim();
-    let mut from = place.inputs[0].to_owned();
+    let mut from = place.inputs[0].clone();
     if layer.dir.contains(&-1) {
         let signs = layer.dir.iter().map(|&dir| f32::from(dir));
         let signs = w.floats(place.named("dir"), &place.per_channel(channels), signs);
@@ -162,7 +192,7 @@ fn sum_pool(w: &mut Writer, place: &Place, window: [usize; 2], stride: [usize; 2
         ints("pads", &[0; 4]),
         int("group", channels as i64),
     ];
-    w.op("Conv", &[place.inputs[0], &ones], place.name, attributes);
+    w.op("Conv", &[&place.inputs[0], &ones], place.name, attributes);
 }
 
 /// Divides by 2^`shift`, rounds down and clips to `bits` bits, in float64, which holds every sum.
@@ -184,7 +214,7 @@ fn rescale(w: &mut Writer, place: &Place, layer: &Rescale) {
     let mul = w.doubles(place.named("mul"), &shape, layer.mul.iter().map(|&mul| f64::from(mul)));
     let add = w.doubles(place.named("add"), &shape, layer.add.iter().map(|&add| add as f64));
     let [wide, product, sum] = ["wide", "product", "sum"].map(|what| place.named(what));
-    w.op("Cast", &[place.inputs[0]], &wide, vec![int("to", DOUBLE.into())]);
+    w.op("Cast", &[&place.inputs[0]], &wide, vec![int("to", DOUBLE.into())]);
     w.op("Mul", &[&wide, &mul], &product, vec![]);
     w.op("Add", &[&product, &add], &sum, vec![]);
     shifted(w, place, &sum, (layer.shift, layer.bits));
@@ -224,7 +254,7 @@ fn bit_depth(w: &mut Writer, place: &Place, layer: BitDepth) {
     let thresholds =
         w.floats(place.named("thresholds"), &[1, levels.len()], levels.map(|level| first(level) as f32));
     let layout = if place.is_vector { "NC" } else { "NCHW" };
-    threshold(w, [place.inputs[0], &thresholds, place.name], layout, layer.bits);
+    threshold(w, [&place.inputs[0], &thresholds, place.name], layout, layer.bits);
 }
 
 /// The lower middle of four values: the least of the largest of either pair's, and of the larger of both
@@ -232,7 +262,7 @@ fn bit_depth(w: &mut Writer, place: &Place, layer: BitDepth) {
 fn median(w: &mut Writer, place: &Place) {
     let pads = w.integers(place.named("pads"), &[0, 0, 1, 1, 0, 0, 0, 0]);
     let padded = place.named("padded");
-    w.op("Pad", &[place.inputs[0], &pads], &padded, vec![text("mode", "edge")]);
+    w.op("Pad", &[&place.inputs[0], &pads], &padded, vec![text("mode", "edge")]);
     let axes = w.integers(place.named("axes"), &[2, 3]);
     let (height, width) = (place.from.height as i64, place.from.width as i64);
     let corners = [("a", 0, 0), ("b", 0, 1), ("c", 1, 0), ("d", 1, 1)].map(|(name, y, x)| {
@@ -254,7 +284,7 @@ fn median(w: &mut Writer, place: &Place) {
 }
 
 fn logits(w: &mut Writer, place: &Place, layer: &Logits) {
-    let mut from = place.inputs[0].to_owned();
+    let mut from = place.inputs[0].clone();
     if !place.is_vector {
         let flat = place.named("flat");
         w.op("Flatten", &[&from], &flat, vec![int("axis", 1)]);
