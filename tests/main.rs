@@ -11,6 +11,7 @@ mod interrupt;
 mod load;
 mod output;
 mod path;
+mod report;
 mod robust;
 mod run;
 mod train;

@@ -2,12 +2,17 @@
 
 use crate::shared::attack::one_attack;
 use crate::shared::data::{TestImages, first_images};
+use crate::shared::files::Files;
 use crate::shared::model::{ModelArg, model_is};
+use crate::shared::report;
 use crate::shared::table::table;
 use crate::shared::ui::Ui;
 use anyhow::{Result, bail};
 use dq_sim::WhiteBox;
+use dq_sim::attack::suite::Judge;
+use dq_sim::report::Data;
 use dq_sim::study::amplify::{self, Noise, Row};
+use std::path::PathBuf;
 
 /// Measure how adversarial noise grows from layer to layer
 ///
@@ -16,7 +21,7 @@ use dq_sim::study::amplify::{self, Noise, Row};
 /// that are classified right: figure 3b of the paper, on the integers of the circuit.
 ///
 /// Examples:
-///   dq amplify model.json --data signs --eps 2,8
+///   dq amplify model.json --data signs --eps 2,8 -o amplify.json
 ///   dq amplify model.json --data cifar10=data/cifar-10 --attack fgsm --count 1000 --json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -33,10 +38,15 @@ pub struct Args {
     /// Radii in units of a uint8 pixel.
     #[arg(long, allow_negative_numbers = true, value_delimiter = ',', default_value = "2,8,16")]
     eps: Vec<u8>,
+    /// Write all figures (JSON), for `dq report`.
+    #[arg(short, long = "output", value_name = "REPORT")]
+    output: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files = Files::default().read("MODEL", args.model.path());
+    files.written("-o", args.output.as_deref()).check()?;
     let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
     let (shape, classes) = (network.input_shape(), network.classes());
@@ -66,7 +76,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         args.attack,
         table(&head, &cells)
     );
-    let json = serde_json::json!({"model": network.name, "hash": dq_net::content_hash(&network),
-        "data": images.name, "images": right.len(), "attack": args.attack, "eps": args.eps, "nodes": rows});
-    ui.result(|| &json, text)
+    let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
+    let json = serde_json::json!({"format": "dq-amplification", "version": 1, "model": white_box.model(),
+        "data": data, "seed": ui.seed(), "attacked": right.len(), "attack": args.attack, "eps": args.eps,
+        "nodes": rows});
+    let written = args.output.as_ref().map_or(Ok(()), |path| report::write(&json, path));
+    // The result is shown even where it could not be written: the work is done.
+    ui.result(|| &json, text)?;
+    written
 }

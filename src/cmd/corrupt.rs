@@ -1,12 +1,15 @@
 //! Implements `dq corrupt`: measures accuracy under natural corruptions.
 
 use crate::shared::data::{TestImages, first_images, images_that};
+use crate::shared::files::Files;
+use crate::shared::report;
 use crate::shared::table::{percent, table};
 use crate::shared::target::{Target, open_all};
 use crate::shared::ui::Ui;
 use anyhow::Result;
 use clap::value_parser;
 use dq_sim::attack::suite::Judge;
+use dq_sim::report::Data;
 use dq_sim::study::corrupt::{self, Corruptions, Found, Row};
 use serde_json::json;
 use std::path::PathBuf;
@@ -19,7 +22,7 @@ use std::path::PathBuf;
 /// with each other, not with published ones. Integer and float networks may be mixed.
 ///
 /// Examples:
-///   dq corrupt model.json --data signs
+///   dq corrupt model.json --data signs -o corrupt.json
 ///   dq corrupt dq.json vanilla.json --data cifar10=data/cifar-10 --count 1000 --kind jpeg,fog --json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -38,10 +41,15 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', default_value = "1,2,3,4,5")]
     #[arg(value_parser = value_parser!(u8).range(1..=5))]
     severity: Vec<u8>,
+    /// Write all figures (JSON), for `dq report`.
+    #[arg(short, long = "output", value_name = "REPORT")]
+    output: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    let files = args.models.iter().fold(Files::default(), |files, path| files.read("MODELS", path.as_path()));
+    files.written("-o", args.output.as_deref()).check()?;
     let (targets, images) = open_all(&args.models, &args.test)?;
     let kinds = match args.kinds.is_empty() {
         true => corrupt::names().into_iter().map(str::to_owned).collect(),
@@ -53,9 +61,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let judges: Vec<&dyn Judge> = targets.iter().map(Target::judge).collect();
     let found = ui.study(&bar, |watch| corrupt::measure(&judges, &images, &corruptions, watch))?;
     let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");
-    let json = json!({"data": images.name, "images": images.len(), "seed": ui.seed(),
+    let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
+    let json = json!({"format": "dq-corruptions", "version": 1, "data": data, "seed": ui.seed(),
         "severities": args.severity, "networks": found});
-    ui.result(|| &json, text)
+    let written = args.output.as_ref().map_or(Ok(()), |path| report::write(&json, path));
+    // The result is shown even where it could not be written: the work is done.
+    ui.result(|| &json, text)?;
+    written
 }
 
 fn text(found: &Found, args: &Args, data: &str) -> String {

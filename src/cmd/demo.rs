@@ -13,6 +13,8 @@ use dq_data::{Images, Split, load};
 use dq_hdl::design::Design;
 use dq_hdl::emit::Report as Circuit;
 use dq_net::AnyNetwork;
+use dq_report::gallery::Gallery;
+use dq_report::{Reports, document};
 use dq_sim::WhiteBox;
 use dq_sim::attack::suite::{Subject, Suite};
 use dq_sim::attack::{PAPER, Start};
@@ -89,7 +91,19 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let mut text = serde_json::to_string_pretty(&demo)?;
     text.push('\n');
     dq_net::atomic::write(&path, text.as_bytes()).with_context(|| format!("{}: writing", path.display()))?;
-    ui.result(|| &demo, demo.text(&path))
+    let page = args.output.join("report.html");
+    let reports = Reports::new(document::read(&path)?)?;
+    let html = dq_report::page(&reports, &Gallery::default());
+    dq_net::atomic::write(&page, html.as_bytes()).with_context(|| format!("{}: writing", page.display()))?;
+    ui.result(
+        || &demo,
+        demo.text(&path)
+            + &format!(
+                "
+as a page: {}",
+                page.display()
+            ),
+    )
 }
 
 /// Trains, exports, emits, verifies and attacks one network.

@@ -22,6 +22,7 @@ mod load;
 mod merge;
 mod plan;
 mod prove;
+mod report;
 mod saturate;
 mod scene;
 mod sim;
@@ -74,6 +75,7 @@ commands! {
     Landscape(landscape);
     Saturate(saturate);
     Merge(merge);
+    Report(report);
     Bench(bench);
     Verify(verify);
     Prove(prove);

@@ -36,13 +36,17 @@ pub struct Args {
     /// Write the plan.
     #[arg(short, long = "output", value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write the figures (JSON), for `dq report`.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     // A plan may be given back to the file that it came from.
     let files = Files::default().read("MODEL", args.model.path());
-    files.written("-o", args.output.as_deref()).check()?;
+    let files = files.written("-o", args.output.as_deref());
+    files.written("--report", args.report.as_deref()).check()?;
     let network = args.model.open(ui)?;
     let device = device_of(args.board.as_deref())?;
     let plan = args.plan.plan(&network, device)?;
@@ -50,6 +54,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let report = emit::report(&design);
     if let Some(path) = &args.output {
         plan.write(path)?;
+    }
+    if let Some(path) = &args.report {
+        crate::shared::report::write(&report, path)?;
     }
     let planned = plan.device.as_deref().and_then(dq_hdl::device::Device::find);
     let budget = args.plan.budget(planned);

@@ -4,12 +4,15 @@
 use super::testbench;
 use crate::control;
 use crate::design::Design;
-use crate::estimate::{self, Estimate};
+use crate::device::Device;
+use crate::estimate::{self, Estimate, Resources};
 use crate::plan::Control;
 use crate::rtl;
+use crate::stage::kind::Stage;
 use crate::stalls::Stalls;
 use crate::timing::{self, Timing};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use crate::rtl::File;
 
@@ -29,9 +32,23 @@ pub struct Emission {
     pub boot: Vec<u32>,
 }
 
+/// Value of the field `format` in a circuit's `report.json`.
+pub const FORMAT: &str = "dq-circuit";
+/// Version of its layout.
+pub const VERSION: u32 = 1;
+
 /// Holds the key figures of a circuit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
+    /// Always [`FORMAT`]; empty in files of earlier programs.
+    #[serde(default)]
+    pub format: String,
+    /// Always [`VERSION`].
+    #[serde(default)]
+    pub version: u32,
+    /// Name of the network.
+    #[serde(default)]
+    pub name: String,
     /// Content hash of the network.
     pub network: String,
     /// Clock in MHz that the plan assumes.
@@ -45,6 +62,45 @@ pub struct Report {
     pub control_identity: Option<u32>,
     /// Resources, estimated by the model of [`crate::estimate`].
     pub estimate: Estimate,
+    /// The device that the plan is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// What the device has; empty without a device.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub available: BTreeMap<String, u64>,
+    /// The graph of stages, in stream order.
+    #[serde(default)]
+    pub graph: Vec<GraphStage>,
+}
+
+/// Describes one stage of the graph: what it reads, and how wide it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphStage {
+    /// Instance name.
+    pub stage: String,
+    /// Name of the network's node that it belongs to.
+    pub node: String,
+    /// The outputs that it reads, one per input: position of the stage, number of its output. The ingress
+    /// reads none.
+    pub sources: Vec<[usize; 2]>,
+    /// Number of lanes of a beat that it gives.
+    pub lanes: usize,
+    /// Bits of a lane.
+    pub bits: usize,
+    /// Folding of a matrix-vector unit; `None` for every other stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<GraphUnit>,
+}
+
+/// Describes the folding of a matrix-vector unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphUnit {
+    /// Outputs that are computed at once.
+    pub pe: usize,
+    /// Inputs that each of them takes at once.
+    pub simd: usize,
+    /// Name of the form of its products.
+    pub mac: String,
 }
 
 /// Returns the circuit of `design`, its testbench, plan and figures.
@@ -78,12 +134,33 @@ pub fn emit(design: &Design) -> Emission {
 /// Returns the key figures of `design` alone.
 pub fn report(design: &Design) -> Report {
     let timing = design.timing().clone();
+    let budget = design.plan.device.as_deref().and_then(Device::find).map(Device::budget);
+    let available = budget.into_iter().flat_map(|budget| budget.against(Resources::default()));
     Report {
+        format: FORMAT.into(),
+        version: VERSION,
+        name: design.network.name.clone(),
         network: dq_net::content_hash(&design.network),
         clock_mhz: design.plan.clock_mhz,
         frames_per_second: u64::from(design.plan.clock_mhz) * 1_000_000 / timing.interval,
         timing,
         control_identity: (design.plan.control == Control::Load).then(|| control::identity(&design.stages)),
         estimate: estimate::estimate(&design.stages),
+        device: design.plan.device.clone(),
+        available: available.map(|(what, _, there)| (what.to_owned(), there)).collect(),
+        graph: design.stages.iter().map(|stage| drawn(design, stage)).collect(),
+    }
+}
+
+fn drawn(design: &Design, stage: &Stage) -> GraphStage {
+    let site = &stage.site;
+    let unit = stage.kind.unit();
+    GraphStage {
+        stage: site.name.clone(),
+        node: design.network.nodes()[site.node].name.clone(),
+        sources: site.sources.iter().map(|source| [source.stage, source.port]).collect(),
+        lanes: site.output.count,
+        bits: site.output.bits,
+        unit: unit.map(|u| GraphUnit { pe: u.pe, simd: u.simd, mac: u.mac.name().to_owned() }),
     }
 }

@@ -13,6 +13,10 @@ pub struct Link {
     pub moved: u64,
     /// The cycle after the last move.
     pub next: u64,
+    /// Number of beats of a frame, and the cycles in which the first and the last beat of the first frame
+    /// moved.
+    pub frame: u64,
+    pub span: [u64; 2],
     /// Number of beats that the FIFO holds, and of cycles from an operation until its beat can leave it.
     pub depth: u64,
     pub latency: u64,
@@ -24,7 +28,17 @@ impl Link {
     /// Returns the link that leaves a FIFO of `depth` beats, which are given up to `at_once` at a time.
     pub fn new(depth: usize, latency: u64, at_once: usize) -> Self {
         let times = vec![0; (depth + at_once + 1).next_power_of_two()];
-        Link { times, given: 0, moved: 0, next: 0, depth: depth as u64, latency, log: None }
+        Link {
+            times,
+            given: 0,
+            moved: 0,
+            next: 0,
+            frame: 0,
+            span: [0; 2],
+            depth: depth as u64,
+            latency,
+            log: None,
+        }
     }
 
     /// Remembers `beats` that have moved.
@@ -69,6 +83,16 @@ impl Link {
         }
         self.moved += 1;
         self.next = cycle + 1;
+        self.note(1, cycle);
+    }
+
+    /// Notes the span of the first frame, after `beats` have moved, one per cycle, the last in `last`.
+    fn note(&mut self, beats: u64, last: u64) {
+        for (beat, cycle) in [1, self.frame].into_iter().zip(&mut self.span) {
+            if self.moved - beats < beat && beat <= self.moved {
+                *cycle = last - (self.moved - beat);
+            }
+        }
     }
 
     /// Notes a beat of an operation that is issued in `cycle`.
@@ -99,6 +123,7 @@ impl Link {
         self.moved += beats;
         self.given += beats;
         self.next = last + 1;
+        self.note(beats, last);
         for back in 0..beats.min(self.depth) {
             let at = self.at(self.moved - 1 - back);
             self.times[at] = last - back;

@@ -56,6 +56,13 @@ pub struct StageTiming {
     pub latency: u64,
     /// Number of beats that the FIFO of each output holds.
     pub depths: Vec<usize>,
+    /// Cycle in which the first beat of a frame leaves it, in an idle circuit; cycle 0 is that of the frame's
+    /// first beat at the input.
+    #[serde(default)]
+    pub first: u64,
+    /// Cycle in which the last beat of that frame leaves it.
+    #[serde(default)]
+    pub last: u64,
 }
 
 /// Number of frames after which the interval is taken as it is, if it has not settled before.
@@ -72,16 +79,15 @@ pub fn timing(stages: &[Stage]) -> Timing {
 /// Returns the cycles from the end of the first frame to that of the second, both offered to an idle circuit
 /// without a wait; quickly known, and nearly always the interval.
 fn second_frame(run: &mut Run) -> Result<u64, Deadlock> {
-    let mut end = || Ok(*run.frame()?.last().expect("a frame has beats"));
-    let first = end()?;
-    Ok(end()? - first)
+    let first = last_beat(run)?;
+    Ok(last_beat(run)? - first)
 }
 
-/// Runs frames until they settle, and returns the cycle of the last beat of each.
-fn settle(run: &mut Run) -> Result<Vec<u64>, Deadlock> {
-    let mut ends = vec![];
+/// Runs frames until they settle, and returns the cycle of the last beat of each; `ends` are those of the
+/// frames that ran before.
+fn settle(run: &mut Run, mut ends: Vec<u64>) -> Result<Vec<u64>, Deadlock> {
     while ends.len() < MAX_FRAMES {
-        ends.push(*run.frame()?.last().expect("a frame has beats"));
+        ends.push(last_beat(run)?);
         // The interval has settled when three frames in a row took equally long.
         if let [.., a, b, c, d] = ends[..]
             && b - a == c - b
@@ -93,6 +99,11 @@ fn settle(run: &mut Run) -> Result<Vec<u64>, Deadlock> {
     Ok(ends)
 }
 
+/// Runs one more frame, and returns the cycle of its last beat.
+fn last_beat(run: &mut Run) -> Result<u64, Deadlock> {
+    Ok(*run.frame()?.last().expect("a frame has beats"))
+}
+
 /// Returns the cycles between the last two of the `ends` of frames.
 fn last_interval(ends: &[u64]) -> u64 {
     ends[ends.len() - 1] - ends[ends.len() - 2]
@@ -101,16 +112,20 @@ fn last_interval(ends: &[u64]) -> u64 {
 /// Returns [`timing`], if nothing deadlocks.
 pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
     let mut run = Run::new(stages, &Stalls::NONE);
-    let ends = settle(&mut run)?;
+    let end = last_beat(&mut run)?;
+    let spans = run.spans();
+    let ends = settle(&mut run, vec![end])?;
     let beats = frame_beats(stages);
     let stages: Vec<StageTiming> = stages
         .iter()
-        .zip(&beats)
-        .map(|(stage, &(taken, given))| StageTiming {
+        .zip(beats.iter().zip(spans))
+        .map(|(stage, (&(taken, given), [first, last]))| StageTiming {
             stage: stage.site.name.clone(),
             cycles: taken.max(given),
             latency: stage.site.latency,
             depths: stage.site.depths.clone(),
+            first: first - run.first_in,
+            last: last - run.first_in,
         })
         .collect();
     let busiest = stages.iter().rev().max_by_key(|stage| stage.cycles).expect("a pipeline has stages");

@@ -82,6 +82,9 @@ impl<'a> Run<'a> {
         let units = units(stages, &ports);
         let ready = vec![0; units.len().div_ceil(64)];
         let beats = frame_beats(stages);
+        for ([_, outputs], (_, given)) in ports.iter().zip(&beats) {
+            outputs.iter().for_each(|&link| links[link].frame = *given);
+        }
         let beats = (beats[0].0, beats.last().expect("a pipeline has stages").1);
         Run { stages, stalls: *stalls, links, ports, units, ready, cruise: true, beats, due: 0, first_in: 0 }
     }
@@ -95,6 +98,16 @@ impl<'a> Run<'a> {
     /// many it goes the same.
     pub fn filled(&self, s: usize, port: usize) -> usize {
         self.links[self.ports[s][1][port]].filled()
+    }
+
+    /// Returns the cycles in which the first and the last beat of the first frame left each stage, over all its
+    /// outputs.
+    pub fn spans(&self) -> Vec<[u64; 2]> {
+        let span = |[_, outputs]: &[Vec<usize>; 2]| {
+            let spans = outputs.iter().map(|&link| self.links[link].span);
+            spans.reduce(|[a, b], [first, last]| [a.min(first), b.max(last)]).unwrap_or_default()
+        };
+        self.ports.iter().map(span).collect()
     }
 
     /// Offers one more frame and gives the cycles of its output beats.

@@ -35,7 +35,7 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
     let mut timing = try_timing(stages);
     if let (Ok(Timing { interval: best, .. }), false) = (&timing, ports.is_empty()) {
         let best = *best;
-        let interval: Measure = |run| settle(run).map(|ends| last_interval(&ends));
+        let interval: Measure = |run| settle(run, vec![]).map(|ends| last_interval(&ends));
         for measure in [second_frame, interval] {
             ample(stages);
             if !(Search { stages, ports: &ports, best, measure }).shrink() {

@@ -3,12 +3,12 @@
 
 use super::common;
 use dq_hdl::design::Design;
-use dq_hdl::plan::{NodePlan, Plan};
-use dq_hdl::{netlist, stalls::Stalls, timing::timing};
+use dq_hdl::plan::{self, NodePlan, Output, Plan};
+use dq_hdl::{emit, netlist, stalls::Stalls, timing, timing::timing};
 use dq_net::layer::{
     BitDepth, Conv, Dense, Input, Layer, Logits, Median, Mix, Rescale, Step, Sum, Surrogate,
 };
-use dq_net::{Network, Node, Range, Shape, Wire};
+use dq_net::{Network, Node, Range, Shape, Wire, random};
 use ndarray::{Array2, Array4};
 
 /// Holds a network that is being drawn.
@@ -179,4 +179,29 @@ fn entry<'a>(plan: &'a mut Plan, node: &str) -> &'a mut NodePlan {
         plan.nodes.push(serde_json::from_str(&text).unwrap());
     }
     plan.nodes.iter_mut().find(|plan| plan.node == node).unwrap()
+}
+
+/// A stage gives its first beat after the first of what it reads, and its last after the last: windows, which
+/// begin the next frame early where they read padding, count for their own frame alone.
+#[test]
+fn each_stage_works_on_a_frame_after_the_stages_that_it_reads() {
+    for seed in 0..30 {
+        let network = random::network(seed, &random::Options::default());
+        let design = Design::new(&network, &plan::default(&network, Output::Scores).unwrap()).unwrap();
+        let (timing, graph) = (timing(&design.stages), emit::report(&design).graph);
+        for (stage, time) in graph.iter().zip(&timing.stages) {
+            assert!(time.first <= time.last, "seed {seed}: {time:?}");
+            for &[from, port] in &stage.sources {
+                let source = &timing.stages[from];
+                assert!(
+                    source.last < time.last && port < source.depths.len(),
+                    "seed {seed}: {source:?} {time:?}"
+                );
+            }
+        }
+        let last = timing.stages.last().unwrap();
+        assert_eq!(last.last, timing.latency, "seed {seed}");
+        let beats = timing::cycles(&design.stages, 1, &Stalls::NONE);
+        assert_eq!(last.last - last.first, beats[beats.len() - 1] - beats[0], "seed {seed}");
+    }
 }

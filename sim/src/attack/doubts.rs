@@ -146,6 +146,7 @@ impl Evidence<'_> {
 }
 
 fn doubt(rule: &str, text: String) -> Doubt {
+    debug_assert!(crate::report::RULES.contains(&rule), "{rule} is not listed");
     Doubt { rule: rule.into(), text }
 }
 

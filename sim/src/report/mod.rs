@@ -20,6 +20,17 @@ pub const FORMAT: &str = "dq-attack-report";
 pub const VERSION: u32 = 2;
 /// Version of the suite, which rises when an attack's results change.
 pub const SUITE_VERSION: u32 = 1;
+/// Names the rules by which a report's own figures raise doubts.
+pub const RULES: [&str; 8] = [
+    "zero-gradient",
+    "random-beats-gradient",
+    "black-box-beats-white-box",
+    "transfer-beats-white-box",
+    "single-step-beats-iterated",
+    "more-steps-help",
+    "not-monotone",
+    "whole-range-survived",
+];
 /// States what the adversary may do; printed in every report.
 pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the first integer layer: \
      every adversary is a uint8 image X' with |X' - X| <= eps in every element. It knows the network, its \
@@ -192,9 +203,7 @@ impl Run {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Doubt {
-    /// Name of the rule: `zero-gradient`, `random-beats-gradient`, `black-box-beats-white-box`,
-    /// `transfer-beats-white-box`, `single-step-beats-iterated`, `more-steps-help`, `not-monotone`,
-    /// `whole-range-survived`.
+    /// Name of the rule, one of [`RULES`].
     pub rule: String,
     /// The figures that contradict each other, in words.
     pub text: String,

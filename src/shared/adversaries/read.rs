@@ -24,6 +24,8 @@ pub struct Read {
     pub eps: Vec<u8>,
     /// Whether the file says the radii.
     pub has_eps: bool,
+    /// Place of each adversary's run in the report's list; empty where the file does not say it.
+    pub runs: Vec<usize>,
 }
 
 /// Says what became of adversaries from a file.
@@ -85,6 +87,11 @@ impl Read {
         } else {
             vec![eps; count]
         };
+        let runs = if npz.has("runs") {
+            npz.integers::<usize, Ix1>("runs", "whole numbers from 0, N")?.to_vec()
+        } else {
+            vec![]
+        };
         let norms = if npz.has("norms") {
             npz.integers::<u8, Ix1>("norms", "0 or 2, N")?.to_vec()
         } else {
@@ -113,7 +120,7 @@ impl Read {
         }
         check_labels(npz, images, &indices)?;
         let norms = norms.into_iter().map(|norm| if norm == L2 { Norm::L2 } else { Norm::Linf }).collect();
-        Ok(Read { images: found, indices, norms, eps, has_eps })
+        Ok(Read { images: found, indices, norms, eps, has_eps, runs })
     }
 
     /// Asks `target` about each adversary.

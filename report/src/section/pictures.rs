@@ -1,0 +1,64 @@
+//! Shows images, their adversaries and the difference, with what the networks say.
+
+use super::{Cell, Picture, Section, Table};
+use crate::gallery::{Gallery, Sample, Verdict};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+pub(super) fn section(gallery: &Gallery) -> Option<Section> {
+    if gallery.samples.is_empty() {
+        return None;
+    }
+    let pictures = gallery.samples.iter().map(|sample| picture(gallery, sample)).collect();
+    let about =
+        "The difference is drawn around grey, so strong that the radius reaches black and white.".into();
+    Some(Section { id: "gallery", title: "Adversaries", about, pictures, ..Section::default() })
+}
+
+fn picture(gallery: &Gallery, sample: &Sample) -> Picture {
+    let gain = 127.0 / f64::from(sample.eps.max(1));
+    let amplified = |(a, b): (&u8, &u8)| {
+        let change = f64::from(i16::from(*b) - i16::from(*a));
+        (128.0 + gain * change).round().clamp(0.0, 255.0) as u8
+    };
+    let difference: Vec<u8> = sample.original.iter().zip(&sample.adversary).map(amplified).collect();
+    let png = |pixels: &[u8]| STANDARD.encode(png(gallery.shape, pixels));
+    let images = [
+        ("image", png(&sample.original)),
+        ("adversary", png(&sample.adversary)),
+        ("difference", png(&difference)),
+    ];
+    let caption = format!("Image {}: {}", sample.index, sample.class);
+    let mut verdicts = Table::new(&caption, &["network", "of the image", "of the adversary"]);
+    for (network, [before, after]) in gallery.networks.iter().zip(&sample.verdicts) {
+        verdicts.row(vec![Cell::text(&**network), said(before), said(after)]);
+    }
+    let title = format!("{} at ε {}", sample.attack, sample.eps);
+    Picture { images: images.map(|(name, data)| (name.to_owned(), data)).into(), title, verdicts }
+}
+
+fn said(verdict: &Verdict) -> Cell {
+    let mark = if verdict.right { "" } else { " ✗" };
+    Cell::text(format!("{}{mark} {:.1} %", verdict.class, 100.0 * verdict.probability))
+}
+
+/// Encodes `pixels` (height × width × channels) as PNG.
+fn png([height, width, channels]: [usize; 3], pixels: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![];
+    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
+    encoder.set_color(if channels == 3 { png::ColorType::Rgb } else { png::ColorType::Grayscale });
+    encoder.set_depth(png::BitDepth::Eight);
+    let first: Vec<u8>;
+    let data = match channels {
+        1 | 3 => pixels,
+        // Of other numbers of channels the first is shown.
+        _ => {
+            first = pixels.iter().copied().step_by(channels).collect();
+            &first
+        }
+    };
+    let mut writer = encoder.write_header().expect("an image has a size");
+    writer.write_image_data(data).expect("the pixels of one image");
+    drop(writer);
+    bytes
+}

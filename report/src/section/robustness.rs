@@ -1,0 +1,108 @@
+//! Draws robust accuracy against the radius: all networks together, then each attack of each network.
+
+use super::{Cell, Figure, Section, Table, percent};
+use crate::Reports;
+use crate::chart::Axis;
+use crate::chart::curves::{Curves, Point, Series};
+use dq_sim::report::{Outcome, Report, Tally};
+
+pub(super) fn section(reports: &Reports) -> Option<Section> {
+    let attacked: Vec<&Report> = reports.attacks().collect();
+    if attacked.iter().all(|report| report.runs.is_empty()) {
+        return None;
+    }
+    let mut figures = vec![];
+    if attacked.len() > 1 {
+        figures.push(overlay(reports, &attacked));
+    }
+    figures.extend(attacked.iter().map(|report| each(reports, report)));
+    let about =
+        "Curves fall with the radius. The worst case counts an image as broken where any attack breaks it."
+            .into();
+    let tables = vec![runs(reports, &attacked)];
+    Some(Section {
+        id: "robustness",
+        title: "By radius and attack",
+        about,
+        figures,
+        tables,
+        ..Section::default()
+    })
+}
+
+/// Draws the worst case of every network.
+fn overlay(reports: &Reports, attacked: &[&Report]) -> Figure {
+    let series = attacked.iter().map(|report| {
+        let named = reports.named(&report.model);
+        let worst: Vec<(u8, &Tally)> = report.worst.iter().map(|worst| (worst.eps, &worst.tally)).collect();
+        let dashed = report.model.kind != "integer";
+        curve(named.name, named.index, dashed, &report.clean, worst)
+    });
+    figure("Worst case over all attacks, each network".into(), series.collect(), None)
+}
+
+/// Draws every attack on one network.
+fn each(reports: &Reports, report: &Report) -> Figure {
+    let mut titles: Vec<String> = vec![];
+    for run in &report.runs {
+        if !titles.contains(&run.title()) {
+            titles.push(run.title());
+        }
+    }
+    let curves = titles.iter().enumerate().map(|(n, title)| {
+        let same = report.runs.iter().filter(|run| run.title() == *title);
+        let tallies = same.map(|run| (run.eps, &run.tally)).collect();
+        curve(title.clone(), n + 1, false, &report.clean, tallies)
+    });
+    let worst = report.worst.iter().map(|worst| (worst.eps, &worst.tally)).collect();
+    let worst = curve("worst case".into(), 0, true, &report.clean, worst);
+    let series: Vec<Series> = curves.chain([worst]).collect();
+    figure(format!("{}: each attack", reports.named(&report.model).name), series, None)
+}
+
+fn curve(name: String, colour: usize, dashed: bool, clean: &Tally, at: Vec<(u8, &Tally)>) -> Series {
+    let mut at: Vec<(u8, &Tally)> = [(0, clean)].into_iter().chain(at).collect();
+    at.sort_by_key(|(eps, _)| *eps);
+    at.dedup_by_key(|(eps, _)| *eps);
+    let point = |(eps, tally): (u8, &Tally)| Point {
+        x: f64::from(eps),
+        y: 100.0 * tally.accuracy,
+        interval: Some(tally.interval.map(|bound| 100.0 * bound)),
+        title: format!("{name}, ε {eps}: {} %", percent(tally)),
+    };
+    let points = at.into_iter().map(point).collect();
+    Series { points, name, colour, dashed }
+}
+
+fn figure(caption: String, series: Vec<Series>, numbers: Option<Table>) -> Figure {
+    let radii = series.iter().flat_map(|series| series.points.iter().map(|point| point.x));
+    let x = Axis::at("ε, grey levels", radii);
+    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
+    let curves = Curves { title: caption.clone(), x, y: Axis::percent("accuracy, %"), series };
+    Figure { caption, drawings: vec![curves.svg()], legend, numbers }
+}
+
+/// Returns every run with its numbers.
+fn runs(reports: &Reports, attacked: &[&Report]) -> Table {
+    let head = ["network", "attack", "ε", "left, %", "broken", "median queries", "ties", "zero gradients"];
+    let mut table = Table::new("Every attack", &head);
+    for report in attacked {
+        for run in &report.runs {
+            let mut queries = run.queries.clone();
+            queries.sort_unstable();
+            let median =
+                queries.get(queries.len() / 2).map_or_else(Cell::default, |q| Cell::count(u64::from(*q)));
+            table.row(vec![
+                Cell::text(reports.named(&report.model).name),
+                Cell::text(run.title()),
+                Cell::count(u64::from(run.eps)),
+                Cell::tally(&run.tally),
+                Cell::count(run.outcomes.count(Outcome::Broken) as u64),
+                median,
+                Cell::count(run.ties as u64),
+                Cell::count(run.zero_gradients as u64),
+            ]);
+        }
+    }
+    table
+}
