@@ -56,6 +56,32 @@ fn every_shipped_network_comes_back_with_its_hash() {
     }
 }
 
+/// Each tensor between input and output has its type and shape, once; they are notes: without them the file is
+/// the same network.
+#[test]
+fn every_tensor_has_its_shape() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("network.onnx");
+    for seed in 0..20 {
+        let network = random::network(seed, &random::Options::default());
+        let mut file = ModelProto::decode(export(&network).bytes.as_slice()).unwrap();
+        let graph = file.graph.as_mut().unwrap();
+        let made: Vec<&String> = graph.node.iter().map(|node| &node.output[0]).collect();
+        let noted: Vec<&String> = graph.value_info.iter().map(|value| &value.name).collect();
+        assert_eq!(noted, made[..made.len() - 1], "seed {seed}");
+        for (i, node) in network.nodes().iter().enumerate() {
+            let Some(value) = graph.value_info.iter().find(|value| value.name == node.name) else { continue };
+            let tensor = value.r#type.as_ref().unwrap().tensor_type.as_ref().unwrap();
+            let dims = tensor.shape.as_ref().unwrap().dim.iter().map(|dim| dim.dim_value.unwrap() as usize);
+            assert_eq!(dims.product::<usize>(), network.wire(i).shape.len(), "seed {seed}, {}", node.name);
+        }
+        graph.value_info.clear();
+        fs::write(&path, file.encode_to_vec()).unwrap();
+        let imported = import(&path, &Options::default()).unwrap();
+        assert!(imported.report.as_written && imported.network == network, "seed {seed}");
+    }
+}
+
 /// A file whose graph was edited is not the network in its metadata: it is imported by its graph.
 #[test]
 fn an_edited_file_is_what_its_graph_says() {

@@ -2,42 +2,15 @@
 //! between is called `<node>_<what>`. Maps are batch × channels × height × width, vectors after a dense layer
 //! batch × channels.
 
-use super::write::{DOUBLE, FLOAT, Writer, datatype, float, int, ints, text, weight_type};
+use super::place::Place;
+use super::write::{DOUBLE, FLOAT, Tensor, Writer, datatype, float, int, ints, text, weight_type};
 use dq_net::layer::{BitDepth, Conv, Dense, Layer, Logits, Mix, Rescale, Step};
 use dq_net::{Network, Shape};
-
-/// Where a layer stands: its name, those of its inputs, and what they are.
-struct Place<'a> {
-    name: &'a str,
-    inputs: Vec<String>,
-    /// Shape of the first input.
-    from: Shape,
-    /// Whether it reads vectors, not maps.
-    is_vector: bool,
-}
-
-impl Place<'_> {
-    fn named(&self, what: &str) -> String {
-        format!("{}_{what}", self.name)
-    }
-
-    /// Shape of a constant with one number per channel.
-    fn per_channel(&self, channels: usize) -> Vec<usize> {
-        if self.is_vector { vec![1, channels] } else { vec![1, channels, 1, 1] }
-    }
-}
 
 /// Writes node `i` of `network`.
 pub fn write(w: &mut Writer, network: &Network, i: usize) {
     let node = &network.nodes()[i];
-    let sources = network.sources(i);
-    let mut place = Place {
-        name: &node.name,
-        inputs: node.inputs.clone(),
-        from: network.wire(sources.first().copied().unwrap_or(i)).shape,
-        is_vector: reads_vectors(network, i),
-    };
-    maps(w, network, i, &mut place);
+    let place = Place::new(w, network, i);
     match &node.layer {
         Layer::Input(_) => {}
         Layer::Conv(layer) => conv(w, &place, layer),
@@ -45,12 +18,12 @@ pub fn write(w: &mut Writer, network: &Network, i: usize) {
         Layer::Step(layer) => step(w, &place, layer),
         Layer::MaxPool(layer) => {
             let window = vec![ints("kernel_shape", &layer.window), ints("strides", &layer.stride)];
-            w.op("MaxPool", &[&place.inputs[0]], place.name, window);
+            w.op("MaxPool", &[&place.inputs[0]], &place.made, window);
         }
         Layer::SumPool(layer) => sum_pool(w, &place, layer.window, layer.stride),
         Layer::GlobalSum(_) => {
             let axes = w.integers(place.named("axes"), &[2, 3]);
-            w.op("ReduceSum", &[&place.inputs[0], &axes], place.name, vec![int("keepdims", 1)]);
+            w.op("ReduceSum", &[&place.inputs[0], &axes], &place.made, vec![int("keepdims", 1)]);
         }
         Layer::Mix(layer) => mix(w, &place, layer),
         Layer::Sum(layer) => sum(w, &place, layer.factors),
@@ -62,46 +35,6 @@ pub fn write(w: &mut Writer, network: &Network, i: usize) {
     let weights = node.layer.weight_bits().map(weight_type);
     weights.into_iter().for_each(|datatype| w.annotate(&place.named("weights"), datatype));
     w.annotate(place.name, datatype(network.wire(i).range));
-}
-
-/// Returns whether node `i` makes a vector: a dense layer, and what reads only vectors element by element.
-fn is_vector(network: &Network, i: usize) -> bool {
-    match &network.nodes()[i].layer {
-        Layer::Dense(_) => true,
-        layer => !needs_map(layer) && reads_vectors(network, i),
-    }
-}
-
-/// Returns whether all that node `i` reads are vectors.
-fn reads_vectors(network: &Network, i: usize) -> bool {
-    let sources = network.sources(i);
-    !sources.is_empty() && sources.iter().all(|&source| is_vector(network, source))
-}
-
-/// Returns whether a layer is an operator on height and width.
-fn needs_map(layer: &Layer) -> bool {
-    matches!(
-        layer,
-        Layer::Conv(_) | Layer::MaxPool(_) | Layer::SumPool(_) | Layer::GlobalSum(_) | Layer::Median(_)
-    )
-}
-
-/// Gives vectors a height and width of 1 where node `i` works on these, or reads a map beside them.
-fn maps(w: &mut Writer, network: &Network, i: usize, place: &mut Place) {
-    if needs_map(&network.nodes()[i].layer) {
-        place.is_vector = false;
-    }
-    if place.is_vector || matches!(network.nodes()[i].layer, Layer::Dense(_) | Layer::Logits(_)) {
-        return;
-    }
-    for (input, &source) in network.sources(i).iter().enumerate() {
-        if is_vector(network, source) {
-            let map = format!("{}_map", place.name);
-            let axes = w.integers(format!("{map}_axes"), &[2, 3]);
-            w.op("Unsqueeze", &[&place.inputs[input], &axes], &map, vec![]);
-            place.inputs[input] = map;
-        }
-    }
 }
 
 fn conv(w: &mut Writer, place: &Place, layer: &Conv) {
@@ -118,9 +51,11 @@ fn conv(w: &mut Writer, place: &Place, layer: &Conv) {
         // A convolution pads with 0 alone.
         let pads = w.integers(place.named("pads"), &[0, 0, top, left, 0, 0, bottom, right].map(|n| n as i64));
         let level = w.floats(place.named("pad_level"), &[], std::iter::once(layer.pad_level as f32));
-        let padded = place.named("padded");
+        let Shape { height, width, .. } = place.from;
+        let dims = [1, inputs * layer.groups, top + height + bottom, left + width + right];
+        let padded = place.floats("padded", &dims);
         w.op("Pad", &[&from, &pads, &level], &padded, vec![text("mode", "constant")]);
-        (from, [top, bottom, left, right]) = (padded, [0; 4]);
+        (from, [top, bottom, left, right]) = (padded.name, [0; 4]);
     }
     let attributes = vec![
         ints("kernel_shape", &[rows, columns]),
@@ -128,7 +63,7 @@ fn conv(w: &mut Writer, place: &Place, layer: &Conv) {
         ints("pads", &[top, left, bottom, right]),
         int("group", layer.groups as i64),
     ];
-    w.op("Conv", &[&from, &weights], place.name, attributes);
+    w.op("Conv", &[&from, &weights], &place.made, attributes);
 }
 
 fn dense(w: &mut Writer, place: &Place, layer: &Dense) {
@@ -137,13 +72,14 @@ fn dense(w: &mut Writer, place: &Place, layer: &Dense) {
     if !place.is_vector {
         if place.from.height * place.from.width > 1 {
             // The weights follow the network's order of elements, channels fastest.
-            let turned = place.named("channels_last");
+            let Shape { height, width, channels } = place.from;
+            let turned = place.floats("channels_last", &[1, height, width, channels]);
             w.op("Transpose", &[&from], &turned, vec![ints("perm", &[0, 2, 3, 1])]);
-            from = turned;
+            from = turned.name;
         }
-        let flat = place.named("flat");
+        let flat = place.floats("flat", &[1, place.from.len()]);
         w.op("Flatten", &[&from], &flat, vec![int("axis", 1)]);
-        from = flat;
+        from = flat.name;
     }
     let columns = layer.weights.t();
     let weights = w.floats(
@@ -151,7 +87,7 @@ fn dense(w: &mut Writer, place: &Place, layer: &Dense) {
         &[elements, outputs],
         columns.iter().map(|&weight| f32::from(weight)),
     );
-    w.op("MatMul", &[&from, &weights], place.name, vec![]);
+    w.op("MatMul", &[&from, &weights], &place.made, vec![]);
 }
 
 fn step(w: &mut Writer, place: &Place, layer: &Step) {
@@ -160,25 +96,25 @@ fn step(w: &mut Writer, place: &Place, layer: &Step) {
     if layer.dir.contains(&-1) {
         let signs = layer.dir.iter().map(|&dir| f32::from(dir));
         let signs = w.floats(place.named("dir"), &place.per_channel(channels), signs);
-        let turned = place.named("turned");
+        let turned = place.part("turned");
         w.op("Mul", &[&from, &signs], &turned, vec![]);
-        from = turned;
+        from = turned.name;
     }
     let values = layer.thresholds.iter().map(|&t| t as f32);
     let thresholds = w.floats(place.named("thresholds"), &[channels, count], values);
     let layout = if place.is_vector { "NC" } else { "NCHW" };
-    threshold(w, [&from, &thresholds, place.name], layout, layer.bits);
+    threshold(w, [&from, &thresholds], &place.made, (layout, layer.bits));
 }
 
 /// Counts the thresholds that are reached.
-fn threshold(w: &mut Writer, [from, thresholds, to]: [&str; 3], layout: &str, bits: u8) {
+fn threshold(w: &mut Writer, inputs: [&str; 2], to: &Tensor, (layout, bits): (&str, u8)) {
     let attributes = vec![
         text("out_dtype", &format!("UINT{bits}")),
         float("out_scale", 1.0),
         float("out_bias", 0.0),
         text("data_layout", layout),
     ];
-    w.qonnx("MultiThreshold", &[from, thresholds], to, attributes);
+    w.qonnx("MultiThreshold", &inputs, to, attributes);
 }
 
 /// A sum is a convolution with ones: a mean times the number of its elements would round.
@@ -192,7 +128,7 @@ fn sum_pool(w: &mut Writer, place: &Place, window: [usize; 2], stride: [usize; 2
         ints("pads", &[0; 4]),
         int("group", channels as i64),
     ];
-    w.op("Conv", &[&place.inputs[0], &ones], place.name, attributes);
+    w.op("Conv", &[&place.inputs[0], &ones], &place.made, attributes);
 }
 
 /// Divides by 2^`shift`, rounds down and clips to `bits` bits, in float64, which holds every sum.
@@ -202,49 +138,49 @@ fn shifted(w: &mut Writer, place: &Place, sum: &str, (shift, bits): (u8, u8)) {
     let unit = scalar(w, "unit", (-f64::from(shift)).exp2());
     let top = f64::from(bits - 1).exp2();
     let (least, most) = (scalar(w, "least", -top), scalar(w, "most", top - 1.0));
-    let [divided, floor, clipped] = ["divided", "floor", "clipped"].map(|what| place.named(what));
+    let [divided, floor, clipped] = ["divided", "floor", "clipped"].map(|what| place.wide(what));
     w.op("Mul", &[sum, &unit], &divided, vec![]);
-    w.op("Floor", &[&divided], &floor, vec![]);
-    w.op("Clip", &[&floor, &least, &most], &clipped, vec![]);
-    w.op("Cast", &[&clipped], place.name, vec![int("to", FLOAT.into())]);
+    w.op("Floor", &[&divided.name], &floor, vec![]);
+    w.op("Clip", &[&floor.name, &least, &most], &clipped, vec![]);
+    w.op("Cast", &[&clipped.name], &place.made, vec![int("to", FLOAT.into())]);
 }
 
 fn rescale(w: &mut Writer, place: &Place, layer: &Rescale) {
     let shape = place.per_channel(layer.mul.len());
     let mul = w.doubles(place.named("mul"), &shape, layer.mul.iter().map(|&mul| f64::from(mul)));
     let add = w.doubles(place.named("add"), &shape, layer.add.iter().map(|&add| add as f64));
-    let [wide, product, sum] = ["wide", "product", "sum"].map(|what| place.named(what));
+    let [wide, product, sum] = ["wide", "product", "sum"].map(|what| place.wide(what));
     w.op("Cast", &[&place.inputs[0]], &wide, vec![int("to", DOUBLE.into())]);
-    w.op("Mul", &[&wide, &mul], &product, vec![]);
-    w.op("Add", &[&product, &add], &sum, vec![]);
-    shifted(w, place, &sum, (layer.shift, layer.bits));
+    w.op("Mul", &[&wide.name, &mul], &product, vec![]);
+    w.op("Add", &[&product.name, &add], &sum, vec![]);
+    shifted(w, place, &sum.name, (layer.shift, layer.bits));
 }
 
 fn mix(w: &mut Writer, place: &Place, layer: &Mix) {
     let mut parts = vec![];
     for (input, (what, share)) in place.inputs.iter().zip([("x", layer.a), ("y", layer.b)]) {
         let share = w.doubles(place.named(&format!("{what}_share")), &[], std::iter::once(share.into()));
-        let [wide, part] = ["wide", "part"].map(|part| place.named(&format!("{what}_{part}")));
+        let [wide, part] = ["wide", "part"].map(|part| place.wide(&format!("{what}_{part}")));
         w.op("Cast", &[input], &wide, vec![int("to", DOUBLE.into())]);
-        w.op("Mul", &[&wide, &share], &part, vec![]);
-        parts.push(part);
+        w.op("Mul", &[&wide.name, &share], &part, vec![]);
+        parts.push(part.name);
     }
     let half = w.doubles(place.named("half"), &[], std::iter::once(layer.half() as f64));
-    let [mixed, sum] = ["mixed", "sum"].map(|what| place.named(what));
+    let [mixed, sum] = ["mixed", "sum"].map(|what| place.wide(what));
     w.op("Add", &[&parts[0], &parts[1]], &mixed, vec![]);
-    w.op("Add", &[&mixed, &half], &sum, vec![]);
-    shifted(w, place, &sum, (layer.shift, layer.bits));
+    w.op("Add", &[&mixed.name, &half], &sum, vec![]);
+    shifted(w, place, &sum.name, (layer.shift, layer.bits));
 }
 
 fn sum(w: &mut Writer, place: &Place, factors: [i32; 2]) {
     let mut parts = vec![];
     for (input, (what, factor)) in place.inputs.iter().zip([("x", factors[0]), ("y", factors[1])]) {
         let factor = w.floats(place.named(&format!("{what}_factor")), &[], std::iter::once(factor as f32));
-        let part = place.named(&format!("{what}_part"));
+        let part = place.part(&format!("{what}_part"));
         w.op("Mul", &[input, &factor], &part, vec![]);
-        parts.push(part);
+        parts.push(part.name);
     }
-    w.op("Add", &[&parts[0], &parts[1]], place.name, vec![]);
+    w.op("Add", &[&parts[0], &parts[1]], &place.made, vec![]);
 }
 
 /// Coarser colours are a staircase of the pixel.
@@ -254,42 +190,43 @@ fn bit_depth(w: &mut Writer, place: &Place, layer: BitDepth) {
     let thresholds =
         w.floats(place.named("thresholds"), &[1, levels.len()], levels.map(|level| first(level) as f32));
     let layout = if place.is_vector { "NC" } else { "NCHW" };
-    threshold(w, [&place.inputs[0], &thresholds, place.name], layout, layer.bits);
+    threshold(w, [&place.inputs[0], &thresholds], &place.made, (layout, layer.bits));
 }
 
 /// The lower middle of four values: the least of the largest of either pair's, and of the larger of both
 /// pairs' smallest.
 fn median(w: &mut Writer, place: &Place) {
     let pads = w.integers(place.named("pads"), &[0, 0, 1, 1, 0, 0, 0, 0]);
-    let padded = place.named("padded");
+    let Shape { height, width, channels } = place.from;
+    let padded = place.floats("padded", &[1, channels, height + 1, width + 1]);
     w.op("Pad", &[&place.inputs[0], &pads], &padded, vec![text("mode", "edge")]);
     let axes = w.integers(place.named("axes"), &[2, 3]);
-    let (height, width) = (place.from.height as i64, place.from.width as i64);
+    let (height, width) = (height as i64, width as i64);
     let corners = [("a", 0, 0), ("b", 0, 1), ("c", 1, 0), ("d", 1, 1)].map(|(name, y, x)| {
         let from = w.integers(place.named(&format!("{name}_from")), &[y, x]);
         let to = w.integers(place.named(&format!("{name}_to")), &[y + height, x + width]);
-        let corner = place.named(name);
-        w.op("Slice", &[&padded, &from, &to, &axes], &corner, vec![]);
+        let corner = place.part(name);
+        w.op("Slice", &[&padded.name, &from, &to, &axes], &corner, vec![]);
         corner
     });
-    let [a, b, c, d] = corners.each_ref().map(String::as_str);
+    let [a, b, c, d] = corners.each_ref().map(|corner| corner.name.as_str());
     let [low, low2, high, high2, lows] =
-        ["low", "low2", "high", "high2", "lows"].map(|what| place.named(what));
+        ["low", "low2", "high", "high2", "lows"].map(|what| place.part(what));
     w.op("Min", &[a, b], &low, vec![]);
     w.op("Min", &[c, d], &low2, vec![]);
     w.op("Max", &[a, b], &high, vec![]);
     w.op("Max", &[c, d], &high2, vec![]);
-    w.op("Max", &[&low, &low2], &lows, vec![]);
-    w.op("Min", &[&lows, &high, &high2], place.name, vec![]);
+    w.op("Max", &[&low.name, &low2.name], &lows, vec![]);
+    w.op("Min", &[&lows.name, &high.name, &high2.name], &place.made, vec![]);
 }
 
 fn logits(w: &mut Writer, place: &Place, layer: &Logits) {
     let mut from = place.inputs[0].clone();
     if !place.is_vector {
-        let flat = place.named("flat");
+        let flat = place.floats("flat", &[1, place.from.len()]);
         w.op("Flatten", &[&from], &flat, vec![int("axis", 1)]);
-        from = flat;
+        from = flat.name;
     }
     let bias = w.floats(place.named("bias"), &[layer.bias.len()], layer.bias.iter().map(|&bias| bias as f32));
-    w.op("Add", &[&from, &bias], place.name, vec![]);
+    w.op("Add", &[&from, &bias], &place.made, vec![]);
 }

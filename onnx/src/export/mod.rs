@@ -1,11 +1,12 @@
 //! Writes an integer network as QONNX: standard operators and `MultiThreshold`, whole numbers in float32, the
-//! finn_datatype of every tensor beside it.
+//! shape of every tensor and its finn_datatype beside it.
 //!
 //! The file's metadata holds the whole model.json. A file whose graph is exactly what is written here for
 //! that network *is* that network ([`original`]): so it comes back with its hash, its names and its proof. A
 //! file that someone edited is imported by its graph like any other.
 
 mod layer;
+mod place;
 mod write;
 
 use crate::proto::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
@@ -43,11 +44,15 @@ pub fn export(network: &Network) -> Export {
     }
 }
 
-/// Returns the network that `model` was written from, where its graph is exactly what [`export`] writes.
+/// Returns the network that `model` was written from, where its graph is exactly what [`export`] writes. The
+/// noted shapes may be others, or none: they follow from the graph.
 pub fn original(model: &ModelProto) -> Option<Network> {
     let text = &model.metadata_props.iter().find(|entry| entry.key == KEY)?.value;
     let network = dq_net::from_json(text).ok()?;
-    let written = self::model(&network);
+    let mut written = self::model(&network);
+    if let (Some(ours), Some(theirs)) = (&mut written.graph, &model.graph) {
+        ours.value_info.clone_from(&theirs.value_info);
+    }
     (written.graph == model.graph && written.opset_import == model.opset_import).then_some(network)
 }
 

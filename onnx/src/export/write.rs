@@ -18,6 +18,16 @@ pub struct Writer {
     graph: GraphProto,
 }
 
+/// A tensor that an operator makes.
+pub struct Tensor {
+    /// Name.
+    pub name: String,
+    /// Code of its elements' type.
+    pub element: i32,
+    /// Shape, with 1 as the batch.
+    pub dims: Vec<usize>,
+}
+
 impl Writer {
     /// Begins the graph of `network` with its input and output.
     pub fn new(network: &Network) -> Self {
@@ -26,8 +36,8 @@ impl Writer {
         let last = nodes.last().map_or("", |node| node.name.as_str());
         let graph = GraphProto {
             name: network.name.clone(),
-            input: vec![value(&nodes[0].name, &[1, channels, height, width])],
-            output: vec![value(last, &[1, network.classes()])],
+            input: vec![value(&nodes[0].name, FLOAT, &[1, channels, height, width])],
+            output: vec![value(last, FLOAT, &[1, network.classes()])],
             ..Default::default()
         };
         Writer { graph }
@@ -39,12 +49,12 @@ impl Writer {
     }
 
     /// Adds an operator of ONNX that makes the tensor `output`, whose name it bears.
-    pub fn op(&mut self, kind: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) {
+    pub fn op(&mut self, kind: &str, inputs: &[&str], output: &Tensor, attributes: Vec<AttributeProto>) {
         self.node(("", kind), inputs, output, attributes);
     }
 
     /// Adds an operator of QONNX.
-    pub fn qonnx(&mut self, kind: &str, inputs: &[&str], output: &str, attributes: Vec<AttributeProto>) {
+    pub fn qonnx(&mut self, kind: &str, inputs: &[&str], output: &Tensor, attributes: Vec<AttributeProto>) {
         self.node((QONNX, kind), inputs, output, attributes);
     }
 
@@ -52,13 +62,17 @@ impl Writer {
         &mut self,
         (domain, kind): (&str, &str),
         inputs: &[&str],
-        output: &str,
+        output: &Tensor,
         attribute: Vec<AttributeProto>,
     ) {
+        let Tensor { name, element, dims } = output;
+        if self.graph.output.iter().all(|last| last.name != *name) {
+            self.graph.value_info.push(value(name, *element, dims));
+        }
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.into()).collect(),
-            output: vec![output.into()],
-            name: output.into(),
+            output: vec![name.clone()],
+            name: name.clone(),
             op_type: kind.into(),
             domain: domain.into(),
             attribute,
@@ -135,9 +149,9 @@ pub fn text(name: &str, text: &str) -> AttributeProto {
     AttributeProto { name: name.into(), s: text.into(), r#type: 3, ..Default::default() }
 }
 
-/// Returns name, type and shape of a tensor of float32.
-fn value(name: &str, dims: &[usize]) -> ValueInfoProto {
+/// Returns name, type and shape of a tensor.
+fn value(name: &str, elem_type: i32, dims: &[usize]) -> ValueInfoProto {
     let dim = dims.iter().map(|&d| DimensionProto { dim_value: Some(d as i64), dim_param: None }).collect();
-    let tensor = TensorTypeProto { elem_type: FLOAT, shape: Some(TensorShapeProto { dim }) };
+    let tensor = TensorTypeProto { elem_type, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }
