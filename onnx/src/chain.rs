@@ -27,6 +27,14 @@ impl PerChannel {
         PerChannel(Arc::new(self.0.iter().map(f).collect()))
     }
 
+    /// Returns the numbers of the channels given, in that order.
+    pub fn picked(&self, channels: &[usize]) -> Self {
+        if self.0.len() == 1 {
+            return self.clone();
+        }
+        PerChannel(Arc::new(channels.iter().map(|&c| self.0[c].clone()).collect()))
+    }
+
     /// Returns the number of all channels, where there is one.
     pub fn same(&self) -> Option<&Q> {
         self.0.iter().all(|v| *v == self.0[0]).then(|| &self.0[0])
@@ -99,6 +107,31 @@ impl Link {
             }
             _ => return None,
         })
+    }
+
+    /// Returns the function of the channels given, in that order.
+    fn picked(&self, channels: &[usize]) -> Self {
+        let of = |p: &PerChannel| p.picked(channels);
+        match self {
+            Link::Mul(m) => Link::Mul(of(m)),
+            Link::Div(d) => Link::Div(of(d)),
+            Link::Add(a) => Link::Add(of(a)),
+            Link::MulRoot(square) => Link::MulRoot(of(square)),
+            Link::DivRoot(square) => Link::DivRoot(of(square)),
+            Link::Norm(norm) => Link::Norm(Arc::new(Norm {
+                mean: of(&norm.mean),
+                variance: of(&norm.variance),
+                gain: of(&norm.gain),
+                bias: of(&norm.bias),
+            })),
+            Link::Clamp(lo, hi) => Link::Clamp(lo.as_ref().map(of), hi.as_ref().map(of)),
+            Link::Leaky(slope) => Link::Leaky(of(slope)),
+            Link::Count(rows) if rows.len() > 1 => {
+                Link::Count(Arc::new(channels.iter().map(|&c| rows[c].clone()).collect()))
+            }
+            Link::Pairs(pairs) => Link::Pairs(Arc::new(pairs.picked(channels))),
+            Link::Round(_) | Link::Positive | Link::Sign | Link::Count(_) => self.clone(),
+        }
     }
 
     /// Applies the function exactly.
@@ -188,6 +221,11 @@ impl Chain {
         let mut links = self.0.clone();
         links.push(link);
         Chain(links)
+    }
+
+    /// Returns the chain of the channels given, in that order.
+    pub fn picked(&self, channels: &[usize]) -> Chain {
+        Chain(self.0.iter().map(|link| link.picked(channels)).collect())
     }
 
     /// Returns the exact result for the integer `z`, function by function.

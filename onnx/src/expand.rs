@@ -22,6 +22,8 @@ pub fn expand(graph: &mut Graph) -> Result<(), String> {
                 parts.pool("GlobalAveragePool").map_err(named)?
             }
             ("com.microsoft", "QLinearAveragePool") => parts.pool("AveragePool").map_err(named)?,
+            ("com.microsoft", "QLinearSigmoid") => parts.pool("Sigmoid").map_err(named)?,
+            ("com.microsoft", "QLinearSoftmax") => parts.pool("Softmax").map_err(named)?,
             ("com.microsoft", "QLinearLeakyRelu") => parts.pool("LeakyRelu").map_err(named)?,
             ("com.microsoft", "QuantizeLinear" | "DequantizeLinear") => {
                 let mut plain = op.clone();

@@ -2,9 +2,10 @@
 //! shapes that exporters leave in graphs.
 
 use crate::graph::{Graph, Op};
-use crate::number::Q;
+use crate::number::{Q, whole};
+use crate::pick;
 use crate::quantizer;
-use crate::tensor::{Constant, Data, Element, axis, broadcast, reshape, strided, transposed};
+use crate::tensor::{Constant, Data, Element, axis, broadcast, reshape, transposed};
 use num_traits::{Signed, ToPrimitive, Zero};
 use std::sync::Arc;
 
@@ -30,10 +31,15 @@ pub fn fold(op: &Op, inputs: &[Option<Constant>]) -> Result<Option<Constant>, St
             x.reshaped(dims)
         }
         "Shape" => shape(op, &x()?.dims)?,
-        "Gather" => gather(op, &x()?, &get(1).ok_or("indices: expected a constant")?)?,
-        "Slice" => slice(op, &x()?, &get)?,
+        "Gather" | "Slice" => {
+            let x = x()?;
+            let picked = pick::picked(op, &x.dims, &get, 0)?;
+            x.picked(picked.dims, &picked.positions, None)
+        }
+        "Clip" => clip(op, &x()?, &get)?,
+        "Relu" | "Abs" | "Floor" | "Ceil" | "Round" | "Reciprocal" => unary(op, &x()?)?,
         "Concat" => concat(op, inputs)?,
-        "Add" | "Sub" | "Mul" | "Div" => {
+        "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" if inputs.len() == 2 => {
             arithmetic(op, &x()?, &get(1).ok_or("input 1: expected a constant")?)?
         }
         "Neg" => arithmetic(&Op::new("", "Mul", &[], ""), &x()?, &Constant::ints(vec![], vec![-1]))?,
@@ -170,46 +176,64 @@ pub fn shape(op: &Op, dims: &[usize]) -> Result<Constant, String> {
     Ok(Constant::ints(vec![values.len()], values))
 }
 
-fn gather(op: &Op, x: &Constant, indices: &Constant) -> Result<Constant, String> {
-    let axis = axis(op.int("axis", 0), x.dims.len())?;
-    let found = indices.whole_values("indices")?;
-    let found = found.iter().map(|&v| crate::tensor::axis(v, x.dims[axis])).collect::<Result<Vec<_>, _>>()?;
-    let inside: usize = x.dims[axis + 1..].iter().product();
-    let outside: usize = x.dims[..axis].iter().product();
-    let mut positions = vec![];
-    for before in 0..outside {
-        for &index in &found {
-            let base = (before * x.dims[axis] + index) * inside;
-            positions.extend(base..base + inside);
+/// Clips a constant; weights of millions of elements stay as small as they are.
+fn clip(op: &Op, x: &Constant, get: quantizer::Constants) -> Result<Constant, String> {
+    let (lo, hi) = crate::lower::clip_bounds(op, get)?;
+    let within = |v: Q| {
+        let v = lo.as_ref().map_or(v.clone(), |lo| v.max(lo.clone()));
+        hi.as_ref().map_or(v.clone(), |hi| v.min(hi.clone()))
+    };
+    let data = match &x.data {
+        Data::Int(values) => {
+            let bound = |q: &Option<Q>, none: i64| match q {
+                Some(q) if q.is_integer() => q.to_i64(),
+                None => Some(none),
+                _ => None,
+            };
+            let bounds = bound(&lo, i64::MIN).zip(bound(&hi, i64::MAX));
+            let (lo, hi) = bounds.ok_or("min, max: expected whole numbers")?;
+            Data::Int(Arc::new(values.iter().map(|&v| v.max(lo).min(hi)).collect()))
         }
-    }
-    let dims = [&x.dims[..axis], &indices.dims, &x.dims[axis + 1..]].concat();
-    Ok(x.picked(dims, &positions, None))
+        Data::Float(values) => {
+            let exact = |q: &Option<Q>, none: f32| match q {
+                Some(q) => q.to_f32().filter(|&f| crate::number::of_f32(f).as_ref() == Some(q)),
+                None => Some(none),
+            };
+            let bounds = exact(&lo, f32::NEG_INFINITY).zip(exact(&hi, f32::INFINITY));
+            let (lo, hi) = bounds.ok_or("min, max: expected float32")?;
+            Data::Float(Arc::new(values.iter().map(|v| v.max(lo).min(hi)).collect()))
+        }
+        _ => return mapped(x, within),
+    };
+    Ok(Constant { data, ..x.clone() })
 }
 
-fn slice(op: &Op, x: &Constant, get: quantizer::Constants) -> Result<Constant, String> {
-    let list = |i: usize, name: &str| match (get(i), op.ints(name)) {
-        (Some(c), _) => c.whole_values(name).map(Some),
-        (None, ints) => Ok(ints.map(<[i64]>::to_vec)),
-    };
-    let starts = list(1, "starts")?.ok_or("starts: expected some")?;
-    let ends = list(2, "ends")?.ok_or("ends: expected some")?;
-    let axes = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
-    if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] || steps.iter().any(|&s| s != 1) {
-        return Err("steps: expected starts, ends and axes of one length, and steps of 1".into());
+/// Returns a function of every element of a constant of few elements.
+fn mapped(x: &Constant, f: impl Fn(Q) -> Q) -> Result<Constant, String> {
+    if x.len() > MAX_ARITHMETIC {
+        return Err(format!("shape: expected arithmetic on at most {MAX_ARITHMETIC} constant elements"));
     }
-    let (mut dims, mut base) = (x.dims.clone(), 0);
-    let strides: Vec<usize> = (0..dims.len()).map(|a| crate::tensor::inner(&x.dims, a)).collect();
-    for ((start, end), a) in starts.into_iter().zip(ends).zip(axes) {
-        let a = axis(a, x.dims.len())?;
-        let size = x.dims[a] as i64;
-        let at = |v: i64| (if v < 0 { v.saturating_add(size) } else { v }).clamp(0, size);
-        base += at(start) as usize * strides[a];
-        dims[a] = (at(end) - at(start)).max(0) as usize;
+    let values: Vec<Q> = (0..x.len()).map(|i| f(x.value(i))).collect();
+    let ints = matches!(x.data, Data::Int(_)).then(|| values.iter().map(ToPrimitive::to_i64).collect());
+    if let Some(Some(ints)) = ints {
+        return Ok(Constant { element: x.element, ..Constant::ints(x.dims.clone(), ints) });
     }
-    let positions: Vec<usize> = strided(&dims, &strides).iter().map(|p| p + base).collect();
-    Ok(x.picked(dims, &positions, None))
+    Ok(Constant::exact(x.dims.clone(), values))
+}
+
+fn unary(op: &Op, x: &Constant) -> Result<Constant, String> {
+    if op.kind == "Reciprocal" && (0..x.len()).any(|i| x.value(i).is_zero()) {
+        return Err("expected numbers other than 0".into());
+    }
+    let half_even = |v: Q| whole(crate::number::Rounding::HalfEven.exact(&v.into()));
+    mapped(x, |v| match op.kind.as_str() {
+        "Relu" => v.max(Q::zero()),
+        "Abs" => v.abs(),
+        "Floor" => v.floor(),
+        "Ceil" => v.ceil(),
+        "Reciprocal" => v.recip(),
+        _ => half_even(v),
+    })
 }
 
 fn concat(op: &Op, inputs: &[Option<Constant>]) -> Result<Constant, String> {
@@ -282,6 +306,8 @@ fn arithmetic(op: &Op, x: &Constant, y: &Constant) -> Result<Constant, String> {
             "Add" => a + b,
             "Sub" => a - b,
             "Mul" => a * b,
+            "Max" => a.max(b),
+            "Min" => a.min(b),
             _ if b.is_zero() => return None,
             _ if ints => (a / b).trunc(),
             _ => a / b,

@@ -40,11 +40,17 @@ impl Op {
     fn read(node: &NodeProto) -> Self {
         let first = node.output.iter().find(|o| !o.is_empty());
         let name = if node.name.is_empty() { first.cloned().unwrap_or_default() } else { node.name.clone() };
+        let mut inputs = node.input.clone();
+        // The input's bit width plays no part in the form with six inputs; exporters compute it by
+        // logarithms.
+        if node.op_type == "Trunc" && inputs.len() == 6 {
+            inputs[3].clear();
+        }
         Op {
             name,
             kind: node.op_type.clone(),
             domain: if node.domain == "ai.onnx" { String::new() } else { node.domain.clone() },
-            inputs: node.input.clone(),
+            inputs,
             outputs: node.output.clone(),
             attributes: node.attribute.iter().map(|a| (a.name.clone(), a.clone())).collect(),
         }
@@ -59,6 +65,14 @@ impl Op {
     /// Returns the operator with one more attribute.
     pub fn with_int(mut self, name: &str, value: i64) -> Self {
         let attribute = AttributeProto { name: name.into(), i: value, r#type: 2, ..Default::default() };
+        self.attributes.insert(name.into(), attribute);
+        self
+    }
+
+    /// Returns the operator with one more attribute, a list.
+    pub fn with_ints(mut self, name: &str, values: &[i64]) -> Self {
+        let attribute =
+            AttributeProto { name: name.into(), ints: values.to_vec(), r#type: 7, ..Default::default() };
         self.attributes.insert(name.into(), attribute);
         self
     }
@@ -189,8 +203,33 @@ impl Graph {
     }
 }
 
+/// Returns the outputs, without those that are constants where others depend on the image: exporters give
+/// scales and bit widths of the last quantizer beside its values.
+fn outputs(graph: &GraphProto) -> Vec<&str> {
+    let names = graph.output.iter().map(|o| o.name.as_str());
+    if graph.output.len() < 2 {
+        return names.collect();
+    }
+    let constant: HashSet<&str> = graph.initializer.iter().map(|t| t.name.as_str()).collect();
+    let mut readers: HashMap<&str, Vec<&NodeProto>> = HashMap::new();
+    for node in &graph.node {
+        for input in &node.input {
+            readers.entry(input).or_default().push(node);
+        }
+    }
+    let inputs = graph.input.iter().map(|i| i.name.as_str());
+    let mut open: Vec<&str> = inputs.filter(|i| !constant.contains(i)).collect();
+    let mut moving: HashSet<&str> = open.iter().copied().collect();
+    while let Some(name) = open.pop() {
+        let made = readers.get(name).into_iter().flatten().flat_map(|node| &node.output);
+        open.extend(made.map(String::as_str).filter(|o| !o.is_empty() && moving.insert(o)));
+    }
+    let (of_image, rest): (Vec<&str>, Vec<&str>) = names.partition(|name| moving.contains(name));
+    if of_image.is_empty() { rest } else { of_image }
+}
+
 fn chosen_output(graph: &GraphProto, wanted: Option<&str>) -> Result<String, String> {
-    let names: Vec<&str> = graph.output.iter().map(|o| o.name.as_str()).collect();
+    let names = outputs(graph);
     let list = || names.iter().take(10).map(|n| format!("`{}`", shown(n))).collect::<Vec<_>>().join(", ");
     match (wanted, &names[..]) {
         (Some(wanted), _) if names.contains(&wanted) => Ok(wanted.into()),

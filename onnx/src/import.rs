@@ -1,5 +1,6 @@
 //! Imports a file: reads it, lowers its graph, and proves the network.
 
+use crate::channels_last;
 use crate::error::ImportError;
 use crate::expand::expand;
 use crate::export::original;
@@ -23,13 +24,21 @@ pub struct Options {
     pub output: Option<String>,
     /// Name of the network; the file's where there is none.
     pub name: Option<String>,
+    /// Whether scores of several scales may be rounded where no whole factors keep them in order: a label may
+    /// then differ from the graph's where two scores lie within twice the tolerance.
+    pub round_scores: bool,
 }
 
 impl Options {
     /// Whether nothing was asked for.
     fn is_default(&self) -> bool {
         let Normalization { raw, mean, std } = &self.normalization;
-        raw.is_none() && mean.is_empty() && std.is_empty() && self.output.is_none() && self.name.is_none()
+        raw.is_none()
+            && mean.is_empty()
+            && std.is_empty()
+            && self.output.is_none()
+            && self.name.is_none()
+            && !self.round_scores
     }
 }
 
@@ -59,8 +68,10 @@ pub struct Report {
     pub scale: f64,
     /// What every score lacks of the graph's value.
     pub offset: f64,
-    /// Units that a score may lie off the graph's: 0 where scores are exact. Labels always are.
+    /// Units that a score may lie off the graph's: 0 where scores are exact.
     pub tolerance: i32,
+    /// Whether every order of two scores, and with it every label, is that of the graph.
+    pub in_order: bool,
     /// The Steps.
     pub steps: Vec<StepReport>,
     /// Thresholds that some accumulator crosses, in all.
@@ -105,11 +116,12 @@ fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, I
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut graph = Graph::read(&model, folder, options.output.as_deref()).map_err(file)?;
     expand(&mut graph).map_err(file)?;
+    channels_last::rewrite(&mut graph).map_err(file)?;
     let operators = graph.ops.len();
     fold_graph(&mut graph);
     drop(model);
     let image = Image::read(&graph, &options.normalization).map_err(file)?;
-    let lowered = lower(&graph, image, watch).map_err(|failure| match failure {
+    let lowered = lower(&graph, image, options.round_scores, watch).map_err(|failure| match failure {
         Failure::File(reason) => file(reason),
         Failure::Nodes(nodes) => ImportError::Nodes { path: path.into(), nodes },
     })?;
@@ -126,6 +138,7 @@ fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, I
         scale: lowered.head.scale.to_f64(),
         offset: lowered.head.offset.to_f64(),
         tolerance: lowered.head.tolerance,
+        in_order: lowered.head.in_order,
         thresholds: steps.iter().map(|s| s.thresholds).sum(),
         accumulators: steps.iter().map(|s| s.accumulators).sum(),
         float32_differs: steps.iter().map(|s| s.float32_differs).sum(),
@@ -152,6 +165,7 @@ fn as_written(network: Network, sha256: String) -> Import {
         scale: 1.0,
         offset: 0.0,
         tolerance: 0,
+        in_order: true,
         steps: vec![],
         thresholds: 0,
         accumulators: 0,

@@ -5,6 +5,7 @@
 //! its accumulator. What has no exact integer meaning is refused by name; nothing is rounded silently.
 
 pub mod chain;
+pub mod channels_last;
 pub mod error;
 pub mod expand;
 pub mod export;
@@ -17,6 +18,7 @@ pub mod lower;
 pub mod merged;
 pub mod number;
 pub mod pairs;
+pub mod pick;
 pub mod proof;
 pub mod proto;
 pub mod quantizer;

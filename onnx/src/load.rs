@@ -23,7 +23,7 @@ fn read(tensor: &TensorProto, folder: &Path) -> Result<Constant, String> {
     };
     let other;
     let raw: &[u8] = if tensor.data_location == 1 {
-        other = external(tensor, folder, len * element.bytes())?;
+        other = external(tensor, folder, element.bytes(len))?;
         &other
     } else {
         &tensor.raw_data
@@ -36,14 +36,10 @@ fn read(tensor: &TensorProto, folder: &Path) -> Result<Constant, String> {
         }
     };
     let data = if !raw.is_empty() || len == 0 {
-        if raw.len() != len * element.bytes() {
-            return Err(format!(
-                "expected {} bytes for {dims:?}, found {}",
-                len * element.bytes(),
-                raw.len()
-            ));
+        if raw.len() != element.bytes(len) {
+            return Err(format!("expected {} bytes for {dims:?}, found {}", element.bytes(len), raw.len()));
         }
-        from_bytes(raw, element)
+        from_bytes(raw, element, len)
     } else {
         match element {
             Element::Float => {
@@ -57,6 +53,10 @@ fn read(tensor: &TensorProto, folder: &Path) -> Result<Constant, String> {
             Element::Int(64, _) | Element::Int(32, false) => {
                 count(tensor.int64_data.len())?;
                 Data::Int(Arc::new(tensor.int64_data.clone()))
+            }
+            Element::Int(2 | 4, _) if tensor.int32_data.len() == element.bytes(len) => {
+                let bytes: Vec<u8> = tensor.int32_data.iter().map(|&v| v as u8).collect();
+                from_bytes(&bytes, element, len)
             }
             _ => {
                 count(tensor.int32_data.len())?;
@@ -94,7 +94,7 @@ fn doubles(values: impl Iterator<Item = f64>) -> Result<Data, String> {
     Ok(Data::Exact(Arc::new(values.map(exact).collect::<Result<_, _>>()?)))
 }
 
-fn from_bytes(raw: &[u8], element: Element) -> Data {
+fn from_bytes(raw: &[u8], element: Element, count: usize) -> Data {
     fn ints<const N: usize>(raw: &[u8], of: impl Fn([u8; N]) -> i64) -> Data {
         Data::Int(Arc::new(raw.as_chunks().0.iter().map(|&b| of(b)).collect()))
     }
@@ -106,6 +106,15 @@ fn from_bytes(raw: &[u8], element: Element) -> Data {
         Element::Double => {
             let values = || raw.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b));
             doubles(values()).unwrap_or_else(|_| Data::Float(Arc::new(vec![f32::NAN])))
+        }
+        Element::Int(bits @ (2 | 4), signed) => {
+            // The first of the elements in a byte lies in its lowest bits.
+            let per = usize::from(8 / bits);
+            let one = |i: usize| {
+                let value = i64::from(raw[i / per] >> (i % per * usize::from(bits))) & ((1 << bits) - 1);
+                if signed && value >> (bits - 1) != 0 { value - (1 << bits) } else { value }
+            };
+            Data::Int(Arc::new((0..count).map(one).collect()))
         }
         Element::Int(8, true) => ints(raw, |b| i8::from_le_bytes(b).into()),
         Element::Int(8, false) | Element::Bool => ints(raw, |b| u8::from_le_bytes(b).into()),

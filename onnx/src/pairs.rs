@@ -60,6 +60,12 @@ impl Pairs {
         Some(Pairs { sums, scales, offset })
     }
 
+    /// Returns the table of the channels given, in that order.
+    pub fn picked(&self, channels: &[usize]) -> Self {
+        let (x, y) = (self.scales.0.picked(channels), self.scales.1.picked(channels));
+        Pairs { sums: self.sums.clone(), scales: (x, y), offset: self.offset.picked(channels) }
+    }
+
     /// Returns the pair of the largest whole sum up to `z`; below all, that of the smallest.
     fn at(&self, z: i64) -> (u32, u32) {
         let (_, x, y) = self.sums[self.sums.partition_point(|s| s.0 <= z).saturating_sub(1)];

@@ -147,6 +147,9 @@ pub fn probe(
                 ));
             }
         }
+        if !head.in_order {
+            return Ok(());
+        }
         let label = dq_net::layer::Logits::label(scores.iter().copied());
         for (class, other) in wanted.iter().enumerate() {
             let sign = wanted[label].add(&other.negative())?.sign();

@@ -5,6 +5,7 @@ use crate::graph::Op;
 
 /// Operators of ONNX itself.
 const ONNX: &[&str] = &[
+    "Abs",
     "Add",
     "ArgMax",
     "AveragePool",
@@ -23,6 +24,7 @@ const ONNX: &[&str] = &[
     "Gather",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalMaxPool",
     "HardSigmoid",
     "Hardmax",
     "Identity",
@@ -34,8 +36,11 @@ const ONNX: &[&str] = &[
     "Min",
     "Mul",
     "Neg",
+    "PRelu",
+    "Pad",
     "Pow",
     "QuantizeLinear",
+    "Reciprocal",
     "ReduceMean",
     "Relu",
     "Reshape",
@@ -44,6 +49,7 @@ const ONNX: &[&str] = &[
     "Sign",
     "Slice",
     "Softmax",
+    "Split",
     "Sqrt",
     "Squeeze",
     "Sub",
@@ -55,8 +61,8 @@ const ONNX: &[&str] = &[
 /// Quantizers of QONNX and FINN.
 const QONNX: &[&str] = &["Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThreshold"];
 
-/// Domains that the quantizers of QONNX stand in.
-const QONNX_DOMAINS: &[&str] =
+/// Domains that the operators of QONNX stand in.
+pub const QONNX_DOMAINS: &[&str] =
     &["", "onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general", "finn", "qonnx"];
 
 /// Returns why an operator is not imported, and what to do instead; `None` where it is.
@@ -64,7 +70,8 @@ pub fn refusal(op: &Op) -> Option<String> {
     let (kind, domain) = (op.kind.as_str(), op.domain.as_str());
     let known =
         QONNX.contains(&kind) && QONNX_DOMAINS.contains(&domain) || ONNX.contains(&kind) && domain.is_empty();
-    if known {
+    let normalized = kind == "BatchNormalization" && domain == crate::channels_last::DOMAIN;
+    if known || normalized {
         return None;
     }
     Some(match kind {
@@ -81,7 +88,12 @@ pub fn refusal(op: &Op) -> Option<String> {
             "no exact rational value or not monotone: use Relu, Clip or HardSigmoid before the quantizer"
                 .into()
         }
-        "LSTM" | "GRU" | "RNN" => "expected no recurrent layers".into(),
+        "LSTM" | "GRU" | "RNN" | "QuantLSTMCell" => "expected no recurrent layers".into(),
+        "ConvTranspose" | "Resize" | "Upsample" | "DepthToSpace" => {
+            "a circuit's maps shrink and never grow: use a network without enlarged maps, or choose a tensor \
+             before it with --output-tensor"
+                .into()
+        }
         _ => format!(
             "unknown operator{}: expected QONNX, QDQ or the convolutional operators of ONNX; simplify the model, or \
              replace the node",

@@ -41,19 +41,27 @@ impl Element {
                 return Err(format!("{name} values: expected float32 (export the model in float32)"));
             }
             8 => return Err("texts: expected numbers".into()),
-            21 | 22 => return Err("4-bit elements: expected int8 or uint8 (convert the model)".into()),
+            21 => Element::Int(4, false),
+            22 => Element::Int(4, true),
+            25 => Element::Int(2, false),
+            26 => Element::Int(2, true),
             _ => return Err(format!("elements of type {code}: expected float32 or whole numbers")),
         })
     }
 
-    /// Returns the bytes of one element.
-    pub fn bytes(self) -> usize {
+    /// Returns the bits of one element; elements of less than 8 bits share bytes.
+    pub fn bits(self) -> usize {
         match self {
-            Element::Float => 4,
-            Element::Double => 8,
-            Element::Int(bits, _) => usize::from(bits) / 8,
-            Element::Bool => 1,
+            Element::Float => 32,
+            Element::Double => 64,
+            Element::Int(bits, _) => usize::from(bits),
+            Element::Bool => 8,
         }
+    }
+
+    /// Returns the bytes of `count` elements.
+    pub fn bytes(self, count: usize) -> usize {
+        (count * self.bits()).div_ceil(8)
     }
 
     /// Returns the smallest and the largest whole number of the type; `None` for floats.

@@ -37,9 +37,9 @@ pub fn read(op: &Op, get: Constants) -> Result<Truncation, String> {
     let rounding = Rounding::parse(&name).ok_or_else(|| {
         format!("rounding_mode: expected FLOOR or another of QONNX, found `{}`", crate::error::shown(&name))
     })?;
-    let in_bits = bits(&wanted(get, 3, "input bit width")?, "input bit width")?;
     match op.inputs.len() {
         5 => {
+            let in_bits = bits(&wanted(get, 3, "input bit width")?, "input bit width")?;
             let out_bits = bits(&wanted(get, 4, "output bit width")?, "output bit width")?;
             let divisor = whole(2).pow((in_bits - out_bits) as i32);
             let out_scale = scale.clone();

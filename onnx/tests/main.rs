@@ -2,9 +2,11 @@
 
 mod build;
 mod export;
+mod forms;
 mod hostile;
 mod judge;
 mod judged;
+mod layers;
 mod qdq;
 mod qonnx;
 mod residual;

@@ -125,7 +125,7 @@ fn what_has_no_integer_network_is_refused_by_name_all_at_once() {
     let w = b.floats(&[4, 2], &[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]);
     let y = b.node("MatMul", &["x", &w], &[]);
     let error = b.import(&y).err().expect("refused").to_string();
-    assert!(error.contains("weights: expected whole numbers of at most 8 bits"), "{error}");
+    assert!(error.contains("weights: expected whole numbers of at most 16 bits"), "{error}");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn bad_quantizers_are_refused_with_the_field() {
         (&[-0.5], 4.0, "ROUND", "scale[0]: expected a number above 0"),
         (&[f32::NAN], 4.0, "ROUND", "expected a finite number, found NaN"),
         (&[0.5, 0.5], 4.0, "ROUND", "scale: expected one number, or one per channel"),
-        (&[0.5, 0.5, 0.25], 4.0, "ROUND", "expected one scale and offset for all channels"),
+        (&[0.5, 0.5, 0.123], 4.0, "ROUND", "expected one scale for all channels that are summed"),
         (&[0.5], 0.0, "ROUND", "bit width: expected 1 to 32, found 0"),
         (&[0.5], 33.0, "ROUND", "bit width: expected 1 to 32, found 33"),
         (&[0.5], 2.5, "ROUND", "bit width: expected 1 to 32, found 2.5"),

@@ -99,6 +99,7 @@ def import_onnx(
     std: float | Iterable[float] | None = None,
     uint8: bool | None = None,
     output: str | None = None,
+    round_scores: bool = False,
 ) -> tuple[Network, dict[str, Any]]:
     """Import an ONNX file as its exact integer network, with proof; the network, and a report."""
 

@@ -20,10 +20,11 @@ type Imported<'py> = (Network, Bound<'py, PyAny>);
 /// mean, std: what the training took off the pixels and divided them by, a number or one per channel.
 /// uint8: whether the graph takes pixels from 0 to 255; without it, from 0 to 1 unless its input is uint8.
 /// output: the tensor of the scores, where the graph has several outputs.
+/// round_scores: whether scores of several scales may be rounded, so that close ones may change places.
 ///
 /// Returns the network, and a report as a dict: thresholds, and where float32 execution would differ.
 #[pyfunction]
-#[pyo3(signature = (path, *, mean=None, std=None, uint8=None, output=None))]
+#[pyo3(signature = (path, *, mean=None, std=None, uint8=None, output=None, round_scores=false))]
 #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
 pub fn import_onnx<'py>(
     py: Python<'py>,
@@ -32,9 +33,11 @@ pub fn import_onnx<'py>(
     std: Option<Bound<'py, PyAny>>,
     uint8: Option<bool>,
     output: Option<String>,
+    round_scores: bool,
 ) -> PyResult<Imported<'py>> {
     let (mean, std) = (numbers("mean", mean)?, numbers("std", std)?);
-    let options = Options { normalization: Normalization { raw: uint8, mean, std }, output, name: None };
+    let normalization = Normalization { raw: uint8, mean, std };
+    let options = Options { normalization, output, name: None, round_scores };
     let import =
         |stop: &AtomicBool| dq_onnx::import_watched(&path, &options, Watch { progress: &|_| {}, stop });
     let imported = interruptible(py, import)?.map_err(|error| match &error {

@@ -78,9 +78,12 @@ fn proved(args: &Args, network: &Network, report: &Report, hash: &str) -> String
         input = report.input,
         scores = report.scores,
         scale = report.scale,
-        rounded = match report.tolerance {
-            0 => String::new(),
-            units => format!("; labels are exact, scores within {units} units (biases of any size)"),
+        rounded = match (report.tolerance, report.in_order) {
+            (0, _) => String::new(),
+            (units, true) => format!("; labels are exact, scores within {units} units"),
+            (units, false) => {
+                format!("; scores are rounded to within {units} units: closer ones may change places")
+            }
         },
         boundaries = thousands(boundaries),
         differs = thousands(report.float32_differs),

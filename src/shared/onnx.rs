@@ -74,6 +74,10 @@ pub struct NormalizationArgs {
     /// Output of the graph that holds the scores, where it has several.
     #[arg(long = "output-tensor", value_name = "TENSOR", requires = "onnx")]
     scores: Option<String>,
+    /// Round scores of several scales where no whole factors within ±2^30 keep them in order: a label may
+    /// then differ where two scores lie within twice the rounding, which the command says.
+    #[arg(long = "round-scores", requires = "onnx")]
+    round_scores: bool,
 }
 
 impl NormalizationArgs {
@@ -85,6 +89,7 @@ impl NormalizationArgs {
             mean: numbers(&self.mean),
             std: numbers(&self.std),
         };
-        Options { normalization, output: self.scores.clone(), name: None }
+        let (output, round_scores) = (self.scores.clone(), self.round_scores);
+        Options { normalization, output, name: None, round_scores }
     }
 }

@@ -8,6 +8,7 @@ use crate::fold;
 use crate::graph::{Graph, Op};
 use crate::lower::Image;
 use crate::number::{Q, Real, Rounding, whole};
+use crate::pick;
 use crate::quantizer::{self, Constants, wanted};
 use crate::tensor::{Constant, broadcast, transposed};
 use crate::watch::Watch;
@@ -48,7 +49,10 @@ pub fn interpret(
         }
         watch.check()?;
         let named = |reason| format!("node `{}` ({}): {reason}", crate::error::shown(&op.name), op.kind);
-        let value = node(op, &values).map_err(named)?;
+        let value = node(op, &values, 0).map_err(named)?;
+        for (part, name) in op.outputs.iter().enumerate().skip(1).filter(|_| op.kind == "Split") {
+            values.insert(name, node(op, &values, part).map_err(named)?);
+        }
         values.insert(op.outputs.first().map_or("", String::as_str), value);
     }
     match values.get(output) {
@@ -57,7 +61,8 @@ pub fn interpret(
     }
 }
 
-fn node(op: &Op, values: &HashMap<&str, Value>) -> Result<Value, String> {
+/// Returns output `part` of an operator.
+fn node(op: &Op, values: &HashMap<&str, Value>, part: usize) -> Result<Value, String> {
     let value = |i: usize| op.input(i).and_then(|name| values.get(name));
     let get = |i: usize| match value(i) {
         Some(Value::Constant(constant)) => Some(constant.clone()),
@@ -88,6 +93,11 @@ fn node(op: &Op, values: &HashMap<&str, Value>) -> Result<Value, String> {
             let (dims, positions) = transposed(&x.dims, &fold::order(op, x.dims.len())?);
             x.picked(dims, &positions)
         }
+        "Slice" | "Gather" | "Split" => {
+            let x = x()?;
+            let picked = pick::picked(op, &x.dims, &get, part)?;
+            x.picked(picked.dims, &picked.positions)
+        }
         "Quant" | "IntQuant" | "BipolarQuant" | "QuantizeLinear" => quantize(op, x()?, &get)?,
         "DequantizeLinear" => {
             let x = x()?;
@@ -99,7 +109,11 @@ fn node(op: &Op, values: &HashMap<&str, Value>) -> Result<Value, String> {
         "BatchNormalization" => normalize(op, x()?, &get)?,
         "Conv" => windows::conv(op, x()?, &wanted(&get, 1, "weights")?, get(2).as_ref())?,
         "MatMul" | "Gemm" => dense(op, x()?, &get)?,
-        "MaxPool" => windows::max_pool(op, x()?)?,
+        "Pad" => windows::pad(op, x()?, &get)?,
+        "PRelu" => with_one(x()?, &wanted(&get, 1, "slope")?, |x, slope| {
+            Ok(if x.sign() == Ordering::Less { x.times(slope) } else { x.clone() })
+        })?,
+        "MaxPool" | "GlobalMaxPool" => windows::max_pool(op, x()?)?,
         "AveragePool" => windows::mean_pool(op, x()?)?,
         "GlobalAveragePool" | "ReduceMean" => {
             let x = x()?;
@@ -244,9 +258,10 @@ fn normalize(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {
         }
         Ok(Real::root(&square).reciprocal().times(&gain[c]))
     };
-    let slopes: Vec<Real> = (0..x.dims[1]).map(per_channel).collect::<Result<_, _>>()?;
-    let inside = crate::tensor::inner(&x.dims, 1);
-    let positions: Vec<usize> = (0..x.ids.len()).map(|i| i / inside % x.dims[1]).collect();
+    let axis = crate::lower::norm_axis(op, x.dims.len());
+    let slopes: Vec<Real> = (0..x.dims[axis]).map(per_channel).collect::<Result<_, _>>()?;
+    let inside = crate::tensor::inner(&x.dims, axis);
+    let positions: Vec<usize> = (0..x.ids.len()).map(|i| i / inside % x.dims[axis]).collect();
     x.map(&positions, |x, c| Ok(x.plus(&-&mean[c]).mul(&slopes[c])?.plus(&bias[c])))
 }
 

@@ -76,12 +76,12 @@ impl Tensor {
     }
 
     /// Returns the elements as whole multiples of one unit.
-    pub fn integers(&self) -> Result<(Vec<i64>, Q), String> {
+    pub fn integers(&self) -> Result<(Vec<i128>, Q), String> {
         let rational = self.table.iter().map(Real::rational).collect::<Option<Vec<&Q>>>();
         let rational = rational.ok_or("sums of irrational numbers")?;
         let unit = common_unit(rational.iter().copied()).unwrap_or_else(|| crate::number::whole(1));
-        let whole = |q: &&Q| (*q / &unit).to_i64().filter(|v| v.unsigned_abs() < 1 << 40);
-        let whole = rational.iter().map(whole).collect::<Option<Vec<i64>>>();
+        let whole = |q: &&Q| (*q / &unit).to_i128().filter(|v| v.unsigned_abs() < 1 << 90);
+        let whole = rational.iter().map(whole).collect::<Option<Vec<i128>>>();
         let whole = whole.ok_or("sums of numbers without a common unit")?;
         Ok((self.ids.iter().map(|&id| whole[id as usize]).collect(), unit))
     }

@@ -3,6 +3,7 @@
 use super::tensor::Tensor;
 use crate::graph::Op;
 use crate::number::{Q, Real, whole};
+use crate::quantizer::Constants;
 use crate::tensor::{Constant, integers};
 use rayon::prelude::*;
 use std::cmp::Ordering;
@@ -49,6 +50,10 @@ impl Windows {
             let room =
                 (input[a] + before[a] + after[a]).checked_sub(span).ok_or("window larger than its input")?;
             output[a] = room / stride[a] + 1;
+            let began_within = output[a] * stride[a] < input[a] + before[a];
+            if op.int("ceil_mode", 0) != 0 && !room.is_multiple_of(stride[a]) && began_within {
+                output[a] += 1;
+            }
         }
         Ok(Windows { kernel, stride, dilation, before, input, output })
     }
@@ -78,7 +83,9 @@ pub fn conv(op: &Op, x: &Tensor, weight: &Constant, bias: Option<&Constant>) -> 
     let (values, unit) = x.integers()?;
     let (pixels, taps) = (input[0] * input[1], kernel[0] * kernel[1]);
     let largest = values.iter().map(|v| v.unsigned_abs()).max().unwrap_or(0);
-    let rows: Vec<(Vec<i64>, Q)> = (0..outputs)
+    // Sums of 64 bits are faster, where they hold them.
+    let narrow: Option<Vec<i64>> = (largest < 1 << 31).then(|| values.iter().map(|&v| v as i64).collect());
+    let rows: Vec<(Vec<i128>, Q)> = (0..outputs)
         .into_par_iter()
         .map(|o| {
             let per = per_group * taps;
@@ -86,19 +93,17 @@ pub fn conv(op: &Op, x: &Tensor, weight: &Constant, bias: Option<&Constant>) -> 
             let (ints, weight_unit) =
                 integers(weight, &indices).ok_or("weights that are no whole numbers")?;
             let size: u128 = ints.iter().map(|w| u128::from(w.unsigned_abs())).sum();
-            if size * u128::from(largest) >= 1 << 62 {
-                return Err("sums that do not fit".to_string());
-            }
-            let mut sums = vec![0i64; windows.output[0] * windows.output[1]];
-            let first = o / (outputs / groups) * per_group;
-            for (tap, &w) in ints.iter().enumerate().filter(|(_, w)| **w != 0) {
-                let (c, ky, kx) = (first + tap / taps, tap % taps / kernel[1], tap % kernel[1]);
-                for (oy, y) in windows.reads(0, ky) {
-                    let line = &values[c * pixels + y * input[1]..][..input[1]];
-                    let out = &mut sums[oy * windows.output[1]..][..windows.output[1]];
-                    windows.reads(1, kx).for_each(|(ox, x)| out[ox] += i64::from(w) * line[x]);
+            let first = o / (outputs / groups) * per_group * pixels;
+            let sums = match &narrow {
+                Some(narrow) if size * largest < 1 << 62 => {
+                    let sums = weighted(&windows, &ints, &narrow[first..], taps);
+                    sums.into_iter().map(i128::from).collect()
                 }
-            }
+                _ if size.checked_mul(largest).is_none_or(|n| n >= 1 << 126) => {
+                    return Err("sums that do not fit".to_string());
+                }
+                _ => weighted(&windows, &ints, &values[first..], taps),
+            };
             Ok((sums, &unit * weight_unit))
         })
         .collect::<Result<_, _>>()?;
@@ -108,6 +113,26 @@ pub fn conv(op: &Op, x: &Tensor, weight: &Constant, bias: Option<&Constant>) -> 
         let product = &rows[o].1 * whole(sum);
         Ok(bias.as_ref().map_or(product.clone(), |b| product + &b[if b.len() == 1 { 0 } else { o }]).into())
     })
+}
+
+/// Returns the sums of one output: weights, input channel by channel, times the planes of these.
+fn weighted<T: Copy + From<i32> + std::ops::Mul<Output = T> + std::ops::AddAssign>(
+    windows: &Windows,
+    weights: &[i32],
+    planes: &[T],
+    taps: usize,
+) -> Vec<T> {
+    let [height, width] = windows.input;
+    let mut sums = vec![T::from(0); windows.output[0] * windows.output[1]];
+    for (tap, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0) {
+        let (c, ky, kx) = (tap / taps, tap % taps / windows.kernel[1], tap % windows.kernel[1]);
+        for (oy, y) in windows.reads(0, ky) {
+            let line = &planes[c * height * width + y * width..][..width];
+            let out = &mut sums[oy * windows.output[1]..][..windows.output[1]];
+            windows.reads(1, kx).for_each(|(ox, x)| out[ox] += T::from(w) * line[x]);
+        }
+    }
+    sums
 }
 
 /// Multiplies the rows of `x` with a matrix given by the positions of each output's weights.
@@ -125,7 +150,7 @@ pub fn product(
     let mut keys = vec![];
     for row in values.chunks(inputs) {
         for (o, (ints, _)) in columns.iter().enumerate() {
-            let sum: i128 = row.iter().zip(ints).map(|(&x, &w)| i128::from(x) * i128::from(w)).sum();
+            let sum: i128 = row.iter().zip(ints).map(|(&x, &w)| x * i128::from(w)).sum();
             keys.push((o, sum));
         }
     }
@@ -179,19 +204,57 @@ fn ranks(ids: &[u32], table: &[Real]) -> Result<HashMap<u32, usize>, String> {
 
 fn pool_windows(op: &Op, x: &Tensor) -> Result<(Windows, bool), String> {
     let flat = x.dims.len() == 3;
+    if op.kind.starts_with("Global") {
+        let input = spatial(&x.dims)?;
+        return Ok((Windows::read(op, input, input, flat)?, flat));
+    }
     let kernel = op.sizes("kernel_shape", if flat { 1 } else { 2 }, 0)?;
     let kernel = if flat { [1, kernel[0]] } else { [kernel[0], kernel[1]] };
     Ok((Windows::read(op, spatial(&x.dims)?, kernel, flat)?, flat))
 }
 
-/// Takes the mean of each window, without padding.
+/// Pads the spatial axes with one number.
+pub fn pad(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {
+    let list = |name: &str, i: usize| match (op.ints(name), get(i)) {
+        (Some(ints), _) => Ok(Some(ints.to_vec())),
+        (None, Some(c)) => c.whole_values(name).map(Some),
+        (None, None) => Ok(None),
+    };
+    let rank = x.dims.len();
+    let pads = list("pads", 1)?.ok_or("pads: expected constants")?;
+    let axes = list("axes", 3)?.unwrap_or_else(|| (0..rank as i64).collect());
+    let mut around = vec![(0, 0); rank];
+    for (i, &axis) in axes.iter().enumerate() {
+        let axis = crate::tensor::axis(axis, rank)?;
+        around[axis] = (pads[i] as usize, pads[axes.len() + i] as usize);
+    }
+    let fill = match get(2) {
+        Some(value) => value.scalar("value")?,
+        None => op.float("value", 0.0)?,
+    };
+    let dims: Vec<usize> = x.dims.iter().zip(&around).map(|(d, (a, b))| d + a + b).collect();
+    let keys = (0..dims.iter().product()).map(|i: usize| {
+        let mut place = Some(0);
+        for axis in 0..rank {
+            let at = i / crate::tensor::inner(&dims, axis) % dims[axis];
+            let at = at.checked_sub(around[axis].0).filter(|&at| at < x.dims[axis]);
+            place = place.zip(at).map(|(p, at)| p * x.dims[axis] + at);
+        }
+        place.map(|p| x.ids[p])
+    });
+    Tensor::of_keys(dims.clone(), keys, |id| {
+        Ok(id.map_or(fill.clone().into(), |id| x.table[id as usize].clone()))
+    })
+}
+
+/// Takes the mean of each window; padding is 0.
 pub fn mean_pool(op: &Op, x: &Tensor) -> Result<Tensor, String> {
     let (windows, flat) = pool_windows(op, x)?;
     let (values, unit) = x.integers()?;
     let [h, w] = windows.input;
     let mut sums = vec![];
     for plane in values.chunks(h * w) {
-        let mut total = vec![0i64; windows.output[0] * windows.output[1]];
+        let mut total = vec![0i128; windows.output[0] * windows.output[1]];
         for ky in 0..windows.kernel[0] {
             for kx in 0..windows.kernel[1] {
                 for (oy, y) in windows.reads(0, ky) {
@@ -212,7 +275,7 @@ pub fn mean_pool(op: &Op, x: &Tensor) -> Result<Tensor, String> {
 pub fn global_mean(x: &Tensor, dims: Vec<usize>) -> Result<Tensor, String> {
     let (values, unit) = x.integers()?;
     let pixels: usize = x.dims[2..].iter().product();
-    let sums: Vec<i64> = values.chunks(pixels).map(|plane| plane.iter().sum()).collect();
+    let sums: Vec<i128> = values.chunks(pixels).map(|plane| plane.iter().sum()).collect();
     let count = whole(pixels as i64);
     Tensor::of_keys(dims, sums.into_iter(), |&sum| Ok((&unit * whole(sum) / &count).into()))
 }

@@ -7,7 +7,7 @@ use crate::graph::Op;
 use crate::number::{Q, Rounding, whole};
 use crate::quantizer::{self, Constants, Form, wanted};
 use crate::tensor::Constant;
-use num_traits::{One, Signed, Zero};
+use num_traits::{One, Signed, ToPrimitive, Zero};
 use std::sync::Arc;
 
 impl State {
@@ -38,6 +38,8 @@ impl State {
                 links.extend([Link::Clamp(bound(lo), bound(hi)), Link::Round(rounding)]);
             }
         }
+        let level_of_zero =
+            if quantizer.real { None } else { zero.same().and_then(|z| z.to_integer().to_i64()) };
         match (shifted, quantizer.real) {
             (true, true) => links.extend([Link::Add(zero.map(|z| -z)), Link::Mul(scale)]),
             (false, true) => links.push(Link::Mul(scale)),
@@ -46,7 +48,12 @@ impl State {
         }
         links.retain(|link| !matches!(link, Link::Add(a) if a.0.iter().all(Zero::is_zero)));
         stream.chain.0.extend(links);
-        self.quantized(op, &stream)
+        if let Some(output) = op.outputs.first().filter(|o| self.clipped.contains_key(o.as_str())) {
+            // One Step for the quantizer and the Clip behind it, which narrows its bits.
+            self.clipped.insert(output.clone(), level_of_zero);
+            return Ok(Value::Stream(stream));
+        }
+        self.quantized(op, (&stream, level_of_zero))
     }
 
     pub(super) fn dequantizer(&mut self, op: &Op, get: Constants) -> Result<Value, String> {
@@ -83,7 +90,7 @@ impl State {
             return Err("out_scale: expected a number above 0".into());
         }
         let stream = stream.then(Link::Count(Arc::new(rows))).then(Link::Mul(PerChannel::one(scale)));
-        self.quantized(op, &stream.then(Link::Add(PerChannel::one(bias))))
+        self.quantized(op, (&stream.then(Link::Add(PerChannel::one(bias))), None))
     }
 
     pub(super) fn truncation(&mut self, op: &Op, get: Constants) -> Result<Value, String> {
@@ -99,7 +106,7 @@ impl State {
         links.push(Link::Add(zero.map(|z| -(z / &truncation.zero_divisor))));
         links.push(Link::Mul(self.params(&stream, &truncation.out_scale, "scale")?));
         stream.chain.0.extend(links);
-        self.quantized(op, &stream)
+        self.quantized(op, (&stream, None))
     }
 
     /// Lowers functions of one element, and arithmetic with constants.
@@ -113,7 +120,18 @@ impl State {
             "Relu" => vec![Link::Clamp(Some(one(Q::zero())), None)],
             "Clip" => {
                 let (lo, hi) = clip_bounds(op, get)?;
+                if let Some(&zero) = op.input(0).and_then(|input| self.clipped.get(input)) {
+                    let clipped = stream.then(Link::Clamp(lo.map(one), hi.map(one)));
+                    return self.quantized(op, (&clipped, zero));
+                }
                 vec![Link::Clamp(lo.map(one), hi.map(one))]
+            }
+            "PRelu" => {
+                let slope = self.params(&stream, &wanted(get, 1, "slope")?, "slope")?;
+                if slope.0.iter().any(Q::is_negative) {
+                    return Err("slope: expected numbers of at least 0".into());
+                }
+                vec![Link::Leaky(slope)]
             }
             "HardSigmoid" => {
                 let (alpha, beta) = (op.float("alpha", 0.2)?, op.float("beta", 0.5)?);
@@ -158,16 +176,17 @@ impl State {
         if op.int("training_mode", 0) != 0 {
             return Err("training_mode: expected 0 (export the model in evaluation mode)".into());
         }
+        let axis = norm_axis(op, stream.dims.len());
         let param = |i: usize, what: &str| -> Result<PerChannel, String> {
             let constant = wanted(get, i, what)?;
-            let channels = stream.dims.get(1).copied().unwrap_or(1);
+            let channels = stream.dims.get(axis).copied().unwrap_or(1);
             if constant.len() != channels {
                 return Err(format!(
                     "{what}: expected {channels} numbers, one per channel, found {}",
                     constant.len()
                 ));
             }
-            let mut dims = vec![1; stream.dims.len().saturating_sub(1)];
+            let mut dims = vec![1; stream.dims.len().saturating_sub(axis)];
             dims[0] = channels;
             self.params(stream, &constant.reshaped(dims), what)
         };
@@ -209,6 +228,11 @@ impl State {
         };
         Ok(Value::Stream(links.into_iter().fold(stream, |s, link| s.then(link))))
     }
+}
+
+/// Returns the axis of the channels of a `BatchNormalization`.
+pub fn norm_axis(op: &Op, rank: usize) -> usize {
+    if op.domain.is_empty() { 1 } else { rank.saturating_sub(1) }
 }
 
 /// Returns the bounds of a `Clip`.

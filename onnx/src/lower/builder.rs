@@ -41,6 +41,17 @@ impl Builder {
         self.wires[node]
     }
 
+    /// Returns a node's layer.
+    pub fn layer(&self, node: usize) -> &Layer {
+        &self.nodes[node].layer
+    }
+
+    /// Returns the nodes that a node reads.
+    pub fn inputs(&self, node: usize) -> Vec<usize> {
+        let place = |name: &String| self.nodes.iter().position(|n| n.name == *name).expect("pushed before");
+        self.nodes[node].inputs.iter().map(place).collect()
+    }
+
     /// Returns a node's name.
     pub fn name(&self, node: usize) -> &str {
         &self.nodes[node].name

@@ -127,6 +127,11 @@ fn shape(graph: &Graph) -> (Shape, Vec<u32>) {
             let shape = Shape::new(b, c, a);
             (shape, channels_first(shape))
         }
+        // A line of samples where a convolution along it reads it, else a picture of one channel.
+        [_, channels, width] if is_read_along(graph) => {
+            let shape = Shape::new(1, width, channels);
+            (shape, channels_first(shape))
+        }
         [_, a, b] => straight(Shape::new(a, b, 1)),
         // A vector may be a square picture of one channel.
         _ => {
@@ -135,4 +140,10 @@ fn shape(graph: &Graph) -> (Shape, Vec<u32>) {
             straight(if side * side == len { Shape::new(side, side, 1) } else { Shape::new(1, len, 1) })
         }
     }
+}
+
+/// Returns whether the graph convolves along one axis.
+fn is_read_along(graph: &Graph) -> bool {
+    let kernel = |op: &crate::graph::Op| op.inputs.get(1).and_then(|w| graph.constants.get(w));
+    graph.ops.iter().any(|op| op.kind == "Conv" && kernel(op).is_some_and(|w| w.dims.len() == 3))
 }

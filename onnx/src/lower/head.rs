@@ -1,8 +1,9 @@
 //! Makes the scores: the graph's output as accumulators with one scale.
 
 use super::builder::Builder;
+use super::scores::{Scaled, exact_factors, rounded_factors, several};
 use super::stream::Stream;
-use crate::number::{Q, Real, whole};
+use crate::number::{Q, Real, to_f64, whole};
 use dq_net::layer::{Layer, Logits, Sum};
 use num_traits::ToPrimitive;
 use std::cmp::Ordering;
@@ -17,18 +18,21 @@ pub struct Head {
     /// What all scores lack.
     pub offset: Real,
     /// Units that a score may lie off the graph's: 0, or one unit of the last sums where biases are no whole
-    /// numbers of it. Labels are exact all the same.
+    /// numbers of it, or what the rounding of several scales makes.
     pub tolerance: i32,
+    /// Whether every order of two scores, and with it every label, is that of the graph.
+    pub in_order: bool,
 }
 
-/// Adds the logits that read `stream`, the tensor called `tensor`.
-pub fn head(builder: &mut Builder, tensor: String, stream: &Stream) -> Result<Head, String> {
+/// Adds the logits that read `stream`, the tensor called `tensor`. `round` says whether scores of several
+/// scales may be rounded so that close ones change places.
+pub fn head(builder: &mut Builder, tensor: String, stream: &Stream, round: bool) -> Result<Head, String> {
     let shape = builder.wire(stream.node).shape;
     let classes = shape.channels;
-    if shape.height * shape.width != 1 || classes < 2 {
-        return Err(format!("output: expected scores of 2 or more classes, found shape {:?}", stream.dims));
+    if shape.height * shape.width != 1 {
+        return Err(format!("output: expected one score per class, found shape {:?}", stream.dims));
     }
-    if !stream.place.iter().enumerate().all(|(i, &p)| i == p as usize) {
+    if stream.place.len() != classes || !stream.place.iter().enumerate().all(|(i, &p)| i == p as usize) {
         return Err("output: expected the classes in the order of the last layer's outputs".into());
     }
     let mut scores = vec![];
@@ -39,31 +43,69 @@ pub fn head(builder: &mut Builder, tensor: String, stream: &Stream) -> Result<He
                                   scores before it with --output-tensor",
         )?);
     }
+    let mut node = stream.node;
+    if scores[0].0.sign() != Ordering::Greater || scores.iter().any(|s| s.0 != scores[0].0) {
+        let (other, unit) = match of_several(builder, node, &scores, round)? {
+            Several::Exact(node, unit) => (node, unit),
+            Several::Rounded(found) => return rounded(builder, tensor, &found),
+        };
+        node = other;
+        scores.iter_mut().for_each(|s| s.0 = unit.clone());
+    }
     let scale = scores[0].0.clone();
-    if scale.sign() != Ordering::Greater {
-        return Err("output: expected scores that rise with the last sums".into());
-    }
-    if let Some(c) = (0..classes).find(|&c| scores[c].0 != scale) {
-        return Err(format!(
-            "output: expected one scale for all classes, found {:.6e} for class 0 and {:.6e} for class {c}: quantize \
-             the last weights per tensor",
-            scale.to_f64(),
-            scores[c].0.to_f64()
-        ));
-    }
     let offset = common_offset(&scores, &scale)?;
     let bias = biases(&scores, &offset, &scale)?;
     let (factor, bias) =
         whole_biases(&bias).ok_or("output: expected biases within ±2^30 units of the sums")?;
-    let mut node = stream.node;
     if factor > 1 {
         let sum = Layer::Sum(Sum { factors: [factor / 2, factor - factor / 2] });
         node = builder.push("scaled", sum, &[node, node])?;
     }
     let scale = scale.times(&whole(factor).recip());
-    let real_scale = Some(scale.to_f64()).filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0);
-    builder.push("scores", Layer::Logits(Logits { bias, scale: real_scale }), &[node])?;
-    Ok(Head { tensor, scale, offset, tolerance: if factor > 1 { factor } else { 0 } })
+    push_logits(builder, node, bias, scale.to_f64())?;
+    Ok(Head { tensor, scale, offset, tolerance: if factor > 1 { factor } else { 0 }, in_order: true })
+}
+
+fn push_logits(builder: &mut Builder, node: usize, bias: Vec<i32>, scale: f64) -> Result<(), String> {
+    let scale = Some(scale).filter(|s| s.is_finite() && *s > 0.0).unwrap_or(1.0);
+    builder.push("scores", Layer::Logits(Logits { bias, scale }), &[node]).map(drop)
+}
+
+/// Scores of several scales, or of one that is not above 0.
+enum Several {
+    /// A node with the sums times whole factors, and the scale that they then have.
+    Exact(usize, Real),
+    /// Factors beside the scales.
+    Rounded(Scaled),
+}
+
+fn of_several(
+    builder: &mut Builder,
+    node: usize,
+    scores: &[(Real, Real)],
+    round: bool,
+) -> Result<Several, String> {
+    let rational = |s: &(Real, Real)| Some((s.0.rational()?.clone(), s.1.rational()?.clone()));
+    let rational = scores.iter().map(rational).collect::<Option<Vec<(Q, Q)>>>();
+    let rational = rational.ok_or(
+        "output: expected one scale for all classes, found roots of several variances: leave the last batch \
+         normalization out, or quantize the scores",
+    )?;
+    let range = builder.wire(node).range;
+    let scales: Vec<Q> = rational.iter().map(|s| s.0.clone()).collect();
+    if let Some((factors, unit)) = exact_factors(&scales, range) {
+        return Ok(Several::Exact(builder.times(node, &factors)?, unit.into()));
+    }
+    let found = rounded_factors(&rational, range, node).filter(|found| found.in_order || round);
+    found.map(Several::Rounded).ok_or_else(|| several(&rational))
+}
+
+/// Adds the logits of scores of several scales.
+fn rounded(builder: &mut Builder, tensor: String, found: &Scaled) -> Result<Head, String> {
+    let node = builder.times(found.node, &found.factors)?;
+    push_logits(builder, node, found.bias.clone(), to_f64(&found.unit))?;
+    let (scale, offset) = (found.unit.clone().into(), Real::whole(0));
+    Ok(Head { tensor, scale, offset, tolerance: found.tolerance, in_order: found.in_order })
 }
 
 /// Returns the offset that all scores share beside whole units: 0 where there is none, else that of class 0.

@@ -3,28 +3,19 @@
 
 use super::step;
 use super::stream::{Stream, channels_first};
+use super::weights::{Weights, whole_weights};
+use super::window::Window;
 use super::{State, Value};
 use crate::chain::{Link, PerChannel};
 use crate::graph::Op;
-use crate::number::{Q, Rounding, common_unit, whole};
+use crate::number::{Q, Rounding, common_unit, to_f64, whole};
 use crate::quantizer::{Constants, wanted};
-use crate::tensor::{Constant, integers};
-use dq_net::Shape;
+use crate::tensor::{Constant, transposed};
 use dq_net::layer::{Conv, Dense, Layer};
 use ndarray::{Array2, Array4};
-use num_integer::Integer;
 use num_traits::{One, ToPrimitive, Zero};
 use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Whole weights, output by output in the order of the given indices, and the unit per output.
-struct Weights {
-    ints: Vec<i8>,
-    bits: u8,
-    units: Vec<Q>,
-    /// Sum of the whole weights per output.
-    sums: Vec<i64>,
-}
 
 impl State {
     /// Returns the stream as whole numbers times one scale plus an offset: it is quantized first where a
@@ -40,8 +31,17 @@ impl State {
                 None => return Ok(stream.clone()),
             },
         };
-        let name = format!("{}_input", op.name);
-        step::quantized(&mut self.builder, &mut self.steps, &name, &stream)
+        let known = self.made.iter().find(|(node, chain, _)| *node == stream.node && *chain == stream.chain);
+        let made = match known {
+            Some((.., made)) => made.clone(),
+            None => {
+                let name = format!("{}_input", op.name);
+                step::quantized(&mut self.builder, &mut self.steps, &name, (&stream, None))?
+            }
+        };
+        let (dims, place) = (stream.dims.clone(), stream.place.clone());
+        self.made.push((stream.node, stream.chain, made.clone()));
+        Ok(Stream { dims, place, ..made })
     }
 
     /// Returns the stream with its values as whole multiples of a unit, where its wire has few values: an
@@ -96,15 +96,13 @@ impl State {
     }
 
     pub(super) fn conv(&mut self, op: &Op, get: Constants) -> Result<Value, String> {
-        let stream = self.stream(op, 0)?.clone();
+        self.conv_of(op, self.stream(op, 0)?.clone(), get)
+    }
+
+    fn conv_of(&mut self, op: &Op, stream: Stream, get: Constants) -> Result<Value, String> {
         let stream = self.levels(op, &stream)?;
+        let stream = self.channels_first(op, stream)?;
         let shape = self.builder.wire(stream.node).shape;
-        if !stream.is_channels_first(shape) {
-            return Err(format!(
-                "input: expected batch × channels × height × width, found {:?} in another order",
-                stream.dims
-            ));
-        }
         let weight = wanted(get, 1, "weights")?;
         let (outputs, per_group, kernel) = kernel(&weight, stream.dims.len())?;
         let groups = usize::try_from(op.int("group", 1)).ok().filter(|&g| g > 0 && outputs % g == 0);
@@ -117,67 +115,48 @@ impl State {
             ));
         }
         let spatial = stream.dims.len() - 2;
-        let window = Window::read(op, spatial, kernel, shape)?;
-        let scales = self.group_scales(&stream, groups, per_group)?;
-        let pad_level = self.pad_level(&stream, &window, &scales)?;
+        let mut window = Window::read(op, spatial, kernel, shape)?;
+        let scales = self.scales(&stream)?;
+        let pad_level = if window.pad == [0; 4] { 0 } else { self.level_of(&stream, &scales, &Q::zero())? };
         let per = per_group * kernel[0] * kernel[1];
-        let weights = whole_weights(&weight, outputs, &|o| (o * per..(o + 1) * per).collect())?;
+        let mut weights = whole_weights(&weight, outputs, &|o| (o * per..(o + 1) * per).collect())?;
+        let taps = kernel[0] * kernel[1];
+        let offsets = weights.scaled(&scales, &|o, i| o / (outputs / groups) * per_group + i / taps)?;
         let [dilate_rows, dilate_columns] = window.dilation;
         let (rows, columns) = window.kernel;
-        let mut taps = Array4::zeros((outputs, rows, columns, per_group));
-        let mut ints = weights.ints.iter();
-        for o in 0..outputs {
-            for c in 0..per_group {
-                for y in 0..kernel[0] {
-                    for x in 0..kernel[1] {
-                        taps[[o, y * dilate_rows, x * dilate_columns, c]] = *ints.next().expect("counted");
-                    }
-                }
-            }
-        }
         let spread = dilate_rows > 1 && kernel[0] > 1 || dilate_columns > 1 && kernel[1] > 1;
-        let weight_bits = if spread { weights.bits.max(2) } else { weights.bits };
-        let (stride, pad) = (window.stride, window.pad);
-        let conv = Conv { weights: taps, weight_bits, stride, pad, pad_level, groups };
-        let node = self.builder.push(&op.name, Layer::Conv(conv), &[stream.node])?;
-        let of_output = |o: usize| &scales[o / (outputs / groups)];
-        self.accumulators(op, get, (node, spatial), (&weights, &of_output))
-    }
-
-    /// Returns scale and offset of each group's input channels.
-    fn group_scales(&self, stream: &Stream, groups: usize, per_group: usize) -> Result<Vec<(Q, Q)>, String> {
-        let scales = self.scales(stream)?;
-        let of_group = |g: usize| {
-            let group = &scales[g * per_group..(g + 1) * per_group];
-            if group.iter().all(|s| *s == group[0]) {
-                return Ok(group[0].clone());
+        let (node, pad_level) = self.without_pads(stream.node, &mut window, pad_level);
+        let layer = |ints: &[i8], bits: u8| {
+            let mut spaced = Array4::zeros((outputs, rows, columns, per_group));
+            for (i, &weight) in ints.iter().enumerate() {
+                let (o, c, tap) = (i / per, i % per / taps, i % taps);
+                let (y, x) = (tap / kernel[1], tap % kernel[1]);
+                spaced[[o, y * dilate_rows, x * dilate_columns, c]] = weight;
             }
-            Err("input: expected one scale and offset for all channels that are summed, found several \
-                 (quantize activations per tensor; for an image, give one std for all channels)"
-                .to_string())
+            let weight_bits = if spread { bits.max(2) } else { bits };
+            let (stride, pad) = (window.stride, window.pad);
+            Layer::Conv(Conv { weights: spaced, weight_bits, stride, pad, pad_level, groups })
         };
-        (0..groups).map(of_group).collect()
+        let node = self.builder.push_weights(&op.name, node, &weights.ints, &layer)?;
+        self.accumulators(op, get, (node, spatial), (&weights, offsets))
     }
 
-    /// Returns the level that stands for 0, which padding reads.
-    fn pad_level(&self, stream: &Stream, window: &Window, scales: &[(Q, Q)]) -> Result<i32, String> {
-        if window.pad == [0; 4] {
-            return Ok(0);
-        }
+    /// Returns the level that stands for `value` in all channels, which padding reads.
+    pub(super) fn level_of(&self, stream: &Stream, scales: &[(Q, Q)], value: &Q) -> Result<i32, String> {
         let range = self.builder.wire(stream.node).range;
         let level = |(scale, offset): &(Q, Q)| {
-            let level = -offset / scale;
+            let level = (value - offset) / scale;
             let whole = if level.is_integer() { level.to_i64() } else { None };
-            whole.filter(|&l| range.contains(l))
+            whole.filter(|&l| l == 0 || range.contains(l))
         };
-        let first = scales.first().and_then(level);
+        let first = scales.first().filter(|s| !s.0.is_zero()).and_then(level);
         match first {
-            Some(l) if scales.iter().all(|s| level(s) == first) => Ok(l as i32),
-            _ => Err(
-                "pads: padding is 0, which is no level of the input: quantize the input with a zero point \
-                      (or crop instead of padding; 1-bit ±1 has no 0)"
-                    .into(),
-            ),
+            Some(l) if scales.iter().all(|s| !s.0.is_zero() && level(s) == first) => Ok(l as i32),
+            _ => Err(format!(
+                "pads: padding is {}, which is no level of the input: quantize the input with a zero point \
+                 (or crop instead of padding; 1-bit ±1 has no 0)",
+                to_f64(value)
+            )),
         }
     }
 
@@ -195,7 +174,10 @@ impl State {
         let turned = op.kind == "Gemm" && op.int("transB", 0) != 0;
         let (inputs, outputs) = if turned { (second, first) } else { (first, second) };
         let rest: usize = stream.dims.iter().rev().skip(1).product();
-        if stream.dims.last() != Some(&inputs) || rest != 1 || inputs != elements {
+        if stream.dims.last() == Some(&inputs) && rest > 1 && stream.dims.len() == 4 && op.kind == "MatMul" {
+            return self.of_pixels(op, &stream, &weight);
+        }
+        if stream.dims.last() != Some(&inputs) || rest != 1 {
             return Err(format!("input: expected one vector of {inputs}, found shape {:?}", stream.dims));
         }
         if op.kind == "Gemm" && op.int("transA", 0) != 0 {
@@ -208,32 +190,51 @@ impl State {
                 (0..inputs).map(|k| k * outputs + o).collect()
             }
         };
-        let weights = whole_weights(&weight, outputs, &of_output)?;
-        let mut matrix = Array2::zeros((outputs, inputs));
-        for (i, &w) in weights.ints.iter().enumerate() {
-            matrix[[i / inputs, stream.place[i % inputs] as usize]] = w;
-        }
-        let scales = self.group_scales(&stream, 1, self.channels(&stream))?;
-        let dense = Dense { weights: matrix, weight_bits: weights.bits };
-        let node = self.builder.push(&op.name, Layer::Dense(dense), &[stream.node])?;
-        self.accumulators(op, get, (node, 0), (&weights, &|_| &scales[0]))
+        let mut weights = whole_weights(&weight, outputs, &of_output)?;
+        let (scales, channels) = (self.scales(&stream)?, self.channels(&stream));
+        let offsets = weights.scaled(&scales, &|_, i| stream.place[i] as usize % channels)?;
+        let layer = |ints: &[i8], bits: u8| {
+            let mut matrix = Array2::zeros((outputs, elements));
+            for (i, &w) in ints.iter().enumerate() {
+                matrix[[i / inputs, stream.place[i % inputs] as usize]] = w;
+            }
+            // Elements that no weight reads have the weight 0.
+            let weight_bits = if inputs < elements { bits.max(2) } else { bits };
+            Layer::Dense(Dense { weights: matrix, weight_bits })
+        };
+        let node = self.builder.push_weights(&op.name, stream.node, &weights.ints, &layer)?;
+        self.accumulators(op, get, (node, 0), (&weights, offsets))
+    }
+
+    /// Multiplies the channels of every pixel of a tensor that has its channels last: a convolution of one
+    /// tap.
+    fn of_pixels(&mut self, op: &Op, stream: &Stream, weight: &Constant) -> Result<Value, String> {
+        let (inputs, outputs) = (weight.dims[0], weight.dims[1]);
+        let (dims, positions) = transposed(&stream.dims, &[0, 3, 1, 2]);
+        let first = stream.picked(dims, &positions);
+        let (_, positions) = transposed(&weight.dims, &[1, 0]);
+        let kernel = weight.picked(vec![outputs, inputs, 1, 1], &positions, Some(&[1, 0]));
+        let conv = Op::new(&op.name, "Conv", &["", ""], "");
+        let Value::Stream(made) = self.conv_of(&conv, first, &|i| (i == 1).then(|| kernel.clone()))? else {
+            unreachable!("a convolution makes a stream")
+        };
+        let (dims, positions) = transposed(&made.dims, &[0, 2, 3, 1]);
+        Ok(Value::Stream(made.picked(dims, &positions)))
     }
 
     /// Returns the real values of accumulators, bias included.
-    fn accumulators<'a>(
+    fn accumulators(
         &mut self,
         op: &Op,
         get: Constants,
         (node, spatial): (usize, usize),
-        (weights, scale): (&Weights, &dyn Fn(usize) -> &'a (Q, Q)),
+        (weights, offsets): (&Weights, Vec<Q>),
     ) -> Result<Value, String> {
         let shape = self.builder.wire(node).shape;
         let outputs = shape.channels;
         let alpha = if op.kind == "Gemm" { op.float("alpha", 1.0)? } else { Q::one() };
-        let unit = |o: usize| &scale(o).0 * &weights.units[o] * &alpha;
-        let offset = |o: usize| &scale(o).1 * &weights.units[o] * &alpha * whole(weights.sums[o]);
-        let mut links = vec![Link::Mul(PerChannel(Arc::new((0..outputs).map(unit).collect())))];
-        links.push(Link::Add(PerChannel(Arc::new((0..outputs).map(offset).collect()))));
+        let times_alpha = |values: &[Q]| PerChannel(Arc::new(values.iter().map(|v| v * &alpha).collect()));
+        let mut links = vec![Link::Mul(times_alpha(&weights.units)), Link::Add(times_alpha(&offsets))];
         if op.input(2).is_some() && op.kind != "MatMul" {
             let bias = wanted(get, 2, "bias")?;
             let beta = if op.kind == "Gemm" { op.float("beta", 1.0)? } else { Q::one() };
@@ -262,103 +263,5 @@ fn kernel(weight: &Constant, rank: usize) -> Result<(usize, usize, [usize; 2]), 
         _ => {
             Err(format!("weights: expected outputs × inputs × rows × columns, found shape {:?}", weight.dims))
         }
-    }
-}
-
-/// Returns the weights as whole numbers of at most 8 bits.
-fn whole_weights(
-    constant: &Constant,
-    outputs: usize,
-    indices: &dyn Fn(usize) -> Vec<usize>,
-) -> Result<Weights, String> {
-    let advice = "weights: expected whole numbers of at most 8 bits times one scale per output";
-    let refused = || format!("{advice} (quantize the weights with Quant or DequantizeLinear, zero point 0)");
-    let mut rows: Vec<(Vec<i32>, Q)> = vec![];
-    for o in 0..outputs {
-        rows.push(integers(constant, &indices(o)).ok_or_else(refused)?);
-    }
-    let largest = |row: &[i32]| row.iter().map(|w| w.unsigned_abs()).max().unwrap_or(0);
-    // One unit for all outputs, where the weights stay small: scores need it.
-    if let Some(common) = common_unit(rows.iter().map(|r| &r.1)) {
-        let factor = |unit: &Q| (unit / &common).to_i32().filter(|&f| f < 128);
-        let factors: Option<Vec<i32>> = rows.iter().map(|r| factor(&r.1)).collect();
-        let small = |f: &[i32]| rows.iter().zip(f).all(|(r, &f)| largest(&r.0) as u64 * f as u64 <= 127);
-        if let Some(factors) = factors.filter(|f| small(f)) {
-            for ((ints, unit), factor) in rows.iter_mut().zip(factors) {
-                ints.iter_mut().for_each(|w| *w *= factor);
-                *unit = common.clone();
-            }
-        }
-    }
-    let divisor = |ints: &mut dyn Iterator<Item = i32>| ints.fold(0i32, |g, w| g.gcd(&w)).max(1);
-    let whole_tensor = divisor(&mut rows.iter().flat_map(|r| r.0.iter().copied()));
-    for (ints, unit) in &mut rows {
-        let fits = largest(ints) / whole_tensor as u32 <= 127;
-        let by = if fits { whole_tensor } else { divisor(&mut ints.iter().copied()) };
-        ints.iter_mut().for_each(|w| *w /= by);
-        *unit *= whole(by);
-    }
-    let ints: Option<Vec<i8>> = rows.iter().flat_map(|r| &r.0).map(|&w| i8::try_from(w).ok()).collect();
-    let ints = ints.ok_or_else(refused)?;
-    let bits = if ints.iter().all(|w| w.abs() == 1) {
-        1
-    } else {
-        let fits = |b: &u8| ints.iter().all(|&w| (-(1i32 << (b - 1))..1 << (b - 1)).contains(&w.into()));
-        (2..=8).find(fits).expect("8 bits hold them")
-    };
-    let sums = rows.iter().map(|r| r.0.iter().map(|&w| i64::from(w)).sum()).collect();
-    Ok(Weights { ints, bits, units: rows.into_iter().map(|r| r.1).collect(), sums })
-}
-
-/// Where the windows of a convolution or a pool lie.
-pub(super) struct Window {
-    /// Rows and columns, with dilation.
-    pub kernel: (usize, usize),
-    /// Strides along rows and columns.
-    pub stride: [usize; 2],
-    /// Padding: top, bottom, left, right.
-    pub pad: [usize; 4],
-    /// Distance of taps along rows and columns.
-    pub dilation: [usize; 2],
-}
-
-impl Window {
-    /// Reads strides, pads and dilations of a node with `spatial` spatial axes.
-    pub(super) fn read(op: &Op, spatial: usize, kernel: [usize; 2], input: Shape) -> Result<Self, String> {
-        let pair = |sizes: Vec<usize>, one: usize| match sizes[..] {
-            [columns] => [one, columns],
-            [rows, columns] => [rows, columns],
-            _ => [one; 2],
-        };
-        let stride = pair(op.sizes("strides", spatial, 1)?, 1);
-        let dilation = pair(op.sizes("dilations", spatial, 1)?, 1);
-        if stride.contains(&0)
-            || dilation.contains(&0)
-            || kernel.contains(&0)
-            || dilation.iter().any(|&d| d > 64)
-        {
-            return Err("strides, dilations: expected at least 1".into());
-        }
-        let span = |axis: usize| (kernel[axis] - 1) * dilation[axis] + 1;
-        let pads = op.sizes("pads", 2 * spatial, 0)?;
-        let sizes = [input.height, input.width];
-        let same = |axis: usize| {
-            let out = sizes[axis].div_ceil(stride[axis]);
-            ((out - 1) * stride[axis] + span(axis)).saturating_sub(sizes[axis])
-        };
-        let pad = match (op.text("auto_pad", "NOTSET").as_str(), &pads[..]) {
-            ("NOTSET" | "", &[left, right]) => [0, 0, left, right],
-            ("NOTSET" | "", &[top, left, bottom, right]) => [top, bottom, left, right],
-            ("VALID", _) => [0; 4],
-            ("SAME_UPPER", _) => [same(0) / 2, same(0).div_ceil(2), same(1) / 2, same(1).div_ceil(2)],
-            ("SAME_LOWER", _) => [same(0).div_ceil(2), same(0) / 2, same(1).div_ceil(2), same(1) / 2],
-            (other, _) => {
-                return Err(format!(
-                    "auto_pad: expected a known one, found `{}`",
-                    crate::error::shown(other)
-                ));
-            }
-        };
-        Ok(Window { kernel: (span(0), span(1)), stride, pad, dilation })
     }
 }

@@ -2,28 +2,35 @@
 //! quantizer ends a chain in a Step.
 
 mod arithmetic;
+mod arrange;
 mod builder;
 mod entry;
 mod head;
 mod linear;
+mod pad;
 mod pool;
+mod ranking;
 mod residual;
+mod scores;
 mod step;
 mod stream;
+mod weights;
+mod window;
 
-pub use arithmetic::{clip_bounds, threshold_axis};
+pub use arithmetic::{clip_bounds, norm_axis, threshold_axis};
 pub use entry::{Image, Normalization};
 pub use head::Head;
 pub use step::Staircase;
 
+use crate::chain::Chain;
 use crate::error::NodeError;
 use crate::fold;
 use crate::graph::{Graph, Op};
-use crate::tensor::{Constant, transposed};
+use crate::tensor::Constant;
 use crate::watch::{Part, Watch};
 use builder::Builder;
+use pad::Padded;
 use std::collections::HashMap;
-use std::sync::Arc;
 use stream::Stream;
 
 /// What a tensor of the graph is.
@@ -36,7 +43,10 @@ pub enum Value {
     /// Something of the image.
     Stream(Stream),
     /// Label, probabilities or ranking of the scores: it may only be the output.
-    Label,
+    Label {
+        /// Whether probabilities were rounded, so that some may be alike that were not.
+        rounded: bool,
+    },
     /// The result of a node that cannot be imported.
     Refused,
 }
@@ -63,10 +73,10 @@ impl BuilderOf {
     }
 }
 
-/// Lowers a graph; the error lists all nodes that cannot be imported.
-pub fn lower(graph: &Graph, image: Image, watch: Watch) -> Result<Lowered, Failure> {
-    let mut state =
-        State { builder: Builder::default(), steps: vec![], values: HashMap::new(), scores: None };
+/// Lowers a graph; the error lists all nodes that cannot be imported. `round` says whether scores of several
+/// scales may be rounded so that close ones change places.
+pub fn lower(graph: &Graph, image: Image, round: bool, watch: Watch) -> Result<Lowered, Failure> {
+    let mut state = State::new(graph);
     let entry = image.stream(&mut state.builder).map_err(Failure::File)?;
     state.values.insert(graph.input.name.clone(), Value::Stream(entry));
     for (name, constant) in &graph.constants {
@@ -76,11 +86,15 @@ pub fn lower(graph: &Graph, image: Image, watch: Watch) -> Result<Lowered, Failu
     watch.begins(Part::Operators, graph.ops.len());
     for op in &graph.ops {
         watch.check().map_err(Failure::File)?;
-        let value = state.node(op).unwrap_or_else(|reason| {
-            refused.push(op.refused(reason));
-            Value::Refused
-        });
-        for output in op.outputs.iter().filter(|o| !o.is_empty()) {
+        let mut value = Value::Refused;
+        for (part, output) in op.outputs.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
+            // Only the outputs of a Split differ.
+            if part == 0 || op.kind == "Split" {
+                value = state.node(op, part).unwrap_or_else(|reason| {
+                    refused.push(op.refused(reason));
+                    Value::Refused
+                });
+            }
             state.values.insert(output.clone(), value.clone());
         }
         watch.done();
@@ -89,11 +103,11 @@ pub fn lower(graph: &Graph, image: Image, watch: Watch) -> Result<Lowered, Failu
         return Err(Failure::Nodes(refused));
     }
     let (name, stream) = match (state.scores.take(), state.values.get(&graph.output)) {
-        (Some((name, stream)), Some(Value::Label)) => (name, stream),
+        (Some((name, stream)), Some(Value::Label { .. })) => (name, stream),
         (_, Some(Value::Stream(stream))) => (graph.output.clone(), stream.clone()),
         _ => return Err(Failure::File("output: expected scores of the image, found constants".into())),
     };
-    let head = head::head(&mut state.builder, name, &stream).map_err(|reason| {
+    let head = head::head(&mut state.builder, name, &stream, round).map_err(|reason| {
         let last = graph.ops.iter().rev().find(|op| op.outputs.contains(&graph.output));
         match last {
             Some(op) => Failure::Nodes(vec![op.refused(reason)]),
@@ -118,9 +132,31 @@ struct State {
     values: HashMap<String, Value>,
     /// Name and stream of the scores, once a node that only ranks them was met.
     scores: Option<(String, Stream)>,
+    /// Tensors that a quantizer makes and only a `Clip` reads, and what stands for 0 in them.
+    clipped: HashMap<String, Option<i64>>,
+    /// Name of the tensor that the last function before the output makes, where that leaves the order of
+    /// scores.
+    last: Option<String>,
+    /// Nodes that only pad.
+    pads: HashMap<usize, Padded>,
+    /// Chains over a node that became Steps, so that two readers share one.
+    made: Vec<(usize, Chain, Stream)>,
 }
 
 impl State {
+    fn new(graph: &Graph) -> Self {
+        State {
+            builder: Builder::default(),
+            steps: vec![],
+            values: HashMap::new(),
+            scores: None,
+            clipped: ranking::clipped(graph),
+            last: ranking::last(graph),
+            pads: HashMap::new(),
+            made: vec![],
+        }
+    }
+
     fn value(&self, op: &Op, i: usize) -> Option<&Value> {
         self.values.get(op.input(i)?)
     }
@@ -146,13 +182,15 @@ impl State {
     }
 
     /// Makes the Step of a stream whose chain ends in a quantizer.
-    fn quantized(&mut self, op: &Op, stream: &Stream) -> Result<Value, String> {
+    fn quantized(&mut self, op: &Op, stream: (&Stream, Option<i64>)) -> Result<Value, String> {
         step::quantized(&mut self.builder, &mut self.steps, &op.name, stream).map(Value::Stream)
     }
 
-    fn node(&mut self, op: &Op) -> Result<Value, String> {
+    /// Lowers an operator to its output `part`.
+    fn node(&mut self, op: &Op, part: usize) -> Result<Value, String> {
         let inputs: Vec<Option<&Value>> = (0..op.inputs.len()).map(|i| self.value(op, i)).collect();
-        if let Some(reason) = crate::support::refusal(op) {
+        let is_last = self.last.as_deref() == op.outputs.first().map(String::as_str);
+        if let Some(reason) = crate::support::refusal(op).filter(|_| !is_last) {
             return Err(reason);
         }
         // What cannot be imported was said of the node that made it.
@@ -168,30 +206,19 @@ impl State {
         if all && let Some(constant) = fold::fold(op, &constants)? {
             return Ok(Value::Constant(constant));
         }
-        if inputs.iter().any(|v| matches!(v, Some(Value::Label))) {
-            return match op.kind.as_str() {
-                "Identity" | "Cast" | "Squeeze" | "Unsqueeze" | "Reshape" | "Flatten" | "ArgMax" | "TopK" => {
-                    Ok(Value::Label)
-                }
-                _ => {
-                    Err("expected no arithmetic on labels or probabilities: choose the scores with --output-tensor"
-                        .into())
-                }
-            };
+        let label = inputs.iter().flatten().find_map(|v| match v {
+            Value::Label { rounded } => Some(*rounded),
+            _ => None,
+        });
+        if let Some(rounded) = label {
+            return ranking::of_label(op, rounded);
         }
         let get = |i: usize| constants.get(i).cloned().flatten();
+        if let Some(moved) = self.moved(op, &get, part)? {
+            return Ok(moved);
+        }
         match op.kind.as_str() {
             "Identity" | "Dropout" | "Cast" => self.passed(op),
-            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
-                let stream = self.stream(op, 0)?;
-                Ok(Value::Stream(stream.reshaped(fold::new_shape(op, &stream.dims, &get)?)))
-            }
-            "Transpose" => {
-                let stream = self.stream(op, 0)?;
-                let (dims, positions) = transposed(&stream.dims, &fold::order(op, stream.dims.len())?);
-                let place = Arc::new(positions.iter().map(|&p| stream.place[p]).collect());
-                Ok(Value::Stream(Stream { dims, place, ..stream.clone() }))
-            }
             "Shape" => Ok(Value::Constant(fold::shape(op, &self.stream(op, 0)?.dims)?)),
             "Quant" | "IntQuant" | "BipolarQuant" | "QuantizeLinear" => self.quantizer(op, &get),
             "DequantizeLinear" => self.dequantizer(op, &get),
@@ -199,16 +226,10 @@ impl State {
             "Trunc" => self.truncation(op, &get),
             "Conv" => self.conv(op, &get),
             "MatMul" | "Gemm" => self.dense(op, &get),
-            "MaxPool" => self.max_pool(op),
+            "Pad" => self.pad(op, &get),
+            "MaxPool" | "GlobalMaxPool" => self.max_pool(op),
             "AveragePool" | "GlobalAveragePool" | "ReduceMean" => self.mean_pool(op, &get),
-            "ArgMax" | "TopK" | "Softmax" | "LogSoftmax" | "Hardmax" => {
-                let stream = self.stream(op, 0)?.clone();
-                if op.int("select_last_index", 0) != 0 || op.int("largest", 1) == 0 {
-                    return Err("expected the largest score, the first on ties".into());
-                }
-                self.scores = Some((op.inputs[0].clone(), stream));
-                Ok(Value::Label)
-            }
+            "ArgMax" | "TopK" | "Softmax" | "LogSoftmax" | "Hardmax" | "Sigmoid" | "Tanh" => self.ranked(op),
             _ => self.elementwise(op, &get),
         }
     }

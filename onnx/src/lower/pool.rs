@@ -1,25 +1,29 @@
 //! Pools: the largest value and the mean of windows.
 
-use super::linear::Window;
 use super::stream::{Stream, channels_first};
+use super::window::Window;
 use super::{State, Value};
 use crate::chain::{Chain, Link, PerChannel};
 use crate::graph::Op;
-use crate::number::whole;
+use crate::number::{Q, whole};
 use crate::quantizer::Constants;
-use dq_net::layer::{Conv, GlobalSum, Layer, MaxPool, SumPool};
-use ndarray::Array4;
+use dq_net::layer::{GlobalSum, Layer, MaxPool, SumPool};
+use num_traits::Zero;
 use std::sync::Arc;
 
 impl State {
-    /// Returns the window of a pool, and its input as channels first.
-    fn pool_window(&mut self, op: &Op, stream: &Stream) -> Result<Window, String> {
+    /// Returns the window of a pool over a stream that has its channels first.
+    fn pool_window(&self, op: &Op, stream: &Stream) -> Result<Window, String> {
         let shape = self.builder.wire(stream.node).shape;
-        if !stream.is_channels_first(shape) || !(3..=4).contains(&stream.dims.len()) {
+        if !(3..=4).contains(&stream.dims.len()) {
             return Err(format!(
                 "input: expected batch × channels × height × width, found {:?}",
                 stream.dims
             ));
+        }
+        if op.kind.starts_with("Global") {
+            let kernel = (shape.height, shape.width);
+            return Ok(Window { kernel, stride: [1; 2], pad: [0; 4], dilation: [1; 2] });
         }
         let spatial = stream.dims.len() - 2;
         let kernel = match op.sizes("kernel_shape", spatial, 0)?[..] {
@@ -27,17 +31,17 @@ impl State {
             [rows, columns] => [rows, columns],
             _ => [0; 2],
         };
-        let window = Window::read(op, spatial, kernel, shape)?;
+        let mut window = Window::read(op, spatial, kernel, shape)?;
         if window.dilation != [1; 2] {
             return Err("dilations: expected 1".into());
         }
-        let sizes =
-            [shape.height + window.pad[0] + window.pad[1], shape.width + window.pad[2] + window.pad[3]];
-        let kernel = [window.kernel.0, window.kernel.1];
-        let uneven =
-            |a: usize| sizes[a] < kernel[a] || !(sizes[a] - kernel[a]).is_multiple_of(window.stride[a]);
-        if op.int("ceil_mode", 0) != 0 && (uneven(0) || uneven(1)) {
-            return Err("ceil_mode: expected 0, or windows that fit exactly".into());
+        if op.int("ceil_mode", 0) != 0 {
+            let added = [0, 1].map(|axis| window.added_by_ceiling(axis, shape));
+            if op.kind != "MaxPool" && added != [0; 2] {
+                return Err("ceil_mode: expected 0, or windows that fit exactly".into());
+            }
+            window.pad[1] += added[0];
+            window.pad[3] += added[1];
         }
         Ok(window)
     }
@@ -53,37 +57,22 @@ impl State {
                     .into());
             }
         }
+        let mut stream = self.channels_first(op, stream)?;
         let window = self.pool_window(op, &stream)?;
-        let stream = self.padded(op, stream, &window)?;
+        if window.pad != [0; 4] {
+            // Level 0 is the smallest.
+            stream = self.levels(op, &stream)?;
+            stream = self.padded(&op.name, stream, window.pad, 0)?;
+        }
         let pool = MaxPool { window: [window.kernel.0, window.kernel.1], stride: window.stride };
         let node = self.builder.push(&op.name, Layer::MaxPool(pool), &[stream.node])?;
         Ok(self.pooled(node, &stream, stream.chain.clone()))
     }
 
-    /// Pads a stream with level 0, which is its smallest: by a convolution that copies each channel.
-    fn padded(&mut self, op: &Op, stream: Stream, window: &Window) -> Result<Stream, String> {
-        if window.pad == [0; 4] {
-            return Ok(stream);
-        }
-        let stream = self.levels(op, &stream)?;
-        let wire = self.builder.wire(stream.node);
-        if wire.range.lo < 0 || wire.range.bits() > 16 {
-            return Err("pads: expected levels to pad: quantize before the pool".into());
-        }
-        let [top, bottom, left, right] = window.pad;
-        let (rows, columns) = (top + bottom + 1, left + right + 1);
-        let mut weights = Array4::zeros((wire.shape.channels, rows, columns, 1));
-        weights.outer_iter_mut().for_each(|mut w| w[[bottom, right, 0]] = 1);
-        let pad = [top + bottom, top + bottom, left + right, left + right];
-        let groups = wire.shape.channels;
-        let conv = Conv { weights, weight_bits: 2, stride: [1; 2], pad, pad_level: 0, groups };
-        let node = self.builder.push(&format!("{}_pad", op.name), Layer::Conv(conv), &[stream.node])?;
-        Ok(Stream { node, ..stream })
-    }
-
     pub(super) fn mean_pool(&mut self, op: &Op, get: Constants) -> Result<Value, String> {
         let stream = self.stream(op, 0)?.clone();
         let stream = self.levels(op, &stream)?;
+        let mut stream = self.channels_first(op, stream)?;
         let wire = self.builder.wire(stream.node);
         for c in 0..wire.shape.channels {
             if stream.chain.affine(c)?.is_none() {
@@ -93,7 +82,15 @@ impl State {
         let (layer, count) = if op.kind == "AveragePool" {
             let window = self.pool_window(op, &stream)?;
             if window.pad != [0; 4] {
-                return Err("pads: expected no padding of a mean".into());
+                if op.int("count_include_pad", 0) == 0 {
+                    return Err(
+                        "count_include_pad: expected 1, or no padding: means that leave the padding out \
+                                have another divisor at the border (pad in a node of its own)"
+                            .into(),
+                    );
+                }
+                let level = self.level_of(&stream, &self.scales(&stream)?, &Q::zero())?;
+                stream = self.padded(&op.name, stream, window.pad, level)?;
             }
             let size = [window.kernel.0, window.kernel.1];
             (Layer::SumPool(SumPool { window: size, stride: window.stride }), size[0] * size[1])
@@ -114,7 +111,7 @@ impl State {
     /// Checks that a node takes the mean of whole channels.
     fn check_global(&self, op: &Op, get: Constants, stream: &Stream) -> Result<(), String> {
         let rank = stream.dims.len();
-        if !stream.is_channels_first(self.builder.wire(stream.node).shape) || rank < 3 {
+        if rank < 3 {
             return Err(format!(
                 "input: expected batch × channels × height × width, found {:?}",
                 stream.dims

@@ -24,7 +24,10 @@ impl State {
         if op.kind == "Sub" {
             y = y.then(Link::Mul(PerChannel::one(whole(-1))));
         }
-        let (x, y) = (self.levels(op, &x)?, self.levels(op, &y)?);
+        let (mut x, mut y) = (self.levels(op, &x)?, self.levels(op, &y)?);
+        if x.dims == y.dims && x.place != y.place {
+            (x, y) = (self.channels_first(op, x)?, self.channels_first(op, y)?);
+        }
         if x.dims != y.dims || x.place != y.place {
             return Err(format!(
                 "expected two tensors of one shape and order, found {:?} and {:?}",

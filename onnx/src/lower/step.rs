@@ -30,12 +30,13 @@ pub struct Staircase {
 /// Most levels of a Step.
 const MAX_LEVELS: i64 = 256;
 
-/// Makes the Step of a stream whose chain has a quantizer, and returns the stream over its levels.
+/// Makes the Step of a stream whose chain has a quantizer, and returns the stream over its levels. `zero` is
+/// the whole number that stands for 0, where the quantizer says it; else it follows from the chain.
 pub fn quantized(
     builder: &mut Builder,
     made: &mut Vec<Staircase>,
     name: &str,
-    stream: &Stream,
+    (stream, zero): (&Stream, Option<i64>),
 ) -> Result<Stream, String> {
     let (inner, outer) = stream.chain.split().ok_or("expected a quantizer")?;
     let wire = builder.wire(stream.node);
@@ -43,7 +44,7 @@ pub fn quantized(
     let mut low = rows.iter().map(|r| r.ends.0).min().expect("at least one channel");
     let mut high = rows.iter().map(|r| r.ends.1).max().expect("at least one channel");
     // The level that stands for 0, which paddings of later layers read.
-    if let Some(zero) = zero_level(&outer, rows.len())?
+    if let Some(zero) = zero.map_or_else(|| zero_level(&outer, rows.len()), |zero| Ok(Some(zero)))?
         && high.max(zero) - low.min(zero) < MAX_LEVELS
     {
         (low, high) = (low.min(zero), high.max(zero));

@@ -4,7 +4,6 @@ use crate::chain::{Chain, Link, PerChannel};
 use crate::number::Q;
 use crate::tensor::{Constant, broadcast};
 use dq_net::Shape;
-use num_traits::Zero;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,6 +36,12 @@ impl Stream {
     /// Returns the same elements in another shape.
     pub fn reshaped(&self, dims: Vec<usize>) -> Stream {
         Stream { dims, ..self.clone() }
+    }
+
+    /// Returns the elements at `positions`, in that order, as a tensor of shape `dims`.
+    pub fn picked(&self, dims: Vec<usize>, positions: &[usize]) -> Stream {
+        let place = Arc::new(positions.iter().map(|&p| self.place[p]).collect());
+        Stream { dims, place, ..self.clone() }
     }
 
     /// Returns whether the tensor is batch × channels × height × width (or batch × channels) of a wire of
@@ -81,7 +86,9 @@ impl Stream {
                 _ => return None,
             }
         }
-        Some(found.into_iter().map(|p| p.map_or_else(Q::zero, |p| values[p].clone())).collect())
+        // A channel that the tensor does not hold takes the number of another: nothing reads it.
+        let any = found.iter().flatten().next().copied()?;
+        Some(found.into_iter().map(|p| values[p.unwrap_or(any)].clone()).collect())
     }
 
     /// Returns, for each channel of the wire, the index along `axis` of the tensor that it lies at; `None`
@@ -96,6 +103,7 @@ impl Stream {
                 return None;
             }
         }
-        (0..channels).map(|c| found.get(&c).copied()).collect()
+        let any = found.values().min().copied()?;
+        Some((0..channels).map(|c| found.get(&c).copied().unwrap_or(any)).collect())
     }
 }
