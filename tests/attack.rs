@@ -1,7 +1,7 @@
 //! Tests attacks as users run them: adversaries kept and judged again, shards merged, doubts that fail, speed
 //! measured.
 
-use crate::run::{fails, json, ok, root};
+use crate::run::{fails, idx, json, ok, own_images, root};
 use std::fs;
 
 #[test]
@@ -211,23 +211,14 @@ fn images_of_any_size_and_number_of_classes_are_attacked() {
         .find(|network| network.input_shape().height != network.input_shape().width && network.classes() < 6)
         .unwrap();
     dq_net::write_network(&network, &folder.join("model.json")).unwrap();
-    let shape = network.input_shape();
-    let images: Vec<_> = (0..12).map(|seed| dq_net::random::image(seed, shape)).collect();
-    let labels: Vec<u8> =
-        images.iter().map(|image| dq_net::layer::Logits::label(network.eval(image.view())) as u8).collect();
-    let file = |dims: &[usize], content: Vec<u8>| {
-        let words = [0x0800 + dims.len()].into_iter().chain(dims.iter().copied());
-        words.flat_map(|word| (word as u32).to_be_bytes()).chain(content).collect::<Vec<u8>>()
-    };
-    fs::create_dir(folder.join("own")).unwrap();
-    let pixels = images.into_iter().flatten().collect();
-    let dims = [12, shape.height, shape.width, shape.channels];
-    fs::write(folder.join("own/t10k-images-idx4-ubyte"), file(&dims, pixels)).unwrap();
-    fs::write(folder.join("own/t10k-labels-idx1-ubyte"), file(&[12], labels)).unwrap();
+    own_images(folder, &network, 12);
     let attack = ["attack", "model.json", "--data", "idx=own", "--attack", "fgsm", "--eps", "8"];
     let report = json(folder, &[&attack[..], &["-o", "report.json"]].concat());
     assert_eq!(report["clean"]["correct"], 12, "{report}");
-    fs::write(folder.join("own/t10k-labels-idx1-ubyte"), file(&[12], vec![9; 12])).unwrap();
+    // Images of fewer classes than the network has.
+    fs::write(folder.join("own/t10k-labels-idx1-ubyte"), idx(&[12], vec![0; 12])).unwrap();
+    json(folder, &[&attack[..], &["-o", "first.json"]].concat());
+    fs::write(folder.join("own/t10k-labels-idx1-ubyte"), idx(&[12], vec![9; 12])).unwrap();
     let error = fails(folder, 1, &[&attack[..], &["-o", "other.json"]].concat());
     assert!(error.contains("data set `idx` has 10 classes, the network"), "{error}");
 }

@@ -1,25 +1,59 @@
 //! Tests ONNX files that others wrote: import, the proof repeated, and the circuit of what was imported.
 
-use crate::run::{fails, json, ok, root};
+use crate::run::{fails, json, ok, own_images, root};
+use std::path::Path;
 
 fn file(name: &str) -> String {
     root().join("onnx/tests/files").join(name).display().to_string()
 }
 
-#[test]
-fn an_imported_network_is_verified_down_to_its_circuit() {
-    let scratch = tempfile::tempdir().unwrap();
-    let folder = scratch.path();
-    let onnx = file("brevitas_per_channel.onnx");
+/// Goes the whole way of a user who holds another's file: import, the proof again, Verilog that is equal to the
+/// cycle, attack and certificates. Returns what the import said.
+fn whole_way(folder: &Path, name: &str) -> serde_json::Value {
+    let onnx = file(name);
     let said = json(folder, &["import", &onnx, "-o", "model.json"]);
+    let network = dq_net::read_network(&folder.join("model.json")).unwrap();
+    own_images(folder, &network, 6);
+    let emitted = json(folder, &["emit", "model.json", "-o", "rtl"]);
+    assert!(emitted["cycles_per_frame"].as_u64().unwrap() > 0, "{emitted}");
+    let data = ["--data", "idx=own", "--count"];
+    let args = [&["verify", "model.json", "--onnx", &onnx, "--rtl", "2"], &data[..], &["2"]].concat();
+    let verified = json(folder, &args);
+    assert_eq!((&verified["ok"], &verified["rtl"]["frames"]), (&true.into(), &2.into()), "{verified}");
+    assert!(verified["rtl"]["adversarial"].as_u64() >= Some(1), "{verified}");
+    assert_eq!(verified["onnx"]["boundaries"], said["proof"]["boundaries"]);
+    assert_eq!(verified["hash"], said["hash"]);
+    let args =
+        [&["attack", "model.json", "--attack", "pgd", "--eps", "2", "-o", "a.json"], &data[..], &["6"]];
+    let attacked = json(folder, &args.concat());
+    assert_eq!(attacked["clean"]["correct"], 6, "{attacked}");
+    let args = [&["certify", "model.json", "--eps", "1", "--boxes", "4", "-o", "c.json"], &data[..], &["2"]];
+    let certified = json(folder, &args.concat());
+    let (least, most) = (&certified["radii"][0]["certified"], &certified["radii"][0]["attacked"]);
+    assert!(least["correct"].as_u64().unwrap() <= most["correct"].as_u64().unwrap(), "{certified}");
+    said
+}
+
+#[test]
+fn an_imported_convolutional_network_goes_the_whole_way() {
+    let Some(_) = dq_hdl::tool::require("verilator") else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let said = whole_way(scratch.path(), "brevitas_per_channel.onnx");
     assert_eq!(said["name"], "brevitas_per_channel");
     assert_eq!(said["import"]["input"], "input = pixel/255, image 16×16×3");
     assert_eq!(said["proof"]["boundaries"].as_u64(), Some(240));
-    let verified = json(folder, &["verify", "model.json", "--onnx", &onnx, "--count", "2", "--rtl", "1"]);
-    assert_eq!(verified["onnx"]["boundaries"].as_u64(), Some(240));
-    assert_eq!(verified["hash"], said["hash"]);
-    let text = ok(folder, &["info", "model.json"]);
+    let text = ok(scratch.path(), &["info", "model.json"]);
     assert!(text.contains("brevitas_per_channel"), "{text}");
+}
+
+#[test]
+fn an_imported_residual_network_goes_the_whole_way() {
+    let Some(_) = dq_hdl::tool::require("verilator") else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    whole_way(scratch.path(), "ort_resnet_qdq.onnx");
+    let info = json(scratch.path(), &["info", "model.json"]);
+    let sums = info["nodes"].as_array().unwrap().iter().filter(|node| node["kind"] == "sum");
+    assert_eq!(sums.count(), 2, "{info}");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Runs `dq` in a scratch folder.
 
+use dq_net::layer::Logits;
+use dq_net::{Network, random};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -47,4 +50,23 @@ pub fn fails(folder: &Path, code: i32, args: &[&str]) -> String {
     });
     assert!(!twice, "dq {args:?} gives the same cause twice: {error}");
     error
+}
+
+/// Returns the bytes of an IDX file.
+pub fn idx(dims: &[usize], content: Vec<u8>) -> Vec<u8> {
+    let words = [0x0800 + dims.len()].into_iter().chain(dims.iter().copied());
+    words.flat_map(|word| (word as u32).to_be_bytes()).chain(content).collect()
+}
+
+/// Writes random images with the labels that `network` gives them into `folder/own`: `--data idx=own`.
+pub fn own_images(folder: &Path, network: &Network, count: usize) {
+    let shape = network.input_shape();
+    let images = random::images(0, count, shape);
+    let label = |image| Logits::label(network.eval(image)) as u8;
+    let labels: Vec<u8> = images.outer_iter().map(label).collect();
+    fs::create_dir(folder.join("own")).unwrap();
+    let dims = [count, shape.height, shape.width, shape.channels];
+    let pixels = images.into_iter().collect();
+    fs::write(folder.join("own/t10k-images-idx4-ubyte"), idx(&dims, pixels)).unwrap();
+    fs::write(folder.join("own/t10k-labels-idx1-ubyte"), idx(&[count], labels)).unwrap();
 }

@@ -1,7 +1,6 @@
 //! Has Python judge networks: qonnx's executor or ONNX Runtime, and exact arithmetic on fractions (`exact.py`),
 //! which shares nothing with this crate. One Python process judges all networks of a test.
 
-use dq_net::Network;
 use dq_onnx::Report;
 use ndarray::{Array2, ArrayView4};
 use std::ffi::OsString;
@@ -83,10 +82,4 @@ impl Judge {
         assert!(said.ends_with(&end), "Python did not run to its end: {said}{errors}");
         if output.status.success() { Ok(said) } else { Err(said) }
     }
-}
-
-/// Returns the reference's scores.
-pub fn reference(network: &Network, images: ArrayView4<u8>) -> Array2<i32> {
-    let scores = images.outer_iter().flat_map(|image| network.eval(image)).collect();
-    Array2::from_shape_vec((images.dim().0, network.classes()), scores).unwrap()
 }

@@ -54,6 +54,8 @@ pub(super) fn check(subject: &Subject, suite: &Suite) -> Result<Norm, SuiteError
     if usize::from(label) >= classes && !images.is_empty() {
         return Err(mismatch("labels of the images", format!("below {classes}"), label));
     }
+    // The user's own images may lack some of the network's classes.
+    let classes = if images.fits_classes(target.classes()) { target.classes() } else { classes };
     let [height, width, channels] = images.shape();
     let shape = dq_net::Shape::new(height, width, channels);
     let substitute = substitute.map(|substitute| (substitute.name, substitute.source));
@@ -103,7 +105,7 @@ pub(super) fn check_earlier(
             return Err(mismatch(what, expected, found));
         }
     }
-    let (classes, images) = (subject.images.classes.len(), subject.images.len());
+    let (classes, images) = (subject.target.classes(), subject.images.len());
     let attacked = suite.shard.map_or(images, |shard| shard.positions(images).count());
     let is_sound = |run: &Run| {
         let (survived, broken) = (run.outcomes.count(Outcome::Survived), run.outcomes.count(Outcome::Broken));
