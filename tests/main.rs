@@ -2,6 +2,7 @@
 
 mod attack;
 mod bad_input;
+mod exports;
 mod files;
 mod gradient;
 mod hardware;

@@ -4,8 +4,8 @@
 use crate::judge::{Case, Judge};
 use crate::{qonnx, residual};
 use dq_net::{Network, random};
-use std::collections::BTreeSet;
 use ndarray::{Array2, ArrayView4};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Returns the reference's scores.
