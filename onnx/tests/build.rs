@@ -3,6 +3,7 @@
 use dq_onnx::proto::*;
 use dq_onnx::{Import, ImportError, Options};
 use prost::Message;
+use std::cell::RefCell;
 
 /// A graph under construction.
 #[derive(Default)]
@@ -132,7 +133,23 @@ pub fn import(bytes: &[u8], options: &Options) -> Result<Import, ImportError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, bytes).unwrap();
-    dq_onnx::import(&path, options)
+    let imported = dq_onnx::import(&path, options);
+    let as_it_is = options.normalization.raw.is_none() && options.output.is_none() && !options.round_scores;
+    if imported.is_ok() && as_it_is {
+        RECORDED.with_borrow_mut(|recorded| recorded.push(bytes.to_vec()));
+    }
+    imported
+}
+
+thread_local! {
+    static RECORDED: RefCell<Vec<Vec<u8>>> = const { RefCell::new(vec![]) };
+}
+
+/// Runs a test and returns the files that it imported.
+pub fn recorded(test: fn()) -> Vec<Vec<u8>> {
+    RECORDED.take();
+    test();
+    RECORDED.take()
 }
 
 /// Numbers from 0 on that look random.

@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 from onnx import helper, numpy_helper
 from exact_tensor import (
-    each, exact, greatest, half_even, is_positive, joined, product, quotient, root, rounding, total, windows)
+    each, exact, greatest, half_even, is_positive, joined, padded, product, quotient, root, rounding, total, windows)
 
 
 def limits(bits, signed, narrow):
@@ -78,6 +78,13 @@ def along(values, rank, axis):
 
 
 def conv(x, weight, bias, a):
+    if x.ndim == 3:
+        # A line is a map of one row.
+        flat = {"pads": a.get("pads", [0, 0]), "strides": a.get("strides", [1]), "dilations": a.get("dilations", [1])}
+        (before, after), (stride,), (gap,) = flat.values()
+        a = {**a, "pads": [0, before, 0, after], "strides": [1, stride], "dilations": [1, gap]}
+        rows = [v.moved(lambda p: np.expand_dims(p, 2)) for v in (x, weight)]
+        return conv(*rows, bias, a).moved(lambda p: p[:, :, 0])
     groups, outputs = a.get("group", 1), weight.shape[0]
     taps = windows(x, weight.shape[2:], a, Fraction(0))
     n, channels, count, rows, columns = taps.shape
@@ -90,9 +97,10 @@ def conv(x, weight, bias, a):
 
 def dense(x, weight, bias, a):
     weight = weight if a.get("transB", 0) else weight.transpose()
-    if a.get("transA", 0) or a.get("alpha", 1.0) != 1 or a.get("beta", 1.0) != 1 or x.ndim != 2:
-        raise NotImplementedError("transA, alpha, beta, ranks but 2")
-    y = product(weight, x.transpose()).transpose()
+    if a.get("transA", 0) or a.get("alpha", 1.0) != 1 or a.get("beta", 1.0) != 1:
+        raise NotImplementedError("transA, alpha, beta")
+    rows = x.reshape(-1, x.shape[-1])
+    y = product(weight, rows.transpose()).transpose().reshape(*x.shape[:-1], -1)
     return y if bias is None else y + bias
 
 
@@ -135,13 +143,34 @@ def linear(kind, inputs, bounds, a):
 def pool(kind, x, a):
     if kind == "MaxPool":
         return greatest(windows(x, a["kernel_shape"], a, Fraction(-(10**30))), 2)
+    if kind == "GlobalMaxPool":
+        return greatest(x.reshape(*x.shape[:2], -1), 2).reshape(*x.shape[:2], 1, 1)
     if kind == "GlobalAveragePool" or kind == "ReduceMean" and [v % x.ndim for v in a["axes"]] == [2, 3]:
         y = total(x, [2, 3]) / exact(x.shape[2] * x.shape[3])
         return y.reshape(*x.shape[:2], 1, 1) if a.get("keepdims", 1) else y
-    if kind == "AveragePool" and not any(a.get("pads", [0])):
+    if kind == "AveragePool" and (a.get("count_include_pad", 0) or not any(a.get("pads", [0]))) and not a.get("ceil_mode", 0):
         taps = windows(x, a["kernel_shape"], a, Fraction(0))
         return total(taps, [2]) / exact(taps.shape[2])
     raise NotImplementedError(kind)
+
+
+def cut(kind, x, rest, a):
+    """Parts of a tensor: a list for Split."""
+    if kind == "Pad":
+        pads = [int(v) for v in rest[0].numbers()]
+        if a.get("mode", b"constant") != b"constant" or len(pads) != 2 * x.ndim:
+            raise NotImplementedError("Pad")
+        fill = rest[1].item() if len(rest) > 1 else Fraction(0)
+        return padded(x, pads[:x.ndim], pads[x.ndim:], fill)
+    if kind == "Split":
+        axis, sizes = a.get("axis", 0), a.get("split") or [int(v) for v in rest[0].numbers()] if rest else None
+        ends = np.cumsum(sizes)[:-1] if sizes else a["outputs"]
+        return [x.moved(lambda _: part) for part in np.split(x.places, ends, axis)]
+    starts, ends, axes, steps = ([int(v) for v in part.numbers()] for part in (*rest, exact(np.ones(len(rest[0].places))))[:4])
+    parts = [slice(None)] * x.ndim
+    for start, end, axis, step in zip(starts, ends, axes, steps):
+        parts[axis] = slice(start, end, step)
+    return x.moved(lambda p: p[tuple(parts)])
 
 
 def shaped(kind, x, rest, a, batch):
@@ -169,9 +198,35 @@ def shaped(kind, x, rest, a, batch):
     return x.reshape(len(x.places), *one.shape[1:]) if batch else x.reshape(one.shape)
 
 
+def of_qonnx(kind, x, rest, a):
+    """Operators on whole numbers that qonnx adds. None where `kind` is no such."""
+    if kind == "Im2Col":
+        shape = {"strides": a["stride"], "pads": a["pad_amount"]}
+        taps = windows(x.transpose(0, 3, 1, 2), a["kernel_size"], shape, Fraction(0)).transpose(0, 3, 4, 2, 1)
+        return taps.reshape(*taps.shape[:3], -1)
+    if kind == "QuantAvgPool2d":
+        shape = {"strides": [a["stride"]] * 2}
+        sums = total(windows(x, [a["kernel"]] * 2, shape, Fraction(0)), [2])
+        shift = ((2 ** a["ibits"] - 1) * a["kernel"] ** 2).bit_length() - a["obits"]
+        return each(lambda v: math.floor(v / 2**shift), sums)
+    if kind == "XnorPopcountMatMul":
+        signs = [each(lambda v: 2 * v - 1, v) for v in (x, rest[0])]
+        return each(lambda v: (v + x.shape[-1]) / 2, dense(*signs, None, {}))
+    return None
+
+
+def channels_last(kind, a, inputs, bounds):
+    """qonnx's operators whose maps, and kernels, have the channels last."""
+    count = 2 if kind == "Conv" else 1
+    turned = [v.transpose(0, 3, 1, 2) for v in inputs[:count]] + inputs[count:]
+    return node(kind, {**a, "domain": ""}, turned, bounds, True).transpose(0, 2, 3, 1)
+
+
 def node(kind, a, inputs, bounds, batch):
     x, rest = inputs[0], inputs[1:]
-    done = linear(kind, inputs, bounds, a)
+    if a.get("domain") == "qonnx.custom_op.channels_last":
+        return channels_last(kind, a, inputs, bounds)
+    done = linear(kind, inputs, bounds, a) or of_qonnx(kind, x, rest, a)
     if done is not None:
         return done
     if kind in ("Quant", "IntQuant"):
@@ -195,15 +250,20 @@ def node(kind, a, inputs, bounds, batch):
         return conv(x, rest[0], rest[1] if len(rest) > 1 else None, a)
     if kind in ("MatMul", "Gemm"):
         return dense(x, rest[0], rest[1] if len(rest) > 1 else None, a)
-    if kind in ("MaxPool", "GlobalAveragePool", "AveragePool", "ReduceMean"):
+    if kind in ("MaxPool", "GlobalMaxPool", "GlobalAveragePool", "AveragePool", "ReduceMean"):
         return pool(kind, x, a)
+    if kind in ("Pad", "Split", "Slice"):
+        return cut(kind, x, rest, a)
     if kind in ("Add", "Sub", "Mul", "Div"):
         return {"Add": x.__add__, "Sub": x.__sub__, "Mul": x.__mul__, "Div": x.__truediv__}[kind](rest[0])
     if kind == "Relu":
         return each(lambda v: v if v.numerator > 0 else 0, x)
-    if kind == "LeakyRelu":
-        slope = Fraction(a.get("alpha", 0.01))
-        return each(lambda v: v if v >= 0 else v * slope, x)
+    if kind in ("LeakyRelu", "PRelu"):
+        slope = rest[0] if rest else exact(np.float32(a.get("alpha", 0.01)))
+        return each(lambda v, s: v if v >= 0 else v * s, x, slope)
+    if kind in ("Floor", "Ceil"):
+        fixed = rounding(kind.upper())
+        return each(lambda v: fixed(*v.as_integer_ratio()), x)
     if kind == "Clip":
         low, high = [rest[i].item() if i < len(rest) and rest[i] is not None else None for i in range(2)]
         return each(lambda v: v if low is None else max(v, low), each(lambda v: v if high is None else min(v, high), x))
@@ -218,7 +278,8 @@ def node(kind, a, inputs, bounds, batch):
     raise NotImplementedError(kind)
 
 
-BOUNDS = {"uint8": (0, 255), "int8": (-128, 127), "int32": (-(2**31), 2**31 - 1)}
+BOUNDS = {f"{sign}int{n}": (-(2 ** (n - 1)), 2 ** (n - 1) - 1) if not sign else (0, 2**n - 1)
+          for n in (4, 8, 16, 32) for sign in ("", "u")}
 
 
 class Model:
@@ -235,20 +296,23 @@ class Model:
 
     def run(self, x, output):
         """Runs images (a tensor, batch first) and returns a list of numbers for each: those of tensor `output`."""
-        values = {self.graph.input[0].name: x}
+        values, needed = {self.graph.input[0].name: x}, {output}
+        for n in reversed(self.graph.node):
+            if needed & set(n.output):
+                needed |= set(n.input)
         for n in self.graph.node:
-            if output in values:
-                break
-            a = {v.name: helper.get_attribute_value(v) for v in n.attribute}
+            if n.output[0] in self.fixed or not needed & set(n.output):
+                continue
+            a = {v.name: helper.get_attribute_value(v) for v in n.attribute} | {"outputs": len(n.output), "domain": n.domain}
             if n.op_type == "Constant":
                 self.keep(n.output[0], a["value"])
-            if n.output[0] in self.fixed:
                 continue
             inputs = [self.fixed.get(i, values.get(i)) if i else None for i in n.input]
             constant = n.op_type == "Shape" or all(i in self.fixed for i in n.input if i)
             bounds = [self.bounds.get(i) for i in n.input]
             made = node(n.op_type, a, inputs, bounds, n.input[0] not in self.fixed)
-            (self.fixed if constant else values)[n.output[0]] = made
+            made = made if isinstance(made, list) else [made]
+            (self.fixed if constant else values).update(zip(n.output, made))
         scores = values[output]
         return [scores.moved(lambda p: p[i]).numbers() for i in range(len(scores.places))]
 

@@ -62,6 +62,8 @@ class Tensor:
 def exact(array):
     """The tensor of a NumPy array's numbers."""
     array = np.asarray(array)
+    if array.dtype.name in ("int4", "uint4"):
+        array = array.astype(int)
     present, places = np.unique(array, return_inverse=True)
     return Tensor(places.reshape(array.shape), [Fraction(value) for value in present.tolist()])
 
@@ -128,19 +130,31 @@ def product(a, b):
     return Tensor(np.arange(sums.size).reshape(sums.shape), table)
 
 
+def padded(x, before, after, fill):
+    """Puts `fill` around a tensor: so many elements before and after it along each axis."""
+    shape = [size + low + high for size, low, high in zip(x.shape, before, after)]
+    places = np.full(shape, len(x.table))
+    places[tuple(slice(low, low + size) for size, low in zip(x.shape, before))] = x.places
+    return Tensor(places, x.table + [fill])
+
+
 def windows(x, kernel, a, fill):
     """The elements under each tap of a kernel: image, channel, tap, row, column. `fill` lies outside."""
-    strides, pads = a.get("strides", [1, 1]), a.get("pads", [0] * 4)
-    gaps = a.get("dilations", [1, 1])
-    if a.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID") or a.get("ceil_mode", 0):
-        raise NotImplementedError("auto_pad, ceil_mode")
-    n, c, h, w = x.shape
-    padded = np.full((n, c, h + pads[0] + pads[2], w + pads[1] + pads[3]), len(x.table))
-    padded[:, :, pads[0]:pads[0] + h, pads[1]:pads[1] + w] = x.places
-    size = [(padded.shape[2 + i] - (kernel[i] - 1) * gaps[i] - 1) // strides[i] + 1 for i in range(2)]
-    taps = [padded[:, :, y * gaps[0]:, v * gaps[1]:][:, :, ::strides[0], ::strides[1]][:, :, :size[0], :size[1]]
+    strides, pads, gaps = (a.get(key, default) for key, default in
+                           [("strides", [1, 1]), ("pads", [0] * 4), ("dilations", [1, 1])])
+    if a.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        raise NotImplementedError("auto_pad")
+    spans = [(kernel[i] - 1) * gaps[i] + 1 for i in range(2)]
+    beyond = [x.shape[2 + i] + pads[i] + pads[2 + i] - spans[i] for i in range(2)]
+    size = [beyond[i] // strides[i] + 1 for i in range(2)]
+    if a.get("ceil_mode", 0):
+        # A last window may end outside, if it begins before the padding behind.
+        size = [size[i] + (beyond[i] % strides[i] > 0 and size[i] * strides[i] < x.shape[2 + i] + pads[i]) for i in range(2)]
+    more = [max((size[i] - 1) * strides[i] - beyond[i], 0) for i in range(2)]
+    x = padded(x, [0, 0, *pads[:2]], [0, 0, pads[2] + more[0], pads[3] + more[1]], fill)
+    taps = [x.places[:, :, y * gaps[0]:, v * gaps[1]:][:, :, ::strides[0], ::strides[1]][:, :, :size[0], :size[1]]
             for y in range(kernel[0]) for v in range(kernel[1])]
-    return Tensor(np.stack(taps, 2), x.table + [fill])
+    return Tensor(np.stack(taps, 2), x.table)
 
 
 def greatest(x, axis):

@@ -25,7 +25,7 @@ fn channels_last(values: &[f32], [o, i, h, w]: [usize; 4]) -> Vec<f32> {
 }
 
 #[test]
-fn operators_with_the_channels_last_are_those_with_the_channels_first() {
+pub fn operators_with_the_channels_last_are_those_with_the_channels_first() {
     let mut random = Random(3);
     let kernel: Vec<f32> = (0..6 * 2 * 3 * 2).map(|_| random.below(7) as f32 - 3.0).collect();
     let head: Vec<f32> = (0..3 * 6 * 3 * 3).map(|_| random.below(7) as f32 - 3.0).collect();
@@ -67,7 +67,7 @@ fn operators_with_the_channels_last_are_those_with_the_channels_first() {
 }
 
 #[test]
-fn products_of_columns_and_of_pixels_are_convolutions() {
+pub fn products_of_columns_and_of_pixels_are_convolutions() {
     let mut random = Random(5);
     let kernel: Vec<f32> = (0..4 * 3 * 2 * 2).map(|_| random.below(5) as f32 - 2.0).collect();
     let point: Vec<f32> = (0..4 * 5).map(|_| random.below(5) as f32 - 2.0).collect();
@@ -110,7 +110,7 @@ fn products_of_columns_and_of_pixels_are_convolutions() {
 }
 
 #[test]
-fn counted_bits_and_shifted_means_are_what_qonnx_says() {
+pub fn counted_bits_and_shifted_means_are_what_qonnx_says() {
     let mut random = Random(8);
     let bits: Vec<f32> = (0..9 * 4).map(|_| random.below(2) as f32).collect();
     let build = |own: bool| {
@@ -156,7 +156,7 @@ fn counted_bits_and_shifted_means_are_what_qonnx_says() {
 }
 
 #[test]
-fn a_clip_behind_a_quantizer_narrows_it() {
+pub fn a_clip_behind_a_quantizer_narrows_it() {
     let mut random = Random(2);
     let mut b = Builder::new(1, &[1, 2, 4, 4]);
     let (scale, zero) = (b.float(1.0 / 16.0), b.ints(2, &[], &[0]));
@@ -180,7 +180,7 @@ fn a_clip_behind_a_quantizer_narrows_it() {
 }
 
 #[test]
-fn constants_beside_the_scores_and_unused_logarithms_are_left_out() {
+pub fn constants_beside_the_scores_and_unused_logarithms_are_left_out() {
     let mut b = Builder::new(1, &[1, 2, 4, 4]);
     let x = b.quant("x", 1.0 / 16.0, 4, false);
     let x = b.node("GlobalAveragePool", &[&x], &[]);
@@ -198,7 +198,7 @@ fn constants_beside_the_scores_and_unused_logarithms_are_left_out() {
 }
 
 #[test]
-fn what_follows_the_scores_may_round_probabilities() {
+pub fn what_follows_the_scores_may_round_probabilities() {
     for (kind, ends) in [("Softmax", true), ("Sigmoid", true), ("Sigmoid", false)] {
         let mut b = Builder::new(1, &[1, 2, 2, 2]);
         let x = b.quant("x", 1.0 / 16.0, 4, false);
@@ -222,7 +222,7 @@ fn what_follows_the_scores_may_round_probabilities() {
 }
 
 #[test]
-fn a_line_of_samples_is_convolved_along_it() {
+pub fn a_line_of_samples_is_convolved_along_it() {
     let mut b = Builder::new(1, &[1, 3, 12]);
     let x = b.quant("x", 1.0 / 16.0, 4, false);
     let w = b.floats(&[4, 3, 3], &(0..36).map(|i| (i % 5) as f32 - 2.0).collect::<Vec<_>>());

@@ -30,6 +30,8 @@ pub struct Case<'a> {
     pub scores: Array2<i32>,
     /// How many of the images exact arithmetic in Python judges; 0 for files of operators that it lacks.
     pub exact: usize,
+    /// Whether a float runtime can execute the file.
+    pub float: bool,
 }
 
 impl Judge {
@@ -55,7 +57,7 @@ impl Judge {
         let (count, height, width, channels) = case.images.dim();
         let described = serde_json::json!({
             "name": case.name, "file": case.file, "images": [count, height, width, channels],
-            "exact": case.exact, "import": case.report,
+            "exact": case.exact, "float": case.float, "import": case.report,
         });
         let stem = self.next_file();
         fs::write(stem.with_extension("json"), described.to_string()).unwrap();

@@ -2,7 +2,7 @@
 //! comes in.
 
 use crate::judge::{Case, Judge};
-use crate::{qonnx, residual};
+use crate::{build, forms, layers, qdq, qonnx, residual};
 use dq_net::{Network, random};
 use ndarray::{Array2, ArrayView4};
 use std::collections::BTreeSet;
@@ -30,6 +30,7 @@ fn exported(judge: &mut Judge, network: &Network, images: usize, more: i32) {
         images: images.view(),
         scores,
         exact: 0,
+        float: true,
     });
 }
 
@@ -65,13 +66,26 @@ fn qonnx_gives_the_scores_of_what_goes_out() {
     println!("{}", judge.run().unwrap());
 }
 
+/// Which judges run a file on how many images.
+#[derive(Clone, Copy)]
+struct By {
+    images: usize,
+    exact: usize,
+    float: bool,
+}
+
+/// What runs 200 images in a second or two.
+const BOTH: By = By { images: 200, exact: 200, float: true };
+/// What the float runtimes do not execute, or where many values lie on a half, which float32 misses.
+const EXACT: By = By { float: false, ..BOTH };
+
 /// Imports a file and adds its network.
-fn imported(judge: &mut Judge, name: &str, file: &Path, (images, exact): (usize, usize)) {
+fn imported(judge: &mut Judge, name: &str, file: &Path, By { images, exact, float }: By) {
     let import = dq_onnx::import(file, &Default::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
     let images = random::images(23, images, import.network.input_shape());
     let scores = reference(&import.network, images.view());
     let (report, images) = (Some(&import.report), images.view());
-    judge.add(&Case { name, file, report, images, scores, exact });
+    judge.add(&Case { name, file, report, images, scores, exact, float });
 }
 
 #[test]
@@ -80,26 +94,53 @@ fn exact_arithmetic_and_float_runtimes_give_the_scores_of_files_of_others() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files");
     for (name, exact) in [
         ("brevitas_per_channel", 200),
-        ("ort_mobilenet_qdq", 100),
-        ("ort_mobilenet_qoperator", 100),
+        ("ort_mobilenet_qdq", 50),
+        ("ort_mobilenet_qoperator", 50),
         ("ort_resnet_qdq", 20),
     ] {
-        imported(&mut judge, name, &folder.join(name).with_extension("onnx"), (200, exact));
+        imported(&mut judge, name, &folder.join(name).with_extension("onnx"), By { exact, ..BOTH });
     }
-    let mut graphs = vec![];
-    for bits in [1, 2, 4, 8] {
-        graphs.push((format!("dense of {bits} bits"), qonnx::dense(bits)));
-    }
-    for (seed, rounding) in qonnx::ROUNDINGS.into_iter().enumerate() {
-        graphs.push((format!("convolutions, {rounding}"), qonnx::convolutional(seed as u64, rounding)));
-    }
-    for residual in residual::RESIDUALS {
-        graphs.push((format!("residual {residual:?}"), residual::residual(residual)));
-    }
-    for (name, (graph, scores)) in graphs {
-        let file = judge.next_file();
-        std::fs::write(&file, graph.bytes(&scores)).unwrap();
-        imported(&mut judge, &name, &file, (200, 200));
+    println!("{}", judge.run().unwrap());
+}
+
+/// A test that imports files, and what judges these.
+type Test = (&'static str, fn(), By);
+
+/// The graphs of other tests, which assert that they are imported: what their scores are is said here.
+#[rustfmt::skip]
+const GRAPHS: &[Test] = &[
+    ("dense", qonnx::a_dense_network_is_imported_and_proved, BOTH),
+    ("convolutions", qonnx::a_convolutional_network_is_imported_and_proved, BOTH),
+    ("thresholds", qonnx::thresholds_are_imported_as_they_are, BOTH),
+    ("levels", qdq::an_activation_of_levels_takes_levels, BOTH),
+    ("residuals", residual::residuals_of_any_scales_and_zero_points_are_imported_and_proved, BOTH),
+    ("biases", residual::float_biases_of_the_scores_leave_every_label, BOTH),
+    ("ratio", residual::scales_of_a_small_ratio_become_whole_factors, BOTH),
+    ("channels last", forms::operators_with_the_channels_last_are_those_with_the_channels_first, EXACT),
+    ("columns", forms::products_of_columns_and_of_pixels_are_convolutions, EXACT),
+    ("bits", forms::counted_bits_and_shifted_means_are_what_qonnx_says, EXACT),
+    ("clip", forms::a_clip_behind_a_quantizer_narrows_it, EXACT),
+    ("rounded", forms::what_follows_the_scores_may_round_probabilities, BOTH),
+    ("line", forms::a_line_of_samples_is_convolved_along_it, BOTH),
+    ("wide weights", layers::weights_of_more_than_8_bits_are_sums_of_layers, EXACT),
+    ("scales of channels", layers::scales_of_channels_in_small_ratios_go_into_the_weights, EXACT),
+    ("padding", layers::padding_of_its_own_goes_into_the_convolution_behind_it, BOTH),
+    ("pools", layers::pools_pad_and_round_their_sizes_up, BOTH),
+    ("parts", layers::parts_of_tensors_and_shuffled_channels_are_copied, EXACT),
+    ("scores", layers::scores_of_several_scales_keep_their_order_or_are_refused, BOTH),
+];
+
+#[test]
+fn exact_arithmetic_and_float_runtimes_give_the_scores_of_graphs_of_other_tests() {
+    let Some(mut judge) = Judge::find() else { return };
+    for &(name, test, by) in GRAPHS {
+        let files = build::recorded(test);
+        assert!(!files.is_empty(), "{name}");
+        for (n, bytes) in files.iter().enumerate() {
+            let file = judge.next_file();
+            std::fs::write(&file, bytes).unwrap();
+            imported(&mut judge, &format!("{name} {n}"), &file, by);
+        }
     }
     println!("{}", judge.run().unwrap());
 }

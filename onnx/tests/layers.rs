@@ -22,7 +22,7 @@ fn sums(import: &Import) -> usize {
 }
 
 #[test]
-fn weights_of_more_than_8_bits_are_sums_of_layers() {
+pub fn weights_of_more_than_8_bits_are_sums_of_layers() {
     for (form, parts) in [((2, 128), 0), ((2, 0), 1), ((2, 77), 1), ((3, -9), 1), ((5, 0), 2)] {
         let mut random = Random(form.1 as u64);
         let mut b = Builder::new(1, &[1, 2, 5, 5]);
@@ -39,7 +39,7 @@ fn weights_of_more_than_8_bits_are_sums_of_layers() {
 }
 
 #[test]
-fn scales_of_channels_in_small_ratios_go_into_the_weights() {
+pub fn scales_of_channels_in_small_ratios_go_into_the_weights() {
     let mut random = Random(4);
     let mut b = Builder::new(1, &[1, 3, 6, 6]);
     let scales = b.floats(&[1, 3, 1, 1], &[0.25, 0.5, 0.75]);
@@ -54,7 +54,7 @@ fn scales_of_channels_in_small_ratios_go_into_the_weights() {
 }
 
 #[test]
-fn padding_of_its_own_goes_into_the_convolution_behind_it() {
+pub fn padding_of_its_own_goes_into_the_convolution_behind_it() {
     for (kernel, value, nodes) in [(3, 0.0, 0), (2, 0.0, 1), (3, 0.5, 0)] {
         let mut random = Random(kernel as u64);
         let mut b = Builder::new(1, &[1, 2, 5, 5]);
@@ -75,7 +75,7 @@ fn padding_of_its_own_goes_into_the_convolution_behind_it() {
 }
 
 #[test]
-fn pools_pad_and_round_their_sizes_up() {
+pub fn pools_pad_and_round_their_sizes_up() {
     let mut random = Random(9);
     let mut b = Builder::new(1, &[1, 2, 8, 9]);
     let x = b.quant("x", 1.0 / 64.0, 6, true);
@@ -99,7 +99,7 @@ fn pools_pad_and_round_their_sizes_up() {
 }
 
 #[test]
-fn parts_of_tensors_and_shuffled_channels_are_copied() {
+pub fn parts_of_tensors_and_shuffled_channels_are_copied() {
     let mut random = Random(6);
     let mut b = Builder::new(1, &[1, 4, 6, 7]);
     let x = b.quant("x", 1.0 / 64.0, 6, false);
@@ -136,7 +136,7 @@ fn classifier(inputs: i64, bits: u8, scales: &[f32]) -> (Builder, String) {
 }
 
 #[test]
-fn scores_of_several_scales_keep_their_order_or_are_refused() {
+pub fn scores_of_several_scales_keep_their_order_or_are_refused() {
     // Exact multiples; scales of any ratio; the sign of the scores.
     for (scales, tolerance) in [(&[0.5, 0.75, 2.0][..], 0), (&[-0.5, -0.5], 0), (&[0.31, 0.177, 0.2003], 55)]
     {

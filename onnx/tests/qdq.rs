@@ -22,7 +22,7 @@ impl Linear {
 }
 
 #[test]
-fn an_activation_of_levels_takes_levels() {
+pub fn an_activation_of_levels_takes_levels() {
     let mut b = Builder::new(1, &[1, 1, 4, 4]);
     let signed = Linear::new(&mut b, 1.0 / 128.0, 3, -20);
     let x = signed.both(&mut b, "x");

@@ -23,7 +23,7 @@ fn norm(b: &mut Builder, random: &mut Random, x: &str, channels: usize) -> Strin
 }
 
 /// Builds a network of two dense layers and returns it with its scores.
-pub fn dense(bits: u8) -> (Builder, String) {
+fn dense(bits: u8) -> (Builder, String) {
     let mut random = Random(bits.into());
     let mut b = Builder::new(1, &[1, 1, 6, 6]);
     let x = b.quant("x", 1.0 / 255.0, 8, false);
@@ -40,7 +40,7 @@ pub fn dense(bits: u8) -> (Builder, String) {
 }
 
 #[test]
-fn a_dense_network_is_imported_and_proved() {
+pub fn a_dense_network_is_imported_and_proved() {
     for bits in [1, 2, 4, 8] {
         let (b, y) = dense(bits);
         let import = b.import(&y).unwrap();
@@ -51,10 +51,10 @@ fn a_dense_network_is_imported_and_proved() {
 }
 
 /// The names of all ways to round.
-pub const ROUNDINGS: [&str; 7] = ["ROUND", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"];
+const ROUNDINGS: [&str; 7] = ["ROUND", "CEIL", "FLOOR", "UP", "DOWN", "HALF_UP", "HALF_DOWN"];
 
 /// Builds a network of convolutions and pools that rounds so, and returns it with its scores.
-pub fn convolutional(seed: u64, rounding: &str) -> (Builder, String) {
+fn convolutional(seed: u64, rounding: &str) -> (Builder, String) {
     let mut random = Random(seed);
     let mut b = Builder::new(1, &[1, 3, 9, 8]);
     let x = b.quant("x", 1.0 / 64.0, 6, false);
@@ -85,7 +85,7 @@ pub fn convolutional(seed: u64, rounding: &str) -> (Builder, String) {
 }
 
 #[test]
-fn a_convolutional_network_is_imported_and_proved() {
+pub fn a_convolutional_network_is_imported_and_proved() {
     for (seed, rounding) in ROUNDINGS.into_iter().enumerate() {
         let (b, y) = convolutional(seed as u64, rounding);
         let import = b.import(&y).unwrap_or_else(|e| panic!("{rounding}: {e}"));
@@ -96,7 +96,7 @@ fn a_convolutional_network_is_imported_and_proved() {
 }
 
 #[test]
-fn thresholds_are_imported_as_they_are() {
+pub fn thresholds_are_imported_as_they_are() {
     let mut b = Builder::new(1, &[1, 2, 4, 4]);
     let t = b.floats(&[2, 3], &[0.1, 0.5, 0.5, 0.0, 0.25, 0.9]);
     let x =

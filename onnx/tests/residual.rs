@@ -16,11 +16,11 @@ fn weights(b: &mut Builder, random: &mut Random, dims: &[i64]) -> String {
 }
 
 /// Seed, type of element, and zero points of the residuals that are tested.
-pub const RESIDUALS: [(u64, i32, [i64; 3]); 3] =
+const RESIDUALS: [(u64, i32, [i64; 3]); 3] =
     [(1, 2, [0, 128, 117]), (2, 3, [-128, 0, 5]), (3, 3, [7, -3, -100])];
 
 /// Builds a residual network and returns it with its scores.
-pub fn residual((seed, element, zeros): (u64, i32, [i64; 3])) -> (Builder, String) {
+fn residual((seed, element, zeros): (u64, i32, [i64; 3])) -> (Builder, String) {
     let mut random = Random(seed);
     let mut b = Builder::new(1, &[1, 3, 6, 6]);
     let first = Linear::new(&mut b, 0.0039, element, zeros[0]);
@@ -50,7 +50,7 @@ pub fn residual((seed, element, zeros): (u64, i32, [i64; 3])) -> (Builder, Strin
 }
 
 #[test]
-fn residuals_of_any_scales_and_zero_points_are_imported_and_proved() {
+pub fn residuals_of_any_scales_and_zero_points_are_imported_and_proved() {
     for tested in RESIDUALS {
         let (b, y) = residual(tested);
         let import = b.import(&y).unwrap_or_else(|e| panic!("{tested:?}: {e}"));
@@ -60,7 +60,7 @@ fn residuals_of_any_scales_and_zero_points_are_imported_and_proved() {
 }
 
 #[test]
-fn float_biases_of_the_scores_leave_every_label() {
+pub fn float_biases_of_the_scores_leave_every_label() {
     let mut random = Random(5);
     let mut b = Builder::new(1, &[1, 2, 3, 3]);
     let x = b.quant("x", 1.0 / 255.0, 8, false);
@@ -73,7 +73,7 @@ fn float_biases_of_the_scores_leave_every_label() {
 }
 
 #[test]
-fn scales_of_a_small_ratio_become_whole_factors() {
+pub fn scales_of_a_small_ratio_become_whole_factors() {
     let mut b = Builder::new(1, &[1, 2, 3, 3]);
     let (x, y) = (b.quant("x", 0.25, 2, false), b.quant("x", 0.375, 1, false));
     let x = b.node("Add", &[&x, &y], &[]);
