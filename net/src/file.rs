@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// Newest version of the file format. This program reads this version and all before it.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// Value of the field `format` in an integer network's file.
 const FORMAT: &str = "dq-network";
 /// Size of the largest file that is read, in bytes.

@@ -46,11 +46,9 @@ impl Network {
         for (i, node) in nodes.iter().enumerate() {
             let wire = check_node(&nodes, i, &sources[i], &wires);
             wires.push(wire.map_err(|fault| NetworkError::at(&node.name, fault))?);
-            let (input, shape) = match sources[i].first() {
-                Some(&source) => (units[source], wires[source].shape),
-                None => (None, wires[i].shape),
-            };
-            units.push(node.layer.kind().unit(input, shape));
+            let inputs: Vec<Option<f64>> = sources[i].iter().map(|&source| units[source]).collect();
+            let shape = wires[sources[i].first().copied().unwrap_or(i)].shape;
+            units.push(node.layer.kind().unit(&inputs, shape));
             graph::check_total(&node.name, wires.iter().map(|wire| wire.shape.len()))?;
         }
         let mut readers = vec![vec![]; nodes.len()];
@@ -120,8 +118,9 @@ impl Network {
     }
 
     /// Returns the real value of one unit of node `i`'s output (for people and norms): 1/255 at the input,
-    /// the step's unit after it and after a rescale, that of the first input after a mix, divided by the
-    /// window's size after a sum (which stands for a mean); `None` for accumulators.
+    /// the step's unit after it and after a rescale, that of the first input after a mix, that of both inputs
+    /// after a concat, divided by the window's size after a sum (which stands for a mean); `None` for
+    /// accumulators.
     pub fn unit(&self, i: usize) -> Option<f64> {
         self.units[i]
     }

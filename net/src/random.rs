@@ -6,7 +6,8 @@ pub use crate::draw::Options;
 
 use crate::draw::{Draw, Point, Random};
 use crate::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum, SumPool,
+    BitDepth, Concat, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
+    SumPool,
 };
 use crate::{network::Network, network::Node, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, Array4};
@@ -18,8 +19,8 @@ pub fn network(seed: u64, options: &Options) -> Network {
     let probe = image(random.word(), input.shape).mapv(i32::from);
     let nodes = vec![Node { name: "input".into(), layer: Layer::Input(input), inputs: vec![] }];
     let at = Point { name: "input".into(), values: probe, range: Range::levels(8) };
-    let later = Random::new(!seed);
-    let mut walk = Walk { random, later, options, nodes, at };
+    let (later, beside) = (Random::new(!seed), Random::new(seed ^ (1 << 63)));
+    let mut walk = Walk { random, later, beside, options, nodes, at };
     if options.residuals {
         walk.squeeze();
     }
@@ -55,6 +56,8 @@ struct Walk<'a> {
     random: Random,
     /// Numbers for what was added later ([`Draw::later`]).
     later: Random,
+    /// Numbers for what was added after that.
+    beside: Random,
     options: &'a Options,
     nodes: Vec<Node>,
     /// The node that the next one reads.
@@ -111,7 +114,7 @@ impl Walk<'_> {
     }
 
     /// Adds a residual block: a branch of convolutions, and a skip that is the block's input or a 1 × 1
-    /// convolution of it.
+    /// convolution of it. They are mixed, summed, or put beside each other.
     fn residual(&mut self) {
         let start = self.at.clone();
         if !start.is_levels() || self.random.within(0, 3) == 0 {
@@ -141,11 +144,29 @@ impl Walk<'_> {
             self.at.clone()
         };
         let mix = Mix::draw(&mut self.random);
-        let inputs = if self.random.within(0, 1) == 0 { [skip, branch] } else { [branch, skip] };
+        let mut inputs = if self.random.within(0, 1) == 0 { [skip, branch] } else { [branch, skip] };
+        let most = 2 * self.options.max_channels;
+        if let Some(concat) = Concat::draw(&mut self.beside, &inputs.each_ref().map(Point::wire), most) {
+            // Half of them join levels, which a convolution may read as they are.
+            if self.beside.within(0, 1) == 0 {
+                inputs = inputs.map(|point| self.stepped(point));
+            }
+            return self.join("concat", Layer::Concat(concat), &inputs);
+        }
         match Sum::draw(&mut self.later, &inputs.each_ref().map(Point::wire)) {
             Some(sum) => self.join("sum", Layer::Sum(sum), &inputs),
             None => self.join("mix", Layer::Mix(mix), &inputs),
         }
+    }
+
+    /// Returns `point` where it is levels, else a step of it.
+    fn stepped(&mut self, point: Point) -> Point {
+        if !point.is_levels() {
+            self.at = point;
+            self.step();
+            return self.at.clone();
+        }
+        point
     }
 
     /// Adds a convolution that keeps the map's size, except for its stride.
@@ -249,7 +270,7 @@ mod tests {
             found,
             [
                 "ae8a91dca6736dadd2fb4d1c7133f0477fc90d2055cf810555f86dd5337431f5",
-                "9f654878c198d013ed7ebd44bc7510b606dd6114562a74871b80a9473bd401d9",
+                "090b835e467e2ed340c50f85a7e6f0eb2d7f9954b09ff33a33771dede82a20bd",
             ]
         );
     }

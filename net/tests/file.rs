@@ -3,7 +3,7 @@
 
 use dq_net::float::layer as float;
 use dq_net::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
+    BitDepth, Concat, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
     Surrogate,
 };
 use dq_net::{
@@ -198,7 +198,7 @@ fn malformed_fields_are_named() {
     type Edit = fn(&mut Value);
     let cases: &[(Edit, &[&str])] = &[
         (|v| v["format"] = json!("onnx"), &["format", "dq-network", "onnx"]),
-        (|v| v["version"] = json!(4), &["version", "1 to 3", "4"]),
+        (|v| v["version"] = json!(5), &["version", "1 to 4", "5"]),
         (|v| v["extra"] = json!(1), &["extra"]),
         (
             |v| v["nodes"][1]["layer"]["conv"]["weights"]["bits"] = json!(0),
@@ -442,6 +442,41 @@ fn a_sum_is_read_back_and_its_faults_are_named() {
         ),
         (&|v| v["nodes"][5]["layer"]["sum"]["factors"] = json!([5]), &["length"]),
         (&|v| v["nodes"][5]["layer"]["sum"]["factors"] = json!([1 << 19, 1]), &["mix", "range", "2^30"]),
+        (
+            &|v| v["nodes"][5]["inputs"] = json!(["stream", "branch", "branch"]),
+            &["mix", "inputs", "2 of them", "3"],
+        ),
+    ];
+    for (edit, words) in cases {
+        let message = refused_of(&network, true, |v| edit(v));
+        for word in *words {
+            assert!(message.contains(word), "`{word}` missing in: {message}");
+        }
+    }
+}
+
+/// Returns a residual whose streams lie beside each other.
+fn concatenated() -> Network {
+    let mut nodes = residual().nodes().to_vec();
+    nodes[5].layer = Layer::Concat(Concat);
+    nodes[7].layer = Layer::Logits(Logits { bias: vec![0, 1, 2, 3], scale: 0.5 });
+    Network::new("beside", nodes).unwrap()
+}
+
+#[test]
+fn a_concat_is_read_back_and_its_faults_are_named() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    let network = concatenated();
+    write_network(&network, &path).unwrap();
+    assert_eq!(read_network(&path).unwrap(), network);
+    let value: Value = serde_json::from_str(&to_json(&network)).unwrap();
+    assert_eq!((value["version"].as_u64(), &value["nodes"][5]["layer"]), (Some(4), &json!({ "concat": {} })));
+    // Both streams have the unit of their rescales.
+    assert_eq!(network.unit(5), Some(0.01));
+    type Edit<'a> = &'a dyn Fn(&mut Value);
+    let cases: &[(Edit, &[&str])] = &[
+        (&|v| v["nodes"][5]["layer"]["concat"]["axis"] = json!(2), &["axis"]),
         (
             &|v| v["nodes"][5]["inputs"] = json!(["stream", "branch", "branch"]),
             &["mix", "inputs", "2 of them", "3"],

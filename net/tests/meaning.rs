@@ -2,8 +2,8 @@
 //! differently written formula.
 
 use dq_net::layer::{
-    BitDepth, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
-    SumPool, Surrogate,
+    BitDepth, Concat, Conv, Dense, GlobalSum, Input, Kind, Layer, Logits, MaxPool, Median, Mix, Rescale,
+    Step, Sum, SumPool, Surrogate,
 };
 use dq_net::{Network, Node, Range, Shape, Wire, random};
 use ndarray::{Array2, Array3, Array4, ArrayView3, array, s};
@@ -115,6 +115,21 @@ fn a_sum_is_exact_and_its_range_is_that_of_intervals() {
     assert!(sum.shape(&[Shape::new(1, 2, 3), Shape::new(1, 3, 3)]).is_err());
     let fault = Sum { factors: [0, 1] }.check().unwrap_err();
     assert_eq!(fault.field, "factors[0]");
+}
+
+#[test]
+fn a_concat_puts_channels_behind_each_other_pixel_by_pixel() {
+    let (x, y) = (array![[[1, 2], [3, 4]]], array![[[-5], [600]]]);
+    assert_eq!(Concat.eval(&[x.view(), y.view()]), array![[[1, 2, -5], [3, 4, 600]]]);
+    assert_eq!(Concat.range(&[wire(1, 2, 2, 0, 7), wire(1, 2, 1, -5, 600)]).unwrap(), Range::new(-5, 600));
+    assert_eq!(Concat.shape(&[Shape::new(1, 2, 2), Shape::new(1, 2, 1)]).unwrap(), Shape::new(1, 2, 3));
+    let fault = Concat.shape(&[Shape::new(1, 2, 2), Shape::new(2, 1, 2)]).unwrap_err();
+    assert_eq!((fault.field.as_str(), fault.found.as_str()), ("inputs", "1×2×2 and 2×1×2"));
+    let unit = |x, y| Concat.unit(&[x, y], Shape::new(1, 2, 2));
+    assert_eq!(
+        (unit(Some(0.5), Some(0.5)), unit(Some(0.5), Some(0.25)), unit(None, None)),
+        (Some(0.5), None, None)
+    );
 }
 
 #[test]

@@ -17,6 +17,7 @@ pub fn expand(graph: &mut Graph) -> Result<(), String> {
             ("", "QLinearConv") => parts.conv().map_err(named)?,
             ("", "QLinearMatMul") => parts.product().map_err(named)?,
             ("com.microsoft", "QLinearAdd") => parts.sum().map_err(named)?,
+            ("com.microsoft", "QLinearConcat") => parts.concat().map_err(named)?,
             ("com.microsoft", "QGemm") => parts.gemm().map_err(named)?,
             ("com.microsoft", "QLinearGlobalAveragePool") => {
                 parts.pool("GlobalAveragePool").map_err(named)?
@@ -118,6 +119,17 @@ impl Parts<'_> {
         let b = self.dequantized(3, "b", 1)?;
         let y = self.exact("Add", &[&a, &b]);
         self.quantized(&y, 6)
+    }
+
+    /// The output's scale and zero point come first, then each input with its own.
+    fn concat(&mut self) -> Result<bool, String> {
+        let inputs = (2..self.op.inputs.len()).step_by(3);
+        let inputs: Vec<String> = inputs
+            .enumerate()
+            .map(|(part, i)| self.dequantized(i, &format!("part{part}"), 1))
+            .collect::<Result<_, _>>()?;
+        let y = self.exact("Concat", &inputs.iter().map(String::as_str).collect::<Vec<_>>());
+        self.quantized(&y, 0)
     }
 
     fn gemm(&mut self) -> Result<bool, String> {

@@ -2,6 +2,7 @@
 //! shapes that exporters leave in graphs.
 
 use crate::graph::{Graph, Op};
+use crate::joined::joined;
 use crate::number::{Q, whole};
 use crate::pick;
 use crate::quantizer;
@@ -240,26 +241,12 @@ fn concat(op: &Op, inputs: &[Option<Constant>]) -> Result<Constant, String> {
     let parts: Vec<&Constant> = inputs.iter().flatten().collect();
     let first = parts.first().ok_or("inputs: expected some")?;
     let axis = axis(op.int("axis", 0), first.dims.len())?;
-    let mut dims = first.dims.clone();
-    dims[axis] = 0;
-    for part in &parts {
-        let same = |a: usize| a == axis || part.dims.get(a) == first.dims.get(a);
-        if part.dims.len() != dims.len() || !(0..dims.len()).all(same) {
-            return Err(format!("inputs: expected shapes that differ along axis {axis} only"));
-        }
-        dims[axis] += part.dims[axis];
-    }
-    let outside: usize = dims[..axis].iter().product();
-    let mut values = vec![];
-    for before in 0..outside {
-        for part in &parts {
-            let block = part.len() / outside.max(1);
-            values.extend((before * block..(before + 1) * block).map(|i| part.value(i)));
-        }
-    }
+    let shapes: Vec<&[usize]> = parts.iter().map(|part| part.dims.as_slice()).collect();
+    let (dims, places) = joined(&shapes, axis)?;
+    let values: Vec<Q> = places.into_iter().map(|(part, at)| parts[part].value(at)).collect();
     let ints = parts.iter().all(|p| matches!(p.data, Data::Int(_)));
     if ints {
-        let values = values.iter().map(|v: &Q| v.to_i64()).collect::<Option<Vec<_>>>();
+        let values = values.iter().map(Q::to_i64).collect::<Option<Vec<_>>>();
         return Ok(Constant::ints(dims, values.ok_or("inputs: expected int64")?));
     }
     Ok(Constant::exact(dims, values))

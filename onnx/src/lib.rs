@@ -4,6 +4,7 @@
 //! root of a batch normalization by squaring. Every threshold is found by exact bisection over the range of
 //! its accumulator. What has no exact integer meaning is refused by name; nothing is rounded silently.
 
+mod beside;
 pub mod chain;
 pub mod channels_last;
 pub mod error;
@@ -13,6 +14,7 @@ pub mod fold;
 pub mod graph;
 mod import;
 pub mod interpret;
+mod joined;
 pub mod load;
 pub mod lower;
 pub mod merged;

@@ -1,6 +1,7 @@
 //! Imports of files that the tests write: one test program, so that it links once.
 
 mod build;
+mod concat;
 mod export;
 mod forms;
 mod hostile;

@@ -1,6 +1,6 @@
 //! QDQ and QOperator networks, with zero points anywhere, and real files of others.
 
-use crate::build::{Attr, Builder};
+use crate::build::{Attr, Builder, Random};
 
 /// A tensor's scale and zero point.
 pub struct Linear {
@@ -47,4 +47,15 @@ fn files_of_others_are_imported() {
         let proof = import.network.proof.unwrap();
         assert_eq!((proof.boundaries, import.report.float32_differs), (boundaries, differs), "{name}");
     }
+}
+
+/// int8 weights with a scale per output.
+pub fn weights(b: &mut Builder, random: &mut Random, dims: &[i64]) -> String {
+    let count = dims.iter().product::<i64>() as usize;
+    let values: Vec<i64> = (0..count).map(|_| random.below(255) as i64 - 127).collect();
+    let ints = b.ints(3, dims, &values);
+    let scales: Vec<f32> = (0..dims[0]).map(|_| 0.002 + random.below(1000) as f32 * 1e-5).collect();
+    let scale = b.floats(&[dims[0]], &scales);
+    let zero = b.ints(3, &[dims[0]], &vec![0; dims[0] as usize]);
+    b.node("DequantizeLinear", &[&ints, &scale, &zero], &[("axis", Attr::Int(0))])
 }

@@ -1,19 +1,8 @@
 //! Residuals of any scales and zero points.
 
 use crate::build::{Attr, Builder, Random};
-use crate::qdq::Linear;
+use crate::qdq::{Linear, weights};
 use dq_net::Layer;
-
-/// int8 weights with a scale per output.
-fn weights(b: &mut Builder, random: &mut Random, dims: &[i64]) -> String {
-    let count = dims.iter().product::<i64>() as usize;
-    let values: Vec<i64> = (0..count).map(|_| random.below(255) as i64 - 127).collect();
-    let ints = b.ints(3, dims, &values);
-    let scales: Vec<f32> = (0..dims[0]).map(|_| 0.002 + random.below(1000) as f32 * 1e-5).collect();
-    let scale = b.floats(&[dims[0]], &scales);
-    let zero = b.ints(3, &[dims[0]], &vec![0; dims[0] as usize]);
-    b.node("DequantizeLinear", &[&ints, &scale, &zero], &[("axis", Attr::Int(0))])
-}
 
 /// Seed, type of element, and zero points of the residuals that are tested.
 const RESIDUALS: [(u64, i32, [i64; 3]); 3] =

@@ -42,6 +42,7 @@ class Reader(unittest.TestCase):
         nodes = [
             ("input", [], {"input": {"shape": {"height": 6, "width": 5, "channels": 2}}}),
             ("colours", ["input"], {"bit_depth": {"bits": 3}}),
+            ("colours_again", ["colours"], {"max_pool": {"window": [2, 1], "stride": [1, 2]}}),
             ("smooth", ["colours"], {"median": {}}),
             ("conv", ["smooth"], {"conv": {
                 "weights": pack(rng.integers(-4, 4, (4, 3, 2, 1)), 3, -4), "weight_bits": 3, "stride": [1, 2],
@@ -50,13 +51,14 @@ class Reader(unittest.TestCase):
                 "bits": 2, "dir": [1, -1, 1, 1],
                 "thresholds": pack(np.sort(rng.integers(-20, 20, (4, 3)), axis=1), 7, -64),
                 "surrogate": {"gain": [0.1, -0.1, 0.1, 0.1], "open_lo": [-9] * 4, "open_hi": [9] * 4, "unit": 1.0}}}),
-            ("pool", ["step"], {"sum_pool": {"window": [2, 2], "stride": [2, 1]}}),
+            ("both", ["step", "colours_again"], {"concat": {}}),
+            ("pool", ["both"], {"sum_pool": {"window": [2, 2], "stride": [2, 1]}}),
             ("classifier", ["pool"], {"dense": {
-                "weights": pack(rng.integers(0, 2, (3, 16)), 1, 0), "weight_bits": 1}}),
+                "weights": pack(rng.integers(0, 2, (3, 24)), 1, 0), "weight_bits": 1}}),
             ("logits", ["classifier"], {"logits": {"bias": [3, 0, -5], "scale": 0.5}}),
         ]
         nodes = [{"name": name, "inputs": inputs, "layer": layer} for name, inputs, layer in nodes]
-        document = {"format": "dq-network", "version": 2, "name": "by-hand", "provenance": {}, "nodes": nodes}
+        document = {"format": "dq-network", "version": 4, "name": "by-hand", "provenance": {}, "nodes": nodes}
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "model.json")
             path.write_text(json.dumps({**document, "checksum": ""}))

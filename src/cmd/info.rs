@@ -39,7 +39,8 @@ fn integer(ui: &Ui, network: &Network) -> Result<()> {
     let weights: usize = nodes.iter().map(|node| node.weights).sum();
     let accumulator = nodes.iter().filter(|n| n.weight_bits.is_some()).map(|n| n.bits).max().unwrap_or(0);
     // Streams and residuals have gains of their own, so that the layers' norms bound nothing there.
-    let is_stream = |layer: &Layer| matches!(layer, Layer::Mix(_) | Layer::Sum(_) | Layer::Rescale(_));
+    let is_stream =
+        |layer: &Layer| matches!(layer, Layer::Mix(_) | Layer::Sum(_) | Layer::Concat(_) | Layer::Rescale(_));
     let streams = network.nodes().iter().any(|node| is_stream(&node.layer));
     let product = (!streams).then(|| nodes.iter().filter_map(|n| n.lipschitz).product::<f64>());
     let rows: Vec<Vec<String>> = nodes

@@ -18,6 +18,8 @@ pub struct Stream {
     pub lanes: Lanes,
     /// Least number of cycles between beats at full rate.
     spacing: usize,
+    /// Whether the depth of its FIFO is settled elsewhere: by the plan, or with all forks.
+    is_fixed: bool,
 }
 
 /// Says what a circuit is built for.
@@ -65,7 +67,7 @@ impl Build {
 
     /// Returns a stream of `lanes` from nowhere, for a node that is looked at alone.
     pub fn feed(lanes: Lanes) -> Stream {
-        Stream { source: Source { stage: 0, port: 0 }, lanes, spacing: 1 }
+        Stream { source: Source { stage: 0, port: 0 }, lanes, spacing: 1, is_fixed: false }
     }
 
     /// Returns the stream of node `source` for its next reader.
@@ -82,7 +84,7 @@ impl Build {
         let fork = self.add("_fork", &[stream], stream.lanes, Fork);
         let stage = fork.source.stage;
         self.stages[stage].site.depths = depths.to_vec();
-        let port = |port| Stream { source: Source { stage, port }, ..fork };
+        let port = |port| Stream { source: Source { stage, port }, is_fixed: true, ..fork };
         self.open.push((0..readers).map(port).collect());
     }
 
@@ -121,13 +123,29 @@ impl Build {
         let slowest = inputs.iter().map(|stream| stream.spacing).max().unwrap_or(1);
         let spacing = match kind.schedule() {
             Schedule::Source { .. } | Schedule::Map { .. } => slowest * kind.spacing(),
-            Schedule::Split { .. } | Schedule::Window(_) => 1,
+            Schedule::Turns { .. } | Schedule::Split { .. } | Schedule::Window(_) => 1,
         };
         site.latency = kind.latency(&site);
         site.depths = vec![(site.latency as usize + 1).div_ceil(spacing).max(2)];
         let stage = self.stages.len();
         self.stages.push(Stage { site, kind: Arc::new(kind) });
-        Stream { source: Source { stage, port: 0 }, lanes: output, spacing }
+        Stream { source: Source { stage, port: 0 }, lanes: output, spacing, is_fixed: false }
+    }
+
+    /// Gives the stage that `stream` leaves the FIFO of `depth` beats that the plan names.
+    pub fn fix(&mut self, stream: &mut Stream, depth: usize) {
+        self.stages[stream.source.stage].site.depths = vec![depth];
+        stream.is_fixed = true;
+    }
+
+    /// Makes room for `beats` more of `stream` in the FIFO that it leaves, where that is not settled
+    /// elsewhere.
+    pub fn deepen(&mut self, stream: Stream, beats: usize) {
+        if !stream.is_fixed {
+            let stage = &mut self.stages[stream.source.stage];
+            let ratio = if let Schedule::Split { ratio } = stage.schedule() { ratio } else { 1 };
+            stage.site.depths[stream.source.port] += beats.div_ceil(ratio);
+        }
     }
 
     /// Converts to `count` lanes: directly where one count divides the other, else through their common

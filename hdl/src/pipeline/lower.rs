@@ -60,9 +60,9 @@ impl<'a> Model<'a> {
             (build.name, build.node, build.entry) = (self.names[i].clone(), i, entry);
             let sources = self.network.sources(i);
             let inputs = sources.iter().map(|&source| build.read(source)).collect();
-            let stream = self.node(&mut build, &wires, i, inputs);
+            let mut stream = self.node(&mut build, &wires, i, inputs);
             if let Some(depth) = fifo {
-                build.stages.last_mut().expect("every node has a stage").site.depths = vec![depth];
+                build.fix(&mut stream, depth);
             }
             let readers = self.network.readers(i).len();
             let least = vec![2; readers];

@@ -64,7 +64,7 @@ pub fn choices(model: &Model, empty: &Plan, i: usize, mac: Mac, sprams: bool) ->
 fn window_cycles(stage: &Stage) -> u64 {
     match stage.schedule() {
         Schedule::Window(w) => w.operations().max((w.map.height * w.map.width * w.pixel_beats()) as u64),
-        Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Split { .. } => 0,
+        Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Turns { .. } | Schedule::Split { .. } => 0,
     }
 }
 

@@ -38,9 +38,11 @@ pub trait Kind: Debug + Send + Sync {
     fn spacing(&self) -> usize {
         match self.schedule() {
             Schedule::Map { period, tail: 1 } => period,
-            Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Split { .. } | Schedule::Window(_) => {
-                1
-            }
+            Schedule::Source { .. }
+            | Schedule::Map { .. }
+            | Schedule::Turns { .. }
+            | Schedule::Split { .. }
+            | Schedule::Window(_) => 1,
         }
     }
 
@@ -90,6 +92,12 @@ pub enum Schedule {
         period: usize,
         /// Number of operations at its end that produce a beat.
         tail: usize,
+    },
+    /// The stage does an operation per beat of either of its two inputs, and each produces a beat: a round
+    /// takes the beats of the first input, then those of the second one.
+    Turns {
+        /// Number of beats of a round, of each input.
+        beats: [usize; 2],
     },
     /// Each input beat leaves as `ratio` beats. The stage's FIFO holds input beats.
     Split {

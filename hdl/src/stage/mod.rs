@@ -6,6 +6,7 @@
 pub mod argmax;
 pub mod bias;
 pub mod bit_depth;
+pub mod concat;
 pub mod contract;
 pub mod counter;
 pub mod dot;
@@ -42,7 +43,7 @@ use hardware::Hardware;
 
 /// Suffixes that modules append to a stage's name: one row per kind that has one, two more inside a
 /// matrix-vector unit.
-pub const MODULES: [&str; 12] = [
+pub const MODULES: [&str; 13] = [
     "_mvau",
     "_fetch",
     "_accumulate",
@@ -52,6 +53,7 @@ pub const MODULES: [&str; 12] = [
     "_bias",
     "_mix",
     "_sum",
+    "_concat",
     "_rescale",
     "_bit_depth",
     "_median",
@@ -68,6 +70,7 @@ pub fn of_layer(layer: &Layer) -> &dyn Hardware {
         Layer::SumPool(layer) => layer,
         Layer::Mix(layer) => layer,
         Layer::Sum(layer) => layer,
+        Layer::Concat(layer) => layer,
         Layer::Rescale(layer) => layer,
         Layer::BitDepth(layer) => layer,
         Layer::Median(layer) => layer,

@@ -2,7 +2,8 @@
 
 use crate::stage::kind::{Schedule, Stage};
 
-/// Returns the beats that each stage takes (at each input) and gives (at each output) for one frame.
+/// Returns the beats that each stage takes (at each input; at both where these take turns) and gives (at each
+/// output) for one frame.
 pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
     let mut beats: Vec<(u64, u64)> = vec![];
     for stage in stages {
@@ -11,6 +12,10 @@ pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
         beats.push(match stage.schedule() {
             Schedule::Source { beats } => (beats as u64, beats as u64),
             Schedule::Map { period, tail } => (taken, taken / period as u64 * tail as u64),
+            Schedule::Turns { beats: [of_x, of_y] } => {
+                let both = taken / of_x as u64 * (of_x + of_y) as u64;
+                (both, both)
+            }
             Schedule::Split { ratio } => (taken, taken * ratio as u64),
             Schedule::Window(window) => (taken, window.operations()),
         });

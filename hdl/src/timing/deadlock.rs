@@ -3,7 +3,7 @@
 //! never the timing.
 
 use super::link::Link;
-use crate::stage::kind::Stage;
+use crate::stage::kind::{Schedule, Stage};
 use thiserror::Error;
 
 /// Describes a pipeline that stops for ever.
@@ -29,7 +29,18 @@ pub fn find(stages: &[Stage], links: &[Link], ports: &[[Vec<usize>; 2]]) -> Dead
     // whose inputs have beats but whose output has no place: the fork.
     let is_empty = |&l: &usize| links[l].front().is_none();
     let (mut at, mut waits) = (stages.len() - 1, stages.len() - 1);
-    while let Some(port) = ports[at][0].iter().position(&is_empty) {
+    let empty_input = |at: usize| {
+        let inputs: &[usize] = &ports[at][0];
+        match stages[at].schedule() {
+            Schedule::Turns { beats: [of_x, of_y] } => {
+                let taken: u64 = inputs.iter().map(|&l| links[l].moved).sum();
+                let port = usize::from(taken % (of_x + of_y) as u64 >= of_x as u64);
+                is_empty(&inputs[port]).then_some(port)
+            }
+            _ => inputs.iter().position(&is_empty),
+        }
+    };
+    while let Some(port) = empty_input(at) {
         let sources = &stages[at].site.sources;
         if sources.len() > 1 {
             waits = at;

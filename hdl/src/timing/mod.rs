@@ -8,9 +8,10 @@
 //! - a window's operation needs its tap written (`H_in[tap] + 1`), and a row of its line buffer is written
 //!   again no earlier than 2 cycles after the operation that released it.
 //!
-//! A stage with several inputs takes a beat of each at once, one with several outputs gives each a beat at
-//! once, so that their conditions join in the same maximum. FIFOs that are too shallow can make a fork and a
-//! join wait for each other: the recurrence stops, and that is a [`Deadlock`].
+//! A stage with several inputs takes a beat of each at once (or of one after the other, where they take
+//! turns), one with several outputs gives each a beat at once, so that their conditions join in the same
+//! maximum. FIFOs that are too shallow can make a fork and a join wait for each other: the recurrence stops,
+//! and that is a [`Deadlock`].
 //!
 //! Cycle 0 and stalls are those of [`crate::stalls`].
 

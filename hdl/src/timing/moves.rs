@@ -1,4 +1,5 @@
-//! Moves the beats of a stage: one operation per beat, several links at once, or a beat in parts.
+//! Moves the beats of a stage: one operation per beat, several links at once or in turns, or a
+//! beat in parts.
 
 use super::link::Link;
 
@@ -52,6 +53,41 @@ pub fn join(links: &mut [Link], inputs: &[usize], outputs: &[usize], full: &mut 
         inputs.iter().for_each(|&l| links[l].take(cycle));
         outputs.iter().for_each(|&l| links[l].give(cycle));
         progress = true;
+    }
+}
+
+/// Holds the progress of a stage whose two inputs take turns.
+pub struct Turns {
+    /// Number of beats of a round, of each input.
+    pub beats: [usize; 2],
+    /// Number of beats of this round that were taken.
+    pub position: usize,
+    /// The cycle after the last operation.
+    pub next: u64,
+}
+
+impl Turns {
+    /// Takes beats and gives them. What it waits for is a place if it is `full`.
+    pub fn advance(
+        &mut self,
+        links: &mut [Link],
+        inputs: [usize; 2],
+        output: usize,
+        full: &mut bool,
+    ) -> bool {
+        let mut progress = false;
+        loop {
+            let input = inputs[usize::from(self.position >= self.beats[0])];
+            let (given, place) = (links[input].front(), links[output].places(1));
+            *full = given.is_some();
+            let (Some(given), Some(place)) = (given, place) else { return progress };
+            let cycle = given.max(place).max(self.next);
+            links[input].take(cycle);
+            links[output].give(cycle);
+            self.next = cycle + 1;
+            self.position = (self.position + 1) % (self.beats[0] + self.beats[1]);
+            progress = true;
+        }
     }
 }
 

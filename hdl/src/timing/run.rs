@@ -4,7 +4,7 @@
 use super::beats::frame_beats;
 use super::deadlock::{self, Deadlock};
 use super::link::Link;
-use super::moves::{Map, join, split};
+use super::moves::{Map, Turns, join, split};
 use super::window::Progress;
 use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::Stalls;
@@ -47,6 +47,7 @@ enum State {
     Map(Map),
     /// A map of one operation per beat, with several inputs or outputs.
     Join,
+    Turns(Turns),
     Split {
         ratio: u64,
     },
@@ -63,7 +64,10 @@ impl<'a> Run<'a> {
             for port in 0..stage.site.depths.len() {
                 let at_once = match stage.schedule() {
                     Schedule::Split { ratio } => ratio,
-                    Schedule::Source { .. } | Schedule::Map { .. } | Schedule::Window(_) => 1,
+                    Schedule::Source { .. }
+                    | Schedule::Map { .. }
+                    | Schedule::Turns { .. }
+                    | Schedule::Window(_) => 1,
                 };
                 links.push(Link::new(stage.site.depths[port] * at_once, stage.latency_to(port), at_once));
             }
@@ -154,6 +158,7 @@ impl<'a> Run<'a> {
         let Unit { inputs, outputs, state, full, .. } = &mut self.units[u];
         let progress = match (state, &inputs[..], &outputs[..]) {
             (State::Join, ..) => join(&mut self.links, inputs, outputs, full),
+            (State::Turns(turns), &[x, y], &[output]) => turns.advance(&mut self.links, [x, y], output, full),
             (State::Window(window, between, behind), &[input], &[output]) => {
                 let links = self.links.get_disjoint_mut([input, *between, output]).expect("three links");
                 let progress = window.advance(behind, links, self.cruise);
@@ -224,6 +229,7 @@ fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
             Schedule::Source { .. } => State::Map(Map { period: 1, tail: 1, phase: 0 }),
             Schedule::Map { period: 1, .. } if inputs.len() > 1 || outputs.len() > 1 => State::Join,
             Schedule::Map { period, tail } => State::Map(Map { period, tail, phase: 0 }),
+            Schedule::Turns { beats } => State::Turns(Turns { beats, position: 0, next: 0 }),
             Schedule::Split { ratio } => State::Split { ratio: ratio as u64 },
             Schedule::Window(window) => {
                 let behind = Map { period: 1, tail: 1, phase: 0 };

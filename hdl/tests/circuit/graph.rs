@@ -3,10 +3,12 @@
 
 use super::common;
 use dq_hdl::design::Design;
+use dq_hdl::pipeline::Schedule;
 use dq_hdl::plan::{self, NodePlan, Output, Plan};
 use dq_hdl::{emit, netlist, stalls::Stalls, timing, timing::timing};
 use dq_net::layer::{
-    BitDepth, Conv, Dense, Input, Layer, Logits, Median, Mix, Rescale, Step, Sum, Surrogate,
+    BitDepth, Concat, Conv, Dense, GlobalSum, Input, Layer, Logits, Median, Mix, Rescale, Step, Sum,
+    Surrogate,
 };
 use dq_net::{Network, Node, Range, Shape, Wire, random};
 use ndarray::{Array2, Array4};
@@ -122,6 +124,66 @@ fn words_and_cycles_agree_on_residual_networks() {
             assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}");
         }
     }
+}
+
+/// Makes dense blocks: each branch's channels come behind those that it reads, and one more concat joins
+/// signed fixed point with levels.
+fn dense(seed: u64, blocks: usize) -> Network {
+    let mut draw = Draw::new(seed, Shape::new(4, 5, 2));
+    let conv = draw.conv("input", [2, 4], 3);
+    let (mut x, mut channels) = (draw.step(&conv, 4), 4);
+    for block in 0..blocks {
+        let growth = 2 + draw.below(3) as usize;
+        let y = draw.conv(&x, [channels, growth], 1 + 2 * (block % 2));
+        let y = draw.step(&y, growth);
+        let inputs = if draw.below(2) == 0 { [&x, &y] } else { [&y, &x] }.map(String::as_str);
+        x = draw.push("concat", Layer::Concat(Concat), &inputs);
+        channels += growth;
+    }
+    let y = draw.conv(&x, [channels, channels], 3);
+    let y = draw.rescale(&y, channels);
+    let both = draw.push("concat", Layer::Concat(Concat), &[&y, &x]);
+    let step = draw.step(&both, 2 * channels);
+    draw.end(&step, 4 * 5 * 2 * channels)
+}
+
+#[test]
+fn words_and_cycles_agree_where_streams_are_put_beside_each_other() {
+    let mut turns = std::collections::BTreeSet::new();
+    for seed in 0..16 {
+        let network = dense(seed, 1 + (seed % 3) as usize);
+        let design = Design::new(&network, &common::plan(&network, seed)).unwrap();
+        turns.extend(design.stages.iter().filter_map(|stage| match stage.schedule() {
+            Schedule::Turns { beats } => Some(beats),
+            _ => None,
+        }));
+        let frames = common::frames(&network, 3, seed);
+        for stalls in [Stalls::NONE, Stalls::random(seed)] {
+            let outcome = netlist::run(&design, frames.view(), &stalls).unwrap();
+            assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}");
+        }
+    }
+    assert!(turns.len() > 5 && turns.contains(&[1, 1]), "{turns:?}");
+}
+
+/// Neither stream of a concat waits while the other one passes: the circuit is as fast as its busiest stage.
+#[test]
+fn a_concat_keeps_up() {
+    let mut draw = Draw::new(1, Shape::new(6, 6, 2));
+    let [x, y] = [0, 1].map(|_| {
+        let conv = draw.conv("input", [2, 8], 1);
+        draw.step(&conv, 8)
+    });
+    let both = draw.push("concat", Layer::Concat(Concat), &[&x, &y]);
+    let sum = draw.push("sum", Layer::GlobalSum(GlobalSum), &[&both]);
+    draw.push("logits", Layer::Logits(Logits { bias: vec![0; 16], scale: 1.0 }), &[&sum]);
+    let network = Network::new("beside", draw.nodes).unwrap();
+    let mut plan = plan::default(&network, Output::Label).unwrap();
+    let convs = plan.nodes.iter_mut().filter(|node| node.node.starts_with("conv"));
+    convs.for_each(|node| (node.pe, node.simd) = (1, 2));
+    let timing = Design::new(&network, &plan).unwrap().timing().clone();
+    // A pixel takes 8 cycles; the first one of a frame some more.
+    assert!(timing.ideal_interval == 6 * 6 * 8 && timing.interval < 6 * 6 * 8 + 8, "{timing:?}");
 }
 
 /// With one place less, a FIFO behind a fork lowers the throughput or deadlocks; the netlist agrees.

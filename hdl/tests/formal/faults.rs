@@ -76,6 +76,8 @@ const OWN: &[Fault] = &[
     ("_window.v", "- released_q;", "+ released_q;"),
     ("_window.v", "wire written = ", "wire written = 1'b1 | "),
     ("_window.v", "level2_q <= level1_q;", "level2_q <= ~level1_q;"),
+    ("_concat.v", "position_q < ", "position_q <= "),
+    ("_concat.v", "assign y_ready = free & ", "assign y_ready = free & 1'b1 | "),
 ];
 
 /// A network's proofs in a folder of their own.
@@ -141,6 +143,8 @@ fn benches(folder: &Path) -> Vec<Bench> {
     let chain = topology::build("lenet@1/4", 1).unwrap();
     let padded = (0..).map(|seed| random::network(seed, &small(true))).find(is_padded).unwrap();
     let networks = [chain, padded].into_iter();
+    let concat = |network: &Network| network.nodes().iter().any(|n| n.layer.kind().name() == "concat");
+    let networks = networks.chain((0..).map(|seed| random::network(seed, &small(true))).find(concat));
     let networks = networks.chain((0..8).map(|seed| random::network(seed, &small(seed % 2 == 1))));
     networks.enumerate().map(|(i, network)| Bench::new(&network, folder.join(i.to_string()))).collect()
 }

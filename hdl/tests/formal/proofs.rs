@@ -57,10 +57,11 @@ fn a_residual_keeps_its_contracts() {
     if !ready() {
         return;
     }
-    // Small, with a median, a fork, a mix or a sum, a rescale, and a padding of another level than 0.
+    // Small, with a median, a fork, a mix, a sum or a concat, a rescale, and a padding of another level
+    // than 0.
     let options = small(true);
     let has = |network: &Network, kind: &str| network.nodes().iter().any(|n| n.layer.kind().name() == kind);
-    for join in ["mix", "sum"] {
+    for join in ["mix", "sum", "concat"] {
         let mut found = (0..).map(|seed| random::network(seed, &options));
         let all = [join, "rescale", "median", "max_pool"];
         let network = found.find(|n| all.iter().all(|kind| has(n, kind)) && is_padded(n));

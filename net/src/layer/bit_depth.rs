@@ -49,7 +49,7 @@ impl Kind for BitDepth {
         inputs[0].mapv(|pixel| self.level(pixel))
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         Some(1.0 / f64::from((1i32 << self.bits) - 1))
     }
 }

@@ -104,7 +104,7 @@ impl Kind for Conv {
         })
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         None
     }
 

@@ -46,7 +46,7 @@ impl Kind for Dense {
         })
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         None
     }
 

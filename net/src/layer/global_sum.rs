@@ -32,9 +32,9 @@ impl Kind for GlobalSum {
         inputs[0].sum_axis(Axis(0)).sum_axis(Axis(0)).insert_axis(Axis(0)).insert_axis(Axis(0))
     }
 
-    fn unit(&self, input: Option<f64>, shape: Shape) -> Option<f64> {
+    fn unit(&self, inputs: &[Option<f64>], shape: Shape) -> Option<f64> {
         // The sum stands for the mean, so its unit is that of the mean.
-        Some(input? / (shape.height * shape.width) as f64)
+        Some(inputs[0]? / (shape.height * shape.width) as f64)
     }
 }
 

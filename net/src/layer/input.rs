@@ -40,7 +40,7 @@ impl Kind for Input {
         panic!("an input's values are given, not computed")
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         Some(1.0 / 255.0)
     }
 }

@@ -21,9 +21,9 @@ pub trait Kind {
     fn range(&self, inputs: &[Wire]) -> Result<Range, Fault>;
     /// Returns the output: the layer's meaning, in plain loops.
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32>;
-    /// Returns the real value of one unit of the output (for people and norms), where that of the first input
-    /// is `input` and its shape is `shape`; `None` for accumulators.
-    fn unit(&self, input: Option<f64>, shape: Shape) -> Option<f64>;
+    /// Returns the real value of one unit of the output (for people and norms), where those of the inputs are
+    /// `inputs` and the first one's shape is `shape`; `None` for accumulators.
+    fn unit(&self, inputs: &[Option<f64>], shape: Shape) -> Option<f64>;
     /// Returns the bits of its weights, where it has any.
     fn weight_bits(&self) -> Option<u8> {
         None

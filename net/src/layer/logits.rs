@@ -75,7 +75,7 @@ impl Kind for Logits {
         scores
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         Some(self.scale)
     }
 }

@@ -48,8 +48,8 @@ impl Kind for MaxPool {
         pool(inputs[0], self.window, self.stride, i32::max)
     }
 
-    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
-        input
+    fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {
+        inputs[0]
     }
 }
 

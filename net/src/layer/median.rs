@@ -54,8 +54,8 @@ impl Kind for Median {
         })
     }
 
-    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
-        input
+    fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {
+        inputs[0]
     }
 }
 

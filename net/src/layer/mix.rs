@@ -83,8 +83,8 @@ impl Kind for Mix {
         Zip::from(inputs[0]).and(inputs[1]).map_collect(|&x, &y| self.value(x, y))
     }
 
-    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
-        input
+    fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {
+        inputs[0]
     }
 }
 

@@ -6,6 +6,7 @@
 //! it.
 
 mod bit_depth;
+mod concat;
 mod conv;
 mod dense;
 mod global_sum;
@@ -104,6 +105,8 @@ kinds! {
     mix::Mix,
     /// Exact sum of two streams, each times a whole number.
     sum::Sum,
+    /// The channels of two streams beside each other.
+    concat::Concat,
     /// Affine function per channel, into the residual stream.
     rescale::Rescale,
     /// Pixels rounded to fewer bits.

@@ -97,7 +97,7 @@ impl Kind for Rescale {
         Array3::from_shape_fn(x.dim(), |(y, column, c)| self.value(c, x[[y, column, c]]))
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         Some(self.unit)
     }
 }

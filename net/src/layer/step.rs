@@ -139,7 +139,7 @@ impl Kind for Step {
         Array3::from_shape_fn(x.dim(), |(y, column, c)| self.level(c, x[[y, column, c]]))
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         Some(self.surrogate.unit)
     }
 }

@@ -58,7 +58,7 @@ impl Kind for Sum {
         Zip::from(inputs[0]).and(inputs[1]).map_collect(|&x, &y| self.value(x, y))
     }
 
-    fn unit(&self, _: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {
         None
     }
 }

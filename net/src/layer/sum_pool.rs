@@ -47,9 +47,9 @@ impl Kind for SumPool {
         pool(inputs[0], self.window, self.stride, |a, b| a + b)
     }
 
-    fn unit(&self, input: Option<f64>, _: Shape) -> Option<f64> {
+    fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {
         // The sum stands for the mean, so its unit is that of the mean.
-        Some(input? / (self.window[0] * self.window[1]) as f64)
+        Some(inputs[0]? / (self.window[0] * self.window[1]) as f64)
     }
 }
 

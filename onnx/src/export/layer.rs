@@ -27,6 +27,9 @@ pub fn write(w: &mut Writer, network: &Network, i: usize) {
         }
         Layer::Mix(layer) => mix(w, &place, layer),
         Layer::Sum(layer) => sum(w, &place, layer.factors),
+        Layer::Concat(_) => {
+            w.op("Concat", &[&place.inputs[0], &place.inputs[1]], &place.made, vec![int("axis", 1)]);
+        }
         Layer::Rescale(layer) => rescale(w, &place, layer),
         Layer::BitDepth(layer) => bit_depth(w, &place, *layer),
         Layer::Median(_) => median(w, &place),

@@ -6,6 +6,7 @@ mod windows;
 
 use crate::fold;
 use crate::graph::{Graph, Op};
+use crate::joined::joined;
 use crate::lower::Image;
 use crate::number::{Q, Real, Rounding, whole};
 use crate::pick;
@@ -115,6 +116,7 @@ fn node(op: &Op, values: &HashMap<&str, Value>, part: usize) -> Result<Value, St
         })?,
         "MaxPool" | "GlobalMaxPool" => windows::max_pool(op, x()?)?,
         "AveragePool" => windows::mean_pool(op, x()?)?,
+        "Concat" => concat(op, &(0..op.inputs.len()).map(tensor).collect::<Result<Vec<_>, _>>()?)?,
         "GlobalAveragePool" | "ReduceMean" => {
             let x = x()?;
             let mut dims = vec![1, x.dims[1]];
@@ -165,6 +167,14 @@ fn with_two(
     let (at_a, at_b) = (broadcast(&first.dims, &x.dims)?, broadcast(&second.dims, &x.dims)?);
     let positions: Vec<usize> = at_a.iter().zip(&at_b).map(|(i, j)| i * b.len() + j).collect();
     x.map(&positions, |x, p| f(x, &a[p / b.len()], &b[p % b.len()]))
+}
+
+fn concat(op: &Op, parts: &[&Tensor]) -> Result<Tensor, String> {
+    let axis = crate::tensor::axis(op.int("axis", 1), parts[0].dims.len())?;
+    let shapes: Vec<&[usize]> = parts.iter().map(|part| part.dims.as_slice()).collect();
+    let (dims, places) = joined(&shapes, axis)?;
+    let keys = places.into_iter().map(|(part, at)| (part, parts[part].ids[at]));
+    Tensor::of_keys(dims, keys, |&(part, id)| Ok(parts[part].table[id as usize].clone()))
 }
 
 fn two_tensors(op: &Op, a: &Tensor, b: &Tensor) -> Result<Tensor, String> {

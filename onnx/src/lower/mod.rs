@@ -4,6 +4,7 @@
 mod arithmetic;
 mod arrange;
 mod builder;
+mod concat;
 mod entry;
 mod head;
 mod linear;
@@ -226,6 +227,7 @@ impl State {
             "Trunc" => self.truncation(op, &get),
             "Conv" => self.conv(op, &get),
             "MatMul" | "Gemm" => self.dense(op, &get),
+            "Concat" => self.concat(op),
             "Pad" => self.pad(op, &get),
             "MaxPool" | "GlobalMaxPool" => self.max_pool(op),
             "AveragePool" | "GlobalAveragePool" | "ReduceMean" => self.mean_pool(op, &get),

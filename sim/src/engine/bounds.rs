@@ -125,6 +125,6 @@ mod tests {
                 assert!(low.into_words() == words && high.into_words() == words, "seed {seed}");
             }
         }
-        assert_eq!(kinds.len(), 13, "{kinds:?}");
+        assert_eq!(kinds.len(), 14, "{kinds:?}");
     }
 }

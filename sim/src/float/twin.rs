@@ -15,26 +15,33 @@ pub fn twin(network: &Network) -> Result<FloatNetwork, NetworkError> {
     let mut names: Vec<String> = vec![];
     for (i, node) in network.nodes().iter().enumerate() {
         let sources = network.sources(i);
-        let Twin(layers) = kind(&node.layer).twin(&Site::new(network, i, Kernel::Portable));
+        let Twin { before, layers } = kind(&node.layer).twin(&Site::new(network, i, Kernel::Portable));
         let mut inputs: Vec<String> = sources.iter().map(|&source| names[source].clone()).collect();
+        for (input, layer) in inputs.iter_mut().zip(before) {
+            let (name, from) = (free_name(network, &nodes, &node.name), vec![input.clone()]);
+            input.clone_from(&name);
+            nodes.push(FloatNode { name, layer, inputs: from });
+        }
         let mut name = node.name.clone();
         for (at, layer) in layers.into_iter().enumerate() {
             if at > 0 {
                 inputs = vec![name.clone()];
-                name = format!("{}_real", node.name);
-                let taken = |name: &String| {
-                    network.nodes().iter().any(|node| node.name == *name)
-                        || nodes.iter().any(|node| node.name == *name)
-                };
-                while taken(&name) {
-                    name.push('_');
-                }
+                name = free_name(network, &nodes, &node.name);
             }
             nodes.push(FloatNode { name: name.clone(), layer, inputs: std::mem::take(&mut inputs) });
         }
         names.push(name);
     }
     FloatNetwork::new(format!("{}_twin", network.name), nodes)
+}
+
+/// Returns a name for one more layer of the twin of `node` that neither network has.
+fn free_name(network: &Network, nodes: &[FloatNode], node: &str) -> String {
+    let mut name = format!("{node}_real");
+    while network.nodes().iter().any(|node| node.name == name) || nodes.iter().any(|node| node.name == name) {
+        name.push('_');
+    }
+    name
 }
 
 #[cfg(test)]

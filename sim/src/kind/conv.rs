@@ -52,7 +52,7 @@ impl Kind for Conv {
             self.weights.outer_iter().map(|weights| weights.iter().map(|&w| f32::from(w)).sum::<f32>());
         let bias: Vec<f32> = sums.map(|sum| level * sum).collect();
         let on = float::Affine { scale: vec![1.0; bias.len()], bias };
-        Twin(vec![FloatLayer::Affine(off), conv, FloatLayer::Affine(on)])
+        Twin::chain(vec![FloatLayer::Affine(off), conv, FloatLayer::Affine(on)])
     }
 
     /// Computes `Σ slope · input` over all output pixels, in plain loops: the search for harmful bit flips

@@ -25,6 +25,6 @@ impl Kind for GlobalSum {
         let input = site.input().shape;
         let area = (input.height * input.width) as f64;
         let mean = FloatLayer::GlobalMean(float::GlobalMean);
-        Twin(vec![mean, Twin::times(area, site.output.shape.channels)])
+        Twin::chain(vec![mean, Twin::times(area, site.output.shape.channels)])
     }
 }

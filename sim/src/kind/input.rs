@@ -25,7 +25,7 @@ impl Kind for Input {
     fn twin(&self, site: &Site) -> Twin {
         // Float networks read pixels of 0 to 1.
         let shape = site.output.shape;
-        Twin(vec![FloatLayer::Input(float::Input { shape }), Twin::times(255.0, shape.channels)])
+        Twin::chain(vec![FloatLayer::Input(float::Input { shape }), Twin::times(255.0, shape.channels)])
     }
 }
 

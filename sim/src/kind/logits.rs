@@ -26,7 +26,7 @@ impl Kind for Logits {
     fn twin(&self, site: &Site) -> Twin {
         let bias = self.bias.iter().map(|&b| (f64::from(b) * self.scale) as f32).collect();
         let layer = Twin::times(self.scale, site.output.shape.channels);
-        Twin(vec![layer, FloatLayer::Logits(float::Logits { bias })])
+        Twin::chain(vec![layer, FloatLayer::Logits(float::Logits { bias })])
     }
 }
 

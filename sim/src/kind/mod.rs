@@ -3,6 +3,7 @@
 //! decides what a layer means: [`dq_net`] does, and every kind is tested against it.
 
 mod bit_depth;
+mod concat;
 mod conv;
 mod dense;
 mod global_sum;
@@ -35,6 +36,7 @@ pub(crate) fn kind(layer: &Layer) -> &dyn Kind {
         Layer::GlobalSum(layer) => layer,
         Layer::Mix(layer) => layer,
         Layer::Sum(layer) => layer,
+        Layer::Concat(layer) => layer,
         Layer::Rescale(layer) => layer,
         Layer::BitDepth(layer) => layer,
         Layer::Median(layer) => layer,

@@ -153,14 +153,23 @@ impl Backward for Through {
     }
 }
 
-/// Holds what stands for a node in the float twin of its network: one layer or several, each of which reads
-/// the one before it.
-pub(crate) struct Twin(pub Vec<FloatLayer>);
+/// Holds what stands for a node in the float twin of its network.
+pub(crate) struct Twin {
+    /// The layer that each input passes before; empty where none does.
+    pub before: Vec<FloatLayer>,
+    /// One layer or several, each of which reads the one before it.
+    pub layers: Vec<FloatLayer>,
+}
 
 impl Twin {
     /// Makes a twin of one layer alone.
     pub fn one(layer: FloatLayer) -> Self {
-        Self(vec![layer])
+        Self::chain(vec![layer])
+    }
+
+    /// Makes a twin of layers that follow one another.
+    pub fn chain(layers: Vec<FloatLayer>) -> Self {
+        Self { before: vec![], layers }
     }
 
     /// Returns a layer that multiplies each of `channels` channels by `factor`.

@@ -160,6 +160,8 @@ mod tests {
         assert!(padded(1) != padded(0) && padded(2) != padded(1));
         let sum = |factors| sum(factors).encode();
         assert!(sum([1, 2]) != sum([1, 3]) && sum([2, 1]) != sum([1, 2]) && sum([1, 2]) != sum([-1, 2]));
+        let concat = |beats| stage::concat::Concat { other: OTHER, beats }.encode();
+        assert!(concat([1, 2]) != concat([2, 1]) && concat([1, 2]) != concat([1, 3]));
         let stage = every_kind().remove(6);
         let own = |stage: &Stage| identity(std::slice::from_ref(stage));
         let at = |site: Site| Stage { site, ..stage.clone() };
