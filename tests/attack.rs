@@ -2,7 +2,10 @@
 //! measured.
 
 use crate::run::{fails, idx, json, ok, own_images, root};
-use std::fs;
+use dq_data::Split;
+use ndarray::{Array1, Array2, Array4, Axis, s};
+use ndarray_npy::NpzReader;
+use std::fs::{self, File};
 
 #[test]
 fn adversaries_are_kept_replayed_and_foreign_ones_judged() {
@@ -29,6 +32,9 @@ fn adversaries_are_kept_replayed_and_foreign_ones_judged() {
     assert_eq!((judged["broken"].as_u64(), judged["outside"].as_u64()), (Some(broken), Some(0)), "{judged}");
     let told = ok(folder, &with(&["--replay", "adv.npz", "--eps", "1"]));
     assert!(told.contains("radii of the file"), "--eps has no meaning here: {told}");
+    let count = judged["adversaries"].as_u64().unwrap() as usize;
+    assert_eq!(judged["verdicts"], "x".repeat(count));
+    assert_eq!(judged["labels"].as_array().unwrap().len(), count);
     // The adversaries go through the Verilog too, where there is a Verilator.
     if dq_hdl::tool::require("verilator").is_some() {
         let verified = json(
@@ -221,4 +227,39 @@ fn images_of_any_size_and_number_of_classes_are_attacked() {
     fs::write(folder.join("own/t10k-labels-idx1-ubyte"), idx(&[12], vec![9; 12])).unwrap();
     let error = fails(folder, 1, &[&attack[..], &["-o", "other.json"]].concat());
     assert!(error.contains("data set `idx` has 10 classes, the network"), "{error}");
+}
+
+/// What other tools need to check a figure: the images, and every score.
+#[test]
+fn images_and_scores_go_out_as_arrays_and_pictures() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let model = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let said = json(folder, &["data", "signs", "--count", "6", "-o", "signs.npz"]);
+    assert_eq!((said["images"].as_u64(), said["classes"].as_array().unwrap().len()), (Some(6), 10));
+    ok(folder, &["data", "signs", "--count", "6", "--split", "train", "-o", "pictures"]);
+    let labels = fs::read_to_string(folder.join("pictures/labels.csv")).unwrap();
+    assert!(labels.starts_with("file,label,class\n00000.png,"), "{labels}");
+    let png = fs::read(folder.join("pictures/00005.png")).unwrap();
+    assert!(png.starts_with(b"\x89PNG"));
+    let sim = ["sim", &model, "--data", "signs", "--count", "3", "--scores"];
+    ok(folder, &[&sim[..], &["fast.npz"]].concat());
+    let netlist = ["sim", &model, "--data", "signs", "--count", "1", "--engine", "netlist", "--fps", "1000"];
+    ok(folder, &[&netlist[..], &["--scores", "netlist.npz"]].concat());
+    let network = dq_net::read_network(&root().join("models/signs-tiny-dq/model.json")).unwrap();
+    let images = dq_data::load("signs", None, Split::Test).unwrap();
+    let open = |name: &str| NpzReader::new(File::open(folder.join(name)).unwrap()).unwrap();
+    let scores: Array2<i32> = open("fast.npz").by_name("scores").unwrap();
+    let found: Array1<u32> = open("fast.npz").by_name("labels").unwrap();
+    let circuit: Array2<i32> = open("netlist.npz").by_name("scores").unwrap();
+    assert_eq!(scores.slice(s![..1, ..]), circuit);
+    for i in 0..3 {
+        let expected = network.eval(images.pixels.index_axis(Axis(0), i));
+        assert_eq!(scores.row(i).to_vec(), expected);
+        assert_eq!(scores.row(i).iter().max(), Some(&scores[[i, found[i] as usize]]));
+    }
+    let pixels: Array4<u8> = open("signs.npz").by_name("images").unwrap();
+    assert_eq!(pixels, images.pixels.slice(s![..6, .., .., ..]));
+    let error = fails(folder, 2, &[&netlist[..], &["--scores", "x.npz", "--out", "label"]].concat());
+    assert!(error.contains("labels alone") && !folder.join("x.npz").exists(), "{error}");
 }

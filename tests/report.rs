@@ -10,10 +10,11 @@ use std::process::Command;
 fn reports(folder: &Path) -> Vec<&'static str> {
     let model = |name: &str| root().join("models").join(name).display().to_string();
     let [dq, fgsm] = [model("signs-tiny-dq/model.json"), model("controls/signs-tiny-fgsm.json")];
-    let signs = ["--data", "signs", "--count", "40"];
+    let signs = ["--data", "signs", "--count", "60"];
     let attack = ["--attack", "random,fgsm,pgd", "--eps", "1,2,8"];
     ok(folder, &[&["attack", &dq, "-o", "attack.json", "--save", "adv.npz"], &signs[..], &attack].concat());
-    ok(folder, &[&["attack", &fgsm, "-o", "fgsm.json"], &signs[..], &attack].concat());
+    let masked = ["--attack", "fgsm,pgd,square", "--eps", "8"];
+    ok(folder, &[&["attack", &fgsm, "-o", "fgsm.json"], &signs[..], &masked].concat());
     let signs = ["--data", "signs", "--count", "12"];
     ok(
         folder,

@@ -62,7 +62,7 @@ impl Network {
     /// Attack the network on the uint8 lattice; the circuit's own label is the judge.
     ///
     /// images: uint8, N x height x width x channels. labels: N true classes.
-    /// attacks: a name, several, or a set: `paper`, `auto`, `auto-l2`; `dqnet.attacks()` lists the names.
+    /// attacks: a name, several, or a set: `paper`, `auto`, `auto-plus`, `auto-l2`, `auto-plus-l2`; `dqnet.attacks()` lists the names.
     /// eps: a radius in grey levels (of 255), or several.
     /// seed: of every random number: the same seed gives the same report.
     /// start: where PGD starts: `signs` (the paper's) or `uniform`.

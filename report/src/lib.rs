@@ -9,9 +9,11 @@ mod chart;
 pub mod document;
 pub mod gallery;
 mod page;
+mod png;
 mod reports;
 mod section;
 
 pub use document::{Document, Error};
 pub use page::page;
+pub use png::png;
 pub use reports::Reports;

@@ -193,6 +193,9 @@ fn strong_attacks_break_what_weak_ones_leave() {
             "pgd-t",
             "apgd-ce",
             "apgd-t",
+            "apgd-ce-r",
+            "apgd-t-r",
+            "madry-20",
             "fab-t",
             "square",
             "sign-hunter",
@@ -208,7 +211,15 @@ fn strong_attacks_break_what_weak_ones_leave() {
     for strong in ["pgd-r", "pgd-t", "apgd-ce", "apgd-t", "fab-t", "square", "sign-hunter"] {
         assert!(left(strong) < left("fgsm"), "{strong}: {} of {}", left(strong), left("fgsm"));
     }
-    for strong in ["pgd-r", "pgd-pp", "pgd-t", "apgd-ce", "apgd-t"] {
+    // The first start of several is the one that there is without restarts.
+    let broken = |attack: &str| {
+        let run = report.runs.iter().find(|run| run.attack == attack).unwrap();
+        run.outcomes.iter().map(|outcome| *outcome == Outcome::Broken).collect::<Vec<_>>()
+    };
+    for (one, many) in [("apgd-ce", "apgd-ce-r"), ("apgd-t", "apgd-t-r")] {
+        assert!(broken(one).iter().zip(broken(many)).all(|(one, many)| !one || many), "{many}");
+    }
+    for strong in ["pgd-r", "pgd-pp", "pgd-t", "apgd-ce", "apgd-t", "madry-20"] {
         assert!(left(strong) <= left("pgd"), "{strong}: {} of {}", left(strong), left("pgd"));
     }
     for run in &report.runs {

@@ -44,8 +44,8 @@ pub struct Args {
     #[command(flatten)]
     test: TestImages,
     /// Attacks, comma-separated: names, `paper` (random, fgsm, r-fgsm, pgd), `auto` (AutoAttack's standard
-    /// set: apgd-ce, apgd-t, fab-t, square; in sequence), `auto-l2` (the same in the Euclidean ball: attacks
-    /// ending in `-l2`).
+    /// set: apgd-ce, apgd-t, fab-t, square; in sequence), `auto-plus` (with restarts and more queries),
+    /// `auto-l2`, `auto-plus-l2` (the same in the Euclidean ball: attacks ending in `-l2`).
     #[arg(long, value_delimiter = ',', default_value = "paper", value_parser = attack_name)]
     attack: Vec<String>,
     /// Radii in units of a uint8 pixel: of the largest difference, or of the Euclidean distance (128: 0.5 of
@@ -269,7 +269,7 @@ fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
 
 /// Reads the name of an attack or of a set of them.
 fn attack_name(text: &str) -> Result<String, String> {
-    let sets = ["paper", "auto", "auto-l2"];
+    let sets: Vec<&str> = dq_sim::attack::SETS.iter().map(|(name, _)| *name).collect();
     if sets.contains(&text) {
         return Ok(text.to_owned());
     }

@@ -9,6 +9,7 @@ mod bench;
 mod build;
 mod certify;
 mod corrupt;
+mod data;
 #[cfg(feature = "train")]
 mod demo;
 mod emit;
@@ -74,6 +75,7 @@ commands! {
     Scene(scene);
     Landscape(landscape);
     Saturate(saturate);
+    Data(data);
     Merge(merge);
     Report(report);
     Bench(bench);

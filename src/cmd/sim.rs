@@ -4,6 +4,7 @@ use crate::shared::circuit::{simulators, verilated};
 use crate::shared::data::{TestImages, images_that};
 use crate::shared::files::Files;
 use crate::shared::model::ModelArg;
+use crate::shared::npz;
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, thousands};
 use crate::shared::ui::Ui;
@@ -20,7 +21,7 @@ use dq_net::Network;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use dq_sim::report::Tally;
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis, s};
 use rayon::prelude::*;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -40,6 +41,7 @@ const COUNT: &str = "First N test images (default: all; for netlist and verilato
 /// Examples:
 ///   dq sim model.json --data signs
 ///   dq sim model.json --data cifar10=data/cifar-10 --engine verilator --count 10
+///   dq sim model.json --data signs --scores scores.npz
 ///   dq sim model.json --data signs --cycles --stalls --beats beats.csv
 ///   dq sim model.json --data signs --engine netlist --count 1 --vcd waves.vcd
 ///   dq sim model.json --data signs --engine verilator --count 1 --fst waves.fst
@@ -61,6 +63,10 @@ pub struct Args {
     /// Stall source and sink at random, by --seed (where cycles are told).
     #[arg(long)]
     stalls: bool,
+    /// Write every image's scores: arrays `scores` (N × classes), `labels` (the network's), `truth`, `indices`
+    /// (npz).
+    #[arg(long, value_name = "NPZ")]
+    scores: Option<PathBuf>,
     /// Write every output beat: frame, beat, cycle, value (CSV).
     #[arg(long, value_name = "FILE")]
     beats: Option<PathBuf>,
@@ -127,6 +133,14 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         _ => unreachable!("an engine gives scores or beats"),
     };
     let seconds = start.elapsed().as_secs_f64();
+    let kept = match (&args.scores, &scores, &design, &beats) {
+        (Some(path), Some(scores), ..) => write_scores(path, scores, &labels, &images),
+        (Some(path), None, Some(design), Some(beats)) => {
+            let scores = scores_of(design, beats, network.classes())?;
+            write_scores(path, &scores, &labels, &images)
+        }
+        _ => Ok(()),
+    };
     let written = match (&args.beats, &design, &beats) {
         (Some(path), Some(design), Some(beats)) => write_beats(path, beats, design.output_beats()),
         _ => Ok(()),
@@ -136,9 +150,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         (total, design.timing().clone())
     });
     let found = Found { images: &images, seconds, tally: right(&labels, &images), cycles };
-    // The result is shown even where the beats could not be written: the work is done.
+    // The result is shown even where scores or beats could not be written: the work is done.
     ui.result(|| found.json(&network, args.engine), found.text(&network, args.engine))?;
-    written
+    kept.and(written)
 }
 
 impl Args {
@@ -148,6 +162,9 @@ impl Args {
             (Which::Fast | Which::Reference, Some(_), _) => "--vcd needs --engine netlist or verilator\n",
             (Which::Fast | Which::Reference | Which::Netlist, _, Some(_)) => {
                 "--fst needs --engine verilator\n"
+            }
+            _ if self.scores.is_some() && self.is_circuit() && self.plan.gives_labels() => {
+                "--scores: a circuit with --out label gives labels alone\n"
             }
             _ if !self.is_timed() && self.stalls => {
                 "--stalls needs --cycles, or --engine netlist or verilator\n"
@@ -163,6 +180,7 @@ impl Args {
         Files::default()
             .read("MODEL", self.model.path())
             .read("--plan", self.plan.file())
+            .written("--scores", self.scores.as_deref())
             .written("--beats", self.beats.as_deref())
             .written("--vcd", self.vcd.as_deref())
             .written("--fst", self.fst.as_deref())
@@ -276,6 +294,26 @@ fn labels(scores: &Array2<i32>) -> Vec<usize> {
 fn right(labels: &[usize], images: &Images) -> Tally {
     let right = labels.iter().zip(&images.labels).filter(|(a, b)| **a == usize::from(**b)).count();
     Tally::new(right, images.len())
+}
+
+/// Returns the scores in the circuit's beats: image × class.
+fn scores_of(design: &Design, beats: &[Beat], classes: usize) -> Result<Array2<i32>> {
+    ensure!(design.plan.output == Output::Scores, "--scores: the circuit gives labels alone (--out label)");
+    let values: Vec<i32> = beats.iter().map(|beat| beat.value as i32).collect();
+    Ok(Array2::from_shape_vec((values.len() / classes, classes), values).expect("one score per class"))
+}
+
+/// Writes scores and labels to `path`, whole or not at all.
+fn write_scores(path: &Path, scores: &Array2<i32>, labels: &[usize], images: &Images) -> Result<()> {
+    let labels: Array1<u32> = labels.iter().map(|&label| label as u32).collect();
+    let indices: Array1<u64> = (0..images.len() as u64).collect();
+    let truth = Array1::from(images.labels.clone());
+    npz::write(path, |file| {
+        file.add_array("scores", scores)?;
+        file.add_array("labels", &labels)?;
+        file.add_array("truth", &truth)?;
+        file.add_array("indices", &indices)
+    })
 }
 
 /// Writes every beat to `path`, whole or not at all.

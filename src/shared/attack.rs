@@ -100,6 +100,12 @@ pub fn text(report: &Report, output: &Path) -> String {
             "In sequence: each attack got only what those above it left standing at the same eps.\n",
         );
     }
+    for run in &report.runs {
+        if let Some(other) = run.same_as() {
+            let (attack, eps) = (run.title(), run.eps);
+            text.push_str(&format!("At eps {eps} {attack} is {other}: one step from the image itself.\n"));
+        }
+    }
     for doubt in &report.doubts {
         text.push_str(&format!("DOUBT {}: {}\n", doubt.rule, doubt.text));
     }

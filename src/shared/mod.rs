@@ -10,6 +10,7 @@ pub mod export;
 pub mod files;
 pub mod folder;
 pub mod model;
+pub mod npz;
 pub mod onnx;
 pub mod plan;
 pub mod report;

@@ -83,6 +83,11 @@ impl PlanArgs {
         self.plan.as_deref()
     }
 
+    /// Returns whether labels alone are asked for.
+    pub fn gives_labels(&self) -> bool {
+        self.output_kind == Some(OutputArg::Label)
+    }
+
     /// Makes the plan that these ask for as [`PlanArgs::plan_at`] does, at the usual clock.
     pub fn plan(&self, network: &Network, device: Option<&'static Device>) -> Result<Plan> {
         self.plan_at(network, device, plan::DEFAULT_CLOCK_MHZ)

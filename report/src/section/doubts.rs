@@ -32,6 +32,11 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("more-steps-help", "The short attack had not converged, so its figure is too good. Use the longer one."),
     (
+        "restarts-help",
+        "Each further start still breaks images, so the attack has not converged and its figure is too good: \
+         use `--attack auto-plus`, and read its figure as an upper bound.",
+    ),
+    (
         "not-monotone",
         "A larger ball holds every adversary of a smaller one, so an attack that breaks fewer images there is \
          not searching well. `--ladder` starts each radius from the adversaries of the smaller ones.",

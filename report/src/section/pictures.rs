@@ -2,6 +2,7 @@
 
 use super::{Cell, Picture, Section, Table};
 use crate::gallery::{Gallery, Sample, Verdict};
+use crate::png::png;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -22,11 +23,11 @@ fn picture(gallery: &Gallery, sample: &Sample) -> Picture {
         (128.0 + gain * change).round().clamp(0.0, 255.0) as u8
     };
     let difference: Vec<u8> = sample.original.iter().zip(&sample.adversary).map(amplified).collect();
-    let png = |pixels: &[u8]| STANDARD.encode(png(gallery.shape, pixels));
+    let encoded = |pixels: &[u8]| STANDARD.encode(png(gallery.shape, pixels));
     let images = [
-        ("image", png(&sample.original)),
-        ("adversary", png(&sample.adversary)),
-        ("difference", png(&difference)),
+        ("image", encoded(&sample.original)),
+        ("adversary", encoded(&sample.adversary)),
+        ("difference", encoded(&difference)),
     ];
     let caption = format!("Image {}: {}", sample.index, sample.class);
     let mut verdicts = Table::new(&caption, &["network", "of the image", "of the adversary"]);
@@ -40,25 +41,4 @@ fn picture(gallery: &Gallery, sample: &Sample) -> Picture {
 fn said(verdict: &Verdict) -> Cell {
     let mark = if verdict.right { "" } else { " ✗" };
     Cell::text(format!("{}{mark} {:.1} %", verdict.class, 100.0 * verdict.probability))
-}
-
-/// Encodes `pixels` (height × width × channels) as PNG.
-fn png([height, width, channels]: [usize; 3], pixels: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![];
-    let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
-    encoder.set_color(if channels == 3 { png::ColorType::Rgb } else { png::ColorType::Grayscale });
-    encoder.set_depth(png::BitDepth::Eight);
-    let first: Vec<u8>;
-    let data = match channels {
-        1 | 3 => pixels,
-        // Of other numbers of channels the first is shown.
-        _ => {
-            first = pixels.iter().copied().step_by(channels).collect();
-            &first
-        }
-    };
-    let mut writer = encoder.write_header().expect("an image has a size");
-    writer.write_image_data(data).expect("the pixels of one image");
-    drop(writer);
-    bytes
 }

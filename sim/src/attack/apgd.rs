@@ -14,6 +14,9 @@ use serde_json::Value;
 
 /// Number of steps in one climb.
 const STEPS: usize = 100;
+/// Number of starts of the restarted attacks.
+const STARTS: usize = 10;
+const TARGETED_STARTS: usize = 3;
 /// Share of the steps that must raise the loss; otherwise the step size halves.
 const RHO: f64 = 0.75;
 /// Share of the new step in a move; the rest goes in the direction of the last move.
@@ -25,12 +28,17 @@ pub(super) const CROSS_ENTROPY: Attack = Attack {
     norm: Norm::Linf,
     gradient: true,
     steps: |_| STEPS,
-    run: |task| {
-        let mut search = Search::new(task);
-        climb(&mut search, "apgd", None);
-        search.finish()
-    },
-    settings: |eps, _| settings(eps, "cross_entropy", 1),
+    run: |task| untargeted(task, 1),
+    settings: |eps, _| settings(eps, "cross_entropy", 1, 1),
+};
+
+/// The untargeted attack from several starts, the first of which is that of [`CROSS_ENTROPY`].
+pub(super) const CROSS_ENTROPY_RESTARTED: Attack = Attack {
+    about: "10 starts of 100 steps of APGD on the cross entropy",
+    steps: |_| STEPS * STARTS,
+    run: |task| untargeted(task, STARTS),
+    settings: |eps, _| settings(eps, "cross_entropy", STARTS, 1),
+    ..CROSS_ENTROPY
 };
 
 /// The targeted attack, on the difference of logits ratio, towards the nine most likely other classes in
@@ -40,8 +48,17 @@ pub(super) const TARGETED: Attack = Attack {
     norm: Norm::Linf,
     gradient: true,
     steps: |_| STEPS * TARGETS,
-    run: targeted,
-    settings: |eps, _| settings(eps, "targeted_dlr", TARGETS),
+    run: |task| targeted(task, 1),
+    settings: |eps, _| settings(eps, "targeted_dlr", 1, TARGETS),
+};
+
+/// The targeted attack from several starts, the first of which is that of [`TARGETED`].
+pub(super) const TARGETED_RESTARTED: Attack = Attack {
+    about: "3 starts of 100 steps of APGD on the targeted DLR, for each of 9 targets",
+    steps: |_| STEPS * TARGETS * TARGETED_STARTS,
+    run: |task| targeted(task, TARGETED_STARTS),
+    settings: |eps, _| settings(eps, "targeted_dlr", TARGETED_STARTS, TARGETS),
+    ..TARGETED
 };
 
 /// The untargeted attack in the Euclidean ball.
@@ -50,30 +67,51 @@ pub(super) const CROSS_ENTROPY_L2: Attack = Attack { norm: Norm::L2, ..CROSS_ENT
 /// The targeted attack in the Euclidean ball.
 pub(super) const TARGETED_L2: Attack = Attack { norm: Norm::L2, ..TARGETED };
 
-fn settings(eps: u8, loss: &str, targets: usize) -> Vec<(String, Value)> {
+/// The untargeted attack from several starts in the Euclidean ball.
+pub(super) const CROSS_ENTROPY_RESTARTED_L2: Attack = Attack { norm: Norm::L2, ..CROSS_ENTROPY_RESTARTED };
+
+/// The targeted attack from several starts in the Euclidean ball.
+pub(super) const TARGETED_RESTARTED_L2: Attack = Attack { norm: Norm::L2, ..TARGETED_RESTARTED };
+
+fn settings(eps: u8, loss: &str, starts: usize, targets: usize) -> Vec<(String, Value)> {
     vec![
         rule("start", "image + uniform direction, scaled to eps"),
         rule("first_step", 2 * u32::from(eps)),
         rule("iterations", STEPS),
         rule("rho", RHO),
         rule("momentum", MOMENTUM),
-        rule("restarts", 1),
+        rule("restarts", starts),
         rule("targets", targets),
         rule("loss", loss),
     ]
 }
 
-fn targeted(task: &Task) -> Candidates {
-    let ranked = ranked_targets(task);
+fn untargeted(task: &Task, starts: usize) -> Candidates {
     let mut search = Search::new(task);
-    for rank in 0..TARGETS.min(task.source.classes() - 1) {
-        let targets: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
-        // The losses of two targets cannot be compared: where no target breaks the image, the result of the
-        // last one is kept.
-        search.forget_losses();
-        climb(&mut search, &format!("apgd {rank}"), Some(&targets));
+    for start in 0..starts {
+        climb(&mut search, &keyed("apgd", start), None);
     }
     search.finish()
+}
+
+fn targeted(task: &Task, starts: usize) -> Candidates {
+    let ranked = ranked_targets(task);
+    let mut search = Search::new(task);
+    for start in 0..starts {
+        for rank in 0..TARGETS.min(task.source.classes() - 1) {
+            let targets: Vec<usize> = ranked.iter().map(|ranked| ranked[rank]).collect();
+            // The losses of two targets cannot be compared: where no target breaks the image, the result of
+            // the last one is kept.
+            search.forget_losses();
+            climb(&mut search, &keyed(&format!("apgd {rank}"), start), Some(&targets));
+        }
+    }
+    search.finish()
+}
+
+/// Names the random numbers of a start: the first of several is the only one of the attack without restarts.
+fn keyed(name: &str, start: usize) -> String {
+    if start == 0 { name.to_owned() } else { format!("{name}, start {start}") }
 }
 
 /// Holds the climb on one image.

@@ -1,7 +1,7 @@
 //! Runs BIM, the paper's equation (3): steps of 1 along the gradient's sign from the image itself, clipped to
 //! the ball after each.
 
-use super::task::{Attack, Candidates, Task, iterations, rule};
+use super::task::{Attack, Candidates, Task, iterations, rule, same_as_fgsm};
 use crate::ball::Norm;
 
 /// Row of this attack in `attack::ALL`.
@@ -12,7 +12,8 @@ pub(super) const ATTACK: Attack = Attack {
     steps: iterations,
     run,
     settings: |eps, _| {
-        vec![rule("step", 1), rule("iterations", iterations(eps)), rule("loss", "cross_entropy")]
+        let rules = vec![rule("step", 1), rule("iterations", iterations(eps)), rule("loss", "cross_entropy")];
+        same_as_fgsm(rules, eps == 1)
     },
 };
 

@@ -4,11 +4,16 @@
 
 use crate::attack::find;
 use crate::ball::Norm;
-use crate::report::{Doubt, Outcome, Run};
+use crate::report::{Doubt, Outcome, Run, mcnemar};
+use serde_json::Value;
 
 /// Share of the images that a supposedly weaker attack may break beyond a stronger one before it is a doubt
 /// (AutoAttack's 0.2 points).
 const TOLERANCE: f64 = 0.002;
+
+/// A contradiction that chance alone would show more often than this is no doubt: of few images two attacks
+/// differ by some anyhow.
+const CHANCE: f64 = 0.05;
 
 /// Share of the images that restarts and more steps may break beyond a run that has converged.
 const CONVERGED: f64 = 0.005;
@@ -25,7 +30,8 @@ type Rule = fn(&Run, &Evidence) -> Option<Doubt>;
 /// Judges a run and another one with the same source of gradients; both ask for gradients.
 type PairRule = fn(&Run, &Run, &Evidence) -> Option<Doubt>;
 
-const RULES: &[Rule] = &[zero_gradient, white_boxes_missed, whole_range_survived, more_steps_help];
+const RULES: &[Rule] =
+    &[zero_gradient, white_boxes_missed, whole_range_survived, more_steps_help, restarts_help];
 
 const PAIR_RULES: &[PairRule] = &[single_step_beats_iterated, not_monotone];
 
@@ -69,7 +75,9 @@ fn white_boxes_missed(run: &Run, evidence: &Evidence) -> Option<Doubt> {
         .filter(|&i| broken(run, i) && white_boxes.iter().all(|other| !broken(other, i)))
         .filter(|&i| white_boxes.iter().any(|other| other.outcomes[i] == Outcome::Survived))
         .count();
-    if missed as f64 <= evidence.tolerance() {
+    // All white boxes together broke none of these, so that the pairs differ to one side alone.
+    let chance = mcnemar(missed, 0);
+    if missed as f64 <= evidence.tolerance() || chance >= CHANCE {
         return None;
     }
     let rule = match run.attack.as_str() {
@@ -78,7 +86,10 @@ fn white_boxes_missed(run: &Run, evidence: &Evidence) -> Option<Doubt> {
         _ => "black-box-beats-white-box",
     };
     let images = evidence.images;
-    let text = format!("{} broke {missed} of {images} images that no white-box attack broke", place(run));
+    let text = format!(
+        "{} broke {missed} of {images} images that no white-box attack broke (p = {chance:.1e})",
+        place(run)
+    );
     Some(doubt(rule, text))
 }
 
@@ -97,40 +108,63 @@ fn more_steps_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
         |other: &&&Run| other.attack == "pgd" && other.eps == run.eps && other.source == run.source;
     let short = evidence.runs.iter().find(is_short).filter(|_| run.attack == "pgd-r")?;
     let fewer = (0..evidence.images).filter(|&i| broken(run, i) && !broken(short, i)).count();
-    (fewer as f64 > CONVERGED * evidence.images as f64).then(|| {
-        let text = format!("{} broke {fewer} images that {} left standing", place(run), place(short));
+    let more = (0..evidence.images).filter(|&i| broken(short, i) && !broken(run, i)).count();
+    let chance = mcnemar(fewer, more);
+    (fewer as f64 > CONVERGED * evidence.images as f64 && chance < CHANCE).then(|| {
+        let text = format!(
+            "{} broke {fewer} images that {} left standing (p = {chance:.1e})",
+            place(run),
+            place(short)
+        );
         doubt("more-steps-help", text)
+    })
+}
+
+/// An attack whose last start still breaks images has not converged: more starts would break more.
+fn restarts_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
+    let number = |name| run.settings.get(name).and_then(Value::as_u64);
+    let (starts, iterations) = (number("restarts")?, number("iterations")?);
+    if starts < 2 || run.source.is_some() {
+        return None;
+    }
+    let before = (starts - 1) * number("targets").unwrap_or(1) * (iterations + 1);
+    let attacked = run.outcomes.iter().filter(|o| matches!(o, Outcome::Broken | Outcome::Survived));
+    let late = attacked
+        .zip(&run.queries)
+        .filter(|(outcome, queries)| **outcome == Outcome::Broken && u64::from(**queries) > before);
+    let late = late.count();
+    (late as f64 > evidence.tolerance()).then(|| {
+        let text = format!("{} broke {late} images only in the last of its {starts} starts", place(run));
+        doubt("restarts-help", text)
     })
 }
 
 /// More steps must not leave more images than one.
 fn single_step_beats_iterated(run: &Run, other: &Run, evidence: &Evidence) -> Option<Doubt> {
     let comparable = run.eps == other.eps && steps(run) > 1 && steps(other) == 1;
-    (comparable && evidence.is_more(run, other)).then(|| {
-        let text = format!(
-            "{} left {} images standing, {} only {}",
-            place(run),
-            run.tally.correct,
-            place(other),
-            other.tally.correct
-        );
-        doubt("single-step-beats-iterated", text)
-    })
+    let chance = evidence.more(run, other).filter(|_| comparable)?;
+    let text = format!(
+        "{} left {} images standing, {} only {} (p = {chance:.1e})",
+        place(run),
+        run.tally.correct,
+        place(other),
+        other.tally.correct
+    );
+    Some(doubt("single-step-beats-iterated", text))
 }
 
 /// A larger ball must not leave more images than a smaller one.
 fn not_monotone(run: &Run, other: &Run, evidence: &Evidence) -> Option<Doubt> {
     let comparable = run.attack == other.attack && run.eps > other.eps;
-    (comparable && evidence.is_more(run, other)).then(|| {
-        let text = format!(
-            "{} left {} images standing, the smaller eps {} only {}",
-            place(run),
-            run.tally.correct,
-            other.eps,
-            other.tally.correct
-        );
-        doubt("not-monotone", text)
-    })
+    let chance = evidence.more(run, other).filter(|_| comparable)?;
+    let text = format!(
+        "{} left {} images standing, the smaller eps {} only {} (p = {chance:.1e})",
+        place(run),
+        run.tally.correct,
+        other.eps,
+        other.tally.correct
+    );
+    Some(doubt("not-monotone", text))
 }
 
 impl Evidence<'_> {
@@ -139,9 +173,13 @@ impl Evidence<'_> {
         TOLERANCE * self.images as f64
     }
 
-    /// Returns whether more images survived `run` than `other`, beyond the tolerance.
-    fn is_more(&self, run: &Run, other: &Run) -> bool {
-        run.tally.correct as f64 - other.tally.correct as f64 > self.tolerance()
+    /// Returns the probability that chance alone shows as many images more that survived `run` than `other`,
+    /// where that is beyond the tolerance and what chance shows.
+    fn more(&self, run: &Run, other: &Run) -> Option<f64> {
+        let count = |a: &Run, b: &Run| (0..self.images).filter(|&i| !broken(a, i) && broken(b, i)).count();
+        let chance = mcnemar(count(run, other), count(other, run));
+        let away = run.tally.correct as f64 - other.tally.correct as f64;
+        (away > self.tolerance() && chance < CHANCE).then_some(chance)
     }
 }
 
@@ -178,7 +216,12 @@ mod tests {
     use crate::report::{Letter, Outcomes, Tally, worst};
     use std::collections::BTreeMap;
 
+    /// Holds ten images for each of `letters`.
     fn run(attack: &str, eps: u8, source: Option<&str>, letters: &str) -> Run {
+        once(attack, eps, source, &letters.repeat(10))
+    }
+
+    fn once(attack: &str, eps: u8, source: Option<&str>, letters: &str) -> Run {
         let outcome = |letter| Outcome::ALL.iter().find(|(_, known)| *known == letter).unwrap().0;
         let outcomes: Outcomes = letters.chars().map(outcome).collect();
         let (survived, broken) = (outcomes.count(Outcome::Survived), outcomes.count(Outcome::Broken));
@@ -206,7 +249,7 @@ mod tests {
             run("pgd", 8, Some("vgg"), "-.x.x..."),
             run("pgd", 16, None, "-xxxxxx."),
         ];
-        assert_eq!(doubts(&sound, 8), []);
+        assert_eq!(doubts(&sound, 80), []);
         let masked = [
             run("random", 8, None, "-...x..x"),
             run("fgsm", 8, None, "-xx.x..."),
@@ -214,7 +257,7 @@ mod tests {
             run("pgd", 8, Some("vgg"), "-..xx..."),
             run("pgd", 16, None, "-......."),
         ];
-        let rules: Vec<String> = doubts(&masked, 8).into_iter().map(|d| d.rule).collect();
+        let rules: Vec<String> = doubts(&masked, 80).into_iter().map(|d| d.rule).collect();
         let wanted = [
             "random-beats-gradient",
             "single-step-beats-iterated",
@@ -228,7 +271,7 @@ mod tests {
             run("square", 8, None, "-....x.."),
             run("pgd", 255, None, "-xx....."),
         ];
-        let rules: Vec<String> = doubts(&more, 8).into_iter().map(|d| d.rule).collect();
+        let rules: Vec<String> = doubts(&more, 80).into_iter().map(|d| d.rule).collect();
         let wanted = ["more-steps-help", "black-box-beats-white-box", "whole-range-survived"];
         assert_eq!(rules, wanted);
         // In a sequential suite the white box was never asked about images that an earlier attack broke.
@@ -237,11 +280,39 @@ mod tests {
             run("pgd", 8, None, "-=xx...."),
             run("square", 8, None, "-===xxx."),
         ];
-        let rules: Vec<String> = doubts(&sequence, 8).into_iter().map(|d| d.rule).collect();
+        let rules: Vec<String> = doubts(&sequence, 80).into_iter().map(|d| d.rule).collect();
         assert_eq!(rules, ["black-box-beats-white-box"]);
         let mut blind = run("pgd", 8, None, "-xx.xx..");
         blind.zero_gradients = 3;
-        assert_eq!(doubts(&[blind], 8)[0].rule, "zero-gradient");
+        assert_eq!(doubts(&[blind], 80)[0].rule, "zero-gradient");
+    }
+
+    /// One image of 100 is a point, and nothing that chance does not do.
+    #[test]
+    fn few_images_raise_no_doubt_by_chance() {
+        let rest = ".".repeat(92);
+        let with = |attack: &str, letters: &str| once(attack, 8, None, &format!("{letters}{rest}"));
+        let chance = [with("fgsm", "xxxxx..."), with("pgd", "xxxx...."), with("square", ".....x..")];
+        assert_eq!(doubts(&chance, 100), []);
+        let more = [with("fgsm", "xxxxxxx."), with("pgd", "x......."), with("square", "..xxxxxx")];
+        let found = doubts(&more, 100);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].text.contains("left 99 images standing"), "{found:?}");
+        assert!(found[0].text.contains("p = 1.6e-2"), "{found:?}");
+    }
+
+    #[test]
+    fn a_last_start_that_still_breaks_images_raises_a_doubt() {
+        let mut restarted = run("apgd-ce-r", 8, None, "xx.-....");
+        restarted.settings = [("restarts", 10), ("targets", 1), ("iterations", 100)]
+            .map(|(name, value)| (name.to_owned(), Value::from(value)))
+            .into();
+        restarted.queries = vec![909; 70];
+        assert_eq!(doubts(&[restarted.clone()], 80), []);
+        restarted.queries[0] = 910;
+        let found = doubts(&[restarted], 80);
+        assert_eq!(found[0].rule, "restarts-help");
+        assert!(found[0].text.contains("broke 1 images only in the last of its 10 starts"), "{found:?}");
     }
 
     #[test]
@@ -254,10 +325,10 @@ mod tests {
             run("pgd", 4, None, "-x......"),
             run("pgd", 16, None, "-x"),
         ];
-        let found = worst(&runs, 8);
-        assert_eq!(found.iter().map(|w| (w.eps, w.tally.correct)).collect::<Vec<_>>(), [(4, 6), (8, 3)]);
+        let found = worst(&runs, 80);
+        assert_eq!(found.iter().map(|w| (w.eps, w.tally.correct)).collect::<Vec<_>>(), [(4, 60), (8, 30)]);
         let by: Vec<(&str, usize)> =
             found[1].broken_by.iter().map(|(run, count)| (run.as_str(), *count)).collect();
-        assert_eq!(by, [("fgsm", 1), ("pgd", 1), ("pgd from vgg", 1), ("square", 1)]);
+        assert_eq!(by, [("fgsm", 10), ("pgd", 10), ("pgd from vgg", 10), ("square", 10)]);
     }
 }

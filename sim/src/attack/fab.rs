@@ -36,6 +36,7 @@ pub(super) const ATTACK: Attack = Attack {
             rule("alpha_max", MOST_BACK),
             rule("beta", BACKWARD),
             rule("restarts", 1),
+            rule("rounding", "each iterate is evaluated at the nearest lattice point of the ball"),
         ]
     },
 };

@@ -8,6 +8,7 @@ mod doubts;
 mod draws;
 mod fab;
 mod fgsm;
+mod madry;
 pub mod merge;
 mod momentum;
 mod multi_target;
@@ -37,12 +38,16 @@ pub const ALL: &[(&str, Attack)] = &[
     ("r-fgsm", r_fgsm::ATTACK),
     ("bim", bim::ATTACK),
     ("pgd", pgd::ATTACK),
+    ("madry-7", madry::SEVEN),
+    ("madry-20", madry::TWENTY),
     ("mi", momentum::ATTACK),
     ("pgd-r", restarts::ATTACK),
     ("pgd-pp", scaled::ATTACK),
     ("pgd-t", multi_target::ATTACK),
     ("apgd-ce", apgd::CROSS_ENTROPY),
     ("apgd-t", apgd::TARGETED),
+    ("apgd-ce-r", apgd::CROSS_ENTROPY_RESTARTED),
+    ("apgd-t-r", apgd::TARGETED_RESTARTED),
     ("fab-t", fab::ATTACK),
     ("square", square::ATTACK),
     ("square-20k", square::LONG),
@@ -51,6 +56,8 @@ pub const ALL: &[(&str, Attack)] = &[
     ("draws", draws::ATTACK),
     ("apgd-ce-l2", apgd::CROSS_ENTROPY_L2),
     ("apgd-t-l2", apgd::TARGETED_L2),
+    ("apgd-ce-r-l2", apgd::CROSS_ENTROPY_RESTARTED_L2),
+    ("apgd-t-r-l2", apgd::TARGETED_RESTARTED_L2),
     ("fab-t-l2", fab::L2),
     ("square-l2", square_l2::ATTACK),
 ];
@@ -64,14 +71,25 @@ pub const AUTO: &[&str] = &["apgd-ce", "apgd-t", "fab-t", "square"];
 /// Names of AutoAttack's set in the Euclidean ball, in its order.
 pub const AUTO_L2: &[&str] = &["apgd-ce-l2", "apgd-t-l2", "fab-t-l2", "square-l2"];
 
-/// Returns the attacks of the set called `name`: `paper`, `auto` or `auto-l2`.
+/// Names of the set of [`AUTO`] with restarts and a longer random search: an image counts as robust only where
+/// ten starts of APGD, three towards each class, and 20,000 queries found nothing.
+pub const AUTO_PLUS: &[&str] = &["apgd-ce-r", "apgd-t-r", "fab-t", "square-20k"];
+
+/// Names of the set of [`AUTO_L2`] with restarts.
+pub const AUTO_PLUS_L2: &[&str] = &["apgd-ce-r-l2", "apgd-t-r-l2", "fab-t-l2", "square-l2"];
+
+/// Lists the sets of attacks with their names.
+pub const SETS: &[(&str, &[&str])] = &[
+    ("paper", PAPER),
+    ("auto", AUTO),
+    ("auto-l2", AUTO_L2),
+    ("auto-plus", AUTO_PLUS),
+    ("auto-plus-l2", AUTO_PLUS_L2),
+];
+
+/// Returns the attacks of the set called `name`, as in [`SETS`].
 pub fn set(name: &str) -> Option<&'static [&'static str]> {
-    match name {
-        "paper" => Some(PAPER),
-        "auto" => Some(AUTO),
-        "auto-l2" => Some(AUTO_L2),
-        _ => None,
-    }
+    SETS.iter().find(|row| row.0 == name).map(|row| row.1)
 }
 
 /// Returns the attack called `name`.

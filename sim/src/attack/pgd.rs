@@ -1,7 +1,7 @@
 //! Runs PGD as the paper does: BIM after a random start, either "as in R+FGSM", read literally (⌊ε/2⌋ random
 //! signs), or uniform in the ball as Madry's.
 
-use super::task::{Attack, Candidates, Task, iterations, rule};
+use super::task::{Attack, Candidates, Task, iterations, rule, same_as_fgsm};
 use crate::ball::Norm;
 use crate::report::Start;
 
@@ -13,16 +13,18 @@ pub(super) const ATTACK: Attack = Attack {
     steps: iterations,
     run,
     settings: |eps, start| {
+        let is_fgsm = start == Start::Signs && eps == 1;
         let start = match start {
             Start::Signs => "image + floor(eps/2) * sign(N), as in R+FGSM",
             Start::Uniform => "image + integers uniform in -eps..=eps",
         };
-        vec![
+        let rules = vec![
             rule("start", start),
             rule("step", 1),
             rule("iterations", iterations(eps)),
             rule("loss", "cross_entropy"),
-        ]
+        ];
+        same_as_fgsm(rules, is_fgsm)
     },
 };
 

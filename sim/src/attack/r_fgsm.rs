@@ -1,7 +1,7 @@
 //! Runs R+FGSM, the paper's equation (2): `X' = X + ε₁·sign(N(0, I))`, then a step of ε − ε₁ from X'. The
 //! paper's ε₁ is ε/2; on the lattice ε₁ = ⌊ε/2⌋, so for odd ε the gradient step is the larger half.
 
-use super::task::{Attack, Candidates, Task, rule};
+use super::task::{Attack, Candidates, Task, rule, same_as_fgsm};
 use crate::ball::Norm;
 
 /// Row of this attack in `attack::ALL`.
@@ -12,12 +12,13 @@ pub(super) const ATTACK: Attack = Attack {
     steps: |_| 1,
     run,
     settings: |eps, _| {
-        vec![
+        let rules = vec![
             rule("start", "image + floor(eps/2) * sign(N)"),
             rule("start_step", eps / 2),
             rule("step", eps - eps / 2),
             rule("loss", "cross_entropy"),
-        ]
+        ];
+        same_as_fgsm(rules, eps / 2 == 0)
     },
 };
 

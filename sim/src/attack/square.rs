@@ -39,6 +39,7 @@ pub(super) fn settings(queries: usize, start: &str) -> Vec<(String, Value)> {
     vec![
         rule("queries", queries),
         rule("first_share", FIRST_SHARE),
+        rule("schedule", "AutoAttack's halvings, which are made for 10,000 queries, scaled to these queries"),
         rule("start", start),
         rule("loss", "margin"),
     ]

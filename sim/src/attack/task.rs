@@ -135,6 +135,15 @@ pub(super) fn rule(name: &str, value: impl Into<Value>) -> (String, Value) {
     (name.to_owned(), value.into())
 }
 
+/// Adds to `rules` that the attack does at this radius what FGSM does, where it is so: one step of the whole
+/// radius from the image itself.
+pub(super) fn same_as_fgsm(mut rules: Vec<(String, Value)>, is_so: bool) -> Vec<(String, Value)> {
+    if is_so {
+        rules.push(rule(crate::report::SAME_AS, "fgsm"));
+    }
+    rules
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

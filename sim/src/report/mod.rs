@@ -2,10 +2,12 @@
 //! claim of robustness.
 
 mod letters;
+mod paired;
 mod shard;
 mod tally;
 
 pub use letters::{Letter, Letters, Outcome, Outcomes};
+pub use paired::mcnemar;
 pub use shard::Shard;
 pub use tally::{Tally, wilson};
 
@@ -21,16 +23,19 @@ pub const VERSION: u32 = 2;
 /// Version of the suite, which rises when an attack's results change.
 pub const SUITE_VERSION: u32 = 1;
 /// Names the rules by which a report's own figures raise doubts.
-pub const RULES: [&str; 8] = [
+pub const RULES: [&str; 9] = [
     "zero-gradient",
     "random-beats-gradient",
     "black-box-beats-white-box",
     "transfer-beats-white-box",
     "single-step-beats-iterated",
     "more-steps-help",
+    "restarts-help",
     "not-monotone",
     "whole-range-survived",
 ];
+/// Name of the setting that says which other attack a run amounts to at its radius.
+pub const SAME_AS: &str = "same_as";
 /// States what the adversary may do; printed in every report.
 pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the first integer layer: \
      every adversary is a uint8 image X' with |X' - X| <= eps in every element. It knows the network, its \
@@ -185,6 +190,11 @@ impl Run {
         let network = self.source_hash.as_ref().and_then(|hash| hash.get(..12));
         let network = network.map(|hash| format!(" (network {hash})")).unwrap_or_default();
         format!("{}{network} at eps {}", self.title(), self.eps)
+    }
+
+    /// Returns the attack that this one amounts to at its radius, where it is another one.
+    pub fn same_as(&self) -> Option<&str> {
+        self.settings.get(SAME_AS)?.as_str()
     }
 
     /// Returns whether both are the same attack at the same radius by the gradients of the same network.

@@ -7,15 +7,13 @@ mod read;
 
 pub use read::Read;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use dq_data::Images;
 use dq_sim::attack::Norm;
 use dq_sim::attack::suite::Adversary;
 use dq_sim::report::{Outcome, Report};
 use ndarray::{Array1, Array4, Ix1};
-use ndarray_npy::NpzWriter;
 use npz::Npz;
-use std::io::Cursor;
 use std::path::Path;
 
 /// Balls in the file are written as the exponent of their norm; 0 stands for the largest difference.
@@ -48,19 +46,18 @@ impl Adversaries {
     /// `runs`, the places in the report's list, and where they are Euclidean `norms` (0: largest difference,
     /// 2: Euclidean distance).
     pub fn write(self, path: &Path, shape: [usize; 3]) -> Result<()> {
-        let context = || format!("{}: writing the adversaries", path.display());
-        let mut npz = NpzWriter::new_compressed(Cursor::new(vec![]));
         let images = Array4::from_shape_vec((self.indices.len(), shape[0], shape[1], shape[2]), self.pixels);
-        npz.add_array("images", &images.expect("a whole image each")).with_context(context)?;
-        npz.add_array("indices", &Array1::from(self.indices)).with_context(context)?;
-        npz.add_array("labels", &Array1::from(self.labels)).with_context(context)?;
-        if self.norms.contains(&L2) {
-            npz.add_array("norms", &Array1::from(self.norms)).with_context(context)?;
-        }
-        npz.add_array("eps", &Array1::from(self.eps)).with_context(context)?;
-        npz.add_array("runs", &Array1::from(self.runs)).with_context(context)?;
-        let bytes = npz.finish().with_context(context)?.into_inner();
-        dq_net::atomic::write(path, &bytes).with_context(context)
+        let images = images.expect("a whole image each");
+        super::npz::write(path, |npz| {
+            npz.add_array("images", &images)?;
+            npz.add_array("indices", &Array1::from(self.indices))?;
+            npz.add_array("labels", &Array1::from(self.labels))?;
+            if self.norms.contains(&L2) {
+                npz.add_array("norms", &Array1::from(self.norms))?;
+            }
+            npz.add_array("eps", &Array1::from(self.eps))?;
+            npz.add_array("runs", &Array1::from(self.runs))
+        })
     }
 
     /// Reads those that a stopped attack on `images` kept in `path` beside `report`, to add to them.

@@ -44,6 +44,11 @@ pub struct Judged {
     pub resisted: usize,
     /// Place in the file of the first that is outside or resists.
     pub first_failed: Option<usize>,
+    /// One letter per adversary, in the file's order: `x` misclassified within its radius, `.` classified
+    /// right, `o` farther than its radius.
+    pub verdicts: String,
+    /// The network's label of each adversary.
+    pub labels: Vec<usize>,
 }
 
 impl Read {
@@ -134,12 +139,21 @@ impl Read {
             broken: 0,
             resisted: 0,
             first_failed: None,
+            verdicts: String::new(),
+            labels: found.iter().map(|verdict| verdict.label).collect(),
         };
         for (n, &index) in self.indices.iter().enumerate() {
             let label = usize::from(images.labels[index]);
             let (image, original) = (self.images.index_axis(Axis(0), n), originals.index_axis(Axis(0), n));
             let outside = !self.norms[n].holds(image, original, self.eps[n]);
             let resisted = !outside && found[n].label == label;
+            judged.verdicts.push(if outside {
+                'o'
+            } else if resisted {
+                '.'
+            } else {
+                'x'
+            });
             judged.outside += usize::from(outside);
             judged.broken += usize::from(!outside && found[n].label != label);
             judged.resisted += usize::from(resisted && clean[n].label == label);
