@@ -51,6 +51,14 @@ pub enum ImportError {
         /// The nodes, in the order of the graph.
         nodes: Vec<NodeError>,
     },
+    /// The graph has values beyond what the exact arithmetic of the proof holds.
+    #[error("{path}: expected values that the proof can follow exactly: {reason}", path = path.display())]
+    Unproved {
+        /// The file.
+        path: PathBuf,
+        /// Where, and why not.
+        reason: String,
+    },
     /// Somebody stopped the import, see [`crate::Watch`].
     #[error("{path}: the import was stopped", path = path.display())]
     Stopped {

@@ -7,7 +7,7 @@ use crate::export::original;
 use crate::fold::fold_graph;
 use crate::graph::Graph;
 use crate::lower::{Failure, Image, Normalization, lower};
-use crate::proof::{StepReport, prove};
+use crate::proof::{Doubt, StepReport, prove};
 use crate::scan;
 use crate::watch::Watch;
 use dq_net::{Network, Provenance};
@@ -128,7 +128,10 @@ fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, I
     let name = options.name.clone().unwrap_or_else(|| network_name(path));
     let mut network = lowered.builder.network(&name).map_err(file)?;
     let (proof, steps) = prove(&graph, &lowered.image, (&lowered.steps, &lowered.head), &network, watch)
-        .map_err(|reason| ImportError::Proof { path: path.into(), reason })?;
+        .map_err(|doubt| match doubt {
+            Doubt::Differs(reason) => ImportError::Proof { path: path.into(), reason },
+            Doubt::Beyond(reason) => ImportError::Unproved { path: path.into(), reason },
+        })?;
     let report = Report {
         sha256: sha256.clone(),
         as_written: false,

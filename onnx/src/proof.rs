@@ -18,6 +18,20 @@ use std::collections::HashMap;
 /// Multiply-accumulates of all probes together.
 const PROBE_MACS: u64 = 1 << 28;
 
+/// Why a network is not proved.
+pub enum Doubt {
+    /// It is not the graph.
+    Differs(String),
+    /// The graph has values beyond what the exact arithmetic here holds.
+    Beyond(String),
+}
+
+impl From<String> for Doubt {
+    fn from(reason: String) -> Self {
+        Doubt::Beyond(reason)
+    }
+}
+
 /// One Step of the import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StepReport {
@@ -37,14 +51,14 @@ pub struct StepReport {
 }
 
 /// Checks every threshold of a Step on both sides, and compares with float32.
-pub fn check_step(staircase: &Staircase, watch: Watch) -> Result<(LayerProof, StepReport), String> {
+pub fn check_step(staircase: &Staircase, watch: Watch) -> Result<(LayerProof, StepReport), Doubt> {
     let step = &staircase.step;
     let (channels, count) = step.thresholds.dim();
     let check = |c| {
         watch.check()?;
         let row = check_channel(staircase, c)?;
         watch.done();
-        Ok::<_, String>(row)
+        Ok::<_, Doubt>(row)
     };
     let rows: Vec<(u64, u64)> = (0..channels).into_par_iter().map(check).collect::<Result<_, _>>()?;
     let range = staircase.input;
@@ -66,7 +80,7 @@ pub fn check_step(staircase: &Staircase, watch: Watch) -> Result<(LayerProof, St
 }
 
 /// Returns how many thresholds of a channel are crossed, and how many accumulators float32 puts elsewhere.
-fn check_channel(staircase: &Staircase, c: usize) -> Result<(u64, u64), String> {
+fn check_channel(staircase: &Staircase, c: usize) -> Result<(u64, u64), Doubt> {
     let (step, chain) = (&staircase.step, &staircase.chain);
     let dir = i64::from(step.dir[c]);
     let range = staircase.input.directed(step.dir[c]);
@@ -86,7 +100,7 @@ fn check_channel(staircase: &Staircase, c: usize) -> Result<(u64, u64), String> 
         let before = t > range.lo && number(t - 1)? >= BigInt::from(wanted);
         if !reached || before {
             let place = format!("node `{}`, channel {c}, threshold {k} at {t}", staircase.name);
-            return Err(format!("{place}: expected level {} from there on", k + 1));
+            return Err(Doubt::Differs(format!("{place}: expected level {} from there on", k + 1)));
         }
         crossed += u64::from(t > range.lo && t <= range.hi);
         differs += float_distance(&|v| chain.float(c, dir * v) >= wanted as f32, t, (range.lo, range.hi));
@@ -122,29 +136,30 @@ pub fn probe(
     head: &Head,
     network: &Network,
     watch: Watch,
-) -> Result<u64, String> {
+) -> Result<u64, Doubt> {
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
     let count = (PROBE_MACS / macs.max(1)).clamp(1, 30);
     let shape = image.shape;
     let mut images = vec![Array3::zeros(shape.dim()), Array3::from_elem(shape.dim(), 255)];
     images.extend((0..count).map(|seed| random::image(seed, shape)));
-    let check = |(n, pixels): (usize, &Array3<u8>)| -> Result<(), String> {
+    let check = |(n, pixels): (usize, &Array3<u8>)| -> Result<(), Doubt> {
         let pixels_in_order = pixels.as_slice().expect("in order");
         let wanted = interpret(graph, image, pixels_in_order, &head.tensor, watch)?;
         let scores = network.eval(pixels.view());
         if wanted.len() != scores.len() {
-            return Err(format!("image {n}: expected {} scores, found {}", wanted.len(), scores.len()));
+            let reason = format!("image {n}: expected {} scores, found {}", wanted.len(), scores.len());
+            return Err(Doubt::Differs(reason));
         }
         for (class, (wanted, &score)) in wanted.iter().zip(&scores).enumerate() {
             let found = head.scale.times(&whole(score)).add(&head.offset)?;
             let off = wanted.add(&found.negative())?.mul(&head.scale.reciprocal())?;
             let close = |q: &Q| q.abs() <= whole(head.tolerance);
             if *wanted != found && (head.tolerance == 0 || !off.rational().is_some_and(close)) {
-                return Err(format!(
+                return Err(Doubt::Differs(format!(
                     "image {n}, class {class}: expected {:.9e}, found {:.9e} (score {score})",
                     wanted.to_f64(),
                     found.to_f64()
-                ));
+                )));
             }
         }
         if !head.in_order {
@@ -154,14 +169,14 @@ pub fn probe(
         for (class, other) in wanted.iter().enumerate() {
             let sign = wanted[label].add(&other.negative())?.sign();
             if sign == Ordering::Less || sign == Ordering::Equal && class < label {
-                return Err(format!("image {n}: expected label {class}, found {label}"));
+                return Err(Doubt::Differs(format!("image {n}: expected label {class}, found {label}")));
             }
         }
         watch.done();
         Ok(())
     };
     watch.begins(Part::Images, images.len());
-    images.par_iter().enumerate().map(check).collect::<Result<(), String>>()?;
+    images.par_iter().enumerate().map(check).collect::<Result<(), Doubt>>()?;
     Ok(images.len() as u64)
 }
 
@@ -172,7 +187,7 @@ pub fn prove(
     (steps, head): (&[Staircase], &Head),
     network: &Network,
     watch: Watch,
-) -> Result<(Proof, Vec<StepReport>), String> {
+) -> Result<(Proof, Vec<StepReport>), Doubt> {
     let used = |s: &&Staircase| network.position(&s.name).is_some();
     let used: Vec<&Staircase> = steps.iter().filter(used).collect();
     watch.begins(Part::Channels, used.iter().map(|s| s.step.thresholds.dim().0).sum());

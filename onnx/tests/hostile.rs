@@ -83,6 +83,18 @@ fn a_million_nodes_are_counted_not_decoded() {
     assert!(error(&graph).contains("found more"));
 }
 
+/// A zero point next to 0 makes values that have no unit of a size that sums could be counted in.
+#[test]
+fn what_the_proof_cannot_follow_is_no_difference() {
+    let mut b = sound();
+    let (s, z, n) = (b.float(0.5), b.float(2.154e-42), b.float(4.0));
+    let x = b.node("Quant", &[&last(&b), &s, &z, &n], &[("signed", Attr::Int(1))]);
+    let y = b.node("GlobalAveragePool", &[&x], &[]);
+    let error = error(&b.bytes(&y));
+    let expected = "expected values that the proof can follow exactly: node `GlobalAveragePool";
+    assert!(error.contains(expected) && error.contains("sums of numbers without a common unit"), "{error}");
+}
+
 #[test]
 fn types_that_are_not_read_are_named() {
     for (code, name) in [(10, "float16"), (16, "bfloat16"), (8, "texts"), (99, "elements of type 99")] {
