@@ -5,15 +5,27 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What needs more than NumPy (PyTorch, qonnx) says that it is left out.
+/// What needs PyTorch says that it is left out.
 #[test]
 fn the_tests_in_python_pass() {
-    let Some(python) = std::env::var_os("DQ_PYTHON") else {
-        eprintln!("SKIPPED: DQ_PYTHON names no Python with NumPy, as `cargo xtask test` sets it");
+    run("DQ_PYTHON", "NumPy, as `cargo xtask test`");
+}
+
+/// With PyTorch and Brevitas none is left out: the notebook runs too.
+#[test]
+#[ignore = "takes minutes"]
+fn the_tests_in_python_pass_with_pytorch() {
+    run("DQ_PYTHON_TORCH", "PyTorch, as `cargo xtask test --long`");
+}
+
+/// Runs the tests with the Python that `variable` names.
+fn run(variable: &str, contents: &str) {
+    let Some(python) = std::env::var_os(variable) else {
+        eprintln!("SKIPPED: {variable} names no Python with {contents} sets it");
         return;
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = stage(folder);
+    let path = stage(folder, variable);
     let mut tests = Command::new(python);
     tests.args(["-m", "unittest", "discover", "-v", "-s"]).arg(folder.join("tests"));
     // Elsewhere than beside the package's sources, which Python would find first.
@@ -23,9 +35,10 @@ fn the_tests_in_python_pass() {
     assert!(output.status.success() && text.contains("\nOK"), "the tests in Python did not pass: see above");
 }
 
-/// Puts the package together as a wheel has it, and returns the folder where Python finds it.
-fn stage(folder: &Path) -> OsString {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+/// Puts the package together as a wheel has it, in a folder of the name `place`, and returns the folder where
+/// Python finds it.
+fn stage(folder: &Path, place: &str) -> OsString {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(place);
     let package = place.join("dqnet");
     fs::create_dir_all(&package).expect("a folder for the package");
     let program = std::env::current_exe().expect("the test's own path");
