@@ -72,6 +72,9 @@ pub struct Report {
     pub tolerance: i32,
     /// Whether every order of two scores, and with it every label, is that of the graph.
     pub in_order: bool,
+    /// Whether the graph has one output: it is score 1 then, and score 0 is always that of the real value 0,
+    /// so that the label says whether the output is above 0.
+    pub beside_zero: bool,
     /// The Steps.
     pub steps: Vec<StepReport>,
     /// Thresholds that some accumulator crosses, in all.
@@ -142,6 +145,7 @@ fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, I
         offset: lowered.head.offset.to_f64(),
         tolerance: lowered.head.tolerance,
         in_order: lowered.head.in_order,
+        beside_zero: lowered.head.beside_zero,
         thresholds: steps.iter().map(|s| s.thresholds).sum(),
         accumulators: steps.iter().map(|s| s.accumulators).sum(),
         float32_differs: steps.iter().map(|s| s.float32_differs).sum(),
@@ -169,6 +173,7 @@ fn as_written(network: Network, sha256: String) -> Import {
         offset: 0.0,
         tolerance: 0,
         in_order: true,
+        beside_zero: false,
         steps: vec![],
         thresholds: 0,
         accumulators: 0,

@@ -4,7 +4,7 @@
 use crate::graph::Graph;
 use crate::interpret::interpret;
 use crate::lower::{Head, Image, Staircase};
-use crate::number::{Q, whole};
+use crate::number::{Q, Real, whole};
 use crate::watch::{Part, Watch};
 use dq_net::{LayerProof, Network, Proof, random};
 use ndarray::Array3;
@@ -144,7 +144,10 @@ pub fn probe(
     images.extend((0..count).map(|seed| random::image(seed, shape)));
     let check = |(n, pixels): (usize, &Array3<u8>)| -> Result<(), Doubt> {
         let pixels_in_order = pixels.as_slice().expect("in order");
-        let wanted = interpret(graph, image, pixels_in_order, &head.tensor, watch)?;
+        let mut wanted = interpret(graph, image, pixels_in_order, &head.tensor, watch)?;
+        if head.beside_zero {
+            wanted.insert(0, Real::whole(0));
+        }
         let scores = network.eval(pixels.view());
         if wanted.len() != scores.len() {
             let reason = format!("image {n}: expected {} scores, found {}", wanted.len(), scores.len());

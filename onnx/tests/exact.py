@@ -25,7 +25,7 @@ def quant(x, scale, zero, bits, a):
     if bits == 1 and signed:
         return each(lambda x, s, z: ((1 if is_positive(x) else -1) - z) * s, x, scale, zero)
     low, high = limits(bits, signed, narrow)
-    fixed = rounding(a.get("rounding_mode", b"ROUND").decode())
+    fixed = rounding(a.get("rounding_mode", b"ROUND").decode().upper())
 
     def level(x, s, z):
         # A zero point that is no whole number would be rounded with the quotient.
@@ -38,7 +38,7 @@ def quant(x, scale, zero, bits, a):
 
 def trunc(x, scale, zero, rest, a):
     """Five inputs keep the scale; six have one of their own, a power of two away."""
-    fixed = rounding(a.get("rounding_mode", b"FLOOR").decode())
+    fixed = rounding(a.get("rounding_mode", b"FLOOR").decode().upper())
 
     def level(x, s, z):
         return half_even(*(x / s + z).as_integer_ratio())
@@ -251,7 +251,7 @@ def node(kind, a, inputs, bounds, batch):
     if kind in ("MatMul", "Gemm"):
         return dense(x, rest[0], rest[1] if len(rest) > 1 else None, a)
     if kind in ("MaxPool", "GlobalMaxPool", "GlobalAveragePool", "AveragePool", "ReduceMean"):
-        return pool(kind, x, a)
+        return pool(kind, x, {"axes": [int(v) for v in rest[0].numbers()], **a} if rest else a)
     if kind in ("Pad", "Split", "Slice"):
         return cut(kind, x, rest, a)
     if kind in ("Add", "Sub", "Mul", "Div"):
@@ -261,6 +261,9 @@ def node(kind, a, inputs, bounds, batch):
     if kind in ("LeakyRelu", "PRelu"):
         slope = rest[0] if rest else exact(np.float32(a.get("alpha", 0.01)))
         return each(lambda v, s: v if v >= 0 else v * s, x, slope)
+    if kind == "HardSigmoid":
+        alpha, beta = Fraction(a.get("alpha", np.float32(0.2).item())), Fraction(a.get("beta", 0.5))
+        return each(lambda v: min(max(v * alpha + beta, Fraction(0)), Fraction(1)), x)
     if kind in ("Floor", "Ceil"):
         fixed = rounding(kind.upper())
         return each(lambda v: fixed(*v.as_integer_ratio()), x)
@@ -313,6 +316,8 @@ class Model:
             made = node(n.op_type, a, inputs, bounds, n.input[0] not in self.fixed)
             made = made if isinstance(made, list) else [made]
             (self.fixed if constant else values).update(zip(n.output, made))
+            if n.op_type == "Identity":
+                self.bounds[n.output[0]] = bounds[0]
         scores = values[output]
         return [scores.moved(lambda p: p[i]).numbers() for i in range(len(scores.places))]
 

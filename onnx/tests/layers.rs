@@ -154,3 +154,24 @@ pub fn scores_of_several_scales_keep_their_order_or_are_refused() {
     let import = build::import(&b.bytes(&y), &options).unwrap();
     assert!(!import.report.in_order && import.report.tolerance > 0);
 }
+
+#[test]
+fn one_output_stands_beside_zero() {
+    for (rounded, scale) in [(false, 0.5), (false, -0.5), (true, 0.5)] {
+        let (mut b, mut y) = classifier(40, 2, &[scale]);
+        if rounded {
+            y = b.quant(&y, 4.0, 6, true);
+        }
+        let import = b.import(&y).unwrap_or_else(|e| panic!("{rounded} {scale}: {e}"));
+        assert!(import.report.beside_zero);
+        let zero = (-import.report.offset / import.report.scale).round() as i32;
+        let mut labels = [0; 2];
+        for seed in 0..40 {
+            let image = dq_net::random::image(seed, import.network.input_shape());
+            let scores = import.network.eval(image.view());
+            assert_eq!(scores[0], zero);
+            labels[dq_net::layer::Logits::label(scores.iter().copied())] += 1;
+        }
+        assert!(labels[0] > 0 && labels[1] > 0, "{labels:?}");
+    }
+}

@@ -66,7 +66,7 @@ fn proved(args: &Args, network: &Network, report: &Report, hash: &str) -> String
     let (boundaries, probes) = network.proof.as_ref().map_or((0, 0), |p| (p.boundaries, p.probes));
     format!(
         "{model}: integer network {name} of {operators} operators, {input}\n\
-             scores: `{scores}`, {scale:.6e} per unit{rounded}\n\
+             scores: {beside_zero}`{scores}`, {scale:.6e} per unit{offset}{rounded}\n\
              equal to its graph in exact arithmetic: {boundaries} boundaries checked on both sides, every \
              score of {probes} images\n\
              float32: {differs} of {accumulators} accumulators lie on the other side of a threshold ({steps} \
@@ -77,7 +77,12 @@ fn proved(args: &Args, network: &Network, report: &Report, hash: &str) -> String
         operators = report.operators,
         input = report.input,
         scores = report.scores,
+        beside_zero = if report.beside_zero { "0 and " } else { "" },
         scale = report.scale,
+        offset = match report.offset {
+            0.0 => String::new(),
+            offset => format!(" plus {offset:.6e}"),
+        },
         rounded = match (report.tolerance, report.in_order) {
             (0, _) => String::new(),
             (units, true) => format!("; labels are exact, scores within {units} units"),

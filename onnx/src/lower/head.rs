@@ -22,6 +22,8 @@ pub struct Head {
     pub tolerance: i32,
     /// Whether every order of two scores, and with it every label, is that of the graph.
     pub in_order: bool,
+    /// Whether the graph has one output: it is score 1 then, and score 0 is always that of the real value 0.
+    pub beside_zero: bool,
 }
 
 /// Adds the logits that read `stream`, the tensor called `tensor`. `round` says whether scores of several
@@ -44,10 +46,15 @@ pub fn head(builder: &mut Builder, tensor: String, stream: &Stream, round: bool)
         )?);
     }
     let mut node = stream.node;
+    let beside_zero = classes == 1;
+    if beside_zero {
+        node = builder.beside_zero(node)?;
+        scores.insert(0, (scores[0].0.clone(), Real::whole(0)));
+    }
     if scores[0].0.sign() != Ordering::Greater || scores.iter().any(|s| s.0 != scores[0].0) {
         let (other, unit) = match of_several(builder, node, &scores, round)? {
             Several::Exact(node, unit) => (node, unit),
-            Several::Rounded(found) => return rounded(builder, tensor, &found),
+            Several::Rounded(found) => return rounded(builder, tensor, &found, beside_zero),
         };
         node = other;
         scores.iter_mut().for_each(|s| s.0 = unit.clone());
@@ -63,7 +70,8 @@ pub fn head(builder: &mut Builder, tensor: String, stream: &Stream, round: bool)
     }
     let scale = scale.times(&whole(factor).recip());
     push_logits(builder, node, bias, scale.to_f64())?;
-    Ok(Head { tensor, scale, offset, tolerance: if factor > 1 { factor } else { 0 }, in_order: true })
+    let tolerance = if factor > 1 { factor } else { 0 };
+    Ok(Head { tensor, scale, offset, tolerance, in_order: true, beside_zero })
 }
 
 fn push_logits(builder: &mut Builder, node: usize, bias: Vec<i32>, scale: f64) -> Result<(), String> {
@@ -101,11 +109,11 @@ fn of_several(
 }
 
 /// Adds the logits of scores of several scales.
-fn rounded(builder: &mut Builder, tensor: String, found: &Scaled) -> Result<Head, String> {
+fn rounded(builder: &mut Builder, tensor: String, found: &Scaled, beside_zero: bool) -> Result<Head, String> {
     let node = builder.times(found.node, &found.factors)?;
     push_logits(builder, node, found.bias.clone(), to_f64(&found.unit))?;
     let (scale, offset) = (found.unit.clone().into(), Real::whole(0));
-    Ok(Head { tensor, scale, offset, tolerance: found.tolerance, in_order: found.in_order })
+    Ok(Head { tensor, scale, offset, tolerance: found.tolerance, in_order: found.in_order, beside_zero })
 }
 
 /// Returns the offset that all scores share beside whole units: 0 where there is none, else that of class 0.

@@ -114,31 +114,50 @@ impl Builder {
     /// Adds the sums of `node` once more, each channel times a factor, and returns their node: the weights
     /// behind them are multiplied.
     pub(super) fn times(&mut self, node: usize, factors: &[i32]) -> Result<usize, String> {
+        let rows: Vec<(usize, i32)> = factors.iter().copied().enumerate().collect();
+        self.rows(node, &rows)
+    }
+
+    /// Adds a node with two channels, 0 and the only one of `node`, and returns it.
+    pub(super) fn beside_zero(&mut self, node: usize) -> Result<usize, String> {
+        let wire = self.wire(node);
+        if wire.range.lo < 0 || wire.range.bits() > 16 {
+            return self.rows(node, &[(0, 0), (0, 1)]);
+        }
+        let weights = ndarray::arr2(&[[0], [1]]);
+        let name = format!("{}_beside_zero", self.name(node));
+        self.push(&name, Layer::Dense(Dense { weights, weight_bits: 2 }), &[node])
+    }
+
+    /// Adds weighted sums: for each output the channel of `node` that it is, and a factor.
+    fn rows(&mut self, node: usize, rows: &[(usize, i32)]) -> Result<usize, String> {
         let name = self.name(node).to_string();
         let inputs = self.inputs(node);
         match self.layer(node).clone() {
             Layer::Dense(dense) => {
-                let dim = dense.weights.dim();
-                let ints = multiplied(dense.weights.iter(), dim.1, factors)?;
+                let (_, per) = dense.weights.dim();
+                let ints = multiplied(dense.weights.as_standard_layout().as_slice(), per, rows)?;
                 self.push_weights(&name, inputs[0], &ints, &|w, weight_bits| {
-                    let weights = ndarray::Array2::from_shape_vec(dim, w.to_vec()).expect("as many weights");
-                    Layer::Dense(Dense { weights, weight_bits })
+                    let weights = ndarray::Array2::from_shape_vec((rows.len(), per), w.to_vec());
+                    Layer::Dense(Dense { weights: weights.expect("as many weights"), weight_bits })
                 })
             }
             Layer::Conv(conv) => {
-                let dim = conv.weights.dim();
-                let ints = multiplied(conv.weights.iter(), dim.1 * dim.2 * dim.3, factors)?;
+                let (_, height, width, inner) = conv.weights.dim();
+                let weights = conv.weights.as_standard_layout();
+                let ints = multiplied(weights.as_slice(), height * width * inner, rows)?;
                 self.push_weights(&name, inputs[0], &ints, &|w, weight_bits| {
+                    let dim = (rows.len(), height, width, inner);
                     let weights = ndarray::Array4::from_shape_vec(dim, w.to_vec()).expect("as many weights");
                     Layer::Conv(Conv { weights, weight_bits, ..conv.clone() })
                 })
             }
             Layer::Sum(sum) => {
-                let (x, y) = (self.times(inputs[0], factors)?, self.times(inputs[1], factors)?);
+                let (x, y) = (self.rows(inputs[0], rows)?, self.rows(inputs[1], rows)?);
                 self.push(&name, Layer::Sum(sum), &[x, y])
             }
             layer @ (Layer::GlobalSum(_) | Layer::SumPool(_)) => {
-                let input = self.times(inputs[0], factors)?;
+                let input = self.rows(inputs[0], rows)?;
                 self.push(&name, layer, &[input])
             }
             _ => Err("expected weighted sums before the scores".into()),
@@ -146,17 +165,13 @@ impl Builder {
     }
 }
 
-fn multiplied<'a>(
-    weights: impl Iterator<Item = &'a i8>,
-    per: usize,
-    factors: &[i32],
-) -> Result<Vec<i32>, String> {
-    let product = |(i, &w): (usize, &i8)| i32::from(w).checked_mul(factors[i / per]);
-    weights
-        .enumerate()
-        .map(product)
-        .collect::<Option<_>>()
-        .ok_or_else(|| "scores: expected sums within ±2^30".into())
+fn multiplied(weights: Option<&[i8]>, per: usize, rows: &[(usize, i32)]) -> Result<Vec<i32>, String> {
+    let weights = weights.expect("in order");
+    let row = |&(source, factor): &(usize, i32)| {
+        weights[source * per..(source + 1) * per].iter().map(move |&w| i32::from(w).checked_mul(factor))
+    };
+    let all = rows.iter().flat_map(row).collect::<Option<_>>();
+    all.ok_or_else(|| "scores: expected sums within ±2^30".into())
 }
 
 /// Says that scores have several scales.
