@@ -15,4 +15,5 @@ mod path;
 mod report;
 mod robust;
 mod run;
+mod slurm;
 mod train;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// What `dq attack --shard I/N` wrote for each I becomes the report that one process
 /// would have written, byte for byte. The order of the files does not matter; shards
 /// of different networks, data, seeds or attacks, missing and doubled ones are refused.
-/// docs/shards.md has a Slurm array and a Kubernetes indexed Job.
+/// docs/cluster.md has a Slurm array and a Kubernetes indexed Job.
 ///
 /// Examples:
 ///   dq merge shard-*.json -o report.json
