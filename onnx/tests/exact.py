@@ -1,5 +1,5 @@
-"""Runs an ONNX file in exact arithmetic on many images at once: fractions, and roots to 400 bits, far from every
-rounding boundary (or it fails). A second reading of the format, which shares nothing with dq."""
+"""Runs an ONNX file in exact arithmetic on many images at once: fractions, and roots to 400 bits, far from
+every rounding boundary (or it fails). A second reading of the format, which shares nothing with dq."""
 
 import bisect
 import math
@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 from onnx import helper, numpy_helper
 from exact_tensor import (
-    each, exact, greatest, half_even, is_positive, joined, padded, product, quotient, root, rounding, total, windows)
+    each, exact, greatest, half_even, is_positive, joined, padded, product, quotient, root, rounding, total,
+    windows)
 
 
 def limits(bits, signed, narrow):
@@ -48,7 +49,8 @@ def trunc(x, scale, zero, rest, a):
         out, shift, bounds = scale, Fraction(1), None
     else:
         divisor = Fraction(2) ** round(math.log2(rest[1].item() / scale.item()))
-        out, shift, bounds = rest[1], divisor, limits(int(rest[2].item()), a.get("signed", 1), a.get("narrow", 0))
+        out, shift = rest[1], divisor
+        bounds = limits(int(rest[2].item()), a.get("signed", 1), a.get("narrow", 0))
 
     def again(level, z):
         value = level / divisor
@@ -80,8 +82,8 @@ def along(values, rank, axis):
 def conv(x, weight, bias, a):
     if x.ndim == 3:
         # A line is a map of one row.
-        flat = {"pads": a.get("pads", [0, 0]), "strides": a.get("strides", [1]), "dilations": a.get("dilations", [1])}
-        (before, after), (stride,), (gap,) = flat.values()
+        (before, after), (stride,) = a.get("pads", [0, 0]), a.get("strides", [1])
+        (gap,) = a.get("dilations", [1])
         a = {**a, "pads": [0, before, 0, after], "strides": [1, stride], "dilations": [1, gap]}
         rows = [v.moved(lambda p: np.expand_dims(p, 2)) for v in (x, weight)]
         return conv(*rows, bias, a).moved(lambda p: p[:, :, 0])
@@ -116,7 +118,7 @@ def dequantize(x, scale, zero, axis):
 
 
 def linear(kind, inputs, bounds, a):
-    """What an operator on levels means: dequantize, the exact operator, quantize. None where `kind` is no such."""
+    """What an operator on levels means: dequantize, the exact operator, quantize. None for other kinds."""
     def real(i, axis=1):
         return dequantize(inputs[i], inputs[i + 1], inputs[i + 2] if i + 2 < len(inputs) else None, axis)
 
@@ -148,7 +150,8 @@ def pool(kind, x, a):
     if kind == "GlobalAveragePool" or kind == "ReduceMean" and [v % x.ndim for v in a["axes"]] == [2, 3]:
         y = total(x, [2, 3]) / exact(x.shape[2] * x.shape[3])
         return y.reshape(*x.shape[:2], 1, 1) if a.get("keepdims", 1) else y
-    if kind == "AveragePool" and (a.get("count_include_pad", 0) or not any(a.get("pads", [0]))) and not a.get("ceil_mode", 0):
+    whole = a.get("count_include_pad", 0) or not any(a.get("pads", [0]))
+    if kind == "AveragePool" and whole and not a.get("ceil_mode", 0):
         taps = windows(x, a["kernel_shape"], a, Fraction(0))
         return total(taps, [2]) / exact(taps.shape[2])
     raise NotImplementedError(kind)
@@ -163,10 +166,12 @@ def cut(kind, x, rest, a):
         fill = rest[1].item() if len(rest) > 1 else Fraction(0)
         return padded(x, pads[:x.ndim], pads[x.ndim:], fill)
     if kind == "Split":
-        axis, sizes = a.get("axis", 0), a.get("split") or [int(v) for v in rest[0].numbers()] if rest else None
+        sizes = [int(v) for v in rest[0].numbers()] if rest else a.get("split")
+        axis = a.get("axis", 0)
         ends = np.cumsum(sizes)[:-1] if sizes else a["outputs"]
         return [x.moved(lambda _: part) for part in np.split(x.places, ends, axis)]
-    starts, ends, axes, steps = ([int(v) for v in part.numbers()] for part in (*rest, exact(np.ones(len(rest[0].places))))[:4])
+    numbers = [[int(v) for v in part.numbers()] for part in rest]
+    starts, ends, axes, steps = numbers if len(numbers) == 4 else [*numbers, [1] * len(numbers[0])]
     parts = [slice(None)] * x.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps):
         parts[axis] = slice(start, end, step)
@@ -199,7 +204,7 @@ def shaped(kind, x, rest, a, batch):
 
 
 def of_qonnx(kind, x, rest, a):
-    """Operators on whole numbers that qonnx adds. None where `kind` is no such."""
+    """Operators on whole numbers that qonnx adds. None for other kinds."""
     if kind == "Im2Col":
         shape = {"strides": a["stride"], "pads": a["pad_amount"]}
         taps = windows(x.transpose(0, 3, 1, 2), a["kernel_size"], shape, Fraction(0)).transpose(0, 3, 4, 2, 1)
@@ -269,7 +274,8 @@ def node(kind, a, inputs, bounds, batch):
         return each(lambda v: fixed(*v.as_integer_ratio()), x)
     if kind == "Clip":
         low, high = [rest[i].item() if i < len(rest) and rest[i] is not None else None for i in range(2)]
-        return each(lambda v: v if low is None else max(v, low), each(lambda v: v if high is None else min(v, high), x))
+        below = each(lambda v: v if high is None else min(v, high), x)
+        return each(lambda v: v if low is None else max(v, low), below)
     if kind == "Sqrt" or kind == "Pow" and rest[0].item() == Fraction(1, 2):
         return each(root, x)
     if kind in ("Identity", "Dropout", "Cast"):
@@ -298,7 +304,7 @@ class Model:
         self.fixed[name], self.bounds[name] = exact(array), BOUNDS.get(str(array.dtype))
 
     def run(self, x, output):
-        """Runs images (a tensor, batch first) and returns a list of numbers for each: those of tensor `output`."""
+        """Runs images (a tensor, batch first) and returns a list for each: the numbers of tensor `output`."""
         values, needed = {self.graph.input[0].name: x}, {output}
         for n in reversed(self.graph.node):
             if needed & set(n.output):
@@ -306,7 +312,8 @@ class Model:
         for n in self.graph.node:
             if n.output[0] in self.fixed or not needed & set(n.output):
                 continue
-            a = {v.name: helper.get_attribute_value(v) for v in n.attribute} | {"outputs": len(n.output), "domain": n.domain}
+            a = {v.name: helper.get_attribute_value(v) for v in n.attribute}
+            a |= {"outputs": len(n.output), "domain": n.domain}
             if n.op_type == "Constant":
                 self.keep(n.output[0], a["value"])
                 continue
@@ -323,6 +330,6 @@ class Model:
 
 
 def images(pixels, dims, unit):
-    """The graph's input: uint8 images (N × H × W × C) as pixels, or pixels of 0 to 1, in the shape that it has."""
+    """The graph's input, in its shape: uint8 images (N × H × W × C) as pixels, or as pixels of 0 to 1."""
     x = exact(np.moveaxis(pixels, 3, 1).reshape(len(pixels), *dims[1:]))
     return x / exact(255) if unit else x

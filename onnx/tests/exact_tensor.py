@@ -1,7 +1,7 @@
 """Tensors of exact numbers, for `exact.py`: fractions, and roots to 400 bits.
 
-A tensor is a table of distinct numbers and, for each element, its place in the table. A function of single numbers
-is computed once for each distinct number, so that many images go through a network at once."""
+A tensor is a table of distinct numbers and, for each element, its place in the table. A function of single
+numbers is computed once for each distinct number, so that many images go through a network at once."""
 
 import math
 from fractions import Fraction
@@ -16,7 +16,8 @@ class Tensor:
         """Takes places (an array of whole numbers) in a table, which may hold a number twice."""
         index = {}
         moved = [index.setdefault(value.as_integer_ratio(), len(index)) for value in table]
-        self.places, self.table = np.array(moved, dtype=np.int64)[places], [Fraction(*ratio) for ratio in index]
+        self.places = np.array(moved, dtype=np.int64)[places]
+        self.table = [Fraction(*ratio) for ratio in index]
 
     @property
     def shape(self):
@@ -149,11 +150,13 @@ def windows(x, kernel, a, fill):
     size = [beyond[i] // strides[i] + 1 for i in range(2)]
     if a.get("ceil_mode", 0):
         # A last window may end outside, if it begins before the padding behind.
-        size = [size[i] + (beyond[i] % strides[i] > 0 and size[i] * strides[i] < x.shape[2 + i] + pads[i]) for i in range(2)]
+        inside = [size[i] * strides[i] < x.shape[2 + i] + pads[i] for i in range(2)]
+        size = [size[i] + (beyond[i] % strides[i] > 0 and inside[i]) for i in range(2)]
     more = [max((size[i] - 1) * strides[i] - beyond[i], 0) for i in range(2)]
     x = padded(x, [0, 0, *pads[:2]], [0, 0, pads[2] + more[0], pads[3] + more[1]], fill)
-    taps = [x.places[:, :, y * gaps[0]:, v * gaps[1]:][:, :, ::strides[0], ::strides[1]][:, :, :size[0], :size[1]]
-            for y in range(kernel[0]) for v in range(kernel[1])]
+    corners = [(y * gaps[0], v * gaps[1]) for y in range(kernel[0]) for v in range(kernel[1])]
+    taps = [x.places[:, :, top::strides[0], left::strides[1]] for top, left in corners]
+    taps = [tap[:, :, :size[0], :size[1]] for tap in taps]
     return Tensor(np.stack(taps, 2), x.table)
 
 

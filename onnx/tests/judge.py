@@ -1,8 +1,10 @@
-"""Holds networks' scores against those of others: exact arithmetic in Python, and qonnx's executor or ONNX Runtime.
-Usage: judge.py FOLDER, as `judge.rs` fills it: a JSON and a file of bytes (images, then scores) for each network.
+"""Holds networks' scores against those of others: exact arithmetic in Python, and qonnx's executor or ONNX
+Runtime. Usage: judge.py FOLDER, as `judge.rs` fills it: a JSON and a file of bytes (images, then scores) for
+each network.
 
-Exact arithmetic may differ in no score. What dq wrote itself qonnx must execute exactly. Runtimes that compute others'
-files in float32 land on the other side of a threshold where a value lies next to it: there a few scores may differ."""
+Exact arithmetic may differ in no score. What dq wrote itself qonnx must execute exactly. Runtimes that
+compute others' files in float32 land on the other side of a threshold where a value lies next to it: there a
+few scores may differ."""
 
 import json
 import sys
@@ -15,7 +17,7 @@ import onnx
 #: Largest share of scores in which a float runtime may differ from the exact ones.
 FAR = 0.02
 #: Images that go through the exact network together.
-BATCH = 50
+BATCH = 20
 
 
 #: The operators that qonnx adds to ONNX's own.
@@ -57,7 +59,8 @@ def float_runtime(model, scores, by_qonnx):
 
     def run(x):
         entry.type.tensor_type.shape.dim[0].dim_value = len(x)
-        return execute_onnx(ModelWrapper(model, make_deepcopy=True).transform(InferShapes()), {entry.name: x})[scores]
+        wrapped = ModelWrapper(model, make_deepcopy=True).transform(InferShapes())
+        return execute_onnx(wrapped, {entry.name: x})[scores]
 
     return run
 

@@ -18,6 +18,27 @@ fn the_tests_in_python_pass_with_pytorch() {
     run("DQ_PYTHON_TORCH", "PyTorch, as `cargo xtask test --long`");
 }
 
+/// Other people's attacks of the same settings come within two points of accuracy.
+#[test]
+#[ignore = "takes minutes"]
+fn toolboxes_leave_what_attacks_of_the_same_settings_leave() {
+    let Some(python) = std::env::var_os("DQ_PYTHON_TORCH") else {
+        eprintln!("SKIPPED: DQ_PYTHON_TORCH names no Python with attack toolboxes");
+        return;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut toolboxes = Command::new(python);
+    toolboxes.arg(folder.join("examples/toolboxes.py")).args(["--count", "1000", "--within", "2"]);
+    toolboxes.arg(folder.join("../models/signs-tiny-dq/model.json"));
+    let output = toolboxes.env("PYTHONPATH", stage(folder, "toolboxes")).output().expect("Python starts");
+    let (table, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    println!("{table}");
+    assert!(output.status.success(), "{errors}");
+    // AutoAttack's own code is no package.
+    let mut left_out = table.lines().filter(|line| line.contains("left out"));
+    assert!(left_out.all(|line| line.starts_with("autoattack")), "{table}");
+}
+
 /// Runs the tests with the Python that `variable` names.
 fn run(variable: &str, contents: &str) {
     let Some(python) = std::env::var_os(variable) else {
