@@ -45,6 +45,7 @@ fn qonnx_gives_the_scores_of_what_goes_out() {
     }
     let all = [
         "bit_depth",
+        "concat",
         "conv",
         "dense",
         "global_sum",
