@@ -170,40 +170,53 @@ impl Link {
         })
     }
 
-    /// Applies the function in float32, as runtimes do.
-    fn float(&self, c: usize, x: f32) -> f32 {
+    /// Returns the function of a channel in float32, as runtimes apply it.
+    fn float(&self, c: usize) -> Box<dyn Fn(f32) -> f32 + '_> {
         let f = |p: &PerChannel| to_f64(p.of(c)) as f32;
         match self {
-            Link::Mul(m) => x * f(m),
-            Link::Div(d) => x / f(d),
-            Link::Add(a) => x + f(a),
-            Link::MulRoot(square) => x * f(square).sqrt(),
-            Link::DivRoot(square) => x / f(square).sqrt(),
-            Link::Norm(n) => (x - f(&n.mean)) / f(&n.variance).sqrt() * f(&n.gain) + f(&n.bias),
+            Link::Mul(m) => times(f(m)),
+            Link::Div(d) => by(f(d)),
+            Link::Add(a) => {
+                let a = f(a);
+                Box::new(move |x| x + a)
+            }
+            Link::MulRoot(square) => times(f(square).sqrt()),
+            Link::DivRoot(square) => by(f(square).sqrt()),
+            Link::Norm(n) => {
+                let (mean, root) = (f(&n.mean), f(&n.variance).sqrt());
+                let (gain, bias) = (f(&n.gain), f(&n.bias));
+                Box::new(move |x| (x - mean) / root * gain + bias)
+            }
             Link::Clamp(lo, hi) => {
-                let x = lo.as_ref().map_or(x, |l| x.max(f(l)));
-                hi.as_ref().map_or(x, |h| x.min(f(h)))
+                let (lo, hi) = (lo.as_ref().map(f), hi.as_ref().map(f));
+                Box::new(move |x| {
+                    let x = lo.map_or(x, |l| x.max(l));
+                    hi.map_or(x, |h| x.min(h))
+                })
             }
             Link::Leaky(slope) => {
-                if x < 0.0 {
-                    x * f(slope)
-                } else {
-                    x
-                }
+                let slope = f(slope);
+                Box::new(move |x| if x < 0.0 { x * slope } else { x })
             }
-            Link::Round(rounding) => rounding.float(x),
-            Link::Pairs(pairs) => pairs.float(c, x as i64),
-            Link::Positive => f32::from(u8::from(x >= 0.0)),
-            Link::Sign => {
-                if x == 0.0 {
-                    0.0
-                } else {
-                    x.signum()
-                }
+            Link::Round(rounding) => Box::new(|x| rounding.float(x)),
+            Link::Pairs(pairs) => Box::new(move |x| pairs.float(c, x as i64)),
+            Link::Positive => Box::new(|x| f32::from(u8::from(x >= 0.0))),
+            Link::Sign => Box::new(|x: f32| if x == 0.0 { 0.0 } else { x.signum() }),
+            Link::Count(rows) => {
+                let row = if rows.len() == 1 { &rows[0] } else { &rows[c] };
+                let thresholds: Vec<f32> = row.iter().map(|t| to_f64(t) as f32).collect();
+                Box::new(move |x| thresholds.iter().filter(|&&t| x >= t).count() as f32)
             }
-            Link::Count(thresholds) => reached(thresholds, c, |t| x >= to_f64(t) as f32) as f32,
         }
     }
+}
+
+fn times(factor: f32) -> Box<dyn Fn(f32) -> f32> {
+    Box::new(move |x| x * factor)
+}
+
+fn by(divisor: f32) -> Box<dyn Fn(f32) -> f32> {
+    Box::new(move |x| x / divisor)
 }
 
 fn reached(thresholds: &[Vec<Q>], c: usize, test: impl Fn(&Q) -> bool) -> i64 {
@@ -233,9 +246,10 @@ impl Chain {
         self.0.iter().try_fold(Real::whole(z), |x, link| link.exact(c, x))
     }
 
-    /// Returns the result in float32 for the integer `z`.
-    pub fn float(&self, c: usize, z: i64) -> f32 {
-        self.0.iter().fold(z as f32, |x, link| link.float(c, x))
+    /// Returns the chain of a channel in float32, as a function of the integer.
+    pub fn float(&self, c: usize) -> impl Fn(i64) -> f32 + '_ {
+        let links: Vec<_> = self.0.iter().map(|link| link.float(c)).collect();
+        move |z| links.iter().fold(z as f32, |x, link| link(x))
     }
 
     /// Returns slope and offset, where the whole chain is affine.

@@ -83,6 +83,9 @@ pub struct Report {
     pub accumulators: u64,
     /// Those of them that float32 execution puts on the other side of a threshold.
     pub float32_differs: u64,
+    /// Those of them that lie on a threshold exactly: sums in float32, which round, may put them on either
+    /// side.
+    pub ties: u64,
 }
 
 /// Imports the file at `path`.
@@ -149,6 +152,7 @@ fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, I
         thresholds: steps.iter().map(|s| s.thresholds).sum(),
         accumulators: steps.iter().map(|s| s.accumulators).sum(),
         float32_differs: steps.iter().map(|s| s.float32_differs).sum(),
+        ties: steps.iter().map(|s| s.ties).sum(),
         steps,
     };
     network.proof = Some(proof);
@@ -178,6 +182,7 @@ fn as_written(network: Network, sha256: String) -> Import {
         thresholds: 0,
         accumulators: 0,
         float32_differs: 0,
+        ties: 0,
     };
     Import { network, report }
 }

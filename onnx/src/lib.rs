@@ -24,6 +24,7 @@ pub mod pick;
 pub mod proof;
 pub mod proto;
 pub mod quantizer;
+pub mod row;
 pub mod scan;
 pub mod support;
 pub mod tensor;

@@ -3,25 +3,29 @@
 
 use crate::chain::{Chain, Link};
 use crate::number::{Q, Real, Rounding, to_f64};
+use crate::row::Row;
 use num_traits::ToPrimitive;
 
 /// One channel of a chain, neighbouring affine functions merged.
-pub struct Merged {
+pub struct Merged<'a> {
+    chain: &'a Chain,
     channel: usize,
     parts: Vec<Part>,
+    /// The exact way; `None` where the chain itself is it.
+    row: Option<Row>,
 }
 
 enum Part {
-    Affine { exact: Box<(Real, Real)>, float: (f64, f64) },
+    Affine(f64, f64),
     Other { link: Link, bounds: (f64, f64), thresholds: Vec<f64> },
 }
 
 /// Error of a float64 operation or conversion, relative, with a wide margin.
 const ERROR: f64 = 1e-14;
 
-impl Merged {
+impl<'a> Merged<'a> {
     /// Merges a channel of a chain.
-    pub fn new(chain: &Chain, c: usize) -> Result<Self, String> {
+    pub fn new(chain: &'a Chain, c: usize) -> Result<Self, String> {
         let mut parts = vec![];
         let mut affine: Option<(Real, Real)> = None;
         for link in &chain.0 {
@@ -39,7 +43,7 @@ impl Merged {
             }
         }
         parts.extend(affine.map(Part::affine));
-        Ok(Merged { channel: c, parts })
+        Ok(Merged { chain, channel: c, parts, row: Row::new(chain, c) })
     }
 
     /// Returns the whole number that the chain, which ends in a staircase, makes of `z`.
@@ -47,14 +51,11 @@ impl Merged {
         if let Some(level) = self.quickly(z) {
             return Ok(level);
         }
-        let mut x = Real::whole(z);
-        for part in &self.parts {
-            x = match part {
-                Part::Affine { exact, .. } => exact.0.mul(&x)?.add(&exact.1)?,
-                Part::Other { link, .. } => link.exact(self.channel, x)?,
-            };
+        if let Some(row) = &self.row {
+            return row.number(z).map(|(number, _)| number);
         }
-        x.floor().to_i64().ok_or_else(|| "levels: expected whole numbers of at most 63 bits".into())
+        let level = self.chain.exact(self.channel, z)?.floor().to_i64();
+        level.ok_or_else(|| "levels: expected whole numbers of at most 63 bits".into())
     }
 
     /// Returns the level where float64 is sure of it.
@@ -62,7 +63,7 @@ impl Merged {
         let (mut x, mut error) = (z as f64, 0.0);
         for part in &self.parts {
             match part {
-                Part::Affine { float: (slope, offset), .. } => {
+                Part::Affine(slope, offset) => {
                     let y = slope * x + offset;
                     error = slope.abs() * error
                         + ERROR * (2.0 * (slope * x).abs() + 2.0 * offset.abs() + y.abs());
@@ -79,8 +80,7 @@ impl Merged {
 
 impl Part {
     fn affine(exact: (Real, Real)) -> Part {
-        let float = (exact.0.to_f64(), exact.1.to_f64());
-        Part::Affine { exact: Box::new(exact), float }
+        Part::Affine(exact.0.to_f64(), exact.1.to_f64())
     }
 
     fn other(link: &Link, c: usize) -> Part {

@@ -6,6 +6,7 @@ use num_integer::Integer;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive, Zero};
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// A rational number.
 pub type Q = BigRational;
@@ -58,11 +59,32 @@ pub fn common_unit<'a>(values: impl IntoIterator<Item = &'a Q>) -> Option<Q> {
 }
 
 /// `p + q·√r`: rational where `q` is 0; else `r` is no square of a rational.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Eq)]
 pub struct Real {
     p: Q,
     q: Q,
     r: Q,
+}
+
+impl Real {
+    /// Returns the whole numbers that say which number it is: fractions are always reduced. `BigRational`
+    /// itself compares and hashes by long division.
+    fn parts(&self) -> [&BigInt; 6] {
+        let Real { p, q, r } = self;
+        [p.numer(), p.denom(), q.numer(), q.denom(), r.numer(), r.denom()]
+    }
+}
+
+impl PartialEq for Real {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Hash for Real {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 impl From<Q> for Real {

@@ -5,15 +5,15 @@ use crate::graph::Graph;
 use crate::interpret::interpret;
 use crate::lower::{Head, Image, Staircase};
 use crate::number::{Q, Real, whole};
+use crate::row::Row;
 use crate::watch::{Part, Watch};
 use dq_net::{LayerProof, Network, Proof, random};
 use ndarray::Array3;
-use num_bigint::BigInt;
-use num_traits::Signed;
+use num_traits::{Signed, ToPrimitive};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Multiply-accumulates of all probes together.
 const PROBE_MACS: u64 = 1 << 28;
@@ -48,6 +48,9 @@ pub struct StepReport {
     /// Accumulators, over all channels, that the same functions in float32 put on the other side of a
     /// threshold.
     pub float32_differs: u64,
+    /// Accumulators, over all channels, that lie on a threshold exactly: sums in float32, which round, may put
+    /// them on either side.
+    pub ties: u64,
 }
 
 /// Checks every threshold of a Step on both sides, and compares with float32.
@@ -60,7 +63,7 @@ pub fn check_step(staircase: &Staircase, watch: Watch) -> Result<(LayerProof, St
         watch.done();
         Ok::<_, Doubt>(row)
     };
-    let rows: Vec<(u64, u64)> = (0..channels).into_par_iter().map(check).collect::<Result<_, _>>()?;
+    let rows: Vec<Counts> = (0..channels).into_par_iter().map(check).collect::<Result<_, _>>()?;
     let range = staircase.input;
     let proof = LayerProof {
         node: staircase.name.clone(),
@@ -72,40 +75,56 @@ pub fn check_step(staircase: &Staircase, watch: Watch) -> Result<(LayerProof, St
         node: staircase.name.clone(),
         bits: step.bits,
         channels,
-        thresholds: rows.iter().map(|r| r.0).sum(),
+        thresholds: rows.iter().map(|r| r.crossed).sum(),
         accumulators: channels as u64 * (range.hi - range.lo + 1) as u64,
-        float32_differs: rows.iter().map(|r| r.1).sum(),
+        float32_differs: rows.iter().map(|r| r.differs).sum(),
+        ties: rows.iter().map(|r| r.ties).sum(),
     };
     Ok((proof, report))
 }
 
-/// Returns how many thresholds of a channel are crossed, and how many accumulators float32 puts elsewhere.
-fn check_channel(staircase: &Staircase, c: usize) -> Result<(u64, u64), Doubt> {
+/// What is counted of a channel.
+#[derive(Default)]
+struct Counts {
+    /// Thresholds that some accumulator crosses.
+    crossed: u64,
+    /// Accumulators that float32 puts on the other side of a threshold.
+    differs: u64,
+    /// Accumulators that lie on a threshold exactly.
+    ties: u64,
+}
+
+fn check_channel(staircase: &Staircase, c: usize) -> Result<Counts, String> {
     let (step, chain) = (&staircase.step, &staircase.chain);
     let dir = i64::from(step.dir[c]);
     let range = staircase.input.directed(step.dir[c]);
-    let mut known: HashMap<i64, BigInt> = HashMap::new();
-    let mut number = |v: i64| -> Result<BigInt, String> {
-        if let Some(number) = known.get(&v) {
-            return Ok(number.clone());
+    let (row, float) = (Row::new(chain, c), chain.float(c));
+    let mut known: BTreeMap<i64, (i64, bool)> = BTreeMap::new();
+    let mut number = |v: i64| -> Result<i64, String> {
+        if let Some(&(number, _)) = known.get(&v) {
+            return Ok(number);
         }
-        let number = chain.exact(c, dir * v)?.floor();
-        known.insert(v, number.clone());
-        Ok(number)
+        let found = match &row {
+            Some(row) => row.number(dir * v)?,
+            None => (chain.exact(c, dir * v)?.floor().to_i64().ok_or("levels of more than 63 bits")?, false),
+        };
+        known.insert(v, found);
+        Ok(found.0)
     };
-    let (mut crossed, mut differs) = (0, 0);
+    let mut counts = Counts::default();
     for (k, &threshold) in step.thresholds.row(c).iter().enumerate() {
         let (t, wanted) = (i64::from(threshold), staircase.base + 1 + k as i64);
-        let reached = t > range.hi || number(t)? >= BigInt::from(wanted);
-        let before = t > range.lo && number(t - 1)? >= BigInt::from(wanted);
+        let reached = t > range.hi || number(t)? >= wanted;
+        let before = t > range.lo && number(t - 1)? >= wanted;
         if !reached || before {
             let place = format!("node `{}`, channel {c}, threshold {k} at {t}", staircase.name);
-            return Err(Doubt::Differs(format!("{place}: expected level {} from there on", k + 1)));
+            return Err(format!("{place}: expected level {} from there on", k + 1));
         }
-        crossed += u64::from(t > range.lo && t <= range.hi);
-        differs += float_distance(&|v| chain.float(c, dir * v) >= wanted as f32, t, (range.lo, range.hi));
+        counts.crossed += u64::from(t > range.lo && t <= range.hi);
+        counts.differs += float_distance(&|v| float(dir * v) >= wanted as f32, t, (range.lo, range.hi));
     }
-    Ok((crossed, differs))
+    counts.ties = known.values().filter(|found| found.1).count() as u64;
+    Ok(counts)
 }
 
 /// Returns how many accumulators a monotone float32 test puts on the other side of threshold `t`.

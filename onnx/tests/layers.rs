@@ -175,3 +175,22 @@ fn one_output_stands_beside_zero() {
         assert!(labels[0] > 0 && labels[1] > 0, "{labels:?}");
     }
 }
+
+#[test]
+fn an_int8_input_is_the_pixel_less_128() {
+    let network = |element: i32, zero: i64| {
+        let mut b = Builder::new(element, &[1, 2, 4, 4]);
+        let (scale, zero) = (b.float(0.01), b.ints(element, &[], &[zero]));
+        let x = b.node("DequantizeLinear", &["x", &scale, &zero], &[]);
+        let w = weights(&mut b, &mut Random(3), &[3, 2, 4, 4], (3, 0));
+        let y = b.node("Conv", &[&x, &w], &[]);
+        let import = b.import(&y).unwrap();
+        (import.report.input, import.network)
+    };
+    let ((said, int8), (_, uint8)) = (network(3, -3), network(2, 125));
+    assert_eq!(said, "input = (pixel − 128), image 4×4×2");
+    for seed in 0..5 {
+        let image = dq_net::random::image(seed, int8.input_shape());
+        assert_eq!(int8.eval(image.view()), uint8.eval(image.view()));
+    }
+}

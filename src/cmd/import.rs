@@ -69,8 +69,8 @@ fn proved(args: &Args, network: &Network, report: &Report, hash: &str) -> String
              scores: {beside_zero}`{scores}`, {scale:.6e} per unit{offset}{rounded}\n\
              equal to its graph in exact arithmetic: {boundaries} boundaries checked on both sides, every \
              score of {probes} images\n\
-             float32: {differs} of {accumulators} accumulators lie on the other side of a threshold ({steps} \
-             steps, {thresholds} thresholds)\n\
+             float32: {differs} of {accumulators} accumulators lie on the other side of a threshold, {ties} on \
+             one exactly ({steps} steps, {thresholds} thresholds)\n\
              hash {hash}\nnext: dq info {model}",
         model = args.output.display(),
         name = network.name,
@@ -92,6 +92,7 @@ fn proved(args: &Args, network: &Network, report: &Report, hash: &str) -> String
         },
         boundaries = thousands(boundaries),
         differs = thousands(report.float32_differs),
+        ties = thousands(report.ties),
         accumulators = thousands(report.accumulators),
         steps = report.steps.len(),
         thresholds = thousands(report.thresholds),

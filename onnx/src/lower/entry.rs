@@ -44,14 +44,14 @@ impl Image {
         let named = |reason: String| format!("input `{}`: {reason}", crate::error::shown(&entry.name));
         let pixels = match entry.element {
             Element::Float | Element::Double => entry.datatype.as_deref() == Some("UINT8"),
-            Element::Int(8, false) => true,
-            _ => return Err(named("expected float32 or uint8".into())),
+            Element::Int(8, _) => true,
+            _ => return Err(named("expected float32, uint8 or int8".into())),
         };
         let raw = wanted.raw.unwrap_or(pixels);
         if matches!(entry.element, Element::Int(..))
             && !(raw && wanted.mean.is_empty() && wanted.std.is_empty())
         {
-            return Err(named("expected no normalization of a uint8 input".into()));
+            return Err(named("expected no normalization of an input of whole numbers".into()));
         }
         let (shape, place) = shape(graph);
         let numbers = |what: &str, given: &[Q], default: Q| match given.len() {
@@ -60,7 +60,10 @@ impl Image {
             n if n == shape.channels => Ok(given.to_vec()),
             n => Err(named(format!("--{what}: expected 1 or {} numbers, found {n}", shape.channels))),
         };
-        let (mean, std) = (numbers("mean", &wanted.mean, Q::zero())?, numbers("std", &wanted.std, Q::one())?);
+        // Pixels of an int8 input are shifted into its range.
+        let shift = if entry.element == Element::Int(8, true) { 128 } else { 0 };
+        let (mean, std) =
+            (numbers("mean", &wanted.mean, whole(shift))?, numbers("std", &wanted.std, Q::one())?);
         if std.iter().any(|s| !s.is_positive()) {
             return Err(named("--std: expected numbers above 0".into()));
         }
@@ -85,7 +88,10 @@ impl Image {
         if plain {
             return format!("input = {pixel}, image {}", self.shape);
         }
-        format!("input = ({pixel} − {}) / {}, image {}", list(&self.mean), list(&self.std), self.shape)
+        let shifted = format!("({pixel} − {})", list(&self.mean));
+        let scaled =
+            if self.std.iter().all(One::is_one) { String::new() } else { format!(" / {}", list(&self.std)) };
+        format!("input = {shifted}{scaled}, image {}", self.shape)
     }
 
     /// Adds the input node and returns the graph's input as a stream.
