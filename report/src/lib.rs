@@ -12,6 +12,7 @@ mod page;
 mod png;
 mod reports;
 mod section;
+pub mod text;
 
 pub use document::{Document, Error};
 pub use page::page;

@@ -35,8 +35,7 @@ impl Reports {
     /// Gathers `documents`, in the order in which they were given.
     ///
     /// # Errors
-    /// Where two documents are of different data sets, or two of one kind of different images, or where one
-    /// is given twice.
+    /// Where two documents are of different data sets, or two of one kind of different images.
     pub fn new(documents: Vec<Document>) -> Result<Self, Error> {
         check_images(&documents)?;
         let mut networks: Vec<Model> = vec![];

@@ -76,7 +76,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         args.attack,
         table(&head, &cells)
     );
-    let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
+    let data = Data::from(&images);
     let json = serde_json::json!({"format": "dq-amplification", "version": 1, "model": white_box.model(),
         "data": data, "seed": ui.seed(), "attacked": right.len(), "attack": args.attack, "eps": args.eps,
         "nodes": rows});

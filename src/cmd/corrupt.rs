@@ -61,7 +61,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let judges: Vec<&dyn Judge> = targets.iter().map(Target::judge).collect();
     let found = ui.study(&bar, |watch| corrupt::measure(&judges, &images, &corruptions, watch))?;
     let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");
-    let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
+    let data = Data::from(&images);
     let json = json!({"format": "dq-corruptions", "version": 1, "data": data, "seed": ui.seed(),
         "severities": args.severity, "networks": found});
     let written = args.output.as_ref().map_or(Ok(()), |path| report::write(&json, path));

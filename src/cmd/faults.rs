@@ -107,7 +107,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         let measure = |network| faults::measure(network, &images, &campaign, watch);
         networks.iter().map(measure).collect::<Result<Vec<Found>, _>>()
     })?;
-    let data = Data { name: images.name.clone(), digest: images.digest(), images: images.len() };
+    let data = Data::from(&images);
     let json = serde_json::json!({"format": "dq-faults", "version": 1, "data": data, "seed": ui.seed(),
         "trials": args.trials, "batch": args.batch, "networks": found});
     let written = args.output.as_ref().map_or(Ok(()), |path| report::write(&json, path));

@@ -1,6 +1,6 @@
 //! Prints tables for people: columns as wide as they need, numbers to the right.
 
-use dq_sim::report::Tally;
+pub use dq_report::text::{percent, thousands};
 
 /// Lays out `rows` under `head`; the first column is text, the others are figures.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
@@ -23,25 +23,6 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(&row.iter().map(String::as_str).collect::<Vec<_>>()));
     }
     text
-}
-
-/// Writes `1234567` as `1,234,567`.
-pub fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Writes accuracy and interval in per cent: `97.50 (95.61–98.60)`.
-pub fn percent(tally: &Tally) -> String {
-    let [low, high] = tally.interval;
-    format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
 }
 
 #[cfg(test)]

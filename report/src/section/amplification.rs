@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Section, Table};
 use crate::Reports;
 use crate::chart::Axis;
-use crate::chart::curves::{Curves, Point, Series};
+use crate::chart::curves::{Point, Series};
 use crate::document::{Amplification, Amplified};
 use std::collections::BTreeSet;
 
@@ -85,9 +85,6 @@ fn figure(caption: String, found: &[&Amplification], series: Vec<Series>) -> Fig
     let names = found.iter().map(|found| places(found)).max_by_key(Vec::len).unwrap_or_default();
     let names: Vec<String> = names.into_iter().map(|(name, _)| name).collect();
     let most = series.iter().flat_map(|s| s.points.iter().map(|p| p.y)).fold(0.0, f64::max);
-    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
     let x = Axis::names("input of layer", &names);
-    let curves =
-        Curves { title: caption.clone(), x, y: Axis::round("normalized distance", 0.0, most), series };
-    Figure { caption, drawings: vec![curves.svg()], legend, numbers: None }
+    Figure::of_curves(caption, x, Axis::round("normalized distance", 0.0, most), series)
 }

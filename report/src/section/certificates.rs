@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Section, Table, percent};
 use crate::Reports;
 use crate::chart::Axis;
-use crate::chart::curves::{Curves, Point, Series};
+use crate::chart::curves::{Point, Series};
 use dq_sim::report::Tally;
 use dq_sim::study::certify::{Certificates, Proof, Radius};
 
@@ -62,8 +62,6 @@ fn sandwich(reports: &Reports, found: &Certificates) -> Figure {
         series("certified", named.index, false, |radius| &radius.certified),
     ];
     let caption = format!("{}: true robust accuracy lies in the shaded area", named.name);
-    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
     let x = Axis::at("ε, grey levels", found.radii.iter().map(|radius| f64::from(radius.eps)));
-    let curves = Curves { title: caption.clone(), x, y: Axis::percent("accuracy, %"), series };
-    Figure { caption, drawings: vec![curves.svg()], legend, numbers: None }
+    Figure::of_curves(caption, x, Axis::percent("accuracy, %"), series)
 }

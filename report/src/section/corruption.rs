@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Section, Table};
 use crate::Reports;
 use crate::chart::Axis;
-use crate::chart::curves::{Curves, Point, Series};
+use crate::chart::curves::{Point, Series};
 use crate::document::{Corrupted, Corruptions};
 
 pub(super) fn section(reports: &Reports) -> Option<Section> {
@@ -23,11 +23,9 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
         }
     }
     let series: Vec<Series> = all.iter().map(|(report, network)| mean(reports, report, network)).collect();
-    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
     let caption = "Mean accuracy over the corruptions".to_owned();
     let x = Axis::at("severity", first.severities.iter().map(|severity| f64::from(*severity)));
-    let curves = Curves { title: caption.clone(), x, y: Axis::percent("accuracy, %"), series };
-    let figure = Figure { caption, drawings: vec![curves.svg()], legend, numbers: None };
+    let figure = Figure::of_curves(caption, x, Axis::percent("accuracy, %"), series);
     let errors: Vec<String> = all
         .iter()
         .map(|(_, n)| format!("{} {:.2} %", reports.named(&n.model).name, 100.0 * n.mean_error))

@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Section, Table, percent};
 use crate::Reports;
 use crate::chart::Axis;
-use crate::chart::curves::{Curves, Point, Series};
+use crate::chart::curves::{Point, Series};
 use crate::document::{Faults, FlipRate, Withstood};
 
 pub(super) fn section(reports: &Reports) -> Option<Section> {
@@ -74,9 +74,7 @@ fn figure(caption: &str, x: Axis, series: Vec<Series>) -> Option<Figure> {
     if series.is_empty() {
         return None;
     }
-    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
-    let curves = Curves { title: caption.into(), x, y: Axis::percent("accuracy, %"), series };
-    Some(Figure { caption: caption.into(), drawings: vec![curves.svg()], legend, numbers: None })
+    Some(Figure::of_curves(caption.into(), x, Axis::percent("accuracy, %"), series))
 }
 
 fn searches(reports: &Reports, all: &[&Withstood]) -> Table {

@@ -49,12 +49,8 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
 
 /// Returns the colour of a stage's node: nodes take turns.
 fn colour(circuit: &Circuit, stage: &GraphStage) -> usize {
-    let mut nodes: Vec<&str> = vec![];
-    for stage in &circuit.graph {
-        if nodes.last() != Some(&stage.node.as_str()) && !nodes.contains(&stage.node.as_str()) {
-            nodes.push(&stage.node);
-        }
-    }
+    let mut nodes: Vec<&str> = circuit.graph.iter().map(|stage| stage.node.as_str()).collect();
+    nodes.dedup();
     nodes.iter().position(|node| *node == stage.node).unwrap_or(0)
 }
 
@@ -160,7 +156,7 @@ fn resources(name: &str, circuit: &Circuit) -> Figure {
     let caption = format!("{name}: estimated resources{device}, by node");
     let drawing = Bars { title: caption.clone(), rows }.svg();
     let legend = nodes.into_iter().enumerate().map(|(n, (node, _))| (n, node)).collect();
-    Figure { caption, drawings: vec![drawing], legend, ..Figure::default() }
+    Figure { caption, drawings: vec![drawing], legend }
 }
 
 /// Returns the resources of the nodes that take most LUTs, and of all others together.

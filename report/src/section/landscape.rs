@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Section, Table};
 use crate::Reports;
 use crate::chart::Axis;
-use crate::chart::curves::{Curves, Point, Series};
+use crate::chart::curves::{Point, Series};
 use crate::chart::heat::Heat;
 use crate::document::{Landscapes, Surroundings};
 
@@ -72,10 +72,8 @@ fn curves(name: &str, found: &Landscapes) -> Figure {
     let series: Vec<Series> = series.take(8).collect();
     let top = series.iter().flat_map(|s| s.points.iter().map(|p| p.y)).fold(0.0, f64::max);
     let caption = format!("{name}: loss along the attack's steps");
-    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
     let (x, y) = (Axis::round("step", 0.0, 100.0), Axis::round("cross entropy", 0.0, top));
-    let curves = Curves { title: caption.clone(), x, y, series };
-    Figure { caption, drawings: vec![curves.svg()], legend, numbers: None }
+    Figure::of_curves(caption, x, y, series)
 }
 
 fn surfaces(name: &str, found: &Landscapes) -> Figure {

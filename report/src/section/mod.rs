@@ -13,7 +13,10 @@ mod pictures;
 mod robustness;
 
 use crate::Reports;
+use crate::chart::Axis;
+use crate::chart::curves::{Curves, Series};
 use crate::gallery::Gallery;
+use crate::text::{percent, thousands};
 use dq_sim::report::Tally;
 
 /// Holds one section of the page.
@@ -48,7 +51,7 @@ pub struct Alert {
     pub advice: String,
 }
 
-/// Holds a drawing with its legend and its numbers.
+/// Holds drawings with their legend.
 #[derive(Debug, Default)]
 pub struct Figure {
     /// Its caption.
@@ -57,8 +60,6 @@ pub struct Figure {
     pub drawings: Vec<String>,
     /// Colour and name of each series; empty where marks name themselves.
     pub legend: Vec<(usize, String)>,
-    /// Its numbers; folded away until they are asked for.
-    pub numbers: Option<Table>,
 }
 
 /// Holds a table that can be sorted by its columns.
@@ -110,6 +111,15 @@ pub fn all(reports: &Reports, gallery: &Gallery) -> Vec<Section> {
     sections.into_iter().flatten().collect()
 }
 
+impl Figure {
+    /// Returns a chart of `series`, whose names are the legend.
+    fn of_curves(caption: String, x: Axis, y: Axis, series: Vec<Series>) -> Self {
+        let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
+        let curves = Curves { title: caption.clone(), x, y, series };
+        Self { caption, drawings: vec![curves.svg()], legend }
+    }
+}
+
 impl Table {
     fn new(caption: &str, head: &[&str]) -> Self {
         Self { caption: caption.into(), head: head.iter().map(|&name| name.into()).collect(), rows: vec![] }
@@ -136,23 +146,4 @@ impl Cell {
     fn tally(tally: &Tally) -> Self {
         Self { text: percent(tally), value: Some(tally.accuracy) }
     }
-}
-
-/// Writes a share with its interval, in percent.
-fn percent(tally: &Tally) -> String {
-    let [low, high] = tally.interval.map(|bound| 100.0 * bound);
-    format!("{:.2} ({low:.2}–{high:.2})", 100.0 * tally.accuracy)
-}
-
-/// Writes a number with commas.
-fn thousands(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -3,7 +3,7 @@
 use super::{Cell, Figure, Section, Table, percent};
 use crate::Reports;
 use crate::chart::Axis;
-use crate::chart::curves::{Curves, Point, Series};
+use crate::chart::curves::{Point, Series};
 use dq_sim::report::{Outcome, Report, Tally};
 
 pub(super) fn section(reports: &Reports) -> Option<Section> {
@@ -38,7 +38,7 @@ fn overlay(reports: &Reports, attacked: &[&Report]) -> Figure {
         let dashed = report.model.kind != "integer";
         curve(named.name, named.index, dashed, &report.clean, worst)
     });
-    figure("Worst case over all attacks, each network".into(), series.collect(), None)
+    figure("Worst case over all attacks, each network".into(), series.collect())
 }
 
 /// Draws every attack on one network.
@@ -57,7 +57,7 @@ fn each(reports: &Reports, report: &Report) -> Figure {
     let worst = report.worst.iter().map(|worst| (worst.eps, &worst.tally)).collect();
     let worst = curve("worst case".into(), 0, true, &report.clean, worst);
     let series: Vec<Series> = curves.chain([worst]).collect();
-    figure(format!("{}: each attack", reports.named(&report.model).name), series, None)
+    figure(format!("{}: each attack", reports.named(&report.model).name), series)
 }
 
 fn curve(name: String, colour: usize, dashed: bool, clean: &Tally, at: Vec<(u8, &Tally)>) -> Series {
@@ -74,12 +74,10 @@ fn curve(name: String, colour: usize, dashed: bool, clean: &Tally, at: Vec<(u8, 
     Series { points, name, colour, dashed }
 }
 
-fn figure(caption: String, series: Vec<Series>, numbers: Option<Table>) -> Figure {
+fn figure(caption: String, series: Vec<Series>) -> Figure {
     let radii = series.iter().flat_map(|series| series.points.iter().map(|point| point.x));
     let x = Axis::at("ε, grey levels", radii);
-    let legend = series.iter().map(|series| (series.colour, series.name.clone())).collect();
-    let curves = Curves { title: caption.clone(), x, y: Axis::percent("accuracy, %"), series };
-    Figure { caption, drawings: vec![curves.svg()], legend, numbers }
+    Figure::of_curves(caption, x, Axis::percent("accuracy, %"), series)
 }
 
 /// Returns every run with its numbers.

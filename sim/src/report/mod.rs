@@ -12,6 +12,7 @@ pub use shard::Shard;
 pub use tally::{Tally, wilson};
 
 use crate::ball::Norm;
+use dq_data::Images;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,6 +131,12 @@ pub struct Data {
     pub digest: String,
     /// Number of images.
     pub images: usize,
+}
+
+impl From<&Images> for Data {
+    fn from(images: &Images) -> Self {
+        Self { name: images.name.clone(), digest: images.digest(), images: images.len() }
+    }
 }
 
 /// Holds the accuracy under all attacks at one radius together.

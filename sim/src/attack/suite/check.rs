@@ -5,7 +5,6 @@ use crate::attack::{ALL, find};
 use crate::ball::Norm;
 use crate::gradient::GradientSource;
 use crate::report::{self, Data, Outcome, Report, Run};
-use dq_data::Images;
 
 /// Says why a suite cannot run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -71,11 +70,6 @@ pub(super) fn check(subject: &Subject, suite: &Suite) -> Result<Norm, SuiteError
     Ok(norm.unwrap_or(Norm::Linf))
 }
 
-/// Returns what a report says of its images.
-pub(super) fn data(images: &Images) -> Data {
-    Data { name: images.name.clone(), digest: images.digest(), images: images.len() }
-}
-
 /// Checks that an earlier report is about this very network, these images and this suite.
 pub(super) fn check_earlier(
     report: &Report,
@@ -83,7 +77,7 @@ pub(super) fn check_earlier(
     suite: &Suite,
     norm: Norm,
 ) -> Result<(), SuiteError> {
-    let (model, data) = (subject.target.model(), data(subject.images));
+    let (model, data) = (subject.target.model(), Data::from(subject.images));
     let same = [
         ("format of the earlier report", report::FORMAT.to_owned(), report.format.clone()),
         ("version of the earlier report", report::VERSION.to_string(), report.version.to_string()),

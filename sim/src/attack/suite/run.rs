@@ -2,7 +2,7 @@
 //! and writes down what became of every image. Results depend on the seed alone: not on threads, blocks or
 //! stops.
 
-use super::check::{SuiteError, check, check_earlier, check_settings, data};
+use super::check::{SuiteError, check, check_earlier, check_settings};
 use super::plan::{blank_run, pairs, substitute_of};
 use super::spec::{Adversary, Progress, Single, Subject, Suite, Watch};
 use crate::attack::doubts::doubts;
@@ -251,7 +251,7 @@ fn blank(subject: &Subject, suite: &Suite, norm: Norm) -> Report {
         suite_version: report::SUITE_VERSION,
         threat_model: report::threat_model(norm),
         model: subject.target.model(),
-        data: data(subject.images),
+        data: subject.images.into(),
         seed: suite.seed,
         start: suite.start,
         sequential: suite.sequential,

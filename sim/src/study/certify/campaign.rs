@@ -102,7 +102,7 @@ impl Certificates {
             format: FORMAT.into(),
             version: VERSION,
             model: white_box.model(),
-            data: Data { name: images.name.clone(), digest: images.digest(), images: images.len() },
+            data: images.into(),
             seed: campaign.seed,
             boxes: campaign.boxes,
             attack: campaign.attack.clone(),
