@@ -3,6 +3,7 @@
 
 use crate::run::{fails, json, ok, root};
 use std::fs;
+use std::path::Path;
 
 fn model() -> String {
     root().join("models/signs-tiny-dq/model.json").display().to_string()
@@ -67,6 +68,71 @@ fn flipped_bits_are_found_and_counted_the_same_each_time() {
     assert_eq!(json(folder, &again)["networks"][0]["flips"], network["flips"]);
     let error = fails(folder, 2, &["faults", &model, "--data", "signs", "--rates", "2"]);
     assert!(error.contains("expected a probability"), "{error}");
+}
+
+/// Writes the bytes of an npy file of `shape`.
+fn npy(path: &Path, kind: &str, shape: &[usize], content: &[u8]) {
+    let shape: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let text = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let length = (text.len() as u16).to_le_bytes();
+    fs::write(path, [b"\x93NUMPY\x01\x00", &length[..], text.as_bytes(), content].concat()).unwrap();
+}
+
+/// Arrays in the published format that hold what `dq corrupt` computes give what it gives; those of another
+/// shape, type or test set are refused by name.
+#[test]
+fn published_arrays_of_corrupted_images_are_read_or_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (folder, model) = (scratch.path(), model());
+    let images = dq_data::load("signs", None, dq_data::Split::Test).unwrap();
+    let all: Vec<usize> = (0..images.len()).collect();
+    let arrays = folder.join("signs-c");
+    fs::create_dir(&arrays).unwrap();
+    let shape = [5 * images.len(), 32, 32, 3];
+    let pixels = |kind: &str| -> Vec<u8> {
+        let one = |severity| dq_sim::study::corrupt::corrupt(images.pixels.view(), &all, kind, severity, 1);
+        (1..=5).flat_map(|severity| one(severity).into_iter()).collect()
+    };
+    let contrast = pixels("contrast");
+    npy(&arrays.join("contrast.npy"), "|u1", &shape, &contrast);
+    npy(&arrays.join("brightness.npy"), "|u1", &shape, &pixels("brightness"));
+    let labels: Vec<u8> = images.labels.repeat(5);
+    let wide: Vec<u8> = labels.iter().flat_map(|&label| i64::from(label).to_le_bytes()).collect();
+    npy(&arrays.join("labels.npy"), "<i8", &shape[..1], &wide);
+    let corrupt = ["corrupt", &model, "--data", "signs", "--count", "300", "--severity", "2,5"];
+    let with = |more: &[&'static str]| [&corrupt[..], more].concat();
+    let read = json(folder, &with(&["--arrays", "signs-c", "-o", "read.json"]));
+    let mut computed = json(folder, &with(&["--kind", "brightness,contrast"]));
+    computed["arrays"] = "signs-c".into();
+    assert_eq!(read, computed);
+    let text = ok(folder, &with(&["--arrays", "signs-c", "--kind", "contrast"]));
+    assert!(text.contains("\nmean ") && !text.contains("brightness"), "{text}");
+    ok(folder, &["report", "read.json", "-o", "page.html"]);
+
+    let refused = |expected: &str| {
+        let error = fails(folder, 1, &with(&["--arrays", "signs-c"]));
+        assert!(error.contains(expected), "{error}");
+    };
+    npy(&arrays.join("labels.npy"), "|u1", &shape[..1], &labels);
+    npy(&arrays.join("contrast.npy"), "|u1", &[5, 32, 32, 3], &contrast);
+    refused("contrast.npy: expected an array of shape [");
+    npy(&arrays.join("contrast.npy"), "<f4", &shape, &contrast);
+    refused("contrast.npy: expected numbers of type uint8, found `<f4`");
+    npy(&arrays.join("contrast.npy"), "|u1", &shape, &contrast[1..]);
+    refused("contrast.npy: expected ");
+    fs::write(arrays.join("contrast.npy"), "no array").unwrap();
+    refused("contrast.npy: expected an npy file");
+    npy(&arrays.join("contrast.npy"), "|u1", &shape, &contrast);
+    let mut others = labels.clone();
+    others[images.len() + 3] ^= 1;
+    npy(&arrays.join("labels.npy"), "|u1", &shape[..1], &others);
+    refused("labels.npy: row ");
+    npy(&arrays.join("labels.npy"), "|u1", &[7], &labels[..7]);
+    refused("labels.npy: expected ");
+    fs::remove_file(arrays.join("labels.npy")).unwrap();
+    refused("labels.npy: opening");
+    let error = fails(folder, 1, &with(&["--arrays", "nowhere"]));
+    assert!(error.contains("nowhere"), "{error}");
 }
 
 #[test]

@@ -50,6 +50,11 @@ impl TestImages {
         Ok(images)
     }
 
+    /// Loads the whole test set, whatever `--count` says.
+    pub fn whole(&self) -> Result<Images> {
+        images(&self.data, Split::Test)
+    }
+
     /// Loads them where no network is known yet that they have to fit.
     pub fn open_all(&self) -> Result<Images> {
         Ok(first(images(&self.data, Split::Test)?, self.count))

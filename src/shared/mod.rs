@@ -4,12 +4,14 @@ pub mod adversaries;
 pub mod args;
 pub mod attack;
 pub mod circuit;
+pub mod corrupted;
 pub mod data;
 #[cfg(feature = "train")]
 pub mod export;
 pub mod files;
 pub mod folder;
 pub mod model;
+pub mod npy;
 pub mod npz;
 pub mod onnx;
 pub mod plan;

@@ -44,15 +44,13 @@ pub fn names() -> Vec<&'static str> {
 /// Changes an image (height × width × channels, 0 to 1; not yet clipped) by severity 0 to 4.
 type Corruption = fn(Array3<f32>, usize, &mut Random) -> Array3<f32>;
 
-/// Says what is done to the images.
+/// Says which corrupted images are classified.
 #[derive(Clone, Debug)]
 pub struct Corruptions {
     /// Names of the corruptions.
     pub kinds: Vec<String>,
     /// Severities, 1 to 5.
     pub severities: Vec<u8>,
-    /// Seed of every random number.
-    pub seed: u64,
 }
 
 /// Holds what one network made of the corrupted images.
@@ -77,14 +75,24 @@ pub struct Row {
     pub accuracy: Vec<Tally>,
 }
 
-/// Classifies `images`, as they are and corrupted, by each of `targets`. Ticks once per corrupted image.
-pub fn measure(
+/// Classifies `images`, as they are and corrupted, by each of `targets`. `corrupted` gives the images at
+/// consecutive positions under a corruption of a severity, such as [`corrupt`] computes them. Ticks once per
+/// corrupted image.
+///
+/// # Errors
+/// The inner error is that of `corrupted`.
+pub fn measure<E>(
     targets: &[&dyn Judge],
     images: &Images,
     corruptions: &Corruptions,
+    mut corrupted: impl FnMut(&str, u8, &[usize]) -> Result<Array4<u8>, E>,
     watch: Watch,
-) -> Result<Vec<Found>, Stopped> {
-    let clean = count(targets, images, |pixels, _| pixels, watch)?;
+) -> Result<Result<Vec<Found>, E>, Stopped> {
+    let as_they_are = |block: &[usize]| Ok(images.pixels.select(Axis(0), block));
+    let clean = match count(targets, images, as_they_are, watch)? {
+        Ok(clean) => clean,
+        Err(error) => return Ok(Err(error)),
+    };
     let mut found: Vec<Found> = targets
         .iter()
         .zip(clean)
@@ -93,11 +101,14 @@ pub fn measure(
     for kind in &corruptions.kinds {
         found.iter_mut().for_each(|found| found.kinds.push(Row { kind: kind.clone(), accuracy: vec![] }));
         for &severity in &corruptions.severities {
-            let change = |pixels: Array4<u8>, block: &[usize]| {
+            let changed = |block: &[usize]| {
                 (watch.tick)(block.len() as u64);
-                corrupt(pixels.view(), block, kind, severity, corruptions.seed)
+                corrupted(kind, severity, block)
             };
-            let tallies = count(targets, images, change, watch)?;
+            let tallies = match count(targets, images, changed, watch)? {
+                Ok(tallies) => tallies,
+                Err(error) => return Ok(Err(error)),
+            };
             for (found, tally) in found.iter_mut().zip(tallies) {
                 found.kinds.last_mut().expect("just added").accuracy.push(tally);
             }
@@ -108,28 +119,31 @@ pub fn measure(
         found.mean_error =
             errors.sum::<f64>() / (corruptions.kinds.len() * corruptions.severities.len()) as f64;
     }
-    Ok(found)
+    Ok(Ok(found))
 }
 
-/// Counts each target's right labels of the images, changed by `change(pixels, indices)`.
-fn count(
+/// Counts each target's right labels of the pixels that `shown` gives for each block of positions.
+fn count<E>(
     targets: &[&dyn Judge],
     images: &Images,
-    change: impl Fn(Array4<u8>, &[usize]) -> Array4<u8>,
+    mut shown: impl FnMut(&[usize]) -> Result<Array4<u8>, E>,
     watch: Watch,
-) -> Result<Vec<Tally>, Stopped> {
+) -> Result<Result<Vec<Tally>, E>, Stopped> {
     let mut right = vec![0; targets.len()];
     let indices: Vec<usize> = (0..images.len()).collect();
     for block in indices.chunks(256) {
         watch.check()?;
-        let pixels = change(images.pixels.select(Axis(0), block), block);
+        let pixels = match shown(block) {
+            Ok(pixels) => pixels,
+            Err(error) => return Ok(Err(error)),
+        };
         for (target, right) in targets.iter().zip(&mut right) {
             let verdicts = target.judge(pixels.view());
             let labels = verdicts.iter().zip(block);
             *right += labels.filter(|(v, i)| v.label == usize::from(images.labels[**i])).count();
         }
     }
-    Ok(right.into_iter().map(|right| Tally::new(right, images.len())).collect())
+    Ok(Ok(right.into_iter().map(|right| Tally::new(right, images.len())).collect()))
 }
 
 /// Corrupts `images` (batch × height × width × channels) by severity 1 to 5. What becomes of an image is a
