@@ -47,7 +47,7 @@ fn judge(folder: &Path, exports: &[Export]) {
         let import = dq_onnx::import(&file, &Default::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
         println!("{name}: imported and proved in {:.1} s", start.elapsed().as_secs_f64());
         dq_net::write_network(&import.network, &file.with_extension("json")).unwrap();
-        let images = random::images(31, IMAGES, import.network.input_shape());
+        let images = random::images(31, IMAGES, import.network.input());
         let scores = Engine::new(&import.network).scores(images.view());
         let (report, images) = (Some(&import.report), images.view());
         judge.add(&Case { name, file: &file, report, images, scores, exact: *exact, float: true });

@@ -1,6 +1,9 @@
 //! Tests ONNX files that others wrote: import, the proof repeated, and the circuit of what was imported.
 
 use crate::run::{fails, json, ok, own_images, root};
+use dq_net::Network;
+use dq_net::layer::{Input, Layer};
+use dq_net::random::{self, Options};
 use std::path::Path;
 
 fn file(name: &str) -> String {
@@ -54,6 +57,44 @@ fn an_imported_residual_network_goes_the_whole_way() {
     let info = json(scratch.path(), &["info", "model.json"]);
     let sums = info["nodes"].as_array().unwrap().iter().filter(|node| node["kind"] == "sum");
     assert_eq!(sums.count(), 2, "{info}");
+}
+
+/// Images are the levels of the graph's first quantizer, which is no Step then.
+#[test]
+fn the_levels_of_an_input_are_images_where_asked_for() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let onnx = file("brevitas_per_channel.onnx");
+    let said = json(folder, &["import", &onnx, "--input", "levels", "-o", "model.json"]);
+    let words = "input = level · 0.003921212162822485 of levels 0 to 255, image 16×16×3";
+    assert_eq!(said["import"]["input"], words);
+    let verify = ["verify", "model.json", "--rtl", "0", "--count", "1", "--onnx", &onnx, "--input"];
+    ok(folder, &[&verify[..], &["levels"]].concat());
+    assert!(fails(folder, 1, &[&verify[..], &["unit"]].concat()).contains("found hash"));
+}
+
+/// The data, the circuit and attacks have the levels of the input alone.
+#[test]
+fn a_network_of_four_levels_goes_the_whole_way() {
+    let Some(_) = dq_hdl::tool::require("verilator") else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let options = Options { residuals: true, ..Options::default() };
+    let mut networks = (0..).map(|seed| random::network(seed, &options));
+    let network = networks.find(|n| n.input().levels == 4 && n.input_shape().channels == 1).unwrap();
+    dq_net::write_network(&network, &folder.join("model.json")).unwrap();
+    own_images(folder, &network, 4);
+    let data = ["--data", "idx=own", "--count", "4"];
+    ok(folder, &[&["verify", "model.json", "--rtl", "2"], &data[..]].concat());
+    let attack = ["attack", "model.json", "--attack", "pgd,square", "--eps", "1", "-o", "a.json"];
+    let attacked = json(folder, &[&attack[..], &data].concat());
+    assert_eq!(attacked["clean"]["correct"], 4, "{attacked}");
+    let mut nodes = network.nodes().to_vec();
+    nodes[0].layer = Layer::Input(Input::pixels(network.input_shape()));
+    std::fs::remove_dir_all(folder.join("own")).unwrap();
+    own_images(folder, &Network::new("pixels", nodes).unwrap(), 4);
+    let error = fails(folder, 1, &[&attack[..], &data].concat());
+    assert!(error.contains("data set `idx`, images[0]: expected levels of 0 to 3, found "), "{error}");
 }
 
 #[test]

@@ -61,7 +61,7 @@ pub fn idx(dims: &[usize], content: Vec<u8>) -> Vec<u8> {
 /// Writes random images with the labels that `network` gives them into `folder/own`: `--data idx=own`.
 pub fn own_images(folder: &Path, network: &Network, count: usize) {
     let shape = network.input_shape();
-    let images = random::images(0, count, shape);
+    let images = random::images(0, count, network.input());
     let label = |image| Logits::label(network.eval(image)) as u8;
     let labels: Vec<u8> = images.outer_iter().map(label).collect();
     fs::create_dir(folder.join("own")).unwrap();

@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
             if (0..network.nodes().len()).map(|i| network.macs(i)).sum::<u64>() > MACS {
                 return;
             }
-            let image = random::image(data.len() as u64, network.input_shape());
+            let image = random::image(data.len() as u64, network.input());
             let values = network.eval_nodes(image.view());
             for (i, value) in values.iter().enumerate() {
                 assert!(value.iter().all(|&v| network.wire(i).range.contains(v.into())), "node {i}");
@@ -39,7 +39,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(scores.iter().eq(values.last().expect("a network has nodes")));
         }
         Ok(AnyNetwork::Float(network)) if network.input_shape().len() <= 256 => {
-            let image = random::image(data.len() as u64, network.input_shape());
+            let image = random::image(data.len() as u64, network.input());
             FloatEngine::new(&network).real_logits(image.view().insert_axis(Axis(0)));
         }
         _ => (),

@@ -43,7 +43,7 @@ fn measure(name: &str, network: &Network, plan: &Plan, frames: usize) {
     let shape = network.input_shape();
     let mut images = Array4::zeros((frames, shape.height, shape.width, shape.channels));
     for (i, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
-        image.assign(&random::image(i as u64, shape));
+        image.assign(&random::image(i as u64, network.input()));
     }
     let clocks = |outcome: &dq_hdl::design::Outcome| outcome.beats.last().expect("beats").cycle + 1;
     let here = best(|| clocks(&netlist::run(&design, images.view(), &Stalls::NONE).expect("a result")));
@@ -74,7 +74,7 @@ struct Chain {
 
 impl Chain {
     fn new(shape: Shape) -> Chain {
-        let input = Node { name: "input".into(), layer: Layer::Input(Input { shape }), inputs: vec![] };
+        let input = Node { name: "input".into(), layer: Layer::Input(Input::pixels(shape)), inputs: vec![] };
         Chain { nodes: vec![input], state: 1 }
     }
 

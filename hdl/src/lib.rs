@@ -19,7 +19,7 @@
 //! assert!(emission.files.iter().any(|file| file.name == "top.v"));
 //!
 //! // Frames through the netlist: words and cycles, equal to those of reference and plan.
-//! let frame = random::image(5, network.input_shape()).insert_axis(ndarray::Axis(0));
+//! let frame = random::image(5, network.input()).insert_axis(ndarray::Axis(0));
 //! let stalls = Stalls::random(7);
 //! let outcome = netlist::run(&design, frame.view(), &stalls).unwrap();
 //! assert_eq!(outcome.beats, design.expected(frame.view(), &stalls));

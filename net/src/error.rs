@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 /// Describes a wrong field of a layer, as long as it is not known which node the layer belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{field}: expected {expected}, found {found}")]
 pub struct Fault {
     /// The field, e.g. `weights` or `thresholds[3]`.
     pub field: String,

@@ -2,10 +2,10 @@
 //! all.
 
 use crate::error::{Fault, NetworkError};
-use crate::layer::{Layer, Logits};
+use crate::layer::{Input, Layer, Logits};
 use crate::provenance::{Proof, Provenance};
 use crate::{graph, range::Range, shape::Shape, wire::Wire};
-use ndarray::{Array3, ArrayView3};
+use ndarray::{Array3, ArrayView3, Axis};
 
 /// Describes one node: a layer and the names of the nodes that it reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +98,14 @@ impl Network {
         self.wires[0].shape
     }
 
+    /// Returns the input: the shape of the image and its levels.
+    pub fn input(&self) -> Input {
+        match self.nodes[0].layer {
+            Layer::Input(input) => input,
+            _ => unreachable!("checked: the first node is the input"),
+        }
+    }
+
     /// Returns the last node.
     pub fn logits(&self) -> &Logits {
         match &self.nodes.last().expect("checked: not empty").layer {
@@ -117,8 +125,9 @@ impl Network {
         self.nodes[i].layer.kind().macs(input, self.wires[i].shape)
     }
 
-    /// Returns the real value of one unit of node `i`'s output (for people and norms): 1/255 at the input,
-    /// the step's unit after it and after a rescale, that of the first input after a mix, that of both inputs
+    /// Returns the real value of one unit of node `i`'s output (for people and norms): that of the input
+    /// (1/255 for pixels), the step's unit after it and after a rescale, that of the first input after a mix,
+    /// that of both inputs
     /// after a concat, divided by the window's size after a sum (which stands for a mean); `None` for
     /// accumulators.
     pub fn unit(&self, i: usize) -> Option<f64> {
@@ -129,9 +138,10 @@ impl Network {
     /// reference that everything fast is tested against.
     ///
     /// # Panics
-    /// If the image is not of [`Network::input_shape`].
+    /// If the image is not of [`Network::input_shape`], or has levels that the input has not.
     pub fn eval_nodes(&self, image: ArrayView3<u8>) -> Vec<Array3<i32>> {
         assert_eq!(image.dim(), self.input_shape().dim(), "image shape");
+        self.input().check_images(image.insert_axis(Axis(0))).unwrap_or_else(|fault| panic!("{fault}"));
         let mut outputs: Vec<Array3<i32>> = Vec::with_capacity(self.nodes.len());
         for (i, node) in self.nodes.iter().enumerate() {
             let inputs: Vec<_> = self.sources[i].iter().map(|&s| outputs[s].view()).collect();

@@ -9,17 +9,20 @@ use crate::layer::{
     BitDepth, Concat, Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Median, Mix, Rescale, Step, Sum,
     SumPool,
 };
-use crate::{network::Network, network::Node, range::Range, shape::Shape, wire::Wire};
+use crate::{network::Network, network::Node, range::Range, wire::Wire};
 use ndarray::{Array3, Array4};
 
 /// Returns a random network. Equal arguments give equal networks, on every machine.
 pub fn network(seed: u64, options: &Options) -> Network {
     let mut random = Random::new(seed);
-    let input = Input::draw(&mut random, options);
-    let probe = image(random.word(), input.shape).mapv(i32::from);
+    let (later, mut beside) = (Random::new(!seed), Random::new(seed ^ (1 << 63)));
+    let mut input = Input::draw(&mut random, options);
+    if options.residuals {
+        input = input.with_drawn_levels(&mut beside);
+    }
+    let probe = image(random.word(), input).mapv(i32::from);
     let nodes = vec![Node { name: "input".into(), layer: Layer::Input(input), inputs: vec![] }];
-    let at = Point { name: "input".into(), values: probe, range: Range::levels(8) };
-    let (later, beside) = (Random::new(!seed), Random::new(seed ^ (1 << 63)));
+    let at = Point { name: "input".into(), values: probe, range: Range::new(0, input.top().into()) };
     let mut walk = Walk { random, later, beside, options, nodes, at };
     if options.residuals {
         walk.squeeze();
@@ -31,22 +34,27 @@ pub fn network(seed: u64, options: &Options) -> Network {
     Network::new(format!("random_{seed}"), walk.nodes).expect("drawn within the rules")
 }
 
-/// Returns a random image of `shape`: one in four is mostly black and white, to reach the ends of ranges.
-pub fn image(seed: u64, shape: Shape) -> Array3<u8> {
+/// Returns a random image of `input`: one in four is mostly black and white, to reach the ends of ranges.
+pub fn image(seed: u64, input: Input) -> Array3<u8> {
     let mut random = Random::new(seed);
     let extreme = random.within(0, 3) == 0;
-    Array3::from_shape_simple_fn(shape.dim(), || {
+    Array3::from_shape_simple_fn(input.shape.dim(), || {
         let word = random.word();
-        if extreme && word & 7 != 0 { if word & 8 == 0 { 0 } else { 255 } } else { (word >> 32) as u8 }
+        if extreme && word & 7 != 0 {
+            return if word & 8 == 0 { 0 } else { input.top() };
+        }
+        let pixel = (word >> 32) as u8;
+        (u32::from(pixel) * u32::from(input.levels) / 256) as u8
     })
 }
 
-/// Returns `count` random images of `shape`, those of the seeds from `first` on: image × height × width ×
+/// Returns `count` random images of `input`, those of the seeds from `first` on: image × height × width ×
 /// channels.
-pub fn images(first: u64, count: usize, shape: Shape) -> Array4<u8> {
+pub fn images(first: u64, count: usize, input: Input) -> Array4<u8> {
+    let shape = input.shape;
     let mut images = Array4::zeros((count, shape.height, shape.width, shape.channels));
     for (i, mut drawn) in images.outer_iter_mut().enumerate() {
-        drawn.assign(&image(first.wrapping_add(i as u64), shape));
+        drawn.assign(&image(first.wrapping_add(i as u64), input));
     }
     images
 }
@@ -223,7 +231,7 @@ mod tests {
             let net = network(seed, &options);
             assert_eq!(net, network(seed, &options), "seed {seed}");
             kinds.extend(net.nodes().iter().map(|n| n.layer.kind().name()));
-            net.eval(image(seed, net.input_shape()).view());
+            net.eval(image(seed, net.input()).view());
         }
         assert_eq!(kinds.len(), Layer::KINDS.len(), "{kinds:?}");
     }
@@ -233,7 +241,7 @@ mod tests {
         let (mut moved, mut count) = (0, 0);
         for seed in 0..50 {
             let net = network(seed, &Options { residuals: seed % 2 == 0, ..Options::default() });
-            let values = net.eval_nodes(image(seed + 1000, net.input_shape()).view());
+            let values = net.eval_nodes(image(seed + 1000, net.input()).view());
             for (node, value) in net.nodes().iter().zip(&values) {
                 if matches!(node.layer, Layer::Step(_)) && value.len() > 4 {
                     count += 1;
@@ -261,7 +269,7 @@ mod tests {
             let network = network(seed, &options);
             let hash = &mut hashes[usize::from(options.residuals)];
             hash.update(to_json(&network));
-            hash.update(image(seed, network.input_shape()).as_slice().expect("contiguous"));
+            hash.update(image(seed, network.input()).as_slice().expect("contiguous"));
             (0..network.nodes().len()).for_each(|i| hash.update(format!("{:?}", network.unit(i))));
         }
         let found = hashes
@@ -270,7 +278,7 @@ mod tests {
             found,
             [
                 "ae8a91dca6736dadd2fb4d1c7133f0477fc90d2055cf810555f86dd5337431f5",
-                "090b835e467e2ed340c50f85a7e6f0eb2d7f9954b09ff33a33771dede82a20bd",
+                "b64a13a69773f93ff094498e2ca3ae238b94d68494408f5e3a9428b8d06b1283",
             ]
         );
     }

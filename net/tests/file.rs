@@ -51,7 +51,7 @@ fn nodes() -> Vec<Node> {
         weight_bits: 1,
     };
     vec![
-        node("input", Layer::Input(Input { shape: Shape::new(6, 6, 2) }), ""),
+        node("input", Layer::Input(Input::pixels(Shape::new(6, 6, 2))), ""),
         node("conv1", Layer::Conv(conv), "input"),
         node("step1", step(2, 4, 9), "conv1"),
         node("pool1", Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }), "step1"),
@@ -376,7 +376,7 @@ fn residual() -> Network {
     Network::new(
         "residual",
         vec![
-            node("input", Layer::Input(Input { shape }), &[]),
+            node("input", Layer::Input(Input::pixels(shape)), &[]),
             node("median", Layer::Median(Median), &["input"]),
             node("depth", Layer::BitDepth(BitDepth { bits: 5 }), &["median"]),
             node("stream", Layer::Rescale(rescale(1 << 40)), &["depth"]),
@@ -449,6 +449,51 @@ fn a_sum_is_read_back_and_its_faults_are_named() {
     ];
     for (edit, words) in cases {
         let message = refused_of(&network, true, |v| edit(v));
+        for word in *words {
+            assert!(message.contains(word), "`{word}` missing in: {message}");
+        }
+    }
+}
+
+/// Returns [`network`] with another input.
+fn of_levels(input: Input) -> Result<Network, dq_net::NetworkError> {
+    let mut nodes = nodes();
+    nodes[0].layer = Layer::Input(input);
+    Network::new("tiny", nodes)
+}
+
+/// An input of pixels is written as before there were others.
+#[test]
+fn levels_of_an_input_are_read_back_and_their_faults_are_named() {
+    assert!(["levels", "lowest"].iter().all(|field| !to_json(&network()).contains(field)));
+    let shape = network().input_shape();
+    let folder = Folder::new();
+    let path = folder.0.path().join("model.json");
+    let pixels = Input::pixels(shape);
+    for input in [
+        Input { levels: 255, ..pixels },
+        Input { lowest: -128.0, unit: 0.5, ..pixels },
+        Input { levels: 100, lowest: -0.5, unit: 2.0, ..pixels },
+    ] {
+        let network = of_levels(input).unwrap();
+        write_network(&network, &path).unwrap();
+        assert_eq!(read_network(&path).unwrap(), network);
+        let value: Value = serde_json::from_str(&to_json(&network)).unwrap();
+        assert_eq!(value["version"].as_u64(), Some(4));
+        assert_eq!((network.input(), network.unit(0)), (input, Some(input.unit)));
+        assert_ne!(content_hash(&network), content_hash(&self::network()));
+    }
+    let network = of_levels(Input { lowest: -128.0, unit: 0.5, ..pixels }).unwrap();
+    type Edit<'a> = &'a dyn Fn(&mut Value);
+    let cases: &[(Edit, &[&str])] = &[
+        (&|v| v["levels"] = json!(1), &["input", "levels", "2 to 256", "1"]),
+        (&|v| v["levels"] = json!(257), &["input", "levels", "2 to 256", "257"]),
+        (&|v| v["lowest"] = json!(1e6), &["input", "lowest", "32768"]),
+        (&|v| v["unit"] = json!(0.0), &["input", "unit", "above 0"]),
+        (&|v| v["step"] = json!(0.0), &["step"]),
+    ];
+    for (edit, words) in cases {
+        let message = refused_of(&network, true, |v| edit(&mut v["nodes"][0]["layer"]["input"]));
         for word in *words {
             assert!(message.contains(word), "`{word}` missing in: {message}");
         }

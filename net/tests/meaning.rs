@@ -133,6 +133,21 @@ fn a_concat_puts_channels_behind_each_other_pixel_by_pixel() {
 }
 
 #[test]
+fn an_input_has_its_levels_and_no_others() {
+    let input = Input { levels: 3, lowest: -1.0, unit: 0.25, shape: Shape::new(1, 2, 1) };
+    assert_eq!(input.range(&[]).unwrap(), Range::new(0, 2));
+    let images = |levels: [u8; 4]| ndarray::Array4::from_shape_vec((2, 1, 2, 1), levels.to_vec()).unwrap();
+    assert_eq!(input.check_images(images([0, 1, 2, 2]).view()), Ok(()));
+    let fault = input.check_images(images([0, 1, 2, 3]).view()).unwrap_err();
+    assert_eq!(fault.to_string(), "images[1]: expected levels of 0 to 2, found 3");
+    assert_eq!(Input::pixels(input.shape).check_images(images([0, 255, 2, 3]).view()), Ok(()));
+    for seed in 0..50 {
+        let drawn = random::image(seed, input);
+        assert!(drawn.iter().all(|&level| level < 3), "{drawn}");
+    }
+}
+
+#[test]
 fn dense_reads_in_stream_order() {
     let dense = Dense { weights: array![[1, 2, 3, 4], [0, 0, 0, -1]], weight_bits: 4 };
     let x = array![[[1, 10], [100, 1000]]];
@@ -212,7 +227,7 @@ fn accumulators_that_do_not_fit_are_refused() {
     };
     let pixels = 256 * 256;
     let nodes = vec![
-        node("input", Layer::Input(Input { shape: Shape::new(256, 256, 1) }), ""),
+        node("input", Layer::Input(Input::pixels(Shape::new(256, 256, 1))), ""),
         node(
             "dense",
             Layer::Dense(Dense { weights: Array2::from_elem((2, pixels), -128), weight_bits: 8 }),

@@ -32,8 +32,8 @@ pub struct Options {
 impl Options {
     /// Whether nothing was asked for.
     fn is_default(&self) -> bool {
-        let Normalization { raw, mean, std } = &self.normalization;
-        raw.is_none()
+        let Normalization { reading, mean, std } = &self.normalization;
+        reading.is_none()
             && mean.is_empty()
             && std.is_empty()
             && self.output.is_none()
@@ -171,7 +171,10 @@ fn as_written(network: Network, sha256: String) -> Import {
         sha256,
         as_written: true,
         operators: nodes.len(),
-        input: "uint8 pixels as they are".into(),
+        input: match network.input().has_pixels() {
+            true => "uint8 pixels as they are".into(),
+            false => format!("levels 0 to {} as they are", network.input().top()),
+        },
         scores: nodes.last().map_or(String::new(), |node| node.name.clone()),
         scale: 1.0,
         offset: 0.0,

@@ -34,5 +34,5 @@ mod watch;
 pub use error::{ImportError, NodeError};
 pub use export::{Export, export};
 pub use import::{Import, Options, Report, import, import_watched};
-pub use lower::Normalization;
+pub use lower::{Normalization, Reading};
 pub use watch::{Part, Progress, Watch};

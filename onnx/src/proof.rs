@@ -158,9 +158,9 @@ pub fn probe(
 ) -> Result<u64, Doubt> {
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
     let count = (PROBE_MACS / macs.max(1)).clamp(1, 30);
-    let shape = image.shape;
-    let mut images = vec![Array3::zeros(shape.dim()), Array3::from_elem(shape.dim(), 255)];
-    images.extend((0..count).map(|seed| random::image(seed, shape)));
+    let (shape, top) = (image.input.shape, image.input.top());
+    let mut images = vec![Array3::zeros(shape.dim()), Array3::from_elem(shape.dim(), top)];
+    images.extend((0..count).map(|seed| random::image(seed, image.input)));
     let check = |(n, pixels): (usize, &Array3<u8>)| -> Result<(), Doubt> {
         let pixels_in_order = pixels.as_slice().expect("in order");
         let mut wanted = interpret(graph, image, pixels_in_order, &head.tensor, watch)?;

@@ -134,7 +134,8 @@ pub fn import(bytes: &[u8], options: &Options) -> Result<Import, ImportError> {
     let path = folder.path().join("model.onnx");
     std::fs::write(&path, bytes).unwrap();
     let imported = dq_onnx::import(&path, options);
-    let as_it_is = options.normalization.raw.is_none() && options.output.is_none() && !options.round_scores;
+    let as_it_is =
+        options.normalization.reading.is_none() && options.output.is_none() && !options.round_scores;
     if imported.is_ok() && as_it_is {
         RECORDED.with_borrow_mut(|recorded| recorded.push(bytes.to_vec()));
     }

@@ -102,7 +102,7 @@ fn an_edited_file_is_what_its_graph_says() {
     // Its graph gives what it says: the weight of one pixel moves the first layer's sum.
     let mut differs = 0;
     for seed in 0..50 {
-        let image = random::image(seed, network.input_shape());
+        let image = random::image(seed, network.input());
         differs += usize::from(imported.network.eval(image.view()) != network.eval(image.view()));
     }
     assert!(differs > 0, "no score changed");

@@ -4,7 +4,7 @@ use crate::build::{self, Attr, Builder, Random};
 use dq_onnx::{Import, Options};
 
 fn scores(import: &Import) -> Vec<Vec<i32>> {
-    let image = |seed| dq_net::random::image(seed, import.network.input_shape());
+    let image = |seed| dq_net::random::image(seed, import.network.input());
     (0..20).map(|seed| import.network.eval(image(seed).view())).collect()
 }
 

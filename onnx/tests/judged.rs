@@ -20,7 +20,7 @@ fn exported(judge: &mut Judge, network: &Network, images: usize, more: i32) {
     assert!(export.inexact.is_empty(), "{}: {:?}", network.name, export.inexact);
     let file = judge.next_file();
     std::fs::write(&file, export.bytes).unwrap();
-    let images = random::images(11, images, network.input_shape());
+    let images = random::images(11, images, network.input());
     let mut scores = reference(network, images.view());
     scores[[0, 0]] += more;
     judge.add(&Case {
@@ -83,7 +83,7 @@ const EXACT: By = By { float: false, ..BOTH };
 /// Imports a file and adds its network.
 fn imported(judge: &mut Judge, name: &str, file: &Path, By { images, exact, float }: By) {
     let import = dq_onnx::import(file, &Default::default()).unwrap_or_else(|e| panic!("{name}: {e}"));
-    let images = random::images(23, images, import.network.input_shape());
+    let images = random::images(23, images, import.network.input());
     let scores = reference(&import.network, images.view());
     let (report, images) = (Some(&import.report), images.view());
     judge.add(&Case { name, file, report, images, scores, exact, float });

@@ -167,7 +167,7 @@ fn one_output_stands_beside_zero() {
         let zero = (-import.report.offset / import.report.scale).round() as i32;
         let mut labels = [0; 2];
         for seed in 0..40 {
-            let image = dq_net::random::image(seed, import.network.input_shape());
+            let image = dq_net::random::image(seed, import.network.input());
             let scores = import.network.eval(image.view());
             assert_eq!(scores[0], zero);
             labels[dq_net::layer::Logits::label(scores.iter().copied())] += 1;
@@ -177,7 +177,7 @@ fn one_output_stands_beside_zero() {
 }
 
 #[test]
-fn an_int8_input_is_the_pixel_less_128() {
+fn an_int8_input_is_the_level_less_128() {
     let network = |element: i32, zero: i64| {
         let mut b = Builder::new(element, &[1, 2, 4, 4]);
         let (scale, zero) = (b.float(0.01), b.ints(element, &[], &[zero]));
@@ -188,9 +188,9 @@ fn an_int8_input_is_the_pixel_less_128() {
         (import.report.input, import.network)
     };
     let ((said, int8), (_, uint8)) = (network(3, -3), network(2, 125));
-    assert_eq!(said, "input = (pixel − 128), image 4×4×2");
+    assert_eq!(said, "input = (level − 128) of levels 0 to 255, image 4×4×2");
     for seed in 0..5 {
-        let image = dq_net::random::image(seed, int8.input_shape());
+        let image = dq_net::random::image(seed, int8.input());
         assert_eq!(int8.eval(image.view()), uint8.eval(image.view()));
     }
 }

@@ -5,6 +5,7 @@ mod concat;
 mod export;
 mod forms;
 mod hostile;
+mod inputs;
 mod judge;
 mod judged;
 mod layers;

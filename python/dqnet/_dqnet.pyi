@@ -15,6 +15,15 @@ class Network:
     @property
     def name(self) -> str: ...
     @property
+    def levels(self) -> int:
+        """Number of levels of an image's elements: 256 for uint8 pixels."""
+    @property
+    def lowest(self) -> float:
+        """What level 0 stands for, in units: a level's value is (level + lowest) * unit."""
+    @property
+    def unit(self) -> float:
+        """Real value of one step between levels: 1/255 for uint8 pixels."""
+    @property
     def shape(self) -> tuple[int, int, int]:
         """Height, width and channels of an image."""
     @property
@@ -98,6 +107,8 @@ def import_onnx(
     mean: float | Iterable[float] | None = None,
     std: float | Iterable[float] | None = None,
     uint8: bool | None = None,
+    levels: bool = False,
+    levels: bool = False,
     output: str | None = None,
     round_scores: bool = False,
 ) -> tuple[Network, dict[str, Any]]:

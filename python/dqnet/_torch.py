@@ -10,7 +10,8 @@ class _Scores(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, net):
-        pixels = (x.detach() * 255).round().clamp(0, 255).to(torch.uint8)
+        top = net.levels - 1
+        pixels = (x.detach() * top).round().clamp(0, top).to(torch.uint8)
         ctx.net, ctx.like = net, x.new_empty(0)
         ctx.pixels = np.ascontiguousarray(pixels.permute(0, 2, 3, 1).cpu().numpy())
         return torch.from_numpy(net(ctx.pixels)).to(x)
@@ -20,16 +21,17 @@ class _Scores(torch.autograd.Function):
     def backward(ctx, cotangents):
         cotangents = cotangents.detach().to("cpu", torch.float32).contiguous().numpy()
         _, slopes = ctx.net.vjp(ctx.pixels, cotangents)
-        # The engine's gradient is per grey level, and there are 255 of them between 0 and 1.
-        slopes = torch.from_numpy(slopes).permute(0, 3, 1, 2) * 255
+        # The engine's gradient is per level, and the largest level, 255 of pixels, is 1.
+        slopes = torch.from_numpy(slopes).permute(0, 3, 1, 2) * (ctx.net.levels - 1)
         return slopes.to(ctx.like), None
 
 
 class Circuit(torch.nn.Module):
     """An integer network as a module: N x C x H x W floats in [0, 1] to real logits, N x classes.
 
-    ``forward`` rounds each pixel to the nearest of the 256 grey levels, as the circuit's input is uint8, and
-    the gradient goes straight through that. The module has no weights to train.
+    ``forward`` rounds each pixel to the nearest of the 256 grey levels, as the circuit's input is uint8 (of
+    an input of other levels: to the nearest of those), and the gradient goes straight through that. The
+    module has no weights to train.
     """
 
     #: How far outside [0, 1] a pixel may lie: rounding errors of attacks, nothing more.

@@ -63,7 +63,7 @@ impl Network {
     ///
     /// images: uint8, N x height x width x channels. labels: N true classes.
     /// attacks: a name, several, or a set: `paper`, `auto`, `auto-plus`, `auto-l2`, `auto-plus-l2`; `dqnet.attacks()` lists the names.
-    /// eps: a radius in grey levels (of 255), or several.
+    /// eps: a radius in levels (grey levels, of 255, where the input is pixels), or several.
     /// seed: of every random number: the same seed gives the same report.
     /// start: where PGD starts: `signs` (the paper's) or `uniform`.
     /// each: every attack gets every image, under `auto` too.
@@ -116,7 +116,7 @@ impl Network {
         truth: &Bound<'py, PyAny>,
         settings: &Settings,
     ) -> PyResult<Attacked<'py>> {
-        let images = pixels(images, self.network().input_shape())?;
+        let images = pixels(images, self.network().input())?;
         let images = view(&images).to_owned();
         let classes = self.network().classes();
         let labels = labels(truth, images.dim().0, classes)?;

@@ -114,7 +114,7 @@ impl Network {
             let network = self.network();
             let plan = plan::default(network, Output::Scores).map_err(raise)?;
             let design = Design::new(network, &plan).map_err(raise)?;
-            let images = dq_net::random::images(seed, frames, network.input_shape());
+            let images = dq_net::random::images(seed, frames, network.input());
             let stalls = Stalls::random(seed);
             let outcome = netlist::run(&design, images.view(), &stalls).map_err(raise)?;
             let expected = design.expected(images.view(), &stalls);

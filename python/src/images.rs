@@ -3,6 +3,7 @@
 
 use crate::error::raise;
 use dq_net::Shape;
+use dq_net::layer::Input;
 use numpy::{
     PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
@@ -10,25 +11,30 @@ use numpy::{
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
-/// Borrows `images` as N × height × width × channels of uint8, with the shape that the network reads.
-pub fn pixels<'py>(images: &Bound<'py, PyAny>, shape: Shape) -> PyResult<PyReadonlyArrayDyn<'py, u8>> {
+/// Borrows `images` as N × height × width × channels of uint8, with the shape and the levels that the network
+/// reads.
+pub fn pixels<'py>(images: &Bound<'py, PyAny>, input: Input) -> PyResult<PyReadonlyArrayDyn<'py, u8>> {
     let array = images.cast::<PyUntypedArray>().map_err(|_| {
         let found = images.get_type().name().map(|name| name.to_string()).unwrap_or_default();
         PyTypeError::new_err(format!("images: expected a NumPy array of uint8, found {found}"))
     })?;
     let Ok(array) = array.cast::<PyArrayDyn<u8>>() else {
-        let found = array.dtype();
+        let (found, top) = (array.dtype(), input.top());
         let how = match found.kind() {
-            b'f' => "; for pixels in [0, 1]: np.rint(images * 255).astype(np.uint8)",
-            b'i' | b'u' | b'b' => "; where all values lie in 0..=255: images.astype(np.uint8)",
-            _ => "",
+            b'f' => format!("; for pixels in [0, 1]: np.rint(images * {top}).astype(np.uint8)"),
+            b'i' | b'u' | b'b' => {
+                format!("; where all values lie in 0..={top}: images.astype(np.uint8)")
+            }
+            _ => String::new(),
         };
         return Err(PyTypeError::new_err(format!("images: expected uint8, found {found}{how}")));
     };
-    let Shape { height, width, channels } = shape;
+    let Shape { height, width, channels } = input.shape;
     let found = array.shape();
     if found.len() == 4 && found[1..] == [height, width, channels] {
-        return Ok(array.readonly());
+        let images = array.readonly();
+        input.check_images(crate::network::view(&images)).map_err(raise)?;
+        return Ok(images);
     }
     let how = match found {
         [_, c, h, w] if [*h, *w, *c] == [height, width, channels] => {

@@ -53,6 +53,24 @@ impl Network {
         self.network().input_shape().dim()
     }
 
+    /// The number of levels of an image's elements: 256 for uint8 pixels.
+    #[getter]
+    fn levels(&self) -> u16 {
+        self.network().input().levels
+    }
+
+    /// What level 0 of an image stands for, in units: a level's value is (level + lowest) · unit.
+    #[getter]
+    fn lowest(&self) -> f64 {
+        self.network().input().lowest
+    }
+
+    /// The real value of one step between levels of an image: 1/255 for uint8 pixels.
+    #[getter]
+    fn unit(&self) -> f64 {
+        self.network().input().unit
+    }
+
     /// The number of classes.
     #[getter]
     fn classes(&self) -> usize {
@@ -83,7 +101,7 @@ impl Network {
         py: Python<'py>,
         images: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray2<i32>>> {
-        let images = pixels(images, self.network().input_shape())?;
+        let images = pixels(images, self.network().input())?;
         let images = view(&images);
         Ok(py.detach(|| self.white_box.engine().scores(images)).into_pyarray(py))
     }
@@ -94,7 +112,7 @@ impl Network {
         py: Python<'py>,
         images: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
-        let images = pixels(images, self.network().input_shape())?;
+        let images = pixels(images, self.network().input())?;
         let images = view(&images);
         let labels = py.detach(|| self.white_box.engine().labels(images));
         Ok(labels.into_iter().map(|label| label as i64).collect::<Vec<_>>().into_pyarray(py))
@@ -107,7 +125,7 @@ impl Network {
         images: &Bound<'py, PyAny>,
         cotangents: PyReadonlyArray2<'py, f32>,
     ) -> PyResult<ScoresAndGradient<'py>> {
-        let images = pixels(images, self.network().input_shape())?;
+        let images = pixels(images, self.network().input())?;
         let (images, cotangents) = (view(&images), cotangents.as_array());
         let wanted = (images.dim().0, self.classes());
         if cotangents.dim() != wanted {
@@ -154,8 +172,8 @@ impl Network {
         images: Option<&Bound<'py, PyAny>>,
         random: usize,
     ) -> PyResult<u64> {
-        let drawn = dq_net::random::images(0, random, self.network().input_shape());
-        let given = images.map(|images| pixels(images, self.network().input_shape())).transpose()?;
+        let drawn = dq_net::random::images(0, random, self.network().input());
+        let given = images.map(|images| pixels(images, self.network().input())).transpose()?;
         let given = given.as_ref().map(view);
         let engine = self.white_box.engine();
         let compared = py.detach(|| {

@@ -5,7 +5,7 @@ use crate::interrupt::interruptible;
 use crate::json::to_python;
 use crate::network::Network;
 use dq_onnx::number::{Q, decimal};
-use dq_onnx::{ImportError, Normalization, Options, Watch};
+use dq_onnx::{ImportError, Normalization, Options, Reading, Watch};
 use dq_sim::WhiteBox;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -19,12 +19,13 @@ type Imported<'py> = (Network, Bound<'py, PyAny>);
 ///
 /// mean, std: what the training took off the pixels and divided them by, a number or one per channel.
 /// uint8: whether the graph takes pixels from 0 to 255; without it, from 0 to 1 unless its input is uint8.
+/// levels: whether the quantizer that reads the input is left out, so that images are its levels from 0 on.
 /// output: the tensor of the scores, where the graph has several outputs.
 /// round_scores: whether scores of several scales may be rounded, so that close ones may change places.
 ///
 /// Returns the network, and a report as a dict: thresholds, and where float32 execution would differ.
 #[pyfunction]
-#[pyo3(signature = (path, *, mean=None, std=None, uint8=None, output=None, round_scores=false))]
+#[pyo3(signature = (path, *, mean=None, std=None, uint8=None, levels=false, output=None, round_scores=false))]
 #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
 pub fn import_onnx<'py>(
     py: Python<'py>,
@@ -32,11 +33,19 @@ pub fn import_onnx<'py>(
     mean: Option<Bound<'py, PyAny>>,
     std: Option<Bound<'py, PyAny>>,
     uint8: Option<bool>,
+    levels: bool,
     output: Option<String>,
     round_scores: bool,
 ) -> PyResult<Imported<'py>> {
     let (mean, std) = (numbers("mean", mean)?, numbers("std", std)?);
-    let normalization = Normalization { raw: uint8, mean, std };
+    let reading = match (uint8, levels) {
+        (Some(_), true) => return Err(raise("levels: expected no uint8 beside it")),
+        (_, true) => Some(Reading::Levels),
+        (Some(true), _) => Some(Reading::Pixels),
+        (Some(false), _) => Some(Reading::Unit),
+        (None, _) => None,
+    };
+    let normalization = Normalization { reading, mean, std };
     let options = Options { normalization, output, name: None, round_scores };
     let import =
         |stop: &AtomicBool| dq_onnx::import_watched(&path, &options, Watch { progress: &|_| {}, stop });

@@ -40,7 +40,8 @@ class Reader(unittest.TestCase):
         """The kinds that no shipped network has, in a file made from the page alone, checksum included."""
         rng = np.random.default_rng(3)
         nodes = [
-            ("input", [], {"input": {"shape": {"height": 6, "width": 5, "channels": 2}}}),
+            ("input", [], {"input": {
+                "shape": {"height": 6, "width": 5, "channels": 2}, "levels": 100, "lowest": -3.0, "unit": 0.5}}),
             ("colours", ["input"], {"bit_depth": {"bits": 3}}),
             ("colours_again", ["colours"], {"max_pool": {"window": [2, 1], "stride": [1, 2]}}),
             ("smooth", ["colours"], {"median": {}}),
@@ -69,7 +70,10 @@ class Reader(unittest.TestCase):
             path.write_text(json.dumps({**document, "checksum": checksum}))
             net = dqnet.load(path)
             scores = reader()["scores"]
-            for image in rng.integers(0, 256, (20, *net.shape), dtype=np.uint8):
+            self.assertEqual((net.levels, net.lowest, net.unit), (100, -3.0, 0.5))
+            with self.assertRaisesRegex(dqnet.DqError, r"images\[0\]: expected levels of 0 to 99, found 100"):
+                net(np.full((1, *net.shape), 100, np.uint8))
+            for image in rng.integers(0, 100, (20, *net.shape), dtype=np.uint8):
                 self.assertTrue((scores(path, image) == net(image[None])[0]).all())
 
 

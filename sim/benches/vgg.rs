@@ -56,7 +56,7 @@ fn vgg() -> Network {
         let inputs = nodes.last().map(|node| node.name.clone()).into_iter().collect();
         nodes.push(Node { name, layer, inputs });
     };
-    push("input".into(), Layer::Input(Input { shape: Shape::new(32, 32, 3) }));
+    push("input".into(), Layer::Input(Input::pixels(Shape::new(32, 32, 3))));
     let mut channels = 3;
     for (stage, width) in [32, 64, 128].into_iter().enumerate() {
         for i in 0..2 {

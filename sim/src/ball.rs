@@ -1,5 +1,5 @@
-//! Defines balls around an image, on the uint8 lattice: where an adversary may lie. Every distance is in
-//! units of a uint8 pixel.
+//! Defines balls around an image, on the lattice of the input's levels: where an adversary may lie. Every
+//! distance is in levels: in units of a uint8 pixel where the input has those.
 //!
 //! An attack's row names its norm. The driver brings what it proposes to a lattice point of the ball,
 //! and refuses a suite of two norms.
@@ -44,7 +44,8 @@ impl Norm {
         }
     }
 
-    /// Writes to `to` the lattice point of the ball next to the real point `at`, which lies within 0..=255.
+    /// Writes to `to` the lattice point of the ball next to the real point `at`, which lies within the
+    /// levels.
     pub(crate) fn nearest(
         self,
         at: &Array3<f32>,
@@ -60,23 +61,26 @@ impl Norm {
     }
 }
 
-/// Brings `images` into the ball; the uint8 range holds by type.
-pub fn clip(norm: Norm, images: &mut Array4<u8>, originals: ArrayView4<u8>, eps: u8) {
+/// Brings `images` into the ball and into the levels 0 to `top`, among which the originals' are.
+pub fn clip(norm: Norm, images: &mut Array4<u8>, originals: ArrayView4<u8>, eps: u8, top: u8) {
+    if top < u8::MAX {
+        images.mapv_inplace(|level| level.min(top));
+    }
     for (mut image, original) in images.outer_iter_mut().zip(originals.outer_iter()) {
         match norm {
             Norm::Linf => clip_linf(image, original, eps),
             Norm::L2 => {
                 let mut at = image.mapv(f32::from);
-                project(&mut at, original, eps.into());
+                project(&mut at, original, eps.into(), top);
                 norm.nearest(&at, original, eps, image.view_mut());
             }
         }
     }
 }
 
-/// Brings a real point into the Euclidean ball and into the pixels' box. The result is finite whatever
+/// Brings a real point into the Euclidean ball and into the levels 0 to `top`. The result is finite whatever
 /// `point` is: an element that is not a number counts as the original's.
-pub(crate) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f32) {
+pub(crate) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f32, top: u8) {
     point.zip_mut_with(&original, |to, &pixel| {
         *to -= f32::from(pixel);
         *to = if to.is_nan() { 0.0 } else { *to };
@@ -88,7 +92,8 @@ pub(crate) fn project(point: &mut Array3<f32>, original: ArrayView3<u8>, eps: f3
     } else {
         (eps / length).min(1.0)
     };
-    point.zip_mut_with(&original, |to, &pixel| *to = (*to * share + f32::from(pixel)).clamp(0.0, 255.0));
+    let top = f32::from(top);
+    point.zip_mut_with(&original, |to, &pixel| *to = (*to * share + f32::from(pixel)).clamp(0.0, top));
 }
 
 /// Divides `direction` by the power of two at or below its largest element, which it returns too. That is
@@ -182,8 +187,18 @@ mod tests {
     fn clipping_holds_the_ball_and_the_byte() {
         let originals = Array4::from_shape_vec((1, 1, 4, 1), vec![0, 3, 250, 128]).unwrap();
         let mut images = Array4::from_shape_vec((1, 1, 4, 1), vec![255, 0, 255, 100]).unwrap();
-        clip(Norm::Linf, &mut images, originals.view(), 8);
+        clip(Norm::Linf, &mut images, originals.view(), 8, 255);
         assert_eq!(images.into_raw_vec_and_offset().0, [8, 0, 255, 120]);
+    }
+
+    #[test]
+    fn clipping_holds_the_levels() {
+        let originals = Array4::from_shape_vec((1, 1, 4, 1), vec![0, 3, 2, 1]).unwrap();
+        for norm in [Norm::Linf, Norm::L2] {
+            let mut images = Array4::from_shape_vec((1, 1, 4, 1), vec![255, 200, 9, 3]).unwrap();
+            clip(norm, &mut images, originals.view(), 100, 3);
+            assert_eq!(images.into_raw_vec_and_offset().0, [3; 4]);
+        }
     }
 
     /// No clipped image lies outside, few far inside, and what is inside stays as it is.
@@ -193,9 +208,9 @@ mod tests {
             let mut random = Random::keyed(seed as u64, "ball", eps, 0);
             let originals = Array4::from_shape_simple_fn((3, 9, 8, 3), || random.within(0, 255) as u8);
             let mut images = Array4::from_shape_simple_fn((3, 9, 8, 3), || random.within(0, 255) as u8);
-            clip(Norm::L2, &mut images, originals.view(), eps);
+            clip(Norm::L2, &mut images, originals.view(), eps, 255);
             let clipped = images.clone();
-            clip(Norm::L2, &mut images, originals.view(), eps);
+            clip(Norm::L2, &mut images, originals.view(), eps, 255);
             assert_eq!(images, clipped);
             for (image, original) in images.outer_iter().zip(originals.outer_iter()) {
                 assert!(Norm::L2.holds(image, original, eps), "outside {eps}");
@@ -226,7 +241,7 @@ mod tests {
             let mut random = Random::keyed(seed as u64, "farthest", eps, 0);
             let spread = [1, 5, 255][seed / 6 % 3];
             let original = Array3::from_shape_simple_fn((4, 5, 2), || random.within(0, 255) as u8);
-            let image = original.mapv(|v| crate::lattice::shifted(v, random.within(-spread, spread)));
+            let image = original.mapv(|v| crate::lattice::shifted(v, random.within(-spread, spread), 255));
             let (mut found, mut wanted) = (image.clone(), image.clone());
             // The real point is the image itself, so that rounding moved nothing.
             shorten(found.view_mut(), &image.mapv(f32::from), original.view(), eps);
@@ -254,7 +269,7 @@ mod tests {
         for (a, b) in values.iter().flat_map(|a| values.map(|b| (*a, b))) {
             for eps in [0u8, 1, 40, 255] {
                 let mut point = Array3::from_shape_fn((3, 3, 1), |(y, x, _)| if y == x { a } else { -b });
-                project(&mut point, original.view(), eps.into());
+                project(&mut point, original.view(), eps.into(), 255);
                 assert!(point.iter().all(|v| (0.0..=255.0).contains(v)), "{a} {b}: {point}");
                 let length = Norm::L2.length(&(&point - &original.mapv(f32::from)));
                 assert!(length <= f32::from(eps) * 1.001, "{a} {b}: {length} of {eps}");

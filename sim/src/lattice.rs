@@ -1,12 +1,13 @@
-//! Moves images on the uint8 lattice. Never leaves 0..=255.
+//! Moves images on the lattice of their levels. Never leaves 0..=top, where `top` is the largest level (255
+//! of pixels).
 
 use crate::random::Random;
 use ndarray::{ArrayView3, ArrayViewMut3};
 
 /// Adds integers uniform in −ε..=ε.
-pub(crate) fn add_uniform(mut image: ArrayViewMut3<u8>, eps: u8, random: &mut Random) {
+pub(crate) fn add_uniform(mut image: ArrayViewMut3<u8>, eps: u8, top: u8, random: &mut Random) {
     let eps = i32::from(eps);
-    image.mapv_inplace(|pixel| shifted(pixel, random.within(-eps, eps)));
+    image.mapv_inplace(|pixel| shifted(pixel, random.within(-eps, eps), top));
 }
 
 /// Returns the largest difference of two images, in units of a uint8 pixel.
@@ -24,7 +25,12 @@ pub(crate) fn sign(slope: f32) -> i32 {
     i32::from(slope > 0.0) - i32::from(slope < 0.0)
 }
 
-/// Returns a pixel moved by `by`, within 0..=255.
-pub(crate) fn shifted(pixel: u8, by: i32) -> u8 {
-    (i32::from(pixel) + by).clamp(0, 255) as u8
+/// Returns a pixel moved by `by`, within 0..=top.
+pub(crate) fn shifted(pixel: u8, by: i32, top: u8) -> u8 {
+    (i32::from(pixel) + by).clamp(0, top.into()) as u8
+}
+
+/// Returns the end of the range of `eps` around a pixel, within 0..=top: the upper or the lower one.
+pub(crate) fn edge(pixel: u8, eps: u8, up: bool, top: u8) -> u8 {
+    if up { pixel.saturating_add(eps).min(top) } else { pixel.saturating_sub(eps) }
 }

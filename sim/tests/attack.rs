@@ -37,7 +37,7 @@ fn stripes_network_of(scale: f64) -> Network {
     let step = Step { bits: 4, dir: vec![1; 2], thresholds, surrogate };
     let dense = Dense { weights: ndarray::arr2(&[[1, -1], [-1, 1]]), weight_bits: 2 };
     let nodes = vec![
-        node("input", Layer::Input(Input { shape }), ""),
+        node("input", Layer::Input(Input::pixels(shape)), ""),
         node("conv", Layer::Conv(conv), "input"),
         node("step", Layer::Step(step), "conv"),
         node("pool", Layer::MaxPool(MaxPool { window: [2, 2], stride: [2, 2] }), "step"),
@@ -52,7 +52,7 @@ fn stripes_network_of(scale: f64) -> Network {
 fn stripes(count: usize) -> Images {
     let mut pixels = Array4::zeros((count, 8, 8, 1));
     for (i, mut image) in pixels.outer_iter_mut().enumerate() {
-        let noise = random::image(i as u64 * 4 + 3, Shape::new(8, 8, 1));
+        let noise = random::image(i as u64 * 4 + 3, Input::pixels(Shape::new(8, 8, 1)));
         for ((y, x, c), pixel) in image.indexed_iter_mut() {
             let bright = (if i % 2 == 0 { y } else { x } + i / 2) % 4 < 2;
             *pixel = 100 + if bright { 12 + (i % 23) as u8 } else { 0 } + noise[[y, x, c]] / 20;
@@ -129,6 +129,54 @@ fn gradients_break_what_noise_does_not_and_the_report_adds_up() {
     }
     let text = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+}
+
+/// Returns a random network whose input has `levels`, and images of it with the labels that it gives them.
+fn of_levels(seed: u64, levels: u16) -> (WhiteBox, Images) {
+    let found = random::network(seed, &Options { max_side: 6, ..Options::default() });
+    let mut nodes = found.nodes()[..2].to_vec();
+    nodes[0].layer = Layer::Input(Input { levels, lowest: -1.0, unit: 0.5, ..found.input() });
+    let weights =
+        Array2::from_shape_fn((3, found.input_shape().len()), |(o, i)| ((o * 7 + i * 3) % 5) as i8 - 2);
+    nodes[1] = node("dense", Layer::Dense(Dense { weights, weight_bits: 3 }), "input");
+    nodes.push(node("logits", Layer::Logits(Logits { bias: vec![0, 1, 2], scale: 0.1 }), "dense"));
+    let network = Network::new("levels", nodes).unwrap();
+    let pixels = random::images(seed, 5, network.input());
+    let white_box = WhiteBox::new(&network);
+    let labels = white_box.engine().labels(pixels.view()).iter().map(|&label| label as u8).collect();
+    let classes = (0..3).map(|class| class.to_string()).collect();
+    (white_box, Images { name: "levels".into(), pixels, labels, classes })
+}
+
+/// Every attack evaluates and proposes levels of the input alone: the engine refuses others.
+#[test]
+fn adversaries_have_the_levels_of_the_input() {
+    let mut broken = 0;
+    for (name, attack) in attack::ALL {
+        for (seed, levels, eps) in [(1, 2, 1), (2, 3, 1), (3, 4, 2), (4, 16, 40), (5, 100, 255)] {
+            let (white_box, images) = of_levels(seed, levels);
+            let indices: Vec<usize> = (0..images.len()).collect();
+            let found = suite::adversaries(&white_box, &images, &indices, &Single::new(name, eps, 7));
+            assert!(found.iter().all(|&level| u16::from(level) < levels), "{name}, {levels} levels");
+            for (image, original) in found.outer_iter().zip(images.pixels.outer_iter()) {
+                assert!(attack.norm.holds(image, original, eps), "{name}");
+            }
+            let labels = white_box.engine().labels(found.view());
+            broken += labels.iter().zip(&images.labels).filter(|(a, b)| **a != usize::from(**b)).count();
+        }
+    }
+    assert!(broken > 3 * attack::ALL.len(), "{broken}");
+}
+
+#[test]
+fn images_of_other_levels_are_refused_and_reports_say_which_there_are() {
+    let (white_box, mut images) = of_levels(3, 4);
+    let suite = Suite { attacks: vec!["fgsm".into()], ..suite(&[1]) };
+    let report = run(&white_box, &images, &suite);
+    assert!(report.threat_model.contains("every adversary is an image X' of levels 0 to 3 with |X' - X|"));
+    images.pixels[[2, 0, 0, 0]] = 4;
+    let refused = suite::run(&subject(&white_box, &images), &suite, None, watch(&|_| (), &mut |_| (), &STOP));
+    assert_eq!(refused.unwrap_err().to_string(), "images[2]: expected levels of 0 to 3, found 4");
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn images(network: &dq_net::Network, count: usize, seed: u64) -> Array4<u8> {
     let (height, width, channels) = network.input_shape().dim();
     let mut images = Array4::zeros((count, height, width, channels));
     for (i, mut image) in images.outer_iter_mut().enumerate() {
-        image.assign(&random::image(seed * 1000 + i as u64, network.input_shape()));
+        image.assign(&random::image(seed * 1000 + i as u64, network.input()));
     }
     images
 }

@@ -130,7 +130,7 @@ fn edited_models_are_refused_or_hold_what_networks_promise() {
             // A small file may ask for a bounded amount, but for too much to try here.
             Some(AnyNetwork::Integer(found)) if found.input_shape().len() < 4_000 => {
                 integers += 1;
-                let image = random::image(case, found.input_shape());
+                let image = random::image(case, found.input());
                 let values = found.eval_nodes(image.view());
                 for (i, value) in values.iter().enumerate() {
                     let range = found.wire(i).range;
@@ -141,7 +141,7 @@ fn edited_models_are_refused_or_hold_what_networks_promise() {
             }
             Some(AnyNetwork::Float(found)) if found.input_shape().len() < 4_000 => {
                 floats += 1;
-                let image = random::image(case, found.input_shape());
+                let image = random::image(case, found.input());
                 FloatEngine::new(&found).real_logits(image.view().insert_axis(Axis(0)));
             }
             _ => (),

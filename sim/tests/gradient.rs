@@ -187,7 +187,7 @@ fn gradients_are_those_of_plain_loops_and_equal_bit_for_bit_in_every_kernel() {
         let (height, width, channels) = network.input_shape().dim();
         let mut images = Array4::zeros((10, height, width, channels));
         for (i, mut image) in images.outer_iter_mut().enumerate() {
-            image.assign(&random::image(seed * 100 + i as u64, network.input_shape()));
+            image.assign(&random::image(seed * 100 + i as u64, network.input()));
         }
         let labels: Vec<u8> = (0..10).map(|i| (i % network.classes()) as u8).collect();
         let found = WhiteBox::new(&network).loss_gradient(images.view(), &labels, Loss::CrossEntropy);

@@ -36,7 +36,7 @@ fn late_step() -> Network {
     let step = Step { bits: 2, dir: vec![1; 2], thresholds, surrogate };
     let mix = |a: i32, b: i32| Layer::Mix(Mix { a, b, shift: 3, bits: 7 });
     let nodes = vec![
-        node("input", Layer::Input(Input { shape: Shape::new(4, 5, 2) }), &[]),
+        node("input", Layer::Input(Input::pixels(Shape::new(4, 5, 2))), &[]),
         node("conv_a", conv(3), &["input"]),
         node("conv_b", conv(1), &["input"]),
         node("scale_b", rescale(3), &["conv_b"]),
@@ -51,7 +51,7 @@ fn late_step() -> Network {
 }
 
 fn images(network: &Network, count: u64) -> Array4<u8> {
-    let images: Vec<_> = (0..count).map(|seed| random::image(seed, network.input_shape())).collect();
+    let images: Vec<_> = (0..count).map(|seed| random::image(seed, network.input())).collect();
     let views: Vec<_> = images.iter().map(|image| image.view()).collect();
     stack(Axis(0), &views).unwrap()
 }

@@ -3,6 +3,7 @@
 
 use dq_data::Images;
 use dq_net::Shape;
+use dq_net::layer::Input;
 use dq_sim::attack;
 use dq_sim::attack::suite::{self, Judge, Single, Subject, Suite, Verdict, Watch};
 use dq_sim::report::{Model, Report};
@@ -46,8 +47,8 @@ impl<'a> Source<'a> {
 }
 
 impl GradientSource for Source<'_> {
-    fn input_shape(&self) -> Shape {
-        SHAPE
+    fn input(&self) -> Input {
+        Input::pixels(SHAPE)
     }
 
     fn classes(&self) -> usize {

@@ -49,8 +49,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     files.written("-o", args.output.as_deref()).check()?;
     let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
-    let (shape, classes) = (network.input_shape(), network.classes());
-    let images = args.test.open(shape, classes)?;
+    let (input, classes) = (network.input(), network.classes());
+    let images = args.test.open(input, classes)?;
     let right = amplify::attacked(white_box.engine(), &images);
     if right.is_empty() {
         bail!("none of {} test images is classified right: there is nothing to attack", images.len());

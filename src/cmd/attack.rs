@@ -118,8 +118,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let substitute = args.from.as_deref().map(Target::open).transpose()?;
     let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
     let (name, hash) = (args.from.as_deref().map(shown), substitute.as_ref().map(Target::content_hash));
-    let (shape, classes) = (target.source().input_shape(), target.source().classes());
-    let images = args.test.open(shape, classes)?;
+    let (input, classes) = (target.source().input(), target.source().classes());
+    let images = args.test.open(input, classes)?;
     let substitute = substitute.as_ref().map(|substitute| Substitute {
         name: name.as_deref().unwrap_or_default(),
         content_hash: hash.as_deref(),
@@ -245,9 +245,9 @@ impl Args {
 
 /// Judges the adversaries in `path`.
 fn replay(ui: &Ui, args: &Args, target: &Target, path: &Path) -> Result<()> {
-    let (shape, classes) = (target.source().input_shape(), target.source().classes());
-    let images = args.test.open(shape, classes)?;
-    let found = adversaries::Read::open(path, &images, args.eps[0])?;
+    let (input, classes) = (target.source().input(), target.source().classes());
+    let images = args.test.open(input, classes)?;
+    let found = adversaries::Read::open(path, &images, args.eps[0])?.fitting(path, input)?;
     let judged = found.judge(target.judge(), &images);
     let text = format!(
         "{}: {} adversaries of {} images, radii of {}: {} misclassified within their radius, {} classified \

@@ -74,7 +74,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let shape = network.input_shape();
     let mut images = Array4::zeros((BATCH, shape.height, shape.width, shape.channels));
     for (seed, mut image) in images.axis_iter_mut(Axis(0)).enumerate() {
-        image.assign(&random::image(ui.seed() + seed as u64, shape));
+        image.assign(&random::image(ui.seed() + seed as u64, network.input()));
     }
     let labels: Vec<u8> =
         white_box.engine().labels(images.view()).into_iter().map(|label| label as u8).collect();
@@ -177,13 +177,14 @@ fn measurements<'a>(
     images: &'a Array4<u8>,
     labels: &'a [u8],
 ) -> Vec<(&'static str, &'static str, usize, Measured<'a>)> {
-    let step = |adversaries: &mut Array4<u8>, by: u8| {
+    let top = white_box.network().input().top();
+    let step = move |adversaries: &mut Array4<u8>, by: u8| {
         let found = white_box.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
         Zip::from(&mut *adversaries).and(&found.gradient).for_each(|pixel, &slope| {
-            let to = if slope > 0.0 { pixel.saturating_add(by) } else { pixel.saturating_sub(by) };
+            let to = if slope > 0.0 { pixel.saturating_add(by).min(top) } else { pixel.saturating_sub(by) };
             *pixel = if slope == 0.0 { *pixel } else { to };
         });
-        clip(Norm::Linf, adversaries, images.view(), 8);
+        clip(Norm::Linf, adversaries, images.view(), 8, top);
     };
     let fgsm = move || step(&mut images.clone(), 8);
     let pgd = move || {

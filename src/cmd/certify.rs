@@ -61,8 +61,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     files.resumable("-o", args.output.as_path()).check()?;
     let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
-    let (shape, classes) = (network.input_shape(), network.classes());
-    let images = args.test.open(shape, classes)?;
+    let (input, classes) = (network.input(), network.classes());
+    let images = args.test.open(input, classes)?;
     let campaign =
         Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
     let blank = Certificates::new(&white_box, &images, &campaign);

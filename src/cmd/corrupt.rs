@@ -7,7 +7,7 @@ use crate::shared::report;
 use crate::shared::table::{percent, table};
 use crate::shared::target::{Target, open_all};
 use crate::shared::ui::Ui;
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, bail};
 use clap::error::ErrorKind;
 use clap::value_parser;
 use dq_data::Images;
@@ -64,6 +64,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         check_kinds(&args.kinds);
     }
     let (targets, images) = open_all(&args.models, &args.test)?;
+    if let Some(target) = targets.iter().find(|target| !target.source().input().has_pixels()) {
+        let (name, levels) = (target.judge().model().name, target.source().input().levels);
+        bail!(
+            "network `{name}`: expected an input of uint8 pixels, which can be corrupted, found {levels} levels"
+        );
+    }
     let judges: Vec<&dyn Judge> = targets.iter().map(Target::judge).collect();
     let found = measure(ui, args, &judges, &images)?;
     let text = found.iter().map(|found| text(found, args, &images.name)).collect::<Vec<_>>().join("\n");

@@ -91,7 +91,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         false => None,
     };
     for network in &networks {
-        data::check_fit(&images, network.input_shape(), network.classes())?;
+        data::check_fit(&images, network.input(), network.classes())?;
     }
     let campaign = Campaign {
         kinds: args.faults.iter().map(|&kind| kind.into()).collect(),

@@ -74,8 +74,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         );
     }
     let design = Design::new(&network, &record.plan)?;
-    let (shape, classes) = (network.input_shape(), network.classes());
-    let images = args.test.open(shape, classes)?;
+    let (input, classes) = (network.input(), network.classes());
+    let images = args.test.open(input, classes)?;
     let lanes = design.output_lanes();
     let format = Format { values: design.output_beats(), bytes: lanes.bits / 8, signed: lanes.signed };
     let board = args.simulate.as_ref().map(|board| simulated(ui, board, &record, &design)).transpose()?;

@@ -41,8 +41,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let files = Files::default().read("MODEL", args.model.as_path());
     files.written("-o", args.output.as_path()).check()?;
     let target = Target::open(&args.model)?;
-    let (shape, classes) = (target.source().input_shape(), target.source().classes());
-    let images = args.test.open(shape, classes)?;
+    let (input, classes) = (target.source().input(), target.source().classes());
+    let images = args.test.open(input, classes)?;
     let bar = ui.bar("looking", images.len() as u64, "images");
     let (source, seed) = (target.source(), ui.seed());
     let found = ui.study(&bar, |watch| landscape::measure(source, &images, args.eps, seed, watch))?;

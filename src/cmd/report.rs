@@ -97,7 +97,7 @@ impl Args {
         let targets = self.models.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
         for target in &targets {
             let source = target.source();
-            crate::shared::data::check_fit(&images, source.input_shape(), source.classes())?;
+            crate::shared::data::check_fit(&images, source.input(), source.classes())?;
         }
         let runs = reports.attacks().next().map(|report| &report.runs);
         let count = read.indices.len();

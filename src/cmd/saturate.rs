@@ -37,8 +37,8 @@ pub struct Args {
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
-    let (shape, classes) = (network.input_shape(), network.classes());
-    let images = args.test.open(shape, classes)?;
+    let (input, classes) = (network.input(), network.classes());
+    let images = args.test.open(input, classes)?;
     let bar = ui.bar("searching", steps(white_box.engine()) as u64, "steps");
     let found = ui.study(&bar, |watch| search(&white_box, images.pixels.view(), args.eps, watch))?;
     let row = |layer: &Reached| {

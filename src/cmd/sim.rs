@@ -107,7 +107,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     args.check()?;
     let network = args.model.open(ui)?;
     let count = args.test.count.or(args.is_circuit().then_some(4));
-    let images = args.test.first(count, network.input_shape(), network.classes())?;
+    let images = args.test.first(count, network.input(), network.classes())?;
     let design = match args.is_timed() {
         true => Some(Design::new(&network, &args.plan.plan(&network, None)?).context("the circuit")?),
         false => None,

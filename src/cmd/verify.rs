@@ -97,7 +97,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let design =
         if args.rtl > 0 { Some(Design::new(&network, &args.plan.plan(&network, None)?)?) } else { None };
     let stored = match (&args.replay, &images) {
-        (Some(path), Some(images)) => Some(adversaries::Read::open(path, images, 0)?.images),
+        (Some(path), Some(images)) => {
+            Some(adversaries::Read::open(path, images, 0)?.fitting(path, network.input())?.images)
+        }
         _ => None,
     };
     let (rtl, netlist) = (args.rtl as usize, args.netlist as usize);

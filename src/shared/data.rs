@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use clap::Arg;
 use dq_data::{Images, Split, load};
 use dq_net::Shape;
+use dq_net::layer::Input;
 
 /// Loads a split of the data set named `wanted`, whose folder (if it needs one) is among `given`.
 #[cfg(feature = "train")]
@@ -39,14 +40,14 @@ pub struct TestImages {
 
 impl TestImages {
     /// Loads them for a network of this input and so many classes.
-    pub fn open(&self, shape: Shape, classes: usize) -> Result<Images> {
-        self.first(self.count, shape, classes)
+    pub fn open(&self, input: Input, classes: usize) -> Result<Images> {
+        self.first(self.count, input, classes)
     }
 
     /// Loads the first `count` instead.
-    pub fn first(&self, count: Option<u64>, shape: Shape, classes: usize) -> Result<Images> {
+    pub fn first(&self, count: Option<u64>, input: Input, classes: usize) -> Result<Images> {
         let images = first(images(&self.data, Split::Test)?, count);
-        check_fit(&images, shape, classes)?;
+        check_fit(&images, input, classes)?;
         Ok(images)
     }
 
@@ -80,11 +81,14 @@ pub fn first(images: Images, count: Option<u64>) -> Images {
 }
 
 /// Refuses images that the network cannot take.
-pub fn check_fit(images: &Images, shape: Shape, classes: usize) -> Result<()> {
+pub fn check_fit(images: &Images, input: Input, classes: usize) -> Result<()> {
     let (_, height, width, channels) = images.pixels.dim();
     let found = Shape::new(height, width, channels);
-    if found != shape {
-        bail!("data set `{}` has {found} images, the network takes {shape}", images.name);
+    if found != input.shape {
+        bail!("data set `{}` has {found} images, the network takes {}", images.name, input.shape);
+    }
+    if let Err(fault) = input.check_images(images.pixels.view()) {
+        bail!("data set `{}`, {fault}", images.name);
     }
     if !images.fits_classes(classes) {
         bail!("data set `{}` has {} classes, the network {classes}", images.name, images.classes.len());

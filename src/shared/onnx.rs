@@ -5,7 +5,7 @@ use super::ui::{Interrupted, Ui};
 use anyhow::Result;
 use clap::ValueEnum;
 use dq_onnx::number::{Q, decimal};
-use dq_onnx::{Import, ImportError, Normalization, Options, Part, Progress, Watch};
+use dq_onnx::{Import, ImportError, Normalization, Options, Part, Progress, Reading, Watch};
 use indicatif::ProgressBar;
 use std::path::Path;
 use std::str::FromStr;
@@ -44,6 +44,9 @@ enum Pixels {
     Unit,
     /// 0 to 255: the pixel as it is.
     Uint8,
+    /// Levels of the quantizer that reads the graph's input, from 0 on: it is left out, and the network's
+    /// images are its levels.
+    Levels,
 }
 
 /// A decimal number, exactly.
@@ -61,7 +64,7 @@ impl FromStr for Decimal {
 /// How pixels become the graph's input: (pixel − mean) / std.
 #[derive(clap::Args)]
 pub struct NormalizationArgs {
-    /// What a pixel is to the graph: 0 to 1 or 0 to 255 (default: `uint8` where the graph's input is uint8,
+    /// What an element of an image is to the graph (default: what its input's type or finn_datatype says,
     /// else `unit`).
     #[arg(long, value_enum, value_name = "RANGE", requires = "onnx")]
     input: Option<Pixels>,
@@ -85,7 +88,11 @@ impl NormalizationArgs {
     pub fn options(&self) -> Options {
         let numbers = |values: &[Decimal]| values.iter().map(|d| d.0.clone()).collect();
         let normalization = Normalization {
-            raw: self.input.map(|pixels| matches!(pixels, Pixels::Uint8)),
+            reading: self.input.map(|pixels| match pixels {
+                Pixels::Unit => Reading::Unit,
+                Pixels::Uint8 => Reading::Pixels,
+                Pixels::Levels => Reading::Levels,
+            }),
             mean: numbers(&self.mean),
             std: numbers(&self.std),
         };

@@ -77,7 +77,7 @@ pub fn open_all(paths: &[PathBuf], test: &TestImages) -> Result<(Vec<Target>, Im
     let targets = paths.iter().map(|path| Target::open(path)).collect::<Result<Vec<_>>>()?;
     let images = test.open_all()?;
     for target in &targets {
-        data::check_fit(&images, target.source().input_shape(), target.source().classes())?;
+        data::check_fit(&images, target.source().input(), target.source().classes())?;
     }
     Ok((targets, images))
 }

@@ -5,7 +5,7 @@ use super::top;
 use crate::control::{Access, Image};
 use crate::pipeline::{Lanes, Stage, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
-use crate::rtl::Module;
+use crate::rtl::{Module, words};
 use crate::stalls::Stalls;
 use crate::timing::{self, Timing};
 use dq_net::layer::Logits;
@@ -144,24 +144,32 @@ impl Design {
         self.values_of_scores(&self.network.eval(frame))
     }
 
+    /// Returns the lanes of the input: one per channel of a pixel.
+    pub fn input_lanes(&self) -> Lanes {
+        self.stages[0].site.output
+    }
+
     /// Returns the number of 64-bit words that hold one input beat.
     pub(crate) fn input_words(&self) -> usize {
-        self.network.input_shape().channels.div_ceil(8)
+        self.input_lanes().width().div_ceil(64)
     }
 
     /// Returns the input beats of `frames` as little-endian words: a pixel per beat, channel 0 in the low
-    /// byte.
+    /// bits.
     ///
     /// # Panics
-    /// If the frames are not of the network's shape.
+    /// If the frames are not of the network's shape, or have levels that its input has not.
     pub(crate) fn input_beats(&self, frames: ArrayView4<u8>) -> Vec<u64> {
         let Shape { height, width, channels } = self.network.input_shape();
         assert_eq!(&frames.shape()[1..], [height, width, channels], "shape of the frames");
+        self.network.input().check_images(frames).unwrap_or_else(|fault| panic!("{fault}"));
+        let (words, bits) = (self.input_words(), self.input_lanes().bits);
         let mut beats = vec![];
         for pixel in frames.lanes(Axis(3)) {
-            for word in 0..self.input_words() {
-                let bytes = (8 * word..channels.min(8 * word + 8)).rev();
-                beats.push(bytes.fold(0u64, |value, c| value << 8 | u64::from(pixel[c])));
+            let start = beats.len();
+            beats.resize(start + words, 0);
+            for (c, &level) in pixel.iter().enumerate() {
+                words::or_at(&mut beats[start..], c * bits, &[level.into()], bits);
             }
         }
         beats

@@ -25,11 +25,11 @@ pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -
     let shape = design.network.input_shape();
     let mut frames = Array4::zeros((FRAMES, shape.height, shape.width, shape.channels));
     for (i, mut frame) in frames.axis_iter_mut(Axis(0)).enumerate() {
-        frame.assign(&random::image(i as u64 + 1, shape));
+        frame.assign(&random::image(i as u64 + 1, design.network.input()));
     }
     let expected = expected(design, &frames, cycles);
     let out_bits = design.output_lanes().width();
-    let in_bits = 8 * shape.channels;
+    let in_bits = design.input_lanes().width().next_multiple_of(8);
     let input: String = design
         .input_beats(frames.view())
         .chunks(design.input_words())
@@ -176,7 +176,8 @@ fn idle_control(design: &Design) -> (String, String) {
 /// Returns the text of `tb.v`; the last beat of the first pass leaves at `last_cycle`.
 fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> String {
     let shape = design.network.input_shape();
-    let (in_bits, out_bits) = (8 * shape.channels, design.output_lanes().width());
+    let in_bits = design.input_lanes().width().next_multiple_of(8);
+    let out_bits = design.output_lanes().width();
     let (frame_in, frame_out) = (shape.height * shape.width, design.output_beats());
     let (beats_in, beats_out) = (FRAMES * frame_in, FRAMES * frame_out);
     let boot_words = design.boot_words().len();

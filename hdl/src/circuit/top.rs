@@ -15,22 +15,25 @@ const BOOT: &str = "boot";
 
 /// Returns the circuit of `network` as `stages`.
 ///
-/// Its ports are `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel per beat, channel 0 in the low byte),
+/// Its ports are `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel per beat, channel 0 in the low bits),
 /// `m_axis_*` (a score or the label per beat), `error` (a frame came with a wrong `tlast`; until reset), and
 /// with a control port `s_axil_*`. Where parameters come from a flash, it has `boot_data` and `boot_valid`,
 /// `booted` and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let shape = network.input_shape();
+    let bits = first.site.output.bits;
     let note = format!(
-        "Network `{}`: {} x {} x {} pixels of 8 bits in, {} classes.\n\
-         s_axis: row-major, one pixel a beat, channel 0 in the low byte, tlast on a frame's last beat.\n\
+        "Network `{}`: {} x {} x {} pixels of {} bits in, {} classes.\n\
+         s_axis: row-major, one pixel a beat, channel 0 in the low {}, tlast on a frame's last beat.\n\
          m_axis: tlast on a frame's last beat. error: a frame came with a wrong tlast (sticky).",
         network.name.escape_default(),
         shape.height,
         shape.width,
         shape.channels,
+        bits,
         network.classes(),
+        if bits == 8 { "byte" } else { "bits" },
     );
     let mut g = Group::new("top", &note);
     g.input("s_axis_tdata", first.site.input.width().next_multiple_of(8));

@@ -7,6 +7,7 @@ use super::outlet::Outlet;
 use super::site::{Lanes, Site};
 use super::stream::{Inlet, delayed};
 use super::terms::{self, Term};
+use super::word::fit;
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Stream};
 use crate::rtl::{Expr, Kernel, Module, Value, lanes};
@@ -72,7 +73,11 @@ impl Kind for BitDepth {
         let outlet = Outlet::new(&mut k, site);
         let beat = inlet.take(&mut k, outlet.free);
         if bits == 8 {
-            outlet.finish(&mut k, beat, beat, inlet.data);
+            // The level is the pixel, whose range may be narrower.
+            let wide =
+                || lanes((0..from.count).map(|at| fit(inlet.data.lane(at, from.bits), false, to.bits)));
+            let levels = if from.bits == to.bits { inlet.data.into() } else { wide() };
+            outlet.finish(&mut k, beat, beat, levels);
             return k.build();
         }
         let top = (1i64 << bits) - 1;
@@ -80,7 +85,7 @@ impl Kind for BitDepth {
         let level =
             |lane: usize| -> Expr {
                 let pixel = inlet.data.lane(lane, from.bits);
-                let mut terms = Term::product(pixel, Range::levels(8), top);
+                let mut terms = Term::product(pixel, Range::levels(from.bits as u8), top);
                 terms.push(Term::constant(128));
                 let t = terms::sum(&mut k, &format!("lane{lane}"), terms, 2, exact);
                 let high = exact.hi >> 8;

@@ -30,10 +30,10 @@ impl Hardware for Input {
         own
     }
 
-    fn lower(self: Arc<Self>, _node: &Node, build: &mut Build) -> Stream {
+    fn lower(self: Arc<Self>, node: &Node, build: &mut Build) -> Stream {
         let Shape { height, width, channels } = self.shape;
         let controlled = build.goal.control != Control::None;
-        let draft = Draft { controlled, ..build.draft("", &[], Lanes::new(channels, Range::levels(8))) };
+        let draft = Draft { controlled, ..build.draft("", &[], Lanes::new(channels, node.to.range)) };
         build.push(draft, Ingress { beats: height * width })
     }
 }

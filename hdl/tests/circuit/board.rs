@@ -100,6 +100,25 @@ fn answers_are_those_of_the_simulator() {
     }
 }
 
+/// A byte carries one level; the circuit takes as many bits of it as its input has.
+#[test]
+fn levels_of_few_bits_come_as_bytes() {
+    let options = Options { residuals: true, ..Options::default() };
+    let networks = (0..).map(|seed| random::network(seed, &options));
+    let mut networks = networks.filter(|n| n.input_shape().channels == 3 && n.input().levels == 7);
+    let network = networks.next().expect("some have");
+    let design = Design::new(&network, &plan::default(&network, Output::Scores).unwrap()).unwrap();
+    let port = |name: &str| design.top.ports().into_iter().find(|port| port.name == name).unwrap().width;
+    assert_eq!((design.input_lanes().bits, port("s_axis_tdata")), (3, 16));
+    let mut line = Line::new(&board::circuit(&design, CLOCKS, 0));
+    let frames = common::frames(&network, 2, 5);
+    for (i, frame) in frames.outer_iter().enumerate() {
+        line.send(&protocol::frame(i as u8, &frame.iter().copied().collect::<Vec<u8>>()));
+        let values = design.values_of_scores(&network.eval(frame));
+        assert_eq!(line.answer(), Answer { number: i as u8, status: Status::default(), values });
+    }
+}
+
 #[test]
 fn damage_pauses_and_garbage_are_told_and_survived() {
     let design = design(Output::Scores);

@@ -66,7 +66,7 @@ pub fn frames(network: &Network, count: usize, seed: u64) -> Array4<u8> {
     let (height, width, channels) = network.input_shape().dim();
     let mut frames = Array4::zeros((count, height, width, channels));
     for (i, mut frame) in frames.axis_iter_mut(Axis(0)).enumerate() {
-        frame.assign(&random::image(seed + i as u64, network.input_shape()));
+        frame.assign(&random::image(seed + i as u64, network.input()));
     }
     frames
 }

@@ -13,7 +13,7 @@ fn tiny() -> Network {
     let ramp = |i: usize| (i * 5 % 4) as i8 - 2;
     let weights = Array4::from_shape_fn((2, 3, 3, 2), |(o, y, x, c)| ramp(o + y + x + c));
     let layers = [
-        ("input", Layer::Input(Input { shape: Shape::new(4, 4, 2) })),
+        ("input", Layer::Input(Input::pixels(Shape::new(4, 4, 2)))),
         (
             "conv",
             Layer::Conv(Conv {

@@ -22,7 +22,7 @@ struct Draw {
 
 impl Draw {
     fn new(seed: u64, shape: Shape) -> Self {
-        let input = Node { name: "input".into(), layer: Layer::Input(Input { shape }), inputs: vec![] };
+        let input = Node { name: "input".into(), layer: Layer::Input(Input::pixels(shape)), inputs: vec![] };
         Draw { state: seed, nodes: vec![input], wires: vec![Wire { shape, range: Range::levels(8) }] }
     }
 

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 fn chain(names: &[&str]) -> Network {
     let last = names.len() - 1;
     let layer = |i: usize| match i {
-        0 => Layer::Input(Input { shape: Shape::new(1, 2, 1) }),
+        0 => Layer::Input(Input::pixels(Shape::new(1, 2, 1))),
         _ if i == last => Layer::Logits(Logits { bias: vec![3, -4], scale: 1.0 }),
         _ if i == last - 1 => Layer::Dense(Dense {
             weights: Array2::from_shape_fn((2, 2), |(o, i)| 1 - (o + i) as i8),

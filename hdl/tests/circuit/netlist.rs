@@ -55,7 +55,7 @@ fn cycles_agree_where_an_instance_is_not_called_as_its_node() {
     let thresholds = Array2::from_shape_fn((4, 3), |(c, t)| 100 * t as i32 - 100 + c as i32);
     let step = Layer::Step(Step { bits: 2, dir: vec![1; 4], thresholds, surrogate });
     let layers = [
-        ("input", Layer::Input(Input { shape: Shape::new(2, 2, 1) })),
+        ("input", Layer::Input(Input::pixels(Shape::new(2, 2, 1)))),
         ("dense1", dense(4)),
         ("dense1_step", step),
         ("head", dense(3)),
@@ -96,7 +96,7 @@ fn weights_all_over_the_device_agree() {
     let weights =
         Array2::from_shape_fn((outputs, inputs), |(o, i)| ((o * 7_919 + i * 104_729) % 13) as i8 - 6);
     let layers = [
-        ("input", Layer::Input(Input { shape: Shape::new(1, 1, inputs) })),
+        ("input", Layer::Input(Input::pixels(Shape::new(1, 1, inputs)))),
         ("dense", Layer::Dense(Dense { weights, weight_bits: 4 })),
         ("logits", Layer::Logits(Logits { bias: vec![0; outputs], scale: 1.0 })),
     ];

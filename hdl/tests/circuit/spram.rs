@@ -39,7 +39,7 @@ fn designs() -> Vec<Design> {
 pub fn tiny() -> Design {
     let weights = Array2::from_shape_fn((12, 16), |(o, i)| ((o * 7_919 + i * 104_729) % 7) as i8 - 3);
     let layers = [
-        ("input", Layer::Input(Input { shape: Shape::new(1, 2, 8) })),
+        ("input", Layer::Input(Input::pixels(Shape::new(1, 2, 8)))),
         ("dense", Layer::Dense(Dense { weights, weight_bits: 3 })),
         ("logits", Layer::Logits(Logits { bias: vec![1; 12], scale: 1.0 })),
     ];

@@ -155,7 +155,7 @@ pub fn unit(weight_bits: u8, level_bits: u8) -> Network {
     let step = Step { bits: level_bits, dir: vec![1; outputs], thresholds, surrogate };
     let dense = Dense { weights: Array2::from_shape_simple_fn((2, outputs), || 1), weight_bits: 2 };
     let layers = [
-        ("input", Layer::Input(Input { shape: Shape::new(8, 8, inputs) })),
+        ("input", Layer::Input(Input::pixels(Shape::new(8, 8, inputs)))),
         ("squeeze", squeeze),
         ("conv", Layer::Conv(conv)),
         ("step", Layer::Step(step)),

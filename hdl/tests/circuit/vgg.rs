@@ -17,7 +17,8 @@ fn vgg() -> Network {
         ((state >> 33) % below as u64) as i64
     };
     let shape = Shape::new(32, 32, 3);
-    let mut nodes = vec![Node { name: "input".into(), layer: Layer::Input(Input { shape }), inputs: vec![] }];
+    let mut nodes =
+        vec![Node { name: "input".into(), layer: Layer::Input(Input::pixels(shape)), inputs: vec![] }];
     let mut push = |name: String, layer: Layer| {
         let inputs = vec![nodes.last().expect("the input").name.clone()];
         nodes.push(Node { name, layer, inputs });

@@ -12,6 +12,7 @@ pub use file::{float_content_hash, read_float, write_float};
 pub use layer::FloatLayer;
 
 use crate::error::{Fault, NetworkError};
+use crate::layer::Input;
 use crate::provenance::Provenance;
 use crate::{graph, shape::Shape};
 use ndarray::{Array3, ArrayView3};
@@ -98,6 +99,11 @@ impl FloatNetwork {
     /// Returns the shape of the image.
     pub fn input_shape(&self) -> Shape {
         self.shapes[0]
+    }
+
+    /// Returns its input: uint8 pixels.
+    pub fn input(&self) -> Input {
+        Input::pixels(self.input_shape())
     }
 
     /// Returns the number of classes.

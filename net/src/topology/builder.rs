@@ -84,7 +84,7 @@ impl Builder {
         let shape = Shape::new(height, width, channels);
         let expected = levels(8, channels);
         let output = Place { node: "input".into(), shape, expected, range: Range::levels(8) };
-        self.push(Layer::Input(Input { shape }), output);
+        self.push(Layer::Input(Input::pixels(shape)), output);
     }
 
     /// Adds a convolution.

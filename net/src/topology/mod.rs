@@ -232,7 +232,7 @@ mod tests {
     fn every_step_gives_more_than_one_level() {
         for text in ["lenet", "cnn10@1/4", "cnv@1/8", "wrn-16-4@1/16", "cnn10@1/4:w1a1", "mlp:w3a2"] {
             let network = build(text, 3).unwrap();
-            let values = network.eval_nodes(random::image(5, network.input_shape()).view());
+            let values = network.eval_nodes(random::image(5, network.input()).view());
             for (node, values) in network.nodes().iter().zip(&values) {
                 if let Layer::Step(_) = node.layer {
                     let first = values.first().unwrap();

@@ -36,7 +36,7 @@ pub fn interpret(
     output: &str,
     watch: Watch,
 ) -> Result<Vec<Real>, String> {
-    let channels = image.shape.channels;
+    let channels = image.input.shape.channels;
     let keys = image.place.iter().map(|&p| (p as usize % channels, pixels[p as usize]));
     let input = Tensor::of_keys(image.dims.clone(), keys, |&(c, pixel)| Ok(image.value(c, pixel).into()))?;
     let mut values: HashMap<&str, Value> = HashMap::new();

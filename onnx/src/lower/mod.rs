@@ -7,6 +7,7 @@ mod builder;
 mod concat;
 mod entry;
 mod head;
+mod levels;
 mod linear;
 mod pad;
 mod pool;
@@ -19,7 +20,7 @@ mod weights;
 mod window;
 
 pub use arithmetic::{clip_bounds, norm_axis, threshold_axis};
-pub use entry::{Image, Normalization};
+pub use entry::{Image, Normalization, Reading};
 pub use head::Head;
 pub use step::Staircase;
 

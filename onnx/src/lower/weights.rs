@@ -160,8 +160,7 @@ mod tests {
     fn wide_weights_are_sums_of_layers() {
         for most in [127i64, 128, 300, 5_000, 32_767, 3_000_000] {
             let mut builder = Builder::default();
-            let image =
-                builder.push("image", Layer::Input(Input { shape: Shape::new(1, 2, 1) }), &[]).unwrap();
+            let image = builder.push("image", Layer::Input(Input::pixels(Shape::new(1, 2, 1))), &[]).unwrap();
             let ints: Vec<i32> = [most, -most - 1, 1, most / 3, -most / 2, 0].map(|w| w as i32).into();
             let dense = |w: &[i8], weight_bits: u8| {
                 let weights = Array2::from_shape_vec((3, 2), w.to_vec()).unwrap();
@@ -171,7 +170,7 @@ mod tests {
             builder.push("scores", Layer::Logits(Logits { bias: vec![0; 3], scale: 1.0 }), &[node]).unwrap();
             let network = builder.network("wide").unwrap();
             for seed in 0..20 {
-                let image = random::image(seed, network.input_shape());
+                let image = random::image(seed, network.input());
                 let pixel: Vec<i64> = image.iter().map(|&p| p.into()).collect();
                 let wanted = ints.chunks(2).map(|w| i64::from(w[0]) * pixel[0] + i64::from(w[1]) * pixel[1]);
                 let found: Vec<i64> = network.eval(image.view()).iter().map(|&s| s.into()).collect();

@@ -114,6 +114,21 @@ fn keyed(name: &str, start: usize) -> String {
     if start == 0 { name.to_owned() } else { format!("{name}, start {start}") }
 }
 
+/// Where the adversaries of a task may lie.
+#[derive(Clone, Copy)]
+struct Ball {
+    norm: Norm,
+    eps: u8,
+    /// Largest level.
+    top: u8,
+}
+
+impl Ball {
+    fn of(task: &Task) -> Self {
+        Self { norm: task.norm, eps: task.eps, top: task.top }
+    }
+}
+
 /// Holds the climb on one image.
 struct Climb {
     at: Array3<f32>,
@@ -139,7 +154,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
     let mut climbs: Vec<Climb> = vec![];
     for &i in &search.surviving {
         let mut random = Random::keyed(task.seed, name, task.eps, task.indices[i] as u64);
-        climbs.push(Climb::new(task.images.index_axis(Axis(0), i), (task.norm, task.eps), &mut random));
+        climbs.push(Climb::new(task.images.index_axis(Axis(0), i), Ball::of(task), &mut random));
     }
     for n in 0..=STEPS {
         if climbs.is_empty() {
@@ -157,7 +172,7 @@ fn climb(search: &mut Search, name: &str, targets: Option<&[usize]>) {
         drop_broken(&mut climbs, &broken);
         if n < STEPS {
             for (climb, &i) in climbs.iter_mut().zip(&search.surviving) {
-                climb.move_on(task.images.index_axis(Axis(0), i), (task.norm, task.eps), n);
+                climb.move_on(task.images.index_axis(Axis(0), i), Ball::of(task), n);
             }
         }
     }
@@ -174,13 +189,13 @@ fn lattice(climbs: &[Climb], search: &Search) -> Array4<u8> {
 }
 
 impl Climb {
-    fn new(image: ArrayView3<u8>, (norm, eps): (Norm, u8), random: &mut Random) -> Self {
+    fn new(image: ArrayView3<u8>, Ball { norm, eps, top }: Ball, random: &mut Random) -> Self {
         let eps = f32::from(eps);
         let mut noise = image.mapv(|_| random.within(-(1 << 20), 1 << 20) as f32);
         let most = norm.length(&noise).max(1.0);
         Zip::from(&mut noise)
             .and(&image)
-            .for_each(|v, &pixel| *v = (f32::from(pixel) + eps * *v / most).clamp(0.0, 255.0));
+            .for_each(|v, &pixel| *v = (f32::from(pixel) + eps * *v / most).clamp(0.0, top.into()));
         let zero = Array3::zeros(noise.raw_dim());
         Climb {
             before: noise.clone(),
@@ -228,7 +243,7 @@ impl Climb {
     }
 
     /// Takes step `n`, counted from 0.
-    fn move_on(&mut self, image: ArrayView3<u8>, (norm, eps): (Norm, u8), n: usize) {
+    fn move_on(&mut self, image: ArrayView3<u8>, Ball { norm, eps, top }: Ball, n: usize) {
         let share = if n > 0 { MOMENTUM } else { 1.0 };
         let (step, eps) = (self.step, f32::from(eps));
         match norm {
@@ -236,7 +251,7 @@ impl Climb {
                 Zip::from(&mut self.at).and(&mut self.before).and(&self.gradient).and(&image).for_each(
                     |at, before, &slope, &pixel| {
                         let pixel = f32::from(pixel);
-                        let (low, high) = ((pixel - eps).max(0.0), (pixel + eps).min(255.0));
+                        let (low, high) = ((pixel - eps).max(0.0), (pixel + eps).min(top.into()));
                         let drift = *at - *before;
                         let to = (*at + step * sign(slope) as f32).clamp(low, high);
                         let to = (*at + (to - *at) * share + drift * (1.0 - share)).clamp(low, high);
@@ -249,11 +264,11 @@ impl Climb {
                 let length = norm.length(&direction);
                 let step = if length > 0.0 { step / length } else { 0.0 };
                 let mut to = &self.at + &(direction * step);
-                project(&mut to, image, eps);
+                project(&mut to, image, eps, top);
                 Zip::from(&mut to).and(&self.at).and(&self.before).for_each(|to, &at, &before| {
                     *to = at + (*to - at) * share + (at - before) * (1.0 - share);
                 });
-                project(&mut to, image, eps);
+                project(&mut to, image, eps, top);
                 self.before = std::mem::replace(&mut self.at, to);
             }
         }
@@ -271,12 +286,12 @@ mod tests {
         for norm in [Norm::Linf, Norm::L2] {
             for largest in [0.0, 1e-45, 1e-40, 1e-36, 1e-20, 1.0, 1e20, 1e38, f32::INFINITY, f32::NAN] {
                 let mut random = Random::keyed(1, "step", 9, 0);
-                let mut climb = Climb::new(image.view(), (norm, 9), &mut random);
+                let mut climb = Climb::new(image.view(), Ball { norm, eps: 9, top: 255 }, &mut random);
                 let gradient = Array3::from_shape_fn((2, 2, 2), |(y, x, _)| [0.0, largest][(y + x) % 2]);
                 for n in 0..3 {
                     climb.review(gradient.view(), n as f64, n);
                     let before = climb.at.clone();
-                    climb.move_on(image.view(), (norm, 9), n);
+                    climb.move_on(image.view(), Ball { norm, eps: 9, top: 255 }, n);
                     assert!(climb.at.iter().all(|v| (119.0..=137.0).contains(v)), "{largest}: {}", climb.at);
                     let moved = norm.length(&(&climb.at - &before));
                     assert!(n > 0 || largest == 0.0 || largest.is_nan() || moved > 3.0, "{largest}: {moved}");

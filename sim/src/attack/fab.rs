@@ -106,14 +106,14 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
                         .and(&gradient)
                         .fold(0.0f32, |sum, p, b, g| sum + g * (p - b))
             };
-            let here = project(task.norm, &next, gradient.view(), -gap(&next));
-            let from_start = project(task.norm, &start, gradient.view(), -gap(&start));
+            let here = project((task.norm, task.top), &next, gradient.view(), -gap(&next));
+            let from_start = project((task.norm, task.top), &start, gradient.view(), -gap(&start));
             let (near, far) = (task.norm.length(&here), task.norm.length(&from_start));
             let share = if near + far > 0.0 { (near / (near + far)).min(MOST_BACK) } else { 0.0 };
             Zip::from(&mut next).and(&here).and(&start).and(&from_start).for_each(|to, &d, &from, &e| {
                 let one = *to + OVERSHOOT * d;
                 let other = from + OVERSHOOT * e;
-                *to = (one * (1.0 - share) + other * share).clamp(0.0, 255.0);
+                *to = (one * (1.0 - share) + other * share).clamp(0.0, task.top.into());
             });
         }
         at[i] = Some(next);
@@ -127,11 +127,16 @@ fn outward(place: f32, from: u8) -> u8 {
     if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
 }
 
-/// Returns the step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=255, or as
+/// Returns the step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=top, or as
 /// much as the box allows: each element goes the same way (in the Euclidean norm, in proportion to its
 /// slope), or to its wall. The slopes are finite, the largest of them about 1; where they say nothing, or
 /// `wanted` is not a number, the step is none.
-fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f32) -> Array3<f32> {
+fn project(
+    (norm, top): (Norm, u8),
+    point: &Array3<f32>,
+    gradient: ArrayView3<f32>,
+    wanted: f32,
+) -> Array3<f32> {
     if wanted.is_nan() || is_zero(gradient.iter()) {
         return Array3::zeros(point.raw_dim());
     }
@@ -142,7 +147,7 @@ fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f
             Norm::Linf => sign(g) as f32,
             Norm::L2 => g,
         };
-        (x + towards * way * by).clamp(0.0, 255.0) - x
+        (x + towards * way * by).clamp(0.0, top.into()) - x
     };
     let moved = |by: f32| {
         let mut step = Array3::zeros(point.raw_dim());
@@ -152,7 +157,7 @@ fn project(norm: Norm, point: &Array3<f32>, gradient: ArrayView3<f32>, wanted: f
     let change = |by: f32| {
         Zip::from(point).and(gradient).fold(0.0f32, |sum, &x, &g| sum + g * along(x, g, by)) * towards
     };
-    let (mut low, mut high) = (0.0f32, 255.0f32);
+    let (mut low, mut high) = (0.0f32, f32::from(top));
     if norm == Norm::L2 {
         let square: f32 = gradient.iter().map(|g| g * g).sum();
         // This is the step needed without walls, then ever longer ones, until no further element reaches a
@@ -187,20 +192,20 @@ mod tests {
         let point = Array3::from_shape_vec((1, 1, 3), vec![100.0, 250.0, 3.0]).unwrap();
         let gradient = Array3::from_shape_vec((1, 1, 3), vec![1.0, 2.0, -1.0]).unwrap();
         // All elements move by t: t + 2·min(t, 5) + min(t, 3) = 28 where t = 15.
-        let step = project(Norm::Linf, &point, gradient.view(), 28.0);
+        let step = project((Norm::Linf, 255), &point, gradient.view(), 28.0);
         let wanted = [15.0, 5.0, -3.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
         // More is asked for than the box has: all of it is used.
         for norm in [Norm::Linf, Norm::L2] {
-            let step = project(norm, &point, gradient.view(), -1e9);
+            let step = project((norm, 255), &point, gradient.view(), -1e9);
             assert_eq!(step.into_raw_vec_and_offset().0, [-100.0, -250.0, 252.0]);
         }
         // Elements move in proportion to the slope, up to the walls: t + 2·min(2t, 5) + min(t, 3) = 28, and
         // 12 before any wall is reached.
-        let step = project(Norm::L2, &point, gradient.view(), 28.0);
+        let step = project((Norm::L2, 255), &point, gradient.view(), 28.0);
         let wanted = [15.0, 5.0, -3.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
-        let step = project(Norm::L2, &point, gradient.view(), 12.0);
+        let step = project((Norm::L2, 255), &point, gradient.view(), 12.0);
         let wanted = [2.0, 4.0, -2.0];
         assert!(step.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-3), "{step}");
     }
@@ -212,7 +217,7 @@ mod tests {
             let gradient = Array3::from_shape_vec((1, 1, 3), gradient.to_vec()).unwrap();
             for wanted in [0.0, 1e-45, 1.0, 1e20, f32::MAX, f32::INFINITY, f32::NAN] {
                 for (norm, sign) in [Norm::Linf, Norm::L2].iter().flat_map(|n| [(*n, 1.0), (*n, -1.0)]) {
-                    let step = project(norm, &point, gradient.view(), sign * wanted);
+                    let step = project((norm, 255), &point, gradient.view(), sign * wanted);
                     let inside = step.iter().zip(&point).all(|(s, p)| (0.0..=255.0).contains(&(s + p)));
                     assert!(inside, "{norm:?} {gradient} {wanted}: {step}");
                 }

@@ -47,10 +47,10 @@ fn run(task: &Task) -> Candidates {
                 sum.zip_mut_with(&gradient, |sum, g| *sum += g / mean);
             }
             Zip::from(&mut image).and(&*sum).for_each(|pixel, &slope| {
-                *pixel = shifted(*pixel, sign(slope));
+                *pixel = shifted(*pixel, sign(slope), task.top);
             });
         }
-        clip(Norm::Linf, &mut images, search.originals().view(), task.eps);
+        clip(Norm::Linf, &mut images, search.originals().view(), task.eps, task.top);
     }
     search.finish()
 }

@@ -55,9 +55,9 @@ fn run(task: &Task) -> Candidates {
             images = images.select(ndarray::Axis(0), &left);
             let gradient = slopes.gradient.select(ndarray::Axis(0), &left);
             Zip::from(&mut images).and(&gradient).for_each(|pixel, &slope| {
-                *pixel = shifted(*pixel, sign(slope) * i32::from(step(task.eps)));
+                *pixel = shifted(*pixel, sign(slope) * i32::from(step(task.eps)), task.top);
             });
-            clip(Norm::Linf, &mut images, search.originals().view(), task.eps);
+            clip(Norm::Linf, &mut images, search.originals().view(), task.eps, task.top);
         }
     }
     search.finish()

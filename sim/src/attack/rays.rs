@@ -5,6 +5,7 @@
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
 use crate::gradient::arg_max;
+use crate::lattice::edge;
 use ndarray::{Array3, ArrayView3, Axis};
 use rayon::prelude::*;
 
@@ -54,7 +55,7 @@ impl Rays<'_, '_> {
     fn at(&self, up: &[bool], radius: u8) -> Array3<u8> {
         let mut image = self.original.to_owned();
         for (pixel, &up) in image.iter_mut().zip(up) {
-            *pixel = if up { pixel.saturating_add(radius) } else { pixel.saturating_sub(radius) };
+            *pixel = edge(*pixel, radius, up, self.task.top);
         }
         image
     }

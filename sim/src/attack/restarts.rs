@@ -61,9 +61,9 @@ pub(super) fn climb(task: &Task, factors: Option<&[f64]>) -> Candidates {
             }
             images = images.select(Axis(0), &left);
             Zip::from(&mut images).and(&slopes.gradient.select(Axis(0), &left)).for_each(|pixel, &slope| {
-                *pixel = shifted(*pixel, sign(slope) * by);
+                *pixel = shifted(*pixel, sign(slope) * by, task.top);
             });
-            clip(Norm::Linf, &mut images, search.originals().view(), task.eps);
+            clip(Norm::Linf, &mut images, search.originals().view(), task.eps, task.top);
         }
     }
     search.finish()

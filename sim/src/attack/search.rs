@@ -79,7 +79,7 @@ impl<'s, 't> Search<'s, 't> {
     pub fn noisy(&self, random: &mut [Random]) -> Array4<u8> {
         let mut images = self.originals();
         for (image, &i) in images.outer_iter_mut().zip(&self.surviving) {
-            add_uniform(image, self.task.eps, &mut random[i]);
+            add_uniform(image, self.task.eps, self.task.top, &mut random[i]);
         }
         images
     }

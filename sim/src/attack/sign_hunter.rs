@@ -5,6 +5,7 @@
 use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
+use crate::lattice::edge;
 use ndarray::{Array4, Axis};
 
 const QUERIES: usize = 5_000;
@@ -42,7 +43,7 @@ fn run(task: &Task) -> Candidates {
         for (mut image, (corner, _)) in images.outer_iter_mut().zip(&corners) {
             for (at, pixel) in image.iter_mut().enumerate() {
                 let up = corner[at] != block.contains(&at);
-                *pixel = if up { pixel.saturating_add(task.eps) } else { pixel.saturating_sub(task.eps) };
+                *pixel = edge(*pixel, task.eps, up, task.top);
             }
         }
         debug_assert_eq!(images.len_of(Axis(0)), corners.len());

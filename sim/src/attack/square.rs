@@ -5,6 +5,7 @@ use super::search::{Search, drop_broken};
 use super::task::{Attack, Candidates, NEVER, Task, rule};
 use crate::ball::Norm;
 use crate::gradient::GradientSource;
+use crate::lattice::edge;
 use crate::random::Random;
 use crate::report::Start;
 use ndarray::{Array3, Array4, ArrayView3, ArrayView4, Axis};
@@ -58,7 +59,7 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
     let mut squares: Vec<Square> = (0..task.labels.len())
         .map(|i| {
             let mut random = task.random(i);
-            let image = stripes(task.images.index_axis(Axis(0), i), task.eps, &mut random);
+            let image = stripes(task.images.index_axis(Axis(0), i), (task.eps, task.top), &mut random);
             Square { image, margin: f64::NEG_INFINITY, random }
         })
         .collect();
@@ -81,7 +82,7 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
                     let up = square.random.word() >> 63 == 0;
                     for at in (y..y + side).flat_map(|y| (x..x + side).map(move |x| [y, x, c])) {
                         // A move of 2ε from anywhere in the ball ends at its edge.
-                        proposal[at] = edge(original[at], task.eps, up);
+                        proposal[at] = edge(original[at], task.eps, up, task.top);
                     }
                 }
             }
@@ -128,6 +129,7 @@ pub fn square(
         indices: &indices,
         norm: Norm::Linf,
         eps: budget.eps,
+        top: target.input().top(),
         target,
         source: target,
         is_white_box: true,
@@ -139,15 +141,10 @@ pub fn square(
     run(&task, budget.queries)
 }
 
-/// Returns the edge of the ball around `pixel`, above it or below.
-fn edge(pixel: u8, eps: u8, up: bool) -> u8 {
-    if up { pixel.saturating_add(eps) } else { pixel.saturating_sub(eps) }
-}
-
-fn stripes(image: ArrayView3<u8>, eps: u8, random: &mut Random) -> Array3<u8> {
+fn stripes(image: ArrayView3<u8>, (eps, top): (u8, u8), random: &mut Random) -> Array3<u8> {
     let (_, width, channels) = image.dim();
     let up: Vec<bool> = (0..width * channels).map(|_| random.word() >> 63 == 0).collect();
-    Array3::from_shape_fn(image.dim(), |(y, x, c)| edge(image[[y, x, c]], eps, up[x * channels + c]))
+    Array3::from_shape_fn(image.dim(), |(y, x, c)| edge(image[[y, x, c]], eps, up[x * channels + c], top))
 }
 
 /// Returns the side of the square that query `n` of `queries` changes: its share of the image halves on the

@@ -53,7 +53,7 @@ fn run(task: &Task) -> Candidates {
                 } else {
                     moved(&square.noise, task.eps.into(), side(query, QUERIES, shape), &mut square.random)
                 };
-                place(noise, task.images.index_axis(Axis(0), i), task.eps, proposal)
+                place(noise, task.images.index_axis(Axis(0), i), (task.eps, task.top), proposal)
             })
             .collect();
         let (margins, broken) = search.margins(&proposals);
@@ -72,13 +72,13 @@ fn run(task: &Task) -> Candidates {
 fn place(
     mut noise: Array3<f32>,
     original: ArrayView3<u8>,
-    eps: u8,
+    (eps, top): (u8, u8),
     proposal: ArrayViewMut3<u8>,
 ) -> Array3<f32> {
     let share = f32::from(eps) / Norm::L2.length(&noise).max(1e-12);
     let mut place = noise.clone();
     Zip::from(&mut place).and(&original).for_each(|to, &pixel| {
-        *to = (f32::from(pixel) + *to * share).clamp(0.0, 255.0);
+        *to = (f32::from(pixel) + *to * share).clamp(0.0, f32::from(top));
     });
     Zip::from(&mut noise).and(&place).and(&original).for_each(|to, &at, &from| *to = at - f32::from(from));
     Norm::L2.nearest(&place, original, eps, proposal);

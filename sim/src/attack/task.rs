@@ -36,8 +36,10 @@ pub struct Task<'a> {
     pub indices: &'a [usize],
     /// The ball in which adversaries must lie.
     pub norm: Norm,
-    /// Radius of the ball, in units of a uint8 pixel.
+    /// Radius of the ball, in levels.
     pub eps: u8,
+    /// Largest level that an adversary may have.
+    pub top: u8,
     /// The network under attack, for attacks that only look at its scores.
     pub target: &'a dyn GradientSource,
     /// Where gradients come from: the network under attack as a white box, or a substitute.
@@ -95,7 +97,8 @@ impl Task<'_> {
         for (i, mut image) in found.images.outer_iter_mut().enumerate() {
             let mut random = self.random(i);
             image.mapv_inplace(|v| {
-                shifted(v, if random.word() >> 63 == 0 { step.into() } else { -i32::from(step) })
+                let by = if random.word() >> 63 == 0 { step.into() } else { -i32::from(step) };
+                shifted(v, by, self.top)
             });
         }
     }
@@ -103,7 +106,7 @@ impl Task<'_> {
     /// Adds integers uniform in the ball.
     pub(super) fn random_uniform(&self, found: &mut Candidates) {
         for (i, image) in found.images.outer_iter_mut().enumerate() {
-            add_uniform(image, self.eps, &mut self.random(i));
+            add_uniform(image, self.eps, self.top, &mut self.random(i));
         }
     }
 
@@ -119,9 +122,9 @@ impl Task<'_> {
         }
         found.queries.iter_mut().for_each(|queries| *queries += 1);
         Zip::from(&mut found.images).and(&gradient).for_each(|pixel, &slope| {
-            *pixel = shifted(*pixel, sign(slope) * i32::from(step));
+            *pixel = shifted(*pixel, sign(slope) * i32::from(step), self.top);
         });
-        clip(Norm::Linf, &mut found.images, self.images, self.eps);
+        clip(Norm::Linf, &mut found.images, self.images, self.eps, self.top);
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
             let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
             let engine = Engine::new(&network);
             let bounds = IntervalBounds::new(&engine);
-            let ends = [1, 2].map(|n| random::image(seed + 1000 * n, network.input_shape()));
+            let ends = [1, 2].map(|n| random::image(seed + 1000 * n, network.input()));
             let (mut lo, mut hi) = (ends[0].clone(), ends[0].clone());
             lo.zip_mut_with(&ends[1], |lo, &v| *lo = v.min(*lo));
             hi.zip_mut_with(&ends[1], |hi, &v| *hi = v.max(*hi));

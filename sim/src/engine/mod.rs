@@ -78,7 +78,7 @@ impl Engine {
     /// Computes the scores of a batch of images (batch × height × width × channels): batch × classes.
     ///
     /// # Panics
-    /// If the images are not of the network's input shape.
+    /// If the images are not of the network's input shape, or have levels that its input has not.
     pub fn scores(&self, images: ArrayView4<u8>) -> Array2<i32> {
         let mut scores = Array2::zeros((images.dim().0, self.network.classes()));
         self.blocks(images).zip(scores.axis_chunks_iter_mut(Axis(0), self.block).into_par_iter()).for_each(
@@ -134,6 +134,7 @@ impl Engine {
     ) -> impl IndexedParallelIterator<Item = ArrayView4<'a, u8>> + use<'a> {
         let (_, height, width, channels) = images.dim();
         assert_eq!((height, width, channels), self.network.input_shape().dim(), "image shape");
+        self.network.input().check_images(images).unwrap_or_else(|fault| panic!("{fault}"));
         let (block, count) = (self.block, images.dim().0);
         (0..count.div_ceil(block)).into_par_iter().map(move |b| {
             let end = count.min((b + 1) * block);

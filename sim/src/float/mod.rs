@@ -16,8 +16,8 @@ use crate::report::Model;
 use activation::{Activation, Levels};
 use dq_net::float::layer as float;
 use dq_net::layer::window::Axis;
-use dq_net::layer::{BitDepth, Median};
-use dq_net::{FloatLayer, FloatNetwork, Shape};
+use dq_net::layer::{BitDepth, Input, Median};
+use dq_net::{FloatLayer, FloatNetwork};
 use ndarray::{Array2, Array4, ArrayView1, ArrayView4, Axis as Dim};
 use op::{Flow, Op, Site};
 use plain::{Affine, Biases, Mix};
@@ -169,8 +169,8 @@ fn prepare(layer: &FloatLayer, site: &Site, is_soft: bool) -> Option<Box<dyn Op>
 }
 
 impl GradientSource for FloatEngine {
-    fn input_shape(&self) -> Shape {
-        self.network.input_shape()
+    fn input(&self) -> Input {
+        self.network.input()
     }
 
     fn classes(&self) -> usize {

@@ -58,7 +58,7 @@ mod tests {
         for seed in 0..200 {
             let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
             let twin = twin(&network).unwrap();
-            let image = random::image(seed, network.input_shape());
+            let image = random::image(seed, network.input());
             let logits = twin.eval(image.view());
             assert!(logits.iter().all(|z| z.is_finite()), "seed {seed}");
             // Where nothing is quantized, the twin is the network.

@@ -9,6 +9,7 @@ pub(crate) use loss::arg_max;
 pub use white_box::WhiteBox;
 
 use dq_net::Shape;
+use dq_net::layer::Input;
 use ndarray::{Array2, Array4, ArrayView4};
 
 /// Holds the losses of a batch and their gradients.
@@ -25,8 +26,13 @@ pub struct LossGradient {
 /// A gradient source is a network whose loss has a gradient. Results do not depend on the batch's size or
 /// order, nor on threads.
 pub trait GradientSource: Sync {
+    /// Returns its input: the shape of an image and its levels.
+    fn input(&self) -> Input;
+
     /// Returns the shape of an image.
-    fn input_shape(&self) -> Shape;
+    fn input_shape(&self) -> Shape {
+        self.input().shape
+    }
 
     /// Returns the number of classes.
     fn classes(&self) -> usize;

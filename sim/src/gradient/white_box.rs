@@ -6,7 +6,8 @@ use crate::engine::Engine;
 use crate::kind::{Backward, Flow, kind};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
-use dq_net::{Network, Shape};
+use dq_net::Network;
+use dq_net::layer::Input;
 use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis};
 use rayon::prelude::*;
 use std::sync::OnceLock;
@@ -184,8 +185,8 @@ impl WhiteBox {
 }
 
 impl GradientSource for WhiteBox {
-    fn input_shape(&self) -> Shape {
-        self.network().input_shape()
+    fn input(&self) -> Input {
+        self.network().input()
     }
 
     fn classes(&self) -> usize {
@@ -245,7 +246,7 @@ mod tests {
         let mut seen = [0, 0];
         for seed in 0..60 {
             let network = random::network(seed, &Options { max_side: 5, ..Options::default() });
-            let values = network.eval_nodes(random::image(seed, network.input_shape()).view());
+            let values = network.eval_nodes(random::image(seed, network.input()).view());
             for (i, node) in network.nodes().iter().enumerate() {
                 let Some(&source) = network.sources(i).first() else { continue };
                 let to = network.wire(i).shape;

@@ -210,7 +210,7 @@ mod tests {
                 surrogate: surrogate.clone(),
             };
             for (name, layer) in [
-                ("input", Layer::Input(Input { shape: Shape::new(side, side, 1) })),
+                ("input", Layer::Input(Input::pixels(Shape::new(side, side, 1)))),
                 (
                     "conv",
                     Layer::Conv(Conv {

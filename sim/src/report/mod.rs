@@ -13,6 +13,7 @@ pub use tally::{Tally, wilson};
 
 use crate::ball::Norm;
 use dq_data::Images;
+use dq_net::layer::Input;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,12 +49,19 @@ pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the f
 /// States the ball, in the words of [`THREAT_MODEL`].
 const LINF_BALL: &str = "with |X' - X| <= eps in every element";
 
-/// Says what the adversary may do in balls of `norm`.
-pub fn threat_model(norm: Norm) -> String {
+/// Says what the adversary may do to images of `input` in balls of `norm`.
+pub fn threat_model(norm: Norm, input: Input) -> String {
+    let text = match input.has_pixels() {
+        true => THREAT_MODEL.to_owned(),
+        false => {
+            THREAT_MODEL.replace("a uint8 image X'", &format!("an image X' of levels 0 to {}", input.top()))
+        }
+    };
     match norm {
-        Norm::Linf => THREAT_MODEL.to_owned(),
-        Norm::L2 => THREAT_MODEL
-            .replace(LINF_BALL, "whose Euclidean distance from X over all elements is at most eps"),
+        Norm::Linf => text,
+        Norm::L2 => {
+            text.replace(LINF_BALL, "whose Euclidean distance from X over all elements is at most eps")
+        }
     }
 }
 

@@ -129,7 +129,7 @@ mod tests {
         for seed in 0..40 {
             let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
             let engine = Engine::new(&network);
-            let images = [1, 2].map(|n| random::image(seed + 1000 * n, network.input_shape()));
+            let images = [1, 2].map(|n| random::image(seed + 1000 * n, network.input()));
             let batch = images.each_ref().map(|image| image.view().insert_axis(Axis(0)));
             let found = distances(&engine, batch[0], batch[1]);
             let [clean, changed] = images.each_ref().map(|image| network.eval_nodes(image.view()));

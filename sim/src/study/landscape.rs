@@ -90,9 +90,9 @@ fn around(
     eps: u8,
     mut random: Random,
 ) -> Landscape {
-    let original = image.insert_axis(Axis(0));
+    let (original, top) = (image.insert_axis(Axis(0)), source.input().top());
     let mut at = original.to_owned();
-    add_uniform(at.index_axis_mut(Axis(0), 0), eps, &mut random);
+    add_uniform(at.index_axis_mut(Axis(0), 0), eps, top, &mut random);
     let (mut curve, mut broken, mut zero_gradients) = (vec![], false, 0);
     for step in 0..=STEPS {
         let found = source.loss_gradient(at.view(), &[label], Loss::CrossEntropy);
@@ -102,8 +102,8 @@ fn around(
             zero_gradients += usize::from(is_zero(found.gradient.iter()));
             Zip::from(&mut at)
                 .and(&found.gradient)
-                .for_each(|pixel, &slope| *pixel = shifted(*pixel, sign(slope)));
-            clip(Norm::Linf, &mut at, original, eps);
+                .for_each(|pixel, &slope| *pixel = shifted(*pixel, sign(slope), top));
+            clip(Norm::Linf, &mut at, original, eps, top);
         }
     }
     let surface = surface(source, original, label, eps, &mut random);
@@ -124,15 +124,17 @@ fn surface(
     let half = (POINTS / 2) as f64;
     let along = |n: usize| (n as f64 - half) / half * f64::from(eps);
     let (_, height, width, channels) = original.dim();
+    let top = source.input().top();
     let row = |a: usize| {
         let mut images = Array4::zeros((POINTS, height, width, channels));
         for (b, mut point) in images.outer_iter_mut().enumerate() {
             let directions = Zip::from(up.index_axis(Axis(0), 0)).and(across.index_axis(Axis(0), 0));
             let moved = directions.map_collect(|&u, &v| (along(a) * u + along(b) * v).round() as i32);
-            Zip::from(&mut point)
-                .and(original.index_axis(Axis(0), 0))
-                .and(&moved)
-                .for_each(|to, &pixel, &by| *to = shifted(pixel, by.clamp(-i32::from(eps), i32::from(eps))));
+            Zip::from(&mut point).and(original.index_axis(Axis(0), 0)).and(&moved).for_each(
+                |to, &pixel, &by| {
+                    *to = shifted(pixel, by.clamp(-i32::from(eps), i32::from(eps)), top);
+                },
+            );
         }
         let logits = source.real_logits(images.view());
         let loss = |row: ArrayView1<f64>| Loss::CrossEntropy.of(0, &row.to_vec(), label.into()).0;
@@ -152,7 +154,7 @@ mod tests {
         for seed in 0..30 {
             let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
             let white_box = WhiteBox::new(&network);
-            let image = random::image(seed, network.input_shape());
+            let image = random::image(seed, network.input());
             let random = || Random::keyed(1, "landscape", 6, seed);
             let found = around(&white_box, image.view(), 0, 6, random());
             assert_eq!((found.curve.len(), found.surface.len()), (STEPS + 1, POINTS));

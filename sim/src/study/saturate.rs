@@ -52,6 +52,7 @@ pub fn search(
 ) -> Result<Vec<Reached>, Stopped> {
     let network = white_box.network();
     let mut all = vec![];
+    let top = network.input().top();
     for i in with_weights(white_box.engine()) {
         let range = network.wire(i).range;
         let mut reached = Reached {
@@ -75,8 +76,8 @@ pub fn search(
                 let length = if step == 0 { i32::from(eps) } else { i32::from(eps / 4).max(1) };
                 Zip::from(&mut at)
                     .and(&climb.gradient)
-                    .for_each(|pixel, &slope| *pixel = shifted(*pixel, length * sign(slope)));
-                clip(Norm::Linf, &mut at, images, eps);
+                    .for_each(|pixel, &slope| *pixel = shifted(*pixel, length * sign(slope), top));
+                clip(Norm::Linf, &mut at, images, eps, top);
                 watch.step(1)?;
             }
         }
@@ -110,7 +111,7 @@ mod tests {
         for seed in 0..60 {
             let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
             let white_box = WhiteBox::new(&network);
-            let image = random::image(seed, network.input_shape()).insert_axis(Axis(0));
+            let image = random::image(seed, network.input()).insert_axis(Axis(0));
             let (ticks, stop) = (AtomicU64::new(0), AtomicBool::new(false));
             let tick = |n| _ = ticks.fetch_add(n, Ordering::Relaxed);
             let watch = Watch { tick: &tick, stop: &stop };

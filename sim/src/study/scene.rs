@@ -142,6 +142,7 @@ fn patch(
     mut random: Random,
 ) -> Option<Array3<u8>> {
     let (height, width, _) = image.dim();
+    let top = target.input().top();
     for _ in 0..PLACES {
         let (y, x) = (
             random.within(0, (height - side) as i32) as usize,
@@ -149,7 +150,7 @@ fn patch(
         );
         let place = s![0, y..y + side, x..x + side, ..];
         let mut at = image.insert_axis(Axis(0)).to_owned();
-        at.slice_mut(place).fill(128);
+        at.slice_mut(place).fill(top / 2 + 1);
         for _ in 0..=STEPS {
             let found = target.loss_gradient(at.view(), &[label], Loss::Margin);
             if arg_max(found.logits.row(0)) != usize::from(label) {
@@ -157,7 +158,7 @@ fn patch(
             }
             let slopes = found.gradient.slice(place);
             at.slice_mut(place)
-                .zip_mut_with(&slopes, |pixel, &slope| *pixel = shifted(*pixel, STEP * sign(slope)));
+                .zip_mut_with(&slopes, |pixel, &slope| *pixel = shifted(*pixel, STEP * sign(slope), top));
         }
     }
     None
@@ -188,7 +189,7 @@ mod tests {
         for seed in 0..60 {
             let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
             let white_box = WhiteBox::new(&network);
-            let image = random::image(seed, network.input_shape());
+            let image = random::image(seed, network.input());
             let label_of = |image: ArrayView3<u8>| dq_net::layer::Logits::label(network.eval(image));
             let label = label_of(image.view());
             let (turn, broken) = worst_turn(&white_box, image.view(), label as u8, 30.0, 2.0);

@@ -4,6 +4,7 @@ use super::npz::Npz;
 use super::{L2, LINF};
 use anyhow::{Result, bail};
 use dq_data::Images;
+use dq_net::layer::Input;
 use dq_sim::attack::Norm;
 use dq_sim::attack::suite::Judge;
 use ndarray::{Array4, Axis, Ix1, Ix4};
@@ -126,6 +127,14 @@ impl Read {
         check_labels(npz, images, &indices)?;
         let norms = norms.into_iter().map(|norm| if norm == L2 { Norm::L2 } else { Norm::Linf }).collect();
         Ok(Read { images: found, indices, norms, eps, has_eps, runs })
+    }
+
+    /// Refuses adversaries, read from `path`, with levels that `input` has not.
+    pub fn fitting(self, path: &Path, input: Input) -> Result<Read> {
+        match input.check_images(self.images.view()) {
+            Ok(()) => Ok(self),
+            Err(fault) => bail!("{}: {fault}", path.display()),
+        }
     }
 
     /// Asks `target` about each adversary.

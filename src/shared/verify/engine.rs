@@ -30,7 +30,7 @@ pub fn check(ui: &Ui, engine: &Engine, images: Option<&Images>, count: u64) -> R
         values: 0,
     };
     let mut batches: Vec<(&str, Array4<u8>)> =
-        vec![("random image", random::images(0, RANDOM_IMAGES, engine.network().input_shape()))];
+        vec![("random image", random::images(0, RANDOM_IMAGES, engine.network().input()))];
     if let Some(images) = images {
         found.images = images.len().min(count as usize);
         batches.push(("test image", images.pixels.slice(s![..found.images, .., .., ..]).to_owned()));

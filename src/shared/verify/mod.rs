@@ -64,7 +64,7 @@ pub struct Subject<'a> {
 pub fn verify(ui: &Ui, subject: &Subject, frames: &Frames) -> Result<Verified> {
     let Subject { network, run, onnx, images, design } = *subject;
     if let Some(images) = images {
-        data::check_fit(images, network.input_shape(), network.classes())?;
+        data::check_fit(images, network.input(), network.classes())?;
     }
     let engine = Engine::new(network);
     let float = run.map(|run| float::check(ui, run, network, &engine, images)).transpose()?;

@@ -128,7 +128,7 @@ fn rtl_frames(ui: &Ui, engine: &Engine, images: Option<&Images>, frames: &Frames
         let chosen: Vec<usize> = (0..count).map(|i| i * stored.dim().0 / count).collect();
         return (stored.select(Axis(0), &chosen), count);
     }
-    let Some(images) = images else { return (random::images(0, count, engine.network().input_shape()), 0) };
+    let Some(images) = images else { return (random::images(0, count, engine.network().input()), 0) };
     let clean: Vec<usize> = (0..count).map(|i| (i / 2) % images.len()).collect();
     let mut pixels = images.pixels.select(Axis(0), &clean);
     let attacked: Vec<usize> = clean.iter().copied().skip(1).step_by(2).collect();

@@ -64,7 +64,7 @@ impl Exact for Image {
     }
 
     fn integer(&self, _: &Place) -> Layer {
-        Layer::Input(layer::Input { shape: self.shape })
+        Layer::Input(layer::Input::pixels(self.shape))
     }
 
     fn float(&self, _: &Place) -> FloatLayer {

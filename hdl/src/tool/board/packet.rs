@@ -2,18 +2,20 @@
 //! hardware, and [`super::protocol`] has the bytes as a host makes and reads them.
 
 use super::protocol::{self, ANSWER_MARK, FRAME_MARK};
-use crate::rtl::{Expr, Kernel, Module, Sig, Value, addr_bits, all_of, bits_for, cat, lit, set, when};
+use crate::pipeline::Lanes;
+use crate::rtl::{self, Expr, Kernel, Module, Sig, Value, addr_bits, all_of, bits_for, cat, lit, set, when};
 
 /// Most answers that may be due at once.
 const DUE: usize = 16;
 
-/// Bytes to pixels: `data`/`valid` from the receiver, `s_axis_*` to the circuit (a pixel of `channels` bytes
-/// a beat, `pixels` a frame), and for each packet `due_*` with its number and faults. A packet that pauses
-/// for `patience` clocks is ended.
-pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
+/// Bytes to pixels: `data`/`valid` from the receiver, `s_axis_*` to the circuit (a pixel a beat, the low bits
+/// of a byte in each of `lanes`; `pixels` a frame), and for each packet `due_*` with its number and faults. A
+/// packet that pauses for `patience` clocks is ended.
+pub fn receiver(lanes: Lanes, pixels: usize, patience: u64) -> Module {
+    let channels = lanes.count;
     let mut k = Kernel::new("dq_packet_in", &receiver_note(channels, pixels, patience));
     let (data, valid) = (k.input("data", 8), k.input("valid", 1));
-    let m_data = k.output("m_data", 8 * channels);
+    let m_data = k.output("m_data", lanes.width().next_multiple_of(8));
     let (m_valid, m_last) = (k.output("m_valid", 1), k.output("m_last", 1));
     let m_ready = k.input("m_ready", 1);
     let due_data = k.output("due_data", 8 + 3);
@@ -80,7 +82,8 @@ pub fn receiver(channels: usize, pixels: usize, patience: u64) -> Module {
         when(put, [set(held_valid, lit(1, 1)), set(held_last, frame_end | cut)]),
     ]);
     k.next(held, Some(put.into()), beat);
-    k.drive(m_data, held);
+    let levels = levels_of(&mut k, held, lanes);
+    k.drive(m_data, levels);
     k.drive(m_valid, held_valid);
     k.drive(m_last, held_last);
 
@@ -117,6 +120,21 @@ fn whole_pixel(k: &mut Kernel, data: Sig, channels: usize, taken: Sig) -> Expr {
     let joined = k.wire("joined", cat([data, earlier]));
     k.next(earlier, Some(taken.into()), joined.slice(8, rest));
     joined.into()
+}
+
+/// Returns the lanes of a pixel of bytes, filled up to whole bytes.
+fn levels_of(k: &mut Kernel, pixel: Sig, lanes: Lanes) -> Expr {
+    if lanes.bits == 8 {
+        return pixel.into();
+    }
+    let byte = |c: usize, first: usize, bits: usize| pixel.slice(8 * c + first, bits);
+    (0..lanes.count).for_each(|c| k.unused(byte(c, lanes.bits, 8 - lanes.bits)));
+    let mut parts: Vec<Expr> = (0..lanes.count).map(|c| byte(c, 0, lanes.bits)).collect();
+    let filled = lanes.width().next_multiple_of(8) - lanes.width();
+    if filled > 0 {
+        parts.push(lit(0, filled));
+    }
+    rtl::lanes(parts)
 }
 
 /// Returns the sender, which turns answers into bytes: for each frame, `beats` beats of `bytes` bytes from

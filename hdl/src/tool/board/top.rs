@@ -37,7 +37,7 @@ pub fn circuit(design: &Design, clocks_per_bit: usize, flash_offset: u32) -> Boa
     g.output("error", 1);
     let patience = PATIENCE * 10 * clocks_per_bit as u64;
     g.child("uart_rx", &uart::receiver(clocks_per_bit));
-    g.child("packet_in", &packet::receiver(shape.channels, shape.height * shape.width, patience));
+    g.child("packet_in", &packet::receiver(design.input_lanes(), shape.height * shape.width, patience));
     // Bytes come long after reset, so the cycles that the tree adds are never seen.
     g.child("core", &design.top.with_reset_tree());
     g.child("packet_out", &packet::sender(format.values, format.bytes));

@@ -5,6 +5,7 @@ use crate::attack::{ALL, find};
 use crate::ball::Norm;
 use crate::gradient::GradientSource;
 use crate::report::{self, Data, Outcome, Report, Run};
+use dq_net::Fault;
 
 /// Says why a suite cannot run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -60,13 +61,20 @@ pub(super) fn check(subject: &Subject, suite: &Suite) -> Result<Norm, SuiteError
     let substitute = substitute.map(|substitute| (substitute.name, substitute.source));
     let networks = [Some(("the network", target as &dyn GradientSource)), substitute];
     for (name, network) in networks.into_iter().flatten() {
-        if network.input_shape() != shape {
-            return Err(mismatch(&format!("image shape of {name}"), shape, network.input_shape()));
+        let input = network.input();
+        if input.shape != shape {
+            return Err(mismatch(&format!("image shape of {name}"), shape, input.shape));
+        }
+        if input.levels != target.input().levels {
+            let levels = target.input().levels;
+            return Err(mismatch(&format!("levels of the input of {name}"), levels, input.levels));
         }
         if network.classes() != classes {
             return Err(mismatch(&format!("classes of {name}"), classes, network.classes()));
         }
     }
+    let fault = |Fault { field, expected, found }| mismatch(&field, expected, found);
+    target.input().check_images(images.pixels.view()).map_err(fault)?;
     Ok(norm.unwrap_or(Norm::Linf))
 }
 
@@ -86,7 +94,11 @@ pub(super) fn check_earlier(
             report::SUITE_VERSION.to_string(),
             report.suite_version.to_string(),
         ),
-        ("threat model of the earlier report", report::threat_model(norm), report.threat_model.clone()),
+        (
+            "threat model of the earlier report",
+            report::threat_model(norm, subject.target.input()),
+            report.threat_model.clone(),
+        ),
         ("network of the earlier report", format!("{model:?}"), format!("{:?}", report.model)),
         ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
         ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),

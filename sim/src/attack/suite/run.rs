@@ -227,6 +227,7 @@ fn propose(
         indices,
         norm: attack.norm,
         eps: single.eps,
+        top: target.input().top(),
         target,
         source: substitute.unwrap_or(target),
         is_white_box: substitute.is_none(),
@@ -239,7 +240,7 @@ fn propose(
         return task.start();
     }
     let mut found = (attack.run)(&task);
-    clip(attack.norm, &mut found.images, originals.view(), single.eps);
+    clip(attack.norm, &mut found.images, originals.view(), single.eps, task.top);
     found
 }
 
@@ -249,7 +250,7 @@ fn blank(subject: &Subject, suite: &Suite, norm: Norm) -> Report {
         format: report::FORMAT.into(),
         version: report::VERSION,
         suite_version: report::SUITE_VERSION,
-        threat_model: report::threat_model(norm),
+        threat_model: report::threat_model(norm, subject.target.input()),
         model: subject.target.model(),
         data: subject.images.into(),
         seed: suite.seed,

@@ -4,6 +4,7 @@
 
 use crate::engine::IntervalBounds;
 use crate::gradient::{GradientSource, Loss, WhiteBox};
+use crate::lattice::edge;
 use crate::tensor::Tensor;
 use dq_net::layer::{Dense, Layer};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
@@ -51,17 +52,16 @@ impl<'a> Certifier<'a> {
         Self { white_box, bounds: IntervalBounds::new(white_box.engine()), head, stop }
     }
 
-    /// Decides whether every uint8 image within `eps` of `image` (height × width × channels) has the label
+    /// Decides whether every image within `eps` of `image` (height × width × channels) has the label
     /// `label`, and says how many boxes that took, of at most `budget`. A budget of 1 means the bounds of the
     /// whole ball alone: certified or open.
     ///
     /// # Panics
     /// If the image is not of the network's shape.
     pub fn certify(&self, image: ArrayView3<u8>, label: u8, eps: u8, budget: usize) -> (Outcome, usize) {
-        let mut open = vec![Region {
-            lo: image.mapv(|pixel| pixel.saturating_sub(eps)),
-            hi: image.mapv(|pixel| pixel.saturating_add(eps)),
-        }];
+        let top = self.white_box.network().input().top();
+        let end = |up: bool| image.mapv(|pixel| edge(pixel, eps, up, top));
+        let mut open = vec![Region { lo: end(false), hi: end(true) }];
         let mut boxes = 0;
         while !open.is_empty() {
             if boxes == budget || self.stop.load(Ordering::Relaxed) {

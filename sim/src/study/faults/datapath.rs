@@ -95,7 +95,7 @@ mod tests {
             let (height, width, channels) = network.input_shape().dim();
             let mut images = Array4::zeros((3, height, width, channels));
             for (n, mut image) in images.outer_iter_mut().enumerate() {
-                image.assign(&networks::image(seed + n as u64, network.input_shape()));
+                image.assign(&networks::image(seed + n as u64, network.input()));
             }
             for node in 0..network.nodes().len() {
                 let name = |fault| format!("{fault:?} {node}");

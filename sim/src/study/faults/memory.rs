@@ -140,7 +140,7 @@ mod tests {
             let flips = random_flips(&network, 0.05, seed, 0);
             assert_eq!(flips, random_flips(&network, 0.05, seed, 0));
             let other = flipped(&network, &flips);
-            let image = networks::image(seed, network.input_shape());
+            let image = networks::image(seed, network.input());
             // Each layer is compared on the same inputs: its weights are as flipped, all else as it was.
             let values = other.eval_nodes(image.view());
             for (i, node) in network.nodes().iter().enumerate().skip(1) {
