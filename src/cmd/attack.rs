@@ -11,7 +11,6 @@ use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use dq_data::Images;
-use dq_sim::FloatEngine;
 use dq_sim::attack::Start;
 use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
 use dq_sim::report::{Report, Run, Shard};
@@ -19,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// Options of an attack, which have no meaning where stored adversaries are judged.
-const ATTACKING: [&str; 10] =
-    ["save", "resume", "from", "strict", "output", "shard", "ladder", "each", "attack", "start"];
+const ATTACKING: [&str; 11] =
+    ["save", "resume", "from", "also_from", "strict", "output", "shard", "ladder", "each", "attack", "start"];
 
 /// Attack a network and report what it withstands
 ///
@@ -80,6 +79,10 @@ pub struct Args {
     /// Take gradients from this substitute instead (black box).
     #[arg(long, value_name = "MODEL")]
     from: Option<PathBuf>,
+    /// Run attacks that ask for gradients again with those of this substitute, so that one report has white
+    /// boxes and black boxes: what a substitute breaks beyond all white boxes is a doubt.
+    #[arg(long, value_name = "MODEL", conflicts_with = "from")]
+    also_from: Option<PathBuf>,
     /// Run attacks that ask for gradients again with those of the float twin, the same weights without
     /// quantizers, and of the softened twin, with smooth staircases in their place: what these break beyond
     /// the straight-through gradient is a doubt.
@@ -107,6 +110,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     Files::default()
         .read("MODEL", args.model.as_path())
         .read("--from", args.from.as_deref())
+        .read("--also-from", args.also_from.as_deref())
         .resumable("-o", args.output.as_deref())
         .resumable("--save", args.save.as_deref())
         .check()?;
@@ -115,9 +119,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         return replay(ui, args, &target, path);
     }
     let output = args.output.as_deref().expect("required without --replay");
-    let substitute = args.from.as_deref().map(Target::open).transpose()?;
-    let substitute = substitute.map(|substitute| substitute.with_gradients(args.grad));
-    let (name, hash) = (args.from.as_deref().map(shown), substitute.as_ref().map(Target::content_hash));
+    // The two flags exclude each other, so that there is one substitute at most.
+    let path = args.from.as_deref().or(args.also_from.as_deref());
+    let substitute =
+        path.map(Target::open).transpose()?.map(|substitute| substitute.with_gradients(args.grad));
+    let (name, hash) = (path.map(shown), substitute.as_ref().map(Target::content_hash));
     let (input, classes) = (target.source().input(), target.source().classes());
     let images = args.test.open(input, classes)?;
     let substitute = substitute.as_ref().map(|substitute| Substitute {
@@ -125,9 +131,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         content_hash: hash.as_deref(),
         source: substitute.source(),
     });
-    let subject = Subject { target: target.judge(), substitute, images: &images };
     let ladder = if args.ladder { target.ladder()? } else { vec![] };
-    let parts = args.parts(&subject, &ladder, ui.seed());
+    // A twin needs no hash: what it computes follows from the network.
+    let twins = ladder.iter().map(|(name, twin)| Substitute { name, content_hash: None, source: twin });
+    let (first, also) = if args.also_from.is_some() { (None, substitute) } else { (substitute, None) };
+    let again: Vec<Substitute> = also.into_iter().chain(twins).collect();
+    let subject = Subject { target: target.judge(), substitute: first, images: &images };
+    let parts = args.parts(&subject, &again, ui.seed());
     let planned = parts.iter().map(|(subject, suite)| suite::planned(subject, suite));
     let planned = planned.collect::<Result<Vec<_>, _>>()?.concat();
     if let Some(shard) = args.shard.filter(|shard| shard.positions(images.len()).next().is_none()) {
@@ -159,24 +169,23 @@ struct Found {
 }
 
 impl Args {
-    /// Lists the suites that make the report, each with the gradients that it uses: the attacks, and with
-    /// `ladder` those that ask for gradients again.
+    /// Lists the suites that make the report, each with the gradients that it uses: the attacks, and those
+    /// that ask for gradients again with the gradients of each of `sources`.
     fn parts<'a>(
         &self,
         subject: &Subject<'a>,
-        ladder: &'a [(&str, FloatEngine)],
+        sources: &[Substitute<'a>],
         seed: u64,
     ) -> Vec<(Subject<'a>, Suite)> {
         let suite = self.suite(seed);
         let gradient = |name: &String| dq_sim::attack::find(name).is_some_and(|attack| attack.gradient);
-        let again: Vec<String> = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
-        let twins = ladder.iter().filter(|_| !again.is_empty()).map(|(name, twin)| {
-            // A twin needs no hash: what it computes follows from the network.
-            let substitute = Some(Substitute { name, content_hash: None, source: twin });
-            (Subject { substitute, ..*subject }, Suite { attacks: again.clone(), ..suite.clone() })
+        let attacks: Vec<String> = suite.attacks.iter().filter(|name| gradient(name)).cloned().collect();
+        let again = sources.iter().filter(|_| !attacks.is_empty()).map(|source| {
+            let subject = Subject { substitute: Some(*source), ..*subject };
+            (subject, Suite { attacks: attacks.clone(), ..suite.clone() })
         });
-        let twins: Vec<_> = twins.collect();
-        [vec![(*subject, suite)], twins].concat()
+        let again: Vec<_> = again.collect();
+        [vec![(*subject, suite)], again].concat()
     }
 
     /// Writes the report and the adversaries, or keeps them where the attack was stopped.
@@ -228,7 +237,7 @@ impl Args {
         let partial = Partial::find(output, self.resume, "an unfinished report is")?;
         let report = partial.begun().map(report::read).transpose()?;
         if let (Some(path), Some(report)) = (partial.begun(), &report) {
-            let same = "give --attack, --eps, --from and --ladder as before";
+            let same = "give --attack, --eps, --from, --also-from and --ladder as before";
             suite::check_begun(report, planned)
                 .map_err(|error| anyhow!("{}: {error}; {same}", path.display()))?;
         }
