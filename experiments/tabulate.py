@@ -1,18 +1,22 @@
-"""Writes docs/results.md of what stands in results/: each cell beside the paper's, with its interval, number of
-images and seeds. Nothing is typed by hand; cells that are missing are listed with the time that they would take.
+"""Writes docs/results.md and its figures of what stands in results/: each cell beside the paper's, with its interval,
+number of images and seeds, and what follows for the paper's conclusions. Nothing is typed by hand; cells that are
+missing are listed with the time that they would take.
 
 Usage: tabulate.py [--scale small] [--results results] [--out docs/results.md]"""
 
 import argparse
-import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
 
 import cells
+import conclude
+import figures
+import reports
 
 TITLES = {
     "table1": "Table 1: accuracy against the bits of activations and β, under FGSM at ε 8",
+    "table2": "Table 2: defences, SVHN",
     "table3": "Table 3: defences",
     "table4": "Table 4: ReLU1 against ReLU6",
     "table5": "Table 5: tanh masks gradients",
@@ -21,76 +25,69 @@ TITLES = {
 }
 
 
-def columns(report, name):
-    """Returns what a report says, by column: a tally each."""
-    if name == "auto":
-        # Its attacks run in sequence, so that only what all of them left says something; on fewer images.
-        return {f"auto {worst['eps']}": worst["tally"] for worst in report["worst"]}
-    found = {"clean": report["clean"]}
-    for run in report["runs"]:
-        title = f"{run['attack']} {run['eps']}" + (" from a substitute" if run["source"] else "")
-        found[title] = run["tally"]
-    return found
-
-
-def percent(tallies):
-    """Writes the mean of seeds, with the interval of one or the range of several."""
-    shares = [100 * tally["accuracy"] for tally in tallies]
-    if len(shares) > 1:
-        return f"{statistics.mean(shares):.1f} ({min(shares):.1f}–{max(shares):.1f}, {len(shares)} seeds)"
-    low, high = (100 * bound for bound in tallies[0]["interval"])
-    return f"{shares[0]:.1f} ({low:.1f}–{high:.1f})"
-
-
-def load(root, folder, attacks):
-    """Returns the cell's columns, the doubts of its reports, and how many images were attacked; none where a
-    report is missing."""
-    found, doubts = {}, []
-    for name in attacks:
-        path = root / folder / f"{name}.json"
-        if not path.exists():
-            return None
-        report = json.loads(path.read_text())
-        found |= {title: tally for title, tally in columns(report, name).items() if title not in found}
-        doubts += [f"{doubt['rule']}: {doubt['text']}" for doubt in report["doubts"]]
-    return found, doubts
-
-
-def table(root, scale, name, places):
-    """Returns the lines of one table, and its missing cells."""
-    rows = defaultdict(dict)  # (row, column) -> setting -> tallies
-    order, doubted, missing = [], [], []
+def table(root, name, places):
+    """Returns the lines of one table, its missing cells, and those that the reports doubt."""
+    rows, order = defaultdict(dict), []  # (row, column) -> setting -> text
+    doubted, missing = [], []
     for cell in cells.cells(name):
-        seeds = defaultdict(list)
-        for seed in cell.seeds:
-            folder, _ = places[(name, cell.name, cell.setting, seed)]
-            loaded = load(root, folder, cell.attacks)
-            if loaded is None:
-                missing.append(f"{cell.name}, {cells.SETTINGS[cell.setting]}, seed {seed}")
-                continue
-            for column, tally in loaded[0].items():
-                seeds[column].append(tally)
-            doubted += [f"{cell.name}, {cells.SETTINGS[cell.setting]}, seed {seed}: {doubt}" for doubt in loaded[1]]
-        for column in {**cell.paper, **seeds}:
+        found = reports.networks(root, places, name, cell)
+        shown = f"{name}: {cell.name}, {cells.SETTINGS[cell.setting]}"
+        missing += [f"{shown}, seed {seed}" for seed in cell.seeds if seed not in found]
+        doubted += [f"{shown}, seed {seed}: {doubt}" for seed, network in found.items() for doubt in network.doubts]
+        for column in {**cell.paper, **next(iter(found.values())).tallies} if found else {}:
             if (cell.name, column) not in order:
                 order.append((cell.name, column))
-            rows[(cell.name, column)] |= {"paper": cell.paper.get(column, ""), cell.setting: seeds.get(column)}
+            tallies = [network.tallies[column] for network in found.values() if column in network.tallies]
+            rows[(cell.name, column)] |= {"paper": cell.paper.get(column, "")}
+            rows[(cell.name, column)] |= {cell.setting: reports.percent(tallies)} if tallies else {}
+    if not order:
+        return [], missing, doubted
     lines = [f"## {TITLES[name]}", "", "| network | column | paper | A only, float model | W+A, circuit |",
              "|---|---|---|---|---|"]
     for row, column in order:
         at = rows[(row, column)]
-        ours = [percent(at[setting]) if at.get(setting) else "–" for setting in ("a", "wa")]
-        if at["paper"] != "" or ours != ["–", "–"]:
-            lines.append(f"| {row} | {column} | {at['paper']} | {ours[0]} | {ours[1]} |")
-    if doubted:
-        lines += ["", "Doubts that the reports raise:", ""] + [f"- {doubt}" for doubt in doubted]
-    return lines + [""], missing
+        lines.append(f"| {row} | {column} | {at['paper']} | {at.get('a', '–')} | {at.get('wa', '–')} |")
+    return lines + [""], missing, doubted
 
 
-def seconds(root):
-    """Returns how long the trainings took that are there."""
-    epochs = [path.read_text().splitlines() for path in root.glob("*/*/metrics.jsonl")]
-    return [sum(json.loads(line)["seconds"] for line in lines) for lines in epochs]
+def controls(doubted):
+    """Returns the lines on masked gradients: which networks the reports doubt."""
+    wanted = ("table5: tanh", "table6: adv-fgsm")
+    lines = ["## Which networks the reports doubt", "",
+             "Two kinds are built to mask gradients, and only these should be doubted: the tanh network of table 5 and",
+             "the one that is trained on FGSM's adversaries of table 6.", ""]
+    return lines + ([f"- {doubt}{'' if doubt.startswith(wanted) else ' **(a false alarm?)**'}" for doubt in doubted]
+                    or ["None so far."]) + [""]
+
+
+def page(args, root, places):
+    """Returns the page's lines and the number of missing cells."""
+    lines = [
+        "# The paper's tables, with a third column",
+        "",
+        f"Scale `{args.scale}` (`experiments/scales/{args.scale}.toml`). In percent; in brackets the Wilson 95 %",
+        "interval of one network, or least and most of several seeds. *A only* is a float model with quantized",
+        "activations, as in the paper; *W+A* is an integer circuit with weights of 4 bits, proved equal to its own",
+        "float model. `auto N` is what AutoAttack's four attacks leave at ε N, `apgd N` what the first two of them",
+        "leave, of the first 1,000 test images.",
+        "[The workflow](experiments.md) makes what is missing; `experiments/tabulate.py` writes this page from the",
+        "reports in `results/`.",
+        "",
+    ]
+    body, gone, doubted = [], [], []
+    for name in cells.TABLES:
+        text, missing, doubts = table(root, name, places)
+        body += text
+        gone += missing
+        doubted += doubts
+    lines += conclude.lines(root, places)
+    lines += figures.draw(root, places, args.out.parent / "results", args.scale)
+    lines += body + controls(doubted)
+    if gone:
+        took = reports.seconds(root)
+        each = f", about {statistics.median(took) / 60:.0f} minutes of training each" if took else ""
+        lines += [f"## Missing: {len(gone)} cells{each}", ""] + [f"- {cell}" for cell in gone] + [""]
+    return lines, len(gone)
 
 
 def main():
@@ -99,26 +96,9 @@ def main():
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
-    root, places = args.results / args.scale, cells.folders(args.scale)
-    lines = [
-        "# The paper's tables, with a third column",
-        "",
-        f"Scale `{args.scale}` (`experiments/scales/{args.scale}.toml`). In percent; in brackets the Wilson 95 %",
-        "interval of one network, or least and most of several seeds. *A only* is a float model with quantized",
-        "activations, as in the paper; *W+A* is an integer circuit, proved equal to its own float model. Written by",
-        "`experiments/tabulate.py` from the reports in `results/`; `snakemake` makes what is missing.",
-        "",
-    ]
-    gone, took = [], seconds(root)
-    for name in cells.TABLES:
-        text, missing = table(root, args.scale, name, places)
-        lines += text
-        gone += [f"- {name}: {cell}" for cell in missing]
-    if gone:
-        each = f", about {statistics.median(took) / 60:.0f} minutes of training each" if took else ""
-        lines += [f"## Missing: {len(gone)} cells{each}", ""] + gone + [""]
+    lines, gone = page(args, args.results / args.scale, cells.folders(args.scale))
     args.out.write_text("\n".join(lines))
-    print(f"{args.out}: {len(gone)} cells are missing")
+    print(f"{args.out}: {gone} cells are missing")
 
 
 if __name__ == "__main__":
