@@ -1,5 +1,6 @@
 //! Tests the command line as its users see it, end to end, in one binary that is linked once.
 
+mod amplify;
 mod attack;
 mod bad_input;
 mod exports;

@@ -25,7 +25,11 @@ fn reports(folder: &Path) -> Vec<&'static str> {
         &[&["faults", &dq, &fgsm, "--flips", "3", "--trials", "2", "-o", "faults.json"], &signs[..]].concat(),
     );
     ok(folder, &[&["corrupt", &dq, &fgsm, "--severity", "1,5", "-o", "corrupt.json"], &signs[..]].concat());
-    ok(folder, &[&["amplify", &dq, "--eps", "2,8", "-o", "amplify.json"], &signs[..]].concat());
+    ok(
+        folder,
+        &[&["amplify", &dq, &fgsm, "--eps", "2,8", "-o", "amplify.json"], &signs[..], &["--bits", "1,3"]]
+            .concat(),
+    );
     ok(folder, &["landscape", &dq, "--data", "signs", "--count", "2", "-o", "landscape.json"]);
     ok(folder, &["emit", &dq, "--device", "ecp5-85f", "--fps", "150", "-o", "rtl"]);
     fs::copy(folder.join("rtl/report.json"), folder.join("circuit.json")).unwrap();
@@ -73,6 +77,17 @@ fn a_page_holds_what_its_reports_say_and_a_browser_shows_it() {
     assert!(!doubts.is_empty(), "the control raises doubts");
     for doubt in doubts {
         assert!(page.contains(doubt["text"].as_str().unwrap()), "{doubt}");
+    }
+    let amplified: Value = serde_json::from_slice(&fs::read(folder.join("amplify.json")).unwrap()).unwrap();
+    for network in amplified["networks"].as_array().unwrap() {
+        let block = &network["first_block"];
+        let widths = block["quantized"].as_array().unwrap().iter().map(|width| &width["distance"]);
+        let last = &network["nodes"].as_array().unwrap().last().unwrap()["distance"];
+        for found in widths.chain([&block["unquantized"], last]).flat_map(|all| all.as_array().unwrap()) {
+            let [mean, deviation] = ["mean", "deviation"].map(|of| found[of].as_f64().unwrap());
+            let text = format!("{mean:.4} ± {deviation:.4}");
+            assert!(page.matches(&text).count() >= 2, "{text} stands in a figure and in a table");
+        }
     }
     // The clock that is not met is a doubt too, and doubts come before figures.
     assert!(page.contains("47100 kHz"));

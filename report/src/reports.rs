@@ -147,7 +147,7 @@ fn models(content: &Content) -> Vec<Model> {
         Content::Certificates(found) => vec![found.model.clone()],
         Content::Faults(found) => found.networks.iter().map(|network| network.model.clone()).collect(),
         Content::Corruptions(found) => found.networks.iter().map(|network| network.model.clone()).collect(),
-        Content::Amplification(found) => vec![found.model.clone()],
+        Content::Amplification(found) => found.networks.iter().map(|network| network.model.clone()).collect(),
         Content::Landscapes(found) => vec![found.model.clone()],
         Content::Circuit(found) => vec![integer(&found.name, &found.network)],
         Content::Record(found) => vec![integer(&found.network, &found.hash)],

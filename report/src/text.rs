@@ -1,6 +1,7 @@
 //! Writes numbers for people.
 
 use dq_sim::report::Tally;
+use dq_sim::study::amplify::Distance;
 
 /// Writes `1234567` as `1,234,567`.
 pub fn thousands(value: u64) -> String {
@@ -19,4 +20,18 @@ pub fn thousands(value: u64) -> String {
 pub fn percent(tally: &Tally) -> String {
     let [low, high] = tally.interval;
     format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
+}
+
+/// Writes mean and standard deviation of a distance: `0.0432 ± 0.0101`, or `none` where no image has one.
+pub fn spread(distance: &Distance) -> String {
+    match (distance.mean, distance.deviation) {
+        (Some(mean), Some(deviation)) => format!("{mean:.4} ± {deviation:.4}"),
+        (Some(mean), None) => format!("{mean:.4}"),
+        (None, _) => "none".into(),
+    }
+}
+
+/// Writes a number of bits: `1 bit`, `2 bits`.
+pub fn bits(count: u8) -> String {
+    if count == 1 { "1 bit".into() } else { format!("{count} bits") }
 }

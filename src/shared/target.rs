@@ -2,10 +2,12 @@
 
 use super::args::GradArg;
 use super::data::{self, TestImages};
+use super::model;
 use anyhow::{Result, bail};
 use dq_data::Images;
 use dq_net::AnyNetwork;
 use dq_sim::attack::suite::Judge;
+use dq_sim::study::amplify::Inside;
 use dq_sim::{FloatEngine, GradientSource, WhiteBox};
 use std::path::{Path, PathBuf};
 
@@ -21,10 +23,19 @@ pub enum Target {
 impl Target {
     /// Reads the network in `path`.
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(match dq_net::read_any(path)? {
+        Ok(Self::of(dq_net::read_any(path)?))
+    }
+
+    /// Reads the network in `path`, or builds the topology that it names with weights that follow `seed`.
+    pub fn open_or_build(path: &Path, seed: u64) -> Result<Self> {
+        Ok(Self::of(model::open_any(path, seed)?))
+    }
+
+    fn of(network: AnyNetwork) -> Self {
+        match network {
             AnyNetwork::Integer(network) => Self::Integer(Box::new(WhiteBox::new(&network))),
             AnyNetwork::Float(network) => Self::Float(Box::new(FloatEngine::new(&network))),
-        })
+        }
     }
 
     /// Sums an integer network's gradients in the numbers that `grad` names.
@@ -57,6 +68,14 @@ impl Target {
 
     /// Returns the network as what is attacked.
     pub fn judge(&self) -> &dyn Judge {
+        match self {
+            Self::Integer(white_box) => white_box.as_ref(),
+            Self::Float(engine) => engine.as_ref(),
+        }
+    }
+
+    /// Returns the network as what a study looks into.
+    pub fn inside(&self) -> &dyn Inside {
         match self {
             Self::Integer(white_box) => white_box.as_ref(),
             Self::Float(engine) => engine.as_ref(),

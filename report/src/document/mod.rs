@@ -3,8 +3,8 @@
 mod studies;
 
 pub use studies::{
-    Amplification, Amplified, Corrupted, CorruptedRow, Corruptions, Faults, Flip, FlipRate, Landscapes,
-    Stuck, Surroundings, Upset, Withstood,
+    Amplification, Amplified, AmplifiedNetwork, Corrupted, CorruptedRow, Corruptions, Faults, Flip, FlipRate,
+    Landscapes, Stuck, Surroundings, Upset, Withstood,
 };
 
 use dq_hdl::emit::Report as Circuit;
@@ -129,7 +129,7 @@ const FORMATS: &[(&str, u32, Reader)] = &[
     ("dq-certificates", 1, |v| parse(v).map(Content::Certificates)),
     ("dq-faults", 1, |v| parse(v).map(Content::Faults)),
     ("dq-corruptions", 1, |v| parse(v).map(Content::Corruptions)),
-    ("dq-amplification", 1, |v| parse(v).map(Content::Amplification)),
+    ("dq-amplification", 2, |v| parse(v).map(Content::Amplification)),
     ("dq-landscape", 1, |v| parse(v).map(Content::Landscapes)),
     (dq_hdl::emit::FORMAT, dq_hdl::emit::VERSION, |v| parse(v).map(Content::Circuit)),
 ];

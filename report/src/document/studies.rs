@@ -1,6 +1,7 @@
 //! Defines what a page takes of the studies' reports: the fields that it shows, as the commands write them.
 
 use dq_sim::report::{Data, Model, Tally};
+use dq_sim::study::amplify::{Distance, Quantized};
 use dq_sim::study::landscape::Landscape;
 use serde::Deserialize;
 
@@ -118,20 +119,31 @@ pub struct CorruptedRow {
 /// Holds what `dq amplify` measured.
 #[derive(Debug, Deserialize)]
 pub struct Amplification {
-    /// The network.
-    pub model: Model,
     /// The images.
     pub data: Data,
-    /// Number of images that were attacked.
-    pub attacked: usize,
     /// Name of the attack.
     pub attack: String,
     /// Radii, in units of a uint8 pixel.
     pub eps: Vec<u8>,
     /// Seed of every random number.
     pub seed: u64,
+    /// Whether every image was attacked, or only those that a network classifies right.
+    pub all: bool,
+    /// One entry per network.
+    pub networks: Vec<AmplifiedNetwork>,
+}
+
+/// Holds the distances inside one network.
+#[derive(Debug, Deserialize)]
+pub struct AmplifiedNetwork {
+    /// The network.
+    pub model: Model,
+    /// Number of images that were attacked.
+    pub attacked: usize,
     /// One entry per node, in order.
     pub nodes: Vec<Amplified>,
+    /// The distances at one quantizer, where they were asked for.
+    pub first_block: Option<Quantized>,
 }
 
 /// Holds the distances at one node's output.
@@ -141,8 +153,8 @@ pub struct Amplified {
     pub node: String,
     /// Layers with weights that read it.
     pub read_by: Vec<String>,
-    /// Mean normalized distance at each radius.
-    pub distance: Vec<f64>,
+    /// Normalized distance at each radius.
+    pub distance: Vec<Distance>,
 }
 
 /// Holds what `dq landscape` stored.

@@ -2,7 +2,7 @@
 
 use super::{Cell, Section, Table};
 use crate::Reports;
-use crate::document::Content;
+use crate::document::{Amplification, Content};
 use crate::reports::short;
 use dq_sim::report::{Report, Start};
 use std::collections::BTreeSet;
@@ -32,7 +32,10 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
             }
             Content::Faults(found) => ("faults", Some(&found.data), Some(found.seed)),
             Content::Corruptions(found) => ("corruptions", Some(&found.data), Some(found.seed)),
-            Content::Amplification(found) => ("error amplification", Some(&found.data), Some(found.seed)),
+            Content::Amplification(found) => {
+                lines.push(amplify(found));
+                ("error amplification", Some(&found.data), Some(found.seed))
+            }
             Content::Landscapes(found) => ("loss around images", None, Some(found.seed)),
             Content::Circuit(_) => ("circuit", None, None),
             Content::Record(_) => ("board", None, None),
@@ -67,6 +70,32 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
         lines,
         ..Section::default()
     })
+}
+
+/// Returns the command that measures the distances again.
+fn amplify(found: &Amplification) -> String {
+    let join = |numbers: Vec<u8>| numbers.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
+    let models = found.networks.iter().map(|network| format!("{}.json", network.model.name));
+    let block = found.networks.iter().find_map(|network| network.first_block.as_ref());
+    let block = block.map(|block| {
+        let bits = join(block.quantized.iter().map(|width| width.bits).collect());
+        // Networks whose quantizers have other names were measured at their first ones.
+        let nodes = found.networks.iter().filter_map(|network| network.first_block.as_ref());
+        let is_one = nodes.map(|other| &other.node).all(|node| *node == block.node);
+        let after = if is_one { format!(" --after {}", block.node) } else { String::new() };
+        format!(" --bits {bits}{after}")
+    });
+    format!(
+        "dq amplify {} --data {} --count {}{} --attack {} --eps {}{} --seed {} -o FILE",
+        models.collect::<Vec<_>>().join(" "),
+        found.data.name,
+        found.data.images,
+        if found.all { " --all" } else { "" },
+        found.attack,
+        join(found.eps.clone()),
+        block.unwrap_or_default(),
+        found.seed
+    )
 }
 
 /// Returns the command that makes the report again.

@@ -5,6 +5,7 @@ mod certificates;
 mod corruption;
 mod doubts;
 mod faults;
+mod first_block;
 mod foot;
 mod hardware;
 mod headline;
@@ -101,6 +102,7 @@ pub fn all(reports: &Reports, gallery: &Gallery) -> Vec<Section> {
         robustness::section(reports),
         certificates::section(reports),
         pictures::section(gallery),
+        first_block::section(reports),
         amplification::section(reports),
         landscape::section(reports),
         corruption::section(reports),

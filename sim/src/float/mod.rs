@@ -88,6 +88,23 @@ impl FloatEngine {
         logits
     }
 
+    /// Computes every node's output for a batch of images, in node order (batch × height × width × channels).
+    ///
+    /// # Panics
+    /// If the images have another shape than the network's.
+    pub fn nodes(&self, images: ArrayView4<u8>) -> Vec<Array4<f32>> {
+        self.check(images);
+        let blocks = images.axis_chunks_iter(Dim(0), BLOCK).into_par_iter();
+        let blocks: Vec<Vec<Vec<f32>>> = blocks.map(|images| self.execute(images)).collect();
+        let node = |i: usize| {
+            let (height, width, channels) = self.network.shape(i).dim();
+            let values: Vec<f32> = blocks.iter().flat_map(|block| block[i].iter().copied()).collect();
+            Array4::from_shape_vec((images.dim().0, height, width, channels), values)
+                .expect("a node's output has its shape")
+        };
+        (0..self.ops.len()).map(node).collect()
+    }
+
     fn check(&self, images: ArrayView4<u8>) {
         let (_, height, width, channels) = images.dim();
         assert_eq!((height, width, channels), self.network.input_shape().dim(), "image shape");

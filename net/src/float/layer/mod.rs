@@ -35,6 +35,13 @@ macro_rules! kinds {
         }
 
         impl FloatLayer {
+            /// Returns the kind's name, as files have it.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(FloatLayer::$Kind(_) => stringify!($file),)*
+                }
+            }
+
             /// Returns how many inputs it has.
             pub(super) fn arity(&self) -> usize {
                 match self {
