@@ -101,9 +101,9 @@ def defences(table, rows, more, data):
         for setting in SETTINGS:
             # The paper's "Normal" is a float network; the others have activations of one bit.
             bits = "float" if row in ("normal", "fs", "r-fgsm", "pgd") and setting == "a" else 1
-            keys = {"bits.weights": weights(setting), "bits.activations": bits, "dq.beta": beta, **more, **keys}
+            all_keys = {"bits.weights": weights(setting), "bits.activations": bits, "dq.beta": beta, **more, **keys}
             attacks = ("paper", "blackbox", STRONG[setting])
-            yield Cell(table, row, setting, keys, attacks, {"clean": clean, **columns(figures)}, data=data)
+            yield Cell(table, row, setting, all_keys, attacks, {"clean": clean, **columns(figures)}, data=data)
 
 
 SQUEEZE = {"squeeze.bits": 5, "squeeze.median": True}
@@ -203,6 +203,15 @@ SUBSTITUTES = {
 
 TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table5": table5,
           "table6": table6, "figure6": figure6}
+
+
+# Studies of several networks of table 1: those of figure 3 (what noise becomes) and of appendix C (samples, of which
+# the first network's adversaries are shown to all).
+STUDIES = {
+    "figure3": [("vanilla-afloat", "a"), ("vanilla-a4", "a"), ("dq-1e-3-a4", "a"), ("vanilla-a4", "wa"),
+                ("dq-1e-3-a4", "wa")],
+    "samples": [("vanilla-afloat", "a"), ("vanilla-a4", "wa"), ("dq-1e-3-a4", "wa")],
+}
 
 
 def cells(table):

@@ -1,5 +1,7 @@
 """Draws the paper's figures 1, 5 and 6, and robustness against area, as SVG of what stands in results/."""
 
+import json
+
 import matplotlib
 
 matplotlib.use("svg")
@@ -110,12 +112,40 @@ def against_area(root, places, columns):
     return figure if drawn else None
 
 
+def noise(root):
+    """Draws figure 3: noise after the first block with and without a quantizer, and noise from layer to layer."""
+    path = root / "figure3" / "amplify.json"
+    if not path.exists():
+        return None
+    report = json.loads(path.read_text())
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.4))
+    block = report["networks"][0]["first_block"]
+    left.plot(report["eps"], [at["mean"] for at in block["unquantized"]], "k--", marker="o", markersize=3,
+              label="not quantized")
+    for curve, colour in zip(block["quantized"], plt.cm.viridis([0, 0.2, 0.4, 0.6, 0.75, 0.9])):
+        left.plot(report["eps"], [at["mean"] for at in curve["distance"]], marker="o", markersize=3, color=colour,
+                  label=f"{curve['bits']} bits")
+    left.set(title=f"3a: after the first block, {report['networks'][0]['model']['name']}", xlabel="ε, grey levels",
+             ylabel="relative distance")
+    left.legend(fontsize=7)
+    at = report["eps"].index(8)
+    for network in report["networks"]:
+        nodes = [node for node in network["nodes"] if node["read_by"] or node is network["nodes"][-1]]
+        right.plot(range(len(nodes)), [node["distance"][at]["mean"] for node in nodes], marker="o", markersize=3,
+                   label=network["model"]["name"])
+    right.set(title="3b: at the input of each layer and at the scores, PGD, ε 8", xlabel="layer",
+              ylabel="relative distance")
+    right.legend(fontsize=7)
+    return figure
+
+
 def draw(root, places, folder, scale):
     """Writes the figures and returns the page's lines that show them."""
     made = {
         "figure-1": ("Figure 1: accuracy against the bits of activations, clean and under FGSM at ε 8",
                      against_bits(root, places, [("clean", "clean"), ("fgsm 8", "FGSM, ε 8"),
                                                  ("apgd 1", "APGD, ε 1")])),
+        "figure-3": ("Figure 3: what noise becomes, at a quantizer and from layer to layer", noise(root)),
         "figure-5": ("Figure 5: black box, FGSM at ε 8 from VGG-16",
                      against_bits(root, places, [("fgsm 8 from a substitute", "FGSM from VGG-16, ε 8")])),
         "figure-6": ("Figure 6: accuracy against β", against_beta(root, places)),

@@ -238,11 +238,11 @@ impl Judge for FloatEngine {
     }
 
     fn model(&self) -> Model {
-        // A float network's file has a checksum of its own; what it computes has no hash.
         let kind = match self.network.quantized() {
             "float" => "float".to_owned(),
             some => format!("float, {some}"),
         };
-        Model { name: self.network.name.clone(), kind, content_hash: String::new() }
+        let content_hash = dq_net::float_content_hash(&self.network);
+        Model { name: self.network.name.clone(), kind, content_hash }
     }
 }
