@@ -1,6 +1,6 @@
 //! Tests what users measure beside the attack suite: certificates, faults, corruptions, transfer, cycles.
 
-use crate::run::{fails, json, ok, root};
+use crate::run::{fails, idx, json, ok, root};
 use std::fs;
 use std::path::Path;
 
@@ -83,8 +83,12 @@ fn npy(path: &Path, kind: &str, shape: &[usize], content: &[u8]) {
 fn published_arrays_of_corrupted_images_are_read_or_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let (folder, model) = (scratch.path(), model());
-    let images = dq_data::load("signs", None, dq_data::Split::Test).unwrap();
+    let images = dq_data::load("signs", None, dq_data::Split::Test).unwrap().take(24);
     let all: Vec<usize> = (0..images.len()).collect();
+    fs::create_dir(folder.join("own")).unwrap();
+    let (pixels, labels) = (images.pixels.iter().copied().collect(), images.labels.clone());
+    fs::write(folder.join("own/t10k-images-idx4-ubyte"), idx(&[24, 32, 32, 3], pixels)).unwrap();
+    fs::write(folder.join("own/t10k-labels-idx1-ubyte"), idx(&[24], labels)).unwrap();
     let arrays = folder.join("signs-c");
     fs::create_dir(&arrays).unwrap();
     let shape = [5 * images.len(), 32, 32, 3];
@@ -98,7 +102,7 @@ fn published_arrays_of_corrupted_images_are_read_or_refused() {
     let labels: Vec<u8> = images.labels.repeat(5);
     let wide: Vec<u8> = labels.iter().flat_map(|&label| i64::from(label).to_le_bytes()).collect();
     npy(&arrays.join("labels.npy"), "<i8", &shape[..1], &wide);
-    let corrupt = ["corrupt", &model, "--data", "signs", "--count", "300", "--severity", "2,5"];
+    let corrupt = ["corrupt", &model, "--data", "idx=own", "--count", "20", "--severity", "2,5"];
     let with = |more: &[&'static str]| [&corrupt[..], more].concat();
     let read = json(folder, &with(&["--arrays", "signs-c", "-o", "read.json"]));
     let mut computed = json(folder, &with(&["--kind", "brightness,contrast"]));
@@ -107,6 +111,9 @@ fn published_arrays_of_corrupted_images_are_read_or_refused() {
     let text = ok(folder, &with(&["--arrays", "signs-c", "--kind", "contrast"]));
     assert!(text.contains("\nmean ") && !text.contains("brightness"), "{text}");
     ok(folder, &["report", "read.json", "-o", "page.html"]);
+    assert!(
+        fs::read_to_string(folder.join("page.html")).unwrap().contains("read from the arrays in signs-c")
+    );
 
     let refused = |expected: &str| {
         let error = fails(folder, 1, &with(&["--arrays", "signs-c"]));

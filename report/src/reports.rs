@@ -64,6 +64,15 @@ impl Reports {
         Named { index, name }
     }
 
+    /// Returns how the network of a report of attacks is named, with its detector where it has one.
+    pub fn attacked(&self, report: &Attacks) -> Named {
+        let mut named = self.named(&report.model);
+        if let Some(detector) = &report.detector {
+            named.name = format!("{} with detector {}", named.name, detector.squeezing);
+        }
+        named
+    }
+
     /// Returns the networks with a hash, by hash.
     pub fn by_hash(&self, hash: &str) -> Option<Named> {
         self.networks.iter().find(|model| model.content_hash == hash).map(|model| self.named(model))

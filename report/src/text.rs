@@ -1,6 +1,6 @@
 //! Writes numbers for people.
 
-use dq_sim::report::Tally;
+use dq_sim::report::{Rate, Tally};
 use dq_sim::study::amplify::Distance;
 
 /// Writes `1234567` as `1,234,567`.
@@ -18,8 +18,16 @@ pub fn thousands(value: u64) -> String {
 
 /// Writes accuracy and interval in percent: `97.50 (95.61–98.60)`.
 pub fn percent(tally: &Tally) -> String {
-    let [low, high] = tally.interval;
-    format!("{:.2} ({:.2}–{:.2})", 100.0 * tally.accuracy, 100.0 * low, 100.0 * high)
+    with_interval(tally.accuracy, tally.interval)
+}
+
+/// Writes a rate and its interval in percent, in the same way.
+pub fn percent_of(rate: &Rate) -> String {
+    with_interval(rate.rate, rate.interval)
+}
+
+fn with_interval(share: f64, [low, high]: [f64; 2]) -> String {
+    format!("{:.2} ({:.2}–{:.2})", 100.0 * share, 100.0 * low, 100.0 * high)
 }
 
 /// Writes mean and standard deviation of a distance: `0.0432 ± 0.0101`, or `none` where no image has one.

@@ -11,6 +11,8 @@
 //! - [`twin`]: the float twin, another source of gradients.
 //! - [`attack`]: the attacks ([`attack::ALL`]) and their driver ([`attack::suite::run`]), which judges by the
 //!   network under attack ([`attack::suite::Judge`]) and fills a [`report::Report`].
+//! - [`Detector`]: a network that flags images whose squeezed form has another label, under attack like any
+//!   other.
 //! - [`study`]: experiments: certificates, faults of the circuit, natural corruptions, turned images and
 //!   patches, the loss around an image, how far accumulators reach, how noise grows from layer to layer.
 //! - [`nodes`]: what each node is, as tables show it.
@@ -22,6 +24,7 @@
 
 pub mod attack;
 mod ball;
+mod detector;
 mod engine;
 mod float;
 mod gradient;
@@ -36,6 +39,7 @@ pub mod report;
 pub mod study;
 mod tensor;
 
+pub use detector::{Detector, Guard, Squeezing};
 pub use engine::{Difference, Engine};
 pub use float::{FloatEngine, twin};
 pub use gradient::{GradientSource, Loss, LossGradient, Precision, WhiteBox};

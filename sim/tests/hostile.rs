@@ -79,7 +79,7 @@ impl GradientSource for Source<'_> {
 
 impl Judge for Source<'_> {
     fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
-        vec![Verdict { label: 0, tie: false }; images.dim().0]
+        vec![Verdict { label: 0, tie: false, squeezed: None }; images.dim().0]
     }
 
     fn model(&self) -> Model {

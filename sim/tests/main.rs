@@ -2,6 +2,7 @@
 
 mod attack;
 mod certify;
+mod detector;
 mod engine;
 mod float;
 mod fuzz;

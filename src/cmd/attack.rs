@@ -14,6 +14,7 @@ use dq_data::Images;
 use dq_sim::attack::Start;
 use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
 use dq_sim::report::{Report, Run, Shard};
+use dq_sim::{Detector, Squeezing};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -34,6 +35,7 @@ const ATTACKING: [&str; 11] =
 ///   dq attack model.json --data cifar10=data/cifar-10 --attack pgd --eps 8 --count 1000 -o report.json
 ///   dq attack model.json --data signs --from float.json -o transfer.json
 ///   dq attack model.json --data signs --ladder -o ladder.json
+///   dq attack model.json --data signs --detector bits=5,median -o detector.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(mut_arg("count", |arg| arg.help("First N test images (default: all)")))]
@@ -88,6 +90,11 @@ pub struct Args {
     /// the straight-through gradient is a doubt.
     #[arg(long, conflicts_with = "from")]
     ladder: bool,
+    /// Flag images whose label differs from that of their squeezed form, of fewer bits a colour, smoothed by
+    /// the 2 × 2 median, or both: `bits=5`, `median`, `bits=5,median`. Attacks run twice: unaware of the
+    /// detector, whose rates the report holds, and against it: both labels must agree and be wrong.
+    #[arg(long, value_name = "SQUEEZING", conflicts_with_all = ["from", "also_from", "ladder", "replay"])]
+    detector: Option<Squeezing>,
     /// Go on from REPORT.partial.
     #[arg(long)]
     resume: bool,
@@ -137,7 +144,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (first, also) = if args.also_from.is_some() { (None, substitute) } else { (substitute, None) };
     let again: Vec<Substitute> = also.into_iter().chain(twins).collect();
     let subject = Subject { target: target.judge(), substitute: first, images: &images };
-    let parts = args.parts(&subject, &again, ui.seed());
+    let detectors = args.detector.map(|squeezing| Detector::both(target.judge(), squeezing));
+    let parts = match &detectors {
+        Some(all) => {
+            all.iter().map(|target| (Subject { target, ..subject }, args.suite(ui.seed()))).collect()
+        }
+        None => args.parts(&subject, &again, ui.seed()),
+    };
     let planned = parts.iter().map(|(subject, suite)| suite::planned(subject, suite));
     let planned = planned.collect::<Result<Vec<_>, _>>()?.concat();
     if let Some(shard) = args.shard.filter(|shard| shard.positions(images.len()).next().is_none()) {
@@ -237,7 +250,7 @@ impl Args {
         let partial = Partial::find(output, self.resume, "an unfinished report is")?;
         let report = partial.begun().map(report::read).transpose()?;
         if let (Some(path), Some(report)) = (partial.begun(), &report) {
-            let same = "give --attack, --eps, --from, --also-from and --ladder as before";
+            let same = "give --attack, --eps, --from, --also-from, --ladder and --detector as before";
             suite::check_begun(report, planned)
                 .map_err(|error| anyhow!("{}: {error}; {same}", path.display()))?;
         }

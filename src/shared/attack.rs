@@ -1,12 +1,12 @@
 //! Runs attacks with a progress bar, and prints their reports as commands do.
 
 use super::files::shown;
-use super::table::{percent, table};
+use super::table::{percent, percent_of, table};
 use super::ui::Ui;
 use anyhow::Result;
 use dq_sim::attack::ALL;
 use dq_sim::attack::suite::{self, Adversary, Progress, Subject, Suite, Watch};
-use dq_sim::report::Report;
+use dq_sim::report::{Rate, Report};
 use serde_json::json;
 use std::path::Path;
 
@@ -54,11 +54,41 @@ pub fn summary(report: &Report, output: &Path) -> serde_json::Value {
         json!({"attack": run.attack, "eps": run.eps, "source": run.source, "accuracy": run.tally.accuracy,
                "interval": run.tally.interval, "zero_gradients": run.zero_gradients})
     };
-    json!({
+    let mut summary = json!({
         "report": shown(output), "model": report.model, "data": report.data, "clean": report.clean,
         "runs": report.runs.iter().map(run).collect::<Vec<_>>(), "worst": report.worst,
         "doubts": report.doubts,
-    })
+    });
+    if let Some(detector) = &report.detector {
+        let runs = summary["runs"].as_array_mut().expect("an array");
+        for (json, run) in runs.iter_mut().zip(&report.runs) {
+            json["unaware"] = run.unaware.into();
+            json["detected"] = json!(run.detected);
+        }
+        let (squeezing, false_alarms) = (&detector.squeezing, &detector.false_alarms);
+        summary["detector"] = json!({"squeezing": squeezing, "false_alarms": false_alarms});
+    }
+    summary
+}
+
+/// Writes what the report's detector flags, for people; nothing where there is none.
+fn flagged(report: &Report) -> Option<String> {
+    let detector = report.detector.as_ref()?;
+    let head = ["flagged by the detector", "eps", "label changed", "flagged, %", "undetected"];
+    let row = |(title, eps, rate): (String, String, &Rate)| {
+        let undetected = rate.total - rate.count;
+        vec![title, eps, rate.total.to_string(), percent_of(rate), undetected.to_string()]
+    };
+    let runs = report.runs.iter().filter(|run| run.unaware);
+    let runs = runs.filter_map(|run| Some((run.title(), run.eps.to_string(), run.detected.as_ref()?)));
+    let rows: Vec<Vec<String>> = runs.map(row).collect();
+    Some(format!(
+        "\nDetector {}: flags {} % of the clean images. Above, an image stands where its label is right or the \
+         detector flags the adversary; attacks know the detector unless they are called unaware.\n\n{}",
+        detector.squeezing,
+        percent_of(&detector.false_alarms),
+        table(&head, &rows)
+    ))
 }
 
 /// Writes a report for people.
@@ -94,6 +124,7 @@ pub fn text(report: &Report, output: &Path) -> String {
         percent(&report.clean),
         table(&head, &rows)
     );
+    text.push_str(&flagged(report).unwrap_or_default());
     text.push_str("\nIn brackets: Wilson 95 % intervals. No accuracy here is a proof of robustness.\n");
     if report.sequential {
         text.push_str(

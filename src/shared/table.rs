@@ -1,6 +1,6 @@
 //! Prints tables for people: columns as wide as they need, numbers to the right.
 
-pub use dq_report::text::{percent, thousands};
+pub use dq_report::text::{percent, percent_of, thousands};
 
 /// Lays out `rows` under `head`; the first column is text, the others are figures.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {

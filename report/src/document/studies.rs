@@ -90,6 +90,9 @@ pub struct Corruptions {
     pub seed: u64,
     /// Severities, 1 to 5.
     pub severities: Vec<u8>,
+    /// The folder of published arrays that the corrupted images were read from; `None` where they were
+    /// computed.
+    pub arrays: Option<String>,
     /// One entry per network.
     pub networks: Vec<Corrupted>,
 }

@@ -30,8 +30,12 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
         .iter()
         .map(|(_, n)| format!("{} {:.2} %", reports.named(&n.model).name, 100.0 * n.mean_error))
         .collect();
+    let folders = reports.corruptions().filter_map(|report| report.arrays.as_ref());
+    let folders: String =
+        folders.map(|folder| format!(" Corrupted images were read from the arrays in {folder}.")).collect();
     let about = format!(
-        "Noise, blur, weather and what lenses and codecs do, at severities 1 to 5, on {} images. Mean error: {}.",
+        "Noise, blur, weather and what lenses and codecs do, at severities 1 to 5, on {} images.{folders} Mean \
+         error: {}.",
         first.data.images,
         errors.join(", ")
     );

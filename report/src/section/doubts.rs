@@ -51,7 +51,7 @@ const ADVICE: &[(&str, &str)] = &[
 pub(super) fn section(reports: &Reports) -> Option<Section> {
     let mut alerts = vec![];
     for report in reports.attacks() {
-        let name = reports.named(&report.model).name;
+        let name = reports.attacked(report).name;
         for doubt in &report.doubts {
             let advice = ADVICE.iter().find(|(rule, _)| *rule == doubt.rule).map_or("", |(_, advice)| advice);
             alerts.push(alert(&name, &doubt.rule, doubt.text.clone(), advice));

@@ -110,9 +110,11 @@ fn attack(report: &Report) -> String {
     let eps: Vec<String> = eps.iter().map(ToString::to_string).collect();
     let sources: BTreeSet<&String> = report.runs.iter().filter_map(|run| run.source.as_ref()).collect();
     let from: String = sources.iter().map(|source| format!(" --from {source}")).collect();
+    let detector = report.detector.as_ref();
+    let detector = detector.map(|detector| format!(" --detector {}", detector.squeezing)).unwrap_or_default();
     let start = if report.start == Start::Uniform { " --start uniform" } else { "" };
     format!(
-        "dq attack {}.json --data {} --count {} --attack {} --eps {}{start}{from} --seed {} -o FILE",
+        "dq attack {}.json --data {} --count {} --attack {} --eps {}{start}{from}{detector} --seed {} -o FILE",
         report.model.name,
         report.data.name,
         report.data.images,

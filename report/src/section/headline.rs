@@ -24,7 +24,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
             kind => format!("the {kind} model"),
         };
         let mut row = vec![
-            Cell::text(reports.named(&report.model).name),
+            Cell::text(reports.attacked(report).name),
             Cell::text(kind),
             Cell::text(attacks.into_iter().collect::<Vec<_>>().join(", ")),
             Cell::tally(&report.clean),
@@ -34,10 +34,11 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
         table.row(row);
     }
     let norm = if first.threat_model.contains("Euclidean") { "Euclidean distance" } else { "grey levels" };
+    let guarded = attacked.iter().find(|report| report.detector.is_some());
     let about = format!(
         "An image counts as robust at ε where no attack of the suite found an adversary within ε {norm}, so \
          true robust accuracy is at most this. In brackets: Wilson 95 % intervals. {}",
-        first.threat_model
+        guarded.map_or(&first.threat_model, |report| &report.threat_model)
     );
     Some(Section {
         id: "headline",

@@ -4,7 +4,8 @@ use super::{Cell, Figure, Section, Table, percent};
 use crate::Reports;
 use crate::chart::Axis;
 use crate::chart::curves::{Point, Series};
-use dq_sim::report::{Outcome, Report, Tally};
+use crate::text::percent_of;
+use dq_sim::report::{Outcome, Rate, Report, Tally};
 
 pub(super) fn section(reports: &Reports) -> Option<Section> {
     let attacked: Vec<&Report> = reports.attacks().collect();
@@ -19,7 +20,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
     let about =
         "Curves fall with the radius. The worst case counts an image as broken where any attack breaks it."
             .into();
-    let tables = vec![runs(reports, &attacked)];
+    let tables = [runs(reports, &attacked)].into_iter().chain(detectors(reports, &attacked)).collect();
     Some(Section {
         id: "robustness",
         title: "By radius and attack",
@@ -33,7 +34,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
 /// Draws the worst case of every network.
 fn overlay(reports: &Reports, attacked: &[&Report]) -> Figure {
     let series = attacked.iter().map(|report| {
-        let named = reports.named(&report.model);
+        let named = reports.attacked(report);
         let worst: Vec<(u8, &Tally)> = report.worst.iter().map(|worst| (worst.eps, &worst.tally)).collect();
         let dashed = report.model.kind != "integer";
         curve(named.name, named.index, dashed, &report.clean, worst)
@@ -57,7 +58,7 @@ fn each(reports: &Reports, report: &Report) -> Figure {
     let worst = report.worst.iter().map(|worst| (worst.eps, &worst.tally)).collect();
     let worst = curve("worst case".into(), 0, true, &report.clean, worst);
     let series: Vec<Series> = curves.chain([worst]).collect();
-    figure(format!("{}: each attack", reports.named(&report.model).name), series)
+    figure(format!("{}: each attack", reports.attacked(report).name), series)
 }
 
 fn curve(name: String, colour: usize, dashed: bool, clean: &Tally, at: Vec<(u8, &Tally)>) -> Series {
@@ -80,6 +81,27 @@ fn figure(caption: String, series: Vec<Series>) -> Figure {
     Figure::of_curves(caption, x, Axis::percent("accuracy, %"), series)
 }
 
+/// Returns what each detector flags: of the images as they are, and of those whose label attacks changed.
+fn detectors(reports: &Reports, attacked: &[&Report]) -> Option<Table> {
+    let head = ["network", "images", "ε", "with another label", "flagged, %", "undetected"];
+    let mut table = Table::new("What the detector flags", &head);
+    for report in attacked {
+        let Some(detector) = &report.detector else { continue };
+        let name = || Cell::text(reports.attacked(report).name);
+        let flagged = |rate: &Rate| Cell { text: percent_of(rate), value: Some(rate.rate) };
+        let clean = [name(), Cell::text("as they are (false alarms)"), Cell::default(), Cell::default()];
+        table.row([clean.into(), vec![flagged(&detector.false_alarms), Cell::default()]].concat());
+        for (run, rate) in report.runs.iter().filter_map(|run| Some((run, run.detected.as_ref()?))) {
+            let counts = [rate.total, rate.total - rate.count].map(|n| Cell::count(n as u64));
+            let [changed, undetected] = counts;
+            let title = Cell::text(run.title());
+            let eps = Cell::count(u64::from(run.eps));
+            table.row(vec![name(), title, eps, changed, flagged(rate), undetected]);
+        }
+    }
+    (!table.rows.is_empty()).then_some(table)
+}
+
 /// Returns every run with its numbers.
 fn runs(reports: &Reports, attacked: &[&Report]) -> Table {
     let head = ["network", "attack", "ε", "left, %", "broken", "median queries", "ties", "zero gradients"];
@@ -91,7 +113,7 @@ fn runs(reports: &Reports, attacked: &[&Report]) -> Table {
             let median =
                 queries.get(queries.len() / 2).map_or_else(Cell::default, |q| Cell::count(u64::from(*q)));
             table.row(vec![
-                Cell::text(reports.named(&report.model).name),
+                Cell::text(reports.attacked(report).name),
                 Cell::text(run.title()),
                 Cell::count(u64::from(run.eps)),
                 Cell::tally(&run.tally),

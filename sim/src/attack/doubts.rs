@@ -46,8 +46,7 @@ pub(crate) fn doubts(runs: &[Run], images: usize) -> Vec<Doubt> {
     let mut found = Vec::new();
     for run in &evidence.runs {
         found.extend(RULES.iter().filter_map(|rule| rule(run, &evidence)));
-        let comparable =
-            |other: &&&Run| other.source == run.source && asks_gradient(other) && asks_gradient(run);
+        let comparable = |other: &&&Run| is_alike(run, other) && asks_gradient(other) && asks_gradient(run);
         for other in evidence.runs.iter().filter(comparable) {
             found.extend(PAIR_RULES.iter().filter_map(|rule| rule(run, other, &evidence)));
         }
@@ -87,7 +86,9 @@ fn white_boxes_missed(run: &Run, evidence: &Evidence) -> Option<Doubt> {
     }
     let missed = (0..evidence.images)
         .filter(|&i| broken(run, i) && white_boxes.iter().all(|other| !broken(other, i)))
-        .filter(|&i| white_boxes.iter().any(|other| other.outcomes[i] == Outcome::Survived))
+        .filter(|&i| {
+            white_boxes.iter().any(|other| matches!(other.outcomes[i], Outcome::Survived | Outcome::Detected))
+        })
         .count();
     // All white boxes together broke none of these, so that the pairs differ to one side alone.
     let chance = mcnemar(missed, 0);
@@ -113,8 +114,7 @@ fn whole_range_survived(run: &Run, evidence: &Evidence) -> Option<Doubt> {
 
 /// The restarted run tells whether the short one had converged.
 fn more_steps_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
-    let is_short =
-        |other: &&&Run| other.attack == "pgd" && other.eps == run.eps && other.source == run.source;
+    let is_short = |other: &&&Run| other.attack == "pgd" && other.eps == run.eps && is_alike(run, other);
     let short = evidence.runs.iter().find(is_short).filter(|_| run.attack == "pgd-r")?;
     let fewer = (0..evidence.images).filter(|&i| broken(run, i) && !broken(short, i)).count();
     let more = (0..evidence.images).filter(|&i| broken(short, i) && !broken(run, i)).count();
@@ -133,11 +133,12 @@ fn more_steps_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
 fn restarts_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
     let number = |name| run.settings.get(name).and_then(Value::as_u64);
     let (starts, iterations) = (number("restarts")?, number("iterations")?);
-    if starts < 2 || run.source.is_some() {
+    if starts < 2 || run.source.is_some() || run.unaware {
         return None;
     }
     let before = (starts - 1) * number("targets").unwrap_or(1) * (iterations + 1);
-    let attacked = run.outcomes.iter().filter(|o| matches!(o, Outcome::Broken | Outcome::Survived));
+    let attacked =
+        run.outcomes.iter().filter(|o| matches!(o, Outcome::Broken | Outcome::Survived | Outcome::Detected));
     let late = attacked
         .zip(&run.queries)
         .filter(|(outcome, queries)| **outcome == Outcome::Broken && u64::from(**queries) > before);
@@ -212,7 +213,13 @@ fn steps(run: &Run) -> usize {
 }
 
 fn is_white_box(run: &Run) -> bool {
-    asks_gradient(run) && run.source.is_none()
+    asks_gradient(run) && run.source.is_none() && !run.unaware
+}
+
+/// Returns whether both runs have the same source of gradients, and know the network's detector if it has
+/// one: what an attack that does not know it breaks says nothing of the attack.
+fn is_alike(run: &Run, other: &Run) -> bool {
+    run.source == other.source && !run.unaware && !other.unaware
 }
 
 fn broken(run: &Run, image: usize) -> bool {
@@ -246,6 +253,8 @@ mod tests {
             zero_gradients: 0,
             tally: Tally::new(survived, outcomes.len()),
             outcomes,
+            unaware: false,
+            detected: None,
         }
     }
 

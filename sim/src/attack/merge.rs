@@ -2,7 +2,7 @@
 //! attacks.
 
 use super::doubts::doubts;
-use crate::report::{self, Outcome, Outcomes, Report, Run, Shard, Tally};
+use crate::report::{self, Outcome, Outcomes, Report, Run, Shard, Tally, Watched};
 use thiserror::Error;
 
 /// Says why reports are not the shards of one suite. Reports are numbered from 0, in the order in which they
@@ -74,16 +74,31 @@ pub fn merge(mut reports: Vec<Report>) -> Result<Report, MergeError> {
         .map(|r| run(&reports.iter().map(|report| &report.runs[r]).collect::<Vec<_>>(), images))
         .collect();
     let correct = reports.iter().map(|report| report.clean.correct).sum();
+    let detector = detector(&reports, &clean_labels);
     Ok(Report {
         shard: None,
         clean_ties: reports.iter().map(|report| report.clean_ties).sum(),
         clean: Tally::new(correct, clean_labels.len()),
         clean_labels,
+        detector,
         worst: report::worst(&runs, images),
         doubts: doubts(&runs, images),
         runs,
         ..first
     })
+}
+
+/// Joins what the detector did without attack in the shards, in their order.
+fn detector(reports: &[Report], clean_labels: &[u32]) -> Option<Watched> {
+    let mut joined = reports.first()?.detector.clone()?;
+    let mut labels: Vec<_> = reports
+        .iter()
+        .map(|report| report.detector.iter().flat_map(|detector| detector.squeezed_labels.iter().copied()))
+        .collect();
+    let shards = labels.len();
+    joined.squeezed_labels = (0..clean_labels.len()).filter_map(|i| labels[i % shards].next()).collect();
+    joined.count(clean_labels);
+    Some(joined)
 }
 
 /// Checks that report number `n` is a whole shard of the suite that `first` is a shard of.
@@ -97,6 +112,7 @@ fn check(first: &Report, n: usize, report: &Report) -> Result<(), MergeError> {
             ("version", format!("{} {} {}", report.format, report.version, report.suite_version)),
             ("network", format!("{:?}", report.model)),
             ("data", format!("{:?}", report.data)),
+            ("detector", format!("{:?}", report.detector.as_ref().map(|detector| &detector.squeezing))),
             ("seed", report.seed.to_string()),
             ("start", format!("{:?}", report.start)),
             ("sequential", report.sequential.to_string()),
@@ -154,10 +170,10 @@ fn run(shards: &[&Run], images: usize) -> Run {
         if outcome == Outcome::Broken {
             merged.broken_labels.extend(labels[shard].next());
         }
-        if matches!(outcome, Outcome::Survived | Outcome::Broken) {
+        if matches!(outcome, Outcome::Survived | Outcome::Broken | Outcome::Detected) {
             merged.queries.extend(queries[shard].next());
         }
     }
-    merged.tally = Tally::new(merged.outcomes.count(Outcome::Survived), merged.outcomes.len());
+    merged.count();
     merged
 }

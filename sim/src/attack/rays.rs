@@ -60,11 +60,11 @@ impl Rays<'_, '_> {
         image
     }
 
-    /// Returns whether the label is another there. This is the only question that the attack asks.
+    /// Returns whether the label is another there, undetected. This is the only question that the attack asks.
     fn differs(&mut self, up: &[bool], radius: u8) -> bool {
         self.queries += 1;
         let image = self.at(up, radius);
-        let logits = self.task.target.real_logits(image.view().insert_axis(Axis(0)));
+        let logits = self.task.target.judged_logits(image.view().insert_axis(Axis(0)), &[self.label as u8]);
         arg_max(logits.row(0)) != self.label
     }
 

@@ -38,8 +38,8 @@ impl<'s, 't> Search<'s, 't> {
     /// Computes the margin of each of `images`, one per surviving image, by the network under attack. Keeps
     /// and says the same as [`Search::ascend`].
     pub fn margins(&mut self, images: &Array4<u8>) -> (Vec<f64>, Vec<bool>) {
-        let logits = self.task.target.real_logits(images.view());
         let labels = self.labels();
+        let logits = self.task.target.judged_logits(images.view(), &labels);
         let margin =
             |(row, &label): (ArrayView1<f64>, &u8)| Loss::Margin.of(0, &row.to_vec(), label.into()).0;
         let margins: Vec<f64> = logits.rows().into_iter().zip(&labels).map(margin).collect();

@@ -232,7 +232,7 @@ impl Judge for FloatEngine {
     fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
         let verdict = |row: ArrayView1<f32>| {
             let label = arg_max(row);
-            Verdict { label, tie: row.iter().filter(|z| **z == row[label]).count() > 1 }
+            Verdict { label, tie: row.iter().filter(|z| **z == row[label]).count() > 1, squeezed: None }
         };
         self.logits(images).rows().into_iter().map(verdict).collect()
     }

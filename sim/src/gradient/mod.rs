@@ -19,7 +19,8 @@ pub struct LossGradient {
     pub losses: Vec<f64>,
     /// ∂ loss / ∂ pixel, per unit of a uint8 pixel: batch × height × width × channels.
     pub gradient: Array4<f32>,
-    /// Real logits: batch × classes. For an integer network they are score · scale.
+    /// Real logits: batch × classes. For an integer network they are score · scale; with a detector they are
+    /// those of [`GradientSource::judged_logits`].
     pub logits: Array2<f64>,
 }
 
@@ -53,4 +54,13 @@ pub trait GradientSource: Sync {
     /// # Panics
     /// If the images' shape does not fit.
     fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64>;
+
+    /// Computes logits of each image (batch × classes) whose largest is another than that of the label exactly
+    /// where an attack on an image of this label has succeeded: the real ones, unless a detector has a say.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or a label is not a class.
+    fn judged_logits(&self, images: ArrayView4<u8>, _labels: &[u8]) -> Array2<f64> {
+        self.real_logits(images)
+    }
 }

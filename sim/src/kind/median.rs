@@ -48,7 +48,7 @@ impl Backward for Neighbours {
 }
 
 /// Returns the median of each element's neighbours, in images of `shape`.
-fn medians<T: Copy + Ord>(x: &[T], shape: Shape) -> Vec<T> {
+pub(crate) fn medians<T: Copy + Ord>(x: &[T], shape: Shape) -> Vec<T> {
     let (row, channels) = (shape.width * shape.channels, shape.channels);
     let mut out = Vec::with_capacity(x.len());
     for image in x.chunks_exact(shape.len()) {

@@ -21,6 +21,8 @@ pub enum Outcome {
     Broken,
     /// An earlier attack of a sequential suite had broken the image, which was left out: `=`.
     LeftOut,
+    /// The attack changed the label, and the detector flagged the image: `d`.
+    Detected,
 }
 
 impl Letter for Outcome {
@@ -29,6 +31,7 @@ impl Letter for Outcome {
         (Outcome::Survived, '.'),
         (Outcome::Broken, 'x'),
         (Outcome::LeftOut, '='),
+        (Outcome::Detected, 'd'),
     ];
 }
 
@@ -106,9 +109,9 @@ mod tests {
     fn outcomes_are_written_as_letters_and_read_back() {
         let all: Outcomes = Outcome::ALL.iter().map(|(outcome, _)| *outcome).collect();
         let text = serde_json::to_string(&all).unwrap();
-        assert_eq!(text, "\"-.x=\"");
+        assert_eq!(text, "\"-.x=d\"");
         assert_eq!(serde_json::from_str::<Outcomes>(&text).unwrap(), all);
         let error = serde_json::from_str::<Outcomes>("\".q\"").unwrap_err().to_string();
-        assert!(error.contains("expected letters of `-.x=`, found `q`"), "{error}");
+        assert!(error.contains("expected letters of `-.x=d`, found `q`"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ mod tally;
 pub use letters::{Letter, Letters, Outcome, Outcomes};
 pub use paired::mcnemar;
 pub use shard::Shard;
-pub use tally::{Tally, wilson};
+pub use tally::{Rate, Tally, wilson};
 
 use crate::ball::Norm;
 use dq_data::Images;
@@ -46,23 +46,26 @@ pub const THREAT_MODEL: &str = "The adversary edits the uint8 image before the f
      image counts as broken when its label is not the true one. Accuracy under attack counts images that \
      were misclassified without attack as failures and does not attack them.";
 
+/// States what a detector changes, after [`THREAT_MODEL`].
+const DETECTOR: &str = " A detector flags an image where the network's label of the image and of its squeezed \
+     form differ. An image counts as broken only when both labels agree and are not the true one. The \
+     adversary knows the detector, except in runs that are called unaware.";
+
 /// States the ball, in the words of [`THREAT_MODEL`].
 const LINF_BALL: &str = "with |X' - X| <= eps in every element";
 
-/// Says what the adversary may do to images of `input` in balls of `norm`.
-pub fn threat_model(norm: Norm, input: Input) -> String {
-    let text = match input.has_pixels() {
+/// Says what the adversary may do to images of `input` in balls of `norm`, and what counts with a detector.
+pub fn threat_model(norm: Norm, input: Input, has_detector: bool) -> String {
+    let mut text = match input.has_pixels() {
         true => THREAT_MODEL.to_owned(),
         false => {
             THREAT_MODEL.replace("a uint8 image X'", &format!("an image X' of levels 0 to {}", input.top()))
         }
     };
-    match norm {
-        Norm::Linf => text,
-        Norm::L2 => {
-            text.replace(LINF_BALL, "whose Euclidean distance from X over all elements is at most eps")
-        }
+    if norm == Norm::L2 {
+        text = text.replace(LINF_BALL, "whose Euclidean distance from X over all elements is at most eps");
     }
+    if has_detector { text + DETECTOR } else { text }
 }
 
 /// Holds everything about one suite on one network.
@@ -96,6 +99,9 @@ pub struct Report {
     pub sequential: bool,
     /// Accuracy without attack.
     pub clean: Tally,
+    /// What the detector does without attack; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<Watched>,
     /// One entry per attack, radius and gradient source, in the order in which they ran.
     pub runs: Vec<Run>,
     /// Accuracy under all attacks of a radius together, over the complete runs: the headline.
@@ -104,6 +110,26 @@ pub struct Report {
     pub doubts: Vec<Doubt>,
     /// Whether every run went through every image.
     pub complete: bool,
+}
+
+/// Says what a detector does with the images as they are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watched {
+    /// How images are squeezed, such as `bits=5,median`.
+    pub squeezing: String,
+    /// The network's label of each squeezed image, in the images' order.
+    pub squeezed_labels: Vec<u32>,
+    /// Images that the detector flags without attack, of all.
+    pub false_alarms: Rate,
+}
+
+impl Watched {
+    /// Counts the false alarms, where the images as they are have the labels `clean`.
+    pub(crate) fn count(&mut self, clean: &[u32]) {
+        let flagged = clean.iter().zip(&self.squeezed_labels).filter(|(own, squeezed)| own != squeezed);
+        self.false_alarms = Rate::new(flagged.count(), clean.len());
+    }
 }
 
 /// Names where PGD starts.
@@ -186,14 +212,29 @@ pub struct Run {
     pub ties: usize,
     /// Number of attacked images whose gradient was zero (or not a number) in every element at some step.
     pub zero_gradients: usize,
-    /// Accuracy under this attack.
+    /// Accuracy under this attack. With a detector, adversaries that it flags do no harm.
     pub tally: Tally,
+    /// Whether the attack does not know the network's detector.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unaware: bool,
+    /// Images that the detector flags, of those whose label the attack changed; `None` without a detector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detected: Option<Rate>,
 }
 
 impl Run {
-    /// Returns its name for people: `pgd`, or `pgd from substitute.json`.
+    /// Counts the outcomes.
+    pub(crate) fn count(&mut self) {
+        let count = |outcome| self.outcomes.count(outcome);
+        let (broken, detected) = (count(Outcome::Broken), count(Outcome::Detected));
+        self.tally = Tally::new(count(Outcome::Survived) + detected, self.outcomes.len());
+        self.detected = self.detected.map(|_| Rate::new(detected, detected + broken));
+    }
+
+    /// Returns its name for people: `pgd`, `pgd from substitute.json`, or `pgd, unaware`.
     pub fn title(&self) -> String {
         match &self.source {
+            None if self.unaware => format!("{}, unaware", self.attack),
             None => self.attack.clone(),
             Some(source) => format!("{} from {source}", self.attack),
         }
@@ -220,7 +261,8 @@ impl Run {
             (Some(hash), Some(other)) => hash == other,
             _ => self.source == other.source,
         };
-        self.attack == other.attack && self.eps == other.eps && is_same_source
+        let is_same_attack = self.attack == other.attack && self.unaware == other.unaware;
+        is_same_attack && self.eps == other.eps && is_same_source
     }
 }
 

@@ -16,6 +16,28 @@ pub struct Tally {
     pub interval: [f64; 2],
 }
 
+/// Counts how many of how many images something was so, with the Wilson interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Images of which it was so.
+    pub count: usize,
+    /// All images.
+    pub total: usize,
+    /// `count / total`, 0 to 1; 0 of none.
+    pub rate: f64,
+    /// 95 % Wilson score interval of the rate.
+    pub interval: [f64; 2],
+}
+
+impl Rate {
+    /// Counts `count` of `total`.
+    pub fn new(count: usize, total: usize) -> Self {
+        let Tally { accuracy: rate, interval, .. } = Tally::new(count, total);
+        Self { count, total, rate, interval }
+    }
+}
+
 /// Quantile of the normal distribution for a two-sided 95 % interval.
 const Z: f64 = 1.959_963_984_540_054;
 

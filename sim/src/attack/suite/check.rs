@@ -50,6 +50,10 @@ pub(super) fn check(subject: &Subject, suite: &Suite) -> Result<Norm, SuiteError
             return Err(mismatch(&what, first.name(), attack.norm.name()));
         }
     }
+    if target.guard().is_some() && !target.input().has_pixels() {
+        let what = "levels of the input of a network with a detector";
+        return Err(mismatch(what, "256, as pixels have", target.input().levels));
+    }
     let (classes, label) = (images.classes.len(), images.labels.iter().max().copied().unwrap_or(0));
     if usize::from(label) >= classes && !images.is_empty() {
         return Err(mismatch("labels of the images", format!("below {classes}"), label));
@@ -86,6 +90,10 @@ pub(super) fn check_earlier(
     norm: Norm,
 ) -> Result<(), SuiteError> {
     let (model, data) = (subject.target.model(), Data::from(subject.images));
+    let guard = subject.target.guard();
+    let squeezing = |of: Option<&String>| of.map_or("none", String::as_str).to_owned();
+    let own = squeezing(guard.as_ref().map(|guard| &guard.squeezing));
+    let detector = squeezing(report.detector.as_ref().map(|detector| &detector.squeezing));
     let same = [
         ("format of the earlier report", report::FORMAT.to_owned(), report.format.clone()),
         ("version of the earlier report", report::VERSION.to_string(), report.version.to_string()),
@@ -96,9 +104,10 @@ pub(super) fn check_earlier(
         ),
         (
             "threat model of the earlier report",
-            report::threat_model(norm, subject.target.input()),
+            report::threat_model(norm, subject.target.input(), guard.is_some()),
             report.threat_model.clone(),
         ),
+        ("detector of the earlier report", own, detector),
         ("network of the earlier report", format!("{model:?}"), format!("{:?}", report.model)),
         ("data of the earlier report", format!("{data:?}"), format!("{:?}", report.data)),
         ("seed of the earlier report", suite.seed.to_string(), report.seed.to_string()),
@@ -116,11 +125,12 @@ pub(super) fn check_earlier(
     let is_sound = |run: &Run| {
         let (survived, broken) = (run.outcomes.count(Outcome::Survived), run.outcomes.count(Outcome::Broken));
         broken == run.broken_labels.len()
-            && survived + broken == run.queries.len()
+            && survived + broken + run.outcomes.count(Outcome::Detected) == run.queries.len()
             && run.outcomes.len() <= report.clean_labels.len()
     };
     let sound = report.clean_labels.len() <= attacked
         && report.clean_labels.iter().all(|&label| (label as usize) < classes)
+        && report.detector.iter().all(|detector| detector.squeezed_labels.len() == report.clean_labels.len())
         && report.runs.iter().all(is_sound);
     if sound { Ok(()) } else { Err(mismatch("outcomes of the earlier report", "one per image", "others")) }
 }

@@ -5,7 +5,7 @@ use super::check::{SuiteError, check, mismatch};
 use super::spec::{Subject, Substitute, Suite};
 use crate::attack::find;
 use crate::gradient::{GradientSource, Precision};
-use crate::report::{Outcomes, Report, Run, Tally};
+use crate::report::{Outcomes, Rate, Report, Run, Tally};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -47,6 +47,7 @@ pub(super) fn substitute_of<'a>(subject: &Subject<'a>, name: &str) -> Option<Sub
 /// Starts a run without outcomes.
 pub(super) fn blank_run(subject: &Subject, suite: &Suite, name: &str, eps: u8) -> Run {
     let substitute = substitute_of(subject, name);
+    let guard = subject.target.guard();
     Run {
         attack: name.into(),
         eps,
@@ -59,6 +60,8 @@ pub(super) fn blank_run(subject: &Subject, suite: &Suite, name: &str, eps: u8) -
         ties: 0,
         zero_gradients: 0,
         tally: Tally::default(),
+        unaware: guard.as_ref().is_some_and(|guard| !guard.is_known),
+        detected: guard.map(|_| Rate::default()),
     }
 }
 

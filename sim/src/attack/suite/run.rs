@@ -9,7 +9,7 @@ use crate::attack::doubts::doubts;
 use crate::attack::{Candidates, Task, find};
 use crate::ball::{Norm, clip};
 use crate::gradient::GradientSource;
-use crate::report::{self, Outcome, Report, Run, Tally};
+use crate::report::{self, Outcome, Report, Run, Tally, Watched};
 use dq_data::Images;
 use ndarray::{Array4, Axis};
 use std::sync::atomic::Ordering;
@@ -88,12 +88,18 @@ impl Driver<'_> {
             for verdict in self.subject.target.judge(pixels.view()) {
                 self.report.clean_labels.push(verdict.label as u32);
                 self.report.clean_ties += usize::from(verdict.tie);
+                if let (Some(detector), Some(label)) = (&mut self.report.detector, verdict.squeezed) {
+                    detector.squeezed_labels.push(label as u32);
+                }
             }
             is_stopped = self.tell("", 0, self.report.clean_labels.len(), 0);
         }
         let labels = self.report.clean_labels.iter().enumerate();
         let correct = labels.filter(|(i, label)| self.is_right(*i, **label)).count();
         self.report.clean = Tally::new(correct, self.report.clean_labels.len());
+        if let Some(detector) = &mut self.report.detector {
+            detector.count(&self.report.clean_labels);
+        }
         is_stopped
     }
 
@@ -132,8 +138,7 @@ impl Driver<'_> {
             self.judge(place, &before, &indices, &found);
             is_stopped = self.tell(name, eps, self.report.runs[place].outcomes.len(), n);
         }
-        let run = &mut self.report.runs[place];
-        run.tally = Tally::new(run.outcomes.count(Outcome::Survived), run.outcomes.len());
+        self.report.runs[place].count();
         Ok(is_stopped)
     }
 
@@ -157,6 +162,10 @@ impl Driver<'_> {
                 run.outcomes.push(Outcome::Survived);
                 continue;
             }
+            if verdict.is_flagged() {
+                run.outcomes.push(Outcome::Detected);
+                continue;
+            }
             run.outcomes.push(Outcome::Broken);
             run.broken_labels.push(verdict.label as u32);
             let (attack, eps) = (run.attack.as_str(), run.eps);
@@ -174,13 +183,17 @@ impl Driver<'_> {
         Ok(self.report.runs.len() - 1)
     }
 
-    /// Says for each image whether a sequential suite broke it at the same radius before the run at `place`.
+    /// Says for each image whether a sequential suite broke it at the same radius before the run at `place`. An
+    /// attack that does not know the detector takes a changed label for a success.
     fn broken_before(&self, place: usize) -> Vec<bool> {
         let mut broken = vec![false; self.positions.len()];
         let (runs, eps) = (&self.report.runs[..place], self.report.runs[place].eps);
         for run in runs.iter().filter(|run| self.suite.sequential && run.eps == eps) {
             let outcomes = broken.iter_mut().zip(run.outcomes.iter());
-            outcomes.for_each(|(broken, outcome)| *broken |= *outcome == Outcome::Broken);
+            let is_blind = run.unaware && self.report.runs[place].unaware;
+            outcomes.for_each(|(broken, outcome)| {
+                *broken |= *outcome == Outcome::Broken || (is_blind && *outcome == Outcome::Detected);
+            });
         }
         broken
     }
@@ -246,11 +259,12 @@ fn propose(
 
 /// Starts a report without runs.
 fn blank(subject: &Subject, suite: &Suite, norm: Norm) -> Report {
+    let guard = subject.target.guard();
     Report {
         format: report::FORMAT.into(),
         version: report::VERSION,
         suite_version: report::SUITE_VERSION,
-        threat_model: report::threat_model(norm, subject.target.input()),
+        threat_model: report::threat_model(norm, subject.target.input(), guard.is_some()),
         model: subject.target.model(),
         data: subject.images.into(),
         seed: suite.seed,
@@ -260,6 +274,7 @@ fn blank(subject: &Subject, suite: &Suite, norm: Norm) -> Report {
         clean_labels: Vec::new(),
         clean_ties: 0,
         clean: Tally::default(),
+        detector: guard.map(|guard| Watched { squeezing: guard.squeezing, ..Watched::default() }),
         runs: Vec::new(),
         worst: Vec::new(),
         doubts: Vec::new(),
