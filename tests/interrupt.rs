@@ -4,6 +4,7 @@
 use crate::run::{command, fails, json, root};
 use dq_net::SplitMix64;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -172,9 +173,11 @@ fn an_export_that_is_stopped_writes_nothing() {
     for name in ["recipe.toml", "best.safetensors"] {
         fs::copy(root().join("models/signs-tiny-dq").join(name), folder.join("run").join(name)).unwrap();
     }
-    // It must draw the training images and recalibrate, which takes seconds.
-    let child = start(folder, &["export", "run", "-o", "model.json"]);
-    std::thread::sleep(Duration::from_millis(1500));
+    // It must draw the training images and recalibrate, which takes seconds, once libtorch is loaded.
+    let mut child = start(folder, &["export", "run", "-o", "model.json"]);
+    let mut said = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("recalibrating"), "{said}");
     let (code, error) = interrupt(child);
     assert_eq!(code, Some(130), "{error}");
     let left: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name()).collect();

@@ -14,6 +14,7 @@ mod interrupt;
 mod load;
 mod output;
 mod path;
+mod programs;
 mod report;
 mod robust;
 mod run;

@@ -1,18 +1,17 @@
 //! Implements `dq demo`: runs the whole path on the built-in data set, and prints one table.
 
-use crate::shared::args::{Device, at_least_one};
+use crate::shared::args::at_least_one;
 use crate::shared::attack::run_suite;
 use crate::shared::circuit::emit;
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, table, thousands};
-use crate::shared::training::{How, train};
 use crate::shared::ui::{Interrupted, Ui};
 use crate::shared::verify::{self, Frames, Verified};
+use crate::torch::{Lesson, Trained};
 use anyhow::{Context, Result};
 use dq_data::{Images, Split, load};
 use dq_hdl::design::Design;
 use dq_hdl::emit::Report as Circuit;
-use dq_net::AnyNetwork;
 use dq_report::gallery::Gallery;
 use dq_report::{Reports, document};
 use dq_sim::WhiteBox;
@@ -20,10 +19,9 @@ use dq_sim::attack::suite::{Subject, Suite};
 use dq_sim::attack::{PAPER, Start};
 use dq_sim::nodes::{NodeInfo, node_infos};
 use dq_sim::report::Report;
-use dq_train::{Keep, Recipe};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Run the whole path on the built-in data set, in minutes
 ///
@@ -79,11 +77,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let images = load("signs", None, Split::Train)?;
     let test = crate::shared::data::first(load("signs", None, Split::Test)?, args.count);
     let mut networks = Vec::new();
-    for (origin, text) in RECIPES {
+    for (origin, recipe) in RECIPES {
         let mut overrides: Vec<String> = args.epochs.iter().map(|n| format!("train.epochs={n}")).collect();
         overrides.extend(ui.global.seed.map(|seed| format!("train.seed={seed}")));
-        let recipe = Recipe::parse(text, origin, &overrides)?;
-        networks.push(member(ui, &recipe, &images, &test, &args.output)?);
+        let (images, folder) = (&images, args.output.as_path());
+        let lesson = Lesson { origin, recipe, overrides: &overrides, images, folder };
+        networks.push(member(ui, &lesson, &test)?);
         ui.note("");
     }
     let demo = Demo { format: "dq-demo-report", seconds: start.elapsed().as_secs_f64(), networks };
@@ -107,21 +106,13 @@ as a page: {}",
 }
 
 /// Trains, exports, emits, verifies and attacks one network.
-fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Path) -> Result<Member> {
-    let run = output.join(&recipe.name);
-    let resume = run.join(dq_train::LAST).exists();
-    let compute = Device::Auto.compute(ui.threads())?;
-    let how = How { init: None, resume, save_every: Duration::from_secs(300), compute };
-    train(ui, recipe, images, &run, &how)?;
-    ui.note(format!("{}: exporting, with proof", recipe.name));
-    let AnyNetwork::Integer(network) = dq_train::export(&run, None, Some(images), Keep::InRun, compute)?
-    else {
-        anyhow::bail!("{}: the demo's recipes are quantized", recipe.name)
-    };
-    dq_net::write_network(&network, &output.join(format!("{}.json", recipe.name)))?;
+fn member(ui: &Ui, lesson: &Lesson, test: &Images) -> Result<Member> {
+    let output = lesson.folder;
+    let Trained { name, beta, run, network } = ui.torch()?.demo(ui, lesson)?;
+    dq_net::write_network(&network, &output.join(format!("{name}.json")))?;
     let design = Design::new(&network, &PlanArgs::default().plan(&network, None)?)?;
-    let emission = emit(&design, &output.join(format!("{}-rtl", recipe.name)), None, None)?;
-    ui.note(format!("{}: Verilog emitted ({} files)", recipe.name, emission.files.len()));
+    let emission = emit(&design, &output.join(format!("{name}-rtl")), None, None)?;
+    ui.note(format!("{name}: Verilog emitted ({} files)", emission.files.len()));
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
     let compared = verify::Subject {
         network: &network,
@@ -149,8 +140,8 @@ fn member(ui: &Ui, recipe: &Recipe, images: &Images, test: &Images, output: &Pat
         return Err(Interrupted(kept).into());
     }
     Ok(Member {
-        name: recipe.name.clone(),
-        beta: recipe.dq.beta,
+        name,
+        beta,
         macs: (0..network.nodes().len()).map(|i| network.macs(i)).sum(),
         layers: node_infos(&network),
         circuit: emission.report,

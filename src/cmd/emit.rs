@@ -1,14 +1,15 @@
 //! Implements `dq emit`: writes Verilog, ROM images, testbench, plan and estimates.
 
-use crate::shared::args::{Bits, DataArg};
+use crate::shared::args::{Bits, DataArg, Device};
 use crate::shared::circuit::emit;
 use crate::shared::files::shown;
 use crate::shared::plan::{PlanArgs, device_of, stage_table};
 use crate::shared::table::thousands;
 use crate::shared::ui::Ui;
+use crate::torch::Export;
 use anyhow::{Result, bail};
 use dq_hdl::design::Design;
-use dq_net::Network;
+use dq_net::{AnyNetwork, Network};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -54,7 +55,6 @@ pub struct Args {
 
 impl Args {
     /// Says whether libtorch exports a run first.
-    #[cfg(feature = "train")]
     pub fn exports_a_run(&self) -> bool {
         self.model.is_dir()
     }
@@ -121,11 +121,13 @@ fn open(ui: &Ui, args: &Args) -> Result<Network> {
         }
         return crate::shared::model::open(&args.model, ui.seed());
     }
-    #[cfg(feature = "train")]
-    return crate::shared::export::export_integer(ui, &args.model, args.bits, &args.data);
-    #[cfg(not(feature = "train"))]
-    {
-        let _ = (ui, &args.data);
-        bail!("{}: a run needs dq with the `train` feature; give a model.json", args.model.display())
+    let export =
+        Export { run: &args.model, bits: args.bits, data: &args.data, device: Device::Auto, keep: false };
+    match ui.torch()?.export(ui, &export)? {
+        AnyNetwork::Integer(network) => Ok(network),
+        AnyNetwork::Float(_) => bail!(
+            "{}: the recipe has float weights or activations, which no hardware computes; give --bits W,A",
+            args.model.display()
+        ),
     }
 }

@@ -1,15 +1,12 @@
 //! Implements `dq export`: turns a run into its exact network, and an integer network into a QONNX file.
 
-#[cfg(feature = "train")]
 use crate::shared::args::{Bits, DataArg, Device};
-#[cfg(feature = "train")]
-use crate::shared::export::export;
 use crate::shared::files::{Files, shown};
-#[cfg(feature = "train")]
 use crate::shared::table::thousands;
 use crate::shared::ui::Ui;
+use crate::torch::Export;
 use anyhow::{Context, Result, bail};
-use dq_net::Network;
+use dq_net::{AnyNetwork, Network};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -38,16 +35,13 @@ pub struct Args {
     source: PathBuf,
     /// Bits of weights and activations (default: the recipe's).
     #[arg(long, value_name = "W,A")]
-    #[cfg(feature = "train")]
     bits: Option<Bits>,
     /// The training set's folder, needed the first time a run is exported at a bit width; `signs` is built
     /// in.
     #[arg(long, value_name = "SET=DIR")]
-    #[cfg(feature = "train")]
     data: Vec<DataArg>,
     /// Where the float model is evaluated; the network is the same.
     #[arg(long, value_enum, default_value_t = Device::Auto)]
-    #[cfg(feature = "train")]
     device: Device,
     /// Write the integer network as QONNX too.
     #[arg(long, value_name = "ONNX")]
@@ -59,9 +53,8 @@ pub struct Args {
 
 impl Args {
     /// Says whether libtorch exports a run.
-    #[cfg(feature = "train")]
     pub fn exports_a_run(&self) -> bool {
-        self.source.is_dir()
+        !self.source.is_file()
     }
 }
 
@@ -75,7 +68,6 @@ fn network_of_file(ui: &Ui, args: &Args) -> Result<()> {
     let (Some(qonnx), None) = (&args.qonnx, &args.output) else {
         bail!("{}: it is a network already: give --qonnx FILE, without -o", args.source.display());
     };
-    #[cfg(feature = "train")]
     if args.bits.is_some() || !args.data.is_empty() {
         bail!(
             "{}: --bits and --data re-quantize a run, and this is no folder of a run",
@@ -103,24 +95,16 @@ fn write_qonnx(network: &Network, path: &Path) -> Result<(Value, String)> {
     Ok((json!({"qonnx": shown(path), "operators": operators, "inexact": export.inexact}), text))
 }
 
-#[cfg(not(feature = "train"))]
-fn run_of_folder(_: &Ui, args: &Args) -> Result<()> {
-    bail!("{}: a run needs dq with the `train` feature; give a model.json", args.source.display())
-}
-
 /// Exports the run.
-#[cfg(feature = "train")]
 fn run_of_folder(ui: &Ui, args: &Args) -> Result<()> {
-    use dq_net::AnyNetwork;
-    use dq_train::{BEST, Keep, LAST, METRICS, RECIPE};
-
-    let parts = [BEST, LAST, METRICS, RECIPE].map(|name| args.source.join(name));
+    let torch = ui.torch()?;
+    let parts: Vec<PathBuf> = torch.files_of_run().iter().map(|name| args.source.join(name)).collect();
     let files = parts.iter().fold(Files::default(), |files, path| files.read("RUN", path.as_path()));
     files.written("-o", args.output.as_deref()).written("--qonnx", args.qonnx.as_deref()).check()?;
     // A folder that may only be read, such as a shared one, exports all the same.
-    let writable = dq_net::atomic::check(&args.source.join("calibrated.safetensors")).is_ok();
-    let keep = if writable { Keep::InRun } else { Keep::Nowhere };
-    let network = export(ui, &args.source, args.bits, &args.data, (keep, args.device))?;
+    let keep = dq_net::atomic::check(&args.source.join("calibrated.safetensors")).is_ok();
+    let export = Export { run: &args.source, bits: args.bits, data: &args.data, device: args.device, keep };
+    let network = torch.export(ui, &export)?;
     ui.check_stop("nothing was written")?;
     match &network {
         AnyNetwork::Integer(network) => integer(ui, args, network),
@@ -146,7 +130,6 @@ fn run_of_folder(ui: &Ui, args: &Args) -> Result<()> {
 }
 
 /// Writes the integer network of a run.
-#[cfg(feature = "train")]
 fn integer(ui: &Ui, args: &Args, network: &Network) -> Result<()> {
     if let Some(output) = &args.output {
         dq_net::write_network(network, output)?;
@@ -169,7 +152,6 @@ fn integer(ui: &Ui, args: &Args, network: &Network) -> Result<()> {
 }
 
 /// Returns the proof's figures, and a sentence that tells them.
-#[cfg(feature = "train")]
 fn proved(network: &Network) -> (Value, String) {
     let Some(proof) = &network.proof else {
         return (Value::Null, "not proved".into());

@@ -10,7 +10,6 @@ mod build;
 mod certify;
 mod corrupt;
 mod data;
-#[cfg(feature = "train")]
 mod demo;
 mod emit;
 mod export;
@@ -27,8 +26,7 @@ mod report;
 mod saturate;
 mod scene;
 mod sim;
-#[cfg(feature = "train")]
-mod train;
+pub mod train;
 mod transfer;
 mod verify;
 
@@ -37,17 +35,17 @@ use anyhow::Result;
 
 /// Makes the commands' enum, in the order in which `dq help` lists them, and what runs them.
 macro_rules! commands {
-    ($($(#[$condition:meta])* $name:ident($module:ident);)*) => {
+    ($($name:ident($module:ident);)*) => {
         #[derive(clap::Subcommand)]
         pub enum Command {
-            $($(#[$condition])* $name($module::Args),)*
+            $($name($module::Args),)*
         }
 
         impl Command {
             /// Runs the command.
             pub fn run(&self, ui: &Ui) -> Result<()> {
                 match self {
-                    $($(#[$condition])* Command::$name(args) => $module::run(ui, args),)*
+                    $(Command::$name(args) => $module::run(ui, args),)*
                 }
             }
         }
@@ -55,7 +53,6 @@ macro_rules! commands {
 }
 
 commands! {
-    #[cfg(feature = "train")]
     Train(train);
     Export(export);
     Import(import);
@@ -81,11 +78,9 @@ commands! {
     Bench(bench);
     Verify(verify);
     Prove(prove);
-    #[cfg(feature = "train")]
     Demo(demo);
 }
 
-#[cfg(feature = "train")]
 impl Command {
     /// Says whether libtorch computes in this command.
     pub fn uses_libtorch(&self) -> bool {

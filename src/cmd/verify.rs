@@ -43,7 +43,6 @@ pub struct Args {
     model: ModelArg,
     /// The run it was exported from: proves float = integer anew from its checkpoint.
     #[arg(long, value_name = "RUN")]
-    #[cfg(feature = "train")]
     run: Option<PathBuf>,
     /// The ONNX file it was imported from: imports it anew, with the proof.
     #[arg(long, value_name = "FILE")]
@@ -75,7 +74,6 @@ pub struct Args {
 
 impl Args {
     /// Says whether libtorch proves a run anew.
-    #[cfg(feature = "train")]
     pub fn proves_a_run(&self) -> bool {
         self.run.is_some()
     }
@@ -90,10 +88,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let network = args.model.open(ui)?;
     let images = args.data.as_ref().map(|d| data::images(d, Split::Test)).transpose()?;
-    #[cfg(feature = "train")]
     let run = args.run.as_deref();
-    #[cfg(not(feature = "train"))]
-    let run = None;
     let design =
         if args.rtl > 0 { Some(Design::new(&network, &args.plan.plan(&network, None)?)?) } else { None };
     let stored = match (&args.replay, &images) {

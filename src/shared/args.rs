@@ -55,7 +55,6 @@ impl From<GradArg> for dq_sim::Precision {
 }
 
 /// Names where libtorch computes.
-#[cfg(feature = "train")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Device {
     /// A GPU where there is one, else the CPU.
@@ -64,19 +63,6 @@ pub enum Device {
     Cpu,
     /// The first GPU.
     Cuda,
-}
-
-#[cfg(feature = "train")]
-impl Device {
-    /// Finds the device; libtorch uses `threads` CPU threads beside it.
-    pub fn compute(self, threads: usize) -> anyhow::Result<dq_train::Compute> {
-        let choice = match self {
-            Device::Auto => dq_train::DeviceChoice::Auto,
-            Device::Cpu => dq_train::DeviceChoice::Cpu,
-            Device::Cuda => dq_train::DeviceChoice::Cuda,
-        };
-        dq_train::Compute::new(choice, threads)
-    }
 }
 
 /// Holds `SET` or `SET=DIR`: a data set and the folder of its published files.

@@ -8,7 +8,6 @@ use dq_net::Shape;
 use dq_net::layer::Input;
 
 /// Loads a split of the data set named `wanted`, whose folder (if it needs one) is among `given`.
-#[cfg(feature = "train")]
 pub fn find(wanted: &str, given: &[DataArg], split: Split) -> Result<Images> {
     match given.iter().find(|d| d.set == wanted) {
         Some(arg) => images(arg, split),

@@ -1,24 +1,20 @@
 //! Holds what several commands share: their arguments, and how they read, write and print. Knows no command.
 
-pub mod adversaries;
+pub(crate) mod adversaries;
 pub mod args;
-pub mod attack;
-pub mod circuit;
-pub mod corrupted;
+pub(crate) mod attack;
+pub(crate) mod circuit;
+pub(crate) mod corrupted;
 pub mod data;
-#[cfg(feature = "train")]
-pub mod export;
 pub mod files;
-pub mod folder;
-pub mod model;
-pub mod npy;
-pub mod npz;
-pub mod onnx;
-pub mod plan;
-pub mod report;
+pub(crate) mod folder;
+pub(crate) mod model;
+pub(crate) mod npy;
+pub(crate) mod npz;
+pub(crate) mod onnx;
+pub(crate) mod plan;
+pub(crate) mod report;
 pub mod table;
-pub mod target;
-#[cfg(feature = "train")]
-pub mod training;
+pub(crate) mod target;
 pub mod ui;
-pub mod verify;
+pub(crate) mod verify;

@@ -1,5 +1,6 @@
 //! Holds what every command shares: flags, where text goes, progress bars, Ctrl-C, threads.
 
+use crate::torch::{Torch, hand_over};
 use anyhow::{Context, Result};
 use clap::Args;
 use dq_sim::study::{Stopped, Watch};
@@ -45,11 +46,12 @@ pub struct Ui {
     pub global: Global,
     /// Flag that Ctrl-C sets; long work polls it. A second Ctrl-C ends the process at once.
     pub stop: Arc<AtomicBool>,
+    torch: Option<&'static dyn Torch>,
 }
 
 impl Ui {
-    /// Installs the Ctrl-C handler and the thread pool.
-    pub fn new(global: Global) -> Result<Self> {
+    /// Installs the Ctrl-C handler and the thread pool. `torch` is what the program has of libtorch.
+    pub fn new(global: Global, torch: Option<&'static dyn Torch>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || {
@@ -58,12 +60,17 @@ impl Ui {
             }
         })
         .context("installing the Ctrl-C handler")?;
-        let ui = Self { global, stop };
+        let ui = Self { global, stop, torch };
         rayon::ThreadPoolBuilder::new()
             .num_threads(ui.threads())
             .build_global()
             .context("starting the thread pool")?;
         Ok(ui)
+    }
+
+    /// Returns what the program has of libtorch. One without it goes on as the program that has it.
+    pub fn torch(&self) -> Result<&'static dyn Torch> {
+        self.torch.ok_or_else(hand_over)
     }
 
     /// Returns the number of CPU threads to use.

@@ -22,7 +22,6 @@ mod random;
 pub mod recipe;
 mod run;
 mod tensor;
-mod waiting;
 
 pub use compute::{Compute, DeviceChoice};
 pub use exact::evaluation::Evaluation;
@@ -36,4 +35,3 @@ pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
 pub use run::files::{BEST, LAST, METRICS, RECIPE};
 pub use run::metrics::{EpochMetrics, Event};
 pub use run::options::Options;
-pub use waiting::sleep_while_waiting;

@@ -137,6 +137,8 @@ fn run_tests(
 
 /// Runs `dq demo` in the folder from which `cargo xtask` was called.
 pub fn demo(args: &[String]) -> anyhow::Result<ExitCode> {
+    // `cargo run` makes only the program that it starts, and the demo trains in the other.
+    python::run(cargo().args(["build", "--release", "--package", "dq"]))?;
     let mut command = cargo();
     command.args(["run", "--release", "--package", "dq", "--", "demo"]).args(args);
     let status = command.status().context("starting cargo run")?;

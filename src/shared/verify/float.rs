@@ -20,7 +20,6 @@ pub struct Checked {
 }
 
 /// Proves anew that the run's float model and `network` agree, and compares every logit of `images`.
-#[cfg(feature = "train")]
 pub fn check(
     ui: &Ui,
     run: &Path,
@@ -29,8 +28,7 @@ pub fn check(
     images: Option<&Images>,
 ) -> Result<Checked> {
     ui.note("float: proving every boundary anew from the checkpoint");
-    let compute = crate::shared::args::Device::Auto.compute(ui.threads())?;
-    let (proof, evaluation) = dq_train::proved(run, network, compute)?;
+    let (proof, scores) = ui.torch()?.prove(ui, run, network)?;
     let mut found =
         Checked { boundaries: proof.boundaries, probes: proof.probes, images: 0, logits: 0, differences: 0 };
     let Some(images) = images else { return Ok(found) };
@@ -39,7 +37,7 @@ pub fn check(
         ui.check_stop("nothing was written")?;
         let indices: Vec<usize> = (first..images.len().min(first + 100)).collect();
         let block = images.select(&indices);
-        let (float, integer) = (evaluation.scores(&block), engine.scores(block.pixels.view()));
+        let (float, integer) = (scores(&block), engine.scores(block.pixels.view()));
         for ((i, class), score) in float.indexed_iter() {
             if *score != f64::from(integer[[i, class]]) {
                 let place = format!("test image {}, class {class}", indices[i]);
@@ -55,10 +53,4 @@ pub fn check(
     }
     bar.finish_and_clear();
     Ok(found)
-}
-
-/// Fails: without libtorch there is no float model.
-#[cfg(not(feature = "train"))]
-pub fn check(_: &Ui, _: &Path, _: &Network, _: &Engine, _: Option<&Images>) -> Result<Checked> {
-    bail!("this dq was built without training: --run needs the `train` feature")
 }

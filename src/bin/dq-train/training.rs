@@ -1,7 +1,7 @@
 //! Trains with a progress bar and a line per epoch.
 
-use super::ui::{Interrupted, Ui};
 use anyhow::Result;
+use dq::shared::ui::{Interrupted, Ui};
 use dq_data::Images;
 use dq_train::{Compute, EpochMetrics, Event, Options, Outcome, Recipe};
 use std::path::Path;

@@ -1,58 +1,19 @@
 //! Trains grids of recipes: every combination of some values, with several seeds, and one table at the end.
 
-use crate::shared::files::shown;
-use crate::shared::table::table;
-use crate::shared::training::{How, train};
-use crate::shared::ui::Ui;
+use crate::training::{How, train};
 use anyhow::{Context, Result, ensure};
 use clap::error::ErrorKind;
+use dq::shared::files::shown;
+use dq::shared::table::table;
+use dq::shared::ui::Ui;
+use dq::torch::Axis;
 use dq_data::Images;
 use dq_train::{EpochMetrics, METRICS, Recipe};
 use serde::Serialize;
 use std::path::Path;
-use std::str::FromStr;
 
 /// The most runs that a grid may have.
 const MOST: usize = 1000;
-
-/// Holds a key of the recipe and the values that it takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Axis {
-    key: String,
-    values: Vec<String>,
-}
-
-impl FromStr for Axis {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (key, values) = text.split_once('=').ok_or("expected KEY=V1,V2,… (e.g. dq.beta=0,2e-3)")?;
-        let values = split(values);
-        if values.iter().any(String::is_empty) {
-            return Err(format!("`{key}`: a grid with no cell: expected values between commas"));
-        }
-        Ok(Axis { key: key.trim().to_owned(), values })
-    }
-}
-
-/// Splits at commas that stand in no bracket and no string.
-fn split(text: &str) -> Vec<String> {
-    let (mut depth, mut quoted, mut parts) = (0, false, vec![String::new()]);
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            '[' | '{' if !quoted => depth += 1,
-            ']' | '}' if !quoted => depth -= 1,
-            _ => {}
-        }
-        if c == ',' && depth == 0 && !quoted {
-            parts.push(String::new());
-        } else {
-            parts.last_mut().expect("never empty").push(c);
-        }
-    }
-    parts.into_iter().map(|part| part.trim().to_owned()).collect()
-}
 
 /// Holds every recipe of a sweep, checked before the first is trained.
 pub struct Grid {
@@ -218,12 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn axes_are_split_at_outer_commas() {
-        let axis: Axis = "model.blocks=[[8],[16]],[[4]]".parse().unwrap();
-        assert_eq!(axis.values, ["[[8],[16]]", "[[4]]"]);
-        for empty in ["dq.beta=", "dq.beta=0,", "dq.beta"] {
-            assert!(empty.parse::<Axis>().is_err(), "{empty}");
-        }
+    fn runs_are_named_by_values_and_shares_have_a_spread() {
         assert_eq!(part("dq.beta", "2e-3"), "-beta.2e-3");
         assert_eq!(part("model.blocks", "[[8],[16]]"), "-blocks.8___16");
         assert_eq!(spread(&[0.5, 0.7]), "60.00 ± 14.14");
