@@ -58,7 +58,7 @@ def against_bits(root, places, columns):
         axes.set(title=title, xlabel="bits of activations", ylabel="accuracy, %")
         axes.set_xticks(range(1, 7), [str(bits) for bits in cells.BITS[1:]] + ["float"])
     if drawn:
-        panels[0][-1].legend(fontsize=7)
+        panels[0][0].legend(fontsize=7)
     return figure if drawn else None
 
 

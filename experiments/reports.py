@@ -37,14 +37,14 @@ def read(path, name):
     report = json.loads(path.read_text())
     first = report["runs"][0]
     clean = [letter != "-" for letter in first["outcomes"]]
-    if not report["sequential"]:
+    if name not in cells.STRONG.values():
         tallies, kept = {"clean": report["clean"]}, {"clean": clean}
         for run in report["runs"]:
             title = f"{run['attack']} {run['eps']}" + (" from a substitute" if run["source"] else "")
             tallies[title], kept[title] = run["tally"], outcomes([run], clean)
             assert sum(kept[title]) == run["tally"]["correct"], f"{path}: {title}: outcomes and tally differ"
     else:
-        # Attacks in sequence: only what all of them left says something; on fewer images.
+        # Of the strong attacks, only what all of them left says something; on fewer images.
         tallies, kept = {}, {}
         for eps in sorted({run["eps"] for run in report["runs"]}):
             runs = [run for run in report["runs"] if run["eps"] == eps]
@@ -108,10 +108,11 @@ def quantile(freedom):
     return table[min(max(math.floor(freedom), 1), len(table)) - 1]
 
 
-def seconds(root):
-    """Returns how long the trainings took that are there."""
+def minutes(root):
+    """Returns how many minutes the trainings that are there take where nothing else runs: as many as their fastest
+    epoch says."""
     epochs = [path.read_text().splitlines() for path in root.glob("*/*/metrics.jsonl")]
-    return [sum(json.loads(line)["seconds"] for line in lines) for lines in epochs]
+    return [len(lines) * min(json.loads(line)["seconds"] for line in lines) / 60 for lines in epochs]
 
 
 def cell_of(table, name, setting):

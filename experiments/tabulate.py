@@ -32,7 +32,7 @@ def table(root, name, places):
     for cell in cells.cells(name):
         found = reports.networks(root, places, name, cell)
         shown = f"{name}: {cell.name}, {cells.SETTINGS[cell.setting]}"
-        missing += [f"{shown}, seed {seed}" for seed in cell.seeds if seed not in found]
+        missing += [(name, cell, seed) for seed in cell.seeds if seed not in found]
         doubted += [f"{shown}, seed {seed}: {doubt}" for seed, network in found.items() for doubt in network.doubts]
         for column in {**cell.paper, **next(iter(found.values())).tallies} if found else {}:
             if (cell.name, column) not in order:
@@ -60,6 +60,20 @@ def controls(doubted):
                     or ["None so far."]) + [""]
 
 
+def wanted(name):
+    """Returns how many networks and seeds a table asks for."""
+    return sum(len(cell.seeds) for cell in cells.cells(name))
+
+
+def absent(name, gone):
+    """Returns the lines that name a table's missing networks."""
+    seeds = defaultdict(list)
+    for _, cell, seed in gone:
+        seeds[f"{cell.name} ({cells.SETTINGS[cell.setting]})"].append(str(seed))
+    shown = [title if found == ["1"] else f"{title} seeds {' '.join(found)}" for title, found in seeds.items()]
+    return [f"- {name}, {len(gone)} of {wanted(name)}: {', '.join(shown)}"] if gone else []
+
+
 def page(args, root, places):
     """Returns the page's lines and the number of missing cells."""
     lines = [
@@ -84,9 +98,10 @@ def page(args, root, places):
     lines += figures.draw(root, places, args.out.parent / "results", args.scale)
     lines += body + controls(doubted)
     if gone:
-        took = reports.seconds(root)
-        each = f", about {statistics.median(took) / 60:.0f} minutes of training each" if took else ""
-        lines += [f"## Missing: {len(gone)} cells{each}", ""] + [f"- {cell}" for cell in gone] + [""]
+        took = reports.minutes(root)
+        each = f", about {statistics.median(took):.0f} minutes of training each" if took else ""
+        lines += [f"## Missing: {len(gone)} of {sum(map(wanted, cells.TABLES))} networks and seeds{each}", ""]
+        lines += [line for name in cells.TABLES for line in absent(name, [cell for cell in gone if cell[0] == name])]
     return lines, len(gone)
 
 
@@ -97,7 +112,7 @@ def main():
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
     lines, gone = page(args, args.results / args.scale, cells.folders(args.scale))
-    args.out.write_text("\n".join(lines))
+    args.out.write_text("\n".join(lines).rstrip() + "\n")
     print(f"{args.out}: {gone} cells are missing")
 
 
