@@ -236,9 +236,14 @@ fn svhn_is_trained_and_attacked() {
     fs::write(folder.join("svhn/test_32x32.mat"), svhn(20)).unwrap();
     let recipe = root().join("experiments/scales/full-svhn.toml").display().to_string();
     let mut train = vec!["train", &recipe, "--data", "svhn=svhn", "--out", "run"];
-    for setting in
-        ["model.depth=10", "model.width=0.25", "train.epochs=1", "train.batch=40", "bits.weights=4"]
-    {
+    for setting in [
+        "model.depth=10",
+        "model.width=0.25",
+        "train.epochs=1",
+        "train.batch=40",
+        "data.holdout=16",
+        "bits.weights=4",
+    ] {
         train.extend(["--set", setting]);
     }
     json(folder, &train);
