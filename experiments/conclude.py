@@ -33,8 +33,9 @@ def lines(root, places):
     """Returns the section of the page."""
     text = ["## What it says of the paper's conclusions", "",
             "Differences in points between networks of table 1, with a 95 % interval: over the images, which are the",
-            "same for both, where a network has one seed; over the seeds where both have several. The column `clean`",
-            "shows what the comparison costs or gains without an attack, and says nothing of the conclusion.", ""]
+            "same for both, where a network has one seed; over the seeds where both have several. Of one seed it says",
+            "nothing of other trainings: such a verdict is of these two networks alone. The column `clean` shows what",
+            "the comparison costs or gains without an attack.", ""]
     for title, sign, pair in CONCLUSIONS:
         rows = []
         for setting, shown in cells.SETTINGS.items():
@@ -59,4 +60,5 @@ def cell(one, other, column, sign):
         return "–"
     middle, half = reports.difference(one, other, column)
     text = f"{middle:+.1f} ± {half:.1f}"
-    return text if column == "clean" else f"{text}: {verdict(middle, half, sign)}"
+    alone = " (one seed)" if min(len(one), len(other)) == 1 else ""
+    return text if column == "clean" else f"{text}: {verdict(middle, half, sign)}{alone}"

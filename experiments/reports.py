@@ -16,6 +16,7 @@ class Network:
     tallies: dict  # column: correct, total, accuracy, interval
     outcomes: dict  # column: for each image, whether its label was right and stayed
     doubts: list
+    missing: list  # attacks without a report
     plan: dict | None
 
 
@@ -56,19 +57,21 @@ def read(path, name):
 
 
 def load(root, folder, attacks):
-    """Returns a network's reports; None where one is missing."""
-    tallies, kept, doubts = {}, {}, []
+    """Returns the reports of a network that are there; None where it has none."""
+    tallies, kept, doubts, missing = {}, {}, [], []
     for name in attacks:
         path = root / folder / f"{name}.json"
         if not path.exists():
-            return None
+            missing.append(name)
+            continue
         found = read(path, name)
         # The clean accuracy of all images stands before that of some.
         tallies = found[0] | tallies
         kept = found[1] | kept
         doubts += found[2]
     plan = root / folder / "plan.json"
-    return Network(tallies, kept, doubts, json.loads(plan.read_text()) if plan.exists() else None)
+    plan = json.loads(plan.read_text()) if plan.exists() else None
+    return Network(tallies, kept, doubts, missing, plan) if tallies else None
 
 
 def networks(root, places, table, cell):

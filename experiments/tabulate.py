@@ -32,9 +32,10 @@ def table(root, name, places):
     for cell in cells.cells(name):
         found = reports.networks(root, places, name, cell)
         shown = f"{name}: {cell.name}, {cells.SETTINGS[cell.setting]}"
-        missing += [(name, cell, seed) for seed in cell.seeds if seed not in found]
+        missing += [(name, cell, seed) for seed in cell.seeds if seed not in found or found[seed].missing]
         doubted += [f"{shown}, seed {seed}: {doubt}" for seed, network in found.items() for doubt in network.doubts]
-        for column in {**cell.paper, **next(iter(found.values())).tallies} if found else {}:
+        columns = {column: None for network in found.values() for column in network.tallies}
+        for column in {**cell.paper, **columns} if found else {}:
             if (cell.name, column) not in order:
                 order.append((cell.name, column))
             tallies = [network.tallies[column] for network in found.values() if column in network.tallies]
