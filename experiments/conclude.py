@@ -40,18 +40,13 @@ def lines(root, places):
         rows = []
         for setting, shown in cells.SETTINGS.items():
             for bits in BITS:
-                one, other = (found(root, places, *names) for names in pair(bits, setting))
+                one, other = (reports.of_table1(root, places, *names) for names in pair(bits, setting))
                 if one and other:
                     rows.append(f"| {bits}, {shown} | " + " | ".join(cell(one, other, c, sign) for c in COLUMNS) + " |")
         if rows:
             text += [f"**{title}?**", "", "| bits of activations | " + " | ".join(COLUMNS) + " |",
                      "|---|" + "---|" * len(COLUMNS), *rows, ""]
     return text if len(text) > 6 else []
-
-
-def found(root, places, name, setting):
-    """Returns the networks of a cell of table 1 that are there."""
-    return reports.networks(root, places, "table1", reports.cell_of("table1", name, setting))
 
 
 def cell(one, other, column, sign):

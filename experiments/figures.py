@@ -52,8 +52,8 @@ def against_bits(root, places, columns):
                 for x, bits in enumerate(cells.BITS[1:] + ["float"], 1):
                     if bits == "float" and setting == "wa":
                         continue
-                    cell = reports.cell_of("table1", f"{row}-a{bits}", setting)
-                    points.append((x, shares(reports.networks(root, places, "table1", cell), column)))
+                    some = reports.of_table1(root, places, f"{row}-a{bits}", setting)
+                    points.append((x, shares(some, column)))
                 drawn |= curve(axes, points, f"{row}, {shown}", COLOURS[row], STYLES[setting])
         axes.set(title=title, xlabel="bits of activations", ylabel="accuracy, %")
         axes.set_xticks(range(1, 7), [str(bits) for bits in cells.BITS[1:]] + ["float"])
@@ -97,7 +97,8 @@ def against_area(root, places, columns):
             if not planned:
                 continue
             area = planned[0].plan["estimate"]["total"]["lut"]
-            kind = cell.name.rsplit("-a", 1)[0] if table == "table1" else "adversarial" if "adversarial.attack" in cell.keys else cell.name
+            # The other tables' networks have one colour.
+            kind = cell.name.rsplit("-a", 1)[0] if table == "table1" else None
             for axes, (column, _) in zip(panels[0], columns):
                 at = shares(some, column)
                 if at:

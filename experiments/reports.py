@@ -1,6 +1,7 @@
 """Reads what stands in results/: the reports of a cell's networks, one for each seed. Nothing else opens these
 files."""
 
+import functools
 import json
 import math
 import statistics
@@ -56,8 +57,10 @@ def read(path, name):
     return tallies, kept, [f"{doubt['rule']}: {doubt['text']}" for doubt in report["doubts"]]
 
 
+@functools.cache
 def load(root, folder, attacks):
-    """Returns the reports of a network that are there; None where it has none."""
+    """Returns the reports of a network that are there; None where it has none. Figures, tables and conclusions ask for
+    the same ones, and a report is large."""
     tallies, kept, doubts, missing = {}, {}, [], []
     for name in attacks:
         path = root / folder / f"{name}.json"
@@ -118,6 +121,7 @@ def minutes(root):
     return [len(lines) * min(json.loads(line)["seconds"] for line in lines) / 60 for lines in epochs]
 
 
-def cell_of(table, name, setting):
-    """Returns a cell by its names."""
-    return next(cell for cell in cells.cells(table) if (cell.name, cell.setting) == (name, setting))
+def of_table1(root, places, name, setting):
+    """Returns the networks of a cell of table 1, by its names."""
+    cell = next(cell for cell in cells.cells("table1") if (cell.name, cell.setting) == (name, setting))
+    return networks(root, places, "table1", cell)
