@@ -1,36 +1,47 @@
 //! Defines micro-kernels for AVX-512: VNNI's `vpdpbusd` adds four uint8 × int8 products to an i32 without
 //! saturation; floats take one fused multiply-add per tap, in the taps' order.
 
-use super::shape::{BIT_ROWS, BitJob, IntTile, LANES, MAX_SUMS, RealTile};
+use super::shape::{BIT_ROWS, BitJob, IntTile, LANES, RealTile, Rows};
 use std::arch::x86_64::*;
 
-/// Multiplies up to 12 leading rows of `tile` by its `width` panels (1 or 2): writes their sums and returns
-/// how many rows.
+/// Multiplies the rows of `tile` by its `P` panels (1 or 2), and writes their sums to `out`.
 ///
 /// # Safety
-/// The machine has AVX-512 F, BW and VNNI, and every window of `tile` lies within its input.
+/// The machine has AVX-512 F, BW and VNNI, every window of `tile` lies within its input, and every row within
+/// `out`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn micro(tile: IntTile, width: usize, sums: &mut [i32; MAX_SUMS]) -> usize {
-    // SAFETY: the caller's promise covers every row.
-    unsafe {
-        match (tile.rows.len(), width) {
-            (12.., 2) => rows::<12, 2>(tile, sums),
-            (4.., 2) => rows::<4, 2>(tile, sums),
-            (_, 2) => rows::<1, 2>(tile, sums),
-            (12.., _) => rows::<12, 1>(tile, sums),
-            (4.., _) => rows::<4, 1>(tile, sums),
-            _ => rows::<1, 1>(tile, sums),
-        }
+pub(super) unsafe fn product<const P: usize>(tile: &IntTile, mut out: Rows<i32>) {
+    let mut rows = tile.rows;
+    while !rows.is_empty() {
+        // SAFETY: the caller's promise covers every row.
+        let count = unsafe {
+            let to = out.row(tile.rows.len() - rows.len());
+            match rows.len() {
+                12.. => some_rows::<12, P>(tile, rows, to, out.stride),
+                4.. => some_rows::<4, P>(tile, rows, to, out.stride),
+                3 => some_rows::<3, P>(tile, rows, to, out.stride),
+                2 => some_rows::<2, P>(tile, rows, to, out.stride),
+                _ => some_rows::<1, P>(tile, rows, to, out.stride),
+            }
+        };
+        rows = &rows[count..];
     }
 }
 
+/// Multiplies the first `R` of `rows` by the panels: writes the sums to `to`, and returns `R`.
+///
 /// # Safety
-/// As [`micro`], with at least `R` rows and `P` panels.
+/// As [`product`], with at least `R` rows.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn rows<const R: usize, const P: usize>(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
+unsafe fn some_rows<const R: usize, const P: usize>(
+    tile: &IntTile,
+    rows: &[usize],
+    to: *mut i32,
+    stride: usize,
+) -> usize {
     let mut acc = [[_mm512_setzero_si512(); P]; R];
     let length = tile.runs.len() * tile.quads * LANES * 4;
-    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
     let mut panel = tile.panels.as_ptr();
     for &run in tile.runs {
         for quad in 0..tile.quads {
@@ -52,9 +63,11 @@ unsafe fn rows<const R: usize, const P: usize>(tile: IntTile, sums: &mut [i32; M
     // The sums are copied: the loop reads its array from memory, and they are to stay in registers until
     // here.
     let done = acc;
-    for (acc, lanes) in done.iter().flatten().zip(sums.chunks_exact_mut(LANES)) {
-        // SAFETY: sixteen i32 are one register.
-        unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), *acc) };
+    for (r, acc) in done.iter().enumerate() {
+        for (p, acc) in acc.iter().enumerate() {
+            // SAFETY: sixteen i32 are one register; rows lie within the sums (promised).
+            unsafe { _mm512_storeu_si512(to.add(r * stride + p * LANES).cast(), *acc) };
+        }
     }
     R
 }

@@ -17,6 +17,7 @@ pub(crate) mod bit;
 #[cfg(all(feature = "emulate-amx", target_arch = "x86_64", target_os = "linux"))]
 mod emulate;
 pub(crate) mod int;
+mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 pub(crate) mod real;

@@ -1,25 +1,37 @@
 //! Defines a micro-kernel for NEON with dot products: `sdot` adds four int8 × int8 products to an i32. Levels
 //! are read as signed bytes, 128 less than they are, and sums start from an offset that makes up for it.
 
-use super::shape::{IntTile, LANES, MAX_SUMS};
+use super::shape::{IntTile, LANES, Rows};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
-/// Multiplies up to 4 leading rows of `tile` by its one panel: writes their sums and returns how many rows.
+/// Multiplies the rows of `tile` by its one panel, and writes their sums to `out`.
 ///
 /// # Safety
-/// The machine has dot products, and every window of `tile` lies within its input.
+/// The machine has dot products, every window of `tile` lies within its input, and every row within `out`.
 #[target_feature(enable = "neon,dotprod")]
-pub(super) unsafe fn micro(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
-    // SAFETY: the caller's promise covers every row.
-    unsafe { if tile.rows.len() >= 4 { rows::<4>(tile, sums) } else { rows::<1>(tile, sums) } }
+pub(super) unsafe fn product(tile: &IntTile, mut out: Rows<i32>) {
+    let mut rows = tile.rows;
+    while !rows.is_empty() {
+        // SAFETY: the caller's promise covers every row.
+        let count = unsafe {
+            let to = out.row(tile.rows.len() - rows.len());
+            match rows.len() {
+                4.. => some_rows::<4>(tile, rows, to, out.stride),
+                _ => some_rows::<1>(tile, rows, to, out.stride),
+            }
+        };
+        rows = &rows[count..];
+    }
 }
 
+/// Multiplies the first `R` of `rows` by the panel: writes the sums to `to`, and returns `R`.
+///
 /// # Safety
-/// As [`micro`], with at least `R` rows.
+/// As [`product`], with at least `R` rows.
 #[target_feature(enable = "neon,dotprod")]
-unsafe fn rows<const R: usize>(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usize {
-    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+unsafe fn some_rows<const R: usize>(tile: &IntTile, rows: &[usize], to: *mut i32, stride: usize) -> usize {
+    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
     let offsets: &[i32; LANES] = tile.offsets.first_chunk().expect("one for each output");
     // SAFETY: sixteen i32 are four registers.
     let mut acc = unsafe { [std::array::from_fn(|q| vld1q_s32(offsets.as_ptr().add(4 * q))); R] };
@@ -47,9 +59,11 @@ unsafe fn rows<const R: usize>(tile: IntTile, sums: &mut [i32; MAX_SUMS]) -> usi
             }
         }
     }
-    for (acc, lanes) in acc.iter().flatten().zip(sums.chunks_exact_mut(4)) {
-        // SAFETY: four i32 are one register.
-        unsafe { vst1q_s32(lanes.as_mut_ptr(), *acc) };
+    for (r, acc) in acc.iter().enumerate() {
+        for (q, acc) in acc.iter().enumerate() {
+            // SAFETY: four i32 are one register; rows lie within the sums (promised).
+            unsafe { vst1q_s32(to.add(r * stride + q * 4), *acc) };
+        }
     }
     R
 }

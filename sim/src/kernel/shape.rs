@@ -4,9 +4,6 @@
 /// Number of outputs in a panel: an AVX-512 register holds as many accumulators.
 pub(super) const LANES: usize = 16;
 
-/// Most accumulators of a micro-kernel: 12 rows × 2 panels.
-pub(super) const MAX_SUMS: usize = 12 * 2 * LANES;
-
 /// Locates the elements of one window of a feature map, which are runs of consecutive elements.
 #[derive(Clone, Debug)]
 pub(crate) struct Runs {
@@ -20,6 +17,18 @@ pub(crate) struct Runs {
 pub(crate) struct Rows<'a, T> {
     pub sums: &'a mut [T],
     pub stride: usize,
+}
+
+impl<T> Rows<'_, T> {
+    /// Returns the place of the first sum of row `r`.
+    ///
+    /// # Safety
+    /// Row `r` lies within the sums.
+    #[inline(always)]
+    pub(super) unsafe fn row(&mut self, r: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.sums.as_mut_ptr().add(r * self.stride) }
+    }
 }
 
 /// Holds what an integer micro-kernel reads: windows at `rows` of `input`, each made of the runs at `runs`,
@@ -36,6 +45,32 @@ pub(super) struct IntTile<'a> {
     /// Initial value of the panels' sums, one per output.
     #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
     pub offsets: &'a [i32],
+    /// How sums of the panel stay within an i16.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "AVX2 needs it"))]
+    pub widening: &'a Widening,
+}
+
+/// Says how the products of a panel, which AVX2 computes as sums of 16 bits, become sums of 32 bits.
+#[derive(Debug, PartialEq)]
+pub(super) enum Widening {
+    /// Products are summed in 16 bits over each of these chunks of the window.
+    Chunks(Vec<Chunk>),
+    /// Two products are summed in 16 bits.
+    Pairs,
+    /// Two products may leave an i16: the levels' top bit is multiplied separately.
+    Split,
+}
+
+/// Lists the parts of a window whose products are summed in 16 bits: consecutive quads of taps, of one run
+/// each.
+pub(super) type Chunk = Vec<Stretch>;
+
+/// Locates consecutive quads of taps of one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Stretch {
+    /// Where it begins, from the window's start.
+    pub start: usize,
+    pub quads: usize,
 }
 
 /// Holds what a micro-kernel of real numbers reads: windows at `rows` of `input`, each made of the runs at
