@@ -17,6 +17,7 @@ pub(crate) mod bit;
 #[cfg(all(feature = "emulate-amx", target_arch = "x86_64", target_os = "linux"))]
 mod emulate;
 pub(crate) mod int;
+mod lanes;
 mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -25,6 +26,7 @@ pub(crate) mod real;
 mod shape;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "tiles are x86-64's"))]
 pub(crate) mod tile;
+pub(crate) mod winograd;
 
 pub(crate) use shape::{Rows, Runs};
 
@@ -104,6 +106,12 @@ impl Kernel {
     /// Returns how many windows' sums are computed at a time: few enough to stay in the first-level cache.
     pub(crate) fn windows(self) -> usize {
         if self == Kernel::Amx { 64 } else { 48 }
+    }
+
+    /// Returns how many tiles of Winograd's go through all points at a time, by measurement: a multiple of the
+    /// rows of a micro-kernel.
+    pub(crate) fn tiles(self) -> usize {
+        if self.vectors() == Kernel::Avx512 { 24 } else { 12 }
     }
 }
 

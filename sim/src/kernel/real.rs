@@ -1,6 +1,6 @@
 //! Computes the matrix product over windows of floats or 16-bit fixed point, beside [`super::int`]. Float
 //! sums run over their taps in order, one fused multiply-add per tap: the result is the same bit for bit in
-//! every kernel, batch and thread. Sums of fixed point are exact.
+//! every kernel, batch and thread. Sums of fixed point are exact modulo 2³².
 //!
 //! Gradients sum in a fixed order of fused multiply-adds, so that attacks depend neither on the
 //! processor nor on threads. This is why the crate has its own f32 kernel.
@@ -45,9 +45,9 @@ impl<T: Element> Packed<T> {
 }
 
 /// Describes an element of a product: f32, f64, or fixed point in an i16.
-pub(crate) trait Element: Copy + Default + Send + Sync {
+pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
     /// The type that products add up to.
-    type Sum: Copy + Default + Send + Sync;
+    type Sum: Copy + Default + Send + Sync + 'static;
 
     /// Taps that one step of a kernel takes: the taps read of a run are a multiple of this.
     const TAPS: usize;
@@ -126,7 +126,7 @@ fn either_f64(tile: RealTile<f64>, sums: &mut [[f64; LANES]]) {
     }
 }
 
-/// Sums must fit an i32.
+/// Sums are those modulo 2³².
 impl Element for i16 {
     type Sum = i32;
     const TAPS: usize = 2;
@@ -217,7 +217,7 @@ fn plain<T: Element<Sum = T>, const R: usize>(
 
 /// Multiplies `R` rows by one panel, two taps at a time.
 fn pairs<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
-    let mut acc = [[0; LANES]; R];
+    let mut acc = [[0i32; LANES]; R];
     for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES * 2)) {
         let windows: [&[i16]; R] =
             std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.groups * 2]);
@@ -225,7 +225,8 @@ fn pairs<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
             for (acc, window) in acc.iter_mut().zip(windows) {
                 let a = [window[2 * k], window[2 * k + 1]].map(i32::from);
                 for (acc, b) in acc.iter_mut().zip(b.chunks_exact(2)) {
-                    *acc += a[0] * i32::from(b[0]) + a[1] * i32::from(b[1]);
+                    let pair = (a[0] * i32::from(b[0])).wrapping_add(a[1] * i32::from(b[1]));
+                    *acc = acc.wrapping_add(pair);
                 }
             }
         }

@@ -3,6 +3,8 @@
 //! bits where the machine has an instruction for it and there are enough of them.
 
 use super::windows::Windows;
+use super::winograd::{self, Winograd};
+use crate::kernel::tile::TiledWeights;
 use crate::kernel::{Kernel, Rows, Session, bit, int};
 use crate::tensor::Tensor;
 use dq_net::layer::{Conv, Dense};
@@ -16,9 +18,25 @@ pub(crate) struct Linear {
     windows: Windows,
     /// The level of the padding.
     pad_level: i32,
-    /// The weights of each group.
-    groups: Vec<int::PackedInt>,
+    product: Product,
     bits: Option<Box<BitLinear>>,
+}
+
+/// Says how levels are multiplied by weights.
+enum Product {
+    /// Window by window.
+    Windows(Groups),
+    /// By points of tiles, where every level is a byte.
+    Points(Box<Winograd<int::PackedInt, u8, i32>>),
+}
+
+/// Holds the weights of each group.
+struct Groups {
+    weights: Vec<int::PackedInt>,
+    /// Outputs of a group.
+    outputs: usize,
+    /// Outputs of all groups.
+    channels: usize,
 }
 
 /// Holds a layer over words of 1-bit levels: a pixel has as many channels as words.
@@ -35,8 +53,13 @@ impl Linear {
     pub fn conv(kernel: Kernel, layer: &Conv, input: Wire, output: Shape) -> Self {
         let windows = Windows::conv(input.shape, output, layer.axes(), layer.groups);
         let columns = layer.weights.dim().2;
+        let bits = BitLinear::conv(layer, input, output).map(Box::new);
+        if let Some(by_points) = by_points(kernel, &windows, input, layer) {
+            let (windows, product) = (by_points.windows().clone(), Product::Points(Box::new(by_points)));
+            return Self { windows, pad_level: layer.pad_level, product, bits };
+        }
         let per_group = windows.group_outputs();
-        let groups = (0..layer.groups)
+        let weights = (0..layer.groups)
             .map(|group| {
                 let weight = |o: usize, s: usize, k: usize| {
                     let (y, x, c) = windows.tap(s, k, columns);
@@ -45,15 +68,17 @@ impl Linear {
                 pack(kernel, &windows, group, input, weight)
             })
             .collect();
-        let bits = BitLinear::conv(layer, input, output).map(Box::new);
-        Self { windows, pad_level: layer.pad_level, groups, bits }
+        let groups = Groups { weights, outputs: per_group, channels: output.channels };
+        Self { windows, pad_level: layer.pad_level, product: Product::Windows(groups), bits }
     }
 
     pub fn dense(kernel: Kernel, layer: &Dense, input: Wire) -> Self {
         let windows = Windows::dense(input.shape, layer.weights.dim().0);
-        let groups = vec![pack(kernel, &windows, 0, input, |o, _, k| layer.weights[[o, k]])];
+        let weights = vec![pack(kernel, &windows, 0, input, |o, _, k| layer.weights[[o, k]])];
+        let outputs = windows.output.channels;
+        let groups = Groups { weights, outputs, channels: outputs };
         let bits = BitLinear::dense(layer, input).map(Box::new);
-        Self { windows, pad_level: 0, groups, bits }
+        Self { windows, pad_level: 0, product: Product::Windows(groups), bits }
     }
 
     /// Returns how many accumulators one output pixel has.
@@ -88,8 +113,12 @@ impl Linear {
                 frame.place(levels, &mut high, |v| (v >> 8) as u8);
             }
         }
-        let (channels, pixels) = (self.channels(), self.windows.pixels() * count);
-        let (mut session, tile) = (Session::new(kernel), kernel.windows());
+        let mut session = Session::new(kernel);
+        let groups = match &self.product {
+            Product::Windows(groups) => groups,
+            Product::Points(by_points) => return by_points.run(&mut session, &low, count, sink),
+        };
+        let (channels, pixels, tile) = (self.channels(), self.windows.pixels() * count, kernel.windows());
         let mut sums = vec![0; tile * channels];
         let mut above = vec![0; if high.is_empty() { 0 } else { tile * channels }];
         let mut starts = Vec::with_capacity(tile);
@@ -97,9 +126,9 @@ impl Linear {
             let rows = first..pixels.min(first + tile);
             let length = rows.len() * channels;
             self.windows.starts(rows, &mut starts);
-            self.product(&mut session, &low, &starts, &mut sums[..length]);
+            groups.product(&mut session, &low, &starts, &mut sums[..length]);
             if !high.is_empty() {
-                self.product(&mut session, &high, &starts, &mut above[..length]);
+                groups.product(&mut session, &high, &starts, &mut above[..length]);
                 // Modulo 2^32, and the true sum fits (`Network::new` checked).
                 sums.iter_mut().zip(&above).for_each(|(low, &high)| {
                     *low = low.wrapping_add(high.wrapping_mul(256));
@@ -108,13 +137,13 @@ impl Linear {
             sink(first, &sums[..length]);
         }
     }
+}
 
+impl Groups {
     fn product(&self, session: &mut Session, plane: &[u8], starts: &[usize], sums: &mut [i32]) {
-        let per_group = self.windows.group_outputs();
-        for (group, weights) in self.groups.iter().enumerate() {
-            let sums = &mut sums[group * per_group..];
-            let rows = Rows { sums, stride: self.windows.output.channels };
-            int::product(session, plane, starts, weights, rows);
+        for (group, weights) in self.weights.iter().enumerate() {
+            let sums = &mut sums[group * self.outputs..];
+            int::product(session, plane, starts, weights, Rows { sums, stride: self.channels });
         }
     }
 }
@@ -185,6 +214,20 @@ impl BitLinear {
 /// Returns whether levels are 0 and 1, and weights −1 and +1.
 fn is_binary<'a>(input: Wire, mut weights: impl Iterator<Item = &'a i8>) -> bool {
     input.range == Range::levels(1) && weights.all(|weight| weight.abs() == 1)
+}
+
+/// Prepares a convolution by points of tiles, where its numbers allow it and it pays.
+fn by_points(
+    kernel: Kernel,
+    windows: &Windows,
+    input: Wire,
+    layer: &Conv,
+) -> Option<Winograd<int::PackedInt, u8, i32>> {
+    let pays = winograd::pays(windows, 4);
+    let by_tiles =
+        kernel == Kernel::Amx && TiledWeights::pay(windows.output.channels, &windows.group_runs(0));
+    let weight = |o: usize, y: usize, x: usize, c: usize| layer.weights[[o, y, x, c]];
+    (pays && !by_tiles).then(|| Winograd::exact(kernel, windows, input.range.hi, weight))?
 }
 
 fn pack(

@@ -5,6 +5,7 @@ mod fixed;
 mod int;
 mod real;
 mod windows;
+mod winograd;
 
 pub(crate) use fixed::FixedLinear;
 pub(crate) use int::Linear;

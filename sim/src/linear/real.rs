@@ -2,7 +2,9 @@
 //! networks and norms.
 
 use super::windows::{Frame, Phase, Windows};
+use super::winograd::{Points, Winograd};
 use crate::kernel::real::{self, Element, Packed};
+use crate::kernel::winograd::{Gather, Spread};
 use crate::kernel::{Kernel, Rows, Runs, Session};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
@@ -27,9 +29,56 @@ pub(crate) trait Factor: Sized {
 
     /// Computes `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
     fn product(&self, session: &mut Session, framed: &Self::Framed, rows: &[usize], out: Rows<Self::Sum>);
+
+    /// Prepares a layer of `weight(output, row, column, channel)` by points of tiles, where that pays.
+    fn by_points(
+        _windows: &Windows,
+        _weight: impl Fn(usize, usize, usize, usize) -> Self::Weight,
+    ) -> Option<Box<dyn ByPoints<Self>>> {
+        None
+    }
 }
 
-impl<T: Element> Factor for Packed<T> {
+/// Computes a layer by points of tiles.
+pub(crate) trait ByPoints<F: Factor>: Send + Sync {
+    /// Returns how its input lies in memory.
+    fn windows(&self) -> &Windows;
+
+    /// Computes `count` maps and hands `sink(first pixel, sums)` the sums piece by piece.
+    fn run(
+        &self,
+        session: &mut Session,
+        framed: &F::Framed,
+        count: usize,
+        sink: &mut dyn FnMut(usize, &[F::Sum]),
+    );
+}
+
+impl<T> ByPoints<Packed<T>> for Winograd<Packed<T>, T, T::Sum>
+where
+    T: Element + Spread + Points,
+    T::Sum: Gather,
+{
+    fn windows(&self) -> &Windows {
+        self.windows()
+    }
+
+    fn run(
+        &self,
+        session: &mut Session,
+        framed: &Vec<T>,
+        count: usize,
+        sink: &mut dyn FnMut(usize, &[T::Sum]),
+    ) {
+        self.run(session, framed, count, sink);
+    }
+}
+
+impl<T> Factor for Packed<T>
+where
+    T: Element + Spread + Points,
+    T::Sum: Gather,
+{
     type Weight = T;
     type Value = T;
     type Framed = Vec<T>;
@@ -48,21 +97,36 @@ impl<T: Element> Factor for Packed<T> {
     fn product(&self, session: &mut Session, framed: &Vec<T>, rows: &[usize], out: Rows<T::Sum>) {
         real::product(session.kernel(), framed, rows, self, out);
     }
+
+    fn by_points(
+        windows: &Windows,
+        weight: impl Fn(usize, usize, usize, usize) -> T,
+    ) -> Option<Box<dyn ByPoints<Self>>> {
+        Some(Box::new(Winograd::<Self, T, T::Sum>::real(windows, weight)?))
+    }
 }
 
 /// Holds a linear map over windows: forward, or the transpose of one.
-pub(crate) struct LinearMap<F> {
+pub(crate) struct LinearMap<F: Factor> {
     parts: Vec<Part<F>>,
     output: Shape,
+}
+
+/// Says how values are multiplied by weights.
+enum Product<F> {
+    /// Window by window, with the weights of each group.
+    Windows(Vec<F>),
+    /// By points of tiles.
+    Points(Box<dyn ByPoints<F>>),
 }
 
 /// Holds a linear map in f32, f64 or 16-bit fixed point.
 pub(crate) type RealLinear<T> = LinearMap<Packed<T>>;
 
 /// Holds a part of a map, which gives all of the output, or one phase of it.
-struct Part<F> {
+struct Part<F: Factor> {
     windows: Windows,
-    groups: Vec<F>,
+    product: Product<F>,
     /// Shape of the whole output.
     output: Shape,
     /// Row and column of the part's first pixel in the output, and the distance from one to the next.
@@ -104,7 +168,8 @@ where
                 let last = [rows - 1, columns - 1];
                 let tap = |axis: usize, at: usize| phase.remainder[axis] + (last[axis] - at) * strides[axis];
                 let groups = pack(&windows, columns, |_, c, y, x, o| weights[[o, tap(0, y), tap(1, x), c]]);
-                Part { windows, groups, output: input, first: phase.first, apart: strides }
+                let product = Product::Windows(groups);
+                Part { windows, product, output: input, first: phase.first, apart: strides }
             };
             return Self { parts: phases.into_iter().map(part).collect(), output: input };
         }
@@ -129,8 +194,18 @@ where
         axes: (Axis, Axis),
         weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
     ) -> Self {
-        let (output, groups) = (windows.output, pack(&windows, axes.1.kernel, weight));
-        Self { parts: vec![Part { windows, groups, output, first: [0, 0], apart: [1, 1] }], output }
+        let output = windows.output;
+        let whole = |windows: Windows, product: Product<F>| {
+            let part = Part { windows, product, output, first: [0, 0], apart: [1, 1] };
+            Self { parts: vec![part], output }
+        };
+        match F::by_points(&windows, |o, y, x, c| weight(0, o, y, x, c)) {
+            Some(by_points) => whole(by_points.windows().clone(), Product::Points(by_points)),
+            None => {
+                let groups = pack(&windows, axes.1.kernel, weight);
+                whole(windows, Product::Windows(groups))
+            }
+        }
     }
 
     /// Applies the map to `count` images.
@@ -149,11 +224,19 @@ impl<F: Factor> Part<F> {
         let framed = F::frame(&self.windows.frame, input, count);
         let tile = session.kernel().windows();
         let channels = self.output.channels;
+        let groups = match &self.product {
+            Product::Windows(groups) => groups,
+            Product::Points(by_points) => {
+                return by_points.run(session, &framed, count, &mut |first, sums| {
+                    out[first * channels..][..sums.len()].copy_from_slice(sums);
+                });
+            }
+        };
         let pixels = self.windows.pixels() * count;
         let mut starts = Vec::with_capacity(tile);
         let mut compute = |first: usize, tile: &mut [F::Sum]| {
             self.windows.starts(first..first + tile.len() / channels, &mut starts);
-            for (group, weights) in self.groups.iter().enumerate() {
+            for (group, weights) in groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
                 weights.product(session, &framed, &starts, Rows { sums: tile, stride: channels });
             }

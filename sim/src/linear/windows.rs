@@ -30,6 +30,11 @@ impl Frame {
         self.height * self.width * self.source.channels
     }
 
+    /// Returns the elements of a row of a bordered map.
+    pub fn row(&self) -> usize {
+        self.width * self.source.channels
+    }
+
     /// Returns a zeroed buffer for `count` bordered maps.
     pub fn buffer<T: Clone + Default>(&self, count: usize) -> Vec<T> {
         vec![T::default(); count * self.len() + SLACK]
@@ -180,9 +185,38 @@ impl Windows {
         Some(down.iter().flat_map(|y| across.iter().map(move |x| phase(y, x))).collect())
     }
 
+    /// Lays out the same with a border that whole tiles of 2×2 outputs need. Returns none where the layer is not
+    /// 3×3 of stride 1 and ungrouped.
+    pub fn tiled(&self) -> Option<Self> {
+        let fits = self.groups == 1 && self.kernel() == (3, 3) && self.stride == [1, 1];
+        let whole = |length: usize| length.next_multiple_of(2) + 2;
+        let frame = Frame {
+            height: whole(self.output.height),
+            width: whole(self.output.width),
+            ..self.frame.clone()
+        };
+        (fits && frame.step == [1, 1]).then(|| Self::over(frame, self.output, [3, 3], [1, 1], 1))
+    }
+
+    /// Returns the number of tiles of 2×2 outputs in one image.
+    pub fn tiles(&self) -> usize {
+        self.output.height.div_ceil(2) * self.output.width.div_ceil(2)
+    }
+
+    /// Writes where the input of some tiles starts, tiles counted through all images of the buffer.
+    pub fn tile_starts(&self, tiles: Range<usize>, starts: &mut Vec<usize>) {
+        let across = self.output.width.div_ceil(2);
+        starts.clear();
+        starts.extend(tiles.map(|tile| {
+            let (image, tile) = (tile / self.tiles(), tile % self.tiles());
+            let (y, x) = (tile / across * 2, tile % across * 2);
+            image * self.frame.len() + y * self.frame.row() + x * self.frame.source.channels
+        }));
+    }
+
     fn over(frame: Frame, output: Shape, kernel: [usize; 2], stride: [usize; 2], groups: usize) -> Self {
         let channels = frame.source.channels;
-        let row = frame.width * channels;
+        let row = frame.row();
         let (runs, run) = if groups == 1 {
             ((0..kernel[0]).map(|y| y * row).collect(), kernel[1] * channels)
         } else {
