@@ -52,20 +52,17 @@ unsafe fn by_chunks<const R: usize>(
     for (i, chunk) in chunks.iter().enumerate() {
         let mut acc = [[_mm256_setzero_si256(); 2]; R];
         for &Stretch { start, quads } in chunk {
-            for quad in 0..quads {
-                // SAFETY: the panel holds 64 bytes for each quad; windows lie within the input (promised).
-                unsafe {
-                    let b = [0, 32].map(|at| _mm256_loadu_si256(panel.add(at).cast()));
-                    panel = panel.add(LANES * 4);
-                    for r in 0..R {
-                        let at = starts[r].add(start + quad * 4);
-                        let a = _mm256_set1_epi32(at.cast::<i32>().read_unaligned());
-                        for half in 0..2 {
-                            let pairs = _mm256_maddubs_epi16(a, b[half]);
-                            acc[r][half] = _mm256_add_epi16(acc[r][half], pairs);
-                        }
-                    }
+            let taps = starts.map(|at| at.wrapping_add(start));
+            // SAFETY: the panel holds 64 bytes for each quad; windows lie within the input (promised).
+            unsafe {
+                for two in 0..quads / 2 {
+                    add_quad(&mut acc, &taps, two * 2, panel);
+                    add_quad(&mut acc, &taps, two * 2 + 1, panel);
                 }
+                if quads % 2 == 1 {
+                    add_quad(&mut acc, &taps, quads - 1, panel);
+                }
+                panel = panel.add(quads * LANES * 4);
             }
         }
         // The sums are copied: the loop reads its array from memory, and they are to stay in registers until
@@ -84,6 +81,30 @@ unsafe fn by_chunks<const R: usize>(
         }
     }
     R
+}
+
+/// Adds the products of quad `quad` of each row and its quad of the panel, in 16 bits.
+///
+/// # Safety
+/// The machine has AVX2, and so many quads lie at `taps` and `panel`.
+#[inline]
+#[target_feature(enable = "avx2")]
+unsafe fn add_quad<const R: usize>(
+    acc: &mut [[__m256i; 2]; R],
+    taps: &[*const u8; R],
+    quad: usize,
+    panel: *const i8,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let b = [0, 32].map(|at| _mm256_loadu_si256(panel.add(quad * LANES * 4 + at).cast()));
+        for (acc, taps) in acc.iter_mut().zip(taps) {
+            let a = _mm256_set1_epi32(taps.add(quad * 4).cast::<i32>().read_unaligned());
+            for half in 0..2 {
+                acc[half] = _mm256_add_epi16(acc[half], _mm256_maddubs_epi16(a, b[half]));
+            }
+        }
+    }
 }
 
 /// Multiplies the first `R` of `rows` by the panel, and widens each sum of two products: writes the sums to
@@ -139,90 +160,93 @@ unsafe fn by_pairs<const R: usize, const SPLIT: bool>(
     R
 }
 
-/// Multiplies 6 rows or 1 of `tile` by its panel.
-///
-/// # Safety
-/// The machine has AVX2 and FMA, and every window of `tile` lies within its input.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn micro_f32(tile: RealTile<f32>, rows: usize, sums: &mut [[f32; LANES]]) {
-    // SAFETY: the caller's promise covers every row.
-    unsafe {
-        match rows {
-            6 => rows_f32::<6>(tile, sums),
-            _ => rows_f32::<1>(tile, sums),
-        }
-    }
-}
-
-/// # Safety
-/// As [`micro_f32`], with at least `R` rows.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn rows_f32<const R: usize>(tile: RealTile<f32>, sums: &mut [[f32; LANES]]) {
-    let mut acc = [[_mm256_setzero_ps(); 2]; R];
-    let starts: [*const f32; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
-    let mut panel = tile.panels.as_ptr();
-    for &run in tile.runs {
-        for k in 0..tile.groups {
-            // SAFETY: the panel holds runs × run × 16 values; windows lie within the input (promised).
-            unsafe {
-                let b = [_mm256_loadu_ps(panel), _mm256_loadu_ps(panel.add(8))];
-                panel = panel.add(LANES);
-                for r in 0..R {
-                    let a = _mm256_set1_ps(*starts[r].add(run + k));
-                    acc[r][0] = _mm256_fmadd_ps(a, b[0], acc[r][0]);
-                    acc[r][1] = _mm256_fmadd_ps(a, b[1], acc[r][1]);
-                }
+/// Defines the micro-kernels of one element: 6 rows, 3 or 1 of a tile by one panel.
+macro_rules! micro {
+    ($(#[$meta:meta])* $name:ident, $some_rows:ident, $element:ty, $sum:ty, $taps:literal,
+     $features:literal, $zero:expr,
+     $load:expr, $spread:expr, $step:expr, $store:expr) => {
+        $(#[$meta])*
+        ///
+        /// # Safety
+        /// The machine has AVX2 and FMA, every window of `tile` lies within its input, and every row within
+        /// `out`.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn $name(tile: &RealTile<$element>, mut out: Rows<$sum>) {
+            let mut rows = tile.rows;
+            while !rows.is_empty() {
+                // SAFETY: the caller's promise covers every row.
+                let count = unsafe {
+                    let to = out.row(tile.rows.len() - rows.len());
+                    match rows.len() {
+                        6.. => $some_rows::<6>(tile, rows, to, out.stride),
+                        3.. => $some_rows::<3>(tile, rows, to, out.stride),
+                        _ => $some_rows::<1>(tile, rows, to, out.stride),
+                    }
+                };
+                rows = &rows[count..];
             }
         }
-    }
-    let done = acc;
-    for (half, lanes) in done.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
-        // SAFETY: eight f32 are one register.
-        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), *half) };
-    }
-}
 
-/// Multiplies 6 rows or 1 of `tile` by its panel, two products per step.
-///
-/// # Safety
-/// The machine has AVX2, and every window of `tile` lies within its input.
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn micro_i16(tile: RealTile<i16>, rows: usize, sums: &mut [[i32; LANES]]) {
-    // SAFETY: the caller's promise covers every row.
-    unsafe {
-        match rows {
-            6 => rows_i16::<6>(tile, sums),
-            _ => rows_i16::<1>(tile, sums),
-        }
-    }
-}
-
-/// # Safety
-/// As [`micro_i16`], with at least `R` rows.
-#[target_feature(enable = "avx2")]
-unsafe fn rows_i16<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
-    let mut acc = [[_mm256_setzero_si256(); 2]; R];
-    let starts: [*const i16; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
-    let mut panel = tile.panels.as_ptr();
-    for &run in tile.runs {
-        for group in 0..tile.groups {
-            // SAFETY: the panel holds runs × groups × 32 values; windows lie within the input (promised).
-            unsafe {
-                let b = [0, 16].map(|at| _mm256_loadu_si256(panel.add(at).cast()));
-                panel = panel.add(LANES * 2);
-                for r in 0..R {
-                    let taps = starts[r].add(run + group * 2).cast::<i32>().read_unaligned();
-                    let a = _mm256_set1_epi32(taps);
-                    for half in 0..2 {
-                        acc[r][half] = _mm256_add_epi32(acc[r][half], _mm256_madd_epi16(a, b[half]));
+        /// # Safety
+        /// As above, with at least `R` rows.
+        #[target_feature(enable = $features)]
+        unsafe fn $some_rows<const R: usize>(
+            tile: &RealTile<$element>,
+            rows: &[usize],
+            to: *mut $sum,
+            stride: usize,
+        ) -> usize {
+            const TAPS: usize = $taps;
+            let mut acc = [[$zero; 2]; R];
+            let starts: [*const $element; R] =
+                std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
+            let mut panel = tile.panels.as_ptr();
+            for &run in tile.runs {
+                for group in 0..tile.groups {
+                    // SAFETY: the panel holds runs × groups × 16 × taps values; windows lie within the input
+                    // (promised).
+                    unsafe {
+                        let b = [0, LANES / 2 * TAPS].map(|at| $load(panel.add(at)));
+                        panel = panel.add(LANES * TAPS);
+                        for r in 0..R {
+                            let a = $spread(starts[r].add(run + group * TAPS));
+                            for half in 0..2 {
+                                acc[r][half] = $step(acc[r][half], a, b[half]);
+                            }
+                        }
                     }
                 }
             }
+            // The sums are copied: the loop reads its array from memory, and they are to stay in registers
+            // until here.
+            let done = acc;
+            for (r, acc) in done.iter().enumerate() {
+                for (half, acc) in acc.iter().enumerate() {
+                    // SAFETY: eight sums are one register; rows lie within the sums (promised).
+                    unsafe { $store(to.add(r * stride + half * LANES / 2), *acc) };
+                }
+            }
+            R
         }
-    }
-    let done = acc;
-    for (half, lanes) in done.iter().flatten().zip(sums.as_flattened_mut().chunks_exact_mut(8)) {
-        // SAFETY: eight i32 are one register.
-        unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), *half) };
-    }
+    };
+}
+
+micro! {
+    /// Floats: one fused multiply-add per tap, in the taps' order.
+    product_f32, rows_f32, f32, f32, 1, "avx2,fma",
+    _mm256_setzero_ps(),
+    |at| _mm256_loadu_ps(at),
+    |at: *const f32| _mm256_set1_ps(*at),
+    |sum, a, b| _mm256_fmadd_ps(a, b, sum),
+    |to, sum| _mm256_storeu_ps(to, sum)
+}
+
+micro! {
+    /// Fixed point: two products per step, added to an i32.
+    product_i16, rows_i16, i16, i32, 2, "avx2",
+    _mm256_setzero_si256(),
+    |at: *const i16| _mm256_loadu_si256(at.cast()),
+    |at: *const i16| _mm256_set1_epi32(at.cast::<i32>().read_unaligned()),
+    |sum, a, b| _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)),
+    |to: *mut i32, sum| _mm256_storeu_si256(to.cast(), sum)
 }

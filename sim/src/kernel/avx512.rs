@@ -4,7 +4,7 @@
 use super::shape::{BIT_ROWS, BitJob, IntTile, LANES, RealTile, Rows};
 use std::arch::x86_64::*;
 
-/// Multiplies the rows of `tile` by its `P` panels (1 or 2), and writes their sums to `out`.
+/// Multiplies the rows of `tile` by its `P` panels (1, 2 or 4), and writes their sums to `out`.
 ///
 /// # Safety
 /// The machine has AVX-512 F, BW and VNNI, every window of `tile` lies within its input, and every row within
@@ -17,7 +17,8 @@ pub(super) unsafe fn product<const P: usize>(tile: &IntTile, mut out: Rows<i32>)
         let count = unsafe {
             let to = out.row(tile.rows.len() - rows.len());
             match rows.len() {
-                12.. => some_rows::<12, P>(tile, rows, to, out.stride),
+                12.. if P < 4 => some_rows::<12, P>(tile, rows, to, out.stride),
+                6.. if P == 4 => some_rows::<6, P>(tile, rows, to, out.stride),
                 4.. => some_rows::<4, P>(tile, rows, to, out.stride),
                 3 => some_rows::<3, P>(tile, rows, to, out.stride),
                 2 => some_rows::<2, P>(tile, rows, to, out.stride),
@@ -108,43 +109,48 @@ pub(super) unsafe fn count(job: &BitJob, panel: &[[u64; LANES]], sums: &mut [[u6
     }
 }
 
-/// Defines the micro-kernels of one element: 12 rows, 4 or 1 of a tile by one panel or two.
+/// Defines the micro-kernels of one element: 12 rows, 6, 4 or 1 of a tile by one panel, two or four.
 macro_rules! micro {
-    ($(#[$meta:meta])* $name:ident, $rows:ident, $element:ty, $sum:ty, $taps:literal,
+    ($(#[$meta:meta])* $name:ident, $some_rows:ident, $element:ty, $sum:ty, $taps:literal,
      $features:literal, $zero:expr,
      $load:expr, $spread:expr, $step:expr, $store:expr) => {
         $(#[$meta])*
         ///
         /// # Safety
-        /// The machine has what AVX-512 kernels need, and every window of `tile` lies within its input.
+        /// The machine has what AVX-512 kernels need, every window of `tile` lies within its input, and every
+        /// row within `out`.
         #[target_feature(enable = $features)]
-        pub(super) unsafe fn $name(tile: RealTile<$element>, rows: usize, sums: &mut [[$sum; LANES]]) {
-            let two = sums.len() == 2 * rows;
-            // SAFETY: the caller's promise covers every row.
-            unsafe {
-                match (rows, two) {
-                    (12, true) => $rows::<12, 2>(tile, sums),
-                    (4, true) => $rows::<4, 2>(tile, sums),
-                    (_, true) => $rows::<1, 2>(tile, sums),
-                    (12, _) => $rows::<12, 1>(tile, sums),
-                    (4, _) => $rows::<4, 1>(tile, sums),
-                    _ => $rows::<1, 1>(tile, sums),
-                }
+        pub(super) unsafe fn $name<const P: usize>(tile: &RealTile<$element>, mut out: Rows<$sum>) {
+            let mut rows = tile.rows;
+            while !rows.is_empty() {
+                // SAFETY: the caller's promise covers every row.
+                let count = unsafe {
+                    let to = out.row(tile.rows.len() - rows.len());
+                    match rows.len() {
+                        12.. if P < 4 => $some_rows::<12, P>(tile, rows, to, out.stride),
+                        6.. if P == 4 => $some_rows::<6, P>(tile, rows, to, out.stride),
+                        4.. => $some_rows::<4, P>(tile, rows, to, out.stride),
+                        _ => $some_rows::<1, P>(tile, rows, to, out.stride),
+                    }
+                };
+                rows = &rows[count..];
             }
         }
 
         /// # Safety
-        /// As above, with at least `R` rows and `P` panels.
+        /// As above, with at least `R` rows.
         #[target_feature(enable = $features)]
-        unsafe fn $rows<const R: usize, const P: usize>(
-            tile: RealTile<$element>,
-            sums: &mut [[$sum; LANES]],
-        ) {
+        unsafe fn $some_rows<const R: usize, const P: usize>(
+            tile: &RealTile<$element>,
+            rows: &[usize],
+            to: *mut $sum,
+            stride: usize,
+        ) -> usize {
             const TAPS: usize = $taps;
             let mut acc = [[$zero; P]; R];
             let length = tile.runs.len() * tile.groups * LANES * TAPS;
             let starts: [*const $element; R] =
-                std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(tile.rows[r]));
+                std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
             let mut panel = tile.panels.as_ptr();
             for &run in tile.runs {
                 for group in 0..tile.groups {
@@ -165,17 +171,20 @@ macro_rules! micro {
             // The sums are copied: the loop reads its array from memory, and they are to stay in registers
             // until here.
             let done = acc;
-            for (acc, lanes) in done.iter().flatten().zip(sums) {
-                // SAFETY: sixteen sums are one register.
-                unsafe { $store(lanes.as_mut_ptr(), *acc) };
+            for (r, acc) in done.iter().enumerate() {
+                for (p, acc) in acc.iter().enumerate() {
+                    // SAFETY: sixteen sums are one register; rows lie within the sums (promised).
+                    unsafe { $store(to.add(r * stride + p * LANES), *acc) };
+                }
             }
+            R
         }
     };
 }
 
 micro! {
     /// Floats: one fused multiply-add per tap, in the taps' order.
-    micro_f32, rows_f32, f32, f32, 1, "avx512f",
+    product_f32, rows_f32, f32, f32, 1, "avx512f",
     _mm512_setzero_ps(),
     |at| _mm512_loadu_ps(at),
     |at: *const f32| _mm512_set1_ps(*at),
@@ -185,7 +194,7 @@ micro! {
 
 micro! {
     /// Fixed point: two products per step, added to an i32.
-    micro_i16, rows_i16, i16, i32, 2, "avx512f,avx512vnni",
+    product_i16, rows_i16, i16, i32, 2, "avx512f,avx512vnni",
     _mm512_setzero_si512(),
     |at: *const i16| _mm512_loadu_si512(at.cast()),
     |at: *const i16| _mm512_set1_epi32(at.cast::<i32>().read_unaligned()),

@@ -4,10 +4,7 @@
 
 use super::shape::{IntTile, LANES, Rows, Runs, Widening};
 use super::tile::{self, Planes, TiledWeights};
-use super::{Kernel, Session, narrow};
-
-/// Rows of a panel that the outputs do not fill that are multiplied together.
-const RAGGED_ROWS: usize = 12;
+use super::{Kernel, Session, narrow, panels};
 
 /// Holds weights in the order in which a kernel reads them.
 pub(crate) enum PackedInt {
@@ -110,55 +107,33 @@ pub(crate) fn product(
 }
 
 fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out: Rows<i32>) {
-    let Some(last) = rows.iter().max() else { return };
-    let (runs, outputs) = (&weights.runs[..], weights.outputs);
-    let last = last + runs.iter().max().expect("a window has a run");
+    let runs = &weights.runs[..];
+    let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.run_bytes() <= input.len(), "a window leaves the feature map");
-    assert!((rows.len() - 1) * out.stride + outputs <= out.sums.len(), "a row leaves the sums");
     let length = weights.panel_len();
-    let mut panel = 0;
-    while panel * LANES < outputs {
-        let first = panel * LANES;
-        let width = if kernel == Kernel::Avx512 && first + LANES < outputs { 2 } else { 1 };
+    panels::each(weights.outputs, kernel.panels(length), rows, out, |panel, width, rows, sums| {
         let tile = IntTile {
             input,
             rows,
             runs,
             quads: weights.quads,
             panels: &weights.data[panel * length..(panel + width) * length],
-            offsets: &weights.offsets[first..],
+            offsets: &weights.offsets[panel * LANES..],
             widening: weights.widenings.get(panel).unwrap_or(&Widening::Split),
         };
-        let sums = Rows { sums: &mut out.sums[first..], stride: out.stride };
-        if outputs - first >= width * LANES {
-            micro(kernel, &tile, width, sums);
-        } else {
-            ragged(kernel, &tile, outputs - first, sums);
-        }
-        panel += width;
-    }
-}
-
-/// Multiplies the rows of `tile` by its panels, of which `columns` outputs are there.
-fn ragged(kernel: Kernel, tile: &IntTile, columns: usize, out: Rows<i32>) {
-    let mut sums = [0; RAGGED_ROWS * 2 * LANES];
-    let width = columns.div_ceil(LANES);
-    let stride = width * LANES;
-    for (i, rows) in tile.rows.chunks(RAGGED_ROWS).enumerate() {
-        micro(kernel, &IntTile { rows, ..*tile }, width, Rows { sums: &mut sums, stride });
-        for (r, row) in sums.chunks_exact(stride).take(rows.len()).enumerate() {
-            let at = (i * RAGGED_ROWS + r) * out.stride;
-            out.sums[at..at + columns].copy_from_slice(&row[..columns]);
-        }
-    }
+        micro(kernel, &tile, width, sums);
+    });
 }
 
 /// Multiplies the rows of `tile` by its panels, whose outputs are all there.
 #[inline(always)]
 fn micro(kernel: Kernel, tile: &IntTile, width: usize, out: Rows<i32>) {
     match (kernel, width) {
-        // SAFETY: `by_panels` checked every window against the input and every row against the sums; the
-        // kernel is available on this machine.
+        // SAFETY: every window was checked against the input (`by_panels`) and every row against the sums
+        // (`panels`); the kernel is available on this machine.
+        #[cfg(target_arch = "x86_64")]
+        (Kernel::Avx512, 4) => unsafe { super::avx512::product::<4>(tile, out) },
+        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         (Kernel::Avx512, 2) => unsafe { super::avx512::product::<2>(tile, out) },
         // SAFETY: as above.
@@ -199,8 +174,15 @@ mod tests {
     /// Describes a product: outputs, runs, taps of a run, rows.
     type Shape = (usize, usize, usize, usize);
 
-    const SHAPES: [Shape; 6] =
-        [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 3), (64, 1, 64, 23), (16, 2, 1300, 5)];
+    const SHAPES: [Shape; 7] = [
+        (1, 1, 1, 1),
+        (17, 3, 7, 13),
+        (48, 2, 20, 29),
+        (33, 1, 130, 3),
+        (64, 1, 64, 23),
+        (121, 2, 16, 16),
+        (16, 2, 1300, 5),
+    ];
 
     /// Compares every kernel with plain sums, for levels of at most `level_hi` that lie in `input`.
     fn assert_exact(

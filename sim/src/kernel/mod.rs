@@ -21,6 +21,7 @@ mod lanes;
 mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod panels;
 pub(crate) mod real;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "bits and tiles are x86-64's"))]
 mod shape;
@@ -101,6 +102,17 @@ impl Kernel {
     /// Returns the kernel that runs everything but products of tiles.
     pub(crate) fn vectors(self) -> Kernel {
         if self == Kernel::Amx { Kernel::Avx512 } else { self }
+    }
+
+    /// Returns how many panels of `bytes` bytes a micro-kernel takes at a time.
+    fn panels(self, bytes: usize) -> usize {
+        match self.vectors() {
+            // Four are read again for every 6 rows, two for every 12: they are to leave room in the
+            // first-level cache.
+            Kernel::Avx512 if panels::WIDEST * bytes <= 16 << 10 => panels::WIDEST,
+            Kernel::Avx512 => 2,
+            _ => 1,
+        }
     }
 
     /// Returns how many windows' sums are computed at a time: few enough to stay in the first-level cache.

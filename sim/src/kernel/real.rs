@@ -6,10 +6,7 @@
 //! processor nor on threads. This is why the crate has its own f32 kernel.
 
 use super::shape::{LANES, RealTile, Rows, Runs};
-use super::{Kernel, multiversion};
-
-/// Most sums of a micro-kernel, in vectors of one row and one panel: 12 rows × 2 panels.
-const MAX_SUMS: usize = 12 * 2;
+use super::{Kernel, multiversion, panels};
 
 /// Holds weights in the order in which the kernel reads them.
 pub(crate) struct Packed<T> {
@@ -52,46 +49,37 @@ pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
     /// Taps that one step of a kernel takes: the taps read of a run are a multiple of this.
     const TAPS: usize;
 
-    /// Returns the most panels that `kernel` takes at a time.
-    fn panels(kernel: Kernel) -> usize;
+    /// Returns how many panels of `bytes` bytes `kernel` takes at a time.
+    fn panels(kernel: Kernel, bytes: usize) -> usize {
+        kernel.panels(bytes)
+    }
 
-    /// Lists the rows of `kernel`'s micro-kernels, the most first, 1 last.
-    fn rows(kernel: Kernel) -> &'static [usize];
-
-    /// Multiplies the first `rows` rows of `tile`, one of [`Element::rows`], by its panels: row × panel.
-    /// [`product`] has checked every window.
-    fn micro(kernel: Kernel, tile: RealTile<Self>, rows: usize, sums: &mut [[Self::Sum; LANES]]);
+    /// Multiplies the rows of `tile` by its panels, so many as [`Element::panels`] says or fewer, by a power
+    /// of two. [`product`] has checked every window and every row.
+    fn micro(kernel: Kernel, tile: &RealTile<Self>, width: usize, out: Rows<Self::Sum>);
 }
 
 impl Element for f32 {
     type Sum = f32;
     const TAPS: usize = 1;
 
-    fn panels(kernel: Kernel) -> usize {
-        if kernel == Kernel::Avx512 { 2 } else { 1 }
-    }
-
-    fn rows(kernel: Kernel) -> &'static [usize] {
-        match kernel {
-            Kernel::Portable => &[1],
-            // These are plain loops, which a compiler for AArch64 turns into NEON instructions.
-            Kernel::Neon => &[4, 1],
-            Kernel::Avx2 => &[6, 1],
-            Kernel::Avx512 | Kernel::Amx => &[12, 4, 1],
-        }
-    }
-
-    fn micro(kernel: Kernel, tile: RealTile<Self>, rows: usize, sums: &mut [[f32; LANES]]) {
-        match kernel {
-            // SAFETY: `product` checked every window against the input; the kernel is available on this
-            // machine.
+    fn micro(kernel: Kernel, tile: &RealTile<Self>, width: usize, out: Rows<f32>) {
+        match (kernel, width) {
+            // SAFETY: `product` checked every window and every row; the kernel is available on this machine.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { super::avx512::micro_f32(tile, rows, sums) },
+            (Kernel::Avx512, 4) => unsafe { super::avx512::product_f32::<4>(tile, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { super::avx2::micro_f32(tile, rows, sums) },
-            Kernel::Neon if rows == 4 => plain::<f32, 4>(tile, sums, f32::mul_add),
-            _ => plain::<f32, 1>(tile, sums, f32::mul_add),
+            (Kernel::Avx512, 2) => unsafe { super::avx512::product_f32::<2>(tile, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Kernel::Avx512, _) => unsafe { super::avx512::product_f32::<1>(tile, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Kernel::Avx2, _) => unsafe { super::avx2::product_f32(tile, out) },
+            // These are plain loops, which a compiler for AArch64 turns into NEON instructions.
+            (Kernel::Neon, _) => plain::<f32, 4>(tile, out, f32::mul_add),
+            _ => plain::<f32, 1>(tile, out, f32::mul_add),
         }
     }
 }
@@ -100,30 +88,22 @@ impl Element for f64 {
     type Sum = f64;
     const TAPS: usize = 1;
 
-    fn panels(_: Kernel) -> usize {
+    fn panels(_: Kernel, _: usize) -> usize {
         1
     }
 
-    fn rows(_: Kernel) -> &'static [usize] {
-        &[2, 1]
-    }
-
-    fn micro(kernel: Kernel, tile: RealTile<Self>, _: usize, sums: &mut [[f64; LANES]]) {
-        plain_f64(kernel, tile, sums);
+    fn micro(kernel: Kernel, tile: &RealTile<Self>, _: usize, out: Rows<f64>) {
+        plain_f64(kernel, tile, out);
     }
 }
 
 multiversion! {
-    fn plain_f64 = either_f64(tile: RealTile<f64>, sums: &mut [[f64; LANES]])
+    fn plain_f64 = either_f64(tile: &RealTile<f64>, out: Rows<f64>)
 }
 
 #[inline(always)]
-fn either_f64(tile: RealTile<f64>, sums: &mut [[f64; LANES]]) {
-    if sums.len() == 2 {
-        plain::<f64, 2>(tile, sums, f64::mul_add)
-    } else {
-        plain::<f64, 1>(tile, sums, f64::mul_add)
-    }
+fn either_f64(tile: &RealTile<f64>, out: Rows<f64>) {
+    plain::<f64, 2>(tile, out, f64::mul_add);
 }
 
 /// Sums are those modulo 2³².
@@ -131,25 +111,22 @@ impl Element for i16 {
     type Sum = i32;
     const TAPS: usize = 2;
 
-    fn panels(kernel: Kernel) -> usize {
-        if kernel == Kernel::Avx512 { 2 } else { 1 }
-    }
-
-    fn rows(kernel: Kernel) -> &'static [usize] {
-        f32::rows(kernel)
-    }
-
-    fn micro(kernel: Kernel, tile: RealTile<Self>, rows: usize, sums: &mut [[i32; LANES]]) {
-        match kernel {
-            // SAFETY: `product` checked every window against the input; the kernel is available on this
-            // machine.
+    fn micro(kernel: Kernel, tile: &RealTile<Self>, width: usize, out: Rows<i32>) {
+        match (kernel, width) {
+            // SAFETY: `product` checked every window and every row; the kernel is available on this machine.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx512 => unsafe { super::avx512::micro_i16(tile, rows, sums) },
+            (Kernel::Avx512, 4) => unsafe { super::avx512::product_i16::<4>(tile, out) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Kernel::Avx2 => unsafe { super::avx2::micro_i16(tile, rows, sums) },
-            _ if rows == 4 => pairs::<4>(tile, sums),
-            _ => pairs::<1>(tile, sums),
+            (Kernel::Avx512, 2) => unsafe { super::avx512::product_i16::<2>(tile, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Kernel::Avx512, _) => unsafe { super::avx512::product_i16::<1>(tile, out) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            (Kernel::Avx2, _) => unsafe { super::avx2::product_i16(tile, out) },
+            (Kernel::Neon, _) => pairs::<4>(tile, out),
+            _ => pairs::<1>(tile, out),
         }
     }
 }
@@ -169,40 +146,42 @@ pub(crate) fn product<T: Element>(
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.groups * T::TAPS <= input.len(), "a window leaves the feature map");
     let kernel = kernel.vectors();
-    let panels = weights.outputs.div_ceil(LANES);
     let length = weights.panel_len();
-    let mut sums = [[T::Sum::default(); LANES]; MAX_SUMS];
-    let mut panel = 0;
-    while panel < panels {
-        let width = T::panels(kernel).min(panels - panel);
-        let (first, panels) = (panel * LANES, &weights.data[panel * length..(panel + width) * length]);
-        let columns = (weights.outputs - first).min(width * LANES);
-        let mut row = 0;
-        while row < rows.len() {
-            let fits = T::rows(kernel).iter().find(|&&count| rows.len() - row >= count);
-            let count = *fits.expect("one row always fits");
-            let tile = RealTile { input, rows: &rows[row..], runs, groups: weights.groups, panels };
-            T::micro(kernel, tile, count, &mut sums[..count * width]);
-            for (r, lanes) in sums[..count * width].chunks_exact(width).enumerate() {
-                let at = (row + r) * out.stride + first;
-                out.sums[at..at + columns].copy_from_slice(&lanes.as_flattened()[..columns]);
-            }
-            row += count;
-        }
-        panel += width;
+    let widest = T::panels(kernel, length * size_of::<T>());
+    panels::each(weights.outputs, widest, rows, out, |panel, width, rows, sums| {
+        let panels = &weights.data[panel * length..(panel + width) * length];
+        T::micro(kernel, &RealTile { input, rows, runs, groups: weights.groups, panels }, width, sums);
+    });
+}
+
+/// Multiplies the rows by one panel in plain loops, `R` rows at a time, which the compiler vectorizes.
+#[inline(always)]
+fn plain<T: Element<Sum = T>, const R: usize>(
+    tile: &RealTile<T>,
+    mut out: Rows<T>,
+    fused: impl Fn(T, T, T) -> T + Copy,
+) {
+    let whole = tile.rows.len() / R * R;
+    for row in (0..whole).step_by(R) {
+        plain_rows::<T, R>(tile, row, &mut out, fused);
+    }
+    for row in whole..tile.rows.len() {
+        plain_rows::<T, 1>(tile, row, &mut out, fused);
     }
 }
 
-/// Multiplies `R` rows by one panel in plain loops, which the compiler vectorizes.
+/// Multiplies `R` rows from row `first` on.
 #[inline(always)]
-fn plain<T: Element<Sum = T>, const R: usize>(
-    tile: RealTile<T>,
-    sums: &mut [[T; LANES]],
+fn plain_rows<T: Element<Sum = T>, const R: usize>(
+    tile: &RealTile<T>,
+    first: usize,
+    out: &mut Rows<T>,
     fused: impl Fn(T, T, T) -> T + Copy,
 ) {
     let mut acc = [[T::default(); LANES]; R];
     for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES)) {
-        let windows: [&[T]; R] = std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.groups]);
+        let windows: [&[T]; R] =
+            std::array::from_fn(|r| &tile.input[tile.rows[first + r] + start..][..tile.groups]);
         for (k, b) in panel.chunks_exact(LANES).enumerate() {
             for (acc, window) in acc.iter_mut().zip(windows) {
                 let a = window[k];
@@ -212,15 +191,28 @@ fn plain<T: Element<Sum = T>, const R: usize>(
             }
         }
     }
-    sums.copy_from_slice(&acc);
+    for (r, acc) in acc.iter().enumerate() {
+        out.sums[(first + r) * out.stride..][..LANES].copy_from_slice(acc);
+    }
 }
 
-/// Multiplies `R` rows by one panel, two taps at a time.
-fn pairs<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
+/// Multiplies the rows by one panel, `R` rows and two taps at a time.
+fn pairs<const R: usize>(tile: &RealTile<i16>, mut out: Rows<i32>) {
+    let whole = tile.rows.len() / R * R;
+    for row in (0..whole).step_by(R) {
+        pairs_rows::<R>(tile, row, &mut out);
+    }
+    for row in whole..tile.rows.len() {
+        pairs_rows::<1>(tile, row, &mut out);
+    }
+}
+
+/// Multiplies `R` rows from row `first` on.
+fn pairs_rows<const R: usize>(tile: &RealTile<i16>, first: usize, out: &mut Rows<i32>) {
     let mut acc = [[0i32; LANES]; R];
     for (start, panel) in tile.runs.iter().zip(tile.panels.chunks_exact(tile.groups * LANES * 2)) {
         let windows: [&[i16]; R] =
-            std::array::from_fn(|r| &tile.input[tile.rows[r] + start..][..tile.groups * 2]);
+            std::array::from_fn(|r| &tile.input[tile.rows[first + r] + start..][..tile.groups * 2]);
         for (k, b) in panel.chunks_exact(LANES * 2).enumerate() {
             for (acc, window) in acc.iter_mut().zip(windows) {
                 let a = [window[2 * k], window[2 * k + 1]].map(i32::from);
@@ -231,7 +223,9 @@ fn pairs<const R: usize>(tile: RealTile<i16>, sums: &mut [[i32; LANES]]) {
             }
         }
     }
-    sums.copy_from_slice(&acc);
+    for (r, acc) in acc.iter().enumerate() {
+        out.sums[(first + r) * out.stride..][..LANES].copy_from_slice(acc);
+    }
 }
 
 #[cfg(test)]
@@ -242,7 +236,9 @@ mod tests {
     /// and panels.
     #[test]
     fn every_kernel_sums_whole_numbers_exactly() {
-        for (outputs, runs, run, rows) in [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 5)] {
+        for (outputs, runs, run, rows) in
+            [(1, 1, 1, 1), (17, 3, 7, 13), (48, 2, 20, 29), (33, 1, 130, 5), (121, 2, 16, 16)]
+        {
             let number = |i: usize| (i * 7_919 % 2003) as i16 - 1001;
             let weight = |o: usize, s: usize, k: usize| number(o * 31 + s * 7 + k) / 8;
             let starts: Vec<usize> = (0..rows).map(|r| r * 31).collect();
