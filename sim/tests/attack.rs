@@ -9,8 +9,8 @@ use dq_sim::attack::merge::{MergeError, merge};
 use dq_sim::attack::suite::{self, Single, Subject, Substitute, Suite, SuiteError};
 use dq_sim::attack::{self, Norm, Start};
 use dq_sim::report::{Outcome, Report, Shard};
-use dq_sim::{Precision, WhiteBox};
-use ndarray::{Array2, Array4};
+use dq_sim::{GradientSource, Loss, LossGradient, Precision, WhiteBox};
+use ndarray::{Array2, Array4, ArrayView4, Axis};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -330,6 +330,40 @@ fn a_masked_network_is_broken_by_scores_alone_and_doubted() {
     assert!(surviving(&report, "square", 16) < surviving(&report, "apgd-ce", 16));
     let rules: Vec<&str> = report.doubts.iter().map(|doubt| doubt.rule.as_str()).collect();
     assert!(rules.contains(&"black-box-beats-white-box") && rules.contains(&"zero-gradient"), "{rules:?}");
+}
+
+/// Asks a network for the scores of whole images alone.
+struct Whole<'a>(&'a WhiteBox);
+
+impl GradientSource for Whole<'_> {
+    fn input(&self) -> Input {
+        self.0.input()
+    }
+
+    fn classes(&self) -> usize {
+        self.0.classes()
+    }
+
+    fn loss_gradient(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> LossGradient {
+        self.0.loss_gradient(images, labels, loss)
+    }
+
+    fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64> {
+        self.0.real_logits(images)
+    }
+}
+
+/// Searches that begin from what they know of an image find what they find without it.
+#[test]
+fn searches_near_an_image_find_what_searches_from_scratch_do() {
+    let (engine, images) = (WhiteBox::new(&stripes_network()), stripes(6));
+    assert!(engine.near(images.pixels.index_axis(Axis(0), 0)).is_some());
+    let indices: Vec<usize> = (0..images.len()).collect();
+    for (name, eps) in [("square", 1), ("square", 4), ("sign-hunter", 2)] {
+        let single = Single::new(name, eps, 5);
+        let near = suite::adversaries(&engine, &images, &indices, &single);
+        assert_eq!(near, suite::adversaries(&Whole(&engine), &images, &indices, &single), "{name} {eps}");
+    }
 }
 
 #[test]

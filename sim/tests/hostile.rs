@@ -182,3 +182,13 @@ fn a_stop_is_heard_in_the_midst_of_a_block_and_the_run_goes_on_to_the_same_resul
         assert_eq!(going_on.run(&images, &suite, Some(report)), whole, "{name}");
     }
 }
+
+/// A gradient of zero moves nothing: FAB stays at the image, which is evaluated once to rank the classes and
+/// once for each target, and counted as often as it is asked about.
+#[test]
+fn an_image_is_not_evaluated_twice_in_a_row() {
+    let (images, source) = (images(2, 4), Source::new(4, &|_| 0.0));
+    let report = source.run(&images, &Suite::single("fab-t", 8, 1), None);
+    assert_eq!(report.runs[0].queries, [300, 300]);
+    assert_eq!(source.evaluated.load(Ordering::SeqCst), 2 + 3 * 2);
+}

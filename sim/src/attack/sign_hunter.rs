@@ -2,7 +2,7 @@
 //! the network's scores alone. Blocks of signs are flipped where that raises the margin: first all, then
 //! halves, down to single elements, and over again until the queries are spent.
 
-use super::search::{Search, drop_broken};
+use super::search::{Nearby, Search, drop_broken};
 use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
 use crate::lattice::edge;
@@ -34,6 +34,7 @@ fn run(task: &Task) -> Candidates {
     let mut corners: Vec<(Vec<bool>, f64)> = vec![(vec![true; length], f64::NEG_INFINITY); task.labels.len()];
     // An empty block comes before the whole: the first query is of the start itself.
     let mut blocks = std::iter::once(0..0).chain((0..).flat_map(|_| rounds(length)));
+    let mut near = Nearby::new(task, task.images.outer_iter());
     for _ in 0..QUERIES {
         if search.surviving.is_empty() {
             break;
@@ -47,14 +48,16 @@ fn run(task: &Task) -> Candidates {
             }
         }
         debug_assert_eq!(images.len_of(Axis(0)), corners.len());
-        let (margins, broken) = search.margins(&images);
-        for ((corner, best), margin) in corners.iter_mut().zip(margins) {
+        let (margins, broken) = search.margins_near(&images, &mut near);
+        for (at, ((corner, best), margin)) in corners.iter_mut().zip(margins).enumerate() {
             if margin > *best {
                 *best = margin;
                 corner[block.clone()].iter_mut().for_each(|up| *up = !*up);
+                near.move_on(at);
             }
         }
         drop_broken(&mut corners, &broken);
+        near.drop_broken(&broken);
     }
     search.finish()
 }

@@ -1,7 +1,7 @@
 //! Runs the Square attack (Andriushchenko et al., ECCV 2020), L∞: a random search over squares of ±ε. It asks
 //! the network under attack for its scores alone, so that masked gradients hide nothing from it.
 
-use super::search::{Search, drop_broken};
+use super::search::{Nearby, Search, drop_broken};
 use super::task::{Attack, Candidates, NEVER, Task, rule};
 use crate::ball::Norm;
 use crate::gradient::GradientSource;
@@ -63,6 +63,7 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
             Square { image, margin: f64::NEG_INFINITY, random }
         })
         .collect();
+    let mut near = Nearby::new(task, squares.iter().map(|square| square.image.view()));
     for query in 0..queries {
         if squares.is_empty() {
             break;
@@ -87,15 +88,16 @@ pub(super) fn run(task: &Task, queries: usize) -> Candidates {
                 }
             }
         }
-        let (margins, broken) = search.margins(&proposals);
-        for (square, (margin, proposal)) in squares.iter_mut().zip(margins.iter().zip(proposals.outer_iter()))
-        {
-            if *margin > square.margin {
-                square.margin = *margin;
-                square.image.assign(&proposal);
+        let (margins, broken) = search.margins_near(&proposals, &mut near);
+        for (at, (square, margin)) in squares.iter_mut().zip(margins).enumerate() {
+            if margin > square.margin {
+                square.margin = margin;
+                square.image.assign(&proposals.index_axis(Axis(0), at));
+                near.move_on(at);
             }
         }
         drop_broken(&mut squares, &broken);
+        near.drop_broken(&broken);
     }
     search.finish()
 }

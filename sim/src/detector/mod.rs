@@ -7,10 +7,10 @@ mod squeezing;
 pub use squeezing::Squeezing;
 
 use crate::attack::suite::{Judge, Verdict};
-use crate::gradient::{GradientSource, Loss, LossGradient, Precision, arg_max};
+use crate::gradient::{GradientSource, Loss, LossGradient, Near, Precision, arg_max};
 use crate::report::Model;
 use dq_net::layer::Input;
-use ndarray::{Array2, ArrayView1, ArrayView4, Axis, Zip};
+use ndarray::{Array2, ArrayView1, ArrayView3, ArrayView4, Axis, Zip};
 
 /// Holds a network with a detector, as attacks see it.
 pub struct Detector<'a> {
@@ -98,6 +98,10 @@ impl GradientSource for Detector<'_> {
             return own;
         }
         agreed(&own, &self.network.real_logits(self.squeezing.apply(images).view()), labels)
+    }
+
+    fn near(&self, image: ArrayView3<u8>) -> Option<Box<dyn Near + '_>> {
+        if self.is_known { None } else { self.network.near(image) }
     }
 }
 

@@ -7,18 +7,21 @@
 
 mod bounds;
 mod compare;
+mod near;
 mod registers;
 
 pub(crate) use bounds::IntervalBounds;
 pub use compare::Difference;
+pub(crate) use near::NearImage;
 
 use crate::kernel::Kernel;
-use crate::kind::{Feed, Forward, Site, kind};
+use crate::kind::{Feed, Forward, Locality, Site, kind};
 use crate::tensor::Tensor;
 use dq_net::Network;
 use dq_net::layer::Logits;
 use ndarray::{Array2, Array4, ArrayView4, Axis, s};
 use rayon::prelude::*;
+use std::sync::OnceLock;
 
 /// Most images that one task carries through the network together.
 const BLOCK: usize = 4;
@@ -31,6 +34,19 @@ pub struct Engine {
     kernel: Kernel,
     nodes: Vec<Node>,
     block: usize,
+    /// What the nodes say of their locality, prepared when it is first asked for.
+    localities: OnceLock<Vec<Locality>>,
+}
+
+/// Says which nodes' outputs outlive their last reader.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// None but the last.
+    Last,
+    /// All that are stored at all: those that are not fused.
+    Stored,
+    /// All, so that none is fused.
+    All,
 }
 
 /// Holds a prepared node.
@@ -62,7 +78,8 @@ impl Engine {
         let count = network.nodes().len();
         let bytes: usize = (0..count).map(|i| network.wire(i).shape.len() * 4).sum();
         let block = (BLOCK_BYTES / bytes).clamp(1, BLOCK);
-        Self { network: network.clone(), kernel, nodes: prepare(network, kernel), block }
+        let (network, nodes) = (network.clone(), prepare(network, kernel));
+        Self { network, kernel, nodes, block, localities: OnceLock::new() }
     }
 
     /// Returns the network that it runs.
@@ -83,7 +100,7 @@ impl Engine {
         let mut scores = Array2::zeros((images.dim().0, self.network.classes()));
         self.blocks(images).zip(scores.axis_chunks_iter_mut(Axis(0), self.block).into_par_iter()).for_each(
             |(images, mut scores)| {
-                let mut values = self.execute(images, false);
+                let mut values = self.execute(images, Keep::Last);
                 let last = values.pop().flatten().expect("the last node is kept").into_words();
                 scores.iter_mut().zip(last).for_each(|(to, score)| *to = score);
             },
@@ -144,17 +161,25 @@ impl Engine {
 
     /// Runs one block and returns every node's output.
     pub(crate) fn values(&self, images: ArrayView4<u8>) -> Vec<Tensor> {
-        self.execute(images, true).into_iter().map(|value| value.expect("all are kept")).collect()
+        self.execute(images, Keep::All).into_iter().map(|value| value.expect("all are kept")).collect()
     }
 
-    /// Runs one block. Keeps every node's output, or only what is still to be read.
-    fn execute(&self, images: ArrayView4<u8>, keep: bool) -> Vec<Option<Tensor>> {
+    /// Returns what the nodes say of their locality.
+    fn localities(&self) -> &[Locality] {
+        self.localities.get_or_init(|| {
+            let nodes = self.network.nodes().iter().zip(&self.nodes);
+            nodes.map(|(node, own)| kind(&node.layer).locality(&own.site)).collect()
+        })
+    }
+
+    /// Runs one block.
+    fn execute(&self, images: ArrayView4<u8>, keep: Keep) -> Vec<Option<Tensor>> {
         let mut values: Vec<Option<Tensor>> = Vec::with_capacity(self.nodes.len());
         for (i, node) in self.nodes.iter().enumerate() {
-            let is_fused = !keep && node.is_fused;
+            let is_fused = keep != Keep::All && node.is_fused;
             let value = if is_fused { None } else { Some(self.run_node(i, images, &values)) };
             values.push(value);
-            if !keep {
+            if keep == Keep::Last {
                 let read: Vec<usize> = (0..i).filter(|&j| self.nodes[j].needed_until <= i).collect();
                 read.into_iter().for_each(|j| values[j] = None);
             }

@@ -1,7 +1,7 @@
 //! Evaluates the network with one node's output changed, as a circuit does whose registers are as wide as
 //! their wires: a value that does not fit wraps.
 
-use super::Engine;
+use super::{Engine, Keep};
 use crate::tensor::Tensor;
 use ndarray::{Array3, ArrayView3, ArrayView4};
 
@@ -15,7 +15,7 @@ impl Engine {
         change: impl Fn(usize, &mut [i32]),
     ) -> Vec<i32> {
         let count = images.dim().0;
-        let mut values = self.execute(images, true);
+        let mut values = self.execute(images, Keep::All);
         let mut words = values[node].take().expect("all are kept").into_words();
         let length = self.network.wire(node).shape.len();
         words.chunks_exact_mut(length).enumerate().for_each(|(image, values)| change(image, values));

@@ -10,7 +10,7 @@ pub use white_box::WhiteBox;
 
 use dq_net::Shape;
 use dq_net::layer::Input;
-use ndarray::{Array2, Array4, ArrayView4};
+use ndarray::{Array2, Array4, ArrayView3, ArrayView4};
 
 /// Holds the losses of a batch and their gradients.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,4 +63,25 @@ pub trait GradientSource: Sync {
     fn judged_logits(&self, images: ArrayView4<u8>, _labels: &[u8]) -> Array2<f64> {
         self.real_logits(images)
     }
+
+    /// Remembers `image`, to compute the judged logits of images that differ from it in a few pixels without
+    /// what these leave as it is. Returns `None` where the network has no such way.
+    ///
+    /// # Panics
+    /// If the image's shape does not fit.
+    fn near(&self, _image: ArrayView3<u8>) -> Option<Box<dyn Near + '_>> {
+        None
+    }
+}
+
+/// Remembers an image, to compute the logits of others that are much like it.
+pub trait Near: Send {
+    /// Computes what [`GradientSource::judged_logits`] gives for `image`.
+    ///
+    /// # Panics
+    /// If the image's shape does not fit.
+    fn logits(&mut self, image: ArrayView3<u8>) -> Vec<f64>;
+
+    /// Remembers the image that was asked about last instead.
+    fn move_on(&mut self);
 }

@@ -1,14 +1,14 @@
 //! Shows an integer network as an attacker with full knowledge sees it: the exact engine forward, and a
 //! straight-through backward pass, in which each kind of layer says how slopes go through it.
 
-use super::{GradientSource, Loss, LossGradient};
-use crate::engine::Engine;
+use super::{GradientSource, Loss, LossGradient, Near};
+use crate::engine::{Engine, NearImage};
 use crate::kind::{Backward, Flow, kind};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::Network;
 use dq_net::layer::Input;
-use ndarray::{Array2, Array4, ArrayView2, ArrayView4, Axis};
+use ndarray::{Array2, Array4, ArrayView2, ArrayView3, ArrayView4, Axis};
 use rayon::prelude::*;
 use std::sync::OnceLock;
 
@@ -229,6 +229,27 @@ impl GradientSource for WhiteBox {
     fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64> {
         let scale = self.network().logits().scale;
         self.engine.scores(images).mapv(|score| f64::from(score) * scale)
+    }
+
+    fn near(&self, image: ArrayView3<u8>) -> Option<Box<dyn Near + '_>> {
+        let (image, scale) = (NearImage::new(&self.engine, image)?, self.network().logits().scale);
+        Some(Box::new(NearLogits { image, scale }))
+    }
+}
+
+/// Gives real logits near an image.
+struct NearLogits<'e> {
+    image: NearImage<'e>,
+    scale: f64,
+}
+
+impl Near for NearLogits<'_> {
+    fn logits(&mut self, image: ArrayView3<u8>) -> Vec<f64> {
+        self.image.scores(image).into_iter().map(|score| f64::from(score) * self.scale).collect()
+    }
+
+    fn move_on(&mut self) {
+        self.image.move_on();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Computes a BitDepth: each pixel of the image is replaced by its leading bits.
 
-use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
+use super::pass::{Backward, Bounds, Feed, Forward, Kind, Locality, Site, Through, Twin};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::layer::BitDepth;
@@ -15,6 +15,10 @@ impl Kind for BitDepth {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn locality(&self, _: &Site) -> Locality {
+        Locality::Pixels
     }
 
     /// Passes slopes as if the pixel were not rounded (BPDA, Athalye, Carlini, Wagner, ICML 2018).

@@ -1,6 +1,6 @@
 //! Runs Concat, which puts the channels of two streams beside each other.
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::float::layer as float;
@@ -21,6 +21,10 @@ impl Kind for Concat {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn locality(&self, _: &Site) -> Locality {
+        Locality::Pixels
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

@@ -1,8 +1,9 @@
 //! Computes a Conv: windows times weights, by the integer kernels.
 
-use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Forward, Kind, Locality, Part, Site, Twin};
 use super::weighted::SIGNS;
-use crate::linear::{FixedLinear, Linear, Precision, RealLinear};
+use crate::linear::{FixedLinear, Linear, PartLinear, Precision, RealLinear};
+use crate::region::Region;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
 use dq_net::float::layer as float;
@@ -31,6 +32,15 @@ impl Kind for Conv {
                 Box::new(RealLinear::conv_transposed(weights.view(), input, output, axes, groups))
             }
         }
+    }
+
+    fn locality(&self, site: &Site) -> Locality {
+        // Wider levels are rare: they are summed as a whole.
+        if !Tensor::is_bytes(site.input().range) {
+            return Locality::Whole;
+        }
+        let part = PartLinear::new(site.kernel, self, site.input(), site.output.shape);
+        Locality::Windows { axes: self.axes(), part: Box::new(part) }
     }
 
     /// A float layer is padded with 0: where another level is, the level is taken off before and its share of
@@ -85,5 +95,12 @@ impl Kind for Conv {
             }
         }
         found
+    }
+}
+
+impl Part for PartLinear {
+    fn run(&self, site: &Site, input: &Tensor, region: &Region) -> Tensor {
+        let Tensor::Bytes(levels) = input else { unreachable!("only levels that are bytes have parts") };
+        Tensor::narrow(self.run(site.kernel, levels, region), site.output.range)
     }
 }

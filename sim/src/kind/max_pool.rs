@@ -1,8 +1,9 @@
 //! Computes a MaxPool: the largest value of each window.
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
-use super::window::Windows;
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Part, Site, Twin};
+use super::window::{Windows, add_max_slopes_of_bytes};
 use crate::linear::Precision;
+use crate::region::Region;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
 use dq_net::float::layer as float;
@@ -31,6 +32,11 @@ impl Kind for MaxPool {
         Box::new(Largest::new(self, site))
     }
 
+    fn locality(&self, site: &Site) -> Locality {
+        let part = Largest::new(self, site);
+        Locality::Windows { axes: part.0.axes(), part: Box::new(part) }
+    }
+
     fn twin(&self, _: &Site) -> Twin {
         Twin::one(FloatLayer::MaxPool(float::MaxPool { window: self.window, stride: self.stride }))
     }
@@ -45,13 +51,23 @@ impl Forward for Largest {
     }
 }
 
+impl Part for Largest {
+    fn run(&self, site: &Site, input: &Tensor, region: &Region) -> Tensor {
+        let (crop, windows) = self.0.part(region);
+        Forward::run(&Largest(windows), site, &[Feed::Values(&crop.of(self.0.input, input))], 1)
+    }
+}
+
 impl Backward for Largest {
     fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
         let (from, to) = (site.input().shape.len(), site.output.shape.len());
         let images = flow.slopes.chunks_exact(to).zip(into.chunks_exact_mut(from));
         for (image, (slopes, into)) in images.enumerate() {
             match flow.values() {
-                Tensor::Bytes(values) => self.0.add_max_slopes(&values[image * from..], slopes, into),
+                Tensor::Bytes(values) => {
+                    let values = &values[image * from..];
+                    add_max_slopes_of_bytes(site.kernel, &self.0, values, slopes, into);
+                }
                 Tensor::Words(values) => self.0.add_max_slopes(&values[image * from..], slopes, into),
             }
         }

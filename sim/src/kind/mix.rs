@@ -1,6 +1,6 @@
 //! Computes a Mix: two streams become one, each with its share.
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -26,6 +26,10 @@ impl Kind for Mix {
     /// Both shares are at least zero ([`dq_net`] checks them), and clipping keeps the order.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn locality(&self, _: &Site) -> Locality {
+        Locality::Pixels
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

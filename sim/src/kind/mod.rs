@@ -20,7 +20,7 @@ mod sum_pool;
 mod weighted;
 pub(crate) mod window;
 
-pub(crate) use pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+pub(crate) use pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
 
 use dq_net::layer::Layer;
 

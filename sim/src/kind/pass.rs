@@ -3,13 +3,16 @@
 
 use crate::kernel::Kernel;
 use crate::linear::{Linear, Precision};
+use crate::region::Region;
 use crate::tensor::Tensor;
 use dq_net::float::layer as float;
+use dq_net::layer::window::Axis;
 use dq_net::{FloatLayer, Network, Wire};
 use ndarray::ArrayView4;
 
 /// Describes the surroundings of one node: the instruction set that it runs on, and the wires on either side
 /// of it.
+#[derive(Clone)]
 pub(crate) struct Site {
     pub kernel: Kernel,
     /// One wire per input.
@@ -45,6 +48,12 @@ pub(crate) trait Kind {
     /// Returns what the node would compute if nothing were rounded.
     fn twin(&self, site: &Site) -> Twin;
 
+    /// Says which pixels of the output some pixels of the inputs reach: all of them, unless the kind knows
+    /// better.
+    fn locality(&self, _site: &Site) -> Locality {
+        Locality::Whole
+    }
+
     /// Returns the gradient with respect to each weight (row-major), given the node's `input` and the slopes
     /// of its output, summed over all images; it is empty for a kind without weights.
     fn weight_slopes(&self, _site: &Site, _input: &Tensor, _slopes: &[f32]) -> Vec<f32> {
@@ -67,6 +76,27 @@ pub(crate) trait Forward: Send + Sync {
     fn reads_tiles(&self) -> bool {
         false
     }
+}
+
+/// Says which pixels of a node's output depend on which pixels of its inputs.
+pub(crate) enum Locality {
+    /// Any pixel may depend on any other.
+    Whole,
+    /// A pixel depends on the pixels in the same place alone, and the forward pass runs on parts of maps.
+    Pixels,
+    /// A pixel depends on a window of the one input.
+    Windows {
+        /// Rows and columns of the windows.
+        axes: (Axis, Axis),
+        /// Computes some pixels of the output.
+        part: Box<dyn Part>,
+    },
+}
+
+/// Computes a part of one node's output.
+pub(crate) trait Part: Send + Sync {
+    /// Computes the pixels `region` of the output, of one image, from the whole input.
+    fn run(&self, site: &Site, input: &Tensor, region: &Region) -> Tensor;
 }
 
 /// Holds what a node reads for a block of images.

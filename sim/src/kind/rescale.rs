@@ -1,6 +1,6 @@
 //! Computes a Rescale: an affine function per channel, into the residual stream.
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -29,6 +29,10 @@ impl Kind for Rescale {
     /// The output rises or falls by the sign of the channel's factor.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Monotone
+    }
+
+    fn locality(&self, _: &Site) -> Locality {
+        Locality::Pixels
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

@@ -1,6 +1,6 @@
 //! Runs Sum, which adds two streams exactly, each times a whole number.
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -22,6 +22,10 @@ impl Kind for Sum {
     /// It rises with the inputs whose factors are above 0, and falls with the others; none is 0.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Directed(self.factors.map(|factor| factor > 0).into())
+    }
+
+    fn locality(&self, _: &Site) -> Locality {
+        Locality::Pixels
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

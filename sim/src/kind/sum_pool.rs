@@ -1,8 +1,9 @@
 //! Computes a SumPool: the sum of each window.
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Part, Site, Twin};
 use super::window::Windows;
 use crate::linear::Precision;
+use crate::region::Region;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
 use dq_net::float::layer as float;
@@ -32,6 +33,11 @@ impl Kind for SumPool {
         Box::new(Sums::new(self, site))
     }
 
+    fn locality(&self, site: &Site) -> Locality {
+        let part = Sums::new(self, site);
+        Locality::Windows { axes: part.0.axes(), part: Box::new(part) }
+    }
+
     fn twin(&self, site: &Site) -> Twin {
         let channels = site.output.shape.channels;
         let weights = Array4::ones((channels, self.window[0], self.window[1], 1));
@@ -51,6 +57,13 @@ impl Forward for Sums {
             Tensor::Words(values) => self.0.join(values, |v| v, |a, b| a + b),
         };
         Tensor::narrow(sums, site.output.range)
+    }
+}
+
+impl Part for Sums {
+    fn run(&self, site: &Site, input: &Tensor, region: &Region) -> Tensor {
+        let (crop, windows) = self.0.part(region);
+        Forward::run(&Sums(windows), site, &[Feed::Values(&crop.of(self.0.input, input))], 1)
     }
 }
 

@@ -1,7 +1,10 @@
 //! Runs the windows of the pools, forward and backward, for integers and for floats. Inputs and outputs are
 //! height × width × channels.
 
+use crate::kernel::multiversion;
+use crate::region::Region;
 use dq_net::Shape;
+use dq_net::layer::window::Axis;
 
 /// Describes the windows of one pool.
 #[derive(Clone, Copy)]
@@ -19,6 +22,20 @@ impl Windows {
     pub fn whole(input: Shape) -> Self {
         let output = Shape::new(1, 1, input.channels);
         Self { input, output, window: [input.height, input.width], stride: [1, 1] }
+    }
+
+    /// Returns the windows along both axes.
+    pub fn axes(&self) -> (Axis, Axis) {
+        let axis = |n: usize| Axis { kernel: self.window[n], stride: self.stride[n], before: 0, after: 0 };
+        (axis(0), axis(1))
+    }
+
+    /// Returns the part of the input that the output's pixels `region` are computed from, and its windows.
+    pub fn part(&self, region: &Region) -> (Region, Self) {
+        let (rows, columns) = self.axes();
+        let under = region.under(rows, columns);
+        let (input, output) = (under.shape(self.input.channels), region.shape(self.output.channels));
+        (under, Self { input, output, ..*self })
     }
 
     /// Joins the elements of each window of each image, each converted by `first`.
@@ -52,25 +69,30 @@ impl Windows {
 
     /// Adds the gradient of a largest value's input to `into`, for one image with the inputs `values`. Among
     /// equal values the slope goes to the first in row-major order.
+    #[inline(always)]
     pub fn add_max_slopes<T: Copy + PartialOrd>(&self, values: &[T], slopes: &[f32], into: &mut [f32]) {
         let channels = self.output.channels;
         let mut best = vec![values[0]; channels];
-        let mut at = vec![0u32; channels];
+        let mut at = vec![0; channels];
         for (pixel, slopes) in slopes.chunks_exact(channels).enumerate() {
-            let mut taps = self.taps(pixel * channels);
-            let first = taps.next().expect("checked: a window is not empty");
-            best.copy_from_slice(&values[first..first + channels]);
-            at.fill(first as u32);
-            for tap in taps {
+            at.fill(0);
+            for (n, tap) in (0u32..).zip(self.taps(pixel * channels)) {
                 let values = &values[tap..tap + channels];
+                if n == 0 {
+                    best.copy_from_slice(values);
+                    continue;
+                }
                 for ((best, at), &value) in best.iter_mut().zip(&mut at).zip(values) {
                     let more = value > *best;
                     *best = if more { value } else { *best };
-                    *at = if more { tap as u32 } else { *at };
+                    *at = if more { n } else { *at };
                 }
             }
-            for (c, (&at, slope)) in at.iter().zip(slopes).enumerate() {
-                into[at as usize + c] += slope;
+            // All taps take something, if only 0: that goes faster than to look for the one that takes all.
+            for (n, tap) in (0u32..).zip(self.taps(pixel * channels)) {
+                for ((to, &at), &slope) in into[tap..tap + channels].iter_mut().zip(&at).zip(slopes) {
+                    *to += if at == n { slope } else { 0.0 };
+                }
             }
         }
     }
@@ -92,4 +114,15 @@ impl Windows {
         };
         (0..window[0]).flat_map(move |dy| (0..window[1]).map(move |dx| tap(dy, dx)))
     }
+}
+
+multiversion! {
+    /// Does what [`Windows::add_max_slopes`] does, for levels that are bytes.
+    pub(crate) fn add_max_slopes_of_bytes =
+        max_slopes_of_bytes(windows: &Windows, values: &[u8], slopes: &[f32], into: &mut [f32])
+}
+
+#[inline(always)]
+fn max_slopes_of_bytes(windows: &Windows, values: &[u8], slopes: &[f32], into: &mut [f32]) {
+    windows.add_max_slopes(values, slopes, into);
 }

@@ -3,12 +3,14 @@
 
 mod fixed;
 mod int;
+mod part;
 mod real;
 mod windows;
 mod winograd;
 
 pub(crate) use fixed::FixedLinear;
 pub(crate) use int::Linear;
+pub(crate) use part::PartLinear;
 pub(crate) use real::RealLinear;
 
 /// Says in which numbers an integer network's gradients are summed.

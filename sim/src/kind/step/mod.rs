@@ -3,7 +3,7 @@
 
 mod affine;
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -51,6 +51,10 @@ impl Kind for Step {
     /// The output rises or falls by the channel's direction.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Monotone
+    }
+
+    fn locality(&self, _: &Site) -> Locality {
+        Locality::Pixels
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {
