@@ -22,8 +22,9 @@ fn derived(name: &str, readers: usize) -> impl Iterator<Item = String> {
     stages.chain(forks).chain(MODULES.map(String::from)).map(move |suffix| format!("{name}{suffix}"))
 }
 
-/// Returns instance names: the nodes' own, changed only where Verilog or another name forbids them.
-pub fn of_nodes(network: &Network) -> Vec<String> {
+/// Returns instance names: the nodes' own, changed only where Verilog or another name forbids them. None is
+/// one of `reserved`, or begins with one and an underscore.
+pub fn of_nodes(network: &Network, reserved: &[&str]) -> Vec<String> {
     let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control", "boot"];
     let mut used: HashSet<String> = fixed.map(String::from).into();
     let mut names = vec![];
@@ -39,6 +40,7 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
                 || ["dq_", "s_axis_", "m_axis_", "s_axil_", "control_", "tb_", "f_"]
                     .iter()
                     .any(|prefix| name.starts_with(prefix))
+                || reserved.iter().any(|own| is_within(name, own))
                 || derived(name, readers).any(|name| used.contains(&name))
         };
         if taken(&name, &used) {
@@ -50,4 +52,9 @@ pub fn of_nodes(network: &Network) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+/// Returns whether `name` is `own`, or begins with it and an underscore.
+fn is_within(name: &str, own: &str) -> bool {
+    name.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
 }

@@ -17,6 +17,7 @@ mod range;
 pub mod read;
 mod shape;
 mod splitmix;
+mod squeezing;
 pub mod topology;
 mod wire;
 
@@ -32,4 +33,5 @@ pub use provenance::{LayerProof, Proof, Provenance};
 pub use range::Range;
 pub use shape::Shape;
 pub use splitmix::SplitMix64;
+pub use squeezing::Squeezing;
 pub use wire::Wire;

@@ -40,8 +40,8 @@ impl Wish {
             (fps, _) => fps,
         };
         let budget = device.map_or(Budget::NONE, Device::budget);
-        let target =
-            Target { output, clock_mhz, frames_per_second, device, budget, mac: plan::Mac::default() };
+        let (detector, mac) = (None, plan::Mac::default());
+        let target = Target { output, detector, clock_mhz, frames_per_second, device, budget, mac };
         plan::choose(network, &target).map_err(raise)
     }
 }

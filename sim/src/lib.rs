@@ -40,7 +40,7 @@ pub mod report;
 pub mod study;
 mod tensor;
 
-pub use detector::{Detector, Guard, Squeezing};
+pub use detector::{Detector, Guard};
 pub use engine::{Difference, Engine};
 pub use float::{FloatEngine, twin};
 pub use gradient::{GradientSource, Loss, LossGradient, Near, Precision, WhiteBox};

@@ -2,14 +2,14 @@
 //! it, what counts against those that know it is wrong in both passes, and reports of parts join.
 
 use dq_data::Images;
-use dq_net::Network;
 use dq_net::layer::Logits;
 use dq_net::random::{self, Options};
+use dq_net::{Network, Squeezing};
 use dq_sim::attack::merge::merge;
 use dq_sim::attack::suite::{self, Adversary, Judge, Subject, Suite, Watch};
 use dq_sim::attack::{self, Norm, Start};
 use dq_sim::report::{Outcome, Report, Shard};
-use dq_sim::{Detector, Squeezing, WhiteBox};
+use dq_sim::{Detector, WhiteBox};
 use ndarray::{Array3, Axis};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};

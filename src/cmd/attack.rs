@@ -11,10 +11,11 @@ use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use dq_data::Images;
+use dq_net::Squeezing;
+use dq_sim::Detector;
 use dq_sim::attack::Start;
 use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
 use dq_sim::report::{Report, Run, Shard};
-use dq_sim::{Detector, Squeezing};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 

@@ -2,7 +2,7 @@
 
 use crate::shared::files::{Files, shown};
 use crate::shared::model::{ModelArg, topologies_such_as};
-use crate::shared::plan::PlanArgs;
+use crate::shared::plan::{PlanArgs, misused, refuse_detector};
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
@@ -30,6 +30,7 @@ use std::sync::atomic::Ordering;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(mut_arg("model", topologies_such_as("`lenet`, `cnv@1/2:w2a2`")))]
+#[command(mut_arg("detector", |arg| arg.hide(true)))]
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
@@ -51,9 +52,13 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
+    if args.plan.detects() {
+        misused("--detector: boards answer with labels or scores alone; `dq emit` makes the circuit\n");
+    }
     let board = Board::find(&args.board)?;
     let network = args.model.open(ui)?;
     let plan = args.plan.plan_at(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
+    refuse_detector(&plan)?;
     let options = Options { core_hz: u64::from(plan.clock_mhz) * 1_000_000, seeds: args.seeds };
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));

@@ -28,6 +28,7 @@ use std::path::PathBuf;
 ///   dq emit model.json --plan rtl/plan.json -o rtl2
 ///   dq emit model.json --board ulx3s --fps 500 -o rtl
 ///   dq emit runs/signs-tiny-dq --bits 2,2 -o rtl-w2a2
+///   dq emit model.json --detector bits=5,median -o rtl-detector
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -70,9 +71,16 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let emission = emit(&design, &args.output, args.vivado.as_deref(), args.plan.file())?;
     let report = &emission.report;
     let total = &report.estimate.total;
+    let detector = plan.detector.map_or(String::new(), |squeezing| {
+        let flag = design.output_lanes().bits - 1;
+        format!(
+            "detector {squeezing}: two passes per frame; m_axis_tdata has the label in its low bits, the flag in \
+             bit {flag}\n"
+        )
+    });
     let text = format!(
         "{}\n{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
-         estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
+         {detector}estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
         stage_table(&design, report),
         network.name,
         thousands(report.timing.interval),
@@ -91,12 +99,16 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     );
     ui.result(
         || {
-            json!({"output": shown(&args.output), "name": network.name, "hash": report.network,
+            let mut found = json!({"output": shown(&args.output), "name": network.name, "hash": report.network,
                 "top": emission.top,
                 "files": emission.files.len(), "cycles_per_frame": report.timing.interval,
                 "latency": report.timing.latency, "ideal_interval": report.timing.ideal_interval,
                 "frames_per_second": report.frames_per_second, "clock_mhz": report.clock_mhz,
-                "timing": report.timing, "estimate": report.estimate})
+                "timing": report.timing, "estimate": report.estimate});
+            if let Some(squeezing) = plan.detector {
+                found["detector"] = json!(squeezing);
+            }
+            found
         },
         text,
     )

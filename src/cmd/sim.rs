@@ -21,7 +21,7 @@ use dq_net::Network;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use dq_sim::report::Tally;
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayView4, Axis, s};
 use rayon::prelude::*;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -113,20 +113,27 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         false => None,
     };
     let start = Instant::now();
+    let pixels = images.pixels.view();
+    let passes = design.as_ref().map_or(pixels.into(), |design| design.passes(pixels));
     let scores = match args.engine {
-        Which::Fast => Some(fast(ui, &network, &images)?),
-        Which::Reference => Some(reference(ui, &network, &images)?),
+        Which::Fast => Some(fast(ui, &network, passes.view())?),
+        Which::Reference => Some(reference(ui, &network, passes.view())?),
         Which::Netlist | Which::Verilator => None,
     };
     let stalls = if args.stalls { Stalls::random(ui.seed()) } else { Stalls::NONE };
     let beats = match (&design, &scores) {
         (None, _) => None,
         (Some(design), Some(scores)) => {
-            let values = scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec()));
+            let frames = scores.axis_chunks_iter(Axis(0), design.passes_per_frame());
+            let of_frame = |scores: ArrayView2<i32>| scores.iter().copied().collect::<Vec<_>>();
+            let values = frames.flat_map(|scores| design.values_of_scores(&of_frame(scores)));
             Some(design.beats(values, &timing::cycles(&design.stages, images.len(), &stalls)))
         }
         (Some(design), None) => Some(args.simulate(design, &images, &stalls)?),
     };
+    // Of a detector's two passes, the first is the image's own.
+    let per_frame = design.as_ref().map_or(1, Design::passes_per_frame);
+    let scores = scores.map(|scores| scores.slice(s![..;per_frame, ..]).to_owned());
     let labels = match (&scores, &design, &beats) {
         (Some(scores), ..) => labels(scores),
         (None, Some(design), Some(beats)) => labels_of(design, beats),
@@ -145,11 +152,17 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         (Some(path), Some(design), Some(beats)) => write_beats(path, beats, design.output_beats()),
         _ => Ok(()),
     };
+    let flagged = match (&design, &beats) {
+        (Some(design), Some(beats)) if design.plan.detector.is_some() => {
+            Some(beats.iter().filter(|beat| design.verdict(beat.value).1).count())
+        }
+        _ => None,
+    };
     let cycles = design.zip(beats).map(|(design, beats)| {
         let total = beats.last().map_or(0, |beat| beat.cycle + 1);
         (total, design.timing().clone())
     });
-    let found = Found { images: &images, seconds, tally: right(&labels, &images), cycles };
+    let found = Found { images: &images, seconds, tally: right(&labels, &images), flagged, cycles };
     // The result is shown even where scores or beats could not be written: the work is done.
     ui.result(|| found.json(&network, args.engine), found.text(&network, args.engine))?;
     kept.and(written)
@@ -164,7 +177,10 @@ impl Args {
                 "--fst needs --engine verilator\n"
             }
             _ if self.scores.is_some() && self.is_circuit() && self.plan.gives_labels() => {
-                "--scores: a circuit with --out label gives labels alone\n"
+                "--scores: a circuit with --out label or --detector gives labels alone\n"
+            }
+            _ if !self.is_timed() && self.plan.detects() => {
+                "--detector is the circuit's: it needs --cycles, or --engine netlist or verilator\n"
             }
             _ if !self.is_timed() && self.stalls => {
                 "--stalls needs --cycles, or --engine netlist or verilator\n"
@@ -217,6 +233,8 @@ struct Found<'a> {
     images: &'a Images,
     seconds: f64,
     tally: Tally,
+    /// Number of images that the circuit's detector flagged, where it has one.
+    flagged: Option<usize>,
     /// Cycles of all frames, and the plan's timing, where the circuit's cycles were computed.
     cycles: Option<(u64, Timing)>,
 }
@@ -227,11 +245,15 @@ impl Found<'_> {
     }
 
     fn json(&self, network: &Network, engine: Which) -> serde_json::Value {
-        json!({"model": network.name, "hash": dq_net::content_hash(network), "data": self.images.name,
+        let mut found = json!({"model": network.name, "hash": dq_net::content_hash(network), "data": self.images.name,
                "images": self.images.len(), "correct": self.tally.correct, "accuracy": self.tally.accuracy,
                "interval": self.tally.interval, "engine": engine.name(),
                "images_per_second": self.images_per_second(), "seconds": self.seconds,
-               "cycles": self.cycles.as_ref().map(|c| c.0), "timing": self.cycles.as_ref().map(|c| &c.1)})
+               "cycles": self.cycles.as_ref().map(|c| c.0), "timing": self.cycles.as_ref().map(|c| &c.1)});
+        if let Some(flagged) = self.flagged {
+            found["flagged"] = json!(flagged);
+        }
+        found
     }
 
     fn text(&self, network: &Network, engine: Which) -> String {
@@ -247,6 +269,10 @@ impl Found<'_> {
             self.seconds
         );
         let Some((total, timing)) = &self.cycles else { return text };
+        let text = match self.flagged {
+            Some(flagged) => format!("{text}\n{flagged} of {} flagged by the detector", self.images.len()),
+            None => text,
+        };
         format!(
             "{text}\n{} cycles; planned latency {}, interval {}",
             thousands(*total),
@@ -257,11 +283,11 @@ impl Found<'_> {
 }
 
 /// Computes scores by the fast engine: image × class.
-fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
+fn fast(ui: &Ui, network: &Network, images: ArrayView4<u8>) -> Result<Array2<i32>> {
     let engine = Engine::new(network);
-    let bar = ui.bar("simulating", images.len() as u64, "images");
+    let bar = ui.bar("simulating", images.dim().0 as u64, "images");
     let mut scores = Array2::zeros((0, network.classes()));
-    for block in images.pixels.axis_chunks_iter(Axis(0), 512) {
+    for block in images.axis_chunks_iter(Axis(0), 512) {
         ui.check_stop("nothing was written")?;
         scores.append(Axis(0), engine.scores(block).view()).expect("a column a class");
         bar.inc(block.dim().0 as u64);
@@ -270,19 +296,20 @@ fn fast(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
     Ok(scores)
 }
 
-fn reference(ui: &Ui, network: &Network, images: &Images) -> Result<Array2<i32>> {
-    let bar = ui.bar("simulating", images.len() as u64, "images");
-    let mut scores = Vec::with_capacity(images.len() * network.classes());
-    for first in (0..images.len()).step_by(16) {
+fn reference(ui: &Ui, network: &Network, images: ArrayView4<u8>) -> Result<Array2<i32>> {
+    let count = images.dim().0;
+    let bar = ui.bar("simulating", count as u64, "images");
+    let mut scores = Vec::with_capacity(count * network.classes());
+    for first in (0..count).step_by(16) {
         ui.check_stop("nothing was written")?;
-        let block = first..images.len().min(first + 16);
-        let of_image = |i: usize| network.eval(images.pixels.slice(s![i, .., .., ..]));
+        let block = first..count.min(first + 16);
+        let of_image = |i: usize| network.eval(images.slice(s![i, .., .., ..]));
         let found: Vec<Vec<i32>> = block.clone().into_par_iter().map(of_image).collect();
         scores.extend(found.into_iter().flatten());
         bar.inc(block.len() as u64);
     }
     bar.finish_and_clear();
-    Ok(Array2::from_shape_vec((images.len(), network.classes()), scores).expect("a score a class"))
+    Ok(Array2::from_shape_vec((count, network.classes()), scores).expect("a score a class"))
 }
 
 /// Returns the label of each row of scores.
@@ -352,7 +379,7 @@ fn labels_of(design: &Design, beats: &[Beat]) -> Vec<usize> {
     beats
         .chunks(design.output_beats())
         .map(|frame| match design.plan.output {
-            Output::Label => frame[0].value as usize,
+            Output::Label => design.verdict(frame[0].value).0,
             Output::Scores => Logits::label(frame.iter().map(|beat| beat.value as i32)),
         })
         .collect()

@@ -2,7 +2,7 @@
 
 use super::args::at_least_one;
 use super::table::{table, thousands};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use dq_hdl::board::Board;
@@ -10,11 +10,12 @@ use dq_hdl::design::Design;
 use dq_hdl::device::{Budget, DEVICES, Device};
 use dq_hdl::emit::Report;
 use dq_hdl::plan::{self, Control, Mac, Output, Plan, Target};
-use dq_net::Network;
+use dq_net::{Network, Squeezing};
 use std::path::{Path, PathBuf};
 
 /// Options that conflict with a plan by hand, which leaves them nothing to choose.
-const CHOICES: [&str; 9] = ["fps", "mhz", "output_kind", "control", "device", "luts", "brams", "dsps", "mac"];
+const CHOICES: [&str; 10] =
+    ["fps", "mhz", "output_kind", "detector", "control", "device", "luts", "brams", "dsps", "mac"];
 
 /// How a network is planned onto hardware.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -47,6 +48,11 @@ pub struct PlanArgs {
     /// What leaves the circuit (default: scores).
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
+    /// Flag images whose label differs from that of their squeezed form, as `dq attack --detector` does:
+    /// `bits=5`, `median`, `bits=5,median`. Each frame passes the network twice; the label leaves with the flag
+    /// in the top bit.
+    #[arg(long, value_name = "SQUEEZING")]
+    detector: Option<Squeezing>,
     /// AXI4-Lite control port: counters, or loading of parameters too (default: none).
     #[arg(long, value_enum, value_name = "WHAT")]
     control: Option<ControlArg>,
@@ -85,7 +91,12 @@ impl PlanArgs {
 
     /// Returns whether labels alone are asked for.
     pub fn gives_labels(&self) -> bool {
-        self.output_kind == Some(OutputArg::Label)
+        self.output() == Output::Label
+    }
+
+    /// Returns whether a detector is asked for; a plan's file may have one too.
+    pub fn detects(&self) -> bool {
+        self.detector.is_some()
     }
 
     /// Makes the plan that these ask for as [`PlanArgs::plan_at`] does, at the usual clock.
@@ -104,10 +115,16 @@ impl PlanArgs {
         if let Some(path) = &self.plan {
             return Ok(Plan::read(path, network)?);
         }
+        if self.detects() && self.output_kind == Some(OutputArg::Scores) {
+            misused("--detector compares labels: it cannot be used with --out scores\n");
+        }
         let planning = || format!("planning {}", network.name);
         let mut plan = match self.target(device, clock_mhz) {
             Some(target) => plan::choose(network, &target).with_context(planning)?,
-            None => plan::default(network, self.output())?,
+            None => match self.detector {
+                Some(squeezing) => plan::with_detector(network, squeezing).with_context(planning)?,
+                None => plan::default(network, self.output())?,
+            },
         };
         plan.control = match self.control {
             None => Control::None,
@@ -140,13 +157,32 @@ impl PlanArgs {
             if bounded { self.fps } else { Some(self.fps.unwrap_or(plan::DEFAULT_FRAMES_PER_SECOND)) };
         let clock_mhz = self.mhz.unwrap_or(clock_mhz);
         let mac = self.mac.unwrap_or_default();
-        Some(Target { output: self.output(), clock_mhz, frames_per_second, device, budget, mac })
+        let (output, detector) = (self.output(), self.detector);
+        Some(Target { output, detector, clock_mhz, frames_per_second, device, budget, mac })
     }
 
     fn output(&self) -> Output {
         match self.output_kind {
             Some(OutputArg::Label) => Output::Label,
+            None if self.detects() => Output::Label,
             Some(OutputArg::Scores) | None => Output::Scores,
+        }
+    }
+}
+
+/// Ends the program as clap does where options do not go together.
+pub fn misused(message: &str) -> ! {
+    clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit()
+}
+
+/// Refuses a detector in the plan of a board.
+pub fn refuse_detector(plan: &Plan) -> Result<()> {
+    match plan.detector {
+        None => Ok(()),
+        Some(squeezing) => {
+            bail!(
+                "detector `{squeezing}` in the plan: expected none, a board's answer has no place for the flag"
+            )
         }
     }
 }

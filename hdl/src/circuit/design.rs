@@ -3,14 +3,14 @@
 
 use super::top;
 use crate::control::{Access, Image};
-use crate::pipeline::{Lanes, Stage, lower::Model};
+use crate::pipeline::{Lanes, Stage, detector::PASSES, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::{Module, words};
 use crate::stalls::Stalls;
 use crate::timing::{self, Timing};
 use dq_net::layer::Logits;
 use dq_net::{Network, Shape};
-use ndarray::{ArrayView3, ArrayView4, Axis};
+use ndarray::{Array4, ArrayView3, ArrayView4, Axis, CowArray, Ix4};
 use serde::{Deserialize, Serialize};
 
 /// Holds a network as a circuit.
@@ -119,12 +119,51 @@ impl Design {
         self.beats(values, &timing::cycles(&self.stages, frames.dim().0, stalls))
     }
 
-    /// Returns what leaves the circuit for scores computed elsewhere: one row of `classes` scores per frame.
-    pub fn values_of_scores(&self, scores: &[i32]) -> Vec<i64> {
-        match self.plan.output {
-            Output::Scores => scores.iter().map(|&score| score.into()).collect(),
-            Output::Label => vec![Logits::label(scores.iter().copied()) as i64],
+    /// Returns how often each frame goes through the network: twice where there is a detector.
+    pub fn passes_per_frame(&self) -> usize {
+        if self.plan.detector.is_some() { PASSES } else { 1 }
+    }
+
+    /// Returns the images that go through the network for `frames`, in order: the frames themselves, each
+    /// followed by its squeezed form where there is a detector.
+    pub fn passes<'a>(&self, frames: ArrayView4<'a, u8>) -> CowArray<'a, u8, Ix4> {
+        let Some(squeezing) = self.plan.detector else { return frames.into() };
+        let (count, height, width, channels) = frames.dim();
+        let mut passes = Array4::zeros((PASSES * count, height, width, channels));
+        for (frame, mut both) in frames.outer_iter().zip(passes.axis_chunks_iter_mut(Axis(0), PASSES)) {
+            both.index_axis_mut(Axis(0), 0).assign(&frame);
+            both.index_axis_mut(Axis(0), 1).assign(&squeezing.eval(frame));
         }
+        passes.into()
+    }
+
+    /// Returns what leaves the circuit for a frame whose scores were computed elsewhere: those of its passes,
+    /// `classes` each.
+    pub fn values_of_scores(&self, scores: &[i32]) -> Vec<i64> {
+        let label = |scores: &[i32]| Logits::label(scores.iter().copied()) as i64;
+        match (self.plan.output, self.plan.detector) {
+            (Output::Scores, _) => scores.iter().map(|&score| score.into()).collect(),
+            (Output::Label, None) => vec![label(scores)],
+            (Output::Label, Some(_)) => {
+                let (own, squeezed) = scores.split_at(scores.len() / PASSES);
+                let differ = i64::from(label(own) != label(squeezed));
+                vec![label(own) | differ << self.flag_bit()]
+            }
+        }
+    }
+
+    /// Returns the label in `value`, a beat of a circuit that gives labels, and whether the detector flags the
+    /// image; never without a detector.
+    pub fn verdict(&self, value: i64) -> (usize, bool) {
+        match self.plan.detector {
+            None => (value as usize, false),
+            Some(_) => ((value & !(1 << self.flag_bit())) as usize, value >> self.flag_bit() & 1 == 1),
+        }
+    }
+
+    /// Returns the place of the detector's flag in a beat of the output: its top bit.
+    fn flag_bit(&self) -> usize {
+        self.output_lanes().bits - 1
     }
 
     /// Joins values and cycles to beats.
@@ -141,7 +180,9 @@ impl Design {
     }
 
     pub(crate) fn values(&self, frame: ArrayView3<u8>) -> Vec<i64> {
-        self.values_of_scores(&self.network.eval(frame))
+        let passes = self.passes(frame.insert_axis(Axis(0)));
+        let scores: Vec<i32> = passes.outer_iter().flat_map(|image| self.network.eval(image)).collect();
+        self.values_of_scores(&scores)
     }
 
     /// Returns the lanes of the input: one per channel of a pixel.

@@ -55,12 +55,14 @@ pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -
 fn expected(design: &Design, frames: &Array4<u8>, cycles: &[u64]) -> Vec<Beat> {
     let network = &design.network;
     // The reference takes seconds for a large network, so each frame has a thread of its own.
+    let passes = design.passes(frames.view());
     let scores: Vec<Vec<i32>> = std::thread::scope(|scope| {
-        let frames = frames.axis_iter(Axis(0));
-        let threads: Vec<_> = frames.map(|frame| scope.spawn(move || network.eval(frame))).collect();
+        let images = passes.axis_iter(Axis(0));
+        let threads: Vec<_> = images.map(|image| scope.spawn(move || network.eval(image))).collect();
         threads.into_iter().map(|thread| thread.join().expect("the reference does not panic")).collect()
     });
-    let values = scores.iter().flat_map(|scores| design.values_of_scores(scores));
+    let of_frames = scores.chunks(design.passes_per_frame());
+    let values = of_frames.flat_map(|scores| design.values_of_scores(&scores.concat()));
     design.beats(values, &cycles[..FRAMES * design.output_beats()])
 }
 

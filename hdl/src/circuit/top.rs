@@ -23,7 +23,7 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let shape = network.input_shape();
     let bits = first.site.output.bits;
-    let note = format!(
+    let mut note = format!(
         "Network `{}`: {} x {} x {} pixels of {} bits in, {} classes.\n\
          s_axis: row-major, one pixel a beat, channel 0 in the low {}, tlast on a frame's last beat.\n\
          m_axis: tlast on a frame's last beat. error: a frame came with a wrong tlast (sticky).",
@@ -35,6 +35,14 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
         network.classes(),
         if bits == 8 { "byte" } else { "bits" },
     );
+    if let Some(squeezing) = plan.detector {
+        note += &format!(
+            "\nDetector ({squeezing}): each frame passes twice, as it is and squeezed. m_axis_tdata: the label \
+             of the first\n\
+             pass in the low bits, and in bit {} whether that of the second one differs: the image is flagged.",
+            last.site.output.width() - 1
+        );
+    }
     let mut g = Group::new("top", &note);
     g.input("s_axis_tdata", first.site.input.width().next_multiple_of(8));
     g.input("s_axis_tvalid", 1);

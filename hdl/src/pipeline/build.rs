@@ -28,6 +28,8 @@ pub struct Goal {
     pub family: Family,
     pub output: Output,
     pub control: Control,
+    /// Whether labels are those of a detector's two passes.
+    pub detects: bool,
 }
 
 /// Holds the graph so far.
@@ -81,11 +83,17 @@ impl Build {
             self.open.push(VecDeque::from_iter((0..readers).map(|_| stream)));
             return;
         }
-        let fork = self.add("_fork", &[stream], stream.lanes, Fork);
+        let ways = self.fork("_fork", stream, depths);
+        self.open.push(ways.into());
+    }
+
+    /// Adds a fork of `stream`, with a FIFO of each of `depths` places behind it, and gives its outputs.
+    pub fn fork(&mut self, suffix: &str, stream: Stream, depths: &[usize]) -> Vec<Stream> {
+        let fork = self.add(suffix, &[stream], stream.lanes, Fork);
         let stage = fork.source.stage;
         self.stages[stage].site.depths = depths.to_vec();
         let port = |port| Stream { source: Source { stage, port }, is_fixed: true, ..fork };
-        self.open.push((0..readers).map(port).collect());
+        (0..depths.len()).map(port).collect()
     }
 
     /// Returns a stage of the present node, whose memory lives where its entry says and which the control

@@ -1,6 +1,7 @@
 //! Lowers a network: every node becomes the stages of its layer, which read each other's streams.
 
 use super::build::{Build, Goal, Stream};
+use super::detector;
 use crate::names;
 use crate::plan::data::{NodePlan, Plan, PlanError};
 use crate::plan::wires::wires;
@@ -10,6 +11,7 @@ use crate::stage::kind::Stage;
 use crate::stage::site::Lanes;
 use crate::timing::{Timing, size};
 use dq_net::{Network, Wire};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Holds a network whose parameters are shared: all stages that are made of it, for one plan or for a
@@ -35,15 +37,16 @@ impl<'a> Model<'a> {
     /// Copies the parameters of `network`, once.
     pub fn new(network: &'a Network) -> Self {
         let layers = network.nodes().iter().map(|node| stage::of_layer(&node.layer).share()).collect();
-        Model { network, layers, names: names::of_nodes(network) }
+        Model { network, layers, names: names::of_nodes(network, &[]) }
     }
 
     /// Returns [`stages`] and their timing, which the sizes of FIFOs come from.
     pub fn timed(&self, plan: &Plan) -> Result<(Vec<Stage>, Timing), PlanError> {
         let mut stages = self.lower(plan);
-        let timing = size::size(&mut stages, |node| {
-            let name = &self.network.nodes()[node].name;
-            (name.clone(), plan.node(name).is_some_and(|entry| !entry.forks.is_empty()))
+        let timing = size::size(&mut stages, |stage| {
+            let name = &self.network.nodes()[stage.site.node].name;
+            let is_fixed = plan.node(name).is_some_and(|entry| !entry.forks.is_empty());
+            (name.clone(), is_fixed || detector::is_fork(plan, stage))
         })?;
         Ok((stages, timing))
     }
@@ -54,15 +57,22 @@ impl<'a> Model<'a> {
         plan.check(self.network).unwrap_or_else(|error| panic!("plan not checked: {error}"));
         let wires = wires(self.network, plan);
         let mut build = Build::new(goal(plan));
+        let names = match plan.detector {
+            None => Cow::Borrowed(&self.names),
+            Some(_) => Cow::Owned(names::of_nodes(self.network, &[detector::NAME])),
+        };
         for (i, node) in self.network.nodes().iter().enumerate() {
             let entry = plan.node(&node.name).cloned().unwrap_or_else(|| NodePlan::new(&node.name));
             let (fifo, forks) = (entry.fifo, entry.forks.clone());
-            (build.name, build.node, build.entry) = (self.names[i].clone(), i, entry);
+            (build.name, build.node, build.entry) = (names[i].clone(), i, entry);
             let sources = self.network.sources(i);
             let inputs = sources.iter().map(|&source| build.read(source)).collect();
             let mut stream = self.node(&mut build, &wires, i, inputs);
             if let Some(depth) = fifo {
                 build.fix(&mut stream, depth);
+            }
+            if let (0, Some(squeezing)) = (i, plan.detector) {
+                stream = detector::passes(&mut build, stream, wires[i].shape, squeezing);
             }
             let readers = self.network.readers(i).len();
             let least = vec![2; readers];
@@ -90,5 +100,6 @@ impl<'a> Model<'a> {
 }
 
 fn goal(plan: &Plan) -> Goal {
-    Goal { family: plan.family(), output: plan.output, control: plan.control }
+    let detects = plan.detector.is_some();
+    Goal { family: plan.family(), output: plan.output, control: plan.control, detects }
 }

@@ -1,6 +1,6 @@
 //! Checks whether a plan fits its network: once, at the door; afterwards nothing about it can fail.
 
-use super::data::{Control, MAX_FIFO, Mac, Memory, NodePlan, PLAN_VERSION, Plan, PlanError};
+use super::data::{Control, MAX_FIFO, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError};
 use super::wires;
 use crate::device::{DEVICES, Device};
 use crate::memory::banks::MOST_SPRAM_WORDS;
@@ -34,6 +34,9 @@ impl Plan {
             }
         }
         self.check_device()?;
+        if self.detector.is_some() {
+            check_detector(network, self.output)?;
+        }
         if self.control == Control::Load {
             wires::check_loadable(network)?;
             if let Some(node) = self.nodes.iter().find(|node| !node.mac.loads()) {
@@ -84,6 +87,28 @@ impl Plan {
             None => Ok(()),
         }
     }
+}
+
+/// Checks that `network` can have a detector, and that `output` is the label.
+pub fn check_detector(network: &Network, output: Output) -> Result<(), PlanError> {
+    let refused = |expected: String, found: String| {
+        Err(PlanError::new(&network.nodes()[0].name, "detector", expected, found))
+    };
+    if output != Output::Label {
+        return refused("labels as output, which are compared".into(), "scores".into());
+    }
+    let input = network.input();
+    if !input.has_pixels() {
+        return refused("256 levels, as pixels have".into(), input.levels.to_string());
+    }
+    let pixels = input.shape.height * input.shape.width;
+    if pixels > MAX_FIFO {
+        return refused(
+            format!("images of at most {MAX_FIFO} pixels, which wait in a FIFO"),
+            pixels.to_string(),
+        );
+    }
+    Ok(())
 }
 
 /// Cuts a name from a file to what a message can show.

@@ -7,6 +7,7 @@ use super::data::{Control, Mac, Memory, NodePlan, PLAN_VERSION, Plan};
 use super::target::Target;
 use crate::device::{Budget, Resources};
 use crate::estimate::{self, Estimate};
+use crate::pipeline::detector::PASSES;
 use crate::pipeline::lower::Model;
 use dq_net::Network;
 
@@ -42,6 +43,7 @@ fn empty(target: &Target) -> Plan {
         output: target.output,
         clock_mhz: target.clock_mhz,
         device: target.device.map(|device| device.name.into()),
+        detector: target.detector,
         control: Control::None,
         nodes: vec![],
     }
@@ -53,7 +55,11 @@ impl<'a> Choices<'a> {
         let (model, empty) = (Model::new(network), empty(target));
         let folding = (0..network.nodes().len()).filter(|&i| limits(network, i).is_some());
         let sprams = (1..u64::MAX).contains(&target.budget.spram);
-        let nodes = folding.map(|i| choices(&model, &empty, i, target.mac, sprams)).collect();
+        let mut nodes: Vec<Vec<Choice>> =
+            folding.map(|i| choices(&model, &empty, i, target.mac, sprams)).collect();
+        if target.detector.is_some() {
+            nodes.iter_mut().flatten().for_each(|choice| choice.cycles *= PASSES as u64);
+        }
         Choices { model, target, nodes }
     }
 

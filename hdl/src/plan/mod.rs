@@ -14,5 +14,5 @@ pub use crate::stage::hardware::Limits;
 pub use check::limits;
 pub use data::{Control, MAX_FIFO, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError};
 pub use file::PlanFileError;
-pub use planner::{choose, default, for_target};
+pub use planner::{choose, default, for_target, with_detector};
 pub use target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};

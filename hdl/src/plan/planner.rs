@@ -4,13 +4,15 @@
 //! The planner prices a block RAM in LUTs (a Lagrange multiplier) and moves the price until a plan fits
 //! its device.
 
+use super::check::check_detector;
 use super::choice::Choice;
 use super::data::{NodePlan, Output, Plan};
 use super::fit::{Choices, FILL, Overflow};
 use super::target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
 use crate::device::{Budget, Resources};
+use crate::pipeline::detector;
 use crate::stage::kind::Stage;
-use dq_net::Network;
+use dq_net::{Network, Squeezing};
 
 /// Returns the cheapest plan for at least `frames_per_second` at `clock_mhz`, whatever it takes.
 pub fn for_target(
@@ -24,9 +26,20 @@ pub fn for_target(
 
 /// Returns a plan for [`DEFAULT_FRAMES_PER_SECOND`], or as fast as the network can be.
 pub fn default(network: &Network, output: Output) -> Result<Plan, FoldError> {
-    match for_target(network, output, DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND) {
+    usual(network, &Target::unbounded(output, DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND))
+}
+
+/// Returns a plan as [`default`] does, with a detector that squeezes images so.
+pub fn with_detector(network: &Network, squeezing: Squeezing) -> Result<Plan, FoldError> {
+    let target = Target::unbounded(Output::Label, DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND);
+    usual(network, &Target { detector: Some(squeezing), ..target })
+}
+
+/// Returns the cheapest plan for `target`, or as fast as the network can be.
+fn usual(network: &Network, target: &Target) -> Result<Plan, FoldError> {
+    match choose(network, target) {
         Err(FoldError::TooFast { possible, .. }) => {
-            for_target(network, output, DEFAULT_CLOCK_MHZ, possible.max(1))
+            choose(network, &Target { frames_per_second: Some(possible.max(1)), ..*target })
         }
         found => found,
     }
@@ -34,6 +47,9 @@ pub fn default(network: &Network, output: Output) -> Result<Plan, FoldError> {
 
 /// Returns the cheapest plan for `target`, or the fastest where it names no speed.
 pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
+    if target.detector.is_some() {
+        check_detector(network, target.output)?;
+    }
     let choices = Choices::new(network, target);
     match target.frames_per_second {
         Some(frames) => choices.at_speed(frames),
@@ -79,6 +95,9 @@ impl Choices<'_> {
     /// Returns `plan` with the FIFOs that were found behind forks, so that nobody need look for them again.
     fn with_forks(&self, mut plan: Plan, stages: &[Stage]) -> Plan {
         for stage in stages.iter().filter(|stage| stage.site.depths.len() > 1) {
+            if detector::is_fork(&plan, stage) {
+                continue;
+            }
             let node = &self.model.network.nodes()[stage.site.node].name;
             let at = plan.nodes.iter().position(|plan| plan.node == *node).unwrap_or_else(|| {
                 plan.nodes.push(NodePlan::new(node));
@@ -205,8 +224,10 @@ mod tests {
             let network = dq_net::topology::build(name, 1).unwrap();
             let (output, clock_mhz, mac) = (Output::Label, 24, Mac::Auto);
             let (device, budget, frames_per_second) = (Some(device), device.budget(), None);
-            let plan =
-                choose(&network, &Target { output, clock_mhz, frames_per_second, device, budget, mac });
+            let plan = choose(
+                &network,
+                &Target { output, detector: None, clock_mhz, frames_per_second, device, budget, mac },
+            );
             (plan.unwrap(), network)
         };
         let (small, _) = planned("lenet:w2a2");
@@ -233,6 +254,7 @@ mod tests {
         let device = Device::find("ecp5-25f").unwrap();
         let mut target = Target {
             output: Output::Scores,
+            detector: None,
             clock_mhz: 100,
             frames_per_second: None,
             device: Some(device),

@@ -2,6 +2,7 @@
 
 use super::data::{Mac, Output, PlanError};
 use crate::device::{Budget, Device};
+use dq_net::Squeezing;
 use thiserror::Error;
 
 /// Clock of a plan, in MHz, when none is given.
@@ -14,6 +15,8 @@ pub const DEFAULT_FRAMES_PER_SECOND: u64 = 100;
 pub struct Target {
     /// Whether scores or the label leave the circuit.
     pub output: Output,
+    /// How a detector squeezes images, where there is one: what leaves is a label then.
+    pub detector: Option<Squeezing>,
     /// Clock in MHz.
     pub clock_mhz: u32,
     /// Least number of frames per second; with `None` as many as the budget allows.
@@ -77,8 +80,15 @@ pub enum FoldError {
 impl Target {
     /// Returns a target of that speed, whatever it takes, on no device in particular.
     pub fn unbounded(output: Output, clock_mhz: u32, frames_per_second: u64) -> Self {
-        let frames_per_second = Some(frames_per_second);
-        Target { output, clock_mhz, frames_per_second, device: None, budget: Budget::NONE, mac: Mac::Auto }
+        Target {
+            output,
+            detector: None,
+            clock_mhz,
+            frames_per_second: Some(frames_per_second),
+            device: None,
+            budget: Budget::NONE,
+            mac: Mac::Auto,
+        }
     }
 
     /// Returns its clock in Hz.

@@ -14,6 +14,7 @@ use super::stream::Inlet;
 use super::word::{fit, literal, rom_words, style};
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Draft, Stream};
+use crate::pipeline::detector;
 use crate::plan::data::Output;
 use crate::rtl::{Kernel, Module, Read, Value, addr_bits, set, when};
 use dq_net::layer::Logits;
@@ -49,6 +50,9 @@ impl Hardware for Logits {
             let label = Lanes::new(1, Range::new(0, classes as i64 - 1));
             stream = build.add("_argmax", &[stream], label, ArgMax { classes });
             beats = 1;
+        }
+        if build.goal.detects {
+            stream = detector::compare(build, stream);
         }
         let lanes = stream.lanes;
         let bytes = Lanes { bits: lanes.bits.next_multiple_of(8), ..lanes };

@@ -67,25 +67,50 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-impl Concat {
-    /// Returns the beats of a pixel of both streams.
-    fn total(&self) -> usize {
-        self.beats[0] + self.beats[1]
-    }
+/// Returns the contract of `beats` in turns: whose turn it is, counted apart from the logic.
+fn contract([of_x, of_y]: [usize; 2]) -> String {
+    let bits = addr_bits(of_x + of_y + 1);
+    let number = |n: usize| format!("{bits}'d{n}");
+    let values = vec![
+        ("top", (bits - 1).to_string()),
+        ("zero", number(0)),
+        ("one", number(1)),
+        ("of_x", number(of_x)),
+        ("of_y", number(of_y)),
+    ];
+    contract::fill(TEMPLATE, "turns", &values)
+}
 
-    /// Returns the contract: whose turn it is, counted apart from the logic.
-    fn contract(&self) -> String {
-        let bits = addr_bits(self.total() + 1);
-        let number = |n: usize| format!("{bits}'d{n}");
-        let values = vec![
-            ("top", (bits - 1).to_string()),
-            ("zero", number(0)),
-            ("one", number(1)),
-            ("of_x", number(self.beats[0])),
-            ("of_y", number(self.beats[1])),
-        ];
-        contract::fill(TEMPLATE, "turns", &values)
-    }
+/// Returns what the logic costs that gives two streams of so many `beats` in turns.
+pub fn turns_cost(site: &Site, beats: [usize; 2]) -> Resources {
+    let position = addr_bits(beats[0] + beats[1]);
+    Resources::logic(site.output.width() + 2 * position + 4, position)
+}
+
+/// Adds to `k` the logic that gives, of each round, the first stream's beats and then those of the second
+/// one, which has the lanes `other`; ends the module.
+pub fn turns(mut k: Kernel, site: &Site, other: Lanes, beats: [usize; 2]) -> Module {
+    let (from, to, total) = (site.input, site.output, beats[0] + beats[1]);
+    let x = Inlet::named(&mut k, "x", from.width());
+    let y = Inlet::named(&mut k, "y", other.width());
+    let outlet = Outlet::new(&mut k, site);
+    let position = Counter::new(&mut k, "position", total);
+    let first = lit(beats[0] as u64, addr_bits(total));
+    let turn_of_x = k.wire("turn_of_x", position.value().lt(first));
+    k.drive(x.ready, outlet.free & turn_of_x);
+    k.drive(y.ready, outlet.free & !turn_of_x);
+    let beat = k.wire("beat", outlet.free & turn_of_x.mux(x.valid, y.valid));
+    position.clock(&mut k, beat);
+    let wide = |data: Sig, own: Lanes| -> Expr {
+        if own.bits == to.bits {
+            return data.into();
+        }
+        lanes((0..to.count).map(|at| fit(data.lane(at, own.bits), own.signed, to.bits)))
+    };
+    let data = k.wire("data", turn_of_x.mux(wide(x.data, from), wide(y.data, other)));
+    outlet.finish(&mut k, beat, beat, data);
+    k.contract(&contract(beats));
+    k.build()
 }
 
 impl Kind for Concat {
@@ -102,8 +127,7 @@ impl Kind for Concat {
     }
 
     fn cost(&self, site: &Site) -> Resources {
-        let position = addr_bits(self.total());
-        Resources::logic(site.output.width() + 2 * position + 4, position)
+        turns_cost(site, self.beats)
     }
 
     fn encode(&self) -> String {
@@ -119,27 +143,7 @@ impl Kind for Concat {
              Latency {}, one beat a cycle.",
             to.count, from.bits, other.bits, to.bits, site.latency
         );
-        let mut k = Kernel::new(&self.module_name(site), &note);
-        let x = Inlet::named(&mut k, "x", from.width());
-        let y = Inlet::named(&mut k, "y", other.width());
-        let outlet = Outlet::new(&mut k, site);
-        let position = Counter::new(&mut k, "position", self.total());
-        let first = lit(*of_x as u64, addr_bits(self.total()));
-        let turn_of_x = k.wire("turn_of_x", position.value().lt(first));
-        k.drive(x.ready, outlet.free & turn_of_x);
-        k.drive(y.ready, outlet.free & !turn_of_x);
-        let beat = k.wire("beat", outlet.free & turn_of_x.mux(x.valid, y.valid));
-        position.clock(&mut k, beat);
-        let wide = |data: Sig, own: Lanes| -> Expr {
-            if own.bits == to.bits {
-                return data.into();
-            }
-            lanes((0..to.count).map(|at| fit(data.lane(at, own.bits), own.signed, to.bits)))
-        };
-        let data = k.wire("data", turn_of_x.mux(wide(x.data, from), wide(y.data, *other)));
-        outlet.finish(&mut k, beat, beat, data);
-        k.contract(&self.contract());
-        k.build()
+        turns(Kernel::new(&self.module_name(site), &note), site, *other, self.beats)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod argmax;
 pub mod bias;
 pub mod bit_depth;
+pub mod compare;
 pub mod concat;
 pub mod contract;
 pub mod counter;
@@ -25,6 +26,8 @@ pub mod mvau;
 pub mod narrow;
 pub mod outlet;
 pub mod parameters;
+pub mod passes;
+pub mod pixels;
 pub mod pool;
 pub mod rescale;
 pub mod site;

@@ -17,7 +17,11 @@ pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
                 (both, both)
             }
             Schedule::Split { ratio } => (taken, taken * ratio as u64),
-            Schedule::Window(window) => (taken, window.operations()),
+            Schedule::Window(window) => {
+                // With a detector, a frame is more than one map.
+                let map = (window.map.height * window.map.width * window.pixel_beats()) as u64;
+                (taken, taken / map * window.operations())
+            }
         });
     }
     beats

@@ -17,12 +17,12 @@ use crate::stage::kind::Stage;
 /// Number of places below those filled, among which the fewest nearly always lie.
 const NEAR: usize = 16;
 
-/// Sets the depths of every fork that is not `fixed`, and gives the timing that comes of it; `describe`
-/// gives a node's name and whether its fork is. An error where the fixed ones deadlock, whatever the others
+/// Sets the depths of every fork that is not fixed, and gives the timing that comes of it; `describe` gives
+/// the name of a fork's node and whether it is fixed. An error where the fixed ones deadlock, whatever the others
 /// are.
-pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) -> Result<Timing, PlanError> {
+pub fn size(stages: &mut [Stage], describe: impl Fn(&Stage) -> (String, bool)) -> Result<Timing, PlanError> {
     let forks = (0..stages.len()).filter(|&s| stages[s].site.depths.len() > 1);
-    let open: Vec<usize> = forks.filter(|&s| !describe(stages[s].site.node).1).collect();
+    let open: Vec<usize> = forks.filter(|&s| !describe(&stages[s]).1).collect();
     let beats = frame_beats(stages);
     let ample = |stages: &mut [Stage]| {
         for &s in &open {
@@ -47,7 +47,7 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(usize) -> (String, bool)) ->
             }
         }
     }
-    timing.map_err(|deadlock| refused(&deadlock, &describe(stages[deadlock.at].site.node).0))
+    timing.map_err(|deadlock| refused(&deadlock, &describe(&stages[deadlock.at]).0))
 }
 
 /// Measures the cycles of a frame, in one way or another.

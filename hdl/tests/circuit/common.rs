@@ -41,7 +41,15 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
     });
     let nodes = nodes.collect();
     let output = if seed.is_multiple_of(3) { Output::Label } else { Output::Scores };
-    Plan { version: PLAN_VERSION, output, clock_mhz: 100, device: None, control: Control::None, nodes }
+    Plan {
+        version: PLAN_VERSION,
+        output,
+        clock_mhz: 100,
+        device: None,
+        detector: None,
+        control: Control::None,
+        nodes,
+    }
 }
 
 /// Makes a network of `layers`, each of which reads the one before.

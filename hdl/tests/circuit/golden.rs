@@ -70,6 +70,7 @@ fn the_files_of_a_tiny_network() {
         output: Output::Label,
         clock_mhz: 100,
         device: None,
+        detector: None,
         control: Control::None,
         nodes,
     };

@@ -3,6 +3,7 @@
 mod board;
 mod common;
 mod control;
+mod detector;
 mod emitted;
 mod gates;
 mod golden;

@@ -4,7 +4,7 @@
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::formal::{self, Prover, Verdict};
-use dq_hdl::plan::Output;
+use dq_hdl::plan::{Output, Plan};
 use dq_hdl::{plan, tool};
 use dq_net::layer::Layer;
 use dq_net::random::{self, Options};
@@ -27,8 +27,11 @@ pub fn is_padded(network: &Network) -> bool {
 }
 
 fn prove(network: &Network, output: Output) {
-    let plan = plan::default(network, output).unwrap();
-    let design = Design::new(network, &plan).unwrap();
+    prove_planned(network, &plan::default(network, output).unwrap());
+}
+
+fn prove_planned(network: &Network, plan: &Plan) {
+    let design = Design::new(network, plan).unwrap();
     let emission = emit(&design);
     let folder = tempfile::tempdir().unwrap();
     let prover = Prover::new(&emission, folder.path()).unwrap();
@@ -67,6 +70,16 @@ fn a_residual_keeps_its_contracts() {
         let network = found.find(|n| all.iter().all(|kind| has(n, kind)) && is_padded(n));
         prove(&network.unwrap(), Output::Scores);
     }
+}
+
+#[test]
+fn a_detector_keeps_its_contracts() {
+    if !ready() {
+        return;
+    }
+    let network = (0..).map(|seed| random::network(seed, &small(false))).find(|n| n.input().has_pixels());
+    let network = network.unwrap();
+    prove_planned(&network, &plan::with_detector(&network, "bits=3,median".parse().unwrap()).unwrap());
 }
 
 /// The long suite, some minutes: `cargo test --release -p dq-hdl --test hdl -- --ignored`.

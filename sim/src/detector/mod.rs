@@ -4,11 +4,10 @@
 
 mod squeezing;
 
-pub use squeezing::Squeezing;
-
 use crate::attack::suite::{Judge, Verdict};
 use crate::gradient::{GradientSource, Loss, LossGradient, Near, Precision, arg_max};
 use crate::report::Model;
+use dq_net::Squeezing;
 use dq_net::layer::Input;
 use ndarray::{Array2, ArrayView1, ArrayView3, ArrayView4, Axis, Zip};
 
@@ -65,9 +64,9 @@ impl GradientSource for Detector<'_> {
         if !self.is_known {
             return own;
         }
-        let squeezed = self.squeezing.apply(images);
+        let squeezed = squeezing::apply(self.squeezing, images);
         let other = self.network.loss_gradient(squeezed.view(), labels, loss);
-        let gradient = self.squeezing.backward(images, other.gradient);
+        let gradient = squeezing::backward(self.squeezing, images, other.gradient);
         let is_least = matches!(loss, Loss::Margin | Loss::Difference(_));
         for (i, (of_own, of_other)) in own.losses.iter_mut().zip(other.losses).enumerate() {
             let (mut into, from) = (own.gradient.index_axis_mut(Axis(0), i), gradient.index_axis(Axis(0), i));
@@ -87,7 +86,7 @@ impl GradientSource for Detector<'_> {
     fn real_logits(&self, images: ArrayView4<u8>) -> Array2<f64> {
         let own = self.network.real_logits(images);
         match self.is_known {
-            true => own + self.network.real_logits(self.squeezing.apply(images).view()),
+            true => own + self.network.real_logits(squeezing::apply(self.squeezing, images).view()),
             false => own,
         }
     }
@@ -97,7 +96,7 @@ impl GradientSource for Detector<'_> {
         if !self.is_known {
             return own;
         }
-        agreed(&own, &self.network.real_logits(self.squeezing.apply(images).view()), labels)
+        agreed(&own, &self.network.real_logits(squeezing::apply(self.squeezing, images).view()), labels)
     }
 
     fn near(&self, image: ArrayView3<u8>) -> Option<Box<dyn Near + '_>> {
@@ -108,7 +107,7 @@ impl GradientSource for Detector<'_> {
 impl Judge for Detector<'_> {
     fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
         let (own, squeezed) =
-            (self.network.judge(images), self.network.judge(self.squeezing.apply(images).view()));
+            (self.network.judge(images), self.network.judge(squeezing::apply(self.squeezing, images).view()));
         let both = |(own, squeezed): (Verdict, Verdict)| Verdict {
             squeezed: Some(squeezed.label),
             tie: own.tie || squeezed.tie,
@@ -161,6 +160,7 @@ mod tests {
     use dq_net::random::{self, Options};
     use dq_net::{Network, Node};
     use ndarray::Array4;
+    use squeezing::apply;
 
     /// Returns `network` behind a median.
     fn smoothed(network: &Network) -> Option<Network> {
@@ -224,7 +224,7 @@ mod tests {
             let squeezing: Squeezing =
                 ["bits=1", "bits=2,median", "median"][seed as usize % 3].parse().unwrap();
             let images = batch(seed, &network);
-            let squeezed = squeezing.apply(images.view());
+            let squeezed = apply(squeezing, images.view());
             let detector = Detector::known(&plain, squeezing);
             let verdicts = detector.judge(images.view());
             for label in 0..network.classes().min(250) as u8 {

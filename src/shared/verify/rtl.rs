@@ -46,9 +46,7 @@ pub fn check(
     frames: &Frames,
 ) -> Result<Checked> {
     let (pixels, adversarial) = rtl_frames(ui, engine, images, frames);
-    let scores = engine.scores(pixels.view());
-    let values: Vec<i64> =
-        scores.rows().into_iter().flat_map(|row| design.values_of_scores(&row.to_vec())).collect();
+    let values = values(engine, design, pixels.view());
     let stalls = Stalls::random(ui.seed());
     let expected = |frames: usize, stalls: &Stalls| {
         let cycles = timing::cycles(&design.stages, frames, stalls);
@@ -83,6 +81,13 @@ pub fn check(
         latency: timing.latency,
         cells,
     })
+}
+
+/// Returns what must leave the circuit for `pixels`, by the engine's scores.
+fn values(engine: &Engine, design: &Design, pixels: ArrayView4<u8>) -> Vec<i64> {
+    let scores = engine.scores(design.passes(pixels).view());
+    let frames = scores.axis_chunks_iter(Axis(0), design.passes_per_frame());
+    frames.flat_map(|scores| design.values_of_scores(&scores.iter().copied().collect::<Vec<_>>())).collect()
 }
 
 /// Runs `pixels` through the synthesized circuit under random stalls; gives its cells.
