@@ -102,7 +102,7 @@ fn a_detector_and_a_control_port_go_together() {
 
 #[test]
 fn tools_warn_of_nothing_and_the_testbench_passes() {
-    for (seed, network) in networks(6, 9) {
+    for (seed, network) in networks(3, 9) {
         let design = Design::new(&network, &guarded(&network, seed)).unwrap();
         let (emission, folder) = (emit(&design), tempfile::tempdir().unwrap());
         let (name, at) = (&network.name, folder.path());
