@@ -1,6 +1,7 @@
-//! Defines squeezing (feature squeezing: Xu, Evans, Qi, NDSS 2018): uint8 images become uint8 images with fewer
-//! colours, smoothed, or both. A detector flags an image where the network's label of it differs from that of
-//! its squeezed form. The layers of the same names leave levels; this leaves pixels, as the network's input is.
+//! Defines squeezing (feature squeezing: Xu, Evans, Qi, NDSS 2018): uint8 images become uint8 images with
+//! fewer colours, smoothed, or both. A detector flags an image where the network's label of it differs from
+//! that of its squeezed form. The layers of the same names leave levels; this leaves pixels, as the
+//! network's input is.
 
 use crate::layer::{BitDepth, Kind, Median};
 use ndarray::{Array3, ArrayView3};

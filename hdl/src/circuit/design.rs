@@ -152,8 +152,8 @@ impl Design {
         }
     }
 
-    /// Returns the label in `value`, a beat of a circuit that gives labels, and whether the detector flags the
-    /// image; never without a detector.
+    /// Returns the label in `value`, a beat of a circuit that gives labels, and whether the detector flags
+    /// the image; never without a detector.
     pub fn verdict(&self, value: i64) -> (usize, bool) {
         match self.plan.detector {
             None => (value as usize, false),

@@ -37,9 +37,10 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     );
     if let Some(squeezing) = plan.detector {
         note += &format!(
-            "\nDetector ({squeezing}): each frame passes twice, as it is and squeezed. m_axis_tdata: the label \
-             of the first\n\
-             pass in the low bits, and in bit {} whether that of the second one differs: the image is flagged.",
+            "\nDetector ({squeezing}): each frame passes twice, as it is and squeezed.\n\
+             m_axis_tdata: the label of the first pass in the low bits; bit {}: that of the second one \
+             differs,\n\
+             the image is flagged.",
             last.site.output.width() - 1
         );
     }
@@ -164,5 +165,112 @@ fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
             g.link(&format!("{CONTROL}.{port}"), &format!("{}.{port}", stage.site.name));
         }
         g.link(&format!("{CONTROL}.select{i}"), &format!("{}.{}", stage.site.name, LOAD_PORTS[3]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Family;
+    use crate::pipeline::build::{Build, Goal};
+    use crate::pipeline::{self, detector};
+    use crate::plan::{self, Output};
+    use crate::rtl::Sim;
+    use crate::stage::egress::Egress;
+    use dq_net::layer::{Dense, Input, Layer, Logits};
+    use dq_net::{Node, Shape, Squeezing, random};
+    use ndarray::{Array2, Array3};
+
+    /// Returns a network of images of `shape`; what it computes does not matter.
+    fn network(shape: Shape) -> Network {
+        let weights = Array2::from_shape_fn((2, shape.len()), |(o, _)| 2 * o as i8 - 1);
+        let node = |name: &str, layer, inputs: &[&str]| Node {
+            name: name.into(),
+            layer,
+            inputs: inputs.iter().map(|input| (*input).into()).collect(),
+        };
+        let nodes = vec![
+            node("image", Layer::Input(Input::pixels(shape)), &[]),
+            node("dense", Layer::Dense(Dense { weights, weight_bits: 2 }), &["image"]),
+            node("logits", Layer::Logits(Logits { bias: vec![0; 2], scale: 1.0 }), &["dense"]),
+        ];
+        Network::new("seen", nodes).unwrap()
+    }
+
+    /// Returns the circuit of `network` cut behind the passes of its detector: it gives all that the network
+    /// would take, a colour per beat.
+    fn cut(network: &Network, squeezing: Squeezing) -> Module {
+        let plan = plan::with_detector(network, squeezing).unwrap();
+        let mut stages = pipeline::stages(network, &plan).unwrap();
+        let at = stages.iter().position(|stage| stage.site.name == "detector_passes").unwrap();
+        stages.truncate(at + 1);
+        let goal =
+            Goal { family: Family::default(), output: Output::Label, control: Control::None, detects: true };
+        let mut stream = Build::feed(stages[at].site.output);
+        stream.source.stage = at;
+        let mut build = Build::new(goal);
+        (build.stages, build.name) = (stages, "cut".into());
+        let stream = build.convert("", stream, 1);
+        let beats = detector::PASSES * network.input_shape().len();
+        build.add("_egress", &[stream], stream.lanes, Egress { beats });
+        module(network, &plan, &build.stages)
+    }
+
+    /// Sends `frames` through `top` and returns what leaves, in time for `wanted` values and more.
+    fn drive(top: &Module, frames: &[Array3<u8>], wanted: usize) -> Vec<u8> {
+        let pixels: Vec<u64> = frames
+            .iter()
+            .flat_map(|frame| {
+                let word = |pixel: &[u8]| pixel.iter().rev().fold(0, |word, &c| word << 8 | u64::from(c));
+                frame.as_slice().unwrap().chunks(frame.dim().2).map(word).collect::<Vec<_>>()
+            })
+            .collect();
+        let mut sim = Sim::new(top);
+        sim.reset();
+        let [data, valid, ready, last] =
+            ["tdata", "tvalid", "tready", "tlast"].map(|port| sim.port(&format!("s_axis_{port}")));
+        let [out, out_valid, out_ready] =
+            ["tdata", "tvalid", "tready"].map(|port| sim.port(&format!("m_axis_{port}")));
+        let (per_frame, mut next, mut found) = (pixels.len() / frames.len(), 0, vec![]);
+        sim.set(out_ready, 1);
+        for _ in 0..100 * wanted + 1_000 {
+            sim.set(valid, u64::from(next < pixels.len()));
+            sim.set(data, pixels.get(next).copied().unwrap_or(0));
+            sim.set(last, u64::from((next + 1) % per_frame == 0));
+            if sim.get(out_valid) == 1 {
+                found.push(sim.get(out) as u8);
+            }
+            next += usize::from(next < pixels.len() && sim.get(ready) == 1);
+            sim.clock();
+        }
+        found
+    }
+
+    /// Labels hardly ever tell colours apart that differ by one, so the colours themselves are compared.
+    #[test]
+    fn the_network_behind_a_detector_sees_each_image_and_its_squeezed_form() {
+        for seed in 0..28u64 {
+            let small = |n: u64| 1 + (seed / n) as usize % 9;
+            let shape = Shape::new(small(1), small(2), 1 + seed as usize % 3);
+            let bits = 1 + seed % 7;
+            let squeezing = [format!("bits={bits},median"), format!("bits={bits}"), "median".into()];
+            let squeezing: Squeezing = squeezing[(seed / 7) as usize % 3].parse().unwrap();
+            let frames: Vec<Array3<u8>> =
+                (0..3).map(|i| random::image(10 * seed + i, Input::pixels(shape))).collect();
+            let passes = |frame: &Array3<u8>| [frame.clone(), squeezing.eval(frame.view())];
+            let wanted: Vec<u8> = frames.iter().flat_map(passes).flatten().collect();
+            let found = drive(&cut(&network(shape), squeezing), &frames, wanted.len());
+            assert_eq!(found, wanted, "seed {seed}, {squeezing}");
+        }
+        // Every colour becomes what it must.
+        let shape = Shape::new(16, 16, 1);
+        let colours = Array3::from_shape_fn(shape.dim(), |(y, x, _)| (16 * y + x) as u8);
+        for bits in 1..8 {
+            let squeezing: Squeezing = format!("bits={bits}").parse().unwrap();
+            let found = drive(&cut(&network(shape), squeezing), std::slice::from_ref(&colours), 512);
+            let most = f64::from((1u32 << bits) - 1);
+            let rounded = |p: u8| ((f64::from(p) * most / 255.0).round() * 255.0 / most).round() as u8;
+            assert!(found[256..].iter().copied().eq((0..=255).map(rounded)), "{bits} bits");
+        }
     }
 }

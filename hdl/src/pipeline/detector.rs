@@ -3,8 +3,8 @@
 //!
 //! Before it, each pixel of the image goes to the network at once and, through the squeezing, into a FIFO
 //! that holds a frame; when the image has passed, the network takes the squeezed form from there, while the
-//! input waits. Behind it, both labels are compared. So timing, netlist and Verilog see no more than a fork, a
-//! join that takes turns, and maps.
+//! input waits. Behind it, both labels are compared. So timing, netlist and Verilog see no more than a fork,
+//! a join that takes turns, and maps.
 
 use super::build::{Build, Stream};
 use crate::plan::data::Plan;

@@ -25,9 +25,9 @@ pub struct Plan {
     /// `None` takes the blocks of an ECP5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// How a detector squeezes images, where there is one: each frame then goes through the network twice, as
-    /// it is and squeezed, and the label leaves with a flag in the top bit of its beat, high where both labels
-    /// differ.
+    /// How a detector squeezes images, where there is one: each frame then goes through the network twice,
+    /// as it is and squeezed, and the label leaves with a flag in the top bit of its beat, high where both
+    /// labels differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<Squeezing>,
     /// What the AXI4-Lite control port offers, if there is one.

@@ -18,8 +18,8 @@ use crate::stage::kind::Stage;
 const NEAR: usize = 16;
 
 /// Sets the depths of every fork that is not fixed, and gives the timing that comes of it; `describe` gives
-/// the name of a fork's node and whether it is fixed. An error where the fixed ones deadlock, whatever the others
-/// are.
+/// the name of a fork's node and whether it is fixed. An error where the fixed ones deadlock, whatever the
+/// others are.
 pub fn size(stages: &mut [Stage], describe: impl Fn(&Stage) -> (String, bool)) -> Result<Timing, PlanError> {
     let forks = (0..stages.len()).filter(|&s| stages[s].site.depths.len() > 1);
     let open: Vec<usize> = forks.filter(|&s| !describe(&stages[s]).1).collect();
