@@ -74,8 +74,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let detector = plan.detector.map_or(String::new(), |squeezing| {
         let flag = design.output_lanes().bits - 1;
         format!(
-            "detector {squeezing}: two passes per frame; m_axis_tdata has the label in its low bits, the flag in \
-             bit {flag}\n"
+            "detector {squeezing}: two passes per frame; m_axis_tdata has the label in its low bits, the flag \
+             in bit {flag}\n"
         )
     });
     let text = format!(
@@ -99,7 +99,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     );
     ui.result(
         || {
-            let mut found = json!({"output": shown(&args.output), "name": network.name, "hash": report.network,
+            let mut found = json!({
+                "output": shown(&args.output), "name": network.name, "hash": report.network,
                 "top": emission.top,
                 "files": emission.files.len(), "cycles_per_frame": report.timing.interval,
                 "latency": report.timing.latency, "ideal_interval": report.timing.ideal_interval,

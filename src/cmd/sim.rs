@@ -245,11 +245,12 @@ impl Found<'_> {
     }
 
     fn json(&self, network: &Network, engine: Which) -> serde_json::Value {
-        let mut found = json!({"model": network.name, "hash": dq_net::content_hash(network), "data": self.images.name,
-               "images": self.images.len(), "correct": self.tally.correct, "accuracy": self.tally.accuracy,
-               "interval": self.tally.interval, "engine": engine.name(),
-               "images_per_second": self.images_per_second(), "seconds": self.seconds,
-               "cycles": self.cycles.as_ref().map(|c| c.0), "timing": self.cycles.as_ref().map(|c| &c.1)});
+        let mut found = json!({
+            "model": network.name, "hash": dq_net::content_hash(network), "data": self.images.name,
+            "images": self.images.len(), "correct": self.tally.correct, "accuracy": self.tally.accuracy,
+            "interval": self.tally.interval, "engine": engine.name(),
+            "images_per_second": self.images_per_second(), "seconds": self.seconds,
+            "cycles": self.cycles.as_ref().map(|c| c.0), "timing": self.cycles.as_ref().map(|c| &c.1)});
         if let Some(flagged) = self.flagged {
             found["flagged"] = json!(flagged);
         }

@@ -49,8 +49,8 @@ pub struct PlanArgs {
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
     /// Flag images whose label differs from that of their squeezed form, as `dq attack --detector` does:
-    /// `bits=5`, `median`, `bits=5,median`. Each frame passes the network twice; the label leaves with the flag
-    /// in the top bit.
+    /// `bits=5`, `median`, `bits=5,median`. Each frame passes the network twice; the label leaves with the
+    /// flag in the top bit.
     #[arg(long, value_name = "SQUEEZING")]
     detector: Option<Squeezing>,
     /// AXI4-Lite control port: counters, or loading of parameters too (default: none).
@@ -180,9 +180,7 @@ pub fn refuse_detector(plan: &Plan) -> Result<()> {
     match plan.detector {
         None => Ok(()),
         Some(squeezing) => {
-            bail!(
-                "detector `{squeezing}` in the plan: expected none, a board's answer has no place for the flag"
-            )
+            bail!("detector `{squeezing}` in the plan: expected none, boards cannot answer with a flag")
         }
     }
 }

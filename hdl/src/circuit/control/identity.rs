@@ -70,6 +70,12 @@ mod tests {
             let network = random::network(seed, &Options::default());
             assert_eq!(identity(&stages(&network, control)), wanted, "seed {seed}");
         }
+        let network = random::network(1, &Options::default());
+        let guarded = |squeezing: &str| {
+            let plan = plan::with_detector(&network, squeezing.parse().unwrap()).unwrap();
+            identity(&pipeline::stages(&network, &plan).unwrap())
+        };
+        assert_eq!([guarded("bits=5,median"), guarded("bits=4,median")], [0x8efc_cf25, 0x2a89_4c60]);
     }
 
     const RANGE: Range = Range::new(-5, 6);
@@ -162,6 +168,9 @@ mod tests {
         assert!(sum([1, 2]) != sum([1, 3]) && sum([2, 1]) != sum([1, 2]) && sum([1, 2]) != sum([-1, 2]));
         let concat = |beats| stage::concat::Concat { other: OTHER, beats }.encode();
         assert!(concat([1, 2]) != concat([2, 1]) && concat([1, 2]) != concat([1, 3]));
+        let passes = |beats| stage::passes::Passes { beats }.encode();
+        let pixels = |bits| stage::pixels::Pixels { bits }.encode();
+        assert!(passes(4) != passes(5) && pixels(4) != pixels(5));
         let stage = every_kind().remove(6);
         let own = |stage: &Stage| identity(std::slice::from_ref(stage));
         let at = |site: Site| Stage { site, ..stage.clone() };
