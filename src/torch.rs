@@ -7,6 +7,7 @@ use crate::shared::ui::Ui;
 use anyhow::{Error, Result, anyhow};
 use dq_data::Images;
 use dq_net::{AnyNetwork, Network, Proof};
+use dq_sim::attack::suite::Circuit;
 use ndarray::Array2;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,10 @@ pub trait Torch: Sync {
     /// Proves anew that the float model of `run` equals `network`. Returns the proof, and what computes the
     /// float model's scores, images × classes.
     fn prove(&self, ui: &Ui, run: &Path, network: &Network) -> Result<(Proof, Scores)>;
+
+    /// Puts an integer network on `device`, held against the engine on a few images; none where any GPU will do
+    /// and there is none.
+    fn circuit(&self, ui: &Ui, network: &Network, device: Device) -> Result<Option<Box<dyn Circuit>>>;
 }
 
 /// Computes a float model's scores of images, images × classes.

@@ -11,6 +11,7 @@ mod hardware;
 mod host;
 mod import;
 mod interrupt;
+mod libtorch;
 mod load;
 mod output;
 mod path;

@@ -5,6 +5,7 @@ use crate::shared::args::GradArg;
 use crate::shared::attack::{self, one_attack, run_suite};
 use crate::shared::data::TestImages;
 use crate::shared::files::{Files, shown};
+use crate::shared::libtorch::LibtorchArg;
 use crate::shared::report::{self, Partial};
 use crate::shared::target::Target;
 use crate::shared::ui::{Interrupted, Ui};
@@ -58,8 +59,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = StartArg::Signs)]
     start: StartArg,
     /// Numbers that an integer network's gradients are summed in.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "libtorch")]
     grad: GradArg,
+    #[command(flatten)]
+    pub libtorch: LibtorchArg,
     /// Each attack gets every image, under `auto` too (default there: only what the attacks before left
     /// standing).
     #[arg(long)]
@@ -122,15 +125,17 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         .resumable("-o", args.output.as_deref())
         .resumable("--save", args.save.as_deref())
         .check()?;
-    let target = Target::open(&args.model)?.with_gradients(args.grad);
+    let target = args.open(ui, &args.model)?;
+    if args.libtorch.is_given() {
+        target.integer("--libtorch")?;
+    }
     if let Some(path) = &args.replay {
         return replay(ui, args, &target, path);
     }
     let output = args.output.as_deref().expect("required without --replay");
     // The two flags exclude each other, so that there is one substitute at most.
     let path = args.from.as_deref().or(args.also_from.as_deref());
-    let substitute =
-        path.map(Target::open).transpose()?.map(|substitute| substitute.with_gradients(args.grad));
+    let substitute = path.map(|path| args.open(ui, path)).transpose()?;
     let (name, hash) = (path.map(shown), substitute.as_ref().map(Target::content_hash));
     let (input, classes) = (target.source().input(), target.source().classes());
     let images = args.test.open(input, classes)?;
@@ -183,6 +188,11 @@ struct Found {
 }
 
 impl Args {
+    /// Reads a network whose gradients are summed as these say.
+    fn open(&self, ui: &Ui, path: &Path) -> Result<Target> {
+        Target::open(path)?.with_gradients(self.grad).on(ui, &self.libtorch)
+    }
+
     /// Lists the suites that make the report, each with the gradients that it uses: the attacks, and those
     /// that ask for gradients again with the gradients of each of `sources`.
     fn parts<'a>(

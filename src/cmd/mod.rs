@@ -89,6 +89,9 @@ impl Command {
             Command::Export(args) => args.exports_a_run(),
             Command::Emit(args) => args.exports_a_run(),
             Command::Verify(args) => args.proves_a_run(),
+            Command::Sim(args) => args.libtorch.is_given(),
+            Command::Attack(args) => args.libtorch.is_given(),
+            Command::Transfer(args) => args.libtorch.is_given(),
             _ => false,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::shared::attack::one_attack;
 use crate::shared::data::{TestImages, first_images};
+use crate::shared::libtorch::LibtorchArg;
 use crate::shared::table::table;
 use crate::shared::target::open_all;
 use crate::shared::ui::Ui;
@@ -37,11 +38,15 @@ pub struct Args {
     /// Radius in units of a uint8 pixel.
     #[arg(long, allow_negative_numbers = true, default_value_t = 8)]
     eps: u8,
+    #[command(flatten)]
+    pub libtorch: LibtorchArg,
 }
 
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let (targets, images) = open_all(&args.models, &args.test)?;
+    let targets = targets.into_iter().map(|target| target.on(ui, &args.libtorch));
+    let targets = targets.collect::<Result<Vec<_>>>()?;
     let single = Single { stop: &ui.stop, ..Single::new(&args.attack, args.eps, ui.seed()) };
     let names: Vec<String> = targets.iter().map(|target| target.judge().model().name).collect();
     let all: Vec<usize> = (0..images.len()).collect();

@@ -8,6 +8,7 @@ pub(crate) mod corrupted;
 pub mod data;
 pub mod files;
 pub(crate) mod folder;
+pub(crate) mod libtorch;
 pub(crate) mod model;
 pub(crate) mod npy;
 pub(crate) mod npz;

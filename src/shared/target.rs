@@ -2,11 +2,13 @@
 
 use super::args::GradArg;
 use super::data::{self, TestImages};
+use super::libtorch::LibtorchArg;
 use super::model;
+use super::ui::Ui;
 use anyhow::{Result, bail};
 use dq_data::Images;
-use dq_net::AnyNetwork;
-use dq_sim::attack::suite::Judge;
+use dq_net::{AnyNetwork, Network};
+use dq_sim::attack::suite::{Circuit, Judge};
 use dq_sim::study::amplify::Inside;
 use dq_sim::{FloatEngine, GradientSource, WhiteBox};
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ const LADDER: [&str; 2] = ["float twin", "softened twin"];
 /// Holds a network of either family, ready to be attacked or to give gradients.
 pub enum Target {
     Integer(Box<WhiteBox>),
+    /// An integer network, and the same on libtorch, which computes.
+    Libtorch(Box<WhiteBox>, Box<dyn Circuit>),
     Float(Box<FloatEngine>),
 }
 
@@ -46,22 +50,38 @@ impl Target {
         }
     }
 
+    /// Lets libtorch compute an integer network, where `libtorch` asks for it.
+    pub fn on(self, ui: &Ui, libtorch: &LibtorchArg) -> Result<Self> {
+        match self {
+            Self::Integer(white_box) => Ok(match libtorch.circuit(ui, white_box.network())? {
+                Some(circuit) => Self::Libtorch(white_box, circuit),
+                None => Self::Integer(white_box),
+            }),
+            other => Ok(other),
+        }
+    }
+
+    /// Returns the integer network that `option` needs.
+    pub fn integer(&self, option: &str) -> Result<&Network> {
+        match self {
+            Self::Integer(white_box) | Self::Libtorch(white_box, _) => Ok(white_box.network()),
+            Self::Float(_) => bail!("{option}: expected an integer network, found a float one"),
+        }
+    }
+
     /// Returns twins with the same weights: without quantizers, and with softened ones.
     pub fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
-        match self {
-            Self::Integer(white_box) => {
-                let twin = dq_sim::twin::twin(white_box.network())?;
-                let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
-                Ok(LADDER.into_iter().zip(sources).collect())
-            }
-            Self::Float(_) => bail!("--ladder: expected an integer network, found a float one"),
-        }
+        let twin = dq_sim::twin::twin(self.integer("--ladder")?)?;
+        let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
+        Ok(LADDER.into_iter().zip(sources).collect())
     }
 
     /// Returns the SHA-256 of what the network computes.
     pub fn content_hash(&self) -> String {
         match self {
-            Self::Integer(white_box) => dq_net::content_hash(white_box.network()),
+            Self::Integer(white_box) | Self::Libtorch(white_box, _) => {
+                dq_net::content_hash(white_box.network())
+            }
             Self::Float(engine) => dq_net::float_content_hash(engine.network()),
         }
     }
@@ -70,6 +90,7 @@ impl Target {
     pub fn judge(&self) -> &dyn Judge {
         match self {
             Self::Integer(white_box) => white_box.as_ref(),
+            Self::Libtorch(_, circuit) => circuit.as_ref(),
             Self::Float(engine) => engine.as_ref(),
         }
     }
@@ -77,7 +98,7 @@ impl Target {
     /// Returns the network as what a study looks into.
     pub fn inside(&self) -> &dyn Inside {
         match self {
-            Self::Integer(white_box) => white_box.as_ref(),
+            Self::Integer(white_box) | Self::Libtorch(white_box, _) => white_box.as_ref(),
             Self::Float(engine) => engine.as_ref(),
         }
     }
@@ -86,6 +107,7 @@ impl Target {
     pub fn source(&self) -> &dyn GradientSource {
         match self {
             Self::Integer(white_box) => white_box.as_ref(),
+            Self::Libtorch(_, circuit) => circuit.as_ref(),
             Self::Float(engine) => engine.as_ref(),
         }
     }

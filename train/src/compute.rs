@@ -44,8 +44,13 @@ impl Compute {
         Compute { device: Device::Cpu, threads: 1 }
     }
 
+    /// Returns whether it is a GPU.
+    pub fn is_gpu(self) -> bool {
+        self.device != Device::Cpu
+    }
+
     /// Tells libtorch its number of threads, and returns the device.
-    pub(crate) fn begin(self) -> Device {
+    pub fn begin(self) -> Device {
         tch::set_num_threads(self.threads as i32);
         self.device
     }

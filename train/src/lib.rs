@@ -1,5 +1,5 @@
 //! Trains DQ-regularized low-bit networks and exports them exactly to integer networks: recipes, quantizers,
-//! the DQ penalty, the training loop. No other crate needs libtorch. This one never writes Verilog, and
+//! the DQ penalty, the training loop. It needs libtorch. It never writes Verilog, and
 //! leaves the meaning of a layer to `dq-net`.
 //!
 //! | folder | what is in it |

@@ -57,6 +57,10 @@ impl GradientSource for Detector<'_> {
         self.network.precision()
     }
 
+    fn engine(&self) -> Option<String> {
+        self.network.engine()
+    }
+
     /// Joins the losses of both passes: the sum of losses that training raises, and the lesser one of
     /// differences of logits, which are positive only where both passes are beyond the boundary.
     fn loss_gradient(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> LossGradient {

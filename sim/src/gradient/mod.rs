@@ -43,6 +43,11 @@ pub trait GradientSource: Sync {
         Precision::Float
     }
 
+    /// Names what computes the gradients where it is not this crate: their rounding differs, so reports say it.
+    fn engine(&self) -> Option<String> {
+        None
+    }
+
     /// Computes the loss of each image (batch × height × width × channels) for its label, and the gradient.
     ///
     /// # Panics

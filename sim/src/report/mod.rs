@@ -13,6 +13,7 @@ pub use tally::{Rate, Tally, wilson};
 
 use crate::ball::Norm;
 use dq_data::Images;
+use dq_net::Network;
 use dq_net::layer::Input;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -153,6 +154,17 @@ pub struct Model {
     pub kind: String,
     /// SHA-256 of what it computes, where it has one.
     pub content_hash: String,
+}
+
+impl Model {
+    /// Describes an integer network.
+    pub fn of(network: &Network) -> Self {
+        Self {
+            name: network.name.clone(),
+            kind: "integer".into(),
+            content_hash: dq_net::content_hash(network),
+        }
+    }
 }
 
 /// Describes the images under attack.

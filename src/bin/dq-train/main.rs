@@ -1,6 +1,7 @@
 //! Runs `dq` with libtorch: `dq` becomes this program where a command trains or reads a run. It has every
 //! command and the same arguments.
 
+mod circuit;
 mod run;
 mod sweep;
 mod train;
@@ -11,6 +12,7 @@ use dq::shared::args::Device;
 use dq::shared::ui::Ui;
 use dq::torch::{Export, Lesson, Scores, Torch, TrainArgs, Trained};
 use dq_net::{AnyNetwork, Network, Proof};
+use dq_sim::attack::suite::Circuit;
 use dq_train::{BEST, Compute, DeviceChoice, LAST, METRICS, RECIPE};
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,6 +39,10 @@ impl Torch for Libtorch {
     fn prove(&self, ui: &Ui, run: &Path, network: &Network) -> Result<(Proof, Scores)> {
         let (proof, evaluation) = dq_train::proved(run, network, compute(ui, Device::Auto)?)?;
         Ok((proof, Box::new(move |images| evaluation.scores(images))))
+    }
+
+    fn circuit(&self, ui: &Ui, network: &Network, device: Device) -> Result<Option<Box<dyn Circuit>>> {
+        circuit::circuit(ui, network, device)
     }
 }
 

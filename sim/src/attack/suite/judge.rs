@@ -4,7 +4,7 @@ use crate::detector::Guard;
 use crate::gradient::{GradientSource, WhiteBox};
 use crate::report::Model;
 use dq_net::layer::Logits;
-use ndarray::{ArrayView1, ArrayView4};
+use ndarray::{Array2, ArrayView1, ArrayView4};
 
 /// A judge is a network under attack; its own label decides whether an attack succeeded.
 pub trait Judge: GradientSource {
@@ -21,6 +21,16 @@ pub trait Judge: GradientSource {
     }
 }
 
+/// A circuit is an integer network under attack, whatever computes it.
+pub trait Circuit: Judge {
+    /// Computes the scores of a batch of images (batch × height × width × channels): batch × classes, equal to
+    /// those of [`dq_net::Network::eval`].
+    ///
+    /// # Panics
+    /// If the images are not of the network's input shape, or have levels that its input has not.
+    fn scores(&self, images: ArrayView4<u8>) -> Array2<i32>;
+}
+
 /// Holds what a network says of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -33,6 +43,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Returns what an integer network without a detector says by its `scores`.
+    pub fn of(scores: ArrayView1<i32>) -> Self {
+        let label = Logits::label(scores.iter().copied());
+        let tie = scores.iter().filter(|score| **score == scores[label]).count() > 1;
+        Self { label, tie, squeezed: None }
+    }
+
     /// Returns whether a detector flags the image.
     pub fn is_flagged(&self) -> bool {
         self.squeezed.is_some_and(|label| label != self.label)
@@ -41,23 +58,16 @@ impl Verdict {
 
 impl Judge for WhiteBox {
     fn judge(&self, images: ArrayView4<u8>) -> Vec<Verdict> {
-        let scores = self.engine().scores(images);
-        let verdict = |row: ArrayView1<i32>| {
-            let label = Logits::label(row.iter().copied());
-            Verdict {
-                label,
-                tie: row.iter().filter(|score| **score == row[label]).count() > 1,
-                squeezed: None,
-            }
-        };
-        scores.rows().into_iter().map(verdict).collect()
+        self.scores(images).rows().into_iter().map(Verdict::of).collect()
     }
 
     fn model(&self) -> Model {
-        Model {
-            name: self.network().name.clone(),
-            kind: "integer".into(),
-            content_hash: dq_net::content_hash(self.network()),
-        }
+        Model::of(self.network())
+    }
+}
+
+impl Circuit for WhiteBox {
+    fn scores(&self, images: ArrayView4<u8>) -> Array2<i32> {
+        self.engine().scores(images)
     }
 }

@@ -7,7 +7,7 @@ mod run;
 mod spec;
 
 pub use check::SuiteError;
-pub use judge::{Judge, Verdict};
+pub use judge::{Circuit, Judge, Verdict};
 pub use plan::{check_begun, planned};
 pub use run::{adversaries, run};
 pub use spec::{Adversary, Progress, Single, Subject, Substitute, Suite, Watch};

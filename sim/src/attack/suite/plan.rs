@@ -76,5 +76,8 @@ fn settings(subject: &Subject, suite: &Suite, name: &str, eps: u8) -> BTreeMap<S
     if attack.gradient && source.precision() != Precision::default() {
         settings.insert("gradients".into(), source.precision().name().into());
     }
+    if let Some(engine) = source.engine().filter(|_| attack.gradient) {
+        settings.insert("engine".into(), engine.into());
+    }
     settings
 }

@@ -1,8 +1,11 @@
 //! Implements `dq sim`: runs images through the integer network, by any engine.
 
+mod compare;
+
 use crate::shared::circuit::{simulators, verilated};
 use crate::shared::data::{TestImages, images_that};
 use crate::shared::files::Files;
+use crate::shared::libtorch::LibtorchArg;
 use crate::shared::model::ModelArg;
 use crate::shared::npz;
 use crate::shared::plan::PlanArgs;
@@ -20,6 +23,7 @@ use dq_hdl::{emit, netlist, timing};
 use dq_net::Network;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
+use dq_sim::attack::suite::Circuit;
 use dq_sim::report::Tally;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView4, Axis, s};
 use rayon::prelude::*;
@@ -45,6 +49,7 @@ const COUNT: &str = "First N test images (default: all; for netlist and verilato
 ///   dq sim model.json --data signs --cycles --stalls --beats beats.csv
 ///   dq sim model.json --data signs --engine netlist --count 1 --vcd waves.vcd
 ///   dq sim model.json --data signs --engine verilator --count 1 --fst waves.fst
+///   dq sim model.json --data signs --libtorch cuda --compare comparison.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(mut_arg("data", images_that("are classified")))]
@@ -55,8 +60,14 @@ pub struct Args {
     #[command(flatten)]
     test: TestImages,
     /// What computes.
-    #[arg(long, value_enum, default_value_t = Which::Fast)]
+    #[arg(long, value_enum, default_value_t = Which::Fast, conflicts_with = "libtorch")]
     engine: Which,
+    #[command(flatten)]
+    pub libtorch: LibtorchArg,
+    /// Compare each score of libtorch with the engine's instead, and keep in FILE how far that came: a
+    /// comparison that was stopped goes on from there. Exit code 1 where a score differs.
+    #[arg(long, value_name = "FILE", requires = "libtorch", conflicts_with_all = ["cycles", "scores"])]
+    compare: Option<PathBuf>,
     /// Compute the circuit's cycles too (fast and reference; the others always do).
     #[arg(long)]
     cycles: bool,
@@ -108,15 +119,22 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = args.model.open(ui)?;
     let count = args.test.count.or(args.is_circuit().then_some(4));
     let images = args.test.first(count, network.input(), network.classes())?;
+    let libtorch = args.libtorch.circuit(ui, &network)?;
+    if let Some(path) = &args.compare {
+        let libtorch = libtorch.as_deref().context("--compare: expected a GPU, found none")?;
+        return compare::run(ui, &network, libtorch, &images, path);
+    }
     let design = match args.is_timed() {
         true => Some(Design::new(&network, &args.plan.plan(&network, None)?).context("the circuit")?),
         false => None,
     };
     let start = Instant::now();
+    let by_libtorch = libtorch.as_ref().and_then(|circuit| circuit.engine());
+    let engine = by_libtorch.unwrap_or_else(|| args.engine.name().to_owned());
     let pixels = images.pixels.view();
     let passes = design.as_ref().map_or(pixels.into(), |design| design.passes(pixels));
     let scores = match args.engine {
-        Which::Fast => Some(fast(ui, &network, passes.view())?),
+        Which::Fast => Some(fast(ui, &network, libtorch.as_deref(), passes.view())?),
         Which::Reference => Some(reference(ui, &network, passes.view())?),
         Which::Netlist | Which::Verilator => None,
     };
@@ -164,7 +182,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     });
     let found = Found { images: &images, seconds, tally: right(&labels, &images), flagged, cycles };
     // The result is shown even where scores or beats could not be written: the work is done.
-    ui.result(|| found.json(&network, args.engine), found.text(&network, args.engine))?;
+    ui.result(|| found.json(&network, &engine), found.text(&network, &engine))?;
     kept.and(written)
 }
 
@@ -196,6 +214,7 @@ impl Args {
         Files::default()
             .read("MODEL", self.model.path())
             .read("--plan", self.plan.file())
+            .written("--compare", self.compare.as_deref())
             .written("--scores", self.scores.as_deref())
             .written("--beats", self.beats.as_deref())
             .written("--vcd", self.vcd.as_deref())
@@ -244,11 +263,11 @@ impl Found<'_> {
         self.images.len() as f64 / self.seconds
     }
 
-    fn json(&self, network: &Network, engine: Which) -> serde_json::Value {
+    fn json(&self, network: &Network, engine: &str) -> serde_json::Value {
         let mut found = json!({
             "model": network.name, "hash": dq_net::content_hash(network), "data": self.images.name,
             "images": self.images.len(), "correct": self.tally.correct, "accuracy": self.tally.accuracy,
-            "interval": self.tally.interval, "engine": engine.name(),
+            "interval": self.tally.interval, "engine": engine,
             "images_per_second": self.images_per_second(), "seconds": self.seconds,
             "cycles": self.cycles.as_ref().map(|c| c.0), "timing": self.cycles.as_ref().map(|c| &c.1)});
         if let Some(flagged) = self.flagged {
@@ -257,7 +276,7 @@ impl Found<'_> {
         found
     }
 
-    fn text(&self, network: &Network, engine: Which) -> String {
+    fn text(&self, network: &Network, engine: &str) -> String {
         let text = format!(
             "{}: {} of {} test images of {} correct, {} %\nengine {}: {:.0} images/s, {:.2} s",
             network.name,
@@ -265,7 +284,7 @@ impl Found<'_> {
             self.images.len(),
             self.images.name,
             percent(&self.tally),
-            engine.name(),
+            engine,
             self.images_per_second(),
             self.seconds
         );
@@ -283,14 +302,20 @@ impl Found<'_> {
     }
 }
 
-/// Computes scores by the fast engine: image × class.
-fn fast(ui: &Ui, network: &Network, images: ArrayView4<u8>) -> Result<Array2<i32>> {
+/// Computes scores by `libtorch`, or by the fast engine: image × class.
+fn fast(
+    ui: &Ui,
+    network: &Network,
+    libtorch: Option<&dyn Circuit>,
+    images: ArrayView4<u8>,
+) -> Result<Array2<i32>> {
     let engine = Engine::new(network);
     let bar = ui.bar("simulating", images.dim().0 as u64, "images");
     let mut scores = Array2::zeros((0, network.classes()));
     for block in images.axis_chunks_iter(Axis(0), 512) {
         ui.check_stop("nothing was written")?;
-        scores.append(Axis(0), engine.scores(block).view()).expect("a column a class");
+        let found = libtorch.map_or_else(|| engine.scores(block), |libtorch| libtorch.scores(block));
+        scores.append(Axis(0), found.view()).expect("a column a class");
         bar.inc(block.dim().0 as u64);
     }
     bar.finish_and_clear();
