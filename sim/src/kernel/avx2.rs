@@ -11,109 +11,124 @@ use std::arch::x86_64::*;
 /// The machine has AVX2, every window of `tile` lies within its input, every row within `out`, and the
 /// panel's plan is for its weights and levels.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn product(tile: &IntTile, mut out: Rows<i32>) {
-    let mut rows = tile.rows;
-    while !rows.is_empty() {
-        // SAFETY: the caller's promise covers every row.
-        let count = unsafe {
-            let to = out.row(tile.rows.len() - rows.len());
-            match (tile.widening, rows.len()) {
-                (Widening::Chunks(chunks), 6..) => by_chunks::<6>(tile, chunks, rows, to, out.stride),
-                (Widening::Chunks(chunks), 5) => by_chunks::<5>(tile, chunks, rows, to, out.stride),
-                (Widening::Chunks(chunks), 4) => by_chunks::<4>(tile, chunks, rows, to, out.stride),
-                (Widening::Chunks(chunks), 3) => by_chunks::<3>(tile, chunks, rows, to, out.stride),
-                (Widening::Chunks(chunks), 2) => by_chunks::<2>(tile, chunks, rows, to, out.stride),
-                (Widening::Chunks(chunks), _) => by_chunks::<1>(tile, chunks, rows, to, out.stride),
-                (Widening::Pairs, 4..) => by_pairs::<4, false>(tile, rows, to, out.stride),
-                (Widening::Pairs, _) => by_pairs::<1, false>(tile, rows, to, out.stride),
-                (Widening::Split, 4..) => by_pairs::<4, true>(tile, rows, to, out.stride),
-                (Widening::Split, _) => by_pairs::<1, true>(tile, rows, to, out.stride),
-            }
-        };
-        rows = &rows[count..];
+pub(super) unsafe fn product(tile: &IntTile, out: Rows<i32>) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match tile.widening {
+            Widening::Chunks(chunks) => by_chunks(tile, chunks, out),
+            Widening::Pairs => by_pairs::<false>(tile, out),
+            Widening::Split => by_pairs::<true>(tile, out),
+        }
     }
 }
 
-/// Multiplies the first `R` of `rows` by the panel, summing in 16 bits within each of `chunks`: writes the
-/// sums to `to`, and returns `R`.
+/// Holds a chunk of a window and its part of the panel.
+struct Part<'a> {
+    input: *const u8,
+    chunk: &'a [Stretch],
+    panel: *const i8,
+    /// Whether sums begin with it.
+    first: bool,
+}
+
+/// Multiplies the rows by the panel, summing in 16 bits within each of `chunks`.
+///
+/// # Safety
+/// As [`product`].
+#[target_feature(enable = "avx2")]
+unsafe fn by_chunks(tile: &IntTile, chunks: &[Chunk], mut out: Rows<i32>) {
+    let mut panel = tile.panels.as_ptr();
+    for (i, chunk) in chunks.iter().enumerate() {
+        let part = Part { input: tile.input.as_ptr(), chunk, panel, first: i == 0 };
+        let mut rows = tile.rows;
+        while !rows.is_empty() {
+            // SAFETY: the caller's promise covers every row.
+            let count = unsafe {
+                let to = out.row(tile.rows.len() - rows.len());
+                match rows.len() {
+                    6.. => rows_by_chunk::<6>(&part, rows, to, out.stride),
+                    5 => rows_by_chunk::<5>(&part, rows, to, out.stride),
+                    4 => rows_by_chunk::<4>(&part, rows, to, out.stride),
+                    3 => rows_by_chunk::<3>(&part, rows, to, out.stride),
+                    2 => rows_by_chunk::<2>(&part, rows, to, out.stride),
+                    _ => rows_by_chunk::<1>(&part, rows, to, out.stride),
+                }
+            };
+            rows = &rows[count..];
+        }
+        panel = panel.wrapping_add(chunk.iter().map(|stretch| stretch.quads * LANES * 4).sum());
+    }
+}
+
+/// Multiplies the first `R` of `rows`: writes the sums to `to`, or adds them, and returns `R`.
 ///
 /// # Safety
 /// As [`product`], with at least `R` rows.
+#[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn by_chunks<const R: usize>(
-    tile: &IntTile,
-    chunks: &[Chunk],
-    rows: &[usize],
-    to: *mut i32,
-    stride: usize,
-) -> usize {
-    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
-    let mut panel = tile.panels.as_ptr();
-    for (i, chunk) in chunks.iter().enumerate() {
-        let mut acc = [[_mm256_setzero_si256(); 2]; R];
-        for &Stretch { start, quads } in chunk {
-            let taps = starts.map(|at| at.wrapping_add(start));
+unsafe fn rows_by_chunk<const R: usize>(part: &Part, rows: &[usize], to: *mut i32, stride: usize) -> usize {
+    let mut acc = [[_mm256_setzero_si256(); 2]; R];
+    let mut panel = part.panel;
+    for &Stretch { start, quads } in part.chunk {
+        let start = part.input.wrapping_add(start);
+        let taps: [*const u8; R] = std::array::from_fn(|r| start.wrapping_add(rows[r]));
+        for quad in 0..quads {
             // SAFETY: the panel holds 64 bytes for each quad; windows lie within the input (promised).
             unsafe {
-                for two in 0..quads / 2 {
-                    add_quad(&mut acc, &taps, two * 2, panel);
-                    add_quad(&mut acc, &taps, two * 2 + 1, panel);
+                let b = [0, 32].map(|at| _mm256_loadu_si256(panel.add(quad * LANES * 4 + at).cast()));
+                for r in 0..R {
+                    let a = _mm256_set1_epi32(taps[r].add(quad * 4).cast::<i32>().read_unaligned());
+                    for half in 0..2 {
+                        acc[r][half] = _mm256_add_epi16(acc[r][half], _mm256_maddubs_epi16(a, b[half]));
+                    }
                 }
-                if quads % 2 == 1 {
-                    add_quad(&mut acc, &taps, quads - 1, panel);
-                }
-                panel = panel.add(quads * LANES * 4);
             }
         }
-        // The sums are copied: the loop reads its array from memory, and they are to stay in registers until
-        // here.
-        let done = acc;
-        for (r, acc) in done.iter().enumerate() {
-            for (half, acc) in acc.iter().enumerate() {
-                let sum = _mm256_madd_epi16(*acc, _mm256_set1_epi16(1));
-                // SAFETY: eight i32 are one register; rows lie within the sums (promised).
-                unsafe {
-                    let to = to.add(r * stride + half * 8).cast();
-                    let before = if i == 0 { _mm256_setzero_si256() } else { _mm256_loadu_si256(to) };
-                    _mm256_storeu_si256(to, _mm256_add_epi32(sum, before));
-                }
+        panel = panel.wrapping_add(quads * LANES * 4);
+    }
+    // The sums are copied: the loop reads its array from memory, and they are to stay in registers until
+    // here.
+    let done = acc;
+    for (r, acc) in done.iter().enumerate() {
+        for (half, acc) in acc.iter().enumerate() {
+            let sum = _mm256_madd_epi16(*acc, _mm256_set1_epi16(1));
+            // SAFETY: eight i32 are one register; rows lie within the sums (promised).
+            unsafe {
+                let to = to.add(r * stride + half * 8).cast();
+                let before = if part.first { _mm256_setzero_si256() } else { _mm256_loadu_si256(to) };
+                _mm256_storeu_si256(to, _mm256_add_epi32(sum, before));
             }
         }
     }
     R
 }
 
-/// Adds the products of quad `quad` of each row and its quad of the panel, in 16 bits.
+/// Multiplies the rows by the panel, and widens each sum of two products.
 ///
 /// # Safety
-/// The machine has AVX2, and so many quads lie at `taps` and `panel`.
-#[inline]
+/// As [`product`].
 #[target_feature(enable = "avx2")]
-unsafe fn add_quad<const R: usize>(
-    acc: &mut [[__m256i; 2]; R],
-    taps: &[*const u8; R],
-    quad: usize,
-    panel: *const i8,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let b = [0, 32].map(|at| _mm256_loadu_si256(panel.add(quad * LANES * 4 + at).cast()));
-        for (acc, taps) in acc.iter_mut().zip(taps) {
-            let a = _mm256_set1_epi32(taps.add(quad * 4).cast::<i32>().read_unaligned());
-            for half in 0..2 {
-                acc[half] = _mm256_add_epi16(acc[half], _mm256_maddubs_epi16(a, b[half]));
+unsafe fn by_pairs<const SPLIT: bool>(tile: &IntTile, mut out: Rows<i32>) {
+    let mut rows = tile.rows;
+    while !rows.is_empty() {
+        // SAFETY: the caller's promise covers every row.
+        let count = unsafe {
+            let to = out.row(tile.rows.len() - rows.len());
+            match rows.len() {
+                4.. => rows_by_pairs::<4, SPLIT>(tile, rows, to, out.stride),
+                _ => rows_by_pairs::<1, SPLIT>(tile, rows, to, out.stride),
             }
-        }
+        };
+        rows = &rows[count..];
     }
 }
 
-/// Multiplies the first `R` of `rows` by the panel, and widens each sum of two products: writes the sums to
-/// `to`, and returns `R`.
+/// Multiplies the first `R` of `rows`: writes the sums to `to`, and returns `R`.
 ///
 /// # Safety
 /// As [`product`], with at least `R` rows.
 #[target_feature(enable = "avx2")]
-unsafe fn by_pairs<const R: usize, const SPLIT: bool>(
+unsafe fn rows_by_pairs<const R: usize, const SPLIT: bool>(
     tile: &IntTile,
     rows: &[usize],
     to: *mut i32,
@@ -198,10 +213,10 @@ macro_rules! micro {
         ) -> usize {
             const TAPS: usize = $taps;
             let mut acc = [[$zero; 2]; R];
-            let starts: [*const $element; R] =
-                std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
             let mut panel = tile.panels.as_ptr();
             for &run in tile.runs {
+                let start = tile.input.as_ptr().wrapping_add(run);
+                let taps: [*const $element; R] = std::array::from_fn(|r| start.wrapping_add(rows[r]));
                 for group in 0..tile.groups {
                     // SAFETY: the panel holds runs × groups × 16 × taps values; windows lie within the input
                     // (promised).
@@ -209,7 +224,7 @@ macro_rules! micro {
                         let b = [0, LANES / 2 * TAPS].map(|at| $load(panel.add(at)));
                         panel = panel.add(LANES * TAPS);
                         for r in 0..R {
-                            let a = $spread(starts[r].add(run + group * TAPS));
+                            let a = $spread(taps[r].add(group * TAPS));
                             for half in 0..2 {
                                 acc[r][half] = $step(acc[r][half], a, b[half]);
                             }

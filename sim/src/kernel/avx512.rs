@@ -42,9 +42,10 @@ unsafe fn some_rows<const R: usize, const P: usize>(
 ) -> usize {
     let mut acc = [[_mm512_setzero_si512(); P]; R];
     let length = tile.runs.len() * tile.quads * LANES * 4;
-    let starts: [*const u8; R] = std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
     let mut panel = tile.panels.as_ptr();
     for &run in tile.runs {
+        let start = tile.input.as_ptr().wrapping_add(run);
+        let taps: [*const u8; R] = std::array::from_fn(|r| start.wrapping_add(rows[r]));
         for quad in 0..tile.quads {
             // SAFETY: each panel holds runs × quads × 64 bytes; windows lie within the input (promised).
             unsafe {
@@ -52,8 +53,7 @@ unsafe fn some_rows<const R: usize, const P: usize>(
                     std::array::from_fn(|p| _mm512_loadu_si512(panel.add(p * length).cast()));
                 panel = panel.add(LANES * 4);
                 for r in 0..R {
-                    let at = starts[r].add(run + quad * 4);
-                    let a = _mm512_set1_epi32(at.cast::<i32>().read_unaligned());
+                    let a = _mm512_set1_epi32(taps[r].add(quad * 4).cast::<i32>().read_unaligned());
                     for p in 0..P {
                         acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], a, b[p]);
                     }
@@ -149,10 +149,10 @@ macro_rules! micro {
             const TAPS: usize = $taps;
             let mut acc = [[$zero; P]; R];
             let length = tile.runs.len() * tile.groups * LANES * TAPS;
-            let starts: [*const $element; R] =
-                std::array::from_fn(|r| tile.input.as_ptr().wrapping_add(rows[r]));
             let mut panel = tile.panels.as_ptr();
             for &run in tile.runs {
+                let start = tile.input.as_ptr().wrapping_add(run);
+                let taps: [*const $element; R] = std::array::from_fn(|r| start.wrapping_add(rows[r]));
                 for group in 0..tile.groups {
                     // SAFETY: each panel holds runs × groups × 16 × taps values; windows lie within the input
                     // (promised).
@@ -160,7 +160,7 @@ macro_rules! micro {
                         let b: [_; P] = std::array::from_fn(|p| $load(panel.add(p * length)));
                         panel = panel.add(LANES * TAPS);
                         for r in 0..R {
-                            let a = $spread(starts[r].add(run + group * TAPS));
+                            let a = $spread(taps[r].add(group * TAPS));
                             for p in 0..P {
                                 acc[r][p] = $step(acc[r][p], a, b[p]);
                             }

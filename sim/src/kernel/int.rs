@@ -111,16 +111,14 @@ fn by_panels(kernel: Kernel, input: &[u8], rows: &[usize], weights: &Panels, out
     let last = rows.iter().max().unwrap_or(&0) + runs.iter().max().expect("a window has a run");
     assert!(last + weights.run_bytes() <= input.len(), "a window leaves the feature map");
     let length = weights.panel_len();
+    let (offsets, widening) = (&weights.offsets[..], &Widening::Split);
+    let mut tile =
+        IntTile { input, rows, runs, quads: weights.quads, panels: &weights.data, offsets, widening };
     panels::each(weights.outputs, kernel.panels(length), rows, out, |panel, width, rows, sums| {
-        let tile = IntTile {
-            input,
-            rows,
-            runs,
-            quads: weights.quads,
-            panels: &weights.data[panel * length..(panel + width) * length],
-            offsets: &weights.offsets[panel * LANES..],
-            widening: weights.widenings.get(panel).unwrap_or(&Widening::Split),
-        };
+        tile.rows = rows;
+        tile.panels = &weights.data[panel * length..(panel + width) * length];
+        tile.offsets = &weights.offsets[panel * LANES..];
+        tile.widening = weights.widenings.get(panel).unwrap_or(&Widening::Split);
         micro(kernel, &tile, width, sums);
     });
 }

@@ -48,10 +48,10 @@ fn add(ranges: &mut [[i64; 2]; SUMS], step: &[i8], level_hi: i64) -> bool {
     fits
 }
 
-/// Returns whether a window of `quads` takes fewer instructions in `chunks` than by pairs, by count. A quad
-/// takes 5.8 for each row in chunks, and 8.2 by pairs; a chunk takes 9 to zero, widen and add its sums.
+/// Returns whether a window of `quads` takes fewer instructions in `chunks` than by pairs, by count, in tenths
+/// for each row: a quad takes 6 in chunks and 8.4 by pairs, and sums take 13 to begin and to end.
 fn pays(quads: usize, chunks: usize) -> bool {
-    9 * chunks < 2 * quads + 6
+    60 * quads + 130 * chunks < 84 * quads + 135
 }
 
 #[cfg(test)]

@@ -15,12 +15,12 @@ const RAGGED_ROWS: usize = 12;
 /// # Panics
 /// If a row leaves `out`.
 #[inline(always)]
-pub(super) fn each<S: Copy + Default>(
+pub(super) fn each<'a, S: Copy + Default>(
     outputs: usize,
     widest: usize,
-    rows: &[usize],
+    rows: &'a [usize],
     out: Rows<S>,
-    micro: impl Fn(usize, usize, &[usize], Rows<S>),
+    mut micro: impl FnMut(usize, usize, &'a [usize], Rows<S>),
 ) {
     let Some(last) = rows.len().checked_sub(1) else { return };
     assert!(last * out.stride + outputs <= out.sums.len(), "a row leaves the sums");
@@ -40,11 +40,11 @@ pub(super) fn each<S: Copy + Default>(
 }
 
 /// Calls `micro(rows, sums)` for some rows at a time, and copies the `columns` outputs that are there.
-fn ragged<S: Copy + Default>(
+fn ragged<'a, S: Copy + Default>(
     columns: usize,
-    rows: &[usize],
+    rows: &'a [usize],
     out: Rows<S>,
-    micro: impl Fn(&[usize], Rows<S>),
+    mut micro: impl FnMut(&'a [usize], Rows<S>),
 ) {
     let mut sums = [S::default(); RAGGED_ROWS * WIDEST * LANES];
     let stride = columns.next_multiple_of(LANES);

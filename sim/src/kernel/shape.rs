@@ -42,11 +42,9 @@ pub(super) struct IntTile<'a> {
     pub quads: usize,
     /// One panel or two, each of runs × quads × 16 outputs × 4 taps.
     pub panels: &'a [i8],
-    /// Initial value of the panels' sums, one per output.
-    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "NEON needs it"))]
+    /// Initial value of the panels' sums on NEON, one per output.
     pub offsets: &'a [i32],
-    /// How sums of the panel stay within an i16.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "AVX2 needs it"))]
+    /// How sums of the panel stay within an i16 on AVX2.
     pub widening: &'a Widening,
 }
 
