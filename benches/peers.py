@@ -113,7 +113,8 @@ def peers(name):
     labels = fake(images).argmax(1)
     fgsm = torchattacks.FGSM(fake, eps=8 / 255)
     pgd = torchattacks.PGD(fake, eps=8 / 255, alpha=2 / 255, steps=STEPS)
-    # In a ball of nothing no image is broken, so that every query is made, as in dq bench.
+    # A query costs this peer the same in any ball, and in one of nothing no image is broken, so that all are made. It
+    # costs dq as much as the pixels that change: dq bench takes a ball of 8/255 and counts the queries that it makes.
     square = torchattacks.Square(fake, eps=1e-9, n_queries=QUERIES)
     square.verbose = False
 

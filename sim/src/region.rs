@@ -98,9 +98,9 @@ impl Region {
             if *to == *part {
                 continue;
             }
-            let differs = |at: &usize| to[*at] != part[*at];
-            let first = (0..length).find(differs).expect("they differ") / shape.channels;
-            let last = (0..length).rfind(differs).expect("they differ") / shape.channels;
+            let mut pixels = to.chunks_exact(shape.channels).zip(part.chunks_exact(shape.channels));
+            let first = pixels.clone().position(|(to, part)| to != part).expect("they differ");
+            let last = pixels.rposition(|(to, part)| to != part).expect("they differ");
             let (start, end) = (self.columns.start + first, self.columns.start + last + 1);
             let row = Self { rows: y..y + 1, columns: start..end };
             differing = Some(differing.map_or(row.clone(), |found| found.join(&row)));

@@ -27,8 +27,10 @@ const RUNS: usize = 5;
 const STEPS: usize = 20;
 /// Number of frames in a run of the emitted Verilog.
 const FRAMES: usize = 2;
-/// Queries per image of the Square attack that is measured.
+/// Most queries per image of the Square attack that is measured.
 const QUERIES: usize = 20;
+/// Radius of the attacks.
+const EPS: u8 = 8;
 
 /// Measure simulation and attacks on this machine
 ///
@@ -82,12 +84,11 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("starting a thread")?;
     let (mut found, mut rows) = (Map::new(), vec![]);
     let bar = ui.bar("bench", 8, "measurements");
-    for (name, unit, per_run, measured) in measurements(&white_box, &images, &labels) {
+    for (name, unit, measured) in measurements(&white_box, &images, &labels) {
         let mut row = vec![format!("{name}, {unit}")];
         for (suffix, alone) in [("", false), ("_core", true)] {
             ui.check_stop("nothing was written")?;
-            let rate =
-                if alone { single.install(|| rate(per_run, &measured)) } else { rate(per_run, &measured) };
+            let rate = if alone { single.install(|| rate(&measured)) } else { rate(&measured) };
             found.insert(format!("{name}{suffix}"), json!(rate.round()));
             row.push(thousands(rate.round() as u64));
             bar.inc(1);
@@ -169,14 +170,15 @@ fn kernel(args: &Args) -> Result<Kernel> {
     }
 }
 
-type Measured<'a> = Box<dyn Fn() + Sync + 'a>;
+/// A run of what is measured, which returns how much it has made.
+type Measured<'a> = Box<dyn Fn() -> usize + Sync + 'a>;
 
-/// Lists what is measured: name, unit, how many of the unit one run makes, and the run.
+/// Lists what is measured: name, unit, and the run.
 fn measurements<'a>(
     white_box: &'a WhiteBox,
     images: &'a Array4<u8>,
     labels: &'a [u8],
-) -> Vec<(&'static str, &'static str, usize, Measured<'a>)> {
+) -> Vec<(&'static str, &'static str, Measured<'a>)> {
     let top = white_box.network().input().top();
     let step = move |adversaries: &mut Array4<u8>, by: u8| {
         let found = white_box.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
@@ -184,32 +186,43 @@ fn measurements<'a>(
             let to = if slope > 0.0 { pixel.saturating_add(by).min(top) } else { pixel.saturating_sub(by) };
             *pixel = if slope == 0.0 { *pixel } else { to };
         });
-        clip(Norm::Linf, adversaries, images.view(), 8, top);
+        clip(Norm::Linf, adversaries, images.view(), EPS, top);
     };
-    let fgsm = move || step(&mut images.clone(), 8);
+    let forward = move || {
+        white_box.engine().scores(images.view());
+        BATCH
+    };
+    let fgsm = move || {
+        step(&mut images.clone(), EPS);
+        BATCH
+    };
     let pgd = move || {
         let mut adversaries = images.clone();
         (0..STEPS).for_each(|_| step(&mut adversaries, 2));
+        BATCH
     };
-    // No image is broken in a ball of radius 0, so that every query is made.
-    let budget = Budget { eps: 0, seed: 1, queries: QUERIES };
-    let queries = move || drop(square(white_box, images.view(), labels, &budget));
+    // An image that is broken needs no further query: those that are made are counted.
+    let budget = Budget { eps: EPS, seed: 1, queries: QUERIES };
+    let queries = move || {
+        let made = square(white_box, images.view(), labels, &budget).queries;
+        made.into_iter().map(|made| made as usize).sum()
+    };
     vec![
-        ("forward", "images", BATCH, Box::new(|| drop(white_box.engine().scores(images.view())))),
-        ("fgsm", "images", BATCH, Box::new(fgsm)),
-        ("pgd20", "images", BATCH, Box::new(pgd)),
-        ("square", "queries", BATCH * QUERIES, Box::new(queries)),
+        ("forward", "images", Box::new(forward)),
+        ("fgsm", "images", Box::new(fgsm)),
+        ("pgd20", "images", Box::new(pgd)),
+        ("square", "queries", Box::new(queries)),
     ]
 }
 
 /// Returns the median rate of a few runs, per second.
-fn rate(per_run: usize, run: &Measured) -> f64 {
+fn rate(run: &Measured) -> f64 {
     run();
     let rates = (0..RUNS)
         .map(|_| {
             let start = Instant::now();
-            run();
-            per_run as f64 / start.elapsed().as_secs_f64()
+            let made = run();
+            made as f64 / start.elapsed().as_secs_f64()
         })
         .collect();
     median(rates)

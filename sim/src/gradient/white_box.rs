@@ -169,10 +169,13 @@ impl WhiteBox {
             look(i, &slopes);
             let inputs: Vec<&Tensor> = network.sources(i).iter().map(|&s| &values[s]).collect();
             for (port, &source) in network.sources(i).iter().enumerate() {
-                let into = &mut gradients[source];
-                into.resize(count * network.wire(source).shape.len(), 0.0);
+                let (into, site) = (&mut gradients[source], self.engine.site(i));
                 let flow = Flow { slopes: &slopes, inputs: &inputs, port, count };
-                passes[i].run(self.engine.site(i), &flow, into);
+                if into.is_empty() {
+                    *into = passes[i].alone(site, &flow, count * network.wire(source).shape.len());
+                } else {
+                    passes[i].run(site, &flow, into);
+                }
             }
         }
         gradients.swap_remove(0)

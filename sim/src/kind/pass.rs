@@ -153,6 +153,14 @@ pub(crate) enum Bounds {
 pub(crate) trait Backward: Send + Sync {
     /// Adds the gradient of one of the node's inputs to `into`.
     fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]);
+
+    /// Computes the gradient of one of the node's inputs, which has `length` elements: what [`Backward::run`]
+    /// adds to zeros, but for the sign of a zero.
+    fn alone(&self, site: &Site, flow: &Flow, length: usize) -> Vec<f32> {
+        let mut into = vec![0.0; length];
+        self.run(site, flow, &mut into);
+        into
+    }
 }
 
 /// Holds what flows back into a node.

@@ -22,6 +22,10 @@ impl Backward for RealLinear<f32> {
         let found = self.run(site.kernel, flow.slopes, flow.count);
         into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
     }
+
+    fn alone(&self, site: &Site, flow: &Flow, _: usize) -> Vec<f32> {
+        self.run(site.kernel, flow.slopes, flow.count)
+    }
 }
 
 impl Backward for FixedLinear {

@@ -75,7 +75,6 @@ impl Windows {
         let mut best = vec![values[0]; channels];
         let mut at = vec![0; channels];
         for (pixel, slopes) in slopes.chunks_exact(channels).enumerate() {
-            at.fill(0);
             for (n, tap) in (0u32..).zip(self.taps(pixel * channels)) {
                 let values = &values[tap..tap + channels];
                 if n == 0 {
@@ -83,9 +82,9 @@ impl Windows {
                     continue;
                 }
                 for ((best, at), &value) in best.iter_mut().zip(&mut at).zip(values) {
-                    let more = value > *best;
+                    let (more, before) = (value > *best, if n == 1 { 0 } else { *at });
                     *best = if more { value } else { *best };
-                    *at = if more { n } else { *at };
+                    *at = if more { n } else { before };
                 }
             }
             // All taps take something, if only 0: that goes faster than to look for the one that takes all.
