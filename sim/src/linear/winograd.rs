@@ -10,10 +10,8 @@ use crate::kernel::int::{self, PackedInt};
 use crate::kernel::real::{self, Element, Packed};
 use crate::kernel::winograd::{Gather, OUTPUTS, POINTS, Pixels, Products, SUM, Spread, Tiles};
 use crate::kernel::{Kernel, Rows, Runs, Session};
-use ndarray::Array3;
+use std::ops::{Add, Sub};
 
-/// The transform of weights, scaled by 2: 2·G of the paper.
-const WEIGHTS: [[i32; 3]; 4] = [[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]];
 /// The transform of products: Aᵀ of the paper.
 const PRODUCTS: [[i32; 4]; 2] = [[1, 1, 1, 0], [0, 1, -1, -1]];
 
@@ -53,18 +51,23 @@ impl<T: Element> Multiply<T, T::Sum> for Packed<T> {
 
 /// Is a type of values whose weights can be transformed.
 pub(crate) trait Points: Copy + Default {
-    /// Makes a transformed weight from the nine `weights` and their `factors`, which are scaled by 4. Sums are
-    /// four times too large where their type takes a quarter ([`Gather::gather`]).
-    fn weight(factors: [i32; 9], weights: [Self; 9]) -> Self;
+    /// Returns a transformed weight, given four times it.
+    fn weight(fourfold: f64) -> Self;
+
+    /// Returns a weight as it is.
+    fn whole(self) -> f64;
 }
 
-/// Defines the transformed weights of reals, whose fourth is exact.
+/// Defines transformed weights of reals, whose fourth is exact.
 macro_rules! real {
     ($($element:ty),+) => {$(
         impl Points for $element {
-            fn weight(factors: [i32; 9], weights: [$element; 9]) -> $element {
-                factors.iter().zip(weights).map(|(&factor, weight)| factor as $element * weight).sum::<$element>()
-                    * 0.25
+            fn weight(fourfold: f64) -> Self {
+                (fourfold * 0.25) as $element
+            }
+
+            fn whole(self) -> f64 {
+                self.into()
             }
         }
     )+};
@@ -72,10 +75,14 @@ macro_rules! real {
 
 real!(f32, f64);
 
-/// A sum of nine weights of 8 bits is far from 16.
+/// Sums are four times too large. A transformed weight of 8 bits is far from one of 16.
 impl Points for i16 {
-    fn weight(factors: [i32; 9], weights: [i16; 9]) -> i16 {
-        factors.iter().zip(weights).map(|(&factor, weight)| factor as i16 * weight).sum()
+    fn weight(fourfold: f64) -> i16 {
+        fourfold as i16
+    }
+
+    fn whole(self) -> f64 {
+        self.into()
     }
 }
 
@@ -88,10 +95,9 @@ where
     /// none where it is not 3×3 of stride 1 and ungrouped, or does not pay.
     pub fn real(windows: &Windows, weight: impl Fn(usize, usize, usize, usize) -> T) -> Option<Self> {
         let windows = windows.tiled().filter(|windows| pays(windows, T::TAPS))?;
+        let points = transformed(&windows, |o, y, x, c| weight(o, y, x, c).whole());
         let pack = |point: usize, first: usize, outputs: usize, runs: Runs| {
-            Packed::new(outputs, runs, |o, _, c| {
-                T::weight(factors(point), std::array::from_fn(|tap| weight(first + o, tap / 3, tap % 3, c)))
-            })
+            Packed::new(outputs, runs, |o, _, c| T::weight(points.at(point, first + o, c)))
         };
         Some(Self::new(windows, T::default(), pack, |_, _, _| T::Sum::default()))
     }
@@ -110,11 +116,6 @@ pub(crate) fn pays(windows: &Windows, taps: usize) -> bool {
     windows.tiles() * (products + transforms) < by_windows
 }
 
-/// Returns the factors of a point's nine weights, scaled by 4.
-fn factors(point: usize) -> [i32; 9] {
-    std::array::from_fn(|tap| WEIGHTS[point / 4][tap / 3] * WEIGHTS[point % 4][tap % 3])
-}
-
 impl Winograd<PackedInt, u8, i32> {
     /// Prepares a convolution of levels of at most `hi`, with `weight(output, row, column, channel)`. Returns
     /// none where it is not 3×3 of stride 1 and ungrouped, or bytes could not hold what is multiplied.
@@ -125,11 +126,11 @@ impl Winograd<PackedInt, u8, i32> {
         weight: impl Fn(usize, usize, usize, usize) -> i8,
     ) -> Option<Self> {
         let windows = windows.tiled()?;
-        let points = transformed(&windows, |o, y, x, c| weight(o, y, x, c).into());
+        let points = transformed(&windows, |o, y, x, c| i32::from(weight(o, y, x, c)));
         // A point is a sum of four levels, or a difference of two sums of two.
         let (offset, highest) = (2 * hi, 4 * hi);
         let offset = u8::try_from(highest).ok().map(|_| offset as u8)?;
-        if points.iter().any(|&weight| i8::try_from(weight).is_err()) {
+        if points.all.iter().any(|&weight| i8::try_from(weight).is_err()) {
             return None;
         }
         let (outputs, channels) = (windows.output.channels, windows.frame.source.channels);
@@ -141,12 +142,12 @@ impl Winograd<PackedInt, u8, i32> {
             return None;
         }
         let pack = |point: usize, first: usize, outputs: usize, runs: Runs| {
-            PackedInt::new(kernel, outputs, runs, highest, |o, _, c| points[[point, first + o, c]] as i8)
+            PackedInt::new(kernel, outputs, runs, highest, |o, _, c| points.at(point, first + o, c) as i8)
         };
         let constant = |o: usize, y: usize, x: usize| {
             let lifted = (0..POINTS).filter(|&point| point != SUM);
             let shares = lifted.map(|point| {
-                let sum: i32 = (0..channels).map(|c| points[[point, o, c]]).sum();
+                let sum: i32 = (0..channels).map(|c| points.at(point, o, c)).sum();
                 PRODUCTS[y][point / 4] * PRODUCTS[x][point % 4] * sum
             });
             -i32::from(offset) * shares.sum::<i32>()
@@ -155,13 +156,35 @@ impl Winograd<PackedInt, u8, i32> {
     }
 }
 
-/// Transforms all weights, scaled by 4: point × output × channel.
-fn transformed(windows: &Windows, weight: impl Fn(usize, usize, usize, usize) -> i32) -> Array3<i32> {
-    let dim = (POINTS, windows.output.channels, windows.frame.source.channels);
-    Array3::from_shape_fn(dim, |(point, o, c)| {
-        let taps = factors(point).into_iter().enumerate();
-        taps.map(|(tap, factor)| factor * weight(o, tap / 3, tap % 3, c)).sum()
-    })
+/// Holds transformed weights, scaled by 4.
+struct Transformed<T> {
+    /// Output × channel × point.
+    all: Vec<T>,
+    channels: usize,
+}
+
+impl<T: Copy> Transformed<T> {
+    fn at(&self, point: usize, output: usize, channel: usize) -> T {
+        self.all[(output * self.channels + channel) * POINTS + point]
+    }
+}
+
+/// Transforms all weights: 2·G of the paper on both sides.
+fn transformed<T>(windows: &Windows, weight: impl Fn(usize, usize, usize, usize) -> T) -> Transformed<T>
+where
+    T: Copy + Add<Output = T> + Sub<Output = T>,
+{
+    let line = |a: T, b: T, c: T| [a + a, a + b + c, a - b + c, c + c];
+    let (outputs, channels) = (windows.output.channels, windows.frame.source.channels);
+    let mut all = Vec::with_capacity(outputs * channels * POINTS);
+    for o in 0..outputs {
+        for c in 0..channels {
+            let rows = [0, 1, 2].map(|y| line(weight(o, y, 0, c), weight(o, y, 1, c), weight(o, y, 2, c)));
+            let columns = [0, 1, 2, 3].map(|x| line(rows[0][x], rows[1][x], rows[2][x]));
+            (0..POINTS).for_each(|point| all.push(columns[point % 4][point / 4]));
+        }
+    }
+    Transformed { all, channels }
 }
 
 impl<F: Multiply<V, S>, V: Spread, S: Gather> Winograd<F, V, S> {

@@ -2,7 +2,7 @@
 //! layers.
 
 use super::TOLERANCE;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, multiversion};
 use crate::linear::RealLinear;
 use dq_net::Shape;
 
@@ -33,13 +33,9 @@ impl Operator {
             let k = diagonal.len();
             let mut next = second.run(kernel, &first.run(kernel, &basis[k], 1), 1);
             diagonal.push(dot(&next, &basis[k]));
-            // Twice is enough (Kahan and Parlett).
-            for _ in 0..2 {
-                for v in &basis {
-                    let part = dot(&next, v);
-                    next.iter_mut().zip(v).for_each(|(to, v)| *to -= part * v);
-                }
-            }
+            // In exact arithmetic the last two directions are all that there is to take out.
+            take_out(kernel, &basis[k.saturating_sub(1)..], &mut next);
+            take_out(kernel, &basis, &mut next);
             let length = dot(&next, &next).sqrt();
             let iterations = k + 1;
             let last = iterations >= MAX_ITERATIONS.min(size) || length == 0.0;
@@ -75,7 +71,21 @@ fn start(size: usize) -> Vec<f64> {
     v
 }
 
+multiversion! {
+    /// Takes the part along each of the unit vectors `basis` out of `vector`.
+    fn take_out = take_out_body(basis: &[Vec<f64>], vector: &mut [f64])
+}
+
+#[inline(always)]
+fn take_out_body(basis: &[Vec<f64>], vector: &mut [f64]) {
+    for v in basis {
+        let part = dot(vector, v);
+        vector.iter_mut().zip(v).for_each(|(to, v)| *to -= part * v);
+    }
+}
+
 /// Returns the dot product in eight partial sums, so that it vectorizes; the order is fixed.
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
