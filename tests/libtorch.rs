@@ -78,6 +78,18 @@ fn reports_say_what_made_the_gradients() {
 }
 
 #[test]
+fn its_speed_is_measured_in_the_same_way() {
+    let scratch = tempfile::tempdir().unwrap();
+    let found = json(scratch.path(), &["bench", "lenet@1/8", "--libtorch", "cpu"]);
+    assert_eq!(found["kernel"], "libtorch on CPU");
+    for name in ["forward", "fgsm", "pgd20", "square"] {
+        assert!(found[name].as_f64() > Some(0.0), "{name}: {found}");
+    }
+    assert!(found.get("forward_core").is_none(), "one thread of dq's is not one of libtorch's: {found}");
+    fails(scratch.path(), 2, &["bench", "lenet@1/8", "--libtorch", "cpu", "--kernel", "portable"]);
+}
+
+#[test]
 fn a_device_that_is_not_there_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();

@@ -2,6 +2,7 @@
 
 use crate::shared::args::GradArg;
 use crate::shared::circuit::verilated;
+use crate::shared::libtorch::LibtorchArg;
 use crate::shared::model;
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
@@ -12,8 +13,9 @@ use dq_hdl::stalls::Stalls;
 use dq_hdl::verilator::Simulator;
 use dq_hdl::{emit, plan};
 use dq_net::{Network, random, topology};
+use dq_sim::attack::suite::Circuit;
 use dq_sim::attack::{Budget, Norm, clip, square};
-use dq_sim::{Engine, GradientSource, Kernel, Loss, WhiteBox};
+use dq_sim::{Engine, Kernel, Loss, WhiteBox};
 use ndarray::{Array4, ArrayView4, Axis, Zip, s};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
@@ -46,6 +48,7 @@ const EPS: u8 = 8;
 ///   dq bench cnn60
 ///   dq bench cnn10 --wbits 2 --abits 2 --json
 ///   dq bench model.json --kernel avx2
+///   dq bench wrn-16-4:w4a4 --libtorch cuda
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -58,13 +61,15 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     abits: Option<u8>,
     /// Instructions: `portable`, `avx2`, `avx512-vnni` (default: the best that there are here).
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "libtorch")]
     kernel: Option<String>,
     /// Numbers that gradients are summed in.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, conflicts_with = "libtorch")]
     grad: GradArg,
+    #[command(flatten)]
+    pub libtorch: LibtorchArg,
     /// Measure the emitted Verilog in Verilator as well.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "libtorch")]
     verilator: bool,
 }
 
@@ -80,15 +85,20 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     }
     let labels: Vec<u8> =
         white_box.engine().labels(images.view()).into_iter().map(|label| label as u8).collect();
-    let circuit = args.verilator.then(|| Circuit::new(&network)).transpose()?;
+    let libtorch = args.libtorch.circuit(ui, &network)?;
+    let measured = libtorch.as_deref().unwrap_or(&white_box);
+    let engine = measured.engine().unwrap_or_else(|| kernel.name().to_owned());
+    let circuit = args.verilator.then(|| Emitted::new(&network)).transpose()?;
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().context("starting a thread")?;
     let (mut found, mut rows) = (Map::new(), vec![]);
     let bar = ui.bar("bench", 8, "measurements");
-    for (name, unit, measured) in measurements(&white_box, &images, &labels) {
+    // libtorch has threads of its own, which stay as they are.
+    let threads = if libtorch.is_some() { &[("", false)][..] } else { &[("", false), ("_core", true)] };
+    for (name, unit, run) in measurements(measured, &images, &labels) {
         let mut row = vec![format!("{name}, {unit}")];
-        for (suffix, alone) in [("", false), ("_core", true)] {
+        for &(suffix, alone) in threads {
             ui.check_stop("nothing was written")?;
-            let rate = if alone { single.install(|| rate(&measured)) } else { rate(&measured) };
+            let rate = if alone { single.install(|| rate(&run)) } else { rate(&run) };
             found.insert(format!("{name}{suffix}"), json!(rate.round()));
             row.push(thousands(rate.round() as u64));
             bar.inc(1);
@@ -104,32 +114,29 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         rows.push(vec!["forward / verilator".into(), String::new(), thousands(times.round() as u64)]);
     }
     bar.finish_and_clear();
-    let threads = format!("{} threads", rayon::current_num_threads());
+    let all = format!("{} threads", rayon::current_num_threads());
+    let head =
+        if libtorch.is_some() { &["per second", &engine][..] } else { &["per second", &all, "1 thread"] };
     let macs: u64 = (0..network.nodes().len()).map(|i| network.macs(i)).sum();
-    let text = format!(
-        "{}, {} MACs per image, {}\n\n{}",
-        network.name,
-        thousands(macs),
-        kernel.name(),
-        table(&["per second", &threads, "1 thread"], &rows)
-    );
+    let text =
+        format!("{}, {} MACs per image, {}\n\n{}", network.name, thousands(macs), engine, table(head, &rows));
     found.insert("model".into(), json!(network.name));
-    found.insert("kernel".into(), json!(kernel.name()));
-    found.insert("grad".into(), json!(white_box.precision().name()));
+    found.insert("kernel".into(), json!(engine));
+    found.insert("grad".into(), json!(measured.precision().name()));
     ui.result(|| Value::Object(found), text)
 }
 
 /// Holds the emitted Verilog, built.
-struct Circuit {
+struct Emitted {
     design: Design,
     simulator: Simulator,
 }
 
-impl Circuit {
-    fn new(network: &Network) -> Result<Circuit> {
+impl Emitted {
+    fn new(network: &Network) -> Result<Emitted> {
         let design = Design::new(network, &plan::default(network, Output::Scores)?).context("the circuit")?;
         let simulator = verilated(&emit::emit(&design))?;
-        Ok(Circuit { design, simulator })
+        Ok(Emitted { design, simulator })
     }
 
     /// Returns images per second at the design's interval: the median clocks per second of a few runs, over
@@ -175,13 +182,13 @@ type Measured<'a> = Box<dyn Fn() -> usize + Sync + 'a>;
 
 /// Lists what is measured: name, unit, and the run.
 fn measurements<'a>(
-    white_box: &'a WhiteBox,
+    network: &'a dyn Circuit,
     images: &'a Array4<u8>,
     labels: &'a [u8],
 ) -> Vec<(&'static str, &'static str, Measured<'a>)> {
-    let top = white_box.network().input().top();
+    let top = network.input().top();
     let step = move |adversaries: &mut Array4<u8>, by: u8| {
-        let found = white_box.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
+        let found = network.loss_gradient(adversaries.view(), labels, Loss::CrossEntropy);
         Zip::from(&mut *adversaries).and(&found.gradient).for_each(|pixel, &slope| {
             let to = if slope > 0.0 { pixel.saturating_add(by).min(top) } else { pixel.saturating_sub(by) };
             *pixel = if slope == 0.0 { *pixel } else { to };
@@ -189,7 +196,7 @@ fn measurements<'a>(
         clip(Norm::Linf, adversaries, images.view(), EPS, top);
     };
     let forward = move || {
-        white_box.engine().scores(images.view());
+        network.scores(images.view());
         BATCH
     };
     let fgsm = move || {
@@ -204,7 +211,7 @@ fn measurements<'a>(
     // An image that is broken needs no further query: those that are made are counted.
     let budget = Budget { eps: EPS, seed: 1, queries: QUERIES };
     let queries = move || {
-        let made = square(white_box, images.view(), labels, &budget).queries;
+        let made = square(network, images.view(), labels, &budget).queries;
         made.into_iter().map(|made| made as usize).sum()
     };
     vec![

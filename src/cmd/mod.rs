@@ -92,6 +92,7 @@ impl Command {
             Command::Sim(args) => args.libtorch.is_given(),
             Command::Attack(args) => args.libtorch.is_given(),
             Command::Transfer(args) => args.libtorch.is_given(),
+            Command::Bench(args) => args.libtorch.is_given(),
             _ => false,
         }
     }

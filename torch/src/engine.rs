@@ -16,18 +16,29 @@ const BLOCKS: [(usize, usize); 2] = [(64, 4 << 30), (8, 256 << 20)];
 /// Number of images on which libtorch is held against the engine beforehand.
 const PROBES: usize = 4;
 
-/// Says where libtorch computed something else than the engine.
+/// Says why a network cannot be computed on a device of libtorch.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{engine}: node `{node}`: expected {expected}, as the engine has, found {found}")]
-pub struct Inexact {
-    /// What computed.
-    pub engine: String,
-    /// The first node that differs.
-    pub node: String,
-    /// The engine's value.
-    pub expected: i32,
-    /// The value found.
-    pub found: i32,
+pub enum Unusable {
+    /// It computes something else than the engine.
+    #[error("{engine}: node `{node}`: expected {expected}, as the engine has, found {found}")]
+    Inexact {
+        /// What computed.
+        engine: String,
+        /// The first node that differs.
+        node: String,
+        /// The engine's value.
+        expected: i32,
+        /// The value found.
+        found: i32,
+    },
+    /// It has too little memory.
+    #[error("{engine}: expected {megabytes} MB of free memory, which the network needs, found less")]
+    Memory {
+        /// What was to compute.
+        engine: String,
+        /// What a block of images needs.
+        megabytes: usize,
+    },
 }
 
 /// Holds an integer network on a device of libtorch.
@@ -36,6 +47,8 @@ pub struct TorchEngine {
     device: Device,
     /// Number of images that are computed at once.
     block: usize,
+    /// Bytes that one image needs.
+    bytes: usize,
     /// The nodes' passes. One call computes at a time: libtorch uses all of the device for it.
     passes: Mutex<Vec<Box<dyn Pass>>>,
 }
@@ -44,9 +57,11 @@ impl TorchEngine {
     /// Puts `network` on `device`, and compares every node of a few images with the engine.
     ///
     /// # Errors
-    /// If a node differs: libtorch does not compute exactly on this device.
-    pub fn new(network: &Network, device: Device) -> Result<Self, Inexact> {
+    /// If a node differs: libtorch does not compute exactly on this device. If the device has too little memory
+    /// for one block of images.
+    pub fn new(network: &Network, device: Device) -> Result<Self, Unusable> {
         let found = Self::unchecked(network, device);
+        found.reserve(found.block * found.bytes)?;
         found.check(&Engine::new(network))?;
         Ok(found)
     }
@@ -71,18 +86,25 @@ impl TorchEngine {
         // The windows of one layer are there twice: as they are read, and as a slope's.
         let scratch = passes.iter().map(|pass| 2 * pass.scratch()).max().unwrap_or(0);
         let (most, budget) = BLOCKS[usize::from(device == Device::Cpu)];
-        let block = (budget / (values + scratch)).clamp(1, most);
-        Self { network: network.clone(), device, block, passes: Mutex::new(passes) }
+        let bytes = values + scratch;
+        let block = (budget / bytes).clamp(1, most);
+        Self { network: network.clone(), device, block, bytes, passes: Mutex::new(passes) }
+    }
+
+    /// Takes so much memory and gives it back: libtorch keeps it for what follows.
+    fn reserve(&self, bytes: usize) -> Result<(), Unusable> {
+        let found = Tensor::f_empty([bytes as i64], (Kind::Uint8, self.device));
+        found.map(drop).map_err(|_| Unusable::Memory { engine: self.told(), megabytes: bytes >> 20 })
     }
 
     /// Compares every node of a few images with those of `engine`.
-    fn check(&self, engine: &Engine) -> Result<(), Inexact> {
+    fn check(&self, engine: &Engine) -> Result<(), Unusable> {
         let images = random::images(1, PROBES, self.network.input());
         let (found, expected) = (self.nodes(images.view()), engine.nodes(images.view()));
         for (node, (found, expected)) in self.network.nodes().iter().zip(found.iter().zip(&expected)) {
             if let Some((&found, &expected)) = found.iter().zip(expected).find(|(a, b)| a != b) {
                 let (engine, node) = (self.told(), node.name.clone());
-                return Err(Inexact { engine, node, expected, found });
+                return Err(Unusable::Inexact { engine, node, expected, found });
             }
         }
         Ok(())
@@ -318,10 +340,20 @@ mod tests {
         let name = last.name.clone();
         let other = Network::new("other", nodes).expect("a bias more");
         let error = engine.check(&Engine::new(&other)).expect_err("another bias");
-        assert_eq!((error.node.as_str(), error.expected - error.found), (name.as_str(), 1));
+        let Unusable::Inexact { node, expected, found, .. } = &error else { panic!("{error}") };
+        assert_eq!((node.as_str(), expected - found), (name.as_str(), 1));
         assert!(
             error.to_string().starts_with(&format!("libtorch on CPU: node `{name}`: expected ")),
             "{error}"
         );
+    }
+
+    #[test]
+    fn too_little_memory_is_an_error() {
+        let network = random::network(3, &random::Options::default());
+        let engine = TorchEngine::unchecked(&network, Device::Cpu);
+        assert_eq!(engine.reserve(engine.block * engine.bytes), Ok(()));
+        let error = engine.reserve(1 << 60).expect_err("an exabyte");
+        assert!(error.to_string().starts_with("libtorch on CPU: expected 1099511627776 MB of free memory"));
     }
 }

@@ -27,4 +27,4 @@ mod engine;
 mod kind;
 mod number;
 
-pub use engine::{Inexact, TorchEngine};
+pub use engine::{TorchEngine, Unusable};

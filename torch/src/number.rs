@@ -1,6 +1,7 @@
 //! Chooses the floats in which whole numbers are exact.
 
 use dq_net::Range;
+use ndarray::{Array, ArrayView, RemoveAxis};
 use tch::Kind;
 
 /// Names floats by their bits.
@@ -18,6 +19,8 @@ const SINGLE: i64 = 1 << 24;
 const DOUBLE: i64 = 1 << 53;
 /// Largest magnitude of a whole number of TF32's 11 bits.
 const OPERAND: i64 = 1 << 11;
+/// Largest magnitude of a weight of 8 bits.
+const LARGEST_WEIGHT: i64 = 1 << 7;
 
 impl Number {
     /// Returns the narrowest floats that hold every whole number within ±`magnitude`.
@@ -28,8 +31,17 @@ impl Number {
 
     /// Returns the narrowest floats in which a matrix product is exact, where `operand` bounds the magnitude
     /// of every factor, and `sum` the sum of magnitudes of the products.
-    pub fn of_products(operand: i64, sum: i64) -> Self {
+    fn of_products(operand: i64, sum: i64) -> Self {
         if operand <= OPERAND { Self::holding(sum) } else { Number::Double }
+    }
+
+    /// Returns the narrowest floats in which every output of a layer with `weights` (output × …) is exact, where
+    /// `most` is the largest magnitude that it reads.
+    pub fn of_weights<D: RemoveAxis>(weights: &Array<i8, D>, most: i64) -> Self {
+        let sum =
+            |row: ArrayView<i8, D::Smaller>| row.iter().map(|w| i64::from(w.unsigned_abs())).sum::<i64>();
+        let sum = weights.outer_iter().map(sum).max().expect("checked: not empty");
+        Self::of_products(most.max(LARGEST_WEIGHT), sum * most)
     }
 
     /// Returns what libtorch calls them.

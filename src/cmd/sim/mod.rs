@@ -1,34 +1,35 @@
 //! Implements `dq sim`: runs images through the integer network, by any engine.
 
 mod compare;
+mod files;
 
-use crate::shared::circuit::{simulators, verilated};
+use crate::shared::circuit::verilated;
 use crate::shared::data::{TestImages, images_that};
 use crate::shared::files::Files;
 use crate::shared::libtorch::LibtorchArg;
 use crate::shared::model::ModelArg;
-use crate::shared::npz;
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, thousands};
 use crate::shared::ui::Ui;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use dq_data::Images;
-use dq_hdl::design::{Beat, Design, Outcome};
+use dq_hdl::design::{Beat, Design};
 use dq_hdl::plan::Output;
 use dq_hdl::stalls::Stalls;
 use dq_hdl::timing::Timing;
-use dq_hdl::verilator::{Simulator, Waves};
+use dq_hdl::verilator::Waves;
 use dq_hdl::{emit, netlist, timing};
 use dq_net::Network;
 use dq_net::layer::Logits;
 use dq_sim::Engine;
 use dq_sim::attack::suite::Circuit;
 use dq_sim::report::Tally;
-use ndarray::{Array1, Array2, ArrayView2, ArrayView4, Axis, s};
+use files::{trace, waves, write_beats, write_scores};
+use ndarray::{Array2, ArrayView2, ArrayView4, Axis, s};
 use rayon::prelude::*;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Help text of `--count`.
@@ -354,51 +355,6 @@ fn scores_of(design: &Design, beats: &[Beat], classes: usize) -> Result<Array2<i
     ensure!(design.plan.output == Output::Scores, "--scores: the circuit gives labels alone (--out label)");
     let values: Vec<i32> = beats.iter().map(|beat| beat.value as i32).collect();
     Ok(Array2::from_shape_vec((values.len() / classes, classes), values).expect("one score per class"))
-}
-
-/// Writes scores and labels to `path`, whole or not at all.
-fn write_scores(path: &Path, scores: &Array2<i32>, labels: &[usize], images: &Images) -> Result<()> {
-    let labels: Array1<u32> = labels.iter().map(|&label| label as u32).collect();
-    let indices: Array1<u64> = (0..images.len() as u64).collect();
-    let truth = Array1::from(images.labels.clone());
-    npz::write(path, |file| {
-        file.add_array("scores", scores)?;
-        file.add_array("labels", &labels)?;
-        file.add_array("truth", &truth)?;
-        file.add_array("indices", &indices)
-    })
-}
-
-/// Writes every beat to `path`, whole or not at all.
-fn write_beats(path: &Path, beats: &[Beat], per_frame: usize) -> Result<()> {
-    let line = |(i, beat): (usize, &Beat)| {
-        format!("{},{},{},{}\n", i / per_frame, i % per_frame, beat.cycle, beat.value)
-    };
-    let text: String = beats.iter().enumerate().map(line).collect();
-    dq_net::atomic::write(path, format!("frame,beat,cycle,value\n{text}").as_bytes())
-        .with_context(|| format!("{}: writing the beats", path.display()))
-}
-
-/// Runs the netlist and writes its waves to `path`, whole or not at all.
-fn trace(design: &Design, images: &Images, stalls: &Stalls, path: &Path) -> Result<Outcome> {
-    let mut outcome = None;
-    dq_net::atomic::write_with(path, |file| {
-        outcome =
-            Some(netlist::trace(design, images.pixels.view(), stalls, file).map_err(std::io::Error::other)?);
-        Ok(())
-    })
-    .with_context(|| format!("{}: writing the waves", path.display()))?;
-    outcome.context("the simulation gave nothing")
-}
-
-/// Runs the Verilog in Verilator and writes its waves to `path`, whole or not at all.
-fn waves(design: &Design, images: &Images, stalls: &Stalls, format: Waves, path: &Path) -> Result<Outcome> {
-    let context = || format!("{}: writing the waves", path.display());
-    let file = dq_net::atomic::Pending::new(path).with_context(context)?;
-    let simulator = Simulator::traced(&emit::emit(design), &simulators()?, format, file.path())?;
-    let outcome = simulator.run(design, images.pixels.view(), stalls)?;
-    file.publish().with_context(context)?;
-    Ok(outcome)
 }
 
 fn labels_of(design: &Design, beats: &[Beat]) -> Vec<usize> {

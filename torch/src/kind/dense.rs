@@ -16,10 +16,7 @@ struct Product {
 
 impl Kind for Dense {
     fn pass(&self, site: &Site) -> Box<dyn Pass> {
-        let sums =
-            self.weights.outer_iter().map(|row| row.iter().map(|w| i64::from(w.unsigned_abs())).sum::<i64>());
-        let most = site.most();
-        let number = Number::of_products(most.max(128), sums.max().expect("checked: not empty") * most);
+        let number = Number::of_weights(&self.weights, site.most());
         let weights: Vec<f32> = self.weights.iter().map(|&w| w.into()).collect();
         let (height, width, channels) = site.inputs[0].shape.dim();
         let shape = [self.weights.dim().0, height, width, channels].map(|size| size as i64);
