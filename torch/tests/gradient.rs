@@ -65,13 +65,13 @@ fn a_gradient_does_not_depend_on_its_batch() {
 /// A report says by which engine gradients were made, and searches by scores are the engine's own.
 #[test]
 fn reports_name_the_engine_of_gradients() {
-    let images = dq_data::load("signs", None, dq_data::Split::Test).expect("built in").take(12);
+    let images = dq_data::load("signs", None, dq_data::Split::Test).expect("built in").take(4);
     let path = crate::scores::models().join("signs-tiny-dq/model.json");
     let network = dq_net::read_network(&path).expect("shipped");
     let (engine, libtorch) = (WhiteBox::new(&network), on_cpu(&network));
     let stop = AtomicBool::new(false);
     let report = |target: &dyn Judge| {
-        let suite = Suite { attacks: vec!["pgd".into(), "square".into()], ..Suite::single("pgd", 8, 1) };
+        let suite = Suite { attacks: vec!["pgd".into(), "square".into()], ..Suite::single("pgd", 16, 1) };
         let subject = Subject { target, substitute: None, images: &images };
         let watch = Watch { progress: &|_| (), keep: &mut |_| (), stop: &stop };
         suite::run(&subject, &suite, None, watch).expect("a sound suite")
