@@ -36,14 +36,32 @@ pub(super) trait Sums: Lanes {
     /// # Safety
     /// The machine has the vector's instructions.
     unsafe fn quarter(self) -> Self;
+
+    /// Returns the magnitude of real numbers.
+    ///
+    /// # Safety
+    /// The machine has the vector's instructions.
+    unsafe fn magnitude(self) -> Self;
+
+    /// Returns real numbers, and zero for those that are no more than the rounding of terms of such
+    /// magnitude. Whole numbers stay as they are, and so does what is no number.
+    ///
+    /// # Safety
+    /// The machine has the vector's instructions.
+    unsafe fn settled(self, magnitude: Self) -> Self;
 }
 
-/// Defines vectors in registers of x86-64. What it calls are names, not closures: a closure does not enable the
-/// instructions of the function around it.
+/// Says what sums of f32 and of f64 are off by, relative to the magnitude of their terms: eight roundings,
+/// which is more than was seen.
+const ROUNDING: (f32, f64) = (1.0 / (1 << 21) as f32, 1.0 / (1u64 << 50) as f64);
+
+/// Defines vectors in registers of x86-64. What it calls are names, not closures: a closure does not enable
+/// the instructions of the function around it.
 #[cfg(target_arch = "x86_64")]
 macro_rules! registers {
     ($($name:ident: [$element:ty; $count:literal] in $register:ty,
-       $load:ident $store:ident $splat:ident $add:ident $sub:ident $(quarter $quarter:ident)?;)+) => {$(
+       $load:ident $store:ident $splat:ident $add:ident $sub:ident
+       $(sums $quarter:ident $magnitude:ident $settled:ident)?;)+) => {$(
         #[derive(Clone, Copy)]
         pub(in super::super) struct $name($register);
 
@@ -89,14 +107,28 @@ macro_rules! registers {
                 // SAFETY: as the caller promises.
                 unsafe { Self($quarter!(self.0)) }
             }
+
+            #[inline(always)]
+            #[allow(unused_unsafe, reason = "whole numbers stay")]
+            unsafe fn magnitude(self) -> Self {
+                // SAFETY: as the caller promises.
+                unsafe { Self($magnitude!(self.0)) }
+            }
+
+            #[inline(always)]
+            #[allow(unused_unsafe, unused_variables, reason = "whole numbers stay")]
+            unsafe fn settled(self, magnitude: Self) -> Self {
+                // SAFETY: as the caller promises.
+                unsafe { Self($settled!(self.0, magnitude.0)) }
+            }
         })?
     )+};
 }
 
-/// Leaves reals as they are.
+/// Leaves numbers as they are.
 #[cfg(target_arch = "x86_64")]
-macro_rules! whole {
-    ($value:expr) => {
+macro_rules! same {
+    ($value:expr $(, $magnitude:expr)?) => {
         $value
     };
 }
@@ -113,17 +145,45 @@ pub(super) mod x512 {
         };
     }
 
+    macro_rules! real_magnitude {
+        ($value:expr) => {
+            _mm512_abs_ps($value)
+        };
+    }
+
+    macro_rules! real_settled {
+        ($value:expr, $magnitude:expr) => {{
+            let bound = _mm512_mul_ps($magnitude, _mm512_set1_ps(super::ROUNDING.0));
+            let stays = _mm512_cmp_ps_mask::<_CMP_NLE_UQ>(_mm512_abs_ps($value), bound);
+            _mm512_maskz_mov_ps(stays, $value)
+        }};
+    }
+
+    macro_rules! double_magnitude {
+        ($value:expr) => {
+            _mm512_abs_pd($value)
+        };
+    }
+
+    macro_rules! double_settled {
+        ($value:expr, $magnitude:expr) => {{
+            let bound = _mm512_mul_pd($magnitude, _mm512_set1_pd(super::ROUNDING.1));
+            let stays = _mm512_cmp_pd_mask::<_CMP_NLE_UQ>(_mm512_abs_pd($value), bound);
+            _mm512_maskz_mov_pd(stays, $value)
+        }};
+    }
+
     registers! {
         Bytes: [u8; 64] in __m512i, _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi8
             _mm512_add_epi8 _mm512_sub_epi8;
         Halves: [i16; 32] in __m512i, _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi16
             _mm512_add_epi16 _mm512_sub_epi16;
         Words: [i32; 16] in __m512i, _mm512_loadu_si512 _mm512_storeu_si512 _mm512_set1_epi32
-            _mm512_add_epi32 _mm512_sub_epi32 quarter fourth;
+            _mm512_add_epi32 _mm512_sub_epi32 sums fourth same same;
         Reals: [f32; 16] in __m512, _mm512_loadu_ps _mm512_storeu_ps _mm512_set1_ps
-            _mm512_add_ps _mm512_sub_ps quarter whole;
+            _mm512_add_ps _mm512_sub_ps sums same real_magnitude real_settled;
         Doubles: [f64; 8] in __m512d, _mm512_loadu_pd _mm512_storeu_pd _mm512_set1_pd
-            _mm512_add_pd _mm512_sub_pd quarter whole;
+            _mm512_add_pd _mm512_sub_pd sums same double_magnitude double_settled;
     }
 }
 
@@ -139,17 +199,45 @@ pub(super) mod x256 {
         };
     }
 
+    macro_rules! real_magnitude {
+        ($value:expr) => {
+            _mm256_andnot_ps(_mm256_set1_ps(-0.0), $value)
+        };
+    }
+
+    macro_rules! real_settled {
+        ($value:expr, $magnitude:expr) => {{
+            let bound = _mm256_mul_ps($magnitude, _mm256_set1_ps(super::ROUNDING.0));
+            let stays = _mm256_cmp_ps::<_CMP_NLE_UQ>(real_magnitude!($value), bound);
+            _mm256_and_ps(stays, $value)
+        }};
+    }
+
+    macro_rules! double_magnitude {
+        ($value:expr) => {
+            _mm256_andnot_pd(_mm256_set1_pd(-0.0), $value)
+        };
+    }
+
+    macro_rules! double_settled {
+        ($value:expr, $magnitude:expr) => {{
+            let bound = _mm256_mul_pd($magnitude, _mm256_set1_pd(super::ROUNDING.1));
+            let stays = _mm256_cmp_pd::<_CMP_NLE_UQ>(double_magnitude!($value), bound);
+            _mm256_and_pd(stays, $value)
+        }};
+    }
+
     registers! {
         Bytes: [u8; 32] in __m256i, _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi8
             _mm256_add_epi8 _mm256_sub_epi8;
         Halves: [i16; 16] in __m256i, _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi16
             _mm256_add_epi16 _mm256_sub_epi16;
         Words: [i32; 8] in __m256i, _mm256_loadu_si256 _mm256_storeu_si256 _mm256_set1_epi32
-            _mm256_add_epi32 _mm256_sub_epi32 quarter fourth;
+            _mm256_add_epi32 _mm256_sub_epi32 sums fourth same same;
         Reals: [f32; 8] in __m256, _mm256_loadu_ps _mm256_storeu_ps _mm256_set1_ps
-            _mm256_add_ps _mm256_sub_ps quarter whole;
+            _mm256_add_ps _mm256_sub_ps sums same real_magnitude real_settled;
         Doubles: [f64; 4] in __m256d, _mm256_loadu_pd _mm256_storeu_pd _mm256_set1_pd
-            _mm256_add_pd _mm256_sub_pd quarter whole;
+            _mm256_add_pd _mm256_sub_pd sums same double_magnitude double_settled;
     }
 }
 
@@ -162,7 +250,7 @@ pub(super) struct Plain<T>([T; PLAIN]);
 
 /// Defines plain vectors.
 macro_rules! plain {
-    ($($element:ty: $add:expr, $sub:expr $(, quarter $quarter:expr)?;)+) => {$(
+    ($($element:ty: $add:expr, $sub:expr $(, sums $quarter:expr, $magnitude:expr, $settled:expr)?;)+) => {$(
         impl Lanes for Plain<$element> {
             type Element = $element;
             const COUNT: usize = PLAIN;
@@ -200,6 +288,16 @@ macro_rules! plain {
             unsafe fn quarter(self) -> Self {
                 Self(self.0.map($quarter))
             }
+
+            #[inline(always)]
+            unsafe fn magnitude(self) -> Self {
+                Self(self.0.map($magnitude))
+            }
+
+            #[inline(always)]
+            unsafe fn settled(self, magnitude: Self) -> Self {
+                Self(std::array::from_fn(|i| $settled(self.0[i], magnitude.0[i])))
+            }
         })?
     )+};
 }
@@ -207,7 +305,9 @@ macro_rules! plain {
 plain! {
     u8: u8::wrapping_add, u8::wrapping_sub;
     i16: i16::wrapping_add, i16::wrapping_sub;
-    i32: i32::wrapping_add, i32::wrapping_sub, quarter |v| v >> 2;
-    f32: |a, b| a + b, |a, b| a - b, quarter |v| v;
-    f64: |a, b| a + b, |a, b| a - b, quarter |v| v;
+    i32: i32::wrapping_add, i32::wrapping_sub, sums |v| v >> 2, |v| v, |v: i32, _: i32| v;
+    f32: |a, b| a + b, |a, b| a - b, sums |v| v, f32::abs,
+        |v: f32, m: f32| if v.abs() <= m * ROUNDING.0 { 0.0 } else { v };
+    f64: |a, b| a + b, |a, b| a - b, sums |v| v, f64::abs,
+        |v: f64, m: f64| if v.abs() <= m * ROUNDING.1 { 0.0 } else { v };
 }

@@ -3,7 +3,8 @@
 //! weights.
 //!
 //! With B and A of the paper, a tile d becomes Bᵀ·d·B, and its products m become Aᵀ·m·A. Both only add and
-//! subtract, in a fixed order.
+//! subtract, in a fixed order. A sum of reals that is zero but for rounding becomes zero: attacks read signs,
+//! and a pixel without a slope has none.
 
 use super::Kernel;
 use super::lanes::{Lanes, Plain, Sums};
@@ -246,16 +247,22 @@ unsafe fn gather_by<V: Sums>(products: &Products<V::Element>, out: &mut Pixels<V
                 let from = sums.as_ptr().add(t * OUTPUTS + c);
                 let zero = V::splat(V::Element::default());
                 let (mut left, mut right) = ([zero; 4], [zero; 4]);
+                let (mut of_left, mut of_right) = ([zero; 4], [zero; 4]);
                 for y in 0..4 {
                     let from = from.add(4 * y * apart);
                     let (a, b) = (V::load(from), V::load(from.add(apart)));
                     let (c, d) = (V::load(from.add(2 * apart)), V::load(from.add(3 * apart)));
                     left[y] = a.add(b).add(c);
                     right[y] = b.sub(c).sub(d);
+                    let shared = b.magnitude().add(c.magnitude());
+                    of_left[y] = shared.add(a.magnitude());
+                    of_right[y] = shared.add(d.magnitude());
                 }
-                for (x, [a, b, c_, d]) in [left, right].into_iter().enumerate() {
+                for (x, ([a, b, c_, d], of)) in [(left, of_left), (right, of_right)].into_iter().enumerate() {
                     let (top, bottom) = (a.add(b).add(c_), b.sub(c_).sub(d));
-                    for (y, pixel) in [top, bottom].into_iter().enumerate() {
+                    let shared = of[1].add(of[2]);
+                    let pixels = [top.settled(shared.add(of[0])), bottom.settled(shared.add(of[3]))];
+                    for (y, pixel) in pixels.into_iter().enumerate() {
                         let pixel = pixel.add(V::load(constants.add((2 * y + x) * OUTPUTS))).quarter();
                         let to = out.map.as_mut_ptr().add(((y * tiles + t) * 2 + x) * out.stride + c);
                         if columns == V::COUNT {

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// Number of elements behind a bordered map that a kernel may read past its last run (their weights are
 /// zero).
-const SLACK: usize = 64;
+pub(super) const SLACK: usize = 64;
 
 /// Places a feature map inside a larger one: pixel (y, x) goes to row `top + y·step`, column `left + x·step`.
 #[derive(Clone, Debug)]

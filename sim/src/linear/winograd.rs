@@ -5,7 +5,7 @@
 //! accumulators. Levels are transformed as bytes, with an offset that makes none negative; its share of each
 //! sum is known beforehand.
 
-use super::windows::Windows;
+use super::windows::{SLACK, Windows};
 use crate::kernel::int::{self, PackedInt};
 use crate::kernel::real::{self, Element, Packed};
 use crate::kernel::winograd::{Gather, OUTPUTS, POINTS, Pixels, Products, SUM, Spread, Tiles};
@@ -224,7 +224,7 @@ impl<F: Multiply<V, S>, V: Spread, S: Gather> Winograd<F, V, S> {
         let stride = input.channels.next_multiple_of(V::vector(kernel, input.channels));
         let most = kernel.tiles();
         let rows: Vec<usize> = (0..most).map(|t| t * stride).collect();
-        let mut points = vec![V::default(); POINTS * most * stride];
+        let mut points = vec![V::default(); POINTS * most * stride + SLACK];
         let mut sums = vec![S::default(); POINTS * most * OUTPUTS];
         let mut pixels = vec![S::default(); 4 * most * output.channels];
         let mut starts = Vec::with_capacity(most);
@@ -394,6 +394,32 @@ mod tests {
         for kernel in Kernel::available() {
             assert_eq!(run(kernel, &whole), wanted, "{kernel:?}");
             assert_eq!(run(kernel, &real), portable, "{kernel:?}");
+        }
+    }
+
+    /// Attacks read signs: what windows would sum to exactly zero is no rounding error by points.
+    #[test]
+    fn a_pixel_without_a_slope_gets_none() {
+        let (shape, output) = (Shape::new(6, 6, 37), Shape::new(6, 6, 20));
+        let axis = dq_net::layer::window::Axis { kernel: 3, stride: 1, before: 1, after: 1 };
+        let windows = Windows::conv(shape, output, (axis, axis), 1);
+        let middle = |o: usize, y: usize, x: usize, c: usize| match (y, x) {
+            (1, 1) => 0.3 + (o * 7 + c * 3) as f32 / 11.0,
+            _ => 0.0,
+        };
+        let by_points = Winograd::<Packed<f32>, f32, f32>::real(&windows, middle).expect("it pays");
+        let value = |i: usize| if i.is_multiple_of(5) { 0.1 + i as f32 * 1e-3 } else { 0.0 };
+        let at = |pixel: usize| if pixel % 4 == 1 { 1.0 } else { 0.0 };
+        let values: Vec<f32> = (0..shape.len()).map(|i| value(i) * at(i / shape.channels)).collect();
+        for kernel in Kernel::available() {
+            let mut framed = by_points.windows().frame.buffer(1);
+            by_points.windows().frame.place(&values, &mut framed, |value| value);
+            by_points.run(&mut Session::new(kernel), &framed, 1, |first, sums| {
+                for (i, &sum) in sums.iter().enumerate() {
+                    let pixel = first + i / output.channels;
+                    assert_eq!(sum != 0.0, at(pixel) > 0.0, "{kernel:?}, pixel {pixel}: {sum}");
+                }
+            });
         }
     }
 }
