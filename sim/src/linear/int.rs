@@ -2,6 +2,7 @@
 //! 16 bits, which go through the uint8 kernels as two byte planes. 1-bit levels and weights are counted as
 //! bits where the machine has an instruction for it and there are enough of them.
 
+use super::groups::Groups;
 use super::windows::Windows;
 use super::winograd::{self, Winograd};
 use crate::kernel::tile::TiledWeights;
@@ -30,15 +31,6 @@ enum Product {
     Points(Box<Winograd<int::PackedInt, u8, i32>>),
 }
 
-/// Holds the weights of each group.
-struct Groups {
-    weights: Vec<int::PackedInt>,
-    /// Outputs of a group.
-    outputs: usize,
-    /// Outputs of all groups.
-    channels: usize,
-}
-
 /// Holds a layer over words of 1-bit levels: a pixel has as many channels as words.
 struct BitLinear {
     windows: Windows,
@@ -52,31 +44,18 @@ struct BitLinear {
 impl Linear {
     pub fn conv(kernel: Kernel, layer: &Conv, input: Wire, output: Shape) -> Self {
         let windows = Windows::conv(input.shape, output, layer.axes(), layer.groups);
-        let columns = layer.weights.dim().2;
         let bits = BitLinear::conv(layer, input, output).map(Box::new);
         if let Some(by_points) = by_points(kernel, &windows, input, layer) {
             let (windows, product) = (by_points.windows().clone(), Product::Points(Box::new(by_points)));
             return Self { windows, pad_level: layer.pad_level, product, bits };
         }
-        let per_group = windows.group_outputs();
-        let weights = (0..layer.groups)
-            .map(|group| {
-                let weight = |o: usize, s: usize, k: usize| {
-                    let (y, x, c) = windows.tap(s, k, columns);
-                    layer.weights[[group * per_group + o, y, x, c]]
-                };
-                pack(kernel, &windows, group, input, weight)
-            })
-            .collect();
-        let groups = Groups { weights, outputs: per_group, channels: output.channels };
+        let groups = Groups::conv(kernel, &windows, layer, input);
         Self { windows, pad_level: layer.pad_level, product: Product::Windows(groups), bits }
     }
 
     pub fn dense(kernel: Kernel, layer: &Dense, input: Wire) -> Self {
         let windows = Windows::dense(input.shape, layer.weights.dim().0);
-        let weights = vec![pack(kernel, &windows, 0, input, |o, _, k| layer.weights[[o, k]])];
-        let outputs = windows.output.channels;
-        let groups = Groups { weights, outputs, channels: outputs };
+        let groups = Groups::dense(kernel, &windows, layer, input);
         let bits = BitLinear::dense(layer, input).map(Box::new);
         Self { windows, pad_level: 0, product: Product::Windows(groups), bits }
     }
@@ -135,15 +114,6 @@ impl Linear {
                 });
             }
             sink(first, &sums[..length]);
-        }
-    }
-}
-
-impl Groups {
-    fn product(&self, session: &mut Session, plane: &[u8], starts: &[usize], sums: &mut [i32]) {
-        for (group, weights) in self.weights.iter().enumerate() {
-            let sums = &mut sums[group * self.outputs..];
-            int::product(session, plane, starts, weights, Rows { sums, stride: self.channels });
         }
     }
 }
@@ -228,17 +198,6 @@ fn by_points(
         kernel == Kernel::Amx && TiledWeights::pay(windows.output.channels, &windows.group_runs(0));
     let weight = |o: usize, y: usize, x: usize, c: usize| layer.weights[[o, y, x, c]];
     (pays && !by_tiles).then(|| Winograd::exact(kernel, windows, input.range.hi, weight))?
-}
-
-fn pack(
-    kernel: Kernel,
-    windows: &Windows,
-    group: usize,
-    input: Wire,
-    weight: impl Fn(usize, usize, usize) -> i8,
-) -> int::PackedInt {
-    let (outputs, level_hi) = (windows.group_outputs(), input.range.hi.min(255));
-    int::PackedInt::new(kernel, outputs, windows.group_runs(group), level_hi, weight)
 }
 
 #[cfg(test)]

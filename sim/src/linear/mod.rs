@@ -2,6 +2,7 @@
 //! real numbers ([`RealLinear`]) and in fixed point ([`FixedLinear`]). Never decides what a layer means.
 
 mod fixed;
+mod groups;
 mod int;
 mod part;
 mod real;

@@ -1,15 +1,13 @@
 //! Runs a Conv forward on a part of its output, for images that differ little from one whose values are
 //! known. The sums are those of [`Linear`](super::Linear), by direct convolution.
 
-use super::windows::Windows;
-use crate::kernel::{Kernel, Rows, Session, int};
+use super::groups::Groups;
+use super::windows::{SLACK, Windows};
+use crate::kernel::{Kernel, Session};
 use crate::region::Region;
 use dq_net::layer::Conv;
 use dq_net::layer::window::Axis;
 use dq_net::{Shape, Wire};
-
-/// Number of bytes behind the last window that a kernel may read (their weights are zero).
-const SLACK: usize = 64;
 
 /// Holds a convolution over levels that are bytes.
 pub(crate) struct PartLinear {
@@ -17,23 +15,14 @@ pub(crate) struct PartLinear {
     pad_level: u8,
     input: Shape,
     output: Shape,
-    /// The weights of each group.
-    groups: Vec<int::PackedInt>,
+    groups: Groups,
 }
 
 impl PartLinear {
     /// Packs the weights of `layer`.
     pub fn new(kernel: Kernel, layer: &Conv, input: Wire, output: Shape) -> Self {
         let windows = Windows::conv(input.shape, output, layer.axes(), layer.groups);
-        let (columns, per_group) = (layer.weights.dim().2, windows.group_outputs());
-        let pack = |group: usize| {
-            let weight = |o: usize, s: usize, k: usize| {
-                let (y, x, c) = windows.tap(s, k, columns);
-                layer.weights[[group * per_group + o, y, x, c]]
-            };
-            int::PackedInt::new(kernel, per_group, windows.group_runs(group), input.range.hi, weight)
-        };
-        let groups = (0..layer.groups).map(pack).collect();
+        let groups = Groups::conv(kernel, &windows, layer, input);
         let pad_level = layer.pad_level as u8;
         Self { axes: layer.axes(), pad_level, input: input.shape, output, groups }
     }
@@ -48,15 +37,12 @@ impl PartLinear {
         let lines = 0..region.rows.len();
         let starts: Vec<usize> =
             lines.flat_map(|y| region.columns.clone().map(move |x| y * down + x * across)).collect();
-        let (outputs, per_group) = (self.output.channels, self.output.channels / self.groups.len());
+        let outputs = self.output.channels;
         let mut sums = vec![0; starts.len() * outputs];
         let mut session = Session::new(kernel);
         let tile = kernel.windows();
         for (starts, sums) in starts.chunks(tile).zip(sums.chunks_mut(tile * outputs)) {
-            for (group, weights) in self.groups.iter().enumerate() {
-                let rows = Rows { sums: &mut sums[group * per_group..], stride: outputs };
-                int::product(&mut session, &bordered, starts, weights, rows);
-            }
+            self.groups.product(&mut session, &bordered, starts, sums);
         }
         sums
     }
