@@ -1,6 +1,8 @@
 //! Tests the page that `dq report` makes: what it refuses, what it says, and how a browser shows it.
 
 use crate::run::{fails, json, ok, root};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json as value};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,7 +65,7 @@ fn a_page_holds_what_its_reports_say_and_a_browser_shows_it() {
     let names = reports(folder);
     let gallery = root().join("models/signs-tiny-dq/model.json").display().to_string();
     let more = ["--adversaries", "adv.npz", "--data", "signs", "--model", &gallery, "-o", "report.html"];
-    let said = json(folder, &[&["report"], &names[..], &more].concat());
+    let said = json(folder, &[&["report"], &names[..], &more, &["--png", "pictures"]].concat());
     assert_eq!((said["reports"].as_u64(), said["pictures"].as_u64()), (Some(9), Some(12)), "{said}");
     let page = fs::read_to_string(folder.join("report.html")).unwrap();
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
@@ -92,12 +94,32 @@ fn a_page_holds_what_its_reports_say_and_a_browser_shows_it() {
     // The clock that is not met is a doubt too, and doubts come before figures.
     assert!(page.contains("47100 kHz"));
     assert!(page.find("id=\"doubts\"").unwrap() < page.find("id=\"headline\"").unwrap());
+    pictures_are_those_of_the_page(&folder.join("pictures"), &page);
     // The same files make the same bytes.
     ok(folder, &[&["report"], &names[..], &[&more[..7], &["again.html"]].concat()].concat());
     assert!(fs::read_to_string(folder.join("again.html")).unwrap() == page);
     match browser() {
         Some(browser) => shown(&browser, folder, &page),
         None => eprintln!("SKIPPED: no Chromium in DQ_BROWSER or PATH, so no browser shows the page"),
+    }
+}
+
+/// Checks the files that `--png` writes: those of the page, and a line for each picture and network.
+fn pictures_are_those_of_the_page(folder: &Path, page: &str) {
+    let pictures: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "png"))
+        .collect();
+    assert_eq!(pictures.len(), 3 * 12, "image, adversary and difference of each sample");
+    for path in pictures {
+        assert!(page.contains(&STANDARD.encode(fs::read(&path).unwrap())), "{}", path.display());
+    }
+    let verdicts = fs::read_to_string(folder.join("verdicts.csv")).unwrap();
+    assert_eq!(verdicts.lines().count(), 1 + 2 * 12, "{verdicts}");
+    for line in verdicts.lines().skip(1) {
+        let probability: f64 = line.rsplit(',').next().unwrap().parse().unwrap();
+        assert!((0.1..=1.0).contains(&probability), "at least chance: {line}");
     }
 }
 

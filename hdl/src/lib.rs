@@ -41,5 +41,5 @@ pub mod stalls;
 pub mod timing;
 pub mod tool;
 
-pub use circuit::{control, design, emit, netlist};
+pub use circuit::{control, design, emit, netlist, wrapper};
 pub use tool::{board, flow, formal, gates, verilator, vivado};

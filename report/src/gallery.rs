@@ -1,5 +1,7 @@
 //! Defines the gallery: images, their adversaries, and what networks make of both (the paper's appendix C).
 
+use crate::png::png;
+
 /// Holds the images of a gallery.
 #[derive(Clone, Debug, Default)]
 pub struct Gallery {
@@ -39,4 +41,66 @@ pub struct Verdict {
     pub right: bool,
     /// The softmax of the logits at that class, 0 to 1.
     pub probability: f64,
+}
+
+impl Sample {
+    /// Returns the difference of adversary and image around grey, so strong that the radius reaches black and
+    /// white.
+    pub(crate) fn difference(&self) -> Vec<u8> {
+        let gain = 127.0 / f64::from(self.eps.max(1));
+        let amplified = |(a, b): (&u8, &u8)| {
+            let change = f64::from(i16::from(*b) - i16::from(*a));
+            (128.0 + gain * change).round().clamp(0.0, 255.0) as u8
+        };
+        self.original.iter().zip(&self.adversary).map(amplified).collect()
+    }
+}
+
+impl Gallery {
+    /// Returns the pictures as PNG files, three for each sample, and `verdicts.csv`: for each sample, picture
+    /// and network the class and its probability (0 to 1).
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = vec![];
+        let mut verdicts = String::from("index,true class,attack,eps,network,picture,class,probability\n");
+        for sample in &self.samples {
+            // One image may have adversaries of several attacks.
+            let stem = format!("{:05}-{}-{}", sample.index, plain(&sample.attack), sample.eps);
+            let difference = sample.difference();
+            let pictures =
+                [("image", &sample.original), ("adversary", &sample.adversary), ("difference", &difference)];
+            files.extend(
+                pictures.map(|(name, pixels)| (format!("{stem}-{name}.png"), png(self.shape, pixels))),
+            );
+            for (network, both) in self.networks.iter().zip(&sample.verdicts) {
+                for (picture, said) in ["image", "adversary"].iter().zip(both) {
+                    verdicts += &format!(
+                        "{},{},{},{},{},{picture},{},{:.4}\n",
+                        sample.index,
+                        quoted(&sample.class),
+                        quoted(&sample.attack),
+                        sample.eps,
+                        quoted(network),
+                        quoted(&said.class),
+                        said.probability
+                    );
+                }
+            }
+        }
+        files.push(("verdicts.csv".into(), verdicts.into_bytes()));
+        files
+    }
+}
+
+/// Returns a name of letters, digits and hyphens.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+}
+
+/// Returns a field of a CSV file.
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.into()
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::shared::args::at_least_one;
 use crate::shared::attack::run_suite;
-use crate::shared::circuit::emit;
+use crate::shared::circuit::{Extras, emit};
 use crate::shared::plan::PlanArgs;
 use crate::shared::table::{percent, table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
@@ -111,7 +111,7 @@ fn member(ui: &Ui, lesson: &Lesson, test: &Images) -> Result<Member> {
     let Trained { name, beta, run, network } = ui.torch()?.demo(ui, lesson)?;
     dq_net::write_network(&network, &output.join(format!("{name}.json")))?;
     let design = Design::new(&network, &PlanArgs::default().plan(&network, None)?)?;
-    let emission = emit(&design, &output.join(format!("{name}-rtl")), None, None)?;
+    let emission = emit(&design, &output.join(format!("{name}-rtl")), Extras::default(), None)?;
     ui.note(format!("{name}: Verilog emitted ({} files)", emission.files.len()));
     let frames = Frames { count: 100, rtl: 4, netlist: 1, gates: false, stored: None };
     let compared = verify::Subject {

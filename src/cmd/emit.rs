@@ -1,7 +1,7 @@
 //! Implements `dq emit`: writes Verilog, ROM images, testbench, plan and estimates.
 
 use crate::shared::args::{Bits, DataArg, Device};
-use crate::shared::circuit::emit;
+use crate::shared::circuit::{Extras, emit};
 use crate::shared::files::shown;
 use crate::shared::plan::{PlanArgs, device_of, stage_table};
 use crate::shared::table::thousands;
@@ -46,7 +46,12 @@ pub struct Args {
     board: Option<String>,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Scripts for Vivado as well: package_ip.tcl (AXI4-Stream IP), ooc.tcl, constraints.xdc. Not run here.
+    /// The circuit also as module `top_axi`, with the ports that block designers infer: aclk, aresetn (low),
+    /// tkeep on both streams.
+    #[arg(long)]
+    axi_top: bool,
+    /// Scripts for Vivado as well, and `top_axi`: package_ip.tcl (AXI4-Stream IP), ooc.tcl, constraints.xdc.
+    /// Not run here.
     #[arg(long, value_name = "PART", num_args = 0..=1, default_missing_value = "xc7z020clg400-1")]
     vivado: Option<String>,
     /// The folder.
@@ -68,7 +73,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let plan = args.plan.plan(&network, device)?;
     let design = Design::new(&network, &plan)?;
     ui.check_stop("nothing was written")?;
-    let emission = emit(&design, &args.output, args.vivado.as_deref(), args.plan.file())?;
+    let extras = Extras { axi_top: args.axi_top, vivado: args.vivado.as_deref() };
+    let emission = emit(&design, &args.output, extras, args.plan.file())?;
     let report = &emission.report;
     let total = &report.estimate.total;
     let detector = plan.detector.map_or(String::new(), |squeezing| {

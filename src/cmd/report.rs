@@ -4,6 +4,7 @@ use crate::shared::adversaries::Read;
 use crate::shared::args::{DataArg, at_least_one};
 use crate::shared::data::images;
 use crate::shared::files::{Files, shown};
+use crate::shared::folder;
 use crate::shared::table::thousands;
 use crate::shared::target::Target;
 use crate::shared::ui::Ui;
@@ -21,7 +22,8 @@ use std::path::{Path, PathBuf};
 /// build (record.json) and demo wrote, in any number, of one network or of several that are
 /// to be compared, and writes one HTML file that opens offline and prints: doubts first,
 /// accuracy under attack with its intervals, curves, certificates, the circuit's graph, where
-/// a frame's time goes, and where every figure comes from. With --adversaries also a gallery.
+/// a frame's time goes, and where every figure comes from. With --adversaries also a gallery,
+/// and with --png its pictures as files.
 ///
 /// Examples:
 ///   dq report attack.json certificates.json rtl/report.json -o report.html
@@ -45,6 +47,9 @@ pub struct Args {
     /// Images of the gallery.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = at_least_one(), requires = "adversaries")]
     pictures: u64,
+    /// Folder for the gallery's pictures (PNG) and verdicts.csv, the class and probability by each network.
+    #[arg(long, value_name = "DIR", requires = "adversaries")]
+    png: Option<PathBuf>,
     /// The page's file (HTML).
     #[arg(short, long = "output", value_name = "PAGE")]
     output: PathBuf,
@@ -64,10 +69,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         _ => Gallery::default(),
     };
     let page = page(&reports, &gallery);
+    if let Some(pictures) = &args.png {
+        folder::publish(pictures, &gallery.files(), None)?;
+    }
     dq_net::atomic::write(&args.output, page.as_bytes())
         .with_context(|| format!("{}: writing the page", args.output.display()))?;
     let text = format!(
-        "{} of {} networks, {} bytes\nwritten: {}",
+        "{} of {} networks, {} bytes\nwritten: {}{}",
         if reports.documents().len() == 1 {
             "1 report".into()
         } else {
@@ -75,11 +83,12 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         },
         reports.networks().len(),
         thousands(page.len() as u64),
-        args.output.display()
+        args.output.display(),
+        args.png.as_ref().map_or(String::new(), |path| format!(", {}", path.display()))
     );
     ui.result(
         || {
-            json!({"output": shown(&args.output), "reports": reports.documents().len(),
+            json!({"output": shown(&args.output), "png": args.png.as_deref().map(shown), "reports": reports.documents().len(),
                 "networks": reports.networks(), "pictures": gallery.samples.len(), "bytes": page.len()})
         },
         text,

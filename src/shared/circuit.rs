@@ -7,11 +7,23 @@ use dq_hdl::emit::Emission;
 use dq_hdl::verilator::Simulator;
 use std::path::{Path, PathBuf};
 
+/// Says what is written beside a circuit.
+#[derive(Clone, Copy, Default)]
+pub struct Extras<'a> {
+    /// The top with the ports that block designers infer.
+    pub axi_top: bool,
+    /// The part that scripts for Vivado are for; they are of that top.
+    pub vivado: Option<&'a str>,
+}
+
 /// Emits `design` into folder `output`, whole or not at all. `plan` is the file of its plan, where the user
 /// gave one: it may be the folder's own, edited.
-pub fn emit(design: &Design, output: &Path, vivado: Option<&str>, plan: Option<&Path>) -> Result<Emission> {
+pub fn emit(design: &Design, output: &Path, extras: Extras, plan: Option<&Path>) -> Result<Emission> {
     let mut emission = dq_hdl::emit::emit(design);
-    if let Some(part) = vivado {
+    if extras.axi_top || extras.vivado.is_some() {
+        emission.files.push(dq_hdl::wrapper::file(design, &emission));
+    }
+    if let Some(part) = extras.vivado {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if part.is_empty() || !part.chars().all(plain) {
             bail!("--vivado: expected a part such as xc7z020clg400-1, found `{part}`");

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::Context;
 
-use crate::packages::{ONNX, TORCH};
+use crate::packages::{COCOTB, ONNX, Packages, TORCH};
 use crate::{checkers, python};
 
 /// Limit on the instructions that oneDNN uses in the second run of the training tests: every x86-64 processor
@@ -33,7 +33,7 @@ enum Runner {
 /// the tests of the engine go through all that the machine has.)
 pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
     let runner = Runner::found();
-    let python: Vec<_> = ONNX.variable().into_iter().collect();
+    let python: Vec<_> = [ONNX, COCOTB].iter().filter_map(Packages::variable).collect();
     let mut total = run_tests(&runner, args, &python)?;
     if args.is_empty() {
         if runner != Runner::Test {
@@ -54,7 +54,7 @@ pub fn test(args: &[String]) -> anyhow::Result<ExitCode> {
 pub fn test_long(args: &[String]) -> anyhow::Result<ExitCode> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let args = [&["--release", "--", "--ignored"], args.as_slice()].concat();
-    let pythons: Vec<_> = ONNX.variable().into_iter().chain(TORCH.variable()).collect();
+    let pythons: Vec<_> = [ONNX, COCOTB, TORCH].iter().filter_map(Packages::variable).collect();
     Ok(run_tests(&Runner::Test, &args, &pythons)?.end())
 }
 

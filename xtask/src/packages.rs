@@ -1,5 +1,5 @@
-//! Installs the Python packages that only tests run: what executes ONNX files, and for the long suite PyTorch
-//! with what exports networks and attacks them.
+//! Installs the Python packages that only tests run: what executes ONNX files, what drives emitted circuits,
+//! and for the long suite PyTorch with what exports networks and attacks them.
 //!
 //! pip installs pinned builds, each list an environment of its own in the user's cache. Where there are none
 //! for a machine, that is said, and so do the tests that are left out.
@@ -23,7 +23,15 @@ pub struct Packages {
 pub const ONNX: Packages =
     Packages { variable: "DQ_PYTHON", name: "onnx", size: "220 MB", pins: include_str!("packages/onnx.txt") };
 
-/// The same with PyTorch, Brevitas, three attack toolboxes and what runs notebooks. PyTorch's builds for Linux
+/// cocotb and its bus models, with what importing these needs.
+pub const COCOTB: Packages = Packages {
+    variable: "DQ_PYTHON_COCOTB",
+    name: "cocotb",
+    size: "50 MB",
+    pins: include_str!("packages/cocotb.txt"),
+};
+
+/// The same as [`ONNX`] with PyTorch, Brevitas, three attack toolboxes and what runs notebooks. PyTorch's builds for Linux
 /// ask for all of CUDA.
 pub const TORCH: Packages = Packages {
     variable: "DQ_PYTHON_TORCH",
@@ -69,6 +77,7 @@ mod tests {
             packages.pins.lines().map(|pin| pair(pin).expect(pin)).collect::<Vec<_>>()
         };
         let torch = pinned(&TORCH);
+        assert!(!pinned(&COCOTB).is_empty());
         for pin in pinned(&ONNX) {
             assert!(torch.contains(&pin), "{pin:?}");
         }

@@ -7,3 +7,4 @@ pub mod emit;
 pub mod netlist;
 pub(crate) mod testbench;
 mod top;
+pub mod wrapper;

@@ -6,7 +6,7 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::tool::{self, Tool};
 use dq_hdl::verilator::{Simulator, Waves};
-use dq_hdl::{netlist, stalls::Stalls};
+use dq_hdl::{netlist, stalls::Stalls, wrapper};
 use dq_net::Network;
 use dq_net::random::{self, Options};
 use std::path::Path;
@@ -229,11 +229,15 @@ fn the_testbench_passes_only_what_it_compared() {
 fn verilator_finds_nothing_to_warn_of() {
     let Some(verilator) = tool::require("verilator") else { return };
     for (seed, network) in networks().iter().enumerate() {
-        let (_, emission) = design(network, seed as u64);
+        let (design, mut emission) = design(network, seed as u64);
+        emission.files.push(wrapper::file(&design, &emission));
         let folder = tempfile::tempdir().unwrap();
         write(&emission, folder.path());
-        let mut command = in_folder(&verilator, folder.path());
-        quiet(command.args(["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"]), &network.name);
+        let lint = ["--lint-only", "-Wall", "--top-module"];
+        for top in [&["top"][..], &[wrapper::MODULE, "top_axi.v"]] {
+            let mut command = in_folder(&verilator, folder.path());
+            quiet(command.args(lint).args(top).args(["-f", "files.f"]), &network.name);
+        }
         let mut command = in_folder(&verilator, folder.path());
         let bench = ["--lint-only", "-Wall", "--timing", "--top-module", "tb", "-f", "files.f", "tb.v"];
         quiet(command.args(bench), &network.name);

@@ -10,6 +10,7 @@ mod golden;
 mod graph;
 mod names;
 mod netlist;
+mod outside;
 mod spram;
 mod stream;
 mod synthesis;

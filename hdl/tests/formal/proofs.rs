@@ -3,7 +3,7 @@
 
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::formal::{self, Prover, Verdict};
+use dq_hdl::formal::{self, Kept, Prover, Verdict};
 use dq_hdl::plan::{Output, Plan};
 use dq_hdl::{plan, tool};
 use dq_net::layer::Layer;
@@ -83,6 +83,41 @@ fn a_detector_keeps_its_contracts() {
     let network = network.unwrap();
     let plan = plan::with_detector(&network, "bits=3,median".parse().unwrap()).unwrap();
     prove_planned(&network, &plan, "detector_");
+}
+
+#[test]
+fn a_proof_is_found_again_until_a_file_of_it_changes() {
+    if !ready() {
+        return;
+    }
+    let network = topology::build("lenet@1/4", 1).unwrap();
+    let design = Design::new(&network, &plan::default(&network, Output::Label).unwrap()).unwrap();
+    let emission = emit(&design);
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("rtl");
+    std::fs::create_dir(&folder).unwrap();
+    let prover = Prover::new(&emission, &folder).unwrap();
+    let kept = Kept::open(&scratch.path().join("proofs"), &prover);
+    let tasks = formal::tasks(&design, &emission);
+    let task = tasks.iter().find(|task| task.module == "classifier_mvau").unwrap();
+    assert_eq!(kept.find(&prover, task).unwrap(), None);
+    let proof = Verdict::Proved { steps: task.steps };
+    kept.keep(&prover, task, &Verdict::Failed { assertions: vec!["a".into()] }).unwrap();
+    assert_eq!(kept.find(&prover, task).unwrap(), None, "a failure is tried again");
+    kept.keep(&prover, task, &proof).unwrap();
+    assert_eq!(kept.find(&prover, task).unwrap(), Some(proof.clone()));
+    assert!(tasks.iter().filter(|other| *other != task).all(|t| kept.find(&prover, t).unwrap().is_none()));
+    // Its Verilog and its ROM image alike; the file of another module does not matter.
+    for (name, found) in
+        [("classifier_fetch.v", false), ("classifier_weights.mem", false), ("step2_step.v", true)]
+    {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{text}\n")).unwrap();
+        assert_eq!(kept.find(&prover, task).unwrap().is_some(), found, "{name}");
+        std::fs::write(&path, text).unwrap();
+    }
+    assert_eq!(kept.find(&prover, task).unwrap(), Some(proof));
 }
 
 /// The long suite, some minutes: `cargo test --release -p dq-hdl --test hdl -- --ignored`.

@@ -17,17 +17,11 @@ pub(super) fn section(gallery: &Gallery) -> Option<Section> {
 }
 
 fn picture(gallery: &Gallery, sample: &Sample) -> Picture {
-    let gain = 127.0 / f64::from(sample.eps.max(1));
-    let amplified = |(a, b): (&u8, &u8)| {
-        let change = f64::from(i16::from(*b) - i16::from(*a));
-        (128.0 + gain * change).round().clamp(0.0, 255.0) as u8
-    };
-    let difference: Vec<u8> = sample.original.iter().zip(&sample.adversary).map(amplified).collect();
     let encoded = |pixels: &[u8]| STANDARD.encode(png(gallery.shape, pixels));
     let images = [
         ("image", encoded(&sample.original)),
         ("adversary", encoded(&sample.adversary)),
-        ("difference", encoded(&difference)),
+        ("difference", encoded(&sample.difference())),
     ];
     let caption = format!("Image {}: {}", sample.index, sample.class);
     let mut verdicts = Table::new(&caption, &["network", "of the image", "of the adversary"]);

@@ -2,15 +2,19 @@
 //! and those of the library's modules inside it, and each module of the library alone, once for each set of
 //! parameters, by k-induction with Yosys, yosys-smtbmc and z3, on the Verilog and the ROM images as they are
 //! emitted; and small matrix-vector units against a flat dot product, for as many cycles as all their folds
-//! take. Never changes a design.
+//! take. What was proved may be kept and found again. Never changes a design.
+
+mod kept;
+mod task;
+
+pub use kept::Kept;
+pub use task::{Task, tasks};
 
 use crate::circuit::testbench;
-use crate::design::Design;
 use crate::emit::Emission;
-use crate::pipeline::{Stage, Unrolled};
 use crate::rtl::File;
 use crate::tool::{self, Tool, ToolError};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
@@ -57,40 +61,8 @@ pub enum FormalError {
     },
 }
 
-/// What is to be proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// Module.
-    pub module: String,
-    /// Its parameters, if it is a module of the library: that one is proved alone, for everything that a
-    /// stage may do within its side of the contract.
-    pub parameters: Vec<(&'static str, usize)>,
-    /// Verilog files that it needs.
-    pub files: Vec<String>,
-    /// A module of the proof's own, which is not emitted.
-    pub harness: Option<File>,
-    /// What it says.
-    pub property: &'static str,
-    /// Steps of the induction, or cycles that are unrolled from reset.
-    pub steps: usize,
-    /// Whether by induction.
-    pub induction: bool,
-}
-
-impl Task {
-    /// The module, with its parameters where it has any.
-    pub fn title(&self) -> String {
-        let parameters: Vec<String> =
-            self.parameters.iter().map(|(name, value)| format!(".{name}({value})")).collect();
-        match parameters.is_empty() {
-            true => self.module.clone(),
-            false => format!("{} #({})", self.module, parameters.join(", ")),
-        }
-    }
-}
-
 /// What came of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Holds always, by induction over so many steps.
@@ -115,74 +87,12 @@ pub enum Verdict {
     },
 }
 
-/// Steps by which the contract of a module of the library is proved: it looks one cycle back.
-const LIBRARY_STEPS: usize = 3;
-
-/// All tasks of a design, each distinct module once, those of the library once for each set of parameters.
-pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
-    let mut seen = BTreeSet::new();
-    let mut tasks = vec![];
-    for Stage { site, kind } in &design.stages {
-        let name = kind.module_name(site);
-        if !seen.insert(name.clone()) {
-            continue;
-        }
-        let files = files(emission, &name);
-        let steps = site.latency as usize + 3;
-        let property = kind.property();
-        let parameters = vec![];
-        let contract =
-            Task { module: name, parameters, files, harness: None, property, steps, induction: true };
-        if let Some(Unrolled { harness, cycles }) = kind.unrolled(site) {
-            tasks.push(Task {
-                harness: Some(harness),
-                property: "sums of all folds against flat dot products",
-                steps: cycles,
-                induction: false,
-                ..contract.clone()
-            });
-        }
-        tasks.push(contract);
-    }
-    for instance in design.top.instances() {
-        let task = Task {
-            module: instance.library.name.into(),
-            parameters: instance.parameters.clone(),
-            files: files(emission, instance.library.name),
-            harness: None,
-            property: "beats in order, none lost",
-            steps: LIBRARY_STEPS,
-            induction: true,
-        };
-        if !tasks.contains(&task) {
-            tasks.push(task);
-        }
-    }
-    tasks
-}
-
-/// The module's own file and those of the modules below it.
-fn files(emission: &Emission, module: &str) -> Vec<String> {
-    let mut found = vec![format!("{module}.v")];
-    let mut at = 0;
-    while at < found.len() {
-        let text = emission.files.iter().find(|file| file.name == found[at]).map_or("", |file| &file.text);
-        for line in text.lines().filter(|line| line.trim_end().ends_with('(')) {
-            let child = line.split_whitespace().next().map(|word| format!("{word}.v")).unwrap_or_default();
-            if emission.files.iter().any(|file| file.name == child) && !found.contains(&child) {
-                found.push(child);
-            }
-        }
-        at += 1;
-    }
-    found
-}
-
 /// The tools, and a folder with an emission.
 pub struct Prover {
     folder: PathBuf,
     yosys: Tool,
     smtbmc: Tool,
+    z3: Tool,
     path: OsString,
 }
 
@@ -198,48 +108,25 @@ impl Prover {
         let rest = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths([own].into_iter().chain(std::env::split_paths(&rest)));
         let path = path.unwrap_or(rest);
-        Ok(Prover { folder: folder.into(), yosys, smtbmc, path })
+        Ok(Prover { folder: folder.into(), yosys, smtbmc, z3, path })
     }
 
-    /// Tries one task on the files as they are in the folder.
+    /// Tries one task on the files as they are in the folder. Several may be tried at once.
     pub fn prove(&self, task: &Task) -> Result<Verdict, FormalError> {
-        let top = match &task.harness {
-            Some(harness) => {
-                write(&self.folder, harness)?;
-                harness.name.trim_end_matches(".v")
-            }
-            None => &task.module,
-        };
-        let files: Vec<&str> = task
-            .harness
-            .iter()
-            .map(|h| h.name.as_str())
-            .chain(task.files.iter().map(String::as_str))
-            .collect();
-        let formal = match (&task.harness, task.parameters.is_empty()) {
-            (Some(_), _) => "",
-            (None, true) => "-D FORMAL ",
-            (None, false) => "-D FORMAL -D DQ_ALONE ",
-        };
-        let set = |(name, value): &(&str, usize)| format!("chparam -set {name} {value} {top}; ");
-        let parameters: String = task.parameters.iter().map(set).collect();
-        // ROMs are logic: in an induction a memory would hold anything. Flip-flops have no enable in SMT.
-        let script = format!(
-            "read_verilog -sv -formal {formal}{}; {parameters}prep -flatten -top {top}; memory_map -rom-only; \
-             async2sync; \
-             dffunmap; opt_clean; write_smt2 -wires {top}.smt2",
-            files.join(" ")
-        );
+        if let Some(harness) = &task.harness {
+            write(&self.folder, harness)?;
+        }
+        // Tasks of one module differ in their parameters, so each has a file of its own.
+        let model = format!("{}.smt2", self.key(task)?);
         let mut yosys = self.yosys.command();
-        let output = self.run(yosys.args(["-q", "-p", &script]), &self.yosys)?;
+        let output = self.run(yosys.args(["-q", "-p", &script(task, &model)]), &self.yosys)?;
         if !output.status.success() {
             return Err(failed("yosys", task, &output));
         }
-        let model = format!("{top}.smt2");
         let path = self.folder.join(&model);
         let text = std::fs::read_to_string(&path).map_err(|source| FormalError::Io { path, source })?;
         if !text.contains("; yosys-smt2-assert ") {
-            return Err(FormalError::Vacuous { module: top.into() });
+            return Err(FormalError::Vacuous { module: top(task).into() });
         }
         // From reset first: a counterexample there is one of the circuit, not of an unreachable state.
         let steps = task.steps.to_string();
@@ -279,6 +166,36 @@ impl Prover {
         let output = command.current_dir(&self.folder).output();
         output.map_err(|source| FormalError::Io { path: tool.program.clone(), source })
     }
+}
+
+/// Returns the module that Yosys is told to take as the top.
+fn top(task: &Task) -> &str {
+    task.harness.as_ref().map_or(&task.module, |harness| &harness.name).trim_end_matches(".v")
+}
+
+/// Returns the commands by which Yosys writes `task` to `model`.
+fn script(task: &Task, model: &str) -> String {
+    let top = top(task);
+    let files: Vec<&str> = task
+        .harness
+        .iter()
+        .map(|harness| harness.name.as_str())
+        .chain(task.files.iter().map(String::as_str))
+        .collect();
+    let formal = match (&task.harness, task.parameters.is_empty()) {
+        (Some(_), _) => "",
+        (None, true) => "-D FORMAL ",
+        (None, false) => "-D FORMAL -D DQ_ALONE ",
+    };
+    let set = |(name, value): &(&str, usize)| format!("chparam -set {name} {value} {top}; ");
+    let parameters: String = task.parameters.iter().map(set).collect();
+    // ROMs are logic: in an induction a memory would hold anything. Flip-flops have no enable in SMT.
+    format!(
+        "read_verilog -sv -formal {formal}{}; {parameters}prep -flatten -top {top}; memory_map -rom-only; \
+         async2sync; \
+         dffunmap; opt_clean; write_smt2 -wires {model}",
+        files.join(" ")
+    )
 }
 
 fn write(folder: &Path, file: &File) -> Result<(), FormalError> {
