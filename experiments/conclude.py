@@ -19,7 +19,10 @@ CONCLUSIONS = [
     ("DQ with quantization is more robust than DQ in floats", 1,
      lambda bits, setting: ((f"dq-1e-3-a{bits}", setting), ("dq-1e-3-afloat", "a"))),
 ]
-COLUMNS = ["clean", "fgsm 8", "apgd 1"]
+# FGSM as in the paper, and what stronger attacks leave: AutoAttack's first two, and all four.
+COLUMNS = ["clean", "fgsm 8", "apgd 1", "auto 1"]
+# What only follows the gradients, and so overstates a network that hides them.
+BY_GRADIENT = ("fgsm 8", "apgd 1")
 
 
 def verdict(middle, half, sign):
@@ -35,25 +38,45 @@ def lines(root, places):
             "Differences in points between networks of table 1, with a 95 % interval: over the images, which are the",
             "same for both, where a network has one seed; over the seeds where both have several. Of one seed it says",
             "nothing of other trainings: such a verdict is of these two networks alone. The column `clean` shows what",
-            "the comparison costs or gains without an attack.", ""]
+            "the comparison costs or gains without an attack. *Doubted* is a verdict by gradients alone where an attack",
+            "without gradients broke what they did not ([below](#which-networks-the-reports-doubt)): the column `auto 1`,",
+            "which has that attack in it, decides there.", ""]
     for title, sign, pair in CONCLUSIONS:
-        rows = []
+        rows, verdicts = [], {column: {} for column in COLUMNS[1:]}
         for setting, shown in cells.SETTINGS.items():
             for bits in BITS:
                 one, other = (reports.of_table1(root, places, *names) for names in pair(bits, setting))
-                if one and other:
-                    rows.append(f"| {bits}, {shown} | " + " | ".join(cell(one, other, c, sign) for c in COLUMNS) + " |")
+                if not (one and other):
+                    continue
+                row = []
+                for column in COLUMNS:
+                    found, word = cell(one, other, column, sign)
+                    row.append(f"{found}: {word}" if word else found)
+                    if word:
+                        verdicts[column].setdefault(word, []).append(f"{bits} ({shown})")
+                rows.append(f"| {bits}, {shown} | " + " | ".join(row) + " |")
         if rows:
-            text += [f"**{title}?**", "", "| bits of activations | " + " | ".join(COLUMNS) + " |",
+            text += [f"**{title}?**", "", *summary(verdicts), "| bits of activations | " + " | ".join(COLUMNS) + " |",
                      "|---|" + "---|" * len(COLUMNS), *rows, ""]
-    return text if len(text) > 6 else []
+    return text if any(line.startswith("|") for line in text) else []
+
+
+def summary(verdicts):
+    """Returns what follows in words, a line for each attack: at which bits of activations the conclusion holds."""
+    said = [f"- `{column}`: " + "; ".join(f"{word} at {', '.join(at)}" for word, at in found.items()) + "."
+            for column, found in verdicts.items() if found]
+    return said + [""] if said else []
 
 
 def cell(one, other, column, sign):
-    """Writes one difference."""
+    """Returns one difference, and whether it bears the conclusion out; no word without an attack."""
     if any(column not in network.tallies for some in (one, other) for network in some.values()):
-        return "–"
+        return "–", ""
     middle, half = reports.difference(one, other, column)
     text = f"{middle:+.1f} ± {half:.1f}"
-    alone = " (one seed)" if min(len(one), len(other)) == 1 else ""
-    return text if column == "clean" else f"{text}: {verdict(middle, half, sign)}{alone}"
+    if column == "clean":
+        return text, ""
+    notes = ["one seed"] if min(len(one), len(other)) == 1 else []
+    hidden = any(network.doubts for some in (one, other) for network in some.values())
+    notes += ["doubted"] if hidden and column in BY_GRADIENT else []
+    return text, verdict(middle, half, sign) + (f" ({', '.join(notes)})" if notes else "")
