@@ -34,7 +34,7 @@ use std::sync::atomic::Ordering;
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
-    /// Board: `ulx3s`, `icebreaker`, or a folder with a board.toml.
+    /// Board: `ulx3s`, `icebreaker`, another of docs/hardware.md, or a folder with a board.toml.
     #[arg(long, value_name = "BOARD")]
     board: String,
     #[command(flatten)]

@@ -41,7 +41,7 @@ pub struct Args {
     /// Training set's folder, where the run must be recalibrated; `signs` is built in.
     #[arg(long, value_name = "SET=DIR")]
     data: Vec<DataArg>,
-    /// Board whose device bounds the plan: `ulx3s`, `icebreaker`, or a folder with a board.toml.
+    /// Board whose device bounds the plan, as `dq build` takes it: `ulx3s`, `icebreaker`, …
     #[arg(long, value_name = "BOARD", conflicts_with_all = ["device", "plan"])]
     board: Option<String>,
     #[command(flatten)]

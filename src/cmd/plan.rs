@@ -28,7 +28,7 @@ use std::path::PathBuf;
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
-    /// Board whose device bounds the plan: `ulx3s`, `icebreaker`, or a folder with a board.toml.
+    /// Board whose device bounds the plan, as `dq build` takes it: `ulx3s`, `icebreaker`, …
     #[arg(long, value_name = "BOARD", conflicts_with_all = ["device", "plan"])]
     board: Option<String>,
     #[command(flatten)]

@@ -24,6 +24,9 @@ use std::path::Path;
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("ulx3s", include_str!("../../../../bitstreams/ulx3s/board.toml")),
     ("icebreaker", include_str!("../../../../bitstreams/icebreaker/board.toml")),
+    ("orangecrab-25f", include_str!("../../../../bitstreams/orangecrab-25f/board.toml")),
+    ("orangecrab-85f", include_str!("../../../../bitstreams/orangecrab-85f/board.toml")),
+    ("colorlight-i5", include_str!("../../../../bitstreams/colorlight-i5/board.toml")),
 ];
 
 /// Describes a board, checked.
@@ -79,6 +82,12 @@ pub struct Pins {
     pub tx: String,
     /// Pins of two lamps: the circuit's sticky error, and whether its clock is stable and reset is over.
     pub led: [String; 2],
+    /// Whether a low level lights the lamps.
+    #[serde(default)]
+    pub led_low: bool,
+    /// I/O standard of the lamps, where their bank has another voltage than the other pins.
+    #[serde(default)]
+    pub led_io: Option<String>,
 }
 
 impl Flash {
@@ -114,13 +123,15 @@ impl Board {
     /// the circuit `boots`.
     pub fn constraints(&self, core_hz: u64, boots: bool) -> String {
         let pins = &self.pins;
-        let mut ports = vec![("clk".to_owned(), &pins.clk), ("rx".into(), &pins.rx), ("tx".into(), &pins.tx)];
-        ports.extend(pins.led.iter().enumerate().map(|(i, pin)| (format!("led[{i}]"), pin)));
+        let ports = [("clk", &pins.clk), ("rx", &pins.rx), ("tx", &pins.tx)];
         let flash = self.flash.iter().filter(|_| boots).flat_map(Flash::pins);
-        ports.extend(flash.map(|(port, _, pin)| (port.to_owned(), pin)));
+        let (io, led_io) = (self.io.as_deref(), pins.led_io.as_deref().or(self.io.as_deref()));
         let (flow, _) = self.flow();
-        let pin = |(port, pin): (String, &String)| (flow.pin)(&port, pin, self.io.as_deref());
+        let pin = |(port, pin): (&str, &String)| (flow.pin)(port, pin, io);
+        let lamp = |(i, led): (usize, &String)| (flow.pin)(&format!("led[{i}]"), led, led_io);
         let mut text: String = ports.into_iter().map(pin).collect();
+        text.extend(pins.led.iter().enumerate().map(lamp));
+        text.extend(flash.map(|(port, _, name)| pin((port, name))));
         // The frequency is in kHz, rounded up, so that the constraint is never weaker than the clock.
         text += &(flow.clocks)(&megahertz(self.clock_hz), &megahertz(core_hz));
         self.extra.iter().for_each(|line| text += &format!("{line}\n"));
@@ -198,6 +209,12 @@ mod tests {
         for (name, _) in BUILT_IN {
             assert_eq!(Board::find(name).unwrap().name, *name);
         }
+        let lamps = |name: &str| {
+            let board = Board::find(name).unwrap();
+            let clock = board.clock(board.clock_hz).unwrap();
+            wrapper(&board, &clock, false, "test").contains("assign led = ~lamps;")
+        };
+        assert!(lamps("orangecrab-25f") && lamps("icebreaker") && !lamps("ulx3s"));
         let ulx3s = Board::find("ulx3s").unwrap();
         assert!(ulx3s.constraints(100_000_000, false).contains("FREQUENCY NET \"core_clk\" 100.000 MHZ;"));
         let icebreaker = Board::find("icebreaker").unwrap();

@@ -109,16 +109,22 @@ fn link_flash(g: &mut Group, offset: u32, words: usize) {
 
 /// Returns the wrapper `board_top` around `dq_board`; with the flash's pins where the circuit `boots`.
 pub fn wrapper(board: &Board, clock: &Clock, boots: bool, banner: &str) -> String {
+    // The lamps' levels have a name of their own where the pins carry their inverse.
+    let (lamps, inverted) = match board.pins.led_low {
+        true => ("lamps", "  wire [1:0] lamps;\n  assign led = ~lamps;\n"),
+        false => ("led", ""),
+    };
     let (flash_pins, flash_ports, running) = if boots {
+        let ports = "    .flash_sck(flash_sck),\n    .flash_cs(flash_cs),\n    .flash_mosi(flash_mosi),\n    \
+                     .flash_miso(flash_miso),\n";
         (
             "  output wire flash_sck,\n  output wire flash_cs,\n  output wire flash_mosi,\n  input wire \
              flash_miso,\n",
-            "    .flash_sck(flash_sck),\n    .flash_cs(flash_cs),\n    .flash_mosi(flash_mosi),\n    \
-             .flash_miso(flash_miso),\n    .booted(led[1]),\n",
-            "",
+            format!("{ports}    .booted({lamps}[1]),\n"),
+            String::new(),
         )
     } else {
-        ("", "", "  assign led[1] = !rst;\n")
+        ("", String::new(), format!("  assign {lamps}[1] = !rst;\n"))
     };
     format!(
         r#"// {banner}
@@ -135,7 +141,7 @@ module board_top (
   // Kept, since place and route is told its frequency by this name.
   (* keep *) wire core_clk;
   wire locked;
-{pll}
+{inverted}{pll}
   reg [{top}:0] reset_count = {RESET_BITS}'d0;
   reg rst = 1'b1;
   always @(posedge core_clk) begin
@@ -153,7 +159,7 @@ module board_top (
     .rst(rst),
     .rx(rx),
     .tx(tx),
-{flash_ports}    .error(led[0])
+{flash_ports}    .error({lamps}[0])
   );
 {running}endmodule
 

@@ -118,13 +118,22 @@ int main(int argc, char** argv) {
         board->clk = 0;
         board->eval();
     };
+    // Bit 0: an error; bit 1: out of reset.
+    const auto lamps = [&] {
+#ifdef DQ_LAMPS_LOW
+        return static_cast<unsigned>(~board->led);
+#else
+        return static_cast<unsigned>(board->led);
+#endif
+    };
     board->clk = 0;
     board->rx = 1;
+    board->eval();
     // What comes before the end of reset would be lost.
     unsigned waited = 0;
-    for (; (board->led & 2) == 0 && waited < RESET; waited++) tick();
+    for (; (lamps() & 2) == 0 && waited < RESET; waited++) tick();
     if (waited == RESET) {
-        const char* why = board->led & 1 ? " (its flash holds something else)" : "";
+        const char* why = lamps() & 1 ? " (its flash holds something else)" : "";
         fprintf(stderr, "error: the board stays in reset%s\n", why);
         return 1;
     }

@@ -38,7 +38,9 @@ impl BoardModel {
         let names = files.iter().map(|file| file.name.as_str()).filter(|name| name.ends_with(".v"));
         let list = names.collect::<Vec<_>>().join("\n");
         files.push(File { name: "files.f".into(), text: list });
-        let options = if flash.is_empty() { vec![] } else { vec!["-CFLAGS", "-DDQ_FLASH"] };
+        let defined = [(!flash.is_empty(), "-DDQ_FLASH"), (board.pins.led_low, "-DDQ_LAMPS_LOW")];
+        let defined = defined.into_iter().filter(|(holds, _)| *holds);
+        let options = defined.flat_map(|(_, flag)| ["-CFLAGS", flag]).collect();
         let source = Source {
             files: files.iter().collect(),
             harness: HARNESS,
