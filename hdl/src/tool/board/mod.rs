@@ -16,7 +16,7 @@ pub use top::{BoardCircuit, circuit, wrapper};
 use crate::design::Design;
 use crate::device::Device;
 use crate::rtl::{self, File};
-use crate::tool::family::Flow;
+use crate::tool::family::{Flow, Target};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -138,9 +138,15 @@ impl Board {
         text
     }
 
-    /// Returns the way to a bitstream for its device, and the router's option for that.
+    /// Returns the way to a bitstream for its device, and what the tools call that.
     pub(crate) fn flow(&self) -> (&'static Flow, &'static str) {
         Flow::of(self.device).expect("a board's device can be built for")
+    }
+
+    /// Returns its device, and a core clock of `core_hz`, as the tools name them.
+    pub(crate) fn target(&self, core_hz: u64) -> Target<'_> {
+        let (_, size) = self.flow();
+        Target { size, package: &self.package, speed: self.speed, core: megahertz(core_hz) }
     }
 
     /// Returns the ending of its bitstreams' names.

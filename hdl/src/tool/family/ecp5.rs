@@ -1,18 +1,16 @@
 //! Describes Lattice ECP5: Yosys, nextpnr-ecp5, ecppack; `EHXPLLL` with the output divider inside the loop.
 
-use super::{Cells, FamilyTools, Flow, Pll};
+use super::{Cells, FamilyTools, Flow, Pll, Target, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
     synthesis: "synth_ecp5",
     flow: Some(Flow {
         router: "nextpnr-ecp5",
         sizes: &[("ecp5-25f", "--25k"), ("ecp5-45f", "--45k"), ("ecp5-85f", "--85k")],
-        constraints: ("board.lpf", "--lpf"),
-        routed: "--textcfg",
-        speed: Some("--speed"),
-        // The other router takes hours where this one takes minutes, on a device that is half full.
-        options: &["--router", "router2"],
-        packer: ("ecppack", &["--compress"]),
+        constraints: "board.lpf",
+        options,
+        packer: "ecppack",
+        pack: |_, routed| words(&["--compress", routed, "bitstream"]),
         suffix: "bit",
         pin: |port, pin, io| {
             let place = format!("LOCATE COMP \"{port}\" SITE \"{pin}\";\n");
@@ -31,6 +29,17 @@ pub(super) const TOOLS: FamilyTools = FamilyTools {
         others: include_str!("ecp5_cells.v"),
     }),
 };
+
+fn options(target: &Target, routed: &str) -> Vec<String> {
+    // The other router takes hours where this one takes minutes, on a device that is half full.
+    let fixed = ["--lpf", "board.lpf", "--textcfg", routed, "--router", "router2"];
+    let mut options = words(&[target.size, "--package", target.package]);
+    options.extend(words(&fixed));
+    if let Some(speed) = target.speed {
+        options.extend(["--speed".into(), speed.to_string()]);
+    }
+    options
+}
 
 /// Lattice FPGA-DS-02012: phase detector 10 to 400 MHz, oscillator 400 to 800 MHz. The parameters are the
 /// dividers of reference, feedback and oscillator.

@@ -1,17 +1,18 @@
 //! Describes Lattice iCE40: Yosys, nextpnr-ice40, icepack; `SB_PLL40_PAD` in simple feedback.
 
-use super::{Cells, FamilyTools, Flow, Pll};
+use super::{Cells, FamilyTools, Flow, Pll, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
     synthesis: "synth_ice40 -device u -dsp -spram -abc9",
     flow: Some(Flow {
         router: "nextpnr-ice40",
         sizes: &[("ice40-up5k", "--up5k"), ("ice40-hx8k", "--hx8k")],
-        constraints: ("board.pcf", "--pcf"),
-        routed: "--asc",
-        speed: None,
-        options: &[],
-        packer: ("icepack", &[]),
+        constraints: "board.pcf",
+        options: |target, routed| {
+            words(&[target.size, "--package", target.package, "--pcf", "board.pcf", "--asc", routed])
+        },
+        packer: "icepack",
+        pack: |_, routed| words(&[routed, "bitstream"]),
         suffix: "bin",
         pin: |port, pin, _| format!("set_io {port} {pin}\n"),
         clocks: |_, core| format!("set_frequency core_clk {core}\n"),

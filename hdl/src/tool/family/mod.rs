@@ -21,18 +21,16 @@ pub(crate) struct FamilyTools {
 pub(crate) struct Flow {
     /// Program for place and route, a form of nextpnr.
     pub router: &'static str,
-    /// The router's option for each device.
+    /// What the tools call each device.
     pub sizes: &'static [(&'static str, &'static str)],
-    /// Name of the constraints file, and the router's option for it.
-    pub constraints: (&'static str, &'static str),
-    /// The router's option for the file that it writes.
-    pub routed: &'static str,
-    /// The router's option for the speed grade, where the family has several.
-    pub speed: Option<&'static str>,
-    /// More options of the router.
-    pub options: &'static [&'static str],
-    /// The program that makes a bitstream of the routed circuit, and its options.
-    pub packer: (&'static str, &'static [&'static str]),
+    /// Name of the constraints file.
+    pub constraints: &'static str,
+    /// Returns the router's options for the device, the constraints, and the file that it writes.
+    pub options: fn(&Target, routed: &str) -> Vec<String>,
+    /// The program that makes a bitstream of the routed circuit.
+    pub packer: &'static str,
+    /// Returns the packer's arguments, by which it makes the file `bitstream` of the router's.
+    pub pack: fn(&Target, routed: &str) -> Vec<String>,
     /// The ending of a bitstream's name.
     pub suffix: &'static str,
     /// Returns the constraints that lay a port on a pin, of an I/O standard where the board names one.
@@ -47,12 +45,29 @@ pub(crate) struct Flow {
     pub pll_model: &'static str,
 }
 
+/// Names a board's device and clock to the tools.
+pub(crate) struct Target<'a> {
+    /// What the tools call the device.
+    pub size: &'static str,
+    /// Name of the package.
+    pub package: &'a str,
+    /// Speed grade, where the family has several.
+    pub speed: Option<u8>,
+    /// Core clock, in MHz.
+    pub core: String,
+}
+
 /// Describes a setting of a PLL.
 pub(crate) struct Pll {
     /// Frequency that it makes, in Hz, rounded down.
     pub hz: u64,
     /// Parameters of the PLL, in an order of the family's own.
     pub parameters: [u64; 4],
+}
+
+/// Returns the words of a command line.
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// Holds the models with which gates are simulated.
@@ -77,7 +92,7 @@ impl FamilyTools {
 }
 
 impl Flow {
-    /// Returns the flow for `device` and the router's option for it, if free tools can build for it.
+    /// Returns the flow for `device` and what the tools call it, if free tools can build for it.
     pub fn of(device: &Device) -> Option<(&'static Flow, &'static str)> {
         let flow = FamilyTools::of(device.family).flow.as_ref()?;
         let size = flow.sizes.iter().find(|(name, _)| *name == device.name)?;
@@ -96,7 +111,7 @@ mod tests {
         for device in DEVICES {
             let Some(flow) = &FamilyTools::of(device.family).flow else { continue };
             assert!(Flow::of(device).is_some(), "{}", device.name);
-            for tool in [flow.router, flow.packer.0] {
+            for tool in [flow.router, flow.packer] {
                 assert!(TOOLS.iter().any(|row| row.name == tool), "{tool}");
             }
         }

@@ -82,12 +82,12 @@ pub fn build(
     if circuit <= uart {
         return Err(FlowError::TooSlow { circuit, uart: uart + 1 });
     }
-    let (flow, size) = board.flow();
+    let (flow, target) = (board.flow().0, board.target(clock.hz));
     let files = board.sources(&clock, design);
     for file in &files {
         run::write(folder, &file.name, &file.text)?;
     }
-    run::write(folder, flow.constraints.0, &board.constraints(clock.hz, design.plan.boots()))?;
+    run::write(folder, flow.constraints, &board.constraints(clock.hz, design.plan.boots()))?;
 
     let verilog: Vec<&str> =
         files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".v")).collect();
@@ -99,11 +99,11 @@ pub fn build(
     let yosys = tool::find("yosys").map_err(RunError::from)?;
     run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
 
-    let router = Router::new(board, (flow, size), folder)?;
-    let packer = tool::find(flow.packer.0).map_err(RunError::from)?;
+    let router = Router::new(board, flow, &target, folder)?;
+    let packer = tool::find(flow.packer).map_err(RunError::from)?;
     let (seed, placed) = router.best(options.seeds, clock.hz / 1_000, watch)?;
-    let routed = format!("routed{seed}");
-    let pack = [flow.packer.1, &[&routed, "bitstream"]].concat();
+    let pack = (flow.pack)(&target, &format!("routed{seed}"));
+    let pack: Vec<&str> = pack.iter().map(String::as_str).collect();
     run::run(&packer, &pack, folder, "pack.log", watch)?;
     let path = folder.join("bitstream");
     let bitstream = fs::read(&path).map_err(run::at(&path, "reading"))?;

@@ -2,7 +2,7 @@
 
 use super::FlowError;
 use crate::board::Board;
-use crate::tool::family::Flow;
+use crate::tool::family::{Flow, Target};
 use crate::tool::run::{self, RunError, Watch};
 use crate::tool::{self, Tool};
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub(super) struct Router<'a> {
     pub tool: Tool,
     pub board: &'a Board,
     pub flow: &'static Flow,
-    pub size: &'static str,
+    pub target: &'a Target<'a>,
     pub folder: &'a Path,
 }
 
@@ -62,10 +62,11 @@ impl<'a> Router<'a> {
     /// Finds the router of `flow`.
     pub fn new(
         board: &'a Board,
-        (flow, size): (&'static Flow, &'static str),
+        flow: &'static Flow,
+        target: &'a Target<'a>,
         folder: &'a Path,
     ) -> Result<Self, RunError> {
-        Ok(Router { tool: tool::find(flow.router)?, board, flow, size, folder })
+        Ok(Router { tool: tool::find(flow.router)?, board, flow, target, folder })
     }
 
     /// Tries the seeds from 1 to `seeds` until one gives `khz`; returns the best with its seed.
@@ -86,18 +87,13 @@ impl<'a> Router<'a> {
 
     /// Places and routes with `seed`; writes `routed<seed>`.
     fn place(&self, seed: u64, watch: Watch) -> Result<Placed, FlowError> {
-        let Router { tool, board, flow, size, folder } = self;
+        let Router { tool, board, flow, target, folder } = self;
         let (log, report) = (format!("route{seed}.log"), format!("report{seed}.json"));
         let (seed, routed) = (seed.to_string(), format!("routed{seed}"));
-        let speed = flow.speed.zip(board.speed.map(|speed| speed.to_string()));
-        let (constraints, option) = flow.constraints;
-        let mut args = vec![size, "--package", &board.package, "--json", "top.json", "--seed", &seed];
-        args.extend(["--report", &report, "--log", &log, "--timing-allow-fail", "-q"]);
-        args.extend([option, constraints, flow.routed, &routed]);
-        args.extend(flow.options);
-        if let Some((option, speed)) = &speed {
-            args.extend([option, speed.as_str()]);
-        }
+        let options = (flow.options)(target, &routed);
+        let mut args = vec!["--json", "top.json", "--seed", &seed, "--report", &report, "--log", &log];
+        args.extend(["--timing-allow-fail", "-q"]);
+        args.extend(options.iter().map(String::as_str));
         let ran = run::run(tool, &args, folder, &log, watch);
         if let Err(RunError::Failed { .. }) = ran {
             let text = fs::read_to_string(folder.join(&log)).unwrap_or_default();
