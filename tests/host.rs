@@ -54,6 +54,7 @@ fn write_record(folder: &Path, design: &Design, board: &str, clock_khz: u64, clo
         board: board.into(),
         device: Board::find(board).unwrap().device.name.into(),
         tools: Default::default(),
+        bitstream_sha256: String::new(),
         seed: 1,
         clock_khz,
         fmax_khz: clock_khz,

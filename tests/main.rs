@@ -3,6 +3,7 @@
 mod amplify;
 mod attack;
 mod bad_input;
+mod boards;
 mod detector;
 mod exports;
 mod files;

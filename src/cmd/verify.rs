@@ -64,7 +64,7 @@ pub struct Args {
     /// Adversaries (npz, as `dq attack --save` writes) that the frames of --rtl are taken from, evenly.
     #[arg(long, value_name = "NPZ", requires = "data")]
     replay: Option<PathBuf>,
-    /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5 or iCE40 as
+    /// The frames of --rtl also through the cells that Yosys makes of the Verilog, for ECP5, iCE40 or Gowin as
     /// --device says.
     #[arg(long)]
     gates: bool,

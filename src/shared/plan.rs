@@ -30,7 +30,7 @@ pub struct PlanArgs {
     /// Clock that --fps assumes (default: 100).
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     mhz: Option<u32>,
-    /// Device that bounds the plan, such as ecp5-85f, ice40-up5k, xc7z020.
+    /// Device that bounds the plan, such as ecp5-85f, ice40-up5k, gw1nr-9c, xc7z020.
     #[arg(long, value_name = "DEVICE", value_parser = parse_device)]
     device: Option<&'static Device>,
     /// LUTs that the plan may use.

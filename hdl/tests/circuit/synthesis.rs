@@ -64,6 +64,46 @@ fn estimates_are_within_a_factor_of_two() {
     assert!(blocks > 0, "no circuit with a DSP block");
 }
 
+/// Synthesizes networks at 1,000 frames per second for a Gowin, and holds LUTs, flip-flops and blocks against
+/// the estimate. A LUT RAM takes six LUTs.
+fn hold_estimates_for_a_gowin(networks: &[&str]) {
+    if tool::require("yosys").is_none() {
+        return;
+    }
+    for name in networks {
+        let network = dq_net::topology::build(name, 1).unwrap();
+        let mut plan = plan::for_target(&network, Output::Label, 100, 1_000).unwrap();
+        plan.device = Some("gw2ar-18c".into());
+        let (emission, folder) = (emit(&Design::new(&network, &plan).unwrap()), tempfile::tempdir().unwrap());
+        emitted::write(&emission, folder.path());
+        let sources = emitted::sources(&emission).join(" ");
+        let script = format!("read_verilog {sources}; synth_gowin -top top; tee -o stat.txt stat");
+        let text = synthesize(folder.path(), &script);
+        let sum = |kinds: &[&str]| kinds.iter().map(|kind| cells(&text, kind)).sum::<u64>();
+        let rams = sum(&["RAM16SDP1", "RAM16SDP2", "RAM16SDP4"]);
+        let lut = sum(&["LUT1", "LUT2", "LUT3", "LUT4", "ALU"]) + 6 * rams;
+        let ff = sum(&["DFF", "DFFE", "DFFR", "DFFRE", "DFFS", "DFFSE"]);
+        let bram = sum(&["SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B"]);
+        let guess = emission.report.estimate.total;
+        eprintln!("{name}: {guess:?} estimated, {lut} LUTs, {ff} FF, {bram} block RAMs");
+        for (guess, fact) in [(guess.lut, lut), (guess.ff, ff)] {
+            assert!(guess.abs_diff(fact) * 10 <= fact, "{name}: {guess} estimated, {fact} found");
+        }
+        assert_eq!(guess.bram, bram, "{name}");
+    }
+}
+
+#[test]
+fn estimates_for_a_gowin_are_within_a_tenth() {
+    hold_estimates_for_a_gowin(&["lenet@1/4"]);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn estimates_of_more_networks_for_a_gowin_are_within_a_tenth() {
+    hold_estimates_for_a_gowin(&["lenet", "lenet@1/2:w4a4", "mlp@1/4", "mlp@1/4:w4a4"]);
+}
+
 /// A layer with a PE for each output and SIMD for all inputs: its weights are constants that vanish in the
 /// sums. On more bits, as figures: `DQ_BITS=4 cargo test -p dq-hdl --test hdl unrolled -- --nocapture`.
 #[test]

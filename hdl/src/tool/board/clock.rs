@@ -51,6 +51,10 @@ mod tests {
         assert_eq!(slow.hz, 24_000_000);
         has(&slow, &["DIVR(4'd0)", "DIVF(7'd63)", "DIVQ(3'd5)"]);
         assert!(slow.verilog.contains(".FILTER_RANGE(3'd1)\n"), "{slow:?}");
+        let tang = clock(Family::Gowin, 27_000_000, 54_000_000);
+        assert_eq!(tang.hz, 54_000_000);
+        has(&tang, &["FCLKIN(\"27.000000\")", "IDIV_SEL(0)", "FBDIV_SEL(1)", "CLKIN(clk)"]);
+        assert!(tang.verilog.contains(".ODIV_SEL(16)\n"), "{tang:?}");
         assert_eq!(Clock::of(Family::Ice40, 12_000_000, 500_000_000), None);
         assert_eq!(Clock::of(Family::Ice40, 12_000_000, 5_000_000), None);
     }

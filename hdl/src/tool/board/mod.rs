@@ -27,6 +27,8 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("orangecrab-25f", include_str!("../../../../bitstreams/orangecrab-25f/board.toml")),
     ("orangecrab-85f", include_str!("../../../../bitstreams/orangecrab-85f/board.toml")),
     ("colorlight-i5", include_str!("../../../../bitstreams/colorlight-i5/board.toml")),
+    ("tangnano9k", include_str!("../../../../bitstreams/tangnano9k/board.toml")),
+    ("tangnano20k", include_str!("../../../../bitstreams/tangnano20k/board.toml")),
 ];
 
 /// Describes a board, checked.

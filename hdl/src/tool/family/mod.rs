@@ -2,6 +2,7 @@
 //! [`crate::device`] says what its logic and memories are.
 
 mod ecp5;
+mod gowin;
 mod ice40;
 mod xc7;
 
@@ -86,6 +87,7 @@ impl FamilyTools {
         match family {
             Family::Ecp5 => &ecp5::TOOLS,
             Family::Ice40 => &ice40::TOOLS,
+            Family::Gowin => &gowin::TOOLS,
             Family::Xc7 => &xc7::TOOLS,
         }
     }

@@ -107,6 +107,7 @@ pub fn build(
     run::run(&packer, &pack, folder, "pack.log", watch)?;
     let path = folder.join("bitstream");
     let bitstream = fs::read(&path).map_err(run::at(&path, "reading"))?;
-    let record = Record::new(board, &clock, design, (seed, placed), [&yosys, &router.tool, &packer]);
+    let tools = [&yosys, &router.tool, &packer];
+    let record = Record::new(&bitstream, (board, &clock), design, (seed, placed), tools);
     Ok(Built { bitstream, flash, record })
 }

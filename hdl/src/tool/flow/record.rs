@@ -23,6 +23,9 @@ pub struct Record {
     pub device: String,
     /// Versions of the tools, as the tools report them.
     pub tools: BTreeMap<String, String>,
+    /// SHA-256 of the bitstream's bytes; records of old lack it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub bitstream_sha256: String,
     /// Seed of place and route.
     pub seed: u64,
     /// Core clock of the bitstream, in kHz.
@@ -51,10 +54,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes the record of `design` on `board`, placed with `seed` and built with `tools`.
+    /// Makes the record of a bitstream of `design`, placed with `seed` and built with `tools`.
     pub(super) fn new(
-        board: &Board,
-        clock: &Clock,
+        bitstream: &[u8],
+        (board, clock): (&Board, &Clock),
         design: &Design,
         (seed, placed): (u64, Placed),
         tools: [&Tool; 3],
@@ -69,6 +72,7 @@ impl Record {
             board: board.name.clone(),
             device: board.device.name.into(),
             tools: tools.into_iter().map(|tool| (tool.name.to_owned(), run::version(tool))).collect(),
+            bitstream_sha256: dq_net::sha256(bitstream),
             seed,
             clock_khz,
             fmax_khz: placed.fmax_khz,
