@@ -100,14 +100,26 @@ fn attacks_report_what_the_integer_network_says() {
 #[test]
 fn info_tells_layers_ranges_and_norms() {
     let scratch = tempfile::tempdir().unwrap();
-    let info = json(scratch.path(), &["info", &model()]);
+    let info = json(scratch.path(), &["info", &model(), "--norms"]);
     let nodes = info["nodes"].as_array().unwrap();
     assert_eq!(nodes[0]["kind"], "input");
     assert_eq!(nodes.last().unwrap()["kind"], "logits");
     assert!(info["macs"].as_u64().unwrap() > 10_000);
     assert!(nodes.iter().any(|n| n["lipschitz"].as_f64().is_some_and(|l| l > 0.0)), "{info}");
+    assert!(info["lipschitz_product"].as_f64().is_some_and(|product| product > 0.0), "{info}");
     let text = ok(scratch.path(), &["info", &model()]);
     assert!(text.contains("conv") && text.contains("accumulator"), "{text}");
+    assert!(!text.contains("defect") && text.contains("--norms"), "{text}");
+    // Nothing but the norms is left out without them.
+    let mut without = json(scratch.path(), &["info", &model()]);
+    assert!(without["lipschitz_product"].is_null(), "{without}");
+    without["lipschitz_product"] = info["lipschitz_product"].clone();
+    for (node, wanted) in without["nodes"].as_array_mut().unwrap().iter_mut().zip(nodes) {
+        assert!(node["lipschitz"].is_null() && node["defect"].is_null(), "{node}");
+        node["lipschitz"] = wanted["lipschitz"].clone();
+        node["defect"] = wanted["defect"].clone();
+    }
+    assert_eq!(without, info);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::{atomic, read};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Newest version of the file format. This program reads this version and all before it.
@@ -150,12 +151,30 @@ fn version_of(network: &Network) -> u32 {
 
 /// Returns the SHA-256 (hex) of what the network computes: its nodes, without name, provenance and proof.
 pub fn content_hash(network: &Network) -> String {
-    sha256(&serde_json::to_vec(&to_documents(network)).expect("plain data"))
+    json_sha256(&to_documents(network))
 }
 
 /// Returns the SHA-256 over the document with an empty checksum, so that any edit shows.
 pub(crate) fn checksum(document: &impl Serialize) -> String {
-    format!("sha256:{}", sha256(&serde_json::to_vec(document).expect("plain data")))
+    format!("sha256:{}", json_sha256(document))
+}
+
+/// Returns the SHA-256 of a document's JSON without spaces, which is nowhere kept as a whole.
+fn json_sha256(document: &impl Serialize) -> String {
+    struct Hash(Sha256);
+    impl Write for Hash {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut hash = Hash(Sha256::new());
+    serde_json::to_writer(&mut hash, document).expect("plain data");
+    hex(&hash.0.finalize())
 }
 
 fn check_checksum(path: &Path, written: &str, document: &impl Serialize) -> Result<(), FileError> {
@@ -173,7 +192,11 @@ fn check_checksum(path: &Path, written: &str, document: &impl Serialize) -> Resu
 
 /// Returns the SHA-256 of `bytes`, as 64 hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, FileError> {

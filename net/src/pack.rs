@@ -3,8 +3,10 @@
 use crate::error::Fault;
 use crate::shape::MAX_ELEMENTS;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bitvec::prelude::*;
 use serde::{Deserialize, Serialize};
+
+/// Most bits of a packed word.
+const MAX_BITS: u8 = 32;
 
 /// Holds a tensor of integers: element `i` is `offset + word[i]`, words of `bits` bits, first index slowest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,35 +20,57 @@ pub struct PackedInts {
 
 impl PackedInts {
     /// Packs `values` of shape `shape`, which all lie in `offset ..= offset + 2^bits − 1`.
+    ///
+    /// # Panics
+    /// If a value does not, their number is not that of the shape, or `bits` is not 1 to 32.
     pub fn pack(shape: &[usize], bits: u8, offset: i64, values: impl IntoIterator<Item = i64>) -> Self {
-        let mut words: BitVec<u8, Lsb0> = BitVec::new();
+        assert!((1..=MAX_BITS).contains(&bits), "words of {bits} bits");
+        let elements = shape.iter().product::<usize>();
+        let mut bytes = Vec::with_capacity((elements * usize::from(bits)).div_ceil(8));
+        let (mut packed, mut held, mut holds) = (0, 0u64, 0u8);
         for value in values {
             let word = (value - offset) as u64;
             assert!(word >> bits == 0, "{value} needs more than {bits} bits above {offset}");
-            words.extend_from_bitslice(&word.view_bits::<Lsb0>()[..bits.into()]);
+            held |= word << holds;
+            holds += bits;
+            packed += 1;
+            while holds >= 8 {
+                bytes.push(held as u8);
+                (held, holds) = (held >> 8, holds - 8);
+            }
         }
-        assert_eq!(words.len(), shape.iter().product::<usize>() * usize::from(bits));
-        words.set_uninitialized(false);
-        Self { shape: shape.to_vec(), bits, offset, data: STANDARD.encode(words.as_raw_slice()) }
+        if holds > 0 {
+            bytes.push(held as u8);
+        }
+        assert_eq!(packed, elements, "one value an element");
+        Self { shape: shape.to_vec(), bits, offset, data: STANDARD.encode(bytes) }
     }
 
     /// Unpacks a tensor of `rank` dimensions. Nothing is allocated before size and data agree.
     pub fn unpack(&self, field: &str, rank: usize) -> Result<(Vec<usize>, Vec<i64>), Fault> {
         let count = elements(&self.shape, field, rank)?;
-        if !(1..=32).contains(&self.bits) {
+        if !(1..=MAX_BITS).contains(&self.bits) {
             return Err(Fault::new(format!("{field}.bits"), "1 to 32", self.bits));
         }
         if self.offset.unsigned_abs() > 1 << 40 {
             return Err(Fault::new(format!("{field}.offset"), "at most 2^40 in magnitude", self.offset));
         }
         let bytes = decode(&self.data, (count * usize::from(self.bits)).div_ceil(8), field)?;
-        let words = BitSlice::<u8, Lsb0>::from_slice(&bytes);
-        if words[count * usize::from(self.bits)..].any() {
+        let (bits, mut bytes) = (self.bits, bytes.into_iter());
+        let (mut held, mut holds) = (0u64, 0u8);
+        let mut word = || {
+            while holds < bits {
+                held |= u64::from(bytes.next().expect("counted")) << holds;
+                holds += 8;
+            }
+            let word = held & ((1 << bits) - 1);
+            (held, holds) = (held >> bits, holds - bits);
+            word as i64
+        };
+        let values = (0..count).map(|_| self.offset + word()).collect();
+        if held != 0 {
             return Err(Fault::new(format!("{field}.data"), "zero bits after the last element", "others"));
         }
-        let bits = usize::from(self.bits);
-        let values =
-            words.chunks_exact(bits).take(count).map(|w| self.offset + w.load_le::<u64>() as i64).collect();
         Ok((self.shape.clone(), values))
     }
 }
@@ -130,6 +154,17 @@ mod tests {
             let packed = PackedInts::pack(&[values.len()], bits, offset, values.iter().copied());
             prop_assert_eq!(packed.unpack("t", 1).unwrap().1, values);
         }
+    }
+
+    #[test]
+    fn words_lie_in_the_file_from_the_lowest_bit_on() {
+        let packed = PackedInts::pack(&[3], 5, -4, [-4 + 0b10110, -4 + 0b00001, 27]);
+        assert_eq!(packed.data, STANDARD.encode([0b0011_0110, 0b0111_1100]));
+        let whole = PackedInts::pack(&[2], 32, 0, [0xffff_ffff, 0x8000_0001]);
+        assert_eq!(whole.unpack("t", 1).unwrap().1, [0xffff_ffff, 0x8000_0001]);
+        assert!(PackedInts::pack(&[0], 4, 0, []).unpack("t", 1).unwrap().1.is_empty());
+        let damaged = PackedInts { shape: vec![1], bits: 5, offset: 0, data: STANDARD.encode([0b0011_0110]) };
+        assert_eq!(damaged.unpack("t", 1).unwrap_err().expected, "zero bits after the last element");
     }
 
     #[test]
