@@ -24,6 +24,7 @@
 
 pub mod attack;
 mod ball;
+mod buffers;
 mod detector;
 mod engine;
 mod float;

@@ -98,9 +98,8 @@ impl Region {
             if *to == *part {
                 continue;
             }
-            let mut pixels = to.chunks_exact(shape.channels).zip(part.chunks_exact(shape.channels));
-            let first = pixels.clone().position(|(to, part)| to != part).expect("they differ");
-            let last = pixels.rposition(|(to, part)| to != part).expect("they differ");
+            let first = first_difference(to, part) / shape.channels;
+            let last = last_difference(to, part) / shape.channels;
             let (start, end) = (self.columns.start + first, self.columns.start + last + 1);
             let row = Self { rows: y..y + 1, columns: start..end };
             differing = Some(differing.map_or(row.clone(), |found| found.join(&row)));
@@ -108,4 +107,21 @@ impl Region {
         }
         differing
     }
+}
+
+/// Elements that are compared at a time.
+const COMPARED: usize = 16;
+
+/// Returns the place of the first element in which two slices of one length differ, which they do.
+fn first_difference<T: Copy + PartialEq>(a: &[T], b: &[T]) -> usize {
+    let chunks = a.as_chunks::<COMPARED>().0.iter().zip(b.as_chunks::<COMPARED>().0);
+    let same = chunks.take_while(|(a, b)| a == b).count() * COMPARED;
+    same + a[same..].iter().zip(&b[same..]).position(|(a, b)| a != b).expect("they differ")
+}
+
+/// Returns the place of the last one.
+fn last_difference<T: Copy + PartialEq>(a: &[T], b: &[T]) -> usize {
+    let chunks = a.as_rchunks::<COMPARED>().1.iter().zip(b.as_rchunks::<COMPARED>().1);
+    let end = a.len() - chunks.rev().take_while(|(a, b)| a == b).count() * COMPARED;
+    a[..end].iter().zip(&b[..end]).rposition(|(a, b)| a != b).expect("they differ")
 }

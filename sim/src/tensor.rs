@@ -1,7 +1,8 @@
 //! Holds the values of a node for a block of images: as bytes where the wire's range allows, else as words.
 
+use crate::buffers;
 use dq_net::{Range, Shape};
-use ndarray::Array4;
+use ndarray::{Array4, ArrayView, Dimension};
 use std::borrow::Cow;
 
 /// Holds values, batch × height × width × channels, row-major.
@@ -27,6 +28,14 @@ impl Tensor {
         }
     }
 
+    /// Copies pixels.
+    pub fn of_pixels<D: Dimension>(images: ArrayView<u8, D>) -> Self {
+        Tensor::Bytes(match images.to_slice() {
+            Some(pixels) => pixels.to_vec(),
+            None => images.iter().copied().collect(),
+        })
+    }
+
     /// Returns one value.
     pub fn get(&self, i: usize) -> i32 {
         match self {
@@ -40,6 +49,14 @@ impl Tensor {
         match self {
             Tensor::Bytes(values) => values.iter().map(|&v| v.into()).collect(),
             Tensor::Words(values) => Cow::Borrowed(values),
+        }
+    }
+
+    /// Gives the values' memory back.
+    pub fn give(self) {
+        match self {
+            Tensor::Bytes(values) => buffers::give(values),
+            Tensor::Words(values) => buffers::give(values),
         }
     }
 

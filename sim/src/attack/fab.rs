@@ -8,6 +8,7 @@ use super::task::{Attack, Candidates, Task, rule};
 use crate::ball::Norm;
 use crate::ball::scaled;
 use crate::gradient::arg_max;
+use crate::kernel::{Kernel, multiversion};
 use crate::lattice::{is_zero, sign};
 use ndarray::{Array3, Array4, ArrayView3, Axis, Zip};
 
@@ -65,20 +66,24 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
     let task = search.task;
     let surviving = search.surviving.clone();
     let original = |i: usize| task.images.index_axis(Axis(0), i);
-    let real = |i: usize| original(i).mapv(f32::from);
+    let dim = task.source.input_shape().dim();
+    let real = |i: usize| {
+        let pixels = original(i).iter().map(|&pixel| pixel.into()).collect();
+        Array3::from_shape_vec(dim, pixels).expect("as many as the input has")
+    };
     let places: Vec<Array3<f32>> =
         surviving.iter().map(|&i| at[i].take().unwrap_or_else(|| real(i))).collect();
-    let dim = task.source.input_shape().dim();
     let mut images = Array4::zeros((places.len(), dim.0, dim.1, dim.2));
     for ((mut image, place), &i) in images.outer_iter_mut().zip(&places).zip(&surviving) {
-        let nearest = |to: &mut u8, &place: &f32, &from: &u8| {
-            *to = match task.norm {
-                Norm::Linf => outward(place, from),
-                // Rounding all elements outward would make the place much farther.
-                Norm::L2 => place.round() as u8,
+        match task.norm {
+            Norm::Linf => {
+                let (to, place) = (image.as_slice_mut(), place.as_slice());
+                let from: Vec<u8> = original(i).iter().copied().collect();
+                outward(Kernel::best(), place.expect("row-major"), &from, to.expect("row-major"));
             }
-        };
-        Zip::from(&mut image).and(place).and(original(i)).for_each(nearest);
+            // Rounding all elements outward would make the place much farther.
+            Norm::L2 => image.zip_mut_with(place, |to, place| *to = place.round() as u8),
+        }
     }
     let targets: Vec<usize> = surviving.iter().map(|&i| ranked[i][rank]).collect();
     let pairs = images.outer_iter().zip(&surviving);
@@ -119,11 +124,19 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
     }
 }
 
-/// Returns the lattice point next to `place`, away from `from`: rounded inward, short steps would never cross
-/// a boundary.
-fn outward(place: f32, from: u8) -> u8 {
-    // A place within a thousandth of a lattice point counts as that point.
-    if place > f32::from(from) { (place - 1e-3).ceil() as u8 } else { (place + 1e-3).floor() as u8 }
+multiversion! {
+    /// Writes the lattice point next to `place`, away from the image `from`: rounded inward, short steps would
+    /// never cross a boundary.
+    fn outward = outward_body(place: &[f32], from: &[u8], to: &mut [u8])
+}
+
+#[inline(always)]
+fn outward_body(place: &[f32], from: &[u8], to: &mut [u8]) {
+    for (to, (&place, &from)) in to.iter_mut().zip(place.iter().zip(from)) {
+        // A place within a thousandth of a lattice point counts as that point.
+        let (up, down) = ((place - 1e-3).ceil(), (place + 1e-3).floor());
+        *to = if place > f32::from(from) { up as u8 } else { down as u8 };
+    }
 }
 
 /// Returns the step of least norm from `point` that changes `gradient · x` by `wanted` within 0..=top, or as
@@ -153,54 +166,96 @@ fn project(
         Zip::from(&mut step).and(point).and(gradient).for_each(|step, &x, &g| *step = along(x, g, by));
         step
     };
-    let change = |by: f32| changes([by], point, gradient, along)[0] * towards;
+    let change = |lengths: [f32; LENGTHS]| {
+        let mut sums = [0.0; LENGTHS];
+        let [point, gradient] = [point.as_slice(), gradient.to_slice()].map(|all| all.expect("row-major"));
+        let walk = Walk { norm, towards, top: top.into(), point, gradient };
+        changes(Kernel::best(), &walk, &lengths, &mut sums);
+        sums.map(|sum| sum * towards)
+    };
     let (mut low, mut high) = (0.0f32, f32::from(top));
     if norm == Norm::L2 {
         let square: f32 = gradient.iter().map(|g| g * g).sum();
         // This is the step needed without walls, then ever longer ones, until no further element reaches a
         // wall.
         high = wanted.abs() / square;
-        let mut found = change(high);
+        let mut found = change([high; LENGTHS])[0];
         while found < wanted.abs() && high <= f32::MAX / 4.0 {
             high *= 2.0;
-            let next = change(high);
+            let next = change([high; LENGTHS])[0];
             if next <= found {
                 break;
             }
             found = next;
         }
     }
-    if change(high) <= wanted.abs() {
-        return moved(high);
-    }
-    // Two halvings at a time: three sums that do not wait for each other take as long as one.
-    for _ in 0..12 {
-        let middle = (low + high) / 2.0;
-        let (lower, upper) = ((low + middle) / 2.0, (middle + high) / 2.0);
-        let is_less = changes([lower, middle, upper], point, gradient, along)
-            .map(|change| change * towards < wanted.abs());
-        (low, high) = match is_less {
-            [_, true, true] => (upper, high),
-            [_, true, false] => (middle, upper),
-            [true, false, _] => (lower, middle),
-            [false, false, _] => (low, lower),
-        };
+    for at_once in 0..HALVINGS / AT_ONCE {
+        let lengths = halvings(low, high);
+        let found = change(lengths);
+        if at_once == 0 && found[0] <= wanted.abs() {
+            return moved(high);
+        }
+        let mut at = 1;
+        for _ in 0..AT_ONCE {
+            let is_less = found[at] < wanted.abs();
+            (low, high) = if is_less { (lengths[at], high) } else { (low, lengths[at]) };
+            at = 2 * at + usize::from(is_less);
+        }
     }
     moved(high)
 }
 
-/// Returns the sums of `gradient · step` for steps of each length, where `along(x, g, length)` is what
-/// an element at `x` with slope `g` moves.
-fn changes<const N: usize>(
-    lengths: [f32; N],
-    point: &Array3<f32>,
-    gradient: ArrayView3<f32>,
-    along: impl Fn(f32, f32, f32) -> f32,
-) -> [f32; N] {
-    Zip::from(point).and(gradient).fold([0.0f32; N], |mut sums, &x, &g| {
-        sums.iter_mut().zip(lengths).for_each(|(sum, by)| *sum += g * along(x, g, by));
-        sums
-    })
+/// Number of halvings of an interval of lengths.
+const HALVINGS: usize = 24;
+/// Halvings that are taken together: the sums of all lengths that they may ask for, side by side in vectors,
+/// take about as long as one.
+const AT_ONCE: usize = 4;
+const LENGTHS: usize = 1 << AT_ONCE;
+
+/// Returns the lengths that [`AT_ONCE`] halvings of low..high may ask for: the middle at 1, and below each at
+/// `n` those of its halves, at `2n` and `2n + 1`; at 0 stands `high` itself.
+fn halvings(low: f32, high: f32) -> [f32; LENGTHS] {
+    let (mut lengths, mut ends) = ([high; LENGTHS], [(low, high); LENGTHS]);
+    for n in 1..LENGTHS {
+        let (low, high) = ends[n];
+        let middle = (low + high) / 2.0;
+        lengths[n] = middle;
+        if 2 * n < LENGTHS {
+            (ends[2 * n], ends[2 * n + 1]) = ((low, middle), (middle, high));
+        }
+    }
+    lengths
+}
+
+/// Says where steps begin and which way each element goes.
+struct Walk<'a> {
+    norm: Norm,
+    /// 1 where `gradient · x` is to rise, −1 where it is to fall.
+    towards: f32,
+    top: f32,
+    point: &'a [f32],
+    gradient: &'a [f32],
+}
+
+multiversion! {
+    /// Writes the sums of `gradient · step` for steps of each length, element by element in order.
+    fn changes = changes_body(walk: &Walk, lengths: &[f32; LENGTHS], sums: &mut [f32; LENGTHS])
+}
+
+#[inline(always)]
+fn changes_body(walk: &Walk, lengths: &[f32; LENGTHS], sums: &mut [f32; LENGTHS]) {
+    let (lengths, mut all) = (*lengths, [0.0f32; LENGTHS]);
+    for (&x, &g) in walk.point.iter().zip(walk.gradient) {
+        let way = walk.towards
+            * match walk.norm {
+                Norm::Linf => sign(g) as f32,
+                Norm::L2 => g,
+            };
+        for (sum, by) in all.iter_mut().zip(lengths) {
+            *sum += g * ((x + way * by).clamp(0.0, walk.top) - x);
+        }
+    }
+    *sums = all;
 }
 
 #[cfg(test)]

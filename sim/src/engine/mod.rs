@@ -9,10 +9,12 @@ mod bounds;
 mod compare;
 mod near;
 mod registers;
+mod trace;
 
 pub(crate) use bounds::IntervalBounds;
 pub use compare::Difference;
 pub(crate) use near::NearImage;
+pub(crate) use trace::Trace;
 
 use crate::kernel::Kernel;
 use crate::kind::{Feed, Forward, Locality, Site, kind};
@@ -55,6 +57,8 @@ struct Node {
     forward: Box<dyn Forward>,
     /// Whether the node's accumulators go to its only reader tile by tile and are not stored.
     is_fused: bool,
+    /// Whether that reader says where slopes pass, so that the way back needs no accumulators either.
+    is_gated: bool,
     /// Index of the last node that needs this one's value: its reader, or the reader of a fused reader.
     needed_until: usize,
 }
@@ -181,7 +185,7 @@ impl Engine {
             values.push(value);
             if keep == Keep::Last {
                 let read: Vec<usize> = (0..i).filter(|&j| self.nodes[j].needed_until <= i).collect();
-                read.into_iter().for_each(|j| values[j] = None);
+                read.into_iter().filter_map(|j| values[j].take()).for_each(Tensor::give);
             }
         }
         values
@@ -215,14 +219,16 @@ fn prepare(network: &Network, kernel: Kernel) -> Vec<Node> {
         .map(|i| {
             let site = Site::new(network, i, kernel);
             let forward = kind(&network.nodes()[i].layer).forward(&site);
-            Node { site, forward, is_fused: false, needed_until: i }
+            Node { site, forward, is_fused: false, is_gated: false, needed_until: i }
         })
         .collect();
     for i in 0..nodes.len() {
-        nodes[i].is_fused = match network.readers(i) {
-            &[reader] => nodes[i].forward.linear().is_some() && nodes[reader].forward.reads_tiles(),
-            _ => false,
-        };
+        if let &[reader] = network.readers(i) {
+            let forward = &nodes[reader].forward;
+            let gated = forward.gate().is_some();
+            nodes[i].is_fused = nodes[i].forward.linear().is_some() && forward.reads_tiles();
+            nodes[i].is_gated = nodes[i].is_fused && gated;
+        }
     }
     let run_at = |i: usize| if nodes[i].is_fused { network.readers(i)[0] } else { i };
     let last_reader = |i: usize| network.readers(i).iter().map(|&reader| run_at(reader)).max().unwrap_or(i);

@@ -34,7 +34,7 @@ impl<'e> NearImage<'e> {
         }
         let batch = image.insert_axis(Axis(0));
         let mut changed: Vec<Option<Region>> = vec![None; self.values.len()];
-        let pixels = Tensor::Bytes(image.iter().copied().collect());
+        let pixels = Tensor::of_pixels(image);
         changed[0] = self.take(0, Region::whole(self.shape(0)), pixels);
         for i in 1..self.values.len() {
             let Some(region) = self.reached(i, &changed) else { continue };

@@ -2,7 +2,8 @@
 //! straight-through backward pass, in which each kind of layer says how slopes go through it.
 
 use super::{GradientSource, Loss, LossGradient, Near};
-use crate::engine::{Engine, NearImage};
+use crate::buffers;
+use crate::engine::{Engine, NearImage, Trace};
 use crate::kind::{Backward, Flow, kind};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -71,12 +72,13 @@ impl WhiteBox {
         let cotangents = cotangents.axis_chunks_iter(Axis(0), block).into_par_iter();
         self.engine.blocks(images).zip(cotangents).zip(into).for_each(
             |((images, cotangents), (mut scores, mut gradient))| {
-                let values = self.engine.values(images);
-                let last = values.last().expect("checked: not empty");
-                scores.iter_mut().enumerate().for_each(|(i, score)| *score = last.get(i));
+                let trace = self.engine.trace(images);
+                scores.iter_mut().enumerate().for_each(|(i, score)| *score = trace.last().get(i));
                 let slopes = cotangents.iter().copied().collect();
-                let found = self.backward(values.len() - 1, &values, slopes, |_, _| ());
-                gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
+                let found = self.backward(self.last(), &trace, slopes, |_, _| ());
+                gradient.iter_mut().zip(&found).for_each(|(to, slope)| *to = *slope);
+                buffers::give(found);
+                trace.give();
             },
         );
         (scores, gradient)
@@ -92,17 +94,18 @@ impl WhiteBox {
         let blocks = self.engine.blocks(images);
         blocks.zip(found.extremes.par_chunks_mut(block)).zip(gradients).for_each(
             |((images, extremes), mut gradient)| {
-                let values = self.engine.values(images);
+                let trace = Trace::whole(self.engine.values(images));
+                let values = trace.value(node).expect("all are there");
                 let mut slopes = vec![0.0; extremes.len() * length];
                 for (image, extremes) in extremes.iter_mut().enumerate() {
-                    let value = |n: usize| values[node].get(image * length + n);
+                    let value = |n: usize| values.get(image * length + n);
                     let least = (0..length).min_by_key(|&n| value(n)).expect("a node has values");
                     let most = (0..length).max_by_key(|&n| value(n)).expect("a node has values");
                     *extremes = (value(least), value(most));
                     let (chosen, slope) = if up { (most, 1.0) } else { (least, -1.0) };
                     slopes[image * length + chosen] = slope;
                 }
-                let found = self.backward(node, &values, slopes, |_, _| ());
+                let found = self.backward(node, &trace, slopes, |_, _| ());
                 gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
             },
         );
@@ -112,13 +115,13 @@ impl WhiteBox {
     /// Returns ∂ (summed loss) / ∂ weight of every layer with weights, row-major; nothing for other nodes.
     pub(crate) fn weight_slopes(&self, images: ArrayView4<u8>, labels: &[u8], loss: Loss) -> Vec<Vec<f32>> {
         let block_slopes = |(b, (images, labels)): (usize, (ArrayView4<u8>, &[u8]))| {
-            let values = self.engine.values(images);
-            let logits = self.logits(&values, labels.len());
+            let trace = Trace::whole(self.engine.values(images));
+            let logits = self.logits(&trace, labels.len());
             let scale = self.network().logits().scale;
             let (_, slopes) = loss.of_batch(b * self.engine.block(), logits.view(), labels, scale);
-            let mut found = vec![Vec::new(); values.len()];
-            self.backward(values.len() - 1, &values, slopes, |i, slopes| {
-                let input = &values[self.network().sources(i)[0]];
+            let mut found = vec![Vec::new(); self.network().nodes().len()];
+            self.backward(self.last(), &trace, slopes, |i, slopes| {
+                let input = trace.value(self.network().sources(i)[0]).expect("all are there");
                 let layer = kind(&self.network().nodes()[i].layer);
                 found[i] = layer.weight_slopes(self.engine.site(i), input, slopes);
             });
@@ -138,28 +141,32 @@ impl WhiteBox {
         all
     }
 
-    /// Returns the real logits of `count` images whose nodes have `values`.
-    fn logits(&self, values: &[Tensor], count: usize) -> Array2<f64> {
+    /// Returns the index of the last node.
+    fn last(&self) -> usize {
+        self.network().nodes().len() - 1
+    }
+
+    /// Returns the real logits of `count` images that left this trace.
+    fn logits(&self, trace: &Trace, count: usize) -> Array2<f64> {
         let (classes, scale) = (self.network().classes(), self.network().logits().scale);
-        let scores = values.last().expect("checked: not empty");
         Array2::from_shape_fn((count, classes), |(i, class)| {
-            f64::from(scores.get(i * classes + class)) * scale
+            f64::from(trace.last().get(i * classes + class)) * scale
         })
     }
 
-    /// Carries the slopes of node `last`'s values back to those of the pixels. `values` holds every node's
-    /// output; `look` sees the slopes of each node's output on the way.
+    /// Carries the slopes of node `last`'s values back to those of the pixels, along the `trace` of the images;
+    /// `look` sees the slopes of each node's output on the way.
     fn backward(
         &self,
         last: usize,
-        values: &[Tensor],
+        trace: &Trace,
         slopes: Vec<f32>,
         mut look: impl FnMut(usize, &[f32]),
     ) -> Vec<f32> {
         let network = self.network();
         let count = slopes.len() / network.wire(last).shape.len();
         let passes = self.backward.get_or_init(|| self.prepare());
-        let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); values.len()];
+        let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); last + 1];
         gradients[last] = slopes;
         for i in (1..=last).rev() {
             let slopes = std::mem::take(&mut gradients[i]);
@@ -167,16 +174,17 @@ impl WhiteBox {
                 continue; // node `last` does not depend on it
             }
             look(i, &slopes);
-            let inputs: Vec<&Tensor> = network.sources(i).iter().map(|&s| &values[s]).collect();
+            let inputs: Vec<&Tensor> = network.sources(i).iter().filter_map(|&s| trace.value(s)).collect();
             for (port, &source) in network.sources(i).iter().enumerate() {
                 let (into, site) = (&mut gradients[source], self.engine.site(i));
-                let flow = Flow { slopes: &slopes, inputs: &inputs, port, count };
+                let flow = Flow { slopes: &slopes, inputs: &inputs, open: trace.open(i), port, count };
                 if into.is_empty() {
                     *into = passes[i].alone(site, &flow, count * network.wire(source).shape.len());
                 } else {
                     passes[i].run(site, &flow, into);
                 }
             }
+            buffers::give(slopes);
         }
         gradients.swap_remove(0)
     }
@@ -218,13 +226,15 @@ impl GradientSource for WhiteBox {
             .zip(gradients.zip(logits))
             .enumerate()
             .for_each(|(b, (((images, labels), losses), (mut gradient, mut logits)))| {
-                let values = self.engine.values(images);
-                logits.assign(&self.logits(&values, labels.len()));
+                let trace = self.engine.trace(images);
+                logits.assign(&self.logits(&trace, labels.len()));
                 let scale = self.network().logits().scale;
                 let (value, slopes) = loss.of_batch(b * block, logits.view(), labels, scale);
                 losses.copy_from_slice(&value);
-                let found = self.backward(values.len() - 1, &values, slopes, |_, _| ());
-                gradient.iter_mut().zip(found).for_each(|(to, slope)| *to = slope);
+                let found = self.backward(self.last(), &trace, slopes, |_, _| ());
+                gradient.iter_mut().zip(&found).for_each(|(to, slope)| *to = *slope);
+                buffers::give(found);
+                trace.give();
             });
         found
     }
@@ -258,12 +268,35 @@ impl Near for NearLogits<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::{Trace, WhiteBox};
     use crate::kernel::Kernel;
     use crate::kind::{Site, kind};
     use crate::tensor::Tensor;
     use dq_net::layer::Layer;
     use dq_net::random::{self, Options};
-    use ndarray::Array3;
+    use ndarray::{Array3, Axis};
+
+    /// Values that gates leave out are not needed on the way back.
+    #[test]
+    fn the_way_back_is_the_same_along_every_value_and_along_what_gates_leave() {
+        let mut left_out = 0;
+        for seed in 0..60 {
+            let options = Options { residuals: seed % 3 == 2, ..Options::default() };
+            let network = random::network(seed, &options);
+            let white_box = WhiteBox::new(&network);
+            let image = random::image(seed, network.input());
+            let images = image.view().insert_axis(Axis(0));
+            let slopes: Vec<f32> = (0..network.classes()).map(|n| ((n * 7 + 3) % 11) as f32 - 5.0).collect();
+            let trace = white_box.engine.trace(images);
+            left_out += (0..=white_box.last()).filter(|&i| trace.value(i).is_none()).count();
+            let found = white_box.backward(white_box.last(), &trace, slopes.clone(), |_, _| ());
+            let whole = Trace::whole(white_box.engine.values(images));
+            assert_eq!(trace.last().words(), whole.last().words(), "seed {seed}");
+            let wanted = white_box.backward(white_box.last(), &whole, slopes, |_, _| ());
+            assert_eq!(found, wanted, "seed {seed}");
+        }
+        assert!(left_out > 50, "{left_out}");
+    }
 
     #[test]
     fn slopes_are_what_one_more_of_a_weight_adds() {

@@ -29,7 +29,7 @@ mod shape;
 pub(crate) mod tile;
 pub(crate) mod winograd;
 
-pub(crate) use shape::{Rows, Runs};
+pub(crate) use shape::{LANES, Rows, Runs};
 
 /// Names the instruction set of the inner loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

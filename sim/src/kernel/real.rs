@@ -7,6 +7,7 @@
 
 use super::shape::{LANES, RealTile, Rows, Runs};
 use super::{Kernel, multiversion, panels};
+use crate::buffers::Reused;
 
 /// Holds weights in the order in which the kernel reads them.
 pub(crate) struct Packed<T> {
@@ -42,9 +43,9 @@ impl<T: Element> Packed<T> {
 }
 
 /// Describes an element of a product: f32, f64, or fixed point in an i16.
-pub(crate) trait Element: Copy + Default + Send + Sync + 'static {
+pub(crate) trait Element: Reused + Send + Sync {
     /// The type that products add up to.
-    type Sum: Copy + Default + Send + Sync + 'static;
+    type Sum: Reused + Send + Sync;
 
     /// Taps that one step of a kernel takes: the taps read of a run are a multiple of this.
     const TAPS: usize;

@@ -2,7 +2,7 @@
 //! Holds no loop and no instruction.
 
 /// Number of outputs in a panel: an AVX-512 register holds as many accumulators.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Locates the elements of one window of a feature map, which are runs of consecutive elements.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use super::lanes::{Lanes, Plain, Sums};
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{x256, x512};
 use super::shape::LANES;
+use crate::buffers::Reused;
 
 /// Number of points of a tile.
 pub(crate) const POINTS: usize = 16;
@@ -30,8 +31,10 @@ pub(crate) struct Tiles<'a, T> {
     pub channels: usize,
     /// What is added to every point but [`SUM`], so that no transformed level is negative.
     pub offset: T,
-    /// Elements of a point in the output; those above the tile's channels are arbitrary.
+    /// Elements of a tile's point in the output; those above the tile's channels are arbitrary.
     pub stride: usize,
+    /// Elements from one point of all tiles to the next.
+    pub apart: usize,
 }
 
 /// Holds the products of tiles at all points: point × tile × [`OUTPUTS`].
@@ -42,20 +45,23 @@ pub(crate) struct Products<'a, T> {
     pub constants: &'a [T; 4 * OUTPUTS],
 }
 
-/// Says where pixels go: pixel (y, x) of tile `t` to `((y·tiles + t)·2 + x)·stride`.
+/// Says where pixels go: pixel (y, x) of tile `t` to `places[t] + y·row + x·stride`.
 pub(crate) struct Pixels<'a, T> {
     pub map: &'a mut [T],
+    pub places: &'a [usize],
+    pub row: usize,
     pub stride: usize,
     /// Number of outputs that are written: at most [`OUTPUTS`].
     pub outputs: usize,
 }
 
 /// Is a type of values that can be transformed.
-pub(crate) trait Spread: Copy + Default {
+pub(crate) trait Spread: Reused {
     /// Returns how many elements `kernel` transforms at a time, in a map of so many `channels`.
     fn vector(kernel: Kernel, channels: usize) -> usize;
 
-    /// Writes the points of each tile: point × tile × `stride`.
+    /// Writes the points of each tile: those of a point lie `stride` elements from each other, and the next
+    /// point's `apart` from them.
     ///
     /// # Panics
     /// If a tile leaves the map by more than a vector, or the points leave `out`.
@@ -63,7 +69,7 @@ pub(crate) trait Spread: Copy + Default {
 }
 
 /// Is a type of sums of products that can be transformed.
-pub(crate) trait Gather: Copy + Default {
+pub(crate) trait Gather: Reused {
     /// Writes the 2×2 pixels of each tile: integers over 4, which divides them, and reals as they are.
     ///
     /// # Panics
@@ -164,7 +170,8 @@ impl<T> Tiles<'_, T> {
         let last = self.starts.iter().max().map_or(0, |start| start + 3 * (self.row + self.channels));
         assert!(last + channels <= self.map.len(), "a tile leaves the map");
         assert!(channels <= self.stride, "a point is narrower than its channels");
-        assert!(POINTS * self.starts.len() * self.stride <= room, "points leave their buffer");
+        assert!(self.starts.len() * self.stride <= self.apart, "points overlap");
+        assert!(POINTS * self.apart <= room, "points leave their buffer");
     }
 }
 
@@ -172,8 +179,9 @@ impl<T> Products<'_, T> {
     fn check(&self, out: &Pixels<T>) {
         assert!(POINTS * self.tiles * OUTPUTS <= self.sums.len(), "products are missing");
         assert!(out.outputs <= OUTPUTS, "more outputs than products");
-        let last = (4 * self.tiles).saturating_sub(1) * out.stride + out.outputs;
-        assert!(self.tiles == 0 || last <= out.map.len(), "pixels leave their buffer");
+        assert_eq!(out.places.len(), self.tiles, "one place a tile");
+        let last = out.places.iter().max().map_or(0, |place| place + out.row + out.stride + out.outputs);
+        assert!(last <= out.map.len(), "pixels leave their buffer");
     }
 }
 
@@ -183,8 +191,7 @@ impl<T> Products<'_, T> {
 /// The machine has the vectors' instructions; tiles and points were checked.
 #[inline(always)]
 unsafe fn spread_by<V: Lanes>(tiles: &Tiles<V::Element>, out: &mut [V::Element]) {
-    let Tiles { map, starts, row, channels, offset, stride } = *tiles;
-    let apart = starts.len() * stride;
+    let Tiles { map, starts, row, channels, offset, stride, apart } = *tiles;
     // SAFETY: every pixel of a tile lies within the map, and every point within `out` (promised).
     unsafe {
         let lift = V::splat(offset);
@@ -264,7 +271,8 @@ unsafe fn gather_by<V: Sums>(products: &Products<V::Element>, out: &mut Pixels<V
                     let pixels = [top.settled(shared.add(of[0])), bottom.settled(shared.add(of[3]))];
                     for (y, pixel) in pixels.into_iter().enumerate() {
                         let pixel = pixel.add(V::load(constants.add((2 * y + x) * OUTPUTS))).quarter();
-                        let to = out.map.as_mut_ptr().add(((y * tiles + t) * 2 + x) * out.stride + c);
+                        let to = out.places.get_unchecked(t) + y * out.row + x * out.stride + c;
+                        let to = out.map.as_mut_ptr().add(to);
                         if columns == V::COUNT {
                             pixel.store(to);
                         } else {

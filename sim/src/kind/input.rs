@@ -32,7 +32,7 @@ impl Kind for Input {
 impl Forward for Image {
     fn run(&self, _: &Site, inputs: &[Feed], _: usize) -> Tensor {
         match inputs {
-            [Feed::Images(images)] => Tensor::Bytes(images.iter().copied().collect()),
+            [Feed::Images(images)] => Tensor::of_pixels(images.view()),
             _ => unreachable!("an Input reads the images"),
         }
     }

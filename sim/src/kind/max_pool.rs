@@ -1,7 +1,8 @@
 //! Computes a MaxPool: the largest value of each window.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Part, Site, Twin};
-use super::window::{Windows, add_max_slopes_of_bytes};
+use super::window::{Windows, add_max_slopes_of_bytes, max_slopes_of_tiles};
+use crate::buffers;
 use crate::linear::Precision;
 use crate::region::Region;
 use crate::tensor::Tensor;
@@ -71,5 +72,20 @@ impl Backward for Largest {
                 Tensor::Words(values) => self.0.add_max_slopes(&values[image * from..], slopes, into),
             }
         }
+    }
+
+    fn alone(&self, site: &Site, flow: &Flow, length: usize) -> Vec<f32> {
+        let (Tensor::Bytes(values), true) = (flow.values(), self.0.tile_the_input()) else {
+            let mut into = vec![0.0; length];
+            Backward::run(self, site, flow, &mut into);
+            return into;
+        };
+        let (from, to) = (site.input().shape.len(), site.output.shape.len());
+        let mut found = buffers::stale(length);
+        let images = flow.slopes.chunks_exact(to).zip(values.chunks_exact(from));
+        for ((slopes, values), found) in images.zip(found.chunks_exact_mut(from)) {
+            max_slopes_of_tiles(site.kernel, &self.0, values, slopes, found);
+        }
+        found
     }
 }

@@ -76,6 +76,19 @@ pub(crate) trait Forward: Send + Sync {
     fn reads_tiles(&self) -> bool {
         false
     }
+
+    /// Returns the node as one that says where slopes pass, if it can: what is before it need not be stored for
+    /// the backward pass then.
+    fn gate(&self) -> Option<&dyn Gate> {
+        None
+    }
+}
+
+/// Computes one node's forward pass, and where slopes pass back through it.
+pub(crate) trait Gate {
+    /// Computes the output for `count` images, and for each element of the input whether a slope passes (1) or
+    /// not (0), which the backward pass is told as [`Flow::open`].
+    fn run(&self, site: &Site, input: &Feed, count: usize) -> (Tensor, Vec<u8>);
 }
 
 /// Says which pixels of a node's output depend on which pixels of its inputs.
@@ -167,8 +180,10 @@ pub(crate) trait Backward: Send + Sync {
 pub(crate) struct Flow<'a> {
     /// The slope of each value of the node's output.
     pub slopes: &'a [f32],
-    /// The values of the node's inputs in the forward pass.
+    /// The values of the node's inputs in the forward pass; empty where `open` says what is needed of them.
     pub inputs: &'a [&'a Tensor],
+    /// Where slopes pass, of a node that is a [`Gate`].
+    pub open: Option<&'a [u8]>,
     /// The input whose gradient is asked for.
     pub port: usize,
     /// Number of images in the batch.

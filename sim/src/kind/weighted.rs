@@ -1,6 +1,7 @@
 //! Holds what Conv and Dense share: a linear layer's passes in either direction.
 
 use super::pass::{Backward, Feed, Flow, Forward, Site};
+use crate::buffers;
 use crate::linear::{FixedLinear, Linear, RealLinear};
 use crate::tensor::Tensor;
 
@@ -19,8 +20,7 @@ impl Forward for Linear {
 
 impl Backward for RealLinear<f32> {
     fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
-        let found = self.run(site.kernel, flow.slopes, flow.count);
-        into.iter_mut().zip(found).for_each(|(to, slope)| *to += slope);
+        add(self.run(site.kernel, flow.slopes, flow.count), into);
     }
 
     fn alone(&self, site: &Site, flow: &Flow, _: usize) -> Vec<f32> {
@@ -28,8 +28,18 @@ impl Backward for RealLinear<f32> {
     }
 }
 
+/// Adds slopes to others.
+fn add(found: Vec<f32>, into: &mut [f32]) {
+    into.iter_mut().zip(&found).for_each(|(to, slope)| *to += slope);
+    buffers::give(found);
+}
+
 impl Backward for FixedLinear {
     fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
-        self.run(site.kernel, flow.slopes, flow.count, into);
+        add(self.run(site.kernel, flow.slopes, flow.count), into);
+    }
+
+    fn alone(&self, site: &Site, flow: &Flow, _: usize) -> Vec<f32> {
+        self.run(site.kernel, flow.slopes, flow.count)
     }
 }

@@ -67,10 +67,28 @@ impl Windows {
         out
     }
 
+    /// Returns whether every input lies in one window.
+    pub fn tile_the_input(&self) -> bool {
+        let Self { input, output, window, stride } = *self;
+        let along = |n: usize, from: usize, to: usize| window[n] == stride[n] && from == to * stride[n];
+        along(0, input.height, output.height) && along(1, input.width, output.width)
+    }
+
     /// Adds the gradient of a largest value's input to `into`, for one image with the inputs `values`. Among
     /// equal values the slope goes to the first in row-major order.
-    #[inline(always)]
     pub fn add_max_slopes<T: Copy + PartialOrd>(&self, values: &[T], slopes: &[f32], into: &mut [f32]) {
+        self.each_max_slope(values, slopes, into, |before, slope| before + slope);
+    }
+
+    /// Does what [`Windows::add_max_slopes`] does, where `join` says what a slope makes of what was there.
+    #[inline(always)]
+    fn each_max_slope<T: Copy + PartialOrd>(
+        &self,
+        values: &[T],
+        slopes: &[f32],
+        into: &mut [f32],
+        join: impl Fn(f32, f32) -> f32,
+    ) {
         let channels = self.output.channels;
         let mut best = vec![values[0]; channels];
         let mut at = vec![0; channels];
@@ -90,7 +108,7 @@ impl Windows {
             // All taps take something, if only 0: that goes faster than to look for the one that takes all.
             for (n, tap) in (0u32..).zip(self.taps(pixel * channels)) {
                 for ((to, &at), &slope) in into[tap..tap + channels].iter_mut().zip(&at).zip(slopes) {
-                    *to += if at == n { slope } else { 0.0 };
+                    *to = join(*to, if at == n { slope } else { 0.0 });
                 }
             }
         }
@@ -123,5 +141,16 @@ multiversion! {
 
 #[inline(always)]
 fn max_slopes_of_bytes(windows: &Windows, values: &[u8], slopes: &[f32], into: &mut [f32]) {
-    windows.add_max_slopes(values, slopes, into);
+    windows.each_max_slope(values, slopes, into, |before, slope| before + slope);
+}
+
+multiversion! {
+    /// Writes those slopes, where windows [tile the input](Windows::tile_the_input).
+    pub(crate) fn max_slopes_of_tiles =
+        max_slopes_of_tiles_body(windows: &Windows, values: &[u8], slopes: &[f32], into: &mut [f32])
+}
+
+#[inline(always)]
+fn max_slopes_of_tiles_body(windows: &Windows, values: &[u8], slopes: &[f32], into: &mut [f32]) {
+    windows.each_max_slope(values, slopes, into, |_, slope| slope);
 }

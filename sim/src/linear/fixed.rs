@@ -8,8 +8,9 @@
 //! on.
 
 use super::real::{Factor, LinearMap, RealLinear};
+use super::way::{Way, way};
 use super::windows::{Frame, Windows};
-use super::winograd;
+use crate::buffers;
 use crate::kernel::real::Element as _;
 use crate::kernel::tile::{self, Planes, TiledWeights};
 use crate::kernel::{Kernel, Rows, Runs, Session, multiversion};
@@ -40,12 +41,12 @@ impl Factor for TiledWeights {
         TiledWeights::new(outputs, runs, weight)
     }
 
-    fn frame(frame: &Frame, values: &[i16], count: usize) -> [Vec<u8>; 2] {
-        [0, 8].map(|shift| {
-            let mut framed = frame.buffer(count);
-            frame.place(values, &mut framed, |v| (v >> shift) as u8);
-            framed
-        })
+    fn frame(frame: &Frame, values: &[i16]) -> [Vec<u8>; 2] {
+        [0, 8].map(|shift| frame.lay(values, 0, |v| (v >> shift) as u8))
+    }
+
+    fn give(framed: [Vec<u8>; 2]) {
+        framed.into_iter().for_each(buffers::give);
     }
 
     fn product(&self, session: &mut Session, [low, high]: &[Vec<u8>; 2], rows: &[usize], out: Rows<i32>) {
@@ -70,7 +71,8 @@ impl FixedLinear {
         for ((o, _, _, channel), &weight) in conv.weights.indexed_iter() {
             sums[o * conv.groups / outputs * channels + channel] += i64::from(weight).abs();
         }
-        let points = groups == 1 && winograd::pays(&Windows::transposed(input, output, axes, 1), i16::TAPS);
+        let transposed = Windows::transposed(input, output, axes, groups);
+        let points = way(&transposed, i16::TAPS) == Way::Points;
         Self::new(map, sums.into_iter().max(), if points { 4 } else { 1 })
     }
 
@@ -95,10 +97,10 @@ impl FixedLinear {
         Self { map, most: (most.min(i16::MAX.into()) / times) as f32 }
     }
 
-    /// Adds the slopes of the layer's input to `into`, given those of its output for `count` images.
-    pub fn run(&self, kernel: Kernel, slopes: &[f32], count: usize, into: &mut [f32]) {
-        let (length, to) = (slopes.len() / count, into.len() / count);
-        let mut whole = vec![0; slopes.len()];
+    /// Returns the slopes of the layer's input, given those of its output for `count` images.
+    pub fn run(&self, kernel: Kernel, slopes: &[f32], count: usize) -> Vec<f32> {
+        let length = slopes.len() / count;
+        let mut whole = buffers::stale(slopes.len());
         let units: Vec<f32> = slopes
             .chunks_exact(length)
             .zip(whole.chunks_exact_mut(length))
@@ -115,9 +117,13 @@ impl FixedLinear {
             Map::Words(map) => map.run(kernel, &whole, count),
             Map::Bytes(map) => map.run(kernel, &whole, count),
         };
-        for ((into, sums), unit) in into.chunks_exact_mut(to).zip(sums.chunks_exact(to)).zip(units) {
-            into.iter_mut().zip(sums).for_each(|(into, &sum)| *into += sum as f32 * unit);
+        let (mut found, to) = (buffers::stale(sums.len()), sums.len() / count);
+        for ((found, sums), unit) in found.chunks_exact_mut(to).zip(sums.chunks_exact(to)).zip(units) {
+            found.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum as f32 * unit);
         }
+        buffers::give(whole);
+        buffers::give(sums);
+        found
     }
 }
 
@@ -175,14 +181,13 @@ mod tests {
         for kernel in Kernel::available() {
             let fixed = FixedLinear::dense(kernel, &dense);
             assert!(fixed.most < 1000.0);
-            let mut into = vec![1.0; 3 * inputs];
-            fixed.run(kernel, &slopes, 3, &mut into);
-            for (i, &found) in into[..inputs].iter().enumerate() {
+            let found = fixed.run(kernel, &slopes, 3);
+            for (i, &found) in found[..inputs].iter().enumerate() {
                 let products = (0..outputs).map(|o| f64::from(slope(0, o)) * f64::from(weight(o, i)));
-                let (sum, size) = products.fold((1.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
+                let (sum, size) = products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
                 assert!((f64::from(found) - sum).abs() < 2e-3 * size, "{kernel:?}: {found}, expected {sum}");
             }
-            assert_eq!(into[inputs..], [1.0; 6]);
+            assert_eq!(found[inputs..], [0.0; 6]);
         }
     }
 }

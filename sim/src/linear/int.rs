@@ -4,7 +4,8 @@
 
 use super::groups::Groups;
 use super::windows::Windows;
-use super::winograd::{self, Winograd};
+use super::winograd::{self, Target, Winograd};
+use crate::buffers;
 use crate::kernel::tile::TiledWeights;
 use crate::kernel::{Kernel, Rows, Session, bit, int};
 use crate::tensor::Tensor;
@@ -67,11 +68,24 @@ impl Linear {
 
     /// Returns the accumulators of `count` images.
     pub fn sums(&self, kernel: Kernel, input: &Tensor, count: usize) -> Vec<i32> {
-        let mut sums = vec![0; count * self.windows.output.len()];
+        let mut sums = buffers::stale(count * self.windows.output.len());
+        if let (Product::Points(by_points), Tensor::Bytes(levels), false) =
+            (&self.product, input, self.counts(kernel, input))
+        {
+            let framed = self.windows.frame.lay(levels, self.pad_level as u8, |v| v);
+            by_points.run(&mut Session::new(kernel), &framed, count, Target::Map(&mut sums));
+            buffers::give(framed);
+            return sums;
+        }
         self.run(kernel, input, count, |first, tile| {
             sums[first * self.channels()..][..tile.len()].copy_from_slice(tile);
         });
         sums
+    }
+
+    /// Returns whether levels and weights are counted as bits.
+    fn counts(&self, kernel: Kernel, input: &Tensor) -> bool {
+        self.bits.is_some() && matches!(input, Tensor::Bytes(_)) && bit::counts(kernel)
     }
 
     /// Computes `count` images and hands the accumulators to `sink(first pixel, accumulators)` tile by tile,
@@ -80,34 +94,44 @@ impl Linear {
         if let (Some(bits), Tensor::Bytes(levels), true) = (&self.bits, input, bit::counts(kernel)) {
             return bits.run(kernel, levels, count, sink);
         }
-        let frame = &self.windows.frame;
-        let bordered = |level: i32| frame.bordered(count, &vec![level as u8; frame.source.channels]);
-        let mut low = bordered(self.pad_level);
-        let mut high = Vec::new();
-        match input {
-            Tensor::Bytes(levels) => frame.place(levels, &mut low, |v| v),
+        let (frame, pad) = (&self.windows.frame, self.pad_level);
+        let (low, high) = match input {
+            Tensor::Bytes(levels) => (frame.lay(levels, pad as u8, |v| v), vec![]),
             Tensor::Words(levels) => {
-                frame.place(levels, &mut low, |v| v as u8);
-                high = bordered(self.pad_level >> 8);
-                frame.place(levels, &mut high, |v| (v >> 8) as u8);
+                let high = frame.lay(levels, (pad >> 8) as u8, |v| (v >> 8) as u8);
+                (frame.lay(levels, pad as u8, |v| v as u8), high)
+            }
+        };
+        match &self.product {
+            Product::Windows(groups) => self.by_windows(groups, kernel, ([&low, &high], count), sink),
+            Product::Points(by_points) => {
+                by_points.run(&mut Session::new(kernel), &low, count, Target::Rows(&mut sink));
             }
         }
+        buffers::give(low);
+        buffers::give(high);
+    }
+
+    /// Computes `count` images window by window, from one plane of bytes or two.
+    fn by_windows(
+        &self,
+        groups: &Groups,
+        kernel: Kernel,
+        ([low, high], count): ([&[u8]; 2], usize),
+        mut sink: impl FnMut(usize, &[i32]),
+    ) {
         let mut session = Session::new(kernel);
-        let groups = match &self.product {
-            Product::Windows(groups) => groups,
-            Product::Points(by_points) => return by_points.run(&mut session, &low, count, sink),
-        };
         let (channels, pixels, tile) = (self.channels(), self.windows.pixels() * count, kernel.windows());
-        let mut sums = vec![0; tile * channels];
-        let mut above = vec![0; if high.is_empty() { 0 } else { tile * channels }];
+        let mut sums = buffers::stale(tile * channels);
+        let mut above = buffers::stale(if high.is_empty() { 0 } else { tile * channels });
         let mut starts = Vec::with_capacity(tile);
         for first in (0..pixels).step_by(tile) {
             let rows = first..pixels.min(first + tile);
             let length = rows.len() * channels;
             self.windows.starts(rows, &mut starts);
-            groups.product(&mut session, &low, &starts, &mut sums[..length]);
+            groups.product(&mut session, low, &starts, &mut sums[..length]);
             if !high.is_empty() {
-                groups.product(&mut session, &high, &starts, &mut above[..length]);
+                groups.product(&mut session, high, &starts, &mut above[..length]);
                 // Modulo 2^32, and the true sum fits (`Network::new` checked).
                 sums.iter_mut().zip(&above).for_each(|(low, &high)| {
                     *low = low.wrapping_add(high.wrapping_mul(256));
@@ -115,6 +139,8 @@ impl Linear {
             }
             sink(first, &sums[..length]);
         }
+        buffers::give(sums);
+        buffers::give(above);
     }
 }
 

@@ -6,6 +6,7 @@ mod groups;
 mod int;
 mod part;
 mod real;
+mod way;
 mod windows;
 mod winograd;
 

@@ -1,8 +1,10 @@
 //! Runs Conv and Dense as linear maps on real numbers, forward and transposed, for the backward pass, float
 //! networks and norms.
 
+use super::way::{Way, way};
 use super::windows::{Frame, Phase, Windows};
-use super::winograd::{Points, Winograd};
+use super::winograd::{Points, Target, Winograd};
+use crate::buffers::{self, Reused};
 use crate::kernel::real::{self, Element, Packed};
 use crate::kernel::winograd::{Gather, Spread};
 use crate::kernel::{Kernel, Rows, Runs, Session};
@@ -19,18 +21,26 @@ pub(crate) trait Factor: Sized {
     /// The type of input maps with their border.
     type Framed;
     /// The type of an element of the output.
-    type Sum: Copy + Default;
+    type Sum: Reused;
 
     /// Packs `weight(output, run, tap)`.
     fn pack(outputs: usize, runs: Runs, weight: impl Fn(usize, usize, usize) -> Self::Weight) -> Self;
 
-    /// Gives `count` maps their border.
-    fn frame(frame: &Frame, values: &[Self::Value], count: usize) -> Self::Framed;
+    /// Gives maps their border.
+    fn frame(frame: &Frame, values: &[Self::Value]) -> Self::Framed;
+
+    /// Takes them back.
+    fn give(framed: Self::Framed);
 
     /// Computes `out[r·stride + o]`: the sum for output `o` of the window at `rows[r]`.
     fn product(&self, session: &mut Session, framed: &Self::Framed, rows: &[usize], out: Rows<Self::Sum>);
 
-    /// Prepares a layer of `weight(output, row, column, channel)` by points of tiles, where that pays.
+    /// Says how a whole layer is multiplied.
+    fn way(_windows: &Windows) -> Way {
+        Way::Windows
+    }
+
+    /// Prepares a layer of `weight(output, row, column, channel)` by points of tiles, if it can go so.
     fn by_points(
         _windows: &Windows,
         _weight: impl Fn(usize, usize, usize, usize) -> Self::Weight,
@@ -44,14 +54,8 @@ pub(crate) trait ByPoints<F: Factor>: Send + Sync {
     /// Returns how its input lies in memory.
     fn windows(&self) -> &Windows;
 
-    /// Computes `count` maps and hands `sink(first pixel, sums)` the sums piece by piece.
-    fn run(
-        &self,
-        session: &mut Session,
-        framed: &F::Framed,
-        count: usize,
-        sink: &mut dyn FnMut(usize, &[F::Sum]),
-    );
+    /// Computes `count` maps.
+    fn run(&self, session: &mut Session, framed: &F::Framed, count: usize, out: &mut [F::Sum]);
 }
 
 impl<T> ByPoints<Packed<T>> for Winograd<Packed<T>, T, T::Sum>
@@ -63,14 +67,8 @@ where
         self.windows()
     }
 
-    fn run(
-        &self,
-        session: &mut Session,
-        framed: &Vec<T>,
-        count: usize,
-        sink: &mut dyn FnMut(usize, &[T::Sum]),
-    ) {
-        self.run(session, framed, count, sink);
+    fn run(&self, session: &mut Session, framed: &Vec<T>, count: usize, out: &mut [T::Sum]) {
+        self.run(session, framed, count, Target::Map(out));
     }
 }
 
@@ -88,14 +86,20 @@ where
         Packed::new(outputs, runs, weight)
     }
 
-    fn frame(frame: &Frame, values: &[T], count: usize) -> Vec<T> {
-        let mut framed = frame.buffer(count);
-        frame.place(values, &mut framed, |v| v);
-        framed
+    fn frame(frame: &Frame, values: &[T]) -> Vec<T> {
+        frame.lay(values, T::default(), |v| v)
+    }
+
+    fn give(framed: Vec<T>) {
+        buffers::give(framed);
     }
 
     fn product(&self, session: &mut Session, framed: &Vec<T>, rows: &[usize], out: Rows<T::Sum>) {
         real::product(session.kernel(), framed, rows, self, out);
+    }
+
+    fn way(windows: &Windows) -> Way {
+        way(windows, T::TAPS)
     }
 
     fn by_points(
@@ -136,7 +140,7 @@ struct Part<F: Factor> {
 
 impl<F: Factor> LinearMap<F>
 where
-    F::Weight: Copy,
+    F::Weight: Copy + Default,
 {
     /// Prepares a convolution; `weights` is output × row × column × input channel of the group.
     pub fn conv(
@@ -194,12 +198,24 @@ where
         axes: (Axis, Axis),
         weight: impl Fn(usize, usize, usize, usize, usize) -> F::Weight,
     ) -> Self {
-        let output = windows.output;
         let whole = |windows: Windows, product: Product<F>| {
+            let output = windows.output;
             let part = Part { windows, product, output, first: [0, 0], apart: [1, 1] };
             Self { parts: vec![part], output }
         };
-        match F::by_points(&windows, |o, y, x, c| weight(0, o, y, x, c)) {
+        let way = F::way(&windows);
+        if let Way::Columns(columns) = way
+            && let Some(wide) = windows.widened(columns)
+        {
+            let (outputs, kernel) = (windows.output.channels, axes.1.kernel);
+            let groups = pack(&wide, kernel + columns - 1, |group, o, y, x, c| {
+                let within = x.checked_sub(o / outputs).filter(|&x| x < kernel);
+                within.map_or(F::Weight::default(), |x| weight(group, o % outputs, y, x, c))
+            });
+            return whole(wide, Product::Windows(groups));
+        }
+        let points = (way == Way::Points).then(|| F::by_points(&windows, |o, y, x, c| weight(0, o, y, x, c)));
+        match points.flatten() {
             Some(by_points) => whole(by_points.windows().clone(), Product::Points(by_points)),
             None => {
                 let groups = pack(&windows, axes.1.kernel, weight);
@@ -211,7 +227,7 @@ where
     /// Applies the map to `count` images.
     pub fn run(&self, kernel: Kernel, input: &[F::Value], count: usize) -> Vec<F::Sum> {
         let mut session = Session::new(kernel);
-        let mut out = vec![F::Sum::default(); self.output.len() * count];
+        let mut out = buffers::stale(self.output.len() * count);
         for part in &self.parts {
             part.run(&mut session, input, count, &mut out);
         }
@@ -221,31 +237,38 @@ where
 
 impl<F: Factor> Part<F> {
     fn run(&self, session: &mut Session, input: &[F::Value], count: usize, out: &mut [F::Sum]) {
-        let framed = F::frame(&self.windows.frame, input, count);
+        let framed = F::frame(&self.windows.frame, input);
+        match &self.product {
+            Product::Windows(groups) => self.by_windows(groups, session, (&framed, count), out),
+            Product::Points(by_points) => by_points.run(session, &framed, count, out),
+        }
+        F::give(framed);
+    }
+
+    /// Computes `count` maps window by window.
+    fn by_windows(
+        &self,
+        groups: &[F],
+        session: &mut Session,
+        (framed, count): (&F::Framed, usize),
+        out: &mut [F::Sum],
+    ) {
         let tile = session.kernel().windows();
         let channels = self.output.channels;
-        let groups = match &self.product {
-            Product::Windows(groups) => groups,
-            Product::Points(by_points) => {
-                return by_points.run(session, &framed, count, &mut |first, sums| {
-                    out[first * channels..][..sums.len()].copy_from_slice(sums);
-                });
-            }
-        };
         let pixels = self.windows.pixels() * count;
         let mut starts = Vec::with_capacity(tile);
         let mut compute = |first: usize, tile: &mut [F::Sum]| {
             self.windows.starts(first..first + tile.len() / channels, &mut starts);
             for (group, weights) in groups.iter().enumerate() {
                 let tile = &mut tile[group * self.windows.group_outputs()..];
-                weights.product(session, &framed, &starts, Rows { sums: tile, stride: channels });
+                weights.product(session, framed, &starts, Rows { sums: tile, stride: channels });
             }
         };
         if self.apart == [1, 1] {
             out.chunks_mut(tile * channels).enumerate().for_each(|(t, sums)| compute(t * tile, sums));
             return;
         }
-        let mut sums = vec![F::Sum::default(); tile * channels];
+        let mut sums = buffers::stale(tile * channels);
         for first in (0..pixels).step_by(tile) {
             let rows = tile.min(pixels - first);
             compute(first, &mut sums[..rows * channels]);
@@ -254,6 +277,7 @@ impl<F: Factor> Part<F> {
                 out[to..to + channels].copy_from_slice(sums);
             }
         }
+        buffers::give(sums);
     }
 
     /// Returns the output's pixel that pixel `at` of this part is, both counted through all images.
@@ -290,7 +314,7 @@ mod tests {
     /// kernels.
     #[test]
     fn the_transpose_is_the_transpose_whatever_the_stride() {
-        let mut by_phases = 0;
+        let (mut by_phases, mut by_columns) = (0, 0);
         let number = |i: usize| ((i * 7_919 + 13) % 23) as f64 - 11.0;
         for (kernel, stride, before, after, side) in (1..5)
             .flat_map(|kernel| (1..4).map(move |stride| (kernel, stride)))
@@ -306,6 +330,7 @@ mod tests {
             let forward = RealLinear::<f64>::conv(weights.view(), input, output, (axis, axis), 1);
             let back = RealLinear::<f64>::conv_transposed(weights.view(), input, output, (axis, axis), 1);
             by_phases += usize::from(back.parts.len() > 1);
+            by_columns += usize::from(back.parts[0].windows.output.channels > 3);
             let x: Vec<f64> = (0..2 * input.len()).map(number).collect();
             let u: Vec<f64> = (0..2 * output.len()).map(|i| number(i + 5)).collect();
             let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
@@ -313,5 +338,6 @@ mod tests {
             assert_eq!(dot(&ax, &u), dot(&x, &atu), "{axis:?} on {side}");
         }
         assert!(by_phases > 10, "{by_phases} by phases");
+        assert!(by_columns > 3, "{by_columns} by columns");
     }
 }

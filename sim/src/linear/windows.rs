@@ -4,7 +4,8 @@
 //! Strided convolutions pass gradients by the phases of the stride, without the zeros between them, in
 //! the same order of summation.
 
-use crate::kernel::Runs;
+use crate::buffers::{self, Reused};
+use crate::kernel::{LANES, Runs};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use std::ops::Range;
@@ -50,6 +51,33 @@ impl Frame {
         (0..pixels).for_each(|_| buffer.extend_from_slice(border));
         buffer.resize(count * self.len() + SLACK, T::default());
         buffer
+    }
+
+    /// Returns the maps `source` (`source[i]` → `convert(source[i])`) with a border of one value.
+    pub fn lay<S: Copy, T: Reused>(&self, source: &[S], border: T, convert: impl Fn(S) -> T) -> Vec<T> {
+        let count = source.len() / self.source.len();
+        let mut buffer = buffers::stale(count * self.len() + SLACK);
+        let (maps, slack) = buffer.split_at_mut(count * self.len());
+        slack.fill(T::default());
+        maps.chunks_exact_mut(self.len()).for_each(|map| self.edge(map, border));
+        self.place(source, &mut buffer, convert);
+        buffer
+    }
+
+    /// Fills what maps leave free.
+    fn edge<T: Copy>(&self, map: &mut [T], border: T) {
+        if self.step != [1, 1] {
+            return map.fill(border);
+        }
+        let (above, rest) = map.split_at_mut(self.top * self.row());
+        let (rows, below) = rest.split_at_mut(self.source.height * self.row());
+        above.fill(border);
+        below.fill(border);
+        let (left, width) = (self.left * self.source.channels, self.source.width * self.source.channels);
+        for row in rows.chunks_exact_mut(self.row()) {
+            row[..left].fill(border);
+            row[left + width..].fill(border);
+        }
     }
 
     /// Copies `count` maps (`source[i]` → `convert(source[i])`) into `buffer`, whose border is there already.
@@ -198,6 +226,25 @@ impl Windows {
         (fits && frame.step == [1, 1]).then(|| Self::over(frame, self.output, [3, 3], [1, 1], 1))
     }
 
+    /// Counts the instructions of an ungrouped layer's products on AVX-512, where a step takes so many `taps`:
+    /// half again as many as there are steps, for loads.
+    pub fn cost(&self, taps: usize) -> usize {
+        self.pixels() * self.output.channels.div_ceil(LANES) * self.runs.len() * self.run.div_ceil(taps) * 3
+    }
+
+    /// Lays out the same with windows that give `columns` pixels of a row at once: output `n·outputs + o` is
+    /// output `o` of pixel `n`, whose kernel begins `n` columns to the right. Returns none where the layer is
+    /// grouped or strided, or rows do not divide.
+    pub fn widened(&self, columns: usize) -> Option<Self> {
+        let fits = self.groups == 1 && self.stride == [1, 1] && self.frame.step == [1, 1];
+        (fits && self.output.width.is_multiple_of(columns)).then(|| {
+            let Shape { height, width, channels } = self.output;
+            let output = Shape::new(height, width / columns, channels * columns);
+            let (rows, across) = self.kernel();
+            Self::over(self.frame.clone(), output, [rows, across + columns - 1], [1, columns], 1)
+        })
+    }
+
     /// Returns the number of tiles of 2×2 outputs in one image.
     pub fn tiles(&self) -> usize {
         self.output.height.div_ceil(2) * self.output.width.div_ceil(2)
@@ -212,6 +259,14 @@ impl Windows {
             let (y, x) = (tile / across * 2, tile % across * 2);
             image * self.frame.len() + y * self.frame.row() + x * self.frame.source.channels
         }));
+    }
+
+    /// Writes where the first output pixel of some tiles lies in the output's maps, whose sides are even.
+    pub fn tile_places(&self, tiles: Range<usize>, places: &mut Vec<usize>) {
+        let Shape { width, channels, .. } = self.output;
+        let across = width / 2;
+        places.clear();
+        places.extend(tiles.map(|tile| ((tile / across * 2) * width + tile % across * 2) * channels));
     }
 
     fn over(frame: Frame, output: Shape, kernel: [usize; 2], stride: [usize; 2], groups: usize) -> Self {

@@ -2,15 +2,18 @@
 //! function where there is one; otherwise thresholds are counted or searched.
 
 mod affine;
+mod open;
 
-use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
+use super::pass::{Backward, Bounds, Feed, Forward, Gate, Kind, Locality, Site, Twin};
+use crate::buffers;
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use affine::{Affine, run_affine};
 use dq_net::float::layer as float;
-use dq_net::layer::{Step, Surrogate};
+use dq_net::layer::Step;
 use dq_net::{FloatLayer, Range};
+use open::{Interval, Open, mark};
 
 /// Number of channels that the counting loop handles at a time.
 const LANES: usize = 16;
@@ -21,6 +24,7 @@ const COUNTED: usize = 15;
 struct FastStep {
     channels: usize,
     form: Form,
+    open: Interval,
 }
 
 enum Form {
@@ -58,12 +62,7 @@ impl Kind for Step {
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {
-        let Surrogate { gain, open_lo, open_hi, .. } = &self.surrogate;
-        Box::new(Open {
-            gain: gain.iter().map(|&gain| gain as f32).collect(),
-            lo: open_lo.clone(),
-            hi: open_hi.clone(),
-        })
+        Box::new(Open::new(&self.surrogate))
     }
 
     /// The twin is the line through the thresholds, by the surrogate's slope, between the lowest and the
@@ -101,8 +100,9 @@ impl FastStep {
     /// Prepares `step` for accumulators within `input`.
     fn new(step: &Step, input: Range) -> Self {
         let channels = step.dir.len();
+        let open = Interval::of(&step.surrogate);
         if let Some(affine) = Affine::solve(step, input) {
-            return Self { channels, form: Form::Affine(affine) };
+            return Self { channels, form: Form::Affine(affine), open };
         }
         let count = step.thresholds.dim().1;
         let dir: Vec<i32> = step.dir.iter().map(|&d| d.into()).collect();
@@ -116,7 +116,7 @@ impl FastStep {
         } else {
             Form::Search { dir, thresholds: step.thresholds.rows().into_iter().map(|r| r.to_vec()).collect() }
         };
-        Self { channels, form }
+        Self { channels, form, open }
     }
 
     /// Writes the levels of whole pixels: `acc` and `levels` are pixels × channels.
@@ -152,7 +152,7 @@ fn search(thresholds: &[i32], directed: i32) -> u8 {
 
 impl Forward for FastStep {
     fn run(&self, site: &Site, inputs: &[Feed], count: usize) -> Tensor {
-        let mut levels = vec![0; count * site.output.shape.len()];
+        let mut levels = buffers::stale(count * site.output.shape.len());
         inputs[0].tiles(site.kernel, count, |first, sums| {
             self.quantize(site.kernel, sums, &mut levels[first..][..sums.len()]);
         });
@@ -162,38 +162,21 @@ impl Forward for FastStep {
     fn reads_tiles(&self) -> bool {
         true
     }
-}
 
-/// Is the backward pass: a slope goes through, times the surrogate's gain, where the accumulator lies in the
-/// surrogate's open interval.
-struct Open {
-    gain: Vec<f32>,
-    lo: Vec<i32>,
-    hi: Vec<i32>,
-}
-
-impl Backward for Open {
-    fn run(&self, site: &Site, flow: &Flow, into: &mut [f32]) {
-        pass_open(site.kernel, self, &flow.values().words(), flow.slopes, into);
+    fn gate(&self) -> Option<&dyn Gate> {
+        Some(self)
     }
 }
 
-multiversion! {
-    /// Adds to `into` the slopes of the elements whose values lie within their channel's interval, times its
-    /// gain.
-    fn pass_open = pass_open_body(open: &Open, values: &[i32], slopes: &[f32], into: &mut [f32])
-}
-
-#[inline(always)]
-fn pass_open_body(open: &Open, values: &[i32], slopes: &[f32], into: &mut [f32]) {
-    let channels = open.gain.len();
-    let (gain, lo, hi) = (&open.gain[..channels], &open.lo[..channels], &open.hi[..channels]);
-    let pixels = values.chunks_exact(channels).zip(slopes.chunks_exact(channels));
-    for (into, (values, slopes)) in into.chunks_exact_mut(channels).zip(pixels) {
-        for c in 0..channels {
-            let open = lo[c] <= values[c] && values[c] <= hi[c];
-            into[c] += if open { slopes[c] * gain[c] } else { 0.0 };
-        }
+impl Gate for FastStep {
+    fn run(&self, site: &Site, input: &Feed, count: usize) -> (Tensor, Vec<u8>) {
+        let length = count * site.output.shape.len();
+        let (mut levels, mut open) = (buffers::stale(length), buffers::stale(length));
+        input.tiles(site.kernel, count, |first, sums| {
+            self.quantize(site.kernel, sums, &mut levels[first..][..sums.len()]);
+            mark(site.kernel, &self.open, sums, &mut open[first..][..sums.len()]);
+        });
+        (Tensor::Bytes(levels), open)
     }
 }
 
@@ -225,6 +208,7 @@ fn count_thresholds(counted: &Counted, acc: &[i32], levels: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dq_net::layer::Surrogate;
     use ndarray::Array2;
 
     /// Makes a trained-like Step: thresholds of `round(clamp(gain·acc + bias) · top / 6)`, found by scanning.

@@ -6,15 +6,19 @@
 //! sum is known beforehand.
 
 mod weights;
+mod work;
 
 pub(crate) use weights::Points;
 
-use super::windows::{SLACK, Windows};
+use super::windows::Windows;
+use crate::buffers;
 use crate::kernel::int::{self, PackedInt};
 use crate::kernel::real::{self, Element, Packed};
 use crate::kernel::winograd::{Gather, OUTPUTS, POINTS, Pixels, Products, SUM, Spread, Tiles};
 use crate::kernel::{Kernel, Rows, Runs, Session};
+use std::ops::Range;
 use weights::transformed;
+use work::Work;
 
 /// The transform of products: Aᵀ of the paper.
 const PRODUCTS: [[i32; 4]; 2] = [[1, 1, 1, 0], [0, 1, -1, -1]];
@@ -33,6 +37,15 @@ struct Group<F, S> {
     points: [F; POINTS],
     /// What takes the offset out of the sums: pixel × [`OUTPUTS`].
     constants: [S; 4 * OUTPUTS],
+}
+
+/// Says where the sums of all maps go.
+pub(crate) enum Target<'t, S> {
+    /// To all output pixels, in order.
+    Map(&'t mut [S]),
+    /// To a function of the first pixel and the sums of some, piece by piece; pixels are counted through all
+    /// maps.
+    Rows(&'t mut dyn FnMut(usize, &[S])),
 }
 
 /// Is a factor of products over windows of one run.
@@ -59,9 +72,9 @@ where
     T::Sum: Gather,
 {
     /// Prepares a convolution with `weight(output, row, column, channel)`, the same for every kernel. Returns
-    /// none where it is not 3×3 of stride 1 and ungrouped, or does not pay.
+    /// none where it is not 3×3 of stride 1 and ungrouped.
     pub fn real(windows: &Windows, weight: impl Fn(usize, usize, usize, usize) -> T) -> Option<Self> {
-        let windows = windows.tiled().filter(|windows| pays(windows, T::TAPS))?;
+        let windows = windows.tiled()?;
         let points = transformed(&windows, |o, y, x, c| weight(o, y, x, c).whole());
         let pack = |point: usize, first: usize, outputs: usize, runs: Runs| {
             Packed::new(outputs, runs, |o, _, c| T::weight(points.at(point, first + o, c)))
@@ -70,17 +83,21 @@ where
     }
 }
 
-/// Returns whether a layer can go by points of tiles and takes fewer instructions so, where a step of a
-/// product takes so many `taps`. Counted are those of AVX-512, half again as many for loads: the answer is the
-/// same for every kernel.
+/// Returns whether a layer can go by points of tiles and takes fewer instructions so than window by window,
+/// where a step of a product takes so many `taps`. Counted are those of AVX-512, half again as many for loads:
+/// the answer is the same for every kernel.
 pub(crate) fn pays(windows: &Windows, taps: usize) -> bool {
-    let Some(windows) = windows.tiled() else { return false };
+    cost(windows, taps).is_some_and(|cost| cost < windows.cost(taps))
+}
+
+/// Counts the instructions by points of tiles, if the layer can go so.
+pub(super) fn cost(windows: &Windows, taps: usize) -> Option<usize> {
+    let windows = windows.tiled()?;
     let (channels, outputs) = (windows.frame.source.channels, windows.output.channels);
     let panels = outputs.div_ceil(OUTPUTS / 2);
-    let by_windows = windows.pixels() * panels * 3 * (3 * channels).div_ceil(taps) * 3;
     let products = POINTS * panels * (channels.div_ceil(taps) * 3 + 6);
     let transforms = 128 * channels.div_ceil(16 * taps) + 104 * panels;
-    windows.tiles() * (products + transforms) < by_windows
+    Some(windows.tiles() * (products + transforms))
 }
 
 impl Winograd<PackedInt, u8, i32> {
@@ -155,50 +172,82 @@ impl<F: Multiply<V, S>, V: Spread, S: Gather> Winograd<F, V, S> {
         &self.windows
     }
 
-    /// Computes `count` maps, `framed` as [`Winograd::windows`] says, and hands the sums to `sink(first pixel,
-    /// sums)` piece by piece, pixels counted through all maps.
-    pub fn run(&self, session: &mut Session, framed: &[V], count: usize, mut sink: impl FnMut(usize, &[S])) {
-        let kernel = session.kernel();
-        let (input, output) = (self.windows.frame.source, self.windows.output);
-        let stride = input.channels.next_multiple_of(V::vector(kernel, input.channels));
+    /// Computes `count` maps, `framed` as [`Winograd::windows`] says.
+    pub fn run(&self, session: &mut Session, framed: &[V], count: usize, target: Target<S>) {
+        let (kernel, output) = (session.kernel(), self.windows.output);
+        let mut target = match target {
+            // Tiles at the edge of a map of odd sides are cut.
+            Target::Map(map) if output.height % 2 + output.width % 2 > 0 => {
+                let mut copy = |first: usize, sums: &[S]| {
+                    map[first * output.channels..][..sums.len()].copy_from_slice(sums);
+                };
+                return self.run(session, framed, count, Target::Rows(&mut copy));
+            }
+            target => target,
+        };
         let most = kernel.tiles();
-        let rows: Vec<usize> = (0..most).map(|t| t * stride).collect();
-        let mut points = vec![V::default(); POINTS * most * stride + SLACK];
-        let mut sums = vec![S::default(); POINTS * most * OUTPUTS];
-        let mut pixels = vec![S::default(); 4 * most * output.channels];
-        let mut starts = Vec::with_capacity(most);
+        let mut work = Work::new(&self.windows, kernel);
+        let pixels = if matches!(target, Target::Map(_)) { 0 } else { 4 * most * output.channels };
+        let mut pixels = buffers::stale(pixels);
         let all = count * self.windows.tiles();
         for first in (0..all).step_by(most) {
-            let tiles = (all - first).min(most);
-            self.windows.tile_starts(first..first + tiles, &mut starts);
-            let source = Tiles {
-                map: framed,
-                starts: &starts,
-                row: self.windows.frame.row(),
-                channels: input.channels,
-                offset: self.offset,
-                stride,
-            };
-            V::spread(kernel, &source, &mut points);
-            for (g, group) in self.groups.iter().enumerate() {
-                for (point, factor) in group.points.iter().enumerate() {
-                    let sums = &mut sums[point * tiles * OUTPUTS..];
-                    let values = &points[point * tiles * stride..];
-                    factor.multiply(session, values, &rows[..tiles], Rows { sums, stride: OUTPUTS });
+            let tiles = first..all.min(first + most);
+            self.spread(kernel, framed, tiles.clone(), &mut work);
+            let (map, row) = match &mut target {
+                Target::Map(map) => {
+                    self.windows.tile_places(tiles.clone(), &mut work.places);
+                    (&mut **map, output.width * output.channels)
                 }
-                let products = Products { sums: &sums, tiles, constants: &group.constants };
-                let map = &mut pixels[g * OUTPUTS..];
-                let mut to = Pixels { map, stride: output.channels, outputs: group.outputs };
+                Target::Rows(_) => {
+                    work.places.clear();
+                    work.places.extend((0..tiles.len()).map(|t| 2 * t * output.channels));
+                    (&mut pixels[..], 2 * tiles.len() * output.channels)
+                }
+            };
+            for (g, group) in self.groups.iter().enumerate() {
+                self.multiply(session, group, &mut work);
+                let products = Products { sums: &work.sums, tiles: tiles.len(), constants: &group.constants };
+                let (map, places) = (&mut map[g * OUTPUTS..], &work.places[..]);
+                let mut to = Pixels { map, places, row, stride: output.channels, outputs: group.outputs };
                 S::gather(kernel, &products, &mut to);
             }
-            self.rows(first..first + tiles, |pixel, columns, at| {
-                sink(pixel, &pixels[at * output.channels..][..columns * output.channels]);
-            });
+            if let Target::Rows(sink) = &mut target {
+                self.rows(tiles, |pixel, columns, at| {
+                    sink(pixel, &pixels[at * output.channels..][..columns * output.channels]);
+                });
+            }
+        }
+        work.give();
+        buffers::give(pixels);
+    }
+
+    /// Transforms some tiles of all maps.
+    fn spread(&self, kernel: Kernel, framed: &[V], tiles: Range<usize>, work: &mut Work<V, S>) {
+        self.windows.tile_starts(tiles, &mut work.starts);
+        let source = Tiles {
+            map: framed,
+            starts: &work.starts,
+            row: self.windows.frame.row(),
+            channels: self.windows.frame.source.channels,
+            offset: self.offset,
+            stride: work.stride,
+            apart: work.apart,
+        };
+        V::spread(kernel, &source, &mut work.points);
+    }
+
+    /// Multiplies what was transformed by the weights of a group, point by point.
+    fn multiply(&self, session: &mut Session, group: &Group<F, S>, work: &mut Work<V, S>) {
+        let tiles = work.starts.len();
+        for (point, factor) in group.points.iter().enumerate() {
+            let sums = &mut work.sums[point * tiles * OUTPUTS..];
+            let values = &work.points[point * work.apart..];
+            factor.multiply(session, values, &work.rows[..tiles], Rows { sums, stride: OUTPUTS });
         }
     }
 
     /// Hands `sink(first pixel, number of pixels, where they lie)` every row of pixels of some tiles.
-    fn rows(&self, tiles: std::ops::Range<usize>, mut sink: impl FnMut(usize, usize, usize)) {
+    fn rows(&self, tiles: Range<usize>, mut sink: impl FnMut(usize, usize, usize)) {
         let output = self.windows.output;
         let (down, across) = (output.height.div_ceil(2), output.width.div_ceil(2));
         let mut first = tiles.start;

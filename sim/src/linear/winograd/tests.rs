@@ -46,13 +46,17 @@ fn points_of_tiles_give_the_sums_of_windows_in_every_kernel() {
                 let weight = |o: usize, y: usize, x: usize, c: usize| conv.weights[[o, y, x, c]];
                 let by_points = Winograd::exact(kernel, &windows, hi.into(), weight).expect("it fits");
                 let frame = &by_points.windows().frame;
-                let mut framed = frame.bordered(3, &vec![conv.pad_level as u8; channels]);
-                frame.place(&bytes, &mut framed, |level| level);
+                let framed = frame.lay(&bytes, conv.pad_level as u8, |level| level);
+                let case = format!("{kernel:?}: {side:?} x {channels}, levels to {hi}");
                 let mut found = vec![i32::MIN; wanted.len()];
-                by_points.run(&mut Session::new(kernel), &framed, 3, |first, sums| {
+                let mut rows = |first: usize, sums: &[i32]| {
                     found[first * outputs..][..sums.len()].copy_from_slice(sums);
-                });
-                assert_eq!(found, wanted, "{kernel:?}: {side:?} x {channels}, levels to {hi}");
+                };
+                by_points.run(&mut Session::new(kernel), &framed, 3, Target::Rows(&mut rows));
+                assert_eq!(found, wanted, "{case}");
+                found.fill(i32::MIN);
+                by_points.run(&mut Session::new(kernel), &framed, 3, Target::Map(&mut found));
+                assert_eq!(found, wanted, "{case}");
             }
         }
     }
@@ -91,12 +95,9 @@ fn reals_by_points_are_those_of_windows_and_of_every_kernel() {
     let by_points = Winograd::<Packed<f32>, f32, f32>::real(&windows, weight).expect("it pays");
     let run = |kernel: Kernel, values: &[f32]| {
         let frame = &by_points.windows().frame;
-        let mut framed = frame.buffer(2);
-        frame.place(values, &mut framed, |value| value);
+        let framed = frame.lay(values, 0.0, |value| value);
         let mut found = vec![f32::NAN; 2 * output.len()];
-        by_points.run(&mut Session::new(kernel), &framed, 2, |first, sums| {
-            found[first * output.channels..][..sums.len()].copy_from_slice(sums);
-        });
+        by_points.run(&mut Session::new(kernel), &framed, 2, Target::Map(&mut found));
         found
     };
     let whole: Vec<f32> = (0..2 * shape.len()).map(|i| number(i + 5)).collect();
@@ -133,13 +134,12 @@ fn a_pixel_without_a_slope_gets_none() {
     let at = |pixel: usize| if pixel % 4 == 1 { 1.0 } else { 0.0 };
     let values: Vec<f32> = (0..shape.len()).map(|i| value(i) * at(i / shape.channels)).collect();
     for kernel in Kernel::available() {
-        let mut framed = by_points.windows().frame.buffer(1);
-        by_points.windows().frame.place(&values, &mut framed, |value| value);
-        by_points.run(&mut Session::new(kernel), &framed, 1, |first, sums| {
-            for (i, &sum) in sums.iter().enumerate() {
-                let pixel = first + i / output.channels;
-                assert_eq!(sum != 0.0, at(pixel) > 0.0, "{kernel:?}, pixel {pixel}: {sum}");
-            }
-        });
+        let framed = by_points.windows().frame.lay(&values, 0.0, |value| value);
+        let mut found = vec![f32::NAN; output.len()];
+        by_points.run(&mut Session::new(kernel), &framed, 1, Target::Map(&mut found));
+        for (i, sum) in found.into_iter().enumerate() {
+            let pixel = i / output.channels;
+            assert_eq!(sum != 0.0, at(pixel) > 0.0, "{kernel:?}, pixel {pixel}: {sum}");
+        }
     }
 }
