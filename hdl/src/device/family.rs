@@ -81,7 +81,7 @@ const GOWIN: Facts = Facts {
     lut_words: 16,
     has_wide_luts: false,
     has_late_block_ram: true,
-    own_luts: (9, 10),
+    own_luts: (6, 7),
     lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
 };
 

@@ -64,8 +64,8 @@ fn estimates_are_within_a_factor_of_two() {
     assert!(blocks > 0, "no circuit with a DSP block");
 }
 
-/// Synthesizes networks at 1,000 frames per second for a Gowin, and holds LUTs, flip-flops and blocks against
-/// the estimate. A LUT RAM takes six LUTs.
+/// Synthesizes networks at 1,000 frames per second for a Gowin, and holds the estimate against it: LUTs within
+/// a tenth, flip-flops within a third, block RAMs exactly. A LUT RAM takes six LUTs.
 fn hold_estimates_for_a_gowin(networks: &[&str]) {
     if tool::require("yosys").is_none() {
         return;
@@ -86,8 +86,8 @@ fn hold_estimates_for_a_gowin(networks: &[&str]) {
         let bram = sum(&["SP", "SPX9", "SDPB", "SDPX9B", "DPB", "DPX9B"]);
         let guess = emission.report.estimate.total;
         eprintln!("{name}: {guess:?} estimated, {lut} LUTs, {ff} FF, {bram} block RAMs");
-        for (guess, fact) in [(guess.lut, lut), (guess.ff, ff)] {
-            assert!(guess.abs_diff(fact) * 10 <= fact, "{name}: {guess} estimated, {fact} found");
+        for (guess, fact, parts) in [(guess.lut, lut, 10), (guess.ff, ff, 3)] {
+            assert!(guess.abs_diff(fact) * parts <= fact, "{name}: {guess} estimated, {fact} found");
         }
         assert_eq!(guess.bram, bram, "{name}");
     }
