@@ -49,7 +49,8 @@ impl Link {
 
     /// Keeps from now on the cycles of all operations and moves.
     pub fn watch(&mut self) {
-        self.log = Some(Box::default());
+        let beats = 2 * self.frame as usize;
+        self.log = Some(Box::new([Vec::with_capacity(beats), Vec::with_capacity(beats)]));
     }
 
     /// Returns the most places that were full at once, by the log; 0 without one.
@@ -88,6 +89,9 @@ impl Link {
 
     /// Notes the span of the first frame, after `beats` have moved, one per cycle, the last in `last`.
     fn note(&mut self, beats: u64, last: u64) {
+        if self.moved - beats >= self.frame {
+            return;
+        }
         for (beat, cycle) in [1, self.frame].into_iter().zip(&mut self.span) {
             if self.moved - beats < beat && beat <= self.moved {
                 *cycle = last - (self.moved - beat);

@@ -112,10 +112,21 @@ fn last_interval(ends: &[u64]) -> u64 {
 
 /// Returns [`timing`], if nothing deadlocks.
 pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
-    let mut run = Run::new(stages, &Stalls::NONE);
-    let end = last_beat(&mut run)?;
+    timing_of(stages, Run::new(stages, &Stalls::NONE), |_, _| ())
+}
+
+/// Returns the timing of `stages`, which `run` has not begun yet; `second` is told of the run after the
+/// second frame, and of the cycles that this took.
+fn timing_of<'a>(
+    stages: &[Stage],
+    mut run: Run<'a>,
+    second: impl FnOnce(&Run<'a>, u64),
+) -> Result<Timing, Deadlock> {
+    let first = last_beat(&mut run)?;
     let spans = run.spans();
-    let ends = settle(&mut run, vec![end])?;
+    let ends = vec![first, last_beat(&mut run)?];
+    second(&run, last_interval(&ends));
+    let ends = settle(&mut run, ends)?;
     let beats = frame_beats(stages);
     let stages: Vec<StageTiming> = stages
         .iter()
