@@ -5,6 +5,7 @@ mod attack;
 mod bad_input;
 mod boards;
 mod detector;
+mod explore;
 mod exports;
 mod files;
 mod gradient;

@@ -1,5 +1,6 @@
 //! Gathers documents: which networks they speak of, and whether they are of the same images.
 
+use crate::document::front::Front;
 use crate::document::{Amplification, Content, Corruptions, Document, Error, Faults, Landscapes};
 use dq_hdl::emit::Report as Circuit;
 use dq_hdl::flow::Record;
@@ -123,6 +124,11 @@ impl Reports {
         self.pick(|content| if let Content::Circuit(found) = content { Some(&**found) } else { None })
     }
 
+    /// Returns the fronts of plans.
+    pub fn fronts(&self) -> impl Iterator<Item = &Front> {
+        self.pick(|content| if let Content::Front(found) = content { Some(found) } else { None })
+    }
+
     /// Returns the records of boards.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.pick(|content| if let Content::Record(found) = content { Some(&**found) } else { None })
@@ -159,6 +165,7 @@ fn models(content: &Content) -> Vec<Model> {
         Content::Amplification(found) => found.networks.iter().map(|network| network.model.clone()).collect(),
         Content::Landscapes(found) => vec![found.model.clone()],
         Content::Circuit(found) => vec![integer(&found.name, &found.network)],
+        Content::Front(found) => found.networks.iter().map(|network| network.model.clone()).collect(),
         Content::Record(found) => vec![integer(&found.network, &found.hash)],
     }
 }
@@ -198,6 +205,10 @@ fn of(document: &Document) -> Option<Of<'_>> {
         Content::Corruptions(found) => (3, &found.data.name, Some(&found.data.digest)),
         Content::Amplification(found) => (4, &found.data.name, Some(&found.data.digest)),
         Content::Landscapes(found) => (5, &found.data, None),
+        Content::Front(found) => {
+            let data = found.data.as_ref()?;
+            (0, &data.name, Some(&data.digest))
+        }
         Content::Circuit(_) | Content::Record(_) => return None,
     };
     Some(Of { path: &document.path, kind, set, digest: digest.map(String::as_str) })

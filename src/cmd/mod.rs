@@ -12,6 +12,7 @@ mod corrupt;
 mod data;
 mod demo;
 mod emit;
+mod explore;
 mod export;
 mod faults;
 mod host;
@@ -58,6 +59,7 @@ commands! {
     Import(import);
     Info(info);
     Plan(plan);
+    Explore(explore);
     Emit(emit);
     Build(build);
     Host(host);

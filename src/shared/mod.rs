@@ -3,6 +3,7 @@
 pub(crate) mod adversaries;
 pub mod args;
 pub(crate) mod attack;
+pub(crate) mod attacked;
 pub(crate) mod circuit;
 pub(crate) mod corrupted;
 pub mod data;

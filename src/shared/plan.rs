@@ -68,7 +68,7 @@ pub enum ControlArg {
 }
 
 /// Reads the name of a form of products; their list and help are the library's.
-fn parse_form() -> impl TypedValueParser<Value = Mac> {
+pub fn parse_form() -> impl TypedValueParser<Value = Mac> {
     let values = Mac::FORMS.map(|form| PossibleValue::new(form.name()).help(form.about()));
     let named = |name: String| Mac::FORMS.into_iter().find(|form| form.name() == name);
     PossibleValuesParser::new(values).map(move |name| named(name).expect("one of the possible values"))
@@ -81,6 +81,16 @@ pub enum OutputArg {
     Scores,
     /// The label, one beat.
     Label,
+}
+
+impl OutputArg {
+    /// Returns what leaves the circuit where `given` was asked for.
+    pub fn output(given: Option<OutputArg>) -> Output {
+        match given {
+            Some(OutputArg::Label) => Output::Label,
+            Some(OutputArg::Scores) | None => Output::Scores,
+        }
+    }
 }
 
 impl PlanArgs {
@@ -163,9 +173,8 @@ impl PlanArgs {
 
     fn output(&self) -> Output {
         match self.output_kind {
-            Some(OutputArg::Label) => Output::Label,
             None if self.detects() => Output::Label,
-            Some(OutputArg::Scores) | None => Output::Scores,
+            given => OutputArg::output(given),
         }
     }
 }
@@ -190,7 +199,8 @@ pub fn device_of(name: Option<&str>) -> Result<Option<&'static Device>> {
     Ok(name.map(Board::find).transpose()?.map(|board| board.device))
 }
 
-fn parse_device(text: &str) -> Result<&'static Device, String> {
+/// Reads the name of a device.
+pub fn parse_device(text: &str) -> Result<&'static Device, String> {
     let known = || DEVICES.iter().map(|device| device.name).collect::<Vec<_>>().join(", ");
     Device::find(text).ok_or_else(|| format!("expected one of {}", known()))
 }

@@ -2,6 +2,7 @@
 
 use super::check::{check_entry, limits};
 use super::data::{Mac, Memory, NodePlan, Plan};
+use super::front::beats;
 use crate::device::Resources;
 use crate::estimate;
 use crate::memory::cost;
@@ -49,13 +50,8 @@ pub fn choices(model: &Model, empty: &Plan, i: usize, mac: Mac, sprams: bool) ->
             }
         }
     }
-    let beats = |a: &Choice, b: &Choice| {
-        let key =
-            |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram, c.resources.spram];
-        let (a, b) = (key(a), key(b));
-        a != b && a.iter().zip(&b).all(|(a, b)| a <= b)
-    };
-    let kept = found.iter().filter(|choice| !found.iter().any(|other| beats(other, choice)));
+    let key = |c: &Choice| [c.cycles, c.resources.lut, c.resources.ff, c.resources.bram, c.resources.spram];
+    let kept = found.iter().filter(|choice| !found.iter().any(|other| beats(&key(other), &key(choice))));
     kept.cloned().collect()
 }
 

@@ -8,6 +8,7 @@ use super::check::check_detector;
 use super::choice::Choice;
 use super::data::{NodePlan, Output, Plan};
 use super::fit::{Choices, FILL, Overflow};
+use super::front::Planned;
 use super::target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
 use crate::device::{Budget, Resources};
 use crate::pipeline::detector;
@@ -47,19 +48,24 @@ fn usual(network: &Network, target: &Target) -> Result<Plan, FoldError> {
 
 /// Returns the cheapest plan for `target`, or the fastest where it names no speed.
 pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
-    if target.detector.is_some() {
-        check_detector(network, target.output)?;
-    }
-    let choices = Choices::new(network, target);
+    let choices = checked(network, target)?;
     match target.frames_per_second {
-        Some(frames) => choices.at_speed(frames),
+        Some(frames) => choices.at_speed(frames).map(|planned| planned.plan),
         None => choices.fastest().map_err(|found| choices.too_large(found.1)),
     }
 }
 
+/// Returns the choices of the nodes of `network` for `target`, if it can have the detector that this asks for.
+pub fn checked<'a>(network: &'a Network, target: &'a Target) -> Result<Choices<'a>, FoldError> {
+    if target.detector.is_some() {
+        check_detector(network, target.output)?;
+    }
+    Ok(Choices::new(network, target))
+}
+
 impl Choices<'_> {
     /// Returns the cheapest plan for at least `frames_per_second`.
-    fn at_speed(&self, frames_per_second: u64) -> Result<Plan, FoldError> {
+    pub fn at_speed(&self, frames_per_second: u64) -> Result<Planned, FoldError> {
         let (clock, budget) = (self.target.clock(), self.target.budget);
         let available = clock / frames_per_second.max(1);
         // Where waiting makes the interval longer than the busiest stage's work, the work is cut until it
@@ -75,7 +81,7 @@ impl Choices<'_> {
             };
             let (stages, timing) = self.model.timed(&plan)?;
             if timing.interval <= available {
-                return Ok(self.with_forks(plan, &stages));
+                return Ok(Planned::new(self.with_forks(plan, &stages), &stages, timing));
             }
             if slowest > cycles {
                 return Err(FoldError::TooFast {
@@ -109,7 +115,7 @@ impl Choices<'_> {
     }
 
     /// Returns the most frames per second that the budget allows, by bisection over the cycles of a frame.
-    fn fastest(&self) -> Result<Plan, Box<(Plan, Overflow)>> {
+    pub fn fastest(&self) -> Result<Plan, Box<(Plan, Overflow)>> {
         let budget = match self.target.device {
             Some(_) => Budget { lut: self.target.budget.lut / 100 * FILL, ..self.target.budget },
             None => self.target.budget,
@@ -131,7 +137,7 @@ impl Choices<'_> {
     }
 
     /// Returns the cycles of the slowest node at its cheapest within `cycles`, or its fastest.
-    fn slowest(&self, cycles: u64) -> u64 {
+    pub fn slowest(&self, cycles: u64) -> u64 {
         let least = |choices: &Vec<Choice>| {
             let within = choices.iter().map(|choice| choice.cycles).filter(|&c| c <= cycles).max();
             within.unwrap_or_else(|| choices.iter().map(|c| c.cycles).min().expect("a node has choices"))
@@ -143,7 +149,7 @@ impl Choices<'_> {
         self.nodes.iter().flatten().map(|choice| choice.cycles).max().unwrap_or(1)
     }
 
-    fn too_large(&self, overflow: Overflow) -> FoldError {
+    pub fn too_large(&self, overflow: Overflow) -> FoldError {
         let Overflow { resource, needed, available, used } = overflow;
         let amount = |r: &Resources| match resource {
             "LUTs" => r.lut,

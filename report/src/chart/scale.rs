@@ -1,5 +1,7 @@
 //! Maps values to places: axes, with round numbers at their ticks.
 
+use crate::text::thousands;
+
 /// Holds one axis: its range, its ticks and its label.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
@@ -68,6 +70,27 @@ impl Axis {
         Self { ticks, ..axis }
     }
 
+    /// Returns an axis of the logarithms of `values`, with ticks at 1, 2 and 5 times powers of ten, or at those
+    /// powers alone where they span more than two decades.
+    pub fn logarithmic(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
+        let logarithms = values.into_iter().map(|value| value.max(1.0).log10());
+        let ends = logarithms.fold(None, |ends: Option<[f64; 2]>, at| {
+            ends.map_or(Some([at, at]), |[low, high]| Some([low.min(at), high.max(at)]))
+        });
+        let [low, high] = ends.unwrap_or([0.0, 1.0]);
+        let digits: &[f64] = if high - low > 2.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let decades = (low.floor() as i32)..=(high.ceil() as i32);
+        let numbers = decades.flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
+        let ticks: Vec<(f64, String)> =
+            numbers.map(|number| (number.log10(), thousands(number.round() as u64))).collect();
+        // The axis goes from the last tick at or below all values to the first at or above them.
+        let first = ticks.iter().rposition(|(at, _)| *at <= low + 1e-9).unwrap_or(0);
+        let last = ticks.iter().position(|(at, _)| *at >= high - 1e-9).unwrap_or(ticks.len() - 1);
+        let ticks = ticks[first..=last.max(first + 1).min(ticks.len() - 1)].to_vec();
+        let range = [ticks[0].0, ticks[ticks.len() - 1].0];
+        Self { label: label.into(), range, ticks }
+    }
+
     /// Returns where `value` lies between `from` and `to`.
     pub fn place(&self, value: f64, from: f64, to: f64) -> f64 {
         let [low, high] = self.range;
@@ -98,6 +121,19 @@ mod tests {
             assert!((found - step).abs() < 1e-9 * step, "{axis:?}");
         }
         assert_eq!(Axis::round("", 0.0, 1.0).ticks[1].1, "0.2");
+    }
+
+    #[test]
+    fn logarithms_have_ticks_at_numbers_that_people_know() {
+        let texts = |values: &[f64]| -> Vec<String> {
+            let axis = Axis::logarithmic("", values.iter().copied());
+            assert!(values.iter().all(|v| (axis.range[0]..=axis.range[1] + 1e-9).contains(&v.log10())));
+            axis.ticks.into_iter().map(|(_, text)| text).collect()
+        };
+        assert_eq!(texts(&[6_000.0, 38_000.0]), ["5,000", "10,000", "20,000", "50,000"]);
+        assert_eq!(texts(&[3.0, 1_200.0]), ["1", "10", "100", "1,000", "10,000"]);
+        assert_eq!(texts(&[100.0]), ["100", "200"]);
+        assert_eq!(texts(&[1.0]), ["1", "2"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Reads the files that a page is made of: each says by its field `format` what it is.
 
+pub mod front;
 mod studies;
 
 pub use studies::{
@@ -107,6 +108,8 @@ pub enum Content {
     Landscapes(Landscapes),
     /// What `dq emit` wrote, or `dq plan` with `--report`.
     Circuit(Box<Circuit>),
+    /// What `dq explore` wrote.
+    Front(front::Front),
     /// What `dq build` wrote.
     Record(Box<Record>),
 }
@@ -132,6 +135,7 @@ const FORMATS: &[(&str, u32, Reader)] = &[
     ("dq-amplification", 2, |v| parse(v).map(Content::Amplification)),
     ("dq-landscape", 1, |v| parse(v).map(Content::Landscapes)),
     (dq_hdl::emit::FORMAT, dq_hdl::emit::VERSION, |v| parse(v).map(Content::Circuit)),
+    (front::FORMAT, front::VERSION, |v| parse(v).map(Content::Front)),
 ];
 
 /// Format of the demo's report, which holds reports of several networks.

@@ -38,6 +38,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
             }
             Content::Landscapes(found) => ("loss around images", None, Some(found.seed)),
             Content::Circuit(_) => ("circuit", None, None),
+            Content::Front(found) => ("front of plans", found.data.as_ref(), None),
             Content::Record(_) => ("board", None, None),
         };
         let name = document.path.file_name().unwrap_or_default().to_string_lossy();

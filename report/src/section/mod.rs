@@ -7,6 +7,7 @@ mod doubts;
 mod faults;
 mod first_block;
 mod foot;
+mod front;
 mod hardware;
 mod headline;
 mod landscape;
@@ -107,6 +108,7 @@ pub fn all(reports: &Reports, gallery: &Gallery) -> Vec<Section> {
         landscape::section(reports),
         corruption::section(reports),
         faults::section(reports),
+        front::section(reports),
         hardware::section(reports),
         foot::section(reports),
     ];
