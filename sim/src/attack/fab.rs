@@ -125,8 +125,8 @@ fn step(search: &mut Search, ranked: &[Vec<usize>], rank: usize, at: &mut [Optio
 }
 
 multiversion! {
-    /// Writes the lattice point next to `place`, away from the image `from`: rounded inward, short steps would
-    /// never cross a boundary.
+    /// Writes the lattice point next to `place`, away from the image `from`: rounded inward, short steps
+    /// would never cross a boundary.
     fn outward = outward_body(place: &[f32], from: &[u8], to: &mut [u8])
 }
 

@@ -154,8 +154,8 @@ impl WhiteBox {
         })
     }
 
-    /// Carries the slopes of node `last`'s values back to those of the pixels, along the `trace` of the images;
-    /// `look` sees the slopes of each node's output on the way.
+    /// Carries the slopes of node `last`'s values back to those of the pixels, along the `trace` of the
+    /// images; `look` sees the slopes of each node's output on the way.
     fn backward(
         &self,
         last: usize,

@@ -77,8 +77,8 @@ pub(crate) trait Forward: Send + Sync {
         false
     }
 
-    /// Returns the node as one that says where slopes pass, if it can: what is before it need not be stored for
-    /// the backward pass then.
+    /// Returns the node as one that says where slopes pass, if it can: what is before it need not be stored
+    /// for the backward pass then.
     fn gate(&self) -> Option<&dyn Gate> {
         None
     }
@@ -86,8 +86,8 @@ pub(crate) trait Forward: Send + Sync {
 
 /// Computes one node's forward pass, and where slopes pass back through it.
 pub(crate) trait Gate {
-    /// Computes the output for `count` images, and for each element of the input whether a slope passes (1) or
-    /// not (0), which the backward pass is told as [`Flow::open`].
+    /// Computes the output for `count` images, and for each element of the input whether a slope passes (1)
+    /// or not (0), which the backward pass is told as [`Flow::open`].
     fn run(&self, site: &Site, input: &Feed, count: usize) -> (Tensor, Vec<u8>);
 }
 

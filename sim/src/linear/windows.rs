@@ -226,8 +226,8 @@ impl Windows {
         (fits && frame.step == [1, 1]).then(|| Self::over(frame, self.output, [3, 3], [1, 1], 1))
     }
 
-    /// Counts the instructions of an ungrouped layer's products on AVX-512, where a step takes so many `taps`:
-    /// half again as many as there are steps, for loads.
+    /// Counts the instructions of an ungrouped layer's products on AVX-512, where a step takes so many
+    /// `taps`: half again as many as there are steps, for loads.
     pub fn cost(&self, taps: usize) -> usize {
         self.pixels() * self.output.channels.div_ceil(LANES) * self.runs.len() * self.run.div_ceil(taps) * 3
     }

@@ -1,5 +1,5 @@
-//! Passes slopes back through a Step: times the surrogate's gain, where the accumulator lies in the surrogate's
-//! open interval.
+//! Passes slopes back through a Step: times the surrogate's gain, where the accumulator lies in the
+//! surrogate's open interval.
 
 use crate::buffers;
 use crate::kernel::multiversion;

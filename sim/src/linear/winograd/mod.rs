@@ -84,8 +84,8 @@ where
 }
 
 /// Returns whether a layer can go by points of tiles and takes fewer instructions so than window by window,
-/// where a step of a product takes so many `taps`. Counted are those of AVX-512, half again as many for loads:
-/// the answer is the same for every kernel.
+/// where a step of a product takes so many `taps`. Counted are those of AVX-512, half again as many for
+/// loads: the answer is the same for every kernel.
 pub(crate) fn pays(windows: &Windows, taps: usize) -> bool {
     cost(windows, taps).is_some_and(|cost| cost < windows.cost(taps))
 }
