@@ -204,6 +204,11 @@ impl Device {
         DEVICES.iter().find(|device| device.name == name)
     }
 
+    /// Returns whether it has no DSP blocks.
+    pub fn lacks_dsps(&self) -> bool {
+        self.dsp == 0
+    }
+
     /// Returns all of it as a budget.
     pub fn budget(&self) -> Budget {
         Budget { lut: self.lut, ff: self.ff, bram: self.bram, dsp: self.dsp, spram: self.spram }

@@ -5,7 +5,7 @@ use super::check::limits;
 use super::choice::{Choice, choices};
 use super::data::{Control, Mac, Memory, NodePlan, PLAN_VERSION, Plan};
 use super::target::Target;
-use crate::device::{Budget, Resources};
+use crate::device::{Budget, Device, Resources};
 use crate::estimate::{self, Estimate};
 use crate::pipeline::detector::PASSES;
 use crate::pipeline::lower::Model;
@@ -138,7 +138,8 @@ impl<'a> Choices<'a> {
     /// Returns `plan` with products in DSP blocks, the nodes first where a block saves most, until its LUTs
     /// fit; none if they never do, if something else overflows, or if nobody said how many blocks there are.
     fn with_dsps(&self, plan: &Plan, budget: &Budget) -> Option<Plan> {
-        if budget.dsp == u64::MAX || self.target.mac != Mac::Auto {
+        let lacks_blocks = self.target.device.is_some_and(Device::lacks_dsps);
+        if matches!(budget.dsp, 0 | u64::MAX) || lacks_blocks || self.target.mac != Mac::Auto {
             return None;
         }
         let empty = Plan { nodes: vec![], ..plan.clone() };

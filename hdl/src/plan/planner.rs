@@ -6,7 +6,7 @@
 
 use super::check::check_detector;
 use super::choice::Choice;
-use super::data::{NodePlan, Output, Plan};
+use super::data::{Mac, NodePlan, Output, Plan};
 use super::fit::{Choices, FILL, Overflow};
 use super::front::Planned;
 use super::target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
@@ -55,8 +55,12 @@ pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
     }
 }
 
-/// Returns the choices of the nodes of `network` for `target`, if it can have the detector that this asks for.
+/// Returns the choices of the nodes of `network` for `target`, if it can have the detector that this asks for
+/// and the device has the blocks.
 pub fn checked<'a>(network: &'a Network, target: &'a Target) -> Result<Choices<'a>, FoldError> {
+    if let Some(device) = target.device.filter(|device| target.mac == Mac::Dsp && device.lacks_dsps()) {
+        return Err(FoldError::NoDsps { device: device.name });
+    }
     if target.detector.is_some() {
         check_detector(network, target.output)?;
     }
@@ -181,7 +185,6 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::pipeline::lower::Model;
-    use crate::plan::data::Mac;
     use crate::{estimate, pipeline, timing};
     use dq_net::random::{self, Options};
 
@@ -221,6 +224,20 @@ mod tests {
         assert!(matches!(with_dsps(0), Err(FoldError::TooLarge { resource: "LUTs", .. })));
         let used = luts(&with_dsps(40).unwrap());
         assert!(used.lut <= lut && (1..=40).contains(&used.dsp), "{used:?}");
+    }
+
+    #[test]
+    fn a_device_without_dsps_is_planned_without_them() {
+        let device = Device::find("ice40-hx8k").unwrap();
+        let network = dq_net::topology::build("mlp:w4a4", 1).unwrap();
+        let target = Target { device: Some(device), ..Target::unbounded(Output::Label, 100, 500) };
+        for dsp in [0, 5] {
+            let budget = Budget { dsp, ..device.budget() };
+            let found = choose(&network, &Target { budget, ..target });
+            assert!(matches!(found, Err(FoldError::TooLarge { .. })), "{found:?}");
+        }
+        let found = choose(&network, &Target { mac: Mac::Dsp, ..target });
+        assert_eq!(found, Err(FoldError::NoDsps { device: "ice40-hx8k" }));
     }
 
     #[test]

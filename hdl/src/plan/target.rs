@@ -35,6 +35,12 @@ pub enum FoldError {
     /// The network cannot be built at all.
     #[error(transparent)]
     Network(#[from] PlanError),
+    /// Products in DSP blocks were asked for on a device that has none.
+    #[error("products in DSP blocks: expected a device that has them, found {device}, which has none")]
+    NoDsps {
+        /// Name of the device.
+        device: &'static str,
+    },
     /// Even unfolded, a stage needs more cycles than a frame has.
     #[error(
         "stage `{stage}` needs {needed} cycles per frame even unfolded, but {frames_per_second} frames/s at \
