@@ -105,6 +105,8 @@ def against_area(root, places, columns):
                     axes.plot(area, at[0], "s", color=COLOURS.get(kind, "#3a8a4d"), markersize=4)
                     axes.annotate(cell.name, (area, at[0]), fontsize=6, xytext=(3, 3), textcoords="offset points")
                     drawn.add((column, area, at[0]))
+                    if planned[0].placed:
+                        axes.plot(reports.placed_luts(planned[0].placed), at[0], "x", color="#000000", markersize=5)
     for axes, (column, title) in zip(panels[0], columns):
         line = front([(area, share) for name, area, share in drawn if name == column])
         axes.plot([x for x, _ in line], [y for _, y in line], color="#999999", linewidth=1, zorder=0)
@@ -150,7 +152,8 @@ def draw(root, places, folder, scale):
         "figure-5": ("Figure 5: black box, FGSM at ε 8 from VGG-16",
                      against_bits(root, places, [("fgsm 8 from a substitute", "FGSM from VGG-16, ε 8")])),
         "figure-6": ("Figure 6: accuracy against β", against_beta(root, places)),
-        "area": ("Robust accuracy against area: every point is a circuit, the line is the front",
+        "area": ("Robust accuracy against area: every point is a circuit, the line is the front; a cross is a placed "
+                 "and routed one",
                  against_area(root, places, [("fgsm 8", "FGSM, ε 8"), ("auto 2", "auto, ε 2"),
                                              ("auto 8", "auto, ε 8")])),
     }

@@ -19,6 +19,7 @@ class Network:
     doubts: list
     missing: list  # attacks without a report
     plan: dict | None
+    placed: dict | None  # the record of a board that it was built for
 
 
 def outcomes(runs, clean):
@@ -72,9 +73,15 @@ def load(root, folder, attacks):
         tallies = found[0] | tallies
         kept = found[1] | kept
         doubts += found[2]
-    plan = root / folder / "plan.json"
-    plan = json.loads(plan.read_text()) if plan.exists() else None
-    return Network(tallies, kept, doubts, missing, plan) if tallies else None
+    files = (root / folder / name for name in ("plan.json", "record.json"))
+    plan, placed = (json.loads(path.read_text()) if path.exists() else None for path in files)
+    return Network(tallies, kept, doubts, missing, plan, placed) if tallies else None
+
+
+def placed_luts(record):
+    """Returns the LUTs of a placed circuit as plans count them: a LUT RAM's write port is two."""
+    used = record["utilization"]
+    return used["TRELLIS_COMB"]["used"] + 2 * used["TRELLIS_RAMW"]["used"]
 
 
 def networks(root, places, table, cell):

@@ -4,6 +4,7 @@ mod amplify;
 mod attack;
 mod bad_input;
 mod boards;
+mod certificates;
 mod detector;
 mod explore;
 mod exports;

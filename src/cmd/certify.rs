@@ -5,15 +5,21 @@ use crate::shared::args::at_least_one;
 use crate::shared::attack::one_attack;
 use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::Files;
+use crate::shared::folder;
 use crate::shared::model::{ModelArg, model_is};
 use crate::shared::report::{self, Partial};
-use crate::shared::table::{percent, table};
+use crate::shared::table::{percent, table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
+use dq_data::Images;
+use dq_net::Network;
 use dq_sim::WhiteBox;
 use dq_sim::study::Watch;
-use dq_sim::study::certify::{Campaign, Certificates, Proof};
-use std::path::PathBuf;
+use dq_sim::study::certify::{Campaign, Certificates, Proof, Trails, question};
+use std::path::{Path, PathBuf};
+
+/// Most multiply-accumulates of a network whose question is written for a solver.
+const MOST_MACS: u64 = 1_000_000;
 
 /// Prove for test images that no image of the ball has another label
 ///
@@ -23,7 +29,9 @@ use std::path::PathBuf;
 /// as it is; what is not decided counts for neither side. Bounds are loose for deep
 /// networks: expect few certificates there unless eps is small.
 ///
-/// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it.
+/// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it. With --smt the same
+/// question also goes to a folder, for each image and radius a file for z3 or another solver
+/// of linear integer arithmetic: `unsat` is a certificate that shares no code with these.
 ///
 /// Examples:
 ///   dq certify model.json --data signs --eps 1 --count 100 -o certificates.json
@@ -50,6 +58,12 @@ pub struct Args {
     /// Go on from REPORT.partial.
     #[arg(long)]
     resume: bool,
+    /// File for what a checker needs of each certificate, such as python/check_certificates.py.
+    #[arg(long, value_name = "TRAILS", conflicts_with = "resume")]
+    proof: Option<PathBuf>,
+    /// Folder for SMT-LIB files, one for each image and radius; for small networks.
+    #[arg(long, value_name = "DIR")]
+    smt: Option<PathBuf>,
     /// The report's file.
     #[arg(short, long = "output", value_name = "REPORT")]
     output: PathBuf,
@@ -58,11 +72,15 @@ pub struct Args {
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let files = Files::default().read("MODEL", args.model.path());
-    files.resumable("-o", args.output.as_path()).check()?;
+    let files = files.resumable("-o", args.output.as_path());
+    files.written("--proof", args.proof.as_deref()).check()?;
     let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
     let (input, classes) = (network.input(), network.classes());
     let images = args.test.open(input, classes)?;
+    if let Some(folder) = &args.smt {
+        write_smt(ui, &network, &images, &args.eps, folder)?;
+    }
     let campaign =
         Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
     let blank = Certificates::new(&white_box, &images, &campaign);
@@ -80,15 +98,46 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     };
     let bar = ui.bar("certifying", (images.len() * args.eps.len()) as u64, "images");
     let tick = |images| bar.inc(images);
-    if found.extend(&white_box, &images, Watch { tick: &tick, stop: &ui.stop }).is_err() {
+    let mut trails = args.proof.as_ref().map(|_| Trails::new(found.model.clone(), found.data.clone()));
+    let watch = Watch { tick: &tick, stop: &ui.stop };
+    if found.extend(&white_box, &images, trails.as_mut(), watch).is_err() {
         let kept = partial.keep(|path| report::write(&found, path))?;
         return Err(Interrupted(format!("kept in {kept}; --resume goes on")).into());
     }
     bar.finish_and_clear();
+    if let (Some(path), Some(trails)) = (&args.proof, &trails) {
+        // A number a line would make a long file of it.
+        let text = serde_json::to_vec(trails)?;
+        dq_net::atomic::write(path, &text)
+            .with_context(|| format!("{}: writing the trails", path.display()))?;
+    }
     let written = report::finish(&found, &args.output, &partial);
     // The result is shown even where it could not be written: the work is done.
     ui.result(|| &found, text(&found, args))?;
     written
+}
+
+/// Writes the question of each image and radius for a solver.
+fn write_smt(ui: &Ui, network: &Network, images: &Images, eps: &[u8], folder: &Path) -> Result<()> {
+    let macs: u64 = (0..network.nodes().len()).map(|node| network.macs(node)).sum();
+    if macs > MOST_MACS {
+        bail!(
+            "--smt: expected a network of at most {} multiply-accumulates, found {}: no solver decides more",
+            thousands(MOST_MACS),
+            thousands(macs)
+        );
+    }
+    let mut files = vec![];
+    for (index, (image, &label)) in images.pixels.outer_iter().zip(&images.labels).enumerate() {
+        ui.check_stop("nothing was written")?;
+        for &eps in eps {
+            let text = question(network, image, label, eps);
+            files.push((format!("{index:05}-eps-{eps}.smt2"), text.into_bytes()));
+        }
+    }
+    folder::publish(folder, &files, None)?;
+    ui.note(format!("{}: {} SMT-LIB files", folder.display(), files.len()));
+    Ok(())
 }
 
 fn text(found: &Certificates, args: &Args) -> String {

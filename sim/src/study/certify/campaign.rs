@@ -2,6 +2,7 @@
 //! an attack breaks.
 
 use super::search::{Certifier, Outcome};
+use super::trail::{Certificate, Trails};
 use crate::attack::suite::{Judge, Single, adversaries};
 use crate::gradient::WhiteBox;
 use crate::report::{Data, Letter, Letters, Model, Tally};
@@ -130,9 +131,16 @@ impl Certificates {
         }
     }
 
-    /// Attacks and certifies the images that are left. Ticks once per image and radius. Where it is stopped,
-    /// what is proved so far stays, and can go on.
-    pub fn extend(&mut self, white_box: &WhiteBox, images: &Images, watch: Watch) -> Result<(), Stopped> {
+    /// Attacks and certifies the images that are left; what a checker needs of each certificate is added to
+    /// `trails`, where they are wanted. Ticks once per image and radius. Where it is stopped, what is proved so
+    /// far stays, and can go on.
+    pub fn extend(
+        &mut self,
+        white_box: &WhiteBox,
+        images: &Images,
+        mut trails: Option<&mut Trails>,
+        watch: Watch,
+    ) -> Result<(), Stopped> {
         let right = right(white_box, images);
         let prover = Prover {
             white_box,
@@ -151,10 +159,13 @@ impl Certificates {
                 let tried: Vec<usize> = block.iter().copied().filter(|&i| right[i]).collect();
                 let mut found = prover.prove(&tried, radius.eps)?.into_iter();
                 for &i in &block {
-                    let (proof, boxes) = match right[i] {
+                    let Answer { proof, boxes, certificate } = match right[i] {
                         true => found.next().expect("one per tried image"),
-                        false => (Proof::Misclassified, 0),
+                        false => Answer { proof: Proof::Misclassified, boxes: 0, certificate: None },
                     };
+                    if let Some(trails) = trails.as_deref_mut() {
+                        trails.certificates.extend(certificate);
+                    }
                     radius.outcomes.push(proof);
                     radius.boxes.push(boxes);
                 }
@@ -191,9 +202,17 @@ struct Prover<'a> {
     watch: Watch<'a>,
 }
 
+/// What came of one image.
+struct Answer {
+    proof: Proof,
+    /// Number of boxes that were bounded.
+    boxes: usize,
+    certificate: Option<Certificate>,
+}
+
 impl Prover<'_> {
-    /// Attacks the images `tried` and certifies those that survive; says how many boxes each took.
-    fn prove(&self, tried: &[usize], eps: u8) -> Result<Vec<(Proof, usize)>, Stopped> {
+    /// Attacks the images `tried` and certifies those that survive.
+    fn prove(&self, tried: &[usize], eps: u8) -> Result<Vec<Answer>, Stopped> {
         self.watch.check()?;
         let single = Single { stop: self.watch.stop, ..Single::new(self.attack, eps, self.seed) };
         let adversaries = adversaries(self.white_box, self.images, tried, &single);
@@ -203,7 +222,7 @@ impl Prover<'_> {
         };
         let prove = |(&i, found): (&usize, usize)| match found == usize::from(self.images.labels[i]) {
             true => self.certify(i, eps),
-            false => (Proof::Broken, 0),
+            false => Answer { proof: Proof::Broken, boxes: 0, certificate: None },
         };
         let found = tried.par_iter().zip(labels).map(prove).collect();
         // A stopped attack or search proves nothing, so its answers do not count.
@@ -212,9 +231,9 @@ impl Prover<'_> {
     }
 
     /// Certifies image `i`.
-    fn certify(&self, i: usize, eps: u8) -> (Proof, usize) {
+    fn certify(&self, i: usize, eps: u8) -> Answer {
         let (image, label) = (self.images.pixels.index_axis(Axis(0), i), self.images.labels[i]);
-        let (outcome, boxes) = self.certifier.certify(image, label, eps, self.boxes);
+        let (outcome, boxes, trail) = self.certifier.certify_with_trail(image, label, eps, self.boxes);
         let proof = match outcome {
             Outcome::Certified if boxes == 1 => Proof::ByBounds,
             Outcome::Certified => Proof::BySearch,
@@ -224,7 +243,8 @@ impl Prover<'_> {
             }
             Outcome::Open => Proof::Open,
         };
-        (proof, boxes)
+        let certificate = trail.map(|trail| Certificate { image: i, label, eps, trail });
+        Answer { proof, boxes, certificate }
     }
 
     /// Lets the network judge what the search found, like any adversary.

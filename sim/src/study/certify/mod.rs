@@ -7,6 +7,10 @@
 
 mod campaign;
 mod search;
+mod smt;
+mod trail;
 
 pub use campaign::{Campaign, Certificates, Proof, Radius};
 pub use search::{Certifier, Outcome};
+pub use smt::question;
+pub use trail::{Certificate, Trail, Trails};

@@ -2,6 +2,7 @@
 //! network, and where they do not suffice by a complete search that cuts the ball into boxes, within a
 //! budget. Never an estimate: what is not decided is called open.
 
+use super::trail::{Cuts, Trail};
 use crate::engine::IntervalBounds;
 use crate::gradient::{GradientSource, Loss, WhiteBox};
 use crate::lattice::edge;
@@ -38,6 +39,8 @@ pub struct Certifier<'a> {
 struct Region {
     lo: Array3<u8>,
     hi: Array3<u8>,
+    /// Its place in the [`Cuts`].
+    place: usize,
 }
 
 impl<'a> Certifier<'a> {
@@ -59,64 +62,87 @@ impl<'a> Certifier<'a> {
     /// # Panics
     /// If the image is not of the network's shape.
     pub fn certify(&self, image: ArrayView3<u8>, label: u8, eps: u8, budget: usize) -> (Outcome, usize) {
+        let (outcome, boxes, _) = self.certify_with_trail(image, label, eps, budget);
+        (outcome, boxes)
+    }
+
+    /// Does the same, and returns how the ball was cut where every image has the label, for who checks that.
+    ///
+    /// # Panics
+    /// If the image is not of the network's shape.
+    pub fn certify_with_trail(
+        &self,
+        image: ArrayView3<u8>,
+        label: u8,
+        eps: u8,
+        budget: usize,
+    ) -> (Outcome, usize, Option<Trail>) {
         let top = self.white_box.network().input().top();
         let end = |up: bool| image.mapv(|pixel| edge(pixel, eps, up, top));
-        let mut open = vec![Region { lo: end(false), hi: end(true) }];
+        let mut cuts = Cuts::default();
+        let mut open = vec![Region { lo: end(false), hi: end(true), place: cuts.add() }];
         let mut boxes = 0;
         while !open.is_empty() {
             if boxes == budget || self.stop.load(Ordering::Relaxed) {
-                return (Outcome::Open, boxes);
+                return (Outcome::Open, boxes, None);
             }
             let batch = open.split_off(open.len().saturating_sub(BATCH.min(budget - boxes)));
             boxes += batch.len();
-            let robust = self.robust(&batch, label);
-            let batch: Vec<Region> =
-                batch.into_iter().zip(robust).filter(|(_, robust)| !robust).map(|(b, _)| b).collect();
-            if batch.is_empty() {
+            let slack = self.slack(&batch, label);
+            let mut undecided = vec![];
+            for (region, slack) in batch.into_iter().zip(slack) {
+                match slack >= 0 {
+                    true => cuts.decide(region.place, slack),
+                    false => undecided.push(region),
+                }
+            }
+            if undecided.is_empty() {
                 continue;
             }
             if boxes == budget {
-                return (Outcome::Open, boxes);
+                return (Outcome::Open, boxes, None);
             }
-            match self.split(batch, label) {
+            match self.split(undecided, label, &mut cuts) {
                 Ok(parts) => open.extend(parts),
-                Err(found) => return (Outcome::Broken(found), boxes),
+                Err(found) => return (Outcome::Broken(found), boxes, None),
             }
         }
-        (Outcome::Certified, boxes)
+        (Outcome::Certified, boxes, Some(cuts.trail()))
     }
 
-    /// Returns whether bounds alone show that each box has one label.
-    fn robust(&self, boxes: &[Region], label: u8) -> Vec<bool> {
+    /// Returns by how much the label leads in each box, at least, beyond what it needs: bounds alone show that
+    /// the box has one label where that is not negative.
+    fn slack(&self, boxes: &[Region], label: u8) -> Vec<i64> {
         let [lo, hi] = [stack(boxes.iter().map(|b| &b.lo)), stack(boxes.iter().map(|b| &b.hi))];
         let ends = self.bounds.run(lo.view(), hi.view());
         let (label, bias) = (usize::from(label), &self.white_box.network().logits().bias);
         let scores = &ends[ends.len() - 1];
-        (0..boxes.len())
-            .map(|b| {
-                let mut others = (0..bias.len()).filter(|&class| class != label);
-                others.all(|class| {
-                    let lead = match self.head {
-                        Some((node, dense)) => {
-                            let bias = i64::from(bias[label]) - i64::from(bias[class]);
-                            bias + least_lead(dense, &ends[node], b, label, class)
-                        }
-                        None => {
-                            let at = b * bias.len();
-                            i64::from(scores[0].get(at + label)) - i64::from(scores[1].get(at + class))
-                        }
-                    };
-                    // Of classes with equal scores, the lowest is the label.
-                    lead > 0 || (lead == 0 && label < class)
-                })
-            })
-            .collect()
+        let of_box = |b: usize| {
+            let others = (0..bias.len()).filter(|&class| class != label);
+            let slack = others.map(|class| {
+                let lead = match self.head {
+                    Some((node, dense)) => {
+                        let bias = i64::from(bias[label]) - i64::from(bias[class]);
+                        bias + least_lead(dense, &ends[node], b, label, class)
+                    }
+                    None => {
+                        let at = b * bias.len();
+                        i64::from(scores[0].get(at + label)) - i64::from(scores[1].get(at + class))
+                    }
+                };
+                // Of classes with equal scores, the lowest is the label.
+                lead - i64::from(class < label)
+            });
+            // A network of one class has that label.
+            slack.min().unwrap_or(0)
+        };
+        (0..boxes.len()).map(of_box).collect()
     }
 
     /// Cuts each box in two where the label's lead depends on most; or finds an image with another label.
     /// Looks at the corner of each box where the slope points, and at its middle; boxes of one image are
     /// known exactly.
-    fn split(&self, boxes: Vec<Region>, label: u8) -> Result<Vec<Region>, Array3<u8>> {
+    fn split(&self, boxes: Vec<Region>, label: u8, cuts: &mut Cuts) -> Result<Vec<Region>, Array3<u8>> {
         let middles: Vec<Array3<u8>> = boxes.iter().map(Region::middle).collect();
         let labels = vec![label; boxes.len()];
         let slopes =
@@ -136,7 +162,10 @@ impl<'a> Certifier<'a> {
         let mut parts = Vec::with_capacity(2 * boxes.len());
         for (b, slopes) in boxes.into_iter().zip(slopes.outer_iter()) {
             match b.heaviest(slopes) {
-                Some(at) => parts.extend(b.cut(at)),
+                Some(at) => {
+                    let places = cuts.cut(b.place, at);
+                    parts.extend(b.cut(at, places));
+                }
                 // The box is one image, whose bounds are its scores.
                 None => return Err(b.lo),
             }
@@ -165,7 +194,7 @@ impl Region {
     }
 
     /// Cuts it into two halves along element `at`, which has more than one value.
-    fn cut(self, at: usize) -> [Region; 2] {
+    fn cut(self, at: usize, places: [usize; 2]) -> [Region; 2] {
         let index = |images: &Array3<u8>| {
             let (_, width, channels) = images.dim();
             [at / (width * channels), at / channels % width, at % channels]
@@ -175,7 +204,10 @@ impl Region {
         let (mut below, mut above) = (self.hi.clone(), self.lo.clone());
         below[at] = middle;
         above[at] = middle + 1;
-        [Region { lo: self.lo, hi: below }, Region { lo: above, hi: self.hi }]
+        [
+            Region { lo: self.lo, hi: below, place: places[0] },
+            Region { lo: above, hi: self.hi, place: places[1] },
+        ]
     }
 }
 
