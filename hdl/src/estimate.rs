@@ -2,8 +2,8 @@
 //! pipeline alone. It is a guide for choosing a plan; synthesis has the last word. Each kind of stage counts
 //! its adders, registers and memories from widths and depths; the few factors were set by Yosys 0.70
 //! (`synth_ecp5`) on the stages of a 4-bit network, where a carry cell (CCU2C) counts as 2 LUTs and a LUT RAM
-//! (DPR16X4) as 6. `tests/circuit/synthesis.rs` holds the model within a factor of two, and for Gowin, whose
-//! share of these LUTs stands in [`crate::device`], within a tenth.
+//! (DPR16X4) as 6. Stages alone are larger than in a circuit that is synthesized as a whole; the family says by
+//! how much. `tests/circuit/synthesis.rs` holds the model against Yosys.
 
 pub use crate::device::Resources;
 use crate::plan::data::Memory;
@@ -32,14 +32,18 @@ pub struct StageEstimate {
 pub fn estimate(stages: &[Stage]) -> Estimate {
     let stages: Vec<StageEstimate> = stages
         .iter()
-        .map(|stage| StageEstimate { stage: stage.site.name.clone(), resources: stage.resources() })
+        .map(|stage| StageEstimate {
+            stage: stage.site.name.clone(),
+            resources: stage.site.family.in_whole(stage.resources()),
+        })
         .chain(of_boot(stages))
         .collect();
     let total = stages.iter().map(|s| s.resources).sum();
     Estimate { total, stages }
 }
 
-/// Returns the resources of `stages` together, without what a circuit needs beside them.
+/// Returns the resources of `stages` together, each synthesized alone, without what a circuit needs beside
+/// them. Choices are compared by it.
 pub fn total(stages: &[Stage]) -> Resources {
     stages.iter().map(Stage::resources).sum()
 }

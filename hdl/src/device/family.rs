@@ -38,6 +38,9 @@ struct Facts {
     /// Share of the LUTs counted for a stage, in LUTs of four inputs, that it takes of the family's own, as
     /// Yosys's results for small networks have it: parts and whole.
     own_luts: (u64, u64),
+    /// Share of the stages' LUTs that is left where synthesis sees all stages together, as Yosys's results for
+    /// the shipped networks have it: parts and whole.
+    left_luts: (u64, u64),
     /// LUTs as small RAMs; `None` where they cannot be written.
     lut_ram: Option<LutRam>,
 }
@@ -60,6 +63,7 @@ const ECP5: Facts = Facts {
     has_wide_luts: false,
     has_late_block_ram: true,
     own_luts: (1, 1),
+    left_luts: (6, 7),
     lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
 };
 
@@ -71,6 +75,7 @@ const ICE40: Facts = Facts {
     has_wide_luts: false,
     has_late_block_ram: false,
     own_luts: (1, 1),
+    left_luts: (1, 1),
     lut_ram: None,
 };
 
@@ -82,6 +87,7 @@ const GOWIN: Facts = Facts {
     has_wide_luts: false,
     has_late_block_ram: true,
     own_luts: (6, 7),
+    left_luts: (1, 1),
     lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
 };
 
@@ -93,6 +99,7 @@ const XC7: Facts = Facts {
     has_wide_luts: true,
     has_late_block_ram: true,
     own_luts: (3, 4),
+    left_luts: (1, 1),
     lut_ram: Some(LutRam { bits: 3, luts: 4, joined: 3 }),
 };
 
@@ -182,6 +189,12 @@ impl Family {
     pub(crate) fn logic(self, counted: Resources) -> Resources {
         let (parts, whole) = self.facts().own_luts;
         Resources { lut: counted.lut * parts / whole, ..counted }
+    }
+
+    /// Returns what is left of a stage's LUTs in a whole circuit.
+    pub(crate) fn in_whole(self, stage: Resources) -> Resources {
+        let (parts, whole) = self.facts().left_luts;
+        Resources { lut: stage.lut * parts / whole, ..stage }
     }
 
     /// Returns the cost of a RAM of `words` words of `width` bits outside block RAM: in LUTs, or in

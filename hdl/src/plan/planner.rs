@@ -216,7 +216,7 @@ mod tests {
         let network = dq_net::topology::build("lenet:w8a8", 1).unwrap();
         let target = Target::unbounded(Output::Label, 100, 2_000);
         let ample = choose(&network, &target).unwrap();
-        let luts = |plan: &Plan| estimate::total(&Model::new(&network).lower(plan));
+        let luts = |plan: &Plan| estimate::estimate(&Model::new(&network).lower(plan)).total;
         assert_eq!(luts(&ample).dsp, 0, "while LUTs suffice no DSP is used");
         let lut = luts(&ample).lut * 9 / 10;
         let with_dsps =

@@ -1,11 +1,12 @@
-//! Tests the synthesis of emitted stages: the estimates are within a factor of two, and only the products
-//! that are to become DSP blocks do.
+//! Tests the synthesis of emitted circuits: the estimates are near Yosys's counts, and only the products that are
+//! to become DSP blocks do.
 
 use super::{common, emitted};
 use dq_hdl::design::Design;
-use dq_hdl::emit::emit;
+use dq_hdl::emit::{Emission, emit};
+use dq_hdl::estimate::Resources;
 use dq_hdl::plan::{Mac, Memory, Output, Plan};
-use dq_hdl::{estimate, plan, tool};
+use dq_hdl::{plan, tool};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Layer, Network, Shape};
@@ -25,32 +26,35 @@ fn cells(text: &str, cell: &str) -> u64 {
     text.lines().rev().find_map(count).unwrap_or(0)
 }
 
+/// Returns what Yosys makes of a whole circuit on an ECP5.
+fn of_yosys(emission: &Emission) -> Resources {
+    let folder = tempfile::tempdir().unwrap();
+    emitted::write(emission, folder.path());
+    let sources = &emission.files.iter().find(|file| file.name == "files.f").unwrap().text;
+    let sources = sources.replace('\n', " ");
+    let script = format!("read_verilog {sources}; synth_ecp5 -top top; tee -o stat.txt stat");
+    let text = synthesize(folder.path(), &script);
+    Resources {
+        lut: cells(&text, "LUT4") + 2 * cells(&text, "CCU2C") + 6 * cells(&text, "TRELLIS_DPR16X4"),
+        ff: cells(&text, "TRELLIS_FF"),
+        bram: cells(&text, "DP16KD"),
+        dsp: cells(&text, "MULT18X18D"),
+        spram: 0,
+    }
+}
+
 #[test]
 fn estimates_are_within_a_factor_of_two() {
-    let Some(yosys) = tool::require("yosys") else { return };
+    if tool::require("yosys").is_none() {
+        return;
+    }
     let options = Options { weight_bits: Some(4), level_bits: Some(4), ..Options::default() };
     let mut blocks = 0;
     for seed in [3, 11] {
         let network = random::network(seed, &options);
         let design = Design::new(&network, &common::plan(&network, seed)).unwrap();
         let emission = emit(&design);
-        let folder = tempfile::tempdir().unwrap();
-        emitted::write(&emission, folder.path());
-        let sources = &emission.files.iter().find(|file| file.name == "files.f").unwrap().text;
-        let sources = sources.replace('\n', " ");
-        let script = format!("read_verilog {sources}; synth_ecp5 -top top; tee -o stat.txt stat");
-        let output = yosys.command().args(["-q", "-p", &script]).current_dir(folder.path()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = std::fs::read_to_string(folder.path().join("stat.txt")).unwrap();
-        let lut = cells(&text, "LUT4") + 2 * cells(&text, "CCU2C") + 6 * cells(&text, "TRELLIS_DPR16X4");
-        let found = estimate::Resources {
-            lut,
-            ff: cells(&text, "TRELLIS_FF"),
-            bram: cells(&text, "DP16KD"),
-            dsp: cells(&text, "MULT18X18D"),
-            spram: 0,
-        };
-        let estimated = emission.report.estimate.total;
+        let (found, estimated) = (of_yosys(&emission), emission.report.estimate.total);
         eprintln!("seed {seed}: estimated {estimated:?}, found {found:?}");
         for (guess, fact) in [(estimated.lut, found.lut), (estimated.ff, found.ff)] {
             assert!(
@@ -93,15 +97,38 @@ fn hold_estimates_for_a_gowin(networks: &[&str]) {
     }
 }
 
+/// Holds the estimate of a shipped network's LUTs against Yosys: within 5 %.
+fn is_estimated(model: &str, frames_per_second: u64) {
+    if tool::require("yosys").is_none() {
+        return;
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models").join(model);
+    let network = dq_net::read_network(&path).unwrap();
+    let mut plan = plan::for_target(&network, Output::Scores, 100, frames_per_second).unwrap();
+    plan.device = Some("ecp5-85f".into());
+    let emission = emit(&Design::new(&network, &plan).unwrap());
+    let (found, estimated) = (of_yosys(&emission).lut, emission.report.estimate.total.lut);
+    let ratio = estimated as f64 / found as f64;
+    eprintln!("{model}: {estimated} LUTs estimated, {found} found, {ratio:.3}");
+    assert!((0.95..=1.05).contains(&ratio), "{model}: {estimated} LUTs estimated, {found} found");
+}
+
 #[test]
-fn estimates_for_a_gowin_are_within_a_tenth() {
-    hold_estimates_for_a_gowin(&["lenet@1/4"]);
+fn a_shipped_mlp_is_estimated_within_a_twentieth() {
+    is_estimated("mnist-mlp-certified.json", 1_000);
 }
 
 #[test]
 #[ignore = "takes minutes"]
-fn estimates_of_more_networks_for_a_gowin_are_within_a_tenth() {
-    hold_estimates_for_a_gowin(&["lenet", "lenet@1/2:w4a4", "mlp@1/4", "mlp@1/4:w4a4"]);
+fn shipped_convolutional_networks_are_estimated_within_a_twentieth() {
+    for (model, frames_per_second) in [
+        ("signs-tiny-dq/model.json", 1_000),
+        ("cifar10-vgg-small-w4a4-dq.json", 500),
+        ("cifar10-vgg-small-w4a4-vanilla.json", 500),
+        ("cifar10-vgg-w4a4.json", 300),
+    ] {
+        is_estimated(model, frames_per_second);
+    }
 }
 
 /// A layer with a PE for each output and SIMD for all inputs: its weights are constants that vanish in the
