@@ -3,6 +3,7 @@
 use crate::error::Fault;
 use crate::shape::MAX_ELEMENTS;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bitvec::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// Most bits of a packed word.
@@ -26,24 +27,16 @@ impl PackedInts {
     pub fn pack(shape: &[usize], bits: u8, offset: i64, values: impl IntoIterator<Item = i64>) -> Self {
         assert!((1..=MAX_BITS).contains(&bits), "words of {bits} bits");
         let elements = shape.iter().product::<usize>();
-        let mut bytes = Vec::with_capacity((elements * usize::from(bits)).div_ceil(8));
-        let (mut packed, mut held, mut holds) = (0, 0u64, 0u8);
-        for value in values {
+        let mut words = bitvec![u8, Lsb0; 0; elements * usize::from(bits)];
+        let mut values = values.into_iter();
+        let places = words.chunks_exact_mut(bits.into());
+        let packed = places.zip(&mut values).map(|(place, value)| {
             let word = (value - offset) as u64;
             assert!(word >> bits == 0, "{value} needs more than {bits} bits above {offset}");
-            held |= word << holds;
-            holds += bits;
-            packed += 1;
-            while holds >= 8 {
-                bytes.push(held as u8);
-                (held, holds) = (held >> 8, holds - 8);
-            }
-        }
-        if holds > 0 {
-            bytes.push(held as u8);
-        }
-        assert_eq!(packed, elements, "one value an element");
-        Self { shape: shape.to_vec(), bits, offset, data: STANDARD.encode(bytes) }
+            place.store_le(word);
+        });
+        assert_eq!((packed.count(), values.next()), (elements, None), "one value an element");
+        Self { shape: shape.to_vec(), bits, offset, data: STANDARD.encode(words.as_raw_slice()) }
     }
 
     /// Unpacks a tensor of `rank` dimensions. Nothing is allocated before size and data agree.
@@ -56,21 +49,13 @@ impl PackedInts {
             return Err(Fault::new(format!("{field}.offset"), "at most 2^40 in magnitude", self.offset));
         }
         let bytes = decode(&self.data, (count * usize::from(self.bits)).div_ceil(8), field)?;
-        let (bits, mut bytes) = (self.bits, bytes.into_iter());
-        let (mut held, mut holds) = (0u64, 0u8);
-        let mut word = || {
-            while holds < bits {
-                held |= u64::from(bytes.next().expect("counted")) << holds;
-                holds += 8;
-            }
-            let word = held & ((1 << bits) - 1);
-            (held, holds) = (held >> bits, holds - bits);
-            word as i64
-        };
-        let values = (0..count).map(|_| self.offset + word()).collect();
-        if held != 0 {
+        let words = BitSlice::<u8, Lsb0>::from_slice(&bytes);
+        let (elements, rest) = words.split_at(count * usize::from(self.bits));
+        if rest.any() {
             return Err(Fault::new(format!("{field}.data"), "zero bits after the last element", "others"));
         }
+        let words = elements.chunks_exact(self.bits.into());
+        let values = words.map(|word| self.offset + word.load_le::<u64>() as i64).collect();
         Ok((self.shape.clone(), values))
     }
 }
