@@ -97,6 +97,17 @@ fn hold_estimates_for_a_gowin(networks: &[&str]) {
     }
 }
 
+#[test]
+fn estimates_for_a_gowin_are_within_a_tenth() {
+    hold_estimates_for_a_gowin(&["lenet@1/4"]);
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn estimates_of_more_networks_for_a_gowin_are_within_a_tenth() {
+    hold_estimates_for_a_gowin(&["lenet", "lenet@1/2:w4a4", "mlp@1/4", "mlp@1/4:w4a4"]);
+}
+
 /// Holds the estimate of a shipped network's LUTs against Yosys: within 5 %.
 fn is_estimated(model: &str, frames_per_second: u64) {
     if tool::require("yosys").is_none() {
