@@ -10,6 +10,7 @@ only if the label leads in every box by exactly what the file claims.
 Exit code: 0 if every certificate holds, 1 if one does not, 2 if a file cannot be read."""
 
 import base64
+import hashlib
 import json
 import sys
 
@@ -184,7 +185,10 @@ def check(nodes, images, certificate):
     if not (0 <= place < len(images) and 0 <= eps <= 255 and 0 <= label < classes):
         raise Refused("image, radius or label is outside of what there is")
     image = images[place].astype(np.int64)
-    found = boxes(np.maximum(image - eps, 0), np.minimum(image + eps, top), certificate["trail"]["cuts"])
+    low, high = np.maximum(image - eps, 0), np.minimum(image + eps, top)
+    if hashlib.sha256(low.astype(np.uint8).tobytes() + high.astype(np.uint8).tobytes()).hexdigest() != certificate["ball"]:
+        raise Refused("the ball is of another image or radius")
+    found = boxes(low, high, certificate["trail"]["cuts"])
     claimed = certificate["trail"]["slack"]
     if len(claimed) != len(found):
         raise Refused(f"{len(claimed)} leads for {len(found)} boxes")

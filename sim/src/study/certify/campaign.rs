@@ -5,6 +5,7 @@ use super::search::{Certifier, Outcome};
 use super::trail::{Certificate, Trails};
 use crate::attack::suite::{Judge, Single, adversaries};
 use crate::gradient::WhiteBox;
+use crate::lattice::edge;
 use crate::report::{Data, Letter, Letters, Model, Tally};
 use crate::study::{Stopped, Watch};
 use dq_data::Images;
@@ -243,7 +244,12 @@ impl Prover<'_> {
             }
             Outcome::Open => Proof::Open,
         };
-        let certificate = trail.map(|trail| Certificate { image: i, label, eps, trail });
+        let certificate = trail.map(|trail| {
+            let top = self.white_box.network().input().top();
+            let ends = [false, true].map(|up| image.iter().map(move |&pixel| edge(pixel, eps, up, top)));
+            let ball: Vec<u8> = ends.into_iter().flatten().collect();
+            Certificate { image: i, label, eps, ball: dq_net::sha256(&ball), trail }
+        });
         Answer { proof, boxes, certificate }
     }
 

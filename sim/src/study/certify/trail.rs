@@ -48,6 +48,9 @@ pub struct Certificate {
     pub label: u8,
     /// Radius, in units of a uint8 pixel.
     pub eps: u8,
+    /// SHA-256 (hex) of the ball: the lower ends of its pixels, then the upper ones, row-major, a byte each. It
+    /// binds the certificate to this image and radius.
+    pub ball: String,
     /// How the ball was cut.
     pub trail: Trail,
 }
