@@ -39,7 +39,7 @@ pub struct Args {
     board: String,
     #[command(flatten)]
     plan: PlanArgs,
-    /// Seeds of place and route to try until one meets the clock.
+    /// Seeds of place and route to try until one meets the clock, as many at a time as there are threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     seeds: u64,
     /// Keep a bitstream whose clock is not met; its record says so.
@@ -59,7 +59,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let network = args.model.open(ui)?;
     let plan = args.plan.plan_at(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
     refuse_detector(&plan)?;
-    let options = Options { core_hz: u64::from(plan.clock_mhz) * 1_000_000, seeds: args.seeds };
+    let core_hz = u64::from(plan.clock_mhz) * 1_000_000;
+    let options = Options { core_hz, seeds: args.seeds, jobs: ui.threads() };
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));
     std::fs::create_dir_all(&output).with_context(|| format!("{}: making the folder", output.display()))?;

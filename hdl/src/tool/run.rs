@@ -15,7 +15,7 @@ const SHOWN: usize = 12;
 const TICK: Duration = Duration::from_millis(50);
 
 /// Is called with what runs, while tools run; returns whether to stop.
-pub type Watch<'a> = &'a dyn Fn(&str) -> bool;
+pub type Watch<'a> = &'a (dyn Fn(&str) -> bool + Sync);
 
 /// Says why a tool did not do its work.
 #[derive(Debug, Error)]
@@ -66,7 +66,7 @@ pub(crate) fn run(
     log: &str,
     watch: Watch,
 ) -> Result<(), RunError> {
-    let printed = folder.join(format!("{}.out", tool.name));
+    let printed = folder.join(format!("{log}.out"));
     let file = fs::File::create(&printed).map_err(at(&printed, "creating"))?;
     let errors = file.try_clone().map_err(at(&printed, "opening"))?;
     let mut command = tool.command();

@@ -55,6 +55,8 @@ pub struct Options {
     pub core_hz: u64,
     /// Number of seeds of place and route to try, from 1 on; the best is kept.
     pub seeds: u64,
+    /// Number of seeds to try at a time.
+    pub jobs: usize,
 }
 
 /// Holds a bitstream.
@@ -101,7 +103,7 @@ pub fn build(
 
     let router = Router::new(board, flow, &target, folder)?;
     let packer = tool::find(flow.packer).map_err(RunError::from)?;
-    let (seed, placed) = router.best(options.seeds, clock.hz / 1_000, watch)?;
+    let (seed, placed) = router.best(options.seeds, options.jobs, clock.hz / 1_000, watch)?;
     let pack = (flow.pack)(&target, &format!("routed{seed}"));
     let pack: Vec<&str> = pack.iter().map(String::as_str).collect();
     run::run(&packer, &pack, folder, "pack.log", watch)?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use thiserror::Error;
 
 /// Names a resource of which more is used than the device has.
@@ -69,20 +70,48 @@ impl<'a> Router<'a> {
         Ok(Router { tool: tool::find(flow.router)?, board, flow, target, folder })
     }
 
-    /// Tries the seeds from 1 to `seeds` until one gives `khz`; returns the best with its seed.
-    pub fn best(&self, seeds: u64, khz: u64, watch: Watch) -> Result<(u64, Placed), FlowError> {
+    /// Tries the seeds from 1 to `seeds`, `jobs` of them at a time, until one gives `khz`; returns the best with
+    /// its seed: the same whatever `jobs` is.
+    pub fn best(&self, seeds: u64, jobs: usize, khz: u64, watch: Watch) -> Result<(u64, Placed), FlowError> {
+        let all: Vec<u64> = (1..=seeds.max(1)).collect();
         let mut best: Option<(u64, Placed)> = None;
-        for seed in 1..=seeds.max(1) {
-            let placed = self.place(seed, watch)?;
-            let met = placed.fmax_khz >= khz;
-            if best.as_ref().is_none_or(|(_, old)| placed.fmax_khz > old.fmax_khz) {
-                best = Some((seed, placed));
-            }
-            if met {
-                break;
+        for wave in all.chunks(jobs.max(1)) {
+            for (seed, placed) in wave.iter().zip(self.wave(wave, khz, watch)) {
+                // One that was stopped comes after one that gives the clock.
+                let Some(placed) = placed? else { break };
+                let met = placed.fmax_khz >= khz;
+                if best.as_ref().is_none_or(|(_, old)| placed.fmax_khz > old.fmax_khz) {
+                    best = Some((*seed, placed));
+                }
+                if met {
+                    return Ok(best.expect("just set"));
+                }
             }
         }
         Ok(best.expect("at least one seed"))
+    }
+
+    /// Places and routes with each of these seeds side by side. As soon as one gives `khz`, those after it are
+    /// stopped: `None`.
+    fn wave(&self, seeds: &[u64], khz: u64, watch: Watch) -> Vec<Result<Option<Placed>, FlowError>> {
+        let first_met = AtomicU64::new(u64::MAX);
+        let place = |seed: u64| {
+            let is_late = || first_met.load(Ordering::SeqCst) < seed;
+            match self.place(seed, &|what| watch(what) || is_late()) {
+                Err(FlowError::Run(RunError::Stopped(_))) if is_late() => Ok(None),
+                Err(error) => Err(error),
+                Ok(placed) => {
+                    if placed.fmax_khz >= khz {
+                        first_met.fetch_min(seed, Ordering::SeqCst);
+                    }
+                    Ok(Some(placed))
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            let placed: Vec<_> = seeds.iter().map(|&seed| scope.spawn(move || place(seed))).collect();
+            placed.into_iter().map(|thread| thread.join().expect("place and route does not panic")).collect()
+        })
     }
 
     /// Places and routes with `seed`; writes `routed<seed>`.
@@ -149,6 +178,38 @@ fn read_report(path: &Path) -> Result<Placed, RunError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Stands for nextpnr: of each seed it says another clock, and the slower it is the later.
+    const ROUTER: &str = r#"#!/bin/sh
+while [ $# -gt 0 ]; do
+  case "$1" in --seed) seed="$2" ;; --report) report="$2" ;; esac
+  shift
+done
+case $seed in 1) fmax=40; sleep 0.3 ;; 2) fmax=55; sleep 0.2 ;; 3) fmax=60 ;; *) fmax=30; sleep 30 ;; esac
+echo "{\"fmax\": {\"core\": {\"achieved\": $fmax}}, \"utilization\": {}, \"critical_paths\": []}" > "$report"
+"#;
+
+    #[test]
+    fn as_many_seeds_as_wanted_at_a_time_give_the_same_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("router");
+        fs::write(&program, ROUTER).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let board = Board::find("ulx3s").unwrap();
+        let (flow, target) = (board.flow().0, board.target(50_000_000));
+        let tool = Tool { name: "nextpnr-ecp5", program, env: vec![] };
+        let router = Router { tool, board: &board, flow, target: &target, folder: folder.path() };
+        for jobs in [1, 2, 4] {
+            // Seed 2 is the first that gives 50 MHz; seed 4, which takes long, is stopped or never begins.
+            let (seed, placed) = router.best(4, jobs, 50_000, &|_| false).unwrap();
+            assert_eq!((seed, placed.fmax_khz), (2, 55_000), "{jobs} at a time");
+            let (seed, _) = router.best(3, jobs, 100_000, &|_| false).unwrap();
+            assert_eq!(seed, 3, "{jobs} at a time: the best where none gives the clock");
+        }
+        let stopped = router.best(3, 2, 50_000, &|_| true);
+        assert!(matches!(stopped, Err(FlowError::Run(RunError::Stopped(_)))));
+    }
 
     #[test]
     fn overflows_are_read_from_the_table() {
