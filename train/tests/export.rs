@@ -84,6 +84,10 @@ fn architectures() -> impl Strategy<Value = (usize, Vec<String>)> {
                 (size, set("vgg", vec![blocks, format!("dense={dense:?}"), kernel]))
             }
         ),
+        2 => (1usize..=2, 1usize..=5, dense(), 4usize..=7).prop_map(move |(blocks, widths, dense, size)| {
+            let blocks = format!("blocks={:?}", vec![vec![widths, widths + 1]; blocks]);
+            (size, set("strided", vec![blocks, format!("dense={dense:?}")]))
+        }),
         1 => dense().prop_map(move |dense| (4, set("mlp", vec![format!("dense={dense:?}")]))),
         1 => dense().prop_map(move |dense| {
             (32, set("cnv", vec![format!("dense={dense:?}"), "width=0.04".into()]))

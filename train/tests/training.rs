@@ -45,7 +45,7 @@ fn resuming_continues_bit_for_bit() {
 fn any_step_is_a_place_to_go_on_from() {
     let folder = tempfile::tempdir().unwrap();
     let data = images(200, [8, 8, 3], 4);
-    let settings: [&[&str]; 6] = [
+    let settings: [&[&str]; 7] = [
         &["train.ema=0.9", "train.label_smoothing=0.1", "data.augment=[\"cutout\",\"crop\"]"],
         &["adversarial.attack=\"pgd\"", "attacked.attack=\"fgsm\"", "attacked.choose=\"attacked\""],
         &[
@@ -57,6 +57,15 @@ fn any_step_is_a_place_to_go_on_from() {
         &["bits.activation_step=\"learned\"", "model.activation=\"relu1\""],
         &["model.architecture=\"wrn\"", "model.depth=10", "model.width=0.25", "dq.retraction=0.01"],
         &["model.normalization=\"aol\"", "model.lipschitz=100", "train.ema=0.9"],
+        &[
+            "model.architecture=\"strided\"",
+            "certified.eps=8",
+            "certified.warmup=0.3",
+            "certified.ramp=1.5",
+            "certified.box=0.5",
+            "attacked.choose=\"certified\"",
+            "optimizer.clip=0.5",
+        ],
     ];
     for (i, settings) in settings.into_iter().enumerate() {
         let recipe = recipe(&[settings, &["train.epochs=3"]].concat());
@@ -87,8 +96,8 @@ fn any_step_is_a_place_to_go_on_from() {
         };
         for (a, b) in lines(&whole).iter().zip(&lines(&pieces)) {
             assert_eq!(
-                (a.loss, a.train_accuracy, a.holdout_attacked),
-                (b.loss, b.train_accuracy, b.holdout_attacked)
+                (a.loss, a.train_accuracy, a.holdout_attacked, a.holdout_certified),
+                (b.loss, b.train_accuracy, b.holdout_attacked, b.holdout_certified)
             );
         }
     }
@@ -145,6 +154,34 @@ fn adversarial_training_makes_robust() {
     ] {
         let found = robust(name, &settings);
         assert!(found.1 > plain.1 + 0.05, "{name}: {found:?}, without {plain:?}");
+    }
+}
+
+/// What learns from bounds is certified where what learns from images alone is not, by small boxes too.
+#[test]
+fn certified_training_makes_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(600, [8, 8, 1], 4);
+    let certified = |name: &str, settings: &[&str]| {
+        let run = folder.path().join(name);
+        let all = [
+            "train.epochs=8",
+            "data.holdout=200",
+            "model.architecture=\"strided\"",
+            "dq.beta=0",
+            "certified.eps=16",
+            "certified.ramp=4",
+            "optimizer.clip=2",
+        ];
+        fit(&recipe(&[&all, settings].concat()), &data, &run, false).unwrap();
+        let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
+        let line: EpochMetrics = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        line.holdout_certified.unwrap()
+    };
+    let plain = certified("plain", &["certified.clean=1", "certified.tightness=0"]);
+    for (name, settings) in [("ball", "certified.box=1"), ("box", "certified.box=0.6")] {
+        let found = certified(name, &[settings]);
+        assert!(found > plain + 0.3, "{name}: {found}, without {plain}");
     }
 }
 

@@ -57,8 +57,10 @@ pub fn train(ui: &Ui, recipe: &Recipe, images: &Images, out: &Path, how: &How) -
 }
 
 fn told(line: &EpochMetrics) -> String {
-    let attacked =
-        line.holdout_attacked.map(|share| format!(" ({:.2} % attacked)", 100.0 * share)).unwrap_or_default();
+    let share = |of: Option<f64>, what: &str| {
+        of.map(|share| format!(" ({:.2} % {what})", 100.0 * share)).unwrap_or_default()
+    };
+    let attacked = share(line.holdout_attacked, "attacked") + &share(line.holdout_certified, "certified");
     format!(
         "epoch {:3}: cross entropy {:.4}, train {:5.2} %, held out {:5.2} %{attacked}, lr {:.4}, \
          {:.0} images/s",

@@ -5,6 +5,8 @@
 //! separate f64 operations always.
 
 pub mod calibrate;
+#[cfg(test)]
+mod certificates;
 pub mod evaluation;
 pub mod export;
 pub mod networks;

@@ -2,6 +2,7 @@
 
 pub mod adversary;
 pub mod batch;
+pub mod certified;
 pub mod learner;
 pub mod model;
 pub mod norms;

@@ -94,10 +94,7 @@ impl Model {
             if inputs.is_empty() {
                 inputs.push(&image);
             }
-            let source = node.inputs.first().map(|&source| &self.nodes[source]);
-            let source = source.and_then(|node| Some((node.name.as_str(), node.op.kind().weights()?)));
-            let at = At { name: &node.name, values: &self.values, mode, source };
-            let output = node.op.kind().forward(&at, &inputs);
+            let output = node.op.kind().forward(&self.at(node, mode), &inputs);
             see(node, &output.x);
             outputs.push(Some(output));
             for &source in &node.inputs {
@@ -109,8 +106,15 @@ impl Model {
         outputs.pop().flatten().expect("a graph has nodes").x
     }
 
+    /// Says where `node` stands in a pass.
+    pub fn at<'a>(&'a self, node: &'a Node, mode: Mode) -> At<'a> {
+        let source = node.inputs.first().map(|&source| &self.nodes[source]);
+        let source = source.and_then(|node| Some((node.name.as_str(), node.op.kind().weights()?)));
+        At { name: &node.name, values: &self.values, mode, source }
+    }
+
     /// Returns the unit of pixels. Their reach is followed where the logits keep a bound.
-    fn pixel(&self, device: Device) -> Unit {
+    pub fn pixel(&self, device: Device) -> Unit {
         let is_bounded = self.nodes.last().is_some_and(|node| node.op.kind().bound().is_some());
         let reach = is_bounded.then(|| Tensor::ones([1], (Kind::Float, device)));
         Unit::plain(1.0 / 255.0).reaching(reach)

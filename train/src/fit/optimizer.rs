@@ -1,7 +1,7 @@
 //! Runs stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that
 //! every tensor of its state can be saved. Also gives the learning rate over time. Never touches statistics.
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::fit::model::Model;
 use crate::fit::penalty;
@@ -14,14 +14,18 @@ pub fn zero_momentum(model: &Model) -> Tensors {
     model.values.parameters.iter().map(|(name, p)| (name.clone(), no_grad(|| p.zeros_like()))).collect()
 }
 
-/// Makes one update from the gradients that `backward` left: g = ∂CE + ∂penalty + decay·w; m = μ·m + g; w −=
+/// Makes one update from the gradients that `backward` left: g = ∂CE (clipped) + ∂penalty + decay·w; m = μ·m + g; w −=
 /// lr·(m or, with Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights
 /// towards orthonormal ones. Clears the gradients.
 pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, lr: f64) {
     no_grad(|| {
         let penalties: Tensors = if dq.beta > 0.0 { penalty_gradients(model, dq) } else { Tensors::new() };
+        let clipped = clipping(model, optimizer.clip);
         for (name, parameter) in &mut model.values.parameters {
             let mut gradient = parameter.grad();
+            if let Some(factor) = &clipped {
+                let _ = gradient.g_mul_(factor);
+            }
             if let Some(extra) = penalties.get(name) {
                 let _ = gradient.g_add_(extra);
             }
@@ -42,6 +46,13 @@ pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, 
             }
         }
     });
+}
+
+/// Returns the factor that scales the gradient of all parameters down to the norm `most`, where that is not 0.
+fn clipping(model: &Model, most: f64) -> Option<Tensor> {
+    let squares = || model.values.parameters.values().map(|p| p.grad().square().sum(Kind::Float));
+    let square = (most > 0.0).then(|| squares().reduce(|a, b| a + b)).flatten()?;
+    Some((square.sqrt().clamp_min(1e-12).reciprocal() * most).clamp_max(1.0))
 }
 
 fn decays(name: &str, decay: Decay) -> bool {
@@ -109,7 +120,10 @@ pub fn learning_rate(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
+
     use super::*;
+    use crate::graph::build;
 
     #[test]
     fn shares_stay_on_the_simplex() {
@@ -120,6 +134,30 @@ mod tests {
             assert!((shares.double_value(&[0]) - after).abs() < 1e-12);
             assert_eq!(shares.double_value(&[0]) + shares.double_value(&[1]), 1.0);
         }
+    }
+
+    /// The norm of the step is that of the clip, or the gradient's own where that is less.
+    #[test]
+    fn gradients_are_clipped_to_their_norm() {
+        let step = |clip: f64| {
+            let recipe = Recipe::parse("model.blocks = [[2]]", "test", &[]).unwrap();
+            let nodes = build(&recipe.model, recipe.squeeze, &recipe.bits, [4, 4, 1], 3).unwrap();
+            let mut model = Model::new(nodes, &recipe.bits, 1, Device::Cpu);
+            let before = model.copy();
+            // The gradient of each parameter's sum is 1.
+            let sums = model.values.parameters.values().map(|p| p.sum(Kind::Float));
+            sums.reduce(|a, b| a + b).unwrap().backward();
+            let plain =
+                Optimizer { momentum: 0.0, nesterov: false, weight_decay: 0.0, clip, ..recipe.optimizer };
+            let mut momentum = zero_momentum(&model);
+            update(&mut model, &mut momentum, &plain, &Dq { beta: 0.0, ..Dq::default() }, 1.0);
+            let (old, new) = (before.values.parameters.values(), model.values.parameters.values());
+            let squares = old.zip(new).map(|(a, b)| (a - b).square().sum(Kind::Float).double_value(&[]));
+            (squares.sum::<f64>().sqrt(), model.values.parameters.values().map(Tensor::numel).sum::<usize>())
+        };
+        let (free, count) = step(0.0);
+        assert!((free - (count as f64).sqrt()).abs() < 1e-3);
+        assert!((step(0.5).0 - 0.5).abs() < 1e-3 && (step(1e3).0 - free).abs() < 1e-3);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
 use crate::fit::adversary::{Goal, adversaries, divergence};
 use crate::fit::batch;
+use crate::fit::certified;
 use crate::fit::learner::Learner;
 use crate::fit::model::Model;
 use crate::fit::optimizer::learning_rate;
@@ -65,7 +66,8 @@ impl Pass<'_> {
             let labels = self.source.labels(&indices);
             let number = (epoch * steps + step) as u64;
             let (loss, correct) = enough_memory(self.device, train.batch, || {
-                self.loss(&learner.model, images.shallow_clone(), &labels, number)
+                let time = epoch as f64 + step as f64 / steps as f64;
+                self.loss(&learner.model, images.shallow_clone(), &labels, (time, number))
             })?;
             let value = loss.double_value(&[]);
             if !value.is_finite() {
@@ -100,10 +102,21 @@ impl Pass<'_> {
         }))
     }
 
-    /// Returns the loss of step `number` without the penalty, and how many images it labels right.
-    fn loss(&self, model: &Model, images: Tensor, labels: &Tensor, number: u64) -> (Tensor, Tensor) {
+    /// Returns the loss of step `number`, at `time` in epochs, without the penalty, and how many images it
+    /// labels right.
+    fn loss(
+        &self,
+        model: &Model,
+        images: Tensor,
+        labels: &Tensor,
+        (time, number): (f64, u64),
+    ) -> (Tensor, Tensor) {
         let (settings, train) = (&self.recipe.adversarial, &self.recipe.train);
         let draw = (train.seed, number);
+        if self.recipe.certified.eps > 0.0 {
+            let (loss, scores) = certified::loss(model, (&images, labels), self.recipe, (time, draw));
+            return (loss, count_right(&scores, labels));
+        }
         let cross_entropy = |scores: &Tensor| {
             scores.cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, train.label_smoothing)
         };

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::fit::adversary::{Goal, adversaries, watching};
 use crate::fit::batch;
+use crate::fit::certified::certified_accuracy;
 use crate::fit::learner::Learner;
 use crate::fit::model::Model;
 use crate::fit::norms::norms;
@@ -27,7 +28,7 @@ use crate::run::tensorboard::TensorBoard;
 pub struct Outcome {
     /// Number of completed epochs, those of earlier calls included.
     pub epochs: usize,
-    /// Highest held-out accuracy (under attack, where the recipe chooses by that), 0…1, and the epoch that
+    /// Highest held-out accuracy (attacked or certified, where the recipe chooses by that), 0…1, and the epoch that
     /// reached it.
     pub best: (f64, usize),
     /// Whether `stop` ended it early.
@@ -92,6 +93,7 @@ pub fn train(
         };
         let epoch = folder.state.epochs;
         let model = learner.evaluated();
+        let eps = recipe.certified.eps;
         let penalty = penalties(model, recipe.dq.on);
         let line = EpochMetrics {
             epoch: epoch + 1,
@@ -102,6 +104,7 @@ pub fn train(
             train_accuracy: learned.accuracy,
             holdout_accuracy: accuracy(model, &source, &held),
             holdout_attacked: attacked_accuracy(recipe, model, &source, &held),
+            holdout_certified: (eps > 0.0).then(|| certified_accuracy(model, &source, &held, eps)),
             lr: learning_rate(recipe, epoch, steps - 1, steps),
             images_per_second: learned.images_per_second,
             seconds: start.elapsed().as_secs_f64(),
@@ -109,6 +112,7 @@ pub fn train(
         let score = match recipe.attacked.choose {
             Choose::Clean => line.holdout_accuracy,
             Choose::Attacked => line.holdout_attacked.unwrap_or(line.holdout_accuracy),
+            Choose::Certified => line.holdout_certified.unwrap_or(line.holdout_accuracy),
         };
         if folder.state.finish_epoch(score) {
             folder.save_best(&learner.exported())?;

@@ -1,4 +1,5 @@
-//! Builds networks without branches: VGG and its small relatives, FINN's CNV, dense layers alone.
+//! Builds networks without branches: VGG and its small relatives, strided ones, FINN's CNV, dense layers
+//! alone.
 
 use anyhow::Result;
 
@@ -16,6 +17,21 @@ pub fn vgg(graph: &mut Graph, model: &Model) -> Result<()> {
         graph.max_pool(format!("pool{}", b + 1))?;
     }
     graph.global_sum();
+    dense(graph, model);
+    Ok(())
+}
+
+/// Appends convolutions in blocks, the last of each with stride 2, and dense layers over the map, as certified
+/// training has them (Gowal 2018): no maximum widens bounds, and positions are told apart.
+pub fn strided(graph: &mut Graph, model: &Model) -> Result<()> {
+    for (b, block) in model.blocks.iter().enumerate() {
+        for (i, &outputs) in block.iter().enumerate() {
+            let place = format!("{}_{}", b + 1, i + 1);
+            let stride = if i + 1 == block.len() { 2 } else { 1 };
+            graph.conv(format!("conv{place}"), outputs, [model.kernel, stride, model.kernel / 2])?;
+            graph.step(format!("step{place}"), graph.norm());
+        }
+    }
     dense(graph, model);
     Ok(())
 }

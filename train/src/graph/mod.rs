@@ -37,6 +37,7 @@ pub fn build(
     let mut graph = Graph::new(model, squeeze, bits, shape);
     match model.architecture {
         Architecture::Vgg => chain::vgg(&mut graph, model)?,
+        Architecture::Strided => chain::strided(&mut graph, model)?,
         Architecture::Cnv => chain::cnv(&mut graph, model)?,
         Architecture::Mlp => chain::mlp(&mut graph, model),
         Architecture::Wrn => residual::wrn(&mut graph, model)?,
@@ -245,6 +246,20 @@ mod tests {
         assert_eq!(nodes[9].op, GlobalSum { positions: 4 }.into());
         assert_eq!(nodes[12].inputs, [11]);
         assert!(graph(&model, [3, 8, 3]).unwrap_err().to_string().contains("`pool2`"));
+    }
+
+    #[test]
+    fn strided_names_and_shapes() {
+        let architecture = Architecture::Strided;
+        let model =
+            Model { architecture, blocks: vec![vec![4, 5], vec![6]], dense: vec![7], ..Model::default() };
+        let nodes = graph(&model, [9, 8, 3]).unwrap();
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        let expected = ["input", "conv1_1", "step1_1", "conv1_2", "step1_2", "conv2_1", "step2_1"];
+        assert_eq!(names[..7], expected);
+        assert_eq!(names[7..], ["dense1", "dense1_step", "logits"]);
+        assert_eq!(sizes(&nodes)[..7], [[9, 8], [9, 8], [9, 8], [5, 4], [5, 4], [3, 2], [3, 2]]);
+        assert_eq!(nodes[7].op.kind().weights().unwrap().shape, [7, 36]);
     }
 
     /// Parameters of the published networks: WRN-28-10 has 36.5 M, WRN-16-4 2.7 M, ResNet-18 for CIFAR 11.2

@@ -5,6 +5,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor, no_grad};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::signal::{Signal, Unit};
@@ -31,6 +32,10 @@ impl Training for BitDepth {
     fn forward(&self, _: &At, inputs: &[&Signal]) -> Signal {
         let reach = inputs[0].unit.known_reach();
         Signal { x: bit_depth(&inputs[0].x, self.bits), unit: Unit::plain(self.level()).reaching(reach) }
+    }
+
+    fn bounds(&self, _: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        ends[0].rising(|x| bit_depth(x, self.bits))
     }
 
     fn exact(&self, _: &Frozen) -> Box<dyn Exact> {

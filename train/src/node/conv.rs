@@ -7,6 +7,7 @@ use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor};
 
 use super::convolve::convolve;
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Sums, Training};
 use super::proof::{ProofFailure, other_kind, same, same_elements};
 use super::signal::Signal;
@@ -77,6 +78,11 @@ impl Training for Conv {
         let input = inputs[0];
         let levels = at.values.weights(at.name, &self.weights_here()).levels.to_kind(input.x.kind());
         Signal { x: convolve(&input.x, &levels, self.stride, self.pad), unit: input.unit.same() }
+    }
+
+    fn bounds(&self, at: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        let levels = at.values.weights(at.name, &self.weights_here()).levels;
+        ends[0].sums(&levels, |x, weights| convolve(x, weights, self.stride, self.pad))
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

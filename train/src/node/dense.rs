@@ -5,6 +5,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Sums, Training};
 use super::proof::{ProofFailure, other_kind, same, same_elements};
 use super::signal::Signal;
@@ -63,6 +64,11 @@ impl Training for Dense {
         let levels = at.values.weights(at.name, &self.weights_here()).levels;
         let x = flat(&input.x).matmul(&levels.tr().to_kind(input.x.kind()));
         Signal { x, unit: input.unit.same() }
+    }
+
+    fn bounds(&self, at: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        let levels = at.values.weights(at.name, &self.weights_here()).levels;
+        ends[0].sums(&levels, |x, weights| flat(x).matmul(&weights.tr()))
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

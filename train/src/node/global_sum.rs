@@ -5,6 +5,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind};
 use super::signal::Signal;
@@ -24,10 +25,12 @@ impl Training for GlobalSum {
 
     fn forward(&self, _: &At, inputs: &[&Signal]) -> Signal {
         let Signal { x, unit } = inputs[0];
-        // Sums need more than bf16's 8 bits: from here on values are fp32.
-        let sum = x.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float);
         let reach = unit.known_reach().map(|reach| reach / (self.positions as f64).sqrt());
-        Signal { x: sum, unit: unit.times(1.0 / self.positions as f64).reaching(reach) }
+        Signal { x: sum(x), unit: unit.times(1.0 / self.positions as f64).reaching(reach) }
+    }
+
+    fn bounds(&self, _: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        ends[0].rising(sum)
     }
 
     fn exact(&self, _: &Frozen) -> Box<dyn Exact> {
@@ -74,4 +77,9 @@ impl Exact for GlobalSum {
         let is_same = matches!(layer, Layer::GlobalSum(_));
         if is_same { Ok(None) } else { Err(other_kind(at.name, self.name(), layer)) }
     }
+}
+
+/// Returns the sums of each channel. They need more than bf16's 8 bits: from here on values are fp32.
+fn sum(x: &Tensor) -> Tensor {
+    x.sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Float)
 }

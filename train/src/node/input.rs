@@ -6,6 +6,7 @@ use dq_net::layer;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, Shape};
 use tch::Tensor;
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::signal::Signal;
@@ -28,6 +29,10 @@ impl Training for Input {
 
     fn forward(&self, _: &At, inputs: &[&Signal]) -> Signal {
         Signal { x: inputs[0].x.shallow_clone(), unit: inputs[0].unit.same() }
+    }
+
+    fn bounds(&self, _: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        ends[0].rising(Tensor::shallow_clone)
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use dq_net::{FloatLayer, Layer, LayerProof, Range};
 use tch::{Device, Kind, Tensor};
 
+use super::ends::Ends;
 use super::norm::Norm;
 use super::proof::ProofFailure;
 use super::signal::Signal;
@@ -55,6 +56,19 @@ pub trait Training {
 
     /// Computes the output, with straight-through gradients.
     fn forward(&self, at: &At, inputs: &[&Signal]) -> Signal;
+
+    /// Bounds the output over boxes of images, of which `ends` bound the inputs, in the numbers that
+    /// [`forward`](Self::forward) computes. `inputs` are those of the batch of images inside the boxes: in
+    /// training, batch norm goes by them.
+    fn bounds(&self, at: &At, inputs: &[&Signal], ends: &[&Ends]) -> Ends;
+
+    /// Returns by how much the score of each image's label leads that of each class at least (batch ×
+    /// classes; 0 for the label itself), where this is the node of the logits. `input` and `ends` are those
+    /// of [`bounds`](Self::bounds).
+    fn least_leads(&self, at: &At, input: &Signal, ends: &Ends, labels: &Tensor) -> Option<Tensor> {
+        let _ = (at, input, ends, labels);
+        None
+    }
 
     /// Returns the bound that the logits keep, where this is the node of the logits and it has one.
     fn bound(&self) -> Option<f64> {

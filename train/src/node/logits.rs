@@ -8,6 +8,7 @@ use tch::{Kind, Tensor};
 
 use super::aol;
 use super::dense::ExactDense;
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::rounding::round_through;
@@ -35,6 +36,16 @@ pub struct Logits {
     pub bound: Option<f64>,
 }
 
+/// Holds what scores are made of in training: (levels·x + bias)·scale.
+struct Scores {
+    /// Weights, classes × in.
+    levels: Tensor,
+    /// Biases in units of a score.
+    bias: Tensor,
+    /// Real logit of one unit of a score: one element.
+    scale: Tensor,
+}
+
 impl Logits {
     fn weights_here(&self) -> Weights {
         Weights {
@@ -44,6 +55,26 @@ impl Logits {
             stride: 1,
             spread: 1.0,
         }
+    }
+
+    /// Returns what scores are made of in training, for an input of `unit`.
+    fn scores(&self, at: &At, unit: &Unit) -> Scores {
+        let weight = at.values.weights(at.name, &self.weights_here());
+        let one = unit.tensor(weight.levels.device());
+        // These are the values of one unit of a score, before the bound and with it.
+        let (score, scale) = match (self.bound, &unit.reach) {
+            (Some(bound), Some(reach)) => {
+                let score = aol::least_gain(&weight.levels) * one;
+                (score.shallow_clone(), score / reach * bound)
+            }
+            _ => {
+                let scale = weight.scale.reshape([1]) * one;
+                (scale.shallow_clone(), scale)
+            }
+        };
+        let bias = at.values.parameter(at.name, "bias") / score;
+        let bias = if self.bits == Bits::Float { bias } else { round_through(&bias) };
+        Scores { levels: weight.levels, bias, scale }
     }
 
     /// Returns the exact weights, what a unit of a score is worth before the bound, and what it is worth with
@@ -88,24 +119,29 @@ impl Training for Logits {
     }
 
     fn forward(&self, at: &At, inputs: &[&Signal]) -> Signal {
-        let Signal { x, unit } = inputs[0];
-        let weight = at.values.weights(at.name, &self.weights_here());
-        let one = unit.tensor(x.device());
-        // These are the values of one unit of a score, before the bound and with it.
-        let (score, scale) = match (self.bound, &unit.reach) {
-            (Some(bound), Some(reach)) => {
-                let score = aol::least_gain(&weight.levels) * one;
-                (score.shallow_clone(), score / reach * bound)
-            }
-            _ => {
-                let scale = weight.scale.reshape([1]) * one;
-                (scale.shallow_clone(), scale)
-            }
-        };
-        let bias = at.values.parameter(at.name, "bias") / score;
-        let bias = if self.bits == Bits::Float { bias } else { round_through(&bias) };
-        let scores = (flat(x).to_kind(Kind::Float).matmul(&weight.levels.tr()) + bias) * scale;
+        let Scores { levels, bias, scale } = self.scores(at, &inputs[0].unit);
+        let scores = (flat(&inputs[0].x).to_kind(Kind::Float).matmul(&levels.tr()) + bias) * scale;
         Signal { x: scores, unit: Unit::plain(1.0) }
+    }
+
+    fn bounds(&self, at: &At, inputs: &[&Signal], ends: &[&Ends]) -> Ends {
+        let Scores { levels, bias, scale } = self.scores(at, &inputs[0].unit);
+        let sums = ends[0].sums(&levels, |x, weights| flat(x).matmul(&weights.tr()));
+        sums.rising(|x| (x + &bias) * &scale)
+    }
+
+    /// The weights of two classes are subtracted before they meet the bounds: what both read alike does not
+    /// widen their difference.
+    fn least_leads(&self, at: &At, input: &Signal, ends: &Ends, labels: &Tensor) -> Option<Tensor> {
+        let Scores { levels, bias, scale } = self.scores(at, &input.unit);
+        let (middle, half) = ends.middle();
+        let classes = self.classes as i64;
+        let at_middle = flat(&middle).matmul(&levels.tr()) + bias;
+        let ahead = at_middle.gather(1, &labels.unsqueeze(1), false) - at_middle;
+        let apart = (levels.unsqueeze(1) - levels.unsqueeze(0)).abs().reshape([classes * classes, -1]);
+        let pairs = flat(&half).matmul(&apart.tr()).reshape([-1, classes, classes]);
+        let own = labels.reshape([-1, 1, 1]).expand([-1, 1, classes], false);
+        Some((ahead - pairs.gather(1, &own, false).squeeze_dim(1)) * scale)
     }
 
     fn bound(&self) -> Option<f64> {

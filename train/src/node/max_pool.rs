@@ -5,6 +5,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::Tensor;
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::signal::Signal;
@@ -23,6 +24,10 @@ impl Training for MaxPool {
 
     fn forward(&self, _: &At, inputs: &[&Signal]) -> Signal {
         Signal { x: max_pool(&inputs[0].x), unit: inputs[0].unit.same() }
+    }
+
+    fn bounds(&self, _: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        ends[0].rising(max_pool)
     }
 
     fn exact(&self, _: &Frozen) -> Box<dyn Exact> {

@@ -5,6 +5,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor, no_grad};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind};
 use super::signal::Signal;
@@ -25,6 +26,10 @@ impl Training for Median {
         let input = inputs[0];
         let reach = input.unit.known_reach().map(|reach| reach * STRETCH);
         Signal { x: median(&input.x), unit: input.unit.times(1.0).reaching(reach) }
+    }
+
+    fn bounds(&self, _: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        ends[0].rising(median)
     }
 
     fn exact(&self, _: &Frozen) -> Box<dyn Exact> {

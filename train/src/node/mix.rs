@@ -5,6 +5,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor, no_grad};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::proof::{ProofFailure, other_kind, same};
 use super::rounding::round_through;
@@ -36,6 +37,23 @@ pub enum Shares {
     },
 }
 
+impl Mix {
+    /// Returns the joined stream. No share is negative: it rises with both.
+    fn joined(&self, at: &At, skip: &Tensor, branch: &Tensor) -> Tensor {
+        let sum = match self.shares {
+            Shares::Learned => {
+                let shares = at.values.parameter(at.name, "shares").to_kind(skip.kind());
+                skip * shares.get(0) + branch * shares.get(1)
+            }
+            Shares::Sum { terms } => {
+                let whole = terms as f64 + 1.0;
+                skip * (terms as f64 / whole) + branch * (1.0 / whole)
+            }
+        };
+        round_through(&sum)
+    }
+}
+
 impl Training for Mix {
     fn size(&self, input: [usize; 2]) -> [usize; 2] {
         input
@@ -51,22 +69,23 @@ impl Training for Mix {
     fn forward(&self, at: &At, inputs: &[&Signal]) -> Signal {
         let (skip, branch) = (inputs[0], inputs[1]);
         let reaches = skip.unit.known_reach().zip(branch.unit.known_reach());
+        let x = self.joined(at, &skip.x, &branch.x);
         match self.shares {
             Shares::Learned => {
-                let shares = at.values.parameter(at.name, "shares");
-                let typed = shares.to_kind(skip.x.kind());
-                let sum = &skip.x * typed.get(0) + &branch.x * typed.get(1);
-                let shares = shares.detach();
+                let shares = at.values.parameter(at.name, "shares").detach();
                 let reach = reaches.map(|(skip, branch)| skip * shares.get(0) + branch * shares.get(1));
-                Signal { x: round_through(&sum), unit: branch.unit.times(1.0).reaching(reach) }
+                Signal { x, unit: branch.unit.times(1.0).reaching(reach) }
             }
             Shares::Sum { terms } => {
-                let whole = terms as f64 + 1.0;
-                let sum = &skip.x * (terms as f64 / whole) + &branch.x * (1.0 / whole);
                 let reach = reaches.map(|(skip, branch)| skip + branch);
-                Signal { x: round_through(&sum), unit: branch.unit.times(whole).reaching(reach) }
+                Signal { x, unit: branch.unit.times(terms as f64 + 1.0).reaching(reach) }
             }
         }
+    }
+
+    fn bounds(&self, at: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
+        let (skip, branch) = (ends[0], ends[1]);
+        Ends::new(self.joined(at, &skip.low, &branch.low), self.joined(at, &skip.high, &branch.high))
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

@@ -6,6 +6,7 @@ pub mod bit_depth;
 pub mod conv;
 pub mod convolve;
 pub mod dense;
+pub mod ends;
 pub mod global_sum;
 pub mod input;
 pub mod kind;

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor, no_grad};
 
 use super::aol;
+use super::ends::Ends;
 use super::kind::{At, Frozen, Mode};
 use super::norm::Norm;
 use super::signal::{Signal, Unit};
@@ -31,8 +32,15 @@ impl Norm {
         let (z, stretch) = match self {
             Norm::Batch => (batch_norm(at, x, factor), None),
             Norm::Aol => {
-                let (z, stretch) = rescaled(at, x, factor);
-                (z, Some(stretch / input.unit.tensor(x.device()).detach()))
+                let Rescaled { gain, bias, mean, var, stretch } = Rescaled::of(at, x, factor);
+                if at.mode != Mode::Evaluate {
+                    no_grad(|| {
+                        for (what, new) in [("mean", &mean), ("var", &var)] {
+                            let _ = at.values.statistic(at.name, what).shallow_clone().lerp_(new, MOMENTUM);
+                        }
+                    });
+                }
+                (affine(x, &gain, &bias), Some(stretch / input.unit.tensor(x.device()).detach()))
             }
             Norm::None => {
                 let one = input.unit.tensor(x.device()) * factor;
@@ -40,6 +48,28 @@ impl Norm {
             }
         };
         Normalized { z, stretch, norm: self }
+    }
+
+    /// Bounds what [`apply`](Self::apply) returns over boxes whose accumulators `ends` bound. In training
+    /// the statistics are those of `input`, which they pass gradients to.
+    pub fn bounds(self, at: &At, input: &Signal, ends: &Ends, factor: f64) -> Ends {
+        match self {
+            Norm::Batch if at.mode == Mode::Evaluate => ends.monotone(|x| batch_norm(at, x, factor)),
+            Norm::Batch => {
+                let (mean, var) = moments(&input.x.to_kind(Kind::Float));
+                let gain = at.values.parameter(at.name, "gain") * (var + EPSILON).rsqrt() * factor;
+                let bias = at.values.parameter(at.name, "bias") * factor - mean * &gain;
+                ends.monotone(|x| affine(x, &gain, &bias))
+            }
+            Norm::Aol => {
+                let Rescaled { gain, bias, .. } = Rescaled::of(at, &input.x, factor);
+                ends.rising(|x| affine(x, &gain, &bias))
+            }
+            Norm::None => {
+                let one = input.unit.tensor(ends.low.device()) * factor;
+                ends.rising(|x| x * &one + input.unit.offset * factor)
+            }
+        }
     }
 }
 
@@ -55,31 +85,55 @@ impl Normalized {
     }
 }
 
-/// Takes each accumulator's mean away, rescales it so that weights and this are 1-Lipschitz together,
-/// multiplies all channels by one number that gives them unit variance on average, and adds the bias; all
-/// times `factor`. Also returns that number, without gradient: what the network is bounded by does not depend
-/// on it.
-fn rescaled(at: &At, input: &Tensor, factor: f64) -> (Tensor, Tensor) {
-    let (source, weights) = at.source.as_ref().expect("only accumulators are rescaled");
-    let gain = aol::gains(&at.values.weights(source, weights).levels, weights.stride);
-    let running = |what: &str| at.values.statistic(at.name, what);
-    let dims: &[i64] = if input.dim() == 4 { &[0, 2, 3] } else { &[0] };
-    let (mean, var) = if at.mode == Mode::Evaluate {
-        (running("mean").shallow_clone(), running("var").shallow_clone())
-    } else {
-        let mean = input.mean_dim(dims, false, Kind::Float);
-        let var = no_grad(|| input.to_kind(Kind::Float).var_dim(dims, false, false));
-        no_grad(|| {
-            let _ = running("mean").shallow_clone().lerp_(&mean, MOMENTUM);
-            let _ = running("var").shallow_clone().lerp_(&var, MOMENTUM);
-        });
-        (mean, var)
-    };
-    let stretch = no_grad(|| (gain.square() * var).mean(Kind::Float) + EPSILON).rsqrt().reshape([1]);
-    let gain = gain * &stretch * factor;
-    let bias = at.values.parameter(at.name, "bias") * factor - mean * &gain;
-    let along = |t: Tensor| t.to_kind(input.kind()).reshape(along_channels(input));
-    (input * along(gain) + along(bias), stretch)
+/// Holds what almost-orthogonal rescaling makes of accumulators x: gain·x + bias, per channel.
+///
+/// Each accumulator's mean is taken away, it is rescaled so that weights and this are 1-Lipschitz together,
+/// all channels are multiplied by one number that gives them unit variance on average, and the learned bias
+/// is added; all times a factor.
+struct Rescaled {
+    gain: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    /// The one number of all channels, without gradient: what the network is bounded by does not depend on
+    /// it.
+    stretch: Tensor,
+}
+
+impl Rescaled {
+    fn of(at: &At, input: &Tensor, factor: f64) -> Rescaled {
+        let (source, weights) = at.source.as_ref().expect("only accumulators are rescaled");
+        let gain = aol::gains(&at.values.weights(source, weights).levels, weights.stride);
+        let running = |what: &str| at.values.statistic(at.name, what);
+        let (mean, var) = if at.mode == Mode::Evaluate {
+            (running("mean").shallow_clone(), running("var").shallow_clone())
+        } else {
+            let mean = input.mean_dim(positions(input), false, Kind::Float);
+            let var = no_grad(|| input.to_kind(Kind::Float).var_dim(positions(input), false, false));
+            (mean, var)
+        };
+        let stretch = no_grad(|| (gain.square() * &var).mean(Kind::Float) + EPSILON).rsqrt().reshape([1]);
+        let gain = gain * &stretch * factor;
+        let bias = at.values.parameter(at.name, "bias") * factor - &mean * &gain;
+        Rescaled { gain, bias, mean, var, stretch }
+    }
+}
+
+/// Returns mean and population variance of each channel, with gradients.
+fn moments(input: &Tensor) -> (Tensor, Tensor) {
+    let dims = positions(input);
+    (input.mean_dim(dims, false, Kind::Float), input.var_dim(dims, false, false))
+}
+
+/// Returns the dimensions of a batch beside that of channels.
+fn positions(input: &Tensor) -> &'static [i64] {
+    if input.dim() == 4 { &[0, 2, 3] } else { &[0] }
+}
+
+/// Returns gain·x + bias, per channel, in the number format of `x`.
+fn affine(x: &Tensor, gain: &Tensor, bias: &Tensor) -> Tensor {
+    let along = |t: &Tensor| t.to_kind(x.kind()).reshape(along_channels(x));
+    x * along(gain) + along(bias)
 }
 
 /// Normalizes by batch norm; gain and bias are multiplied by `factor`.

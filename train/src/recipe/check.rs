@@ -47,6 +47,7 @@ impl Recipe {
         demand(lipschitz > 0.0 && is_number, "model.lipschitz", "a number above 0", lipschitz.to_string())?;
         self.check_quantizers(origin)?;
         self.check_defences(origin)?;
+        self.check_certified(origin)?;
         let sgd = &self.optimizer;
         demand(sgd.lr > 0.0 && sgd.lr.is_finite(), "optimizer.lr", "a number above 0", sgd.lr.to_string())?;
         let momentum = sgd.momentum;
@@ -56,6 +57,8 @@ impl Recipe {
             "0 ≤ momentum < 1",
             momentum.to_string(),
         )?;
+        let clip = sgd.clip;
+        demand(clip >= 0.0 && clip.is_finite(), "optimizer.clip", "a number not below 0", clip.to_string())?;
         let decay = sgd.weight_decay;
         demand((0.0..1.0).contains(&decay), "optimizer.weight_decay", "0 ≤ decay < 1", decay.to_string())?;
         let schedule = &self.schedule;
@@ -107,6 +110,37 @@ impl Recipe {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// Checks training for certificates.
+    fn check_certified(&self, origin: &str) -> Result<(), RecipeError> {
+        let ours = &self.certified;
+        let is_time = |epochs: f64| epochs >= 0.0 && epochs.is_finite();
+        let rows: [(bool, &'static str, &str, f64); 6] = [
+            ((0.0..=255.0).contains(&ours.eps), "certified.eps", "0 to 255", ours.eps),
+            (is_time(ours.warmup), "certified.warmup", "a number not below 0", ours.warmup),
+            (is_time(ours.ramp), "certified.ramp", "a number not below 0", ours.ramp),
+            ((0.0..=1.0).contains(&ours.clean), "certified.clean", "0 to 1", ours.clean),
+            (ours.share > 0.0 && ours.share <= 1.0, "certified.box", "0 < share ≤ 1", ours.share),
+            (
+                ours.tightness >= 0.0 && ours.tightness.is_finite(),
+                "certified.tightness",
+                "a number not below 0",
+                ours.tightness,
+            ),
+        ];
+        if let Some((_, key, expected, found)) = rows.into_iter().find(|row| !row.0) {
+            return refused(origin, key, expected, found.to_string());
+        }
+        if ours.eps > 0.0 && self.adversarial.attack != Attack::None {
+            let expected = "0 where `adversarial.attack` is not `none`";
+            return refused(origin, "certified.eps", expected, ours.eps.to_string());
+        }
+        if ours.eps == 0.0 && self.attacked.choose == Choose::Certified {
+            let expected = "`clean` or `attacked` where `certified.eps` is 0";
+            return refused(origin, "attacked.choose", expected, "certified".to_owned());
+        }
+        Ok(())
     }
 
     /// Checks the penalty, adversarial training and the attack on the held-out images.

@@ -107,6 +107,8 @@ pub enum Choose {
     Clean,
     /// Held-out accuracy under attack; the clean one breaks ties.
     Attacked,
+    /// Share of the held-out images that bounds certify, at the radius of `certified.eps`.
+    Certified,
 }
 
 impl Adversarial {

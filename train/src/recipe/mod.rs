@@ -1,6 +1,7 @@
 //! Defines recipes: what to train and how, in TOML. Every key has a default. `check` says which values a
 //! recipe may have, and `read` reads it. Never touches data or libtorch.
 
+mod certified;
 mod check;
 mod defence;
 mod model;
@@ -8,6 +9,7 @@ mod quantizer;
 mod read;
 mod training;
 
+pub use certified::Certified;
 pub use defence::{Adversarial, Attack, Attacked, Choose, Dq, Draw, PenaltyOn, Start};
 pub use model::{Activation, Architecture, Model, Normalization, Residual, Squeeze};
 pub use quantizer::{BitWidths, Bits, StepSize};
@@ -36,6 +38,8 @@ pub struct Recipe {
     pub dq: Dq,
     /// Adversarial training.
     pub adversarial: Adversarial,
+    /// Training for certificates.
+    pub certified: Certified,
     /// The attack under which held-out accuracy is measured in each epoch.
     pub attacked: Attacked,
     /// Optimizer.
@@ -56,6 +60,7 @@ impl Default for Recipe {
             bits: BitWidths::default(),
             dq: Dq::default(),
             adversarial: Adversarial::default(),
+            certified: Certified::default(),
             attacked: Attacked::default(),
             optimizer: Optimizer::default(),
             schedule: Schedule::default(),

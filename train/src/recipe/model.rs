@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     /// The family of networks.
     pub architecture: Architecture,
-    /// `vgg`: output channels of each block's convolutions; a 2×2 max pool ends each block.
+    /// `vgg`, `strided`: output channels of each block's convolutions. A 2×2 max pool ends each block of `vgg`,
+    /// and the last convolution of each block of `strided` has stride 2.
     pub blocks: Vec<Vec<usize>>,
-    /// `vgg`, `cnv`, `mlp`: widths of hidden dense layers before the logits.
+    /// `vgg`, `strided`, `cnv`, `mlp`: widths of hidden dense layers before the logits.
     pub dense: Vec<usize>,
-    /// `vgg`: kernel size of every convolution, odd.
+    /// `vgg`, `strided`: kernel size of every convolution, odd.
     pub kernel: usize,
     /// `wrn`: depth 6n + 4. `resnet`: depth 18 (four groups of 64 to 512 channels) or 6n + 2 (three of 16 to
     /// 64).
@@ -38,6 +39,9 @@ pub struct Model {
 pub enum Architecture {
     /// A chain of padded convolutions and pools, a global sum, dense layers (Simonyan, Zisserman 2015).
     Vgg,
+    /// A chain of padded convolutions, the last of each block with stride 2, and dense layers over the map
+    /// (Gowal 2018).
+    Strided,
     /// WideResNet, pre-activation (Zagoruyko, Komodakis 2016).
     Wrn,
     /// ResNet, post-activation (He 2015).

@@ -39,6 +39,9 @@ pub struct Optimizer {
     pub lr: f64,
     /// Peak learning rate.
     pub momentum: f64,
+    /// Largest Euclidean norm of the loss's gradient by all parameters, which is scaled down to it; 0 leaves it
+    /// as it is. The penalty and the decay come on top.
+    pub clip: f64,
     /// L2 decay.
     pub weight_decay: f64,
     /// The tensors that decay.
@@ -138,6 +141,7 @@ impl Default for Optimizer {
             kind: OptimizerKind::Sgd,
             lr: 0.1,
             momentum: 0.9,
+            clip: 0.0,
             weight_decay: 5e-4,
             decay: Decay::Weights,
             nesterov: true,

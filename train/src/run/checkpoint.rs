@@ -34,7 +34,7 @@ pub struct State {
     /// Number of images that those steps labelled right.
     #[serde(default)]
     pub right: i64,
-    /// Highest held-out accuracy so far (under attack, where the recipe chooses by that), 0…1.
+    /// Highest held-out accuracy so far (attacked or certified, where the recipe chooses by that), 0…1.
     pub best_accuracy: f64,
     /// The epoch (from 1) that reached it.
     pub best_epoch: usize,

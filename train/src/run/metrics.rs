@@ -10,7 +10,7 @@ pub struct EpochMetrics {
     /// Total loss: `ce` + (β/2)·Σ `penalty`.
     pub loss: f64,
     /// Mean loss over the epoch's batches without the penalty: cross entropy (with TRADES, its divergence
-    /// too).
+    /// too; with bounds, that of the worst case and the penalty on their width).
     pub ce: f64,
     /// ‖WᵀW − I‖²_F (0 = orthonormal) of each layer at the end of the epoch, in graph order.
     pub penalty: Vec<(String, f64)>,
@@ -25,6 +25,9 @@ pub struct EpochMetrics {
     /// Share of the held-out images labelled right under the recipe's attack, where it names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holdout_attacked: Option<f64>,
+    /// Share of the held-out images that bounds certify at the recipe's radius, where it trains for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holdout_certified: Option<f64>,
     /// Learning rate of the last step.
     pub lr: f64,
     /// Training images per second, holdout and checkpoint left out.

@@ -31,6 +31,7 @@ impl TensorBoard {
             ("rate/images_per_second".to_owned(), line.images_per_second),
         ];
         scalars.extend(line.holdout_attacked.map(|value| ("accuracy/holdout_attacked".to_owned(), value)));
+        scalars.extend(line.holdout_certified.map(|value| ("accuracy/holdout_certified".to_owned(), value)));
         let by_node = |group: &str, values: &[(String, f64)]| -> Vec<(String, f64)> {
             values.iter().map(|(node, value)| (format!("{group}/{node}"), *value)).collect()
         };

@@ -7,6 +7,7 @@ use dq_net::float::layer as float;
 use dq_net::{FloatLayer, Layer, LayerProof, Range};
 use tch::{Tensor, no_grad};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Place, Training};
 use super::norm::Norm;
 use super::normalize::Affine;
@@ -28,6 +29,16 @@ pub struct Rescale {
     pub bits: u32,
 }
 
+impl Rescale {
+    /// Returns normalized values in units of the stream as its levels, with the straight-through gradient.
+    fn levels(&self, z: &Tensor) -> Tensor {
+        let most = f64::from(1u32 << (self.bits - 1));
+        let mut x = z.clamp(-most, most - 1.0);
+        let _ = no_grad(|| x.round_());
+        x
+    }
+}
+
 impl Training for Rescale {
     fn size(&self, input: [usize; 2]) -> [usize; 2] {
         input
@@ -41,10 +52,15 @@ impl Training for Rescale {
         let input = inputs[0];
         let unit = stream_unit(self.bits);
         let normalized = self.norm.apply(at, input, 1.0 / unit);
-        let most = f64::from(1u32 << (self.bits - 1));
-        let mut x = normalized.z.clamp(-most, most - 1.0);
-        let _ = no_grad(|| x.round_());
+        let x = self.levels(&normalized.z);
         Signal { x, unit: Unit::plain(unit).reaching(normalized.reach(&input.unit)) }
+    }
+
+    fn bounds(&self, at: &At, inputs: &[&Signal], ends: &[&Ends]) -> Ends {
+        let unit = stream_unit(self.bits);
+        let normalized = self.norm.bounds(at, inputs[0], ends[0], 1.0 / unit);
+        let width = Some(normalized.mean_width() * unit);
+        Ends { width, ..normalized.rising(|z| self.levels(z)) }
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

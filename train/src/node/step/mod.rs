@@ -12,6 +12,7 @@ use dq_net::layer::Surrogate;
 use dq_net::{FloatLayer, Layer, LayerProof, Range, layer};
 use tch::{Kind, Tensor};
 
+use super::ends::Ends;
 use super::kind::{At, Exact, Facts, Frozen, Mode, Place, Training};
 use super::norm::Norm;
 use super::normalize::Affine;
@@ -88,6 +89,13 @@ impl Training for Step {
         }
         let x = Quantizer::new(self.activation, self.bits).train(&normalized.z, ceiling);
         Signal { x, unit: self.unit(ceiling).reaching(normalized.reach(&input.unit)) }
+    }
+
+    fn bounds(&self, at: &At, inputs: &[&Signal], ends: &[&Ends]) -> Ends {
+        let normalized = self.norm.bounds(at, inputs[0], ends[0], 1.0);
+        let ceiling = at.values.ceiling(at.name);
+        let quantizer = Quantizer::new(self.activation, self.bits);
+        Ends { width: Some(normalized.mean_width()), ..normalized.rising(|z| quantizer.train(z, ceiling)) }
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {
