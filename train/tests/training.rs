@@ -169,7 +169,7 @@ fn certified_training_makes_certificates() {
             "data.holdout=200",
             "model.architecture=\"strided\"",
             "dq.beta=0",
-            "certified.eps=16",
+            "certified.eps=48",
             "certified.ramp=4",
             "optimizer.clip=2",
         ];

@@ -27,7 +27,7 @@ fn network(model: &str, seed: u64, images: &Images) -> Model {
     let recipe = Recipe::parse(&text, "test", &[]).unwrap();
     let nodes = graph::build(&recipe.model, recipe.squeeze, &recipe.bits, images.shape(), 4).unwrap();
     let model = Model::new(nodes, &recipe.bits, seed, Device::Cpu);
-    let _ = no_grad(|| {
+    no_grad(|| {
         for (k, (name, tensor)) in (0..).zip(&model.values.parameters) {
             let draw = |i| normal(seed, Stream::Probe(k), i) as f32;
             let drawn: Vec<f32> = (0..tensor.numel() as u64).map(draw).collect();
