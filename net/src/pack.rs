@@ -63,7 +63,7 @@ impl PackedInts {
         for group in elements.chunks(grouped(self.bits)) {
             let packed: u64 = group.load_le();
             let starts = (0..group.len()).step_by(self.bits.into());
-            values.extend(starts.map(|start| self.offset + (packed >> start & mask) as i64));
+            values.extend(starts.map(|start| self.offset + ((packed >> start) & mask) as i64));
         }
         Ok((self.shape.clone(), values))
     }
