@@ -2,7 +2,7 @@
 
 use super::check::{check_entry, limits};
 use super::data::{Mac, Memory, NodePlan, Plan};
-use super::front::beats;
+use super::dominance::beats;
 use crate::device::Resources;
 use crate::estimate;
 use crate::memory::cost;

@@ -1,26 +1,11 @@
-//! Explores the plans of one network: which speeds are worth a plan, what each plan takes and how fast it is,
-//! and which plans no other one beats. Each plan is the very one that [`super::choose`] gives for its target.
+//! Explores the plans of one network: which speeds are worth a plan, and the plan of each. It is the very one
+//! that [`super::choose`] gives for its target.
 
-use super::data::Plan;
 use super::fit::Choices;
+use super::planned::Planned;
 use super::planner::checked;
 use super::target::{FoldError, Target};
-use crate::device::Resources;
-use crate::estimate;
-use crate::stage::kind::Stage;
-use crate::timing::Timing;
 use dq_net::Network;
-
-/// Holds a plan with what it takes and how fast it is.
-#[derive(Clone, Debug)]
-pub struct Planned {
-    /// The plan.
-    pub plan: Plan,
-    /// Resources of the whole circuit, by the model of [`crate::estimate`].
-    pub used: Resources,
-    /// Its exact cycles.
-    pub timing: Timing,
-}
 
 /// Lists the speeds for which a network is worth planning.
 #[derive(Clone, Debug)]
@@ -34,23 +19,6 @@ pub struct Speeds {
 /// Plans one network again and again: its choices are costed once.
 pub struct Explorer<'a> {
     choices: Choices<'a>,
-}
-
-impl Planned {
-    pub(super) fn new(plan: Plan, stages: &[Stage], timing: Timing) -> Self {
-        Planned { plan, used: estimate::estimate(stages).total, timing }
-    }
-
-    /// Returns the frames per second at its clock.
-    pub fn frames_per_second(&self) -> u64 {
-        u64::from(self.plan.clock_mhz) * 1_000_000 / self.timing.interval
-    }
-
-    /// Returns by what plans are compared; less is better everywhere.
-    pub fn costs(&self) -> Vec<u64> {
-        let (Resources { lut, bram, dsp, spram, .. }, timing) = (self.used, &self.timing);
-        vec![timing.interval, timing.latency, lut, bram, dsp, spram]
-    }
 }
 
 impl<'a> Explorer<'a> {
@@ -110,20 +78,6 @@ impl<'a> Explorer<'a> {
     }
 }
 
-/// Returns whether costs `a` are nowhere above costs `b`, and somewhere below.
-pub fn beats(a: &[u64], b: &[u64]) -> bool {
-    a != b && a.iter().zip(b).all(|(a, b)| a <= b)
-}
-
-/// Returns for each of `costs` whether no other one beats it; of equals the first is left.
-pub fn undominated(costs: &[Vec<u64>]) -> Vec<bool> {
-    let is_left = |i: usize| {
-        let worse = |j: usize| beats(&costs[j], &costs[i]) || (j < i && costs[j] == costs[i]);
-        !(0..costs.len()).any(worse)
-    };
-    (0..costs.len()).map(is_left).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,13 +86,6 @@ mod tests {
     use crate::emit;
     use crate::plan::data::{Mac, Output};
     use crate::plan::{choose, for_target};
-
-    #[test]
-    fn what_another_beats_is_left_out_and_of_equals_one_stays() {
-        let costs = [[1, 9], [2, 5], [2, 5], [3, 5], [9, 1], [9, 2]].map(|costs| costs.to_vec());
-        assert_eq!(undominated(&costs), [true, true, false, false, true, false]);
-        assert!(!beats(&[1, 2], &[1, 2]) && beats(&[1, 2], &[1, 3]) && !beats(&[0, 4], &[1, 3]));
-    }
 
     #[test]
     fn each_plan_is_that_of_its_target_and_what_is_beyond_does_not_fit() {

@@ -8,7 +8,7 @@ use super::check::check_detector;
 use super::choice::Choice;
 use super::data::{Mac, NodePlan, Output, Plan};
 use super::fit::{Choices, FILL, Overflow};
-use super::front::Planned;
+use super::planned::Planned;
 use super::target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
 use crate::device::{Budget, Resources};
 use crate::pipeline::detector;
