@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use crate::common::{fit, images, recipe};
-use dq_train::{EpochMetrics, METRICS};
+use crate::common::{fit, images, metrics, recipe};
 
 /// The checksum of the Castagnoli polynomial, bit by bit, masked as records have it.
 fn masked(bytes: &[u8]) -> u32 {
@@ -93,8 +92,7 @@ fn events_are_the_metrics_of_every_epoch() {
     assert_eq!(files.len(), 2);
     assert!(files.iter().all(|file| file.to_str().unwrap().contains("tfevents")));
     let found: Vec<_> = files.iter().flat_map(|file| scalars(file)).collect();
-    let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
-    let lines: Vec<EpochMetrics> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = metrics(&run);
     assert_eq!(lines.len(), 3);
     let mut wanted = vec![];
     for line in &lines {

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::common::{CPU, fit, images, options, recipe};
+use crate::common::{CPU, fit, images, metrics, options, recipe};
 use dq_net::AnyNetwork;
-use dq_train::{BEST, EpochMetrics, Event, Keep, LAST, METRICS, Options, RECIPE, train};
+use dq_train::{BEST, Event, Keep, LAST, METRICS, Options, RECIPE, train};
 
 /// Four epochs in one go, and two, then stopped in the middle of the third, then resumed: the same bytes.
 #[test]
@@ -32,9 +32,7 @@ fn resuming_continues_bit_for_bit() {
             let [a, b] = [&whole, &pieces].map(|run| std::fs::read(run.join(file)).unwrap());
             assert!(a == b, "{file} differs ({precision})");
         }
-        let metrics = std::fs::read_to_string(pieces.join(METRICS)).unwrap();
-        let epochs: Vec<usize> =
-            metrics.lines().map(|l| serde_json::from_str::<EpochMetrics>(l).unwrap().epoch).collect();
+        let epochs: Vec<usize> = metrics(&pieces).iter().map(|line| line.epoch).collect();
         assert_eq!(epochs, [1, 2, 3, 4]);
     }
 }
@@ -90,11 +88,7 @@ fn any_step_is_a_place_to_go_on_from() {
             let [a, b] = [&whole, &pieces].map(|run| std::fs::read(run.join(file)).unwrap());
             assert!(a == b, "{file} differs ({settings:?})");
         }
-        let lines = |run: &std::path::Path| -> Vec<EpochMetrics> {
-            let text = std::fs::read_to_string(run.join(METRICS)).unwrap();
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-        };
-        for (a, b) in lines(&whole).iter().zip(&lines(&pieces)) {
+        for (a, b) in metrics(&whole).iter().zip(&metrics(&pieces)) {
             assert_eq!(
                 (a.loss, a.train_accuracy, a.holdout_attacked, a.holdout_certified),
                 (b.loss, b.train_accuracy, b.holdout_attacked, b.holdout_certified)
@@ -142,8 +136,7 @@ fn adversarial_training_makes_robust() {
         let run = folder.path().join(name);
         let watch = ["train.epochs=8", "attacked.attack=\"fgsm\"", "attacked.eps=64", "data.holdout=200"];
         fit(&recipe(&[&watch, settings].concat()), &data, &run, false).unwrap();
-        let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
-        let line: EpochMetrics = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        let line = metrics(&run).pop().unwrap();
         (line.holdout_accuracy, line.holdout_attacked.unwrap())
     };
     let plain = robust("plain", &[]);
@@ -174,8 +167,7 @@ fn certified_training_makes_certificates() {
             "optimizer.clip=2",
         ];
         fit(&recipe(&[&all, settings].concat()), &data, &run, false).unwrap();
-        let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
-        let line: EpochMetrics = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        let line = metrics(&run).pop().unwrap();
         line.holdout_certified.unwrap()
     };
     let plain = certified("plain", &["certified.clean=1", "certified.tightness=0"]);
@@ -277,8 +269,7 @@ fn it_learns_and_the_penalty_brings_the_weights_to_orthonormal() {
         let recipe = recipe(&["train.epochs=8", beta]);
         let outcome = fit(&recipe, &data, &run, false).unwrap();
         assert!(outcome.best.0 > 0.8, "holdout accuracy {}", outcome.best.0);
-        let metrics = std::fs::read_to_string(run.join(METRICS)).unwrap();
-        let line: EpochMetrics = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+        let line = metrics(&run).pop().unwrap();
         line.penalty.iter().map(|(_, value)| value).sum::<f64>()
     };
     let (vanilla, dq) = (last("vanilla", "dq.beta=0"), last("dq", "dq.beta=0.05"));

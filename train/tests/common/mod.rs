@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use dq_data::Images;
-use dq_train::{Compute, Event, Options, Outcome, Recipe, train};
+use dq_train::{Compute, EpochMetrics, Event, METRICS, Options, Outcome, Recipe, train};
 use ndarray::Array4;
 
 /// Draws `n` images of height × width × channels in `classes` classes: noise, brighter in a stripe that tells
@@ -48,4 +48,10 @@ pub fn options<'a>(run: &'a Path, resume: bool, stop: &'a AtomicBool) -> Options
 pub fn fit(recipe: &Recipe, images: &Images, run: &Path, resume: bool) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
     train(recipe, images, &options(run, resume, &stop), |_: Event| {})
+}
+
+/// Reads the metrics of a run, one entry per epoch.
+pub fn metrics(run: &Path) -> Vec<EpochMetrics> {
+    let text = std::fs::read_to_string(run.join(METRICS)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
