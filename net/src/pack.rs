@@ -69,7 +69,7 @@ impl PackedInts {
     }
 }
 
-/// Returns the number of bits of as many words of `bits` bits as 64 bits hold: those are loaded and stored at once.
+/// Returns how many bits are loaded and stored at once: those of as many words of `bits` bits as 64 bits hold.
 fn grouped(bits: u8) -> usize {
     usize::from(64 / bits * bits)
 }

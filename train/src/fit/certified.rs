@@ -102,8 +102,8 @@ pub fn loss(
     (sum, found.scores)
 }
 
-/// Returns how far widths have grown beyond [`GROWTH`] times the `first`: a mean of 1 − GROWTH·first/width where
-/// that is above 0.
+/// Returns how far widths have grown beyond [`GROWTH`] times the `first`: the mean over all widths of
+/// 1 − GROWTH·first/width, or 0 where that is negative.
 fn growth(first: &Tensor, widths: &[Tensor]) -> Tensor {
     let excess = |width: &Tensor| (first * -GROWTH / width.clamp_min(1e-6) + 1.0).clamp_min(0.0);
     let sum = widths.iter().map(excess).reduce(|a, b| a + b);

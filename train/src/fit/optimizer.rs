@@ -14,8 +14,8 @@ pub fn zero_momentum(model: &Model) -> Tensors {
     model.values.parameters.iter().map(|(name, p)| (name.clone(), no_grad(|| p.zeros_like()))).collect()
 }
 
-/// Makes one update from the gradients that `backward` left: g = ∂CE (clipped) + ∂penalty + decay·w; m = μ·m + g; w −=
-/// lr·(m or, with Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights
+/// Makes one update from the gradients that `backward` left: g = ∂loss (clipped) + ∂penalty + decay·w; m = μ·m + g;
+/// w −= lr·(m or, with Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights
 /// towards orthonormal ones. Clears the gradients.
 pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, lr: f64) {
     no_grad(|| {

@@ -28,8 +28,8 @@ use crate::run::tensorboard::TensorBoard;
 pub struct Outcome {
     /// Number of completed epochs, those of earlier calls included.
     pub epochs: usize,
-    /// Highest held-out accuracy (attacked or certified, where the recipe chooses by that), 0…1, and the epoch that
-    /// reached it.
+    /// Highest held-out accuracy (attacked or certified, where the recipe chooses by that), 0…1, and the epoch
+    /// that reached it.
     pub best: (f64, usize),
     /// Whether `stop` ended it early.
     pub stopped: bool,
