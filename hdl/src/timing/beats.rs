@@ -26,3 +26,8 @@ pub fn frame_beats(stages: &[Stage]) -> Vec<(u64, u64)> {
     }
     beats
 }
+
+/// Returns the beats of a frame that pass the busiest stage: no interval is shorter.
+pub fn most_beats(stages: &[Stage]) -> u64 {
+    frame_beats(stages).into_iter().map(|(taken, given)| taken.max(given)).max().unwrap_or(0)
+}

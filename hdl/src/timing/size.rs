@@ -3,19 +3,21 @@
 //!
 //! A run tells how many places each FIFO filled: with as many, the run is the same, and nearly always a few
 //! less suffice. How many, the first frame nearly always tells, in the part of the pipeline where the FIFO
-//! lies: the search begins with that guess, and ends once whole runs have shown that it is enough and that one
-//! place less is not. It compares depths by the second frame; the result is checked by the interval, and
-//! searched by it where that is longer.
+//! lies: all FIFOs are guessed so first, and whole runs, side by side, show that the guesses are enough and
+//! that one place less is not. Where they do not show it, one FIFO after the other is searched. Depths are
+//! compared by the second frame; the result is checked by the interval, and searched by it where that is
+//! longer.
 //!
 //! A plan that names fewer places is refused where they deadlock, by the recurrence and never by a
 //! simulation.
 
-use super::beats::frame_beats;
+use super::beats::{frame_beats, most_beats};
 use super::run::Run;
 use super::{Deadlock, Timing, last_beat, last_interval, second_frame, settle, timing_of, try_timing};
 use crate::plan::data::{MAX_FIFO, PlanError};
 use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::Stalls;
+use rayon::prelude::*;
 
 /// Number of places below those filled, among which the fewest nearly always lie.
 const NEAR: usize = 16;
@@ -27,35 +29,43 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(&Stage) -> (String, bool)) -
     let forks = (0..stages.len()).filter(|&s| stages[s].site.depths.len() > 1);
     let open: Vec<usize> = forks.filter(|&s| !describe(&stages[s]).1).collect();
     let beats = frame_beats(stages);
-    let ample = |stages: &mut [Stage]| {
-        for &s in &open {
-            stages[s].site.depths.fill((2 * beats[s].1 as usize).clamp(2, MAX_FIFO));
-        }
-    };
-    ample(stages);
+    for &s in &open {
+        stages[s].site.depths.fill((2 * beats[s].1 as usize).clamp(2, MAX_FIFO));
+    }
     let ports: Vec<(usize, usize)> =
         open.iter().flat_map(|&s| (0..stages[s].site.depths.len()).map(move |port| (s, port))).collect();
+    let timing = if ports.is_empty() {
+        try_timing(stages)
+    } else {
+        fewest(stages, &ports).map(|(depths, timing)| {
+            ports.iter().zip(depths).for_each(|(&(s, port), depth)| stages[s].site.depths[port] = depth);
+            timing
+        })
+    };
+    timing.map_err(|deadlock| refused(&deadlock, &describe(&stages[deadlock.at]).0))
+}
+
+/// Returns the fewest places of the FIFOs `ports` of `stages`, which have ample ones, with the timing that comes
+/// of them.
+fn fewest(stages: &[Stage], ports: &[(usize, usize)]) -> Result<(Vec<usize>, Timing), Deadlock> {
+    let ample: Vec<usize> = ports.iter().map(|&(s, port)| stages[s].site.depths[port]).collect();
     let mut run = Run::new(stages, &Stalls::NONE);
     ports.iter().for_each(|&(s, port)| run.watch(s, port));
-    let mut second = None;
-    let mut timing = timing_of(stages, run, |run, cycles| second = Some((cycles, Filled::of(run, &ports))));
-    if let (Ok(Timing { interval: best, .. }), false) = (&timing, ports.is_empty()) {
-        let best = *best;
-        let interval: Measure = |run| settle(run, vec![]).map(|ends| last_interval(&ends));
-        for measure in [second_frame, interval] {
-            ample(stages);
-            // The first search begins with what the run above has filled.
-            let begun = second.take().filter(|(cycles, _)| *cycles <= best).map(|(_, filled)| filled);
-            if !(Search { stages, ports: &ports, best, measure }).shrink(begun) {
-                continue;
-            }
-            timing = try_timing(stages);
-            if timing.as_ref().is_ok_and(|timing| timing.interval <= best) {
-                break;
-            }
-        }
+    let second = second_frame(&mut run)?;
+    let filled = Filled::of(&run, ports);
+    let search = |best, measure| Search { stages, ports, ample: &ample, best, measure };
+    // No circuit is faster than its busiest stage.
+    if second == most_beats(stages)
+        && let Some(found) = search(second, second_frame).run(Some(filled.clone()))
+    {
+        return Ok(found);
     }
-    timing.map_err(|deadlock| refused(&deadlock, &describe(&stages[deadlock.at]).0))
+    let timing = try_timing(stages)?;
+    let begun = (second <= timing.interval).then_some(filled);
+    let found = begun.and_then(|filled| search(timing.interval, second_frame).run(Some(filled)));
+    let interval: Measure = |run| settle(run, vec![]).map(|ends| last_interval(&ends));
+    let found = found.or_else(|| search(timing.interval, interval).run(None));
+    Ok(found.unwrap_or((ample, timing)))
 }
 
 /// Measures the cycles of a frame, in one way or another.
@@ -63,32 +73,66 @@ type Measure = fn(&mut Run) -> Result<u64, Deadlock>;
 
 /// Searches for the fewest places.
 struct Search<'a> {
-    stages: &'a mut [Stage],
-    /// The FIFOs, each by its stage and output.
+    stages: &'a [Stage],
+    /// The FIFOs, each by its stage and output, and an ample number of places of each.
     ports: &'a [(usize, usize)],
+    ample: &'a [usize],
     /// Cycles per frame, by `measure`, that the result must keep.
     best: u64,
     measure: Measure,
 }
 
 impl Search<'_> {
-    /// Takes places away until no FIFO could have one less; false where this measure finds the best in no
-    /// depths.
-    fn shrink(&mut self, begun: Option<Filled>) -> bool {
-        let Some(mut filled) = begun.or_else(|| self.filled(0)) else { return false };
+    /// Returns the places of which no FIFO could have one less, and the timing; none where this measure finds
+    /// the best in no depths, or the interval that comes of them is longer. `begun` is what ample FIFOs fill.
+    fn run(&self, begun: Option<Filled>) -> Option<(Vec<usize>, Timing)> {
+        let filled = begun.or_else(|| self.filled(self.ample, 0))?;
+        self.at_once(&filled).or_else(|| {
+            let depths = self.one_by_one(filled);
+            let timing = try_timing(&self.with(&depths, self.stages.len() - 1)).ok()?;
+            (timing.interval <= self.best).then_some((depths, timing))
+        })
+    }
+
+    /// Guesses all places before any whole run; none where whole runs show that the guesses are not enough, or
+    /// that one place less is. These runs are independent of each other, and of this result
+    /// [`Search::one_by_one`] would say the same.
+    fn at_once(&self, filled: &Filled) -> Option<(Vec<usize>, Timing)> {
+        let mut guesses = self.ample.to_vec();
         for at in 0..self.ports.len() {
-            let (s, port) = self.ports[at];
+            guesses[at] = self.guess(at, &guesses, filled);
+        }
+        let timed = || {
+            let stages = self.with(&guesses, self.stages.len() - 1);
+            let mut second = u64::MAX;
+            let timing = timing_of(&stages, Run::new(&stages, &Stalls::NONE), |_, cycles| second = cycles);
+            timing.ok().filter(|timing| timing.interval.max(second) <= self.best)
+        };
+        let one_less_is_too_few = || {
+            (0..self.ports.len()).into_par_iter().filter(|&at| guesses[at] > 2).all(|at| {
+                let depths = [&guesses[..at], &[guesses[at] - 1], &self.ample[at + 1..]].concat();
+                self.filled(&depths, at).is_none()
+            })
+        };
+        let (timing, fewest) = rayon::join(timed, one_less_is_too_few);
+        timing.filter(|_| fewest).map(|timing| (guesses, timing))
+    }
+
+    /// Takes places away, from one FIFO after the other, until none could have one less.
+    fn one_by_one(&self, mut filled: Filled) -> Vec<usize> {
+        let mut depths = self.ample.to_vec();
+        for at in 0..self.ports.len() {
             // `high` places are enough, `low` are too few.
             let (mut high, mut low) = (filled.places[at], 1);
-            let guess = self.guess(at, &filled);
+            let guess = self.guess(at, &depths, &filled);
             let mut hints = vec![guess - 1, guess];
             while low + 1 < high {
                 let depth = hints.pop().unwrap_or(low + (high - low) / 2);
                 if depth <= low || depth >= high {
                     continue;
                 }
-                self.stages[s].site.depths[port] = depth;
-                match self.filled(at) {
+                depths[at] = depth;
+                match self.filled(&depths, at) {
                     Some(found) => {
                         high = found.places[at].min(depth);
                         filled = found;
@@ -96,20 +140,21 @@ impl Search<'_> {
                     None => low = depth,
                 }
             }
-            self.stages[s].site.depths[port] = high;
+            depths[at] = high;
         }
-        true
+        depths
     }
 
-    /// Guesses how few places FIFO `at` needs, of which those `filled` suffice: as few as keep the end of the
-    /// first frame, in the part of the pipeline up to where the fork's branches have met again.
-    fn guess(&mut self, at: usize, filled: &Filled) -> usize {
+    /// Guesses how few places FIFO `at` needs beside others of `depths`, of which those `filled` suffice: as few
+    /// as keep the end of the first frame, in the part of the pipeline up to where the fork's branches have met
+    /// again.
+    fn guess(&self, at: usize, depths: &[usize], filled: &Filled) -> usize {
         let ((s, port), high) = (self.ports[at], filled.places[at]);
         let end = self.meeting(s);
+        let mut stages = self.with(depths, end);
         let mut suffices = |depth: usize| {
-            self.stages[s].site.depths[port] = depth;
-            last_beat(&mut Run::new(&self.stages[..=end], &Stalls::NONE))
-                .is_ok_and(|last| last <= filled.ends[end])
+            stages[s].site.depths[port] = depth;
+            last_beat(&mut Run::new(&stages, &Stalls::NONE)).is_ok_and(|last| last <= filled.ends[end])
         };
         if high < 3 || suffices(2) {
             return 2;
@@ -137,17 +182,28 @@ impl Search<'_> {
         (s + 1..last).filter(ends).find(|&end| reads(end) == 1).unwrap_or(last)
     }
 
-    /// Returns the places that each FIFO fills, from FIFO `from` on; none where a frame takes longer than the
-    /// best, or for ever.
-    fn filled(&self, from: usize) -> Option<Filled> {
-        let mut run = Run::new(self.stages, &Stalls::NONE);
+    /// Returns the places that each FIFO fills where they have `depths`, from FIFO `from` on; none where a
+    /// frame takes longer than the best, or for ever.
+    fn filled(&self, depths: &[usize], from: usize) -> Option<Filled> {
+        let stages = self.with(depths, self.stages.len() - 1);
+        let mut run = Run::new(&stages, &Stalls::NONE);
         self.ports[from..].iter().for_each(|&(s, port)| run.watch(s, port));
         let cycles = (self.measure)(&mut run).ok()?;
         (cycles <= self.best).then(|| Filled::of(&run, self.ports))
     }
+
+    /// Returns the stages up to `end` with FIFOs of `depths`.
+    fn with(&self, depths: &[usize], end: usize) -> Vec<Stage> {
+        let mut stages = self.stages[..=end].to_vec();
+        for (&(s, port), &depth) in self.ports.iter().zip(depths).filter(|((s, _), _)| *s <= end) {
+            stages[s].site.depths[port] = depth;
+        }
+        stages
+    }
 }
 
 /// Holds what a run says of the FIFOs.
+#[derive(Clone)]
 struct Filled {
     /// Number of places that each FIFO filled, at least 2; of those that were not watched nothing is known.
     places: Vec<usize>,
