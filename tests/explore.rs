@@ -135,11 +135,8 @@ fn networks_with_reports_are_compared_by_accuracy_and_a_page_shows_them() {
     for (reports, words) in [
         (&["dq-attack.json", "fewer.json"][..], &["fewer.json", "data.digest", "dq-attack.json"][..]),
         (&["dq-attack.json"], &["expected one of network", "found none"]),
-        (&["dq-attack.json", "fgsm-attack.json", "other.json"], &["radius that all reports have"]),
-        (
-            &["dq-attack.json", "fgsm-attack.json", "fgsm-attack.json"],
-            &["a second report", "fgsm-attack.json"],
-        ),
+        (&["dq-attack.json", "fgsm-attack.json", "other.json"], &["radius that all files have"]),
+        (&["dq-attack.json", "fgsm-attack.json", "fgsm-attack.json"], &["a second file", "fgsm-attack.json"]),
         (&["missing.json", "dq-attack.json"], &["missing.json", "No such file"]),
         (&["front.json", "dq-attack.json"], &["front.json", "not an attack report"]),
     ] {
@@ -147,10 +144,53 @@ fn networks_with_reports_are_compared_by_accuracy_and_a_page_shows_them() {
         assert!(words.iter().all(|word| error.contains(word)), "{reports:?}: {error}");
     }
     let error = fails(folder, 1, &["explore", &dq, "--reports", "fgsm-attack.json"]);
-    assert!(
-        error.contains("fgsm-attack.json: the report of network") && error.contains("no MODEL"),
-        "{error}"
+    assert!(error.contains("fgsm-attack.json: of network") && error.contains("no MODEL"), "{error}");
+}
+
+/// The share of images that certificates prove stands beside what attacks leave, also of other images.
+#[test]
+fn certified_accuracy_is_explored_against_area() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let [dq, fgsm] = [model("signs-tiny-dq/model.json"), model("controls/signs-tiny-fgsm.json")];
+    let certify = |model: &str, count: &str, eps: &str, file: &str| {
+        let signs = ["--data", "signs", "--count", count, "--boxes", "1", "--eps", eps];
+        ok(folder, &[&["certify", model, "-o", file], &signs[..]].concat());
+    };
+    certify(&dq, "6", "1,2", "dq.json");
+    certify(&fgsm, "6", "1", "fgsm.json");
+    certify(&fgsm, "5", "1", "fewer.json");
+    ok(
+        folder,
+        &["attack", &dq, "--data", "signs", "--count", "9", "--attack", "fgsm", "--eps", "2", "-o", "a.json"],
     );
+    let both = ["explore", &dq, &fgsm, "--fps", "100", "--certificates"];
+    let found = json(folder, &[&both[..], &["dq.json", "fgsm.json", "-o", "front.json"]].concat());
+    for (network, file) in found["networks"].as_array().unwrap().iter().zip(["dq.json", "fgsm.json"]) {
+        let text = fs::read_to_string(folder.join(file)).unwrap();
+        let certificates: Value = serde_json::from_str(&text).unwrap();
+        let of_network = &network["certified"];
+        assert_eq!(of_network["clean"], certificates["clean"]);
+        assert_eq!(of_network["proved"].as_array().unwrap().len(), 1, "the one radius that both have");
+        assert_eq!(of_network["proved"][0]["tally"], certificates["radii"][0]["certified"]);
+        assert!(network.get("attacked").is_none(), "{network}");
+    }
+    ok(folder, &["report", "front.json", "-o", "front.html"]);
+    let page = fs::read_to_string(folder.join("front.html")).unwrap();
+    assert!(page.contains("accuracy at ε 1 certified, %, against LUTs"));
+    // Attacked and certified, on different numbers of images.
+    let args = ["explore", &dq, "--fps", "100", "--reports", "a.json", "--certificates", "dq.json"];
+    let text = ok(folder, &args);
+    assert!(text.contains("clean, %  eps 2, %  eps 1 certified, %  eps 2 certified, %"), "{text}");
+    for (files, words) in [
+        (&["dq.json", "fewer.json"][..], &["fewer.json", "data.digest", "dq.json"][..]),
+        (&["dq.json"], &["--certificates: expected one of network", "found none"]),
+        (&["dq.json", "a.json"], &["a.json", "expected certificates", "another report"]),
+        (&["dq.json", "missing.json"], &["missing.json", "No such file"]),
+    ] {
+        let error = fails(folder, 1, &[&both[..], files].concat());
+        assert!(words.iter().all(|word| error.contains(word)), "{files:?}: {error}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Implements `dq explore`: the plans of one or more networks that no other plan beats.
 
 use crate::shared::args::at_least_one;
-use crate::shared::attacked::attacked;
+use crate::shared::attacked::{attacked, certified};
 use crate::shared::files::Files;
 use crate::shared::model;
 use crate::shared::plan::{OutputArg, device_of, parse_device, parse_form};
@@ -12,7 +12,9 @@ use anyhow::{Context, Result, bail};
 use dq_hdl::device::{Budget, Device};
 use dq_hdl::plan::{DEFAULT_CLOCK_MHZ, Explorer, FoldError, Mac, Planned, Target, undominated};
 use dq_net::Network;
-use dq_report::document::front::{Asked, Attacked, Explored, FORMAT, Front, Point, Refused, VERSION};
+use dq_report::document::front::{
+    Asked, Attacked, Certified, Explored, FORMAT, Front, Point, Refused, VERSION,
+};
 use dq_sim::report::Model;
 use dq_sim::study::{Stopped, Watch};
 use rayon::prelude::*;
@@ -24,14 +26,16 @@ use std::sync::atomic::Ordering;
 /// Plans each network for a ladder of speeds, from one PE per node to the most that the
 /// device holds, and shows the plans that no other one beats in LUTs, block RAMs, DSP
 /// blocks, frames per second and latency. With --reports, the accuracy and the accuracy
-/// under attack of each network count too, and networks are compared with each other;
-/// without, each network has a front of its own. Each plan is the one that `dq plan`
-/// makes for the speed in the column "asked for". What does not fit is said below.
+/// under attack of each network count too, with --certificates the share of images that
+/// is proved, and networks are compared with each other; without, each network has a
+/// front of its own. Each plan is the one that `dq plan` makes for the speed in the
+/// column "asked for". What does not fit is said below.
 ///
 /// Examples:
 ///   dq explore model.json --device ecp5-85f
 ///   dq explore cnv --fps 100,500,1000 --mhz 80
 ///   dq explore a.json b.json --board ulx3s --reports a-attack.json b-attack.json -o front.json
+///   dq explore a.json b.json --certificates a-proved.json b-proved.json -o front.json
 ///   dq report front.json -o front.html
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -74,6 +78,9 @@ pub struct Args {
     /// Reports of `dq attack`, one per network, on the same images: accuracy with and without attack counts.
     #[arg(long, value_name = "REPORT", num_args = 1..)]
     reports: Vec<PathBuf>,
+    /// Certificates of `dq certify`, one per network, on the same images: the share that is proved counts.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    certificates: Vec<PathBuf>,
     /// Write the front (JSON), for `dq report`.
     #[arg(short, long = "output", value_name = "FILE")]
     output: Option<PathBuf>,
@@ -93,16 +100,19 @@ type Found = (usize, Asked, Result<Planned, FoldError>);
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let files = args.models.iter().fold(Files::default(), |files, path| files.read("MODEL", path.as_path()));
     let files = args.reports.iter().fold(files, |files, path| files.read("--reports", path.as_path()));
+    let files =
+        args.certificates.iter().fold(files, |files, path| files.read("--certificates", path.as_path()));
     files.written("-o", args.output.as_deref()).check()?;
     let networks = args.models.iter().map(|path| model::open(path, ui.seed())).collect::<Result<Vec<_>>>()?;
     let (data, attacked) = attacked(&networks, &args.reports)?;
+    let (certified_data, certified) = certified(&networks, &args.certificates)?;
     let device = args.device.or(device_of(args.board.as_deref())?);
     let targets = args.targets(device);
     let subjects: Vec<Subject> =
         networks.par_iter().map(|network| args.subject(network, &targets)).collect::<Result<_>>()?;
     let found = plans(ui, &subjects)?;
     let plans = found.iter().filter(|(_, _, found)| found.is_ok()).count();
-    let networks = front(subjects, attacked, found)?;
+    let networks = front(subjects, attacked, certified, found)?;
     let front = Front {
         format: FORMAT.into(),
         version: VERSION,
@@ -110,6 +120,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         budget: targets.iter().map(|target| target.budget).max_by_key(|budget| budget.lut).expect("a target"),
         clock_mhz: targets[0].clock_mhz,
         data,
+        certified_data,
         plans,
         networks,
     };
@@ -188,16 +199,20 @@ fn plans(ui: &Ui, subjects: &[Subject]) -> Result<Vec<Found>> {
     Ok(ui.study(&bar, |watch| all.par_iter().map(|asked| one(watch, asked)).collect())?)
 }
 
-/// Leaves the plans that no other one beats: of one network or, where all were attacked, of all together.
+/// Leaves the plans that no other one beats: of one network or, where the accuracy of all is known, of all
+/// together.
 fn front(
     subjects: Vec<Subject>,
     attacked: Option<Vec<Attacked>>,
+    certified: Option<Vec<Certified>>,
     found: Vec<Found>,
 ) -> Result<Vec<Explored>> {
     let mut networks: Vec<Explored> = vec![];
     for (n, subject) in subjects.into_iter().enumerate() {
         let attacked = attacked.as_ref().map(|all| all[n].clone());
-        networks.push(Explored { model: subject.model, attacked, points: vec![], refused: subject.refused });
+        let certified = certified.as_ref().map(|all| all[n].clone());
+        let Subject { model, refused, .. } = subject;
+        networks.push(Explored { model, attacked, certified, points: vec![], refused });
     }
     let mut made: Vec<(usize, Asked, Planned)> = vec![];
     for (n, asked, found) in found {
@@ -235,13 +250,11 @@ fn front(
 /// Returns by what a plan of network `n` is compared; less is better.
 fn costs(n: usize, networks: &[Explored], planned: &Planned) -> Vec<u64> {
     let mut costs = planned.costs();
-    match &networks[n].attacked {
-        Some(Attacked { clean, worst }) => {
-            let tallies = [clean].into_iter().chain(worst.iter().map(|worst| &worst.tally));
-            costs.extend(tallies.map(|tally| (tally.total - tally.correct) as u64));
-        }
+    let accuracies = networks[n].accuracies("eps");
+    costs.extend(accuracies.iter().map(|(_, tally)| (tally.total - tally.correct) as u64));
+    if accuracies.is_empty() {
         // Networks that nothing is known of are not compared: of two of them each is better in one.
-        None => costs.extend([n as u64, (networks.len() - n) as u64]),
+        costs.extend([n as u64, (networks.len() - n) as u64]);
     }
     costs
 }
@@ -254,10 +267,7 @@ fn text(front: &Front, args: &Args) -> String {
             .into();
     let has_sprams = (1..u64::MAX).contains(&front.budget.spram);
     head.extend(has_sprams.then(|| "SPRAM".to_owned()));
-    if let Some(attacked) = &front.networks[0].attacked {
-        head.push("clean, %".into());
-        head.extend(attacked.worst.iter().map(|worst| format!("eps {}, %", worst.eps)));
-    }
+    head.extend(front.networks[0].accuracies("eps").into_iter().map(|(name, _)| format!("{name}, %")));
     let mut rows: Vec<Vec<String>> = vec![];
     for network in &front.networks {
         for point in &network.points {
@@ -267,10 +277,8 @@ fn text(front: &Front, args: &Args) -> String {
             row.extend([format!("{:.1}", point.microseconds(front.clock_mhz))]);
             row.extend([used.lut, used.ff, used.bram, used.dsp].map(thousands));
             row.extend(has_sprams.then(|| thousands(used.spram)));
-            if let Some(attacked) = &network.attacked {
-                let tallies = [&attacked.clean].into_iter().chain(attacked.worst.iter().map(|w| &w.tally));
-                row.extend(tallies.map(|tally| format!("{:.2}", 100.0 * tally.accuracy)));
-            }
+            let accuracies = network.accuracies("eps");
+            row.extend(accuracies.iter().map(|(_, tally)| format!("{:.2}", 100.0 * tally.accuracy)));
             rows.push(row);
         }
     }

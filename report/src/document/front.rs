@@ -26,6 +26,9 @@ pub struct Front {
     /// The images of the attack reports, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Data>,
+    /// The images of the certificates, where there are any: often more than were attacked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certified_data: Option<Data>,
     /// Number of plans that were made, those off the front included.
     pub plans: usize,
     /// One entry per network.
@@ -40,6 +43,9 @@ pub struct Explored {
     /// What attacks leave of it, where a report says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attacked: Option<Attacked>,
+    /// What is proved of it, where certificates say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certified: Option<Certified>,
     /// Its plans that no other plan beats, slowest first.
     pub points: Vec<Point>,
     /// What does not fit.
@@ -55,13 +61,38 @@ pub struct Attacked {
     pub worst: Vec<AtRadius>,
 }
 
-/// Holds the accuracy under attack at one radius.
+/// Holds the accuracy of a network without attack, and the share of images of which it is proved.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Certified {
+    /// Accuracy without attack.
+    pub clean: Tally,
+    /// Certified accuracy, one entry per radius that all networks have certificates of.
+    pub proved: Vec<AtRadius>,
+}
+
+/// Holds an accuracy at one radius.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AtRadius {
     /// Radius, in units of a uint8 pixel.
     pub eps: u8,
-    /// Accuracy under the attack that is worst for each image.
+    /// Accuracy under the attack that is worst for each image, or the share of images that is certified.
     pub tally: Tally,
+}
+
+impl Explored {
+    /// Returns what is known of its accuracy, each with its name, in which `eps` stands for the radius: without
+    /// attack, under attack, and proved. Of networks of one front these are the same.
+    pub fn accuracies(&self, eps: &str) -> Vec<(String, Tally)> {
+        let mut all = vec![];
+        let clean = self.attacked.as_ref().map(|attacked| attacked.clean);
+        let clean = clean.or(self.certified.as_ref().map(|certified| certified.clean));
+        all.extend(clean.map(|tally| ("clean".to_owned(), tally)));
+        let attacked = self.attacked.iter().flat_map(|attacked| &attacked.worst);
+        all.extend(attacked.map(|at| (format!("{eps} {}", at.eps), at.tally)));
+        let certified = self.certified.iter().flat_map(|certified| &certified.proved);
+        all.extend(certified.map(|at| (format!("{eps} {} certified", at.eps), at.tally)));
+        all
+    }
 }
 
 /// Describes one plan.

@@ -1,4 +1,4 @@
-//! Draws the front of plans: speed against area, and what attacks leave against area.
+//! Draws the front of plans: speed against area, and what attacks leave and what is proved against area.
 
 use super::{Cell, Figure, Section, Table, thousands};
 use crate::Reports;
@@ -16,7 +16,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
         title: "The front of plans",
         about:
             "Each point is a plan that no other one beats: none is at least as good in LUTs, block RAMs, DSP \
-                blocks, frames per second and latency (and in accuracy, where networks were attacked) and \
+                blocks, frames per second and latency (and in accuracy, where it was attacked or certified) and \
                 better in one of them. Resources are estimated, cycles are exact. `dq plan` makes the plan \
                 of a point from what was asked for."
                 .into(),
@@ -52,33 +52,30 @@ fn speed(reports: &Reports, front: &Front) -> Figure {
     }
 }
 
-/// Draws accuracy against LUTs, without attack and at each radius; nothing where no network was attacked.
+/// Draws accuracy against LUTs: without attack, under attack and proved at each radius; nothing where neither
+/// attacks nor certificates say anything.
 fn accuracy(reports: &Reports, front: &Front) -> Option<Figure> {
-    let first = front.networks.iter().find_map(|network| network.attacked.as_ref())?;
-    let clean = |network: &Explored| network.attacked.as_ref().map(|attacked| attacked.clean);
-    let mut drawings = vec![accuracy_at(reports, front, "clean accuracy, %", &clean)];
-    for radius in &first.worst {
-        let at = |network: &Explored| {
-            let worst = &network.attacked.as_ref()?.worst;
-            worst.iter().find(|worst| worst.eps == radius.eps).map(|worst| worst.tally)
+    let names: Vec<String> = accuracies(front).into_iter().map(|(name, _)| name).collect();
+    let drawing = |(at, name): (usize, &String)| {
+        let label = match name.as_str() {
+            "clean" => "clean accuracy, %".into(),
+            name => format!("accuracy at {name}, %"),
         };
-        drawings.push(accuracy_at(reports, front, &format!("accuracy at ε {}, %", radius.eps), &at));
-    }
-    let caption = format!("Accuracy under attack against LUTs, {}", device(front));
-    Some(Figure { caption, drawings, legend: legend(reports, front) })
+        let value = |network: &Explored, _: &Point| {
+            let percent = network.accuracies("ε").get(at).map_or(0.0, |(_, tally)| 100.0 * tally.accuracy);
+            (percent, format!("{label}: {percent:.2}"))
+        };
+        let title = format!("{label}, against LUTs");
+        against_luts(reports, front, title, Axis::percent(&label), &value)
+    };
+    let drawings: Vec<String> = names.iter().enumerate().map(drawing).collect();
+    let caption = format!("Accuracy against LUTs, {}", device(front));
+    (!drawings.is_empty()).then(|| Figure { caption, drawings, legend: legend(reports, front) })
 }
 
-fn accuracy_at(
-    reports: &Reports,
-    front: &Front,
-    label: &str,
-    tally: &dyn Fn(&Explored) -> Option<Tally>,
-) -> String {
-    let value = |network: &Explored, _: &Point| {
-        let percent = tally(network).map_or(0.0, |tally| 100.0 * tally.accuracy);
-        (percent, format!("{label}: {percent:.2}"))
-    };
-    against_luts(reports, front, format!("{label}, against LUTs"), Axis::percent(label), &value)
+/// Returns the accuracies that are known of the networks, those of the first.
+fn accuracies(front: &Front) -> Vec<(String, Tally)> {
+    front.networks.first().map_or(vec![], |network| network.accuracies("ε"))
 }
 
 /// Draws a value of every plan against its LUTs, a series per network.
@@ -106,7 +103,6 @@ fn legend(reports: &Reports, front: &Front) -> Vec<(usize, String)> {
 }
 
 fn points(reports: &Reports, front: &Front) -> Table {
-    let first = front.networks.iter().find_map(|network| network.attacked.as_ref());
     let head =
         ["network", "asked for", "frames/s", "cycles", "latency, µs", "LUT", "FF", "BRAM", "DSP", "SPRAM"];
     let caption = format!(
@@ -116,10 +112,7 @@ fn points(reports: &Reports, front: &Front) -> Table {
         front.plans
     );
     let mut table = Table::new(&caption, &head);
-    if let Some(attacked) = first {
-        table.head.push("clean, %".into());
-        table.head.extend(attacked.worst.iter().map(|worst| format!("ε {}, %", worst.eps)));
-    }
+    table.head.extend(accuracies(front).into_iter().map(|(name, _)| format!("{name}, %")));
     for network in &front.networks {
         for point in &network.points {
             let used = &point.used;
@@ -131,10 +124,7 @@ fn points(reports: &Reports, front: &Front) -> Table {
                 Cell::number(point.microseconds(front.clock_mhz), 1),
             ];
             row.extend([used.lut, used.ff, used.bram, used.dsp, used.spram].map(Cell::count));
-            if let Some(attacked) = &network.attacked {
-                row.push(Cell::tally(&attacked.clean));
-                row.extend(attacked.worst.iter().map(|worst| Cell::tally(&worst.tally)));
-            }
+            row.extend(network.accuracies("ε").iter().map(|(_, tally)| Cell::tally(tally)));
             table.row(row);
         }
     }
