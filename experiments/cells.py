@@ -29,6 +29,10 @@ class Cell:
     seeds: tuple = (1,)
     data: str = "cifar10"  # the set of its images
 
+    def attacked(self, seed):
+        """Returns the attack sets of a seed: beside the first seed's `auto`, others take only its first two attacks."""
+        return self.attacks if seed == self.seeds[0] else tuple("apgd" if a == "auto" else a for a in self.attacks)
+
 
 # A network of another architecture, trained on PGD's adversaries, whose gradients the black-box attacks of
 # tables 5 and 6 use, as in the paper; those of the other tables use SUBSTITUTE below.
@@ -155,8 +159,9 @@ def table4():
     for row, beta, paper in [("vanilla", 0.0, (93.49, 94.41)), ("dq", 1e-3, (95.14, 95.09))]:
         for activation, clean in zip(("relu1", "relu6"), paper):
             for setting in SETTINGS:
-                keys = {"bits.weights": weights(setting), "bits.activations": 4, "dq.beta": beta,
-                        "model.activation": activation}
+                keys = {"bits.weights": weights(setting), "bits.activations": 4, "dq.beta": beta}
+                # ReLU6 is the scales' own, so that its networks are those of table 1.
+                keys |= {} if activation == "relu6" else {"model.activation": activation}
                 yield Cell("table4", f"{row}-{activation}", setting, keys, ("fgsm8",), {"clean": clean})
 
 
@@ -223,6 +228,8 @@ def cells(table):
 def base(scale, cell):
     """Returns the path of the cell's base recipe: the scale's, or one of its own where the scale has it."""
     own = {"substitute": f"{scale}-substitute.toml", "table2": f"{scale}-svhn.toml"}.get(cell.table)
+    if cell.keys.get("adversarial.attack") == "pgd":
+        own = f"{scale}-pgd.toml"
     path = HERE / "scales" / (own or f"{scale}.toml")
     return path if path.exists() else HERE / "scales" / f"{scale}.toml"
 

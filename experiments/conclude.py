@@ -70,7 +70,9 @@ def summary(verdicts):
 
 def cell(one, other, column, sign):
     """Returns one difference, and whether it bears the conclusion out; no word without an attack."""
-    if any(column not in network.tallies for some in (one, other) for network in some.values()):
+    # The whole of `auto` is run on first seeds alone.
+    one, other = ({s: network for s, network in some.items() if column in network.tallies} for some in (one, other))
+    if not (one and other):
         return "–", ""
     middle, half = reports.difference(one, other, column)
     text = f"{middle:+.1f} ± {half:.1f}"

@@ -86,7 +86,8 @@ def placed_luts(record):
 
 def networks(root, places, table, cell):
     """Returns the cell's networks that are there, by seed."""
-    found = {seed: load(root, places[(table, cell.name, cell.setting, seed)][0], cell.attacks) for seed in cell.seeds}
+    folders = {seed: places[(table, cell.name, cell.setting, seed)][0] for seed in cell.seeds}
+    found = {seed: load(root, folder, cell.attacked(seed)) for seed, folder in folders.items()}
     return {seed: network for seed, network in found.items() if network is not None}
 
 
