@@ -38,6 +38,7 @@ pub mod norms;
 mod random;
 mod region;
 pub mod report;
+mod rows;
 pub mod study;
 mod tensor;
 

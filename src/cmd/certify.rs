@@ -11,11 +11,12 @@ use crate::shared::report::{self, Partial};
 use crate::shared::table::{percent, table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, anyhow, bail};
+use clap::builder::ArgPredicate;
 use dq_data::Images;
 use dq_net::Network;
 use dq_sim::WhiteBox;
 use dq_sim::study::Watch;
-use dq_sim::study::certify::{Campaign, Certificates, Proof, Trails, question};
+use dq_sim::study::certify::{BoundsBy, Campaign, Certificates, Proof, Trails, question};
 use std::path::{Path, PathBuf};
 
 /// Most multiply-accumulates of a network whose question is written for a solver.
@@ -52,6 +53,10 @@ pub struct Args {
     /// Most boxes that the search may bound for one image; 1 is the bounds of the whole ball alone.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one())]
     boxes: u64,
+    /// How a box is bounded. Lines are tighter: they certify most of what intervals leave open, and take as long
+    /// as hundreds of forward passes each. --proof holds interval bounds alone, which are its default.
+    #[arg(long, value_name = "FORM", default_value = "linear", default_value_if("proof", ArgPredicate::IsPresent, "intervals"))]
+    bounds: BoundsArg,
     /// The attack beside it.
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]
     attack: String,
@@ -69,11 +74,23 @@ pub struct Args {
     output: PathBuf,
 }
 
+/// Forms of bounds.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum BoundsArg {
+    /// Intervals of each value alone.
+    Intervals,
+    /// Intervals, then lines through the whole network where intervals leave a box open.
+    Linear,
+}
+
 /// Runs the command.
 pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let files = Files::default().read("MODEL", args.model.path());
     let files = files.resumable("-o", args.output.as_path());
     files.written("--proof", args.proof.as_deref()).check()?;
+    if args.proof.is_some() && args.bounds == BoundsArg::Linear {
+        bail!("--proof: expected --bounds intervals, found linear: trails hold interval bounds alone");
+    }
     let network = args.model.open(ui)?;
     let white_box = WhiteBox::new(&network);
     let (input, classes) = (network.input(), network.classes());
@@ -81,8 +98,16 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     if let Some(folder) = &args.smt {
         write_smt(ui, &network, &images, &args.eps, folder)?;
     }
-    let campaign =
-        Campaign { eps: args.eps.clone(), boxes: args.boxes, attack: args.attack.clone(), seed: ui.seed() };
+    let campaign = Campaign {
+        eps: args.eps.clone(),
+        boxes: args.boxes,
+        bounds: match args.bounds {
+            BoundsArg::Intervals => BoundsBy::Intervals,
+            BoundsArg::Linear => BoundsBy::Linear,
+        },
+        attack: args.attack.clone(),
+        seed: ui.seed(),
+    };
     let blank = Certificates::new(&white_box, &images, &campaign);
     let partial = Partial::find(&args.output, args.resume, "unfinished certificates are")?;
     let mut found = match partial.begun() {
@@ -151,13 +176,15 @@ fn text(found: &Certificates, args: &Args) -> String {
                 percent(&radius.certified),
                 percent(&radius.attacked),
                 count(Proof::ByBounds),
+                count(Proof::ByLines),
                 count(Proof::BySearch),
                 count(Proof::Open),
                 count(Proof::Broken),
             ]
         })
         .collect();
-    let head = ["accuracy in %", "certified", "attacked", "by bounds", "by search", "open", "broken"];
+    let head =
+        ["accuracy in %", "certified", "attacked", "by intervals", "by lines", "by search", "open", "broken"];
     format!(
         "{}, {} test images of {}: clean {}\n\n{}\nCertified <= true robust accuracy <= \
          attacked ({}, then the search of at most {} boxes per image).\n\

@@ -130,6 +130,7 @@ type Reader = fn(Value) -> Result<Content, serde_json::Error>;
 const FORMATS: &[(&str, u32, Reader)] = &[
     (dq_sim::report::FORMAT, dq_sim::report::VERSION, |v| parse(v).map(Content::Attacks)),
     ("dq-certificates", 1, |v| parse(v).map(Content::Certificates)),
+    ("dq-certificates", 2, |v| parse(v).map(Content::Certificates)),
     ("dq-faults", 1, |v| parse(v).map(Content::Faults)),
     ("dq-corruptions", 1, |v| parse(v).map(Content::Corruptions)),
     ("dq-amplification", 2, |v| parse(v).map(Content::Amplification)),

@@ -10,7 +10,17 @@ use dq_sim::study::certify::{Certificates, Proof, Radius};
 pub(super) fn section(reports: &Reports) -> Option<Section> {
     let certified: Vec<&Certificates> = reports.certificates().collect();
     let first = certified.first()?;
-    let head = ["network", "ε", "certified, %", "attacked, %", "by bounds", "by search", "open", "broken"];
+    let head = [
+        "network",
+        "ε",
+        "certified, %",
+        "attacked, %",
+        "by intervals",
+        "by lines",
+        "by search",
+        "open",
+        "broken",
+    ];
     let mut table = Table::new("Certificates", &head);
     for found in &certified {
         for radius in &found.radii {
@@ -21,6 +31,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
                 Cell::tally(&radius.certified),
                 Cell::tally(&radius.attacked),
                 count(Proof::ByBounds),
+                count(Proof::ByLines),
                 count(Proof::BySearch),
                 count(Proof::Open),
                 count(Proof::Broken),
@@ -29,7 +40,7 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
     }
     let about = format!(
         "Certified ≤ true robust accuracy ≤ attacked, on {} images: integer bounds through the exact network, \
-         then a complete search of at most {} boxes per image.",
+         intervals or lines, then a complete search of at most {} boxes per image.",
         first.data.images, first.boxes
     );
     let figures = certified.iter().map(|found| sandwich(reports, found)).collect();

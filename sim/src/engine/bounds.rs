@@ -25,42 +25,48 @@ impl<'a> IntervalBounds<'a> {
     /// height × width × channels), node by node.
     pub fn run(&self, lo: ArrayView4<u8>, hi: ArrayView4<u8>) -> Vec<[Tensor; 2]> {
         let mut ends: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
-        for (i, rule) in self.rules.iter().enumerate() {
-            let forward = || [0, 1].map(|end| self.engine.run_node(i, [lo, hi][end], &ends[end]));
-            let [low, high] = match rule {
-                Bounds::Rising => forward(),
-                Bounds::Monotone => ordered(forward()),
-                Bounds::Directed(rises) => {
-                    let sources = self.engine.network.sources(i).iter().zip(rises);
-                    [0, 1].map(|end| {
-                        let source = |(&source, &rises): (&usize, &bool)| {
-                            let end = if rises { end } else { 1 - end };
-                            Feed::Values(ends[end][source].as_ref().expect("all are kept"))
-                        };
-                        let feeds: Vec<Feed> = sources.clone().map(source).collect();
-                        let Node { site, forward, .. } = &self.engine.nodes[i];
-                        forward.run(site, &feeds, lo.dim().0)
-                    })
-                }
-                Bounds::Signed(halves) => {
-                    let site = &self.engine.nodes[i].site;
-                    let source = self.engine.network.sources(i)[0];
-                    let sums = |half: usize, end: usize| {
-                        let input = ends[end][source].as_ref().expect("all are kept");
-                        halves[half].sums(site.kernel, input, lo.dim().0)
-                    };
-                    // A negative weight swaps the ends of its input.
-                    [0, 1].map(|end| {
-                        let both = sums(0, end).into_iter().zip(sums(1, 1 - end));
-                        Tensor::narrow(both.map(|(a, b)| a + b).collect(), site.output.range)
-                    })
-                }
-            };
+        for node in 0..self.rules.len() {
+            let [low, high] = self.node(node, [lo, hi], &ends);
             ends[0].push(Some(low));
             ends[1].push(Some(high));
         }
         let [low, high] = ends.map(|end| end.into_iter().map(|value| value.expect("all are kept")));
         low.zip(high).map(|(low, high)| [low, high]).collect()
+    }
+
+    /// Returns the least and the largest value of node `i`'s output, given those of the nodes before it.
+    pub fn node(&self, i: usize, boxes: [ArrayView4<u8>; 2], ends: &[Vec<Option<Tensor>>; 2]) -> [Tensor; 2] {
+        let count = boxes[0].dim().0;
+        let forward = || [0, 1].map(|end| self.engine.run_node(i, boxes[end], &ends[end]));
+        match &self.rules[i] {
+            Bounds::Rising => forward(),
+            Bounds::Monotone => ordered(forward()),
+            Bounds::Directed(rises) => {
+                let sources = self.engine.network.sources(i).iter().zip(rises);
+                [0, 1].map(|end| {
+                    let source = |(&source, &rises): (&usize, &bool)| {
+                        let end = if rises { end } else { 1 - end };
+                        Feed::Values(ends[end][source].as_ref().expect("all are kept"))
+                    };
+                    let feeds: Vec<Feed> = sources.clone().map(source).collect();
+                    let Node { site, forward, .. } = &self.engine.nodes[i];
+                    forward.run(site, &feeds, count)
+                })
+            }
+            Bounds::Signed(halves) => {
+                let site = &self.engine.nodes[i].site;
+                let source = self.engine.network.sources(i)[0];
+                let sums = |half: usize, end: usize| {
+                    let input = ends[end][source].as_ref().expect("all are kept");
+                    halves[half].sums(site.kernel, input, count)
+                };
+                // A negative weight swaps the ends of its input.
+                [0, 1].map(|end| {
+                    let both = sums(0, end).into_iter().zip(sums(1, 1 - end));
+                    Tensor::narrow(both.map(|(a, b)| a + b).collect(), site.output.range)
+                })
+            }
+        }
     }
 }
 

@@ -7,12 +7,14 @@
 
 mod bounds;
 mod compare;
+mod linear_bounds;
 mod near;
 mod registers;
 mod trace;
 
 pub(crate) use bounds::IntervalBounds;
 pub use compare::Difference;
+pub(crate) use linear_bounds::LinearBounds;
 pub(crate) use near::NearImage;
 pub(crate) use trace::Trace;
 

@@ -1,6 +1,8 @@
 //! Runs Concat, which puts the channels of two streams beside each other.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
+use super::relax::Relax;
+use super::relax::shares;
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::float::layer as float;
@@ -21,6 +23,10 @@ impl Kind for Concat {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(shares::Beside))
     }
 
     fn locality(&self, _: &Site) -> Locality {

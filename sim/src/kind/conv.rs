@@ -1,6 +1,8 @@
 //! Computes a Conv: windows times weights, by the integer kernels.
 
 use super::pass::{Backward, Bounds, Forward, Kind, Locality, Part, Site, Twin};
+use super::relax::Relax;
+use super::relax::weights::Weights;
 use super::weighted::SIGNS;
 use crate::linear::{FixedLinear, Linear, PartLinear, Precision, RealLinear};
 use crate::region::Region;
@@ -20,6 +22,16 @@ impl Kind for Conv {
             Linear::conv(site.kernel, &half, site.input(), site.output.shape)
         };
         Bounds::Signed(Box::new(SIGNS.map(half)))
+    }
+
+    fn relaxation(&self, site: &Site) -> Option<Box<dyn Relax>> {
+        let (input, output) = (site.input(), site.output.shape);
+        let padding = (self.pad_level != 0).then(|| {
+            let zeros = Tensor::narrow(vec![0; input.shape.len()], input.range);
+            Linear::conv(site.kernel, self, input, output).sums(site.kernel, &zeros, 1)
+        });
+        let transposed = FixedLinear::conv(site.kernel, self, input.shape, output);
+        Some(Box::new(Weights { transposed, padding }))
     }
 
     fn backward(&self, site: &Site, precision: Precision) -> Box<dyn Backward> {

@@ -1,6 +1,8 @@
 //! Computes a Dense: every input times its weights, by the integer kernels.
 
 use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
+use super::relax::Relax;
+use super::relax::weights::Weights;
 use super::weighted::SIGNS;
 use crate::linear::{FixedLinear, Linear, Precision, RealLinear};
 use crate::tensor::Tensor;
@@ -19,6 +21,11 @@ impl Kind for Dense {
             Linear::dense(site.kernel, &half, site.input())
         };
         Bounds::Signed(Box::new(SIGNS.map(half)))
+    }
+
+    fn relaxation(&self, site: &Site) -> Option<Box<dyn Relax>> {
+        let transposed = FixedLinear::dense(site.kernel, self);
+        Some(Box::new(Weights { transposed, padding: None }))
     }
 
     fn backward(&self, site: &Site, precision: Precision) -> Box<dyn Backward> {

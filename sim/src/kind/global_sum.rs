@@ -1,6 +1,8 @@
 //! Computes a GlobalSum: the sum of each channel, as a SumPool with one window over the whole map.
 
 use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
+use super::relax::Relax;
+use super::relax::pools::SumOfWindows;
 use super::sum_pool::Sums;
 use super::window::Windows;
 use crate::linear::Precision;
@@ -15,6 +17,10 @@ impl Kind for GlobalSum {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, site: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(SumOfWindows(Windows::whole(site.input().shape))))
     }
 
     fn backward(&self, site: &Site, _: Precision) -> Box<dyn Backward> {

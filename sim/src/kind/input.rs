@@ -1,6 +1,7 @@
 //! Passes the Input on: the image, unchanged.
 
 use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
+use super::relax::Relax;
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
@@ -16,6 +17,11 @@ impl Kind for Input {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    /// Here the box itself bounds the values.
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        None
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

@@ -1,6 +1,7 @@
 //! Computes the Logits: the scores, which are accumulators plus a bias per class.
 
 use super::pass::{Backward, Bounds, Feed, Forward, Kind, Site, Through, Twin};
+use super::relax::Relax;
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
@@ -17,6 +18,10 @@ impl Kind for Logits {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(self.clone()))
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

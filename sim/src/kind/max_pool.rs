@@ -1,6 +1,8 @@
 //! Computes a MaxPool: the largest value of each window.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Part, Site, Twin};
+use super::relax::Relax;
+use super::relax::pools::LargestOfWindows;
 use super::window::{Windows, add_max_slopes_of_bytes, max_slopes_of_tiles};
 use crate::buffers;
 use crate::linear::Precision;
@@ -27,6 +29,10 @@ impl Kind for MaxPool {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, site: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(LargestOfWindows(Largest::new(self, site).0)))
     }
 
     fn backward(&self, site: &Site, _: Precision) -> Box<dyn Backward> {

@@ -2,6 +2,8 @@
 //! left.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Site, Twin};
+use super::relax::Relax;
+use super::relax::pools::EndsAlone;
 use crate::linear::Precision;
 use crate::tensor::Tensor;
 use dq_net::float::layer as float;
@@ -17,6 +19,10 @@ impl Kind for Median {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(EndsAlone))
     }
 
     fn backward(&self, _: &Site, _: Precision) -> Box<dyn Backward> {

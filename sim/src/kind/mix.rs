@@ -1,6 +1,7 @@
 //! Computes a Mix: two streams become one, each with its share.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
+use super::relax::Relax;
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -26,6 +27,10 @@ impl Kind for Mix {
     /// Both shares are at least zero ([`dq_net`] checks them), and clipping keeps the order.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(self.clone()))
     }
 
     fn locality(&self, _: &Site) -> Locality {

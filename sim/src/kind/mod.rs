@@ -13,6 +13,7 @@ mod max_pool;
 pub(crate) mod median;
 mod mix;
 mod pass;
+mod relax;
 mod rescale;
 mod step;
 mod sum;
@@ -21,6 +22,7 @@ mod weighted;
 pub(crate) mod window;
 
 pub(crate) use pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
+pub(crate) use relax::{Descend, Relax};
 
 use dq_net::layer::Layer;
 

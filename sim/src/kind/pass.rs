@@ -1,6 +1,7 @@
 //! Defines what a kind of layer answers about one of its nodes, and what passes through a node in either
 //! direction.
 
+use super::relax::Relax;
 use crate::kernel::Kernel;
 use crate::linear::{Linear, Precision};
 use crate::region::Region;
@@ -33,14 +34,18 @@ impl Site {
     }
 }
 
-/// Answers for a kind of layer. Bounds have no default: a kind that is silent about them does not compile,
-/// since a wrong guess would make certificates false.
+/// Answers for a kind of layer. Bounds and linear bounds have no default: a kind that is silent about them
+/// does not compile, since a wrong guess would make certificates false.
 pub(crate) trait Kind {
     /// Prepares the node's forward pass.
     fn forward(&self, site: &Site) -> Box<dyn Forward>;
 
     /// Says how bounds of the output follow from bounds of the inputs, soundly for the exact integers.
     fn bounds(&self, site: &Site) -> Bounds;
+
+    /// Says how linear bounds go back through the node, soundly for the exact integers; none where they end,
+    /// at the images.
+    fn relaxation(&self, site: &Site) -> Option<Box<dyn Relax>>;
 
     /// Prepares the node's straight-through backward pass, summed in numbers of `precision`.
     fn backward(&self, site: &Site, precision: Precision) -> Box<dyn Backward>;

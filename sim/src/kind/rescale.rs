@@ -1,12 +1,16 @@
 //! Computes a Rescale: an affine function per channel, into the residual stream.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
+use super::relax::lines::{Clipped, Lines};
+use super::relax::{Descend, Relax};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
+use crate::rows::Ends;
 use crate::tensor::Tensor;
 use dq_net::float::layer as float;
 use dq_net::layer::Rescale;
 use dq_net::{FloatLayer, Range};
+use std::sync::Arc;
 
 /// Holds a Rescale ready to run.
 struct FastRescale {
@@ -31,6 +35,10 @@ impl Kind for Rescale {
         Bounds::Monotone
     }
 
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn locality(&self, _: &Site) -> Locality {
         Locality::Pixels
     }
@@ -48,6 +56,15 @@ impl Kind for Rescale {
             // The shift rounds down, which takes half a unit away on average.
             bias: self.add.iter().map(|&add| (add as f64 / whole - 0.5) as f32).collect(),
         }))
+    }
+}
+
+impl Relax for Rescale {
+    fn on<'a>(&'a self, _: &'a Site, inputs: &[&Arc<Ends>], _: &Arc<Ends>) -> Box<dyn Descend + 'a> {
+        let channels = self.mul.len();
+        let of = |at: usize| (i64::from(self.mul[at % channels]), self.add[at % channels]);
+        let clipped = Clipped { of: &of, shift: self.shift, bits: self.bits };
+        Box::new(Lines::new(inputs[0].clone(), &clipped))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs Sum, which adds two streams exactly, each times a whole number.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
+use super::relax::Relax;
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
 use crate::tensor::Tensor;
@@ -22,6 +23,10 @@ impl Kind for Sum {
     /// It rises with the inputs whose factors are above 0, and falls with the others; none is 0.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Directed(self.factors.map(|factor| factor > 0).into())
+    }
+
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(self.clone()))
     }
 
     fn locality(&self, _: &Site) -> Locality {

@@ -1,6 +1,8 @@
 //! Computes a SumPool: the sum of each window.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Part, Site, Twin};
+use super::relax::Relax;
+use super::relax::pools::SumOfWindows;
 use super::window::Windows;
 use crate::linear::Precision;
 use crate::region::Region;
@@ -27,6 +29,10 @@ impl Kind for SumPool {
 
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Rising
+    }
+
+    fn relaxation(&self, site: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(SumOfWindows(Sums::new(self, site).0)))
     }
 
     fn backward(&self, site: &Site, _: Precision) -> Box<dyn Backward> {

@@ -122,7 +122,7 @@ impl Windows {
     }
 
     /// Returns the input elements under output element `i`, in row-major order.
-    fn taps(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
+    pub fn taps(&self, i: usize) -> impl Iterator<Item = usize> + use<> {
         let Self { input, output, window, stride } = *self;
         let c = i % output.channels;
         let (y, x) = (i / output.channels / output.width, i / output.channels % output.width);

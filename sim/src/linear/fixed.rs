@@ -113,10 +113,7 @@ impl FixedLinear {
                 largest[0] / self.most
             })
             .collect();
-        let sums = match &self.map {
-            Map::Words(map) => map.run(kernel, &whole, count),
-            Map::Bytes(map) => map.run(kernel, &whole, count),
-        };
+        let sums = self.sums(kernel, &whole, count);
         let (mut found, to) = (buffers::stale(sums.len()), sums.len() / count);
         for ((found, sums), unit) in found.chunks_exact_mut(to).zip(sums.chunks_exact(to)).zip(units) {
             found.iter_mut().zip(sums).for_each(|(to, &sum)| *to = sum as f32 * unit);
@@ -124,6 +121,19 @@ impl FixedLinear {
         buffers::give(whole);
         buffers::give(sums);
         found
+    }
+
+    /// Returns the largest whole number of which every sum fits.
+    pub fn most(&self) -> i32 {
+        self.most as i32
+    }
+
+    /// Returns the exact sums over whole numbers of at most [`FixedLinear::most`], for `count` images.
+    pub fn sums(&self, kernel: Kernel, whole: &[i16], count: usize) -> Vec<i32> {
+        match &self.map {
+            Map::Words(map) => map.run(kernel, whole, count),
+            Map::Bytes(map) => map.run(kernel, whole, count),
+        }
     }
 }
 

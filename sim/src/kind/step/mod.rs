@@ -3,8 +3,10 @@
 
 mod affine;
 mod open;
+mod staircase;
 
 use super::pass::{Backward, Bounds, Feed, Forward, Gate, Kind, Locality, Site, Twin};
+use super::relax::Relax;
 use crate::buffers;
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
@@ -55,6 +57,10 @@ impl Kind for Step {
     /// The output rises or falls by the channel's direction.
     fn bounds(&self, _: &Site) -> Bounds {
         Bounds::Monotone
+    }
+
+    fn relaxation(&self, _: &Site) -> Option<Box<dyn Relax>> {
+        Some(Box::new(staircase::Staircase::of(self)))
     }
 
     fn locality(&self, _: &Site) -> Locality {

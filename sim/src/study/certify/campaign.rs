@@ -1,7 +1,7 @@
 //! Certifies a data set: counts how many images provably keep their label in the whole ball, beside how many
 //! an attack breaks.
 
-use super::search::{Certifier, Outcome};
+use super::search::{Certifier, Found, Outcome};
 use super::trail::{Certificate, Trails};
 use crate::attack::suite::{Judge, Single, adversaries};
 use crate::gradient::WhiteBox;
@@ -14,9 +14,20 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 const FORMAT: &str = "dq-certificates";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Number of images that are attacked together.
 const BLOCK: usize = 8;
+
+/// Says how boxes are bounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BoundsBy {
+    /// By intervals alone.
+    #[default]
+    Intervals,
+    /// By intervals, and by linear bounds where intervals leave a box open.
+    Linear,
+}
 
 /// Says what is certified.
 #[derive(Clone, Debug)]
@@ -25,6 +36,8 @@ pub struct Campaign {
     pub eps: Vec<u8>,
     /// Most boxes that the search may bound per image; 1 is the bounds of the whole ball alone.
     pub boxes: u64,
+    /// How they are bounded.
+    pub bounds: BoundsBy,
     /// Name of the attack that runs beside the search, from [`crate::attack::ALL`].
     pub attack: String,
     /// Seed of every random number.
@@ -47,6 +60,9 @@ pub struct Certificates {
     pub seed: u64,
     /// Most boxes that the search may bound per image.
     pub boxes: u64,
+    /// How they are bounded; by intervals in files of version 1, which do not say it.
+    #[serde(default)]
+    pub bounds: BoundsBy,
     /// Name of the attack that ran beside the search.
     pub attack: String,
     /// Accuracy without attack.
@@ -78,8 +94,10 @@ pub enum Proof {
     Misclassified,
     /// An image of the ball has another label: `x`.
     Broken,
-    /// The bounds of the whole ball alone certify the label: `c`.
+    /// Interval bounds of the whole ball alone certify the label: `c`.
     ByBounds,
+    /// Linear bounds of the whole ball alone certify the label, where interval bounds do not: `l`.
+    ByLines,
     /// The search certifies the label: `s`.
     BySearch,
     /// Nothing is proved within the budget: `?`.
@@ -91,6 +109,7 @@ impl Letter for Proof {
         (Proof::Misclassified, '-'),
         (Proof::Broken, 'x'),
         (Proof::ByBounds, 'c'),
+        (Proof::ByLines, 'l'),
         (Proof::BySearch, 's'),
         (Proof::Open, '?'),
     ];
@@ -107,6 +126,7 @@ impl Certificates {
             data: images.into(),
             seed: campaign.seed,
             boxes: campaign.boxes,
+            bounds: campaign.bounds,
             attack: campaign.attack.clone(),
             clean: Tally::new(right.iter().filter(|right| **right).count(), images.len()),
             radii: campaign.eps.iter().map(|&eps| Radius::new(eps)).collect(),
@@ -117,7 +137,8 @@ impl Certificates {
     pub fn check_earlier(&self, earlier: &Certificates) -> Result<(), String> {
         let settings = |c: &Certificates| {
             let radii: Vec<u8> = c.radii.iter().map(|radius| radius.eps).collect();
-            format!("{:?}", (&c.format, c.version, &c.model, &c.data, c.seed, c.boxes, &c.attack, radii))
+            let how = (c.boxes, c.bounds, &c.attack, radii);
+            format!("{:?}", (&c.format, c.version, &c.model, &c.data, c.seed, how))
         };
         let (expected, found) = (settings(self), settings(earlier));
         if expected != found {
@@ -145,7 +166,10 @@ impl Certificates {
         let right = right(white_box, images);
         let prover = Prover {
             white_box,
-            certifier: Certifier::new(white_box, watch.stop),
+            certifier: match self.bounds {
+                BoundsBy::Intervals => Certifier::new(white_box, watch.stop),
+                BoundsBy::Linear => Certifier::with_linear_bounds(white_box, watch.stop),
+            },
             images,
             boxes: self.boxes as usize,
             attack: &self.attack,
@@ -185,7 +209,8 @@ impl Radius {
     }
 
     fn sum_up(&mut self) {
-        let certified = self.outcomes.count(Proof::ByBounds) + self.outcomes.count(Proof::BySearch);
+        let proofs = [Proof::ByBounds, Proof::ByLines, Proof::BySearch];
+        let certified = proofs.iter().map(|&proof| self.outcomes.count(proof)).sum::<usize>();
         let open = self.outcomes.count(Proof::Open);
         self.certified = Tally::new(certified, self.outcomes.len());
         self.attacked = Tally::new(certified + open, self.outcomes.len());
@@ -234,9 +259,10 @@ impl Prover<'_> {
     /// Certifies image `i`.
     fn certify(&self, i: usize, eps: u8) -> Answer {
         let (image, label) = (self.images.pixels.index_axis(Axis(0), i), self.images.labels[i]);
-        let (outcome, boxes, trail) = self.certifier.certify_with_trail(image, label, eps, self.boxes);
+        let Found { outcome, boxes, by_lines, trail } = self.certifier.search(image, label, eps, self.boxes);
         let proof = match outcome {
-            Outcome::Certified if boxes == 1 => Proof::ByBounds,
+            Outcome::Certified if boxes == 1 && by_lines == 0 => Proof::ByBounds,
+            Outcome::Certified if boxes == 1 => Proof::ByLines,
             Outcome::Certified => Proof::BySearch,
             Outcome::Broken(found) => {
                 self.check(&found, label);

@@ -1,14 +1,15 @@
 //! Proves on integers that no image of a ball changes the label: by interval bounds through the whole
-//! network, and where they do not suffice by a complete search that cuts the ball into boxes, within a
-//! budget. Never an estimate: what is not decided is called open.
+//! network, where they do not suffice by linear bounds if these are wanted, and else by a complete search that
+//! cuts the ball into boxes, within a budget. Never an estimate: what is not decided is called open.
 
 use super::trail::{Cuts, Trail};
-use crate::engine::IntervalBounds;
+use crate::engine::{IntervalBounds, LinearBounds};
 use crate::gradient::{GradientSource, Loss, WhiteBox};
 use crate::lattice::edge;
 use crate::tensor::Tensor;
 use dq_net::layer::{Dense, Layer};
 use ndarray::{Array3, Array4, ArrayView3, Axis};
+use rayon::prelude::*;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Number of boxes that are bounded together.
@@ -25,10 +26,24 @@ pub enum Outcome {
     Open,
 }
 
+/// Holds what a search found, and what it took.
+pub struct Found {
+    /// What became of the image.
+    pub outcome: Outcome,
+    /// Number of boxes that were bounded.
+    pub boxes: usize,
+    /// Number of them that linear bounds decided.
+    pub by_lines: usize,
+    /// How the ball was cut, for who checks that: where every image has the label and interval bounds decided
+    /// every box.
+    pub trail: Option<Trail>,
+}
+
 /// Holds a network made ready for certificates.
 pub struct Certifier<'a> {
     white_box: &'a WhiteBox,
     bounds: IntervalBounds<'a>,
+    linear: Option<LinearBounds<'a>>,
     /// Where the scores come straight from a Dense layer: its node, whose input bounds differences of scores
     /// tighter than the scores' own bounds do.
     head: Option<(usize, &'a Dense)>,
@@ -44,7 +59,7 @@ struct Region {
 }
 
 impl<'a> Certifier<'a> {
-    /// Prepares a network. Set `stop` and a search ends soon.
+    /// Prepares a network whose boxes are bounded by intervals alone. Set `stop` and a search ends soon.
     pub fn new(white_box: &'a WhiteBox, stop: &'a AtomicBool) -> Self {
         let network = white_box.network();
         let before = network.sources(network.nodes().len() - 1)[0];
@@ -52,7 +67,14 @@ impl<'a> Certifier<'a> {
             Layer::Dense(dense) => Some((network.sources(before)[0], dense)),
             _ => None,
         };
-        Self { white_box, bounds: IntervalBounds::new(white_box.engine()), head, stop }
+        Self { white_box, bounds: IntervalBounds::new(white_box.engine()), linear: None, head, stop }
+    }
+
+    /// Prepares a network whose boxes are bounded by intervals, then by linear bounds where intervals leave
+    /// them open.
+    pub fn with_linear_bounds(white_box: &'a WhiteBox, stop: &'a AtomicBool) -> Self {
+        let linear = Some(LinearBounds::new(white_box.engine()));
+        Self { linear, ..Self::new(white_box, stop) }
     }
 
     /// Decides whether every image within `eps` of `image` (height × width × channels) has the label
@@ -62,29 +84,24 @@ impl<'a> Certifier<'a> {
     /// # Panics
     /// If the image is not of the network's shape.
     pub fn certify(&self, image: ArrayView3<u8>, label: u8, eps: u8, budget: usize) -> (Outcome, usize) {
-        let (outcome, boxes, _) = self.certify_with_trail(image, label, eps, budget);
-        (outcome, boxes)
+        let found = self.search(image, label, eps, budget);
+        (found.outcome, found.boxes)
     }
 
-    /// Does the same, and returns how the ball was cut where every image has the label, for who checks that.
+    /// Does the same, and says more of how.
     ///
     /// # Panics
     /// If the image is not of the network's shape.
-    pub fn certify_with_trail(
-        &self,
-        image: ArrayView3<u8>,
-        label: u8,
-        eps: u8,
-        budget: usize,
-    ) -> (Outcome, usize, Option<Trail>) {
+    pub fn search(&self, image: ArrayView3<u8>, label: u8, eps: u8, budget: usize) -> Found {
         let top = self.white_box.network().input().top();
         let end = |up: bool| image.mapv(|pixel| edge(pixel, eps, up, top));
         let mut cuts = Cuts::default();
         let mut open = vec![Region { lo: end(false), hi: end(true), place: cuts.add() }];
-        let mut boxes = 0;
+        let (mut boxes, mut by_lines) = (0, 0);
+        let ended = |outcome, boxes, by_lines| Found { outcome, boxes, by_lines, trail: None };
         while !open.is_empty() {
             if boxes == budget || self.stop.load(Ordering::Relaxed) {
-                return (Outcome::Open, boxes, None);
+                return ended(Outcome::Open, boxes, by_lines);
             }
             let batch = open.split_off(open.len().saturating_sub(BATCH.min(budget - boxes)));
             boxes += batch.len();
@@ -96,18 +113,25 @@ impl<'a> Certifier<'a> {
                     false => undecided.push(region),
                 }
             }
+            if let Some(linear) = &self.linear {
+                let before = undecided.len();
+                let is_open = |b: &Region| linear.slack(b.lo.view(), b.hi.view(), label.into()) < 0;
+                undecided = undecided.into_par_iter().filter(is_open).collect();
+                by_lines += before - undecided.len();
+            }
             if undecided.is_empty() {
                 continue;
             }
             if boxes == budget {
-                return (Outcome::Open, boxes, None);
+                return ended(Outcome::Open, boxes, by_lines);
             }
             match self.split(undecided, label, &mut cuts) {
                 Ok(parts) => open.extend(parts),
-                Err(found) => return (Outcome::Broken(found), boxes, None),
+                Err(found) => return ended(Outcome::Broken(found), boxes, by_lines),
             }
         }
-        (Outcome::Certified, boxes, Some(cuts.trail()))
+        let trail = (by_lines == 0).then(|| cuts.trail());
+        Found { outcome: Outcome::Certified, boxes, by_lines, trail }
     }
 
     /// Returns by how much the label leads in each box, at least, beyond what it needs: bounds alone show that

@@ -1,0 +1,288 @@
+//! Computes linear bounds over a box of images: a linear function of a node's output goes back through the
+//! network to the pixels, by lines below and above each quantizer, and every node on the way bounds it by its
+//! own ends too. Sound in integers alone, and never looser than interval bounds.
+
+use super::{Engine, IntervalBounds};
+use crate::kind::{Descend, Relax, kind};
+use crate::rows::{Ends, Floor, Rows};
+use crate::tensor::Tensor;
+use dq_net::Network;
+use ndarray::{ArrayView3, Axis};
+use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+/// Number of functions that go back together.
+const CHUNK: usize = 32;
+/// Most multiply-accumulates that tighter ends of one node's elements may cost for one box.
+const REFINE_MACS: u64 = 4 << 30;
+
+/// Holds a network made ready for linear bounds.
+pub(crate) struct LinearBounds<'a> {
+    engine: &'a Engine,
+    intervals: IntervalBounds<'a>,
+    /// How each node is bounded by lines; none for the Input.
+    relaxations: Vec<Option<Box<dyn Relax>>>,
+    /// Multiply-accumulates of one row that goes back from each node to the pixels.
+    macs: Vec<u64>,
+}
+
+/// Holds bounds of every node over one box.
+struct Bounded<'a> {
+    bounds: &'a LinearBounds<'a>,
+    ends: Vec<Arc<Ends>>,
+    /// How functions of each node's output go back, prepared when it is first asked for.
+    descents: Vec<OnceLock<Box<dyn Descend + 'a>>>,
+}
+
+impl<'a> LinearBounds<'a> {
+    /// Asks each kind of layer for its relaxation.
+    pub fn new(engine: &'a Engine) -> Self {
+        let network = &engine.network;
+        let nodes = network.nodes().iter().zip(&engine.nodes);
+        let relaxations = nodes.map(|(node, own)| kind(&node.layer).relaxation(&own.site)).collect();
+        let macs = (0..network.nodes().len()).map(|i| behind(network, i)).collect();
+        Self { engine, intervals: IntervalBounds::new(engine), relaxations, macs }
+    }
+
+    /// Returns by how much the label leads at least in the box of images `lo..=hi` (height × width ×
+    /// channels), less 1 over classes before it: not negative, every image of the box has the label.
+    ///
+    /// Where lines between the ends of interval bounds do not show it, the ends of inner nodes are made
+    /// tighter by lines too, as far as that is cheap, from the first node to the last.
+    pub fn slack(&self, lo: ArrayView3<u8>, hi: ArrayView3<u8>, label: usize) -> i64 {
+        let mut open: Vec<usize> = (0..self.engine.network.classes()).filter(|&c| c != label).collect();
+        let mut least = i64::MAX;
+        for refines in [false, true] {
+            // A network of one class has that label.
+            if open.is_empty() {
+                break;
+            }
+            let slack = self.bounded([lo, hi], refines).slack(label, &open);
+            least = slack.iter().copied().filter(|&slack| slack >= 0).fold(least, i64::min);
+            let undecided: Vec<usize> = (0..open.len()).filter(|&n| slack[n] < 0).collect();
+            if refines && let Some(slack) = undecided.iter().map(|&n| slack[n]).min() {
+                return slack;
+            }
+            open = undecided.into_iter().map(|n| open[n]).collect();
+        }
+        if least == i64::MAX { 0 } else { least }
+    }
+
+    /// Bounds every node over a box.
+    fn bounded(&self, [lo, hi]: [ArrayView3<u8>; 2], refines: bool) -> Bounded<'_> {
+        let boxes = [lo.insert_axis(Axis(0)), hi.insert_axis(Axis(0))];
+        let mut found = Bounded { bounds: self, ends: vec![], descents: vec![] };
+        let mut values: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
+        for node in 0..self.relaxations.len() {
+            let [mut low, mut high] = self.intervals.node(node, boxes, &values);
+            let wide = |values: &Tensor| values.words().iter().map(|&v| v.into()).collect();
+            let mut ends = Ends { lo: wide(&low), hi: wide(&high) };
+            found.descents.push(OnceLock::new());
+            found.ends.push(Arc::new(ends.clone()));
+            let loose = if refines { self.loose(node, &ends) } else { vec![] };
+            if !loose.is_empty() {
+                found.tighten(node, &loose, &mut ends);
+                let narrow = |ends: &[i64]| {
+                    let values = ends.iter().map(|&v| v as i32).collect();
+                    Tensor::narrow(values, self.engine.network.wire(node).range)
+                };
+                [low, high] = [narrow(&ends.lo), narrow(&ends.hi)];
+                found.descents[node] = OnceLock::new();
+                found.ends[node] = Arc::new(ends);
+            }
+            values[0].push(Some(low));
+            values[1].push(Some(high));
+        }
+        found
+    }
+
+    /// Returns the elements of a node whose ends are worth to be made tighter: none where that is dear, or
+    /// where interval bounds are exact as no other weights lie before the node's.
+    fn loose(&self, node: usize, ends: &Ends) -> Vec<usize> {
+        let network = &self.engine.network;
+        if self.macs[node] == network.macs(node) {
+            return vec![];
+        }
+        let mut loose: Vec<usize> = vec![];
+        for &reader in network.readers(node) {
+            if let Some(relaxation) = &self.relaxations[reader] {
+                loose.extend(relaxation.loose(self.engine.site(reader), ends));
+            }
+        }
+        loose.sort_unstable();
+        loose.dedup();
+        let cost = 2 * loose.len() as u64 * self.macs[node];
+        if cost > REFINE_MACS { vec![] } else { loose }
+    }
+}
+
+/// Returns the multiply-accumulates of node `i` and of all nodes that it depends on.
+fn behind(network: &Network, i: usize) -> u64 {
+    let mut is_behind = vec![false; i + 1];
+    is_behind[i] = true;
+    let mut macs = 0;
+    for node in (0..=i).rev() {
+        if is_behind[node] {
+            macs += network.macs(node);
+            network.sources(node).iter().for_each(|&source| is_behind[source] = true);
+        }
+    }
+    macs
+}
+
+impl<'a> Bounded<'a> {
+    /// Returns the label's lead over each of the classes `others`, less 1 over those before it.
+    fn slack(&self, label: usize, others: &[usize]) -> Vec<i64> {
+        let last = self.ends.len() - 1;
+        let classes = self.bounds.engine.network.classes();
+        let mut rows = Rows::units(classes, &vec![(label, 1); others.len()]);
+        for (row, &class) in rows.factors.chunks_exact_mut(classes).zip(others) {
+            row[class] = -1;
+        }
+        // Of classes with equal scores, the lowest is the label.
+        let needed: Vec<i64> = others.iter().map(|&class| i64::from(class < label)).collect();
+        let leads = self.least(last, rows, &needed);
+        leads.iter().zip(needed).map(|(lead, needed)| lead.saturating_sub(needed)).collect()
+    }
+
+    /// Makes the ends of some elements of a node tighter.
+    fn tighten(&self, node: usize, elements: &[usize], ends: &mut Ends) {
+        let width = ends.lo.len();
+        let least = |elements: &[usize]| {
+            let units: Vec<(usize, i32)> = elements.iter().flat_map(|&at| [(at, 1), (at, -1)]).collect();
+            self.least(node, Rows::units(width, &units), &vec![i64::MAX; units.len()])
+        };
+        let found: Vec<i64> = elements.par_chunks(CHUNK / 2).flat_map_iter(least).collect();
+        for (&at, found) in elements.iter().zip(found.chunks_exact(2)) {
+            ends.lo[at] = ends.lo[at].max(found[0]);
+            ends.hi[at] = ends.hi[at].min(found[1].saturating_neg());
+        }
+    }
+
+    /// Returns for each row a bound from below of its function of node `node`'s output. Where a bound is at
+    /// least what is `wanted` it may not be the best one.
+    fn least(&self, node: usize, rows: Rows, wanted: &[i64]) -> Vec<i64> {
+        let network = &self.bounds.engine.network;
+        let mut best = vec![i64::MIN; wanted.len()];
+        let mut floors = vec![Floor::ZERO; wanted.len()];
+        let mut left: Vec<usize> = (0..wanted.len()).collect();
+        let mut pending: Vec<Option<Rows>> = vec![None; node + 1];
+        pending[node] = Some(rows);
+        for i in (0..=node).rev() {
+            let Some(mut rows) = pending[i].take() else { continue };
+            // Where the functions depend on this node alone, its ends bound them.
+            if pending.iter().all(Option::is_none) {
+                for (n, &at) in left.iter().enumerate() {
+                    let mut here = floors[n];
+                    here.add(rows.least(n, &self.ends[i]), rows.exponents[n]);
+                    best[at] = best[at].max(here.whole());
+                }
+                let kept: Vec<usize> = (0..left.len()).filter(|&n| best[left[n]] < wanted[left[n]]).collect();
+                if kept.is_empty() {
+                    break;
+                }
+                if kept.len() < left.len() {
+                    rows.keep(&kept);
+                    floors = kept.iter().map(|&n| floors[n]).collect();
+                    left = kept.iter().map(|&n| left[n]).collect();
+                }
+            }
+            let Some(descent) = self.descent(i) else { break };
+            let sources = network.sources(i);
+            for (&source, found) in sources.iter().zip(descent.run(&rows, &mut floors)) {
+                pending[source] = Some(match pending[source].take() {
+                    Some(others) => others.plus(&found, &self.ends[source], &mut floors),
+                    None => found,
+                });
+            }
+        }
+        best
+    }
+
+    /// Returns how functions of node `i`'s output go back; none at the images.
+    fn descent(&self, i: usize) -> Option<&(dyn Descend + 'a)> {
+        let relaxation = self.bounds.relaxations[i].as_ref()?;
+        let engine = self.bounds.engine;
+        let prepare = || {
+            let inputs: Vec<&Arc<Ends>> = engine.network.sources(i).iter().map(|&s| &self.ends[s]).collect();
+            relaxation.on(engine.site(i), &inputs, &self.ends[i])
+        };
+        Some(&**self.descents[i].get_or_init(prepare))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dq_net::SplitMix64;
+    use dq_net::random::{self, Options};
+    use ndarray::{Array3, Array4};
+    use std::collections::BTreeSet;
+
+    /// Returns images of a box: its corners at random, and images within.
+    fn drawn([lo, hi]: [&Array3<u8>; 2], count: usize, random: &mut SplitMix64) -> Array4<u8> {
+        let (height, width, channels) = lo.dim();
+        Array4::from_shape_fn((count, height, width, channels), |(n, y, x, c)| {
+            let (lo, hi) = (lo[[y, x, c]], hi[[y, x, c]]);
+            let draw = random.word();
+            match n % 2 {
+                0 => [lo, hi][draw as usize % 2],
+                _ => lo + (draw % (u64::from(hi - lo) + 1)) as u8,
+            }
+        })
+    }
+
+    /// In networks of all kinds of layer, linear functions of any node's values are at least their bounds on
+    /// images of the box, the ends of inner nodes hold what they are, and lines often say more than ends.
+    #[test]
+    fn every_kind_of_layer_stays_above_its_linear_bounds() {
+        let (mut kinds, mut tighter, mut tightened) = (BTreeSet::new(), 0, 0);
+        for seed in 0..300 {
+            let options = Options { residuals: seed % 2 == 1, ..Options::default() };
+            let network = random::network(seed, &options);
+            let engine = Engine::new(&network);
+            let bounds = LinearBounds::new(&engine);
+            let mut random = SplitMix64::new(seed);
+            let (image, top) = (random::image(seed, network.input()), network.input().top());
+            let eps = [1, 3, 12, 80][seed as usize / 2 % 4];
+            let lo = image.mapv(|pixel| pixel.saturating_sub(eps));
+            let hi = image.mapv(|pixel| pixel.saturating_add(eps).min(top));
+            let images = drawn([&lo, &hi], 48, &mut random);
+            let values = engine.nodes(images.view());
+            let plain = bounds.bounded([lo.view(), hi.view()], false);
+            let bounded = bounds.bounded([lo.view(), hi.view()], true);
+            for (i, values) in values.iter().enumerate() {
+                let (ends, name) = (&bounded.ends[i], &network.nodes()[i].name);
+                tightened += usize::from(ends.lo != plain.ends[i].lo || ends.hi != plain.ends[i].hi);
+                let width = ends.lo.len();
+                let mut rows = Rows::units(width, &vec![(0, 0); 6]);
+                for (at, factor) in rows.factors.iter_mut().enumerate() {
+                    // Rows of one element, of few and of many, with small factors and with large ones.
+                    let sparse = [width as u64, 3, 1][at / width % 3];
+                    let size = [5, 1 << 30][at / width / 3];
+                    let drawn = (random.word() % (2 * size + 1)) as i64 - size as i64;
+                    *factor = if random.word().is_multiple_of(sparse) { drawn as i32 } else { 0 };
+                }
+                let found = bounded.least(i, rows.clone(), &[i64::MAX; 6]);
+                for (n, found) in found.into_iter().enumerate() {
+                    let by_ends = rows.least(n, ends);
+                    assert!(i128::from(found) >= by_ends, "seed {seed}, {name}: looser than the ends");
+                    tighter += usize::from(i128::from(found) > by_ends);
+                    for image in values.outer_iter() {
+                        let inside = image.iter().zip(ends.lo.iter().zip(&ends.hi));
+                        assert!(
+                            inside.clone().all(|(&v, (&lo, &hi))| lo <= v.into() && i64::from(v) <= hi),
+                            "seed {seed}, {name}: ends"
+                        );
+                        let terms = image.iter().zip(rows.row(n)).map(|(&v, &f)| i64::from(v) * i64::from(f));
+                        let value: i64 = terms.sum();
+                        assert!(value >= found, "seed {seed}, {name}, row {n}: {value} < {found}");
+                    }
+                }
+                kinds.insert(network.nodes()[i].layer.kind().name());
+            }
+        }
+        assert_eq!(kinds.len(), 14, "{kinds:?}");
+        assert!(tighter > 1000 && tightened > 50, "{tighter} tighter, {tightened} nodes with tighter ends");
+    }
+}

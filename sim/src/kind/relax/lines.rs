@@ -1,0 +1,180 @@
+//! Bounds a node each of whose outputs is a function of one number by a line below and a line above. Slopes
+//! are whole numbers times a power of two; offsets are the exact extremes over the function's corners, so a
+//! line holds at every whole number between the ends, whatever its slope.
+
+use super::Descend;
+use crate::rows::{Ends, Floor, Rows};
+use std::sync::Arc;
+
+/// Bits of the largest slope.
+const BITS: i32 = 28;
+/// Bits that the largest value of a function takes with all that is behind its point.
+const VALUE_BITS: i32 = 59;
+
+/// Says what the functions of a node's elements are.
+pub(crate) trait Corners {
+    /// Writes points of the function of element `at`, from left to right: between `lo` and `hi` it lies on or
+    /// under the line from each point to the next, and nowhere more than [`Corners::drop`] under it.
+    fn write(&self, at: usize, ends: (i64, i64), points: &mut Vec<(i64, i64)>);
+
+    /// Returns how many bits of a point's value are behind the point.
+    fn fraction(&self) -> i32 {
+        0
+    }
+
+    /// Returns how far the function may lie under its corners.
+    fn drop(&self) -> i64 {
+        0
+    }
+}
+
+/// Is a line: `(slope·x + offset) / 2^shift`.
+#[derive(Clone, Copy)]
+struct Line {
+    slope: i64,
+    offset: i64,
+}
+
+/// Holds the lines of all elements of a node.
+pub(crate) struct Lines {
+    input: Arc<Ends>,
+    shift: i32,
+    /// Below the function, and above it.
+    lines: Vec<[Line; 2]>,
+}
+
+impl Lines {
+    /// Chooses the lines of functions of values between the ends `input`.
+    pub fn new(input: Arc<Ends>, corners: &dyn Corners) -> Self {
+        let (mut points, mut hull) = (vec![], vec![]);
+        let (mut steepest, mut largest) = (i32::MIN, 0);
+        let edges: Vec<[(i64, i64); 2]> = (0..input.lo.len())
+            .map(|at| {
+                let ends = input.get(at);
+                points.clear();
+                corners.write(at, ends, &mut points);
+                largest = points.iter().fold(largest, |most, point| most.max(point.1.unsigned_abs()));
+                let edges = [1, -1].map(|side| edge(&points, ends, side, &mut hull));
+                for (rise, run) in edges {
+                    if rise != 0 {
+                        steepest = steepest.max(bits(rise.unsigned_abs()) - bits(run as u64) + 1);
+                    }
+                }
+                edges
+            })
+            .collect();
+        let room = VALUE_BITS - bits(largest.max(corners.drop() as u64));
+        let shift = if steepest == i32::MIN { 0 } else { (BITS - steepest).clamp(0, 40).min(room.max(0)) };
+        let lines = edges.iter().enumerate().map(|(at, edges)| {
+            points.clear();
+            corners.write(at, input.get(at), &mut points);
+            let [below, above] = edges.map(|(rise, run)| {
+                let wide = (i128::from(rise) << (shift + 1)) + i128::from(run);
+                wide.div_euclid(2 * i128::from(run)) as i64
+            });
+            let offset = |slope: i64| points.iter().map(move |&(x, y)| (y << shift) - slope * x);
+            let least = offset(below).min().expect("a function has a point");
+            let most = offset(above).max().expect("a function has a point");
+            [
+                Line { slope: below, offset: least - (corners.drop() << shift) },
+                Line { slope: above, offset: most },
+            ]
+        });
+        let lines = lines.collect();
+        Self { input, shift: shift + corners.fraction(), lines }
+    }
+
+    /// Carries rows back through the lines: below where a factor is positive, above where it is negative.
+    pub fn back(&self, rows: &Rows, floors: &mut [Floor]) -> Rows {
+        let exponents: Vec<i32> = rows.exponents.iter().map(|exponent| exponent - self.shift).collect();
+        Rows::of_products(&self.input, &exponents, floors, |n, floor| {
+            let factors = rows.row(n);
+            let line = |at: usize| self.lines[at][usize::from(factors[at] < 0)];
+            let offsets = (0..factors.len()).map(|at| i128::from(factors[at]) * i128::from(line(at).offset));
+            floor.add(offsets.sum(), exponents[n]);
+            move |at| i64::from(factors[at]) * line(at).slope
+        })
+    }
+}
+
+impl Descend for Lines {
+    fn run(&self, rows: &Rows, floors: &mut [Floor]) -> Vec<Rows> {
+        vec![self.back(rows, floors)]
+    }
+}
+
+fn bits(value: u64) -> i32 {
+    (u64::BITS - value.leading_zeros()) as i32
+}
+
+/// Returns rise and run of that edge of the points' convex hull which lies over the middle between the ends:
+/// on the hull's lower side (`side` 1) or upper side (−1). Of all lines on one side of the points, that edge
+/// leaves the least area.
+fn edge(points: &[(i64, i64)], (lo, hi): (i64, i64), side: i128, hull: &mut Vec<(i64, i64)>) -> (i64, i64) {
+    hull.clear();
+    for &point in points {
+        // The middle one of three is no corner where the hull does not turn.
+        while let [.., a, b] = hull[..] {
+            let wide = |a: (i64, i64), b: (i64, i64)| (i128::from(b.0 - a.0), i128::from(b.1 - a.1));
+            let ((ax, ay), (bx, by)) = (wide(a, b), wide(a, point));
+            if side * (ax * by - ay * bx) > 0 {
+                break;
+            }
+            hull.pop();
+        }
+        if hull.last() != Some(&point) {
+            hull.push(point);
+        }
+    }
+    let over = hull.windows(2).find(|edge| 2 * edge[1].0 >= lo + hi);
+    over.map_or((0, 1), |edge| (edge[1].1 - edge[0].1, edge[1].0 - edge[0].0))
+}
+
+/// Is `clip((x·factor + add) >> shift)`: rounded down, and clipped to a signed number of so many bits.
+pub(crate) struct Clipped<'a> {
+    /// Factor and offset of an element's channel.
+    pub of: &'a (dyn Fn(usize) -> (i64, i64) + Sync),
+    pub shift: u8,
+    pub bits: u8,
+}
+
+impl Corners for Clipped<'_> {
+    fn write(&self, at: usize, (lo, hi): (i64, i64), points: &mut Vec<(i64, i64)>) {
+        let (factor, add) = (self.of)(at);
+        let half = 1i64 << (self.bits - 1 + self.shift);
+        let (least, most) = (-half, half - (1i64 << self.shift));
+        let value = |x: i64| (x * factor + add).clamp(least, most);
+        let mut places = vec![lo, hi];
+        if factor != 0 {
+            for bend in [least, most] {
+                let near = (bend - add).div_euclid(factor);
+                places.extend((near - 1..=near + 1).filter(|x| (lo + 1..hi).contains(x)));
+            }
+        }
+        places.sort_unstable();
+        places.dedup();
+        points.extend(places.into_iter().map(|x| (x, value(x))));
+    }
+
+    fn fraction(&self) -> i32 {
+        self.shift.into()
+    }
+
+    fn drop(&self) -> i64 {
+        (1 << self.shift) - 1
+    }
+}
+
+/// Writes the ends of the stairs between `lo` and `hi` of the function that rises by one at each of the
+/// ascending `rises`.
+pub(in crate::kind) fn stairs(rises: &[i64], (lo, hi): (i64, i64), points: &mut Vec<(i64, i64)>) {
+    let first = rises.partition_point(|&rise| rise <= lo);
+    points.push((lo, first as i64));
+    let mut at = first;
+    while let Some(&rise) = rises.get(at).filter(|&&rise| rise <= hi) {
+        points.push((rise - 1, at as i64));
+        at += rises[at..].partition_point(|&other| other == rise);
+        points.push((rise, at as i64));
+    }
+    points.push((hi, at as i64));
+}
