@@ -37,6 +37,26 @@ fn certificates_bracket_the_truth_stop_and_go_on() {
     assert!(!folder.join("more.json.partial").exists());
     let error = fails(folder, 2, &with(&["--attack", "auto", "-o", "x.json"]));
     assert!(error.contains("expected one of random"), "{error}");
+    // Trails hold interval bounds alone, which certify no more than lines do.
+    let whole = |more: &[&'static str]| [&certify[..6], &["--boxes", "1", "--eps", "1"], more].concat();
+    let proof = ["--proof", "t.json", "-o", "intervals.json"];
+    let error = fails(folder, 1, &whole(&[&proof[..], &["--bounds", "linear"]].concat()));
+    assert!(error.contains("--proof: expected --bounds intervals"), "{error}");
+    let intervals = json(folder, &whole(&proof));
+    let lines = json(folder, &whole(&["-o", "lines.json"]));
+    let of = |found: &serde_json::Value| {
+        let radius = &found["radii"][0];
+        let outcomes = radius["outcomes"].as_str().unwrap().to_string();
+        (
+            found["bounds"].as_str().unwrap().to_string(),
+            radius["certified"]["correct"].as_u64().unwrap(),
+            outcomes,
+        )
+    };
+    let ((how, few, by_intervals), (lines, more, by_lines)) = (of(&intervals), of(&lines));
+    assert_eq!((how.as_str(), lines.as_str()), ("intervals", "linear"));
+    assert!(few <= more && !by_intervals.contains('l'), "{by_intervals} {by_lines}");
+    assert_eq!(by_lines.matches('l').count() as u64, more - few, "{by_intervals} {by_lines}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use dq_net::Network;
 use dq_net::random::{self, Options};
 use dq_sim::WhiteBox;
-use dq_sim::study::certify::{Certifier, Outcome};
+use dq_sim::study::certify::{Certifier, Found, Outcome};
 use ndarray::{Array3, Array4, Axis};
 use std::sync::atomic::AtomicBool;
 
@@ -41,11 +41,12 @@ fn ball(image: &Array3<u8>, eps: u8, top: u8) -> Array4<u8> {
 
 #[test]
 fn the_search_decides_as_trying_every_image_does() {
-    let (mut certified, mut broken, mut by_search) = (0, 0, 0);
+    let (mut certified, mut broken, mut by_search, mut by_lines) = (0, 0, 0, 0);
     for (seed, network) in small(0..1600, 6) {
         let white_box = WhiteBox::new(&network);
         let engine = white_box.engine();
         let certifier = Certifier::new(&white_box, &NEVER);
+        let linear = Certifier::with_linear_bounds(&white_box, &NEVER);
         let image = random::image(seed + 7, network.input());
         let label = engine.labels(image.view().insert_axis(Axis(0)))[0];
         // These are the widest balls that can be tried out, so that boxes are cut often.
@@ -76,8 +77,20 @@ fn the_search_decides_as_trying_every_image_does() {
             spent == 1 && (alone == Outcome::Open || (alone == Outcome::Certified && truth)),
             "seed {seed}"
         );
+        // Linear bounds say no more than the truth, and no less than intervals.
+        let whole = linear.search(image.view(), label as u8, eps, 1);
+        match whole.outcome {
+            Outcome::Certified => assert!(truth, "seed {seed}: lines certify what has another label"),
+            ref found => assert!(*found == Outcome::Open && alone == Outcome::Open, "seed {seed}"),
+        }
+        assert_eq!(whole.by_lines == 1, whole.outcome != alone, "seed {seed}");
+        assert_eq!(whole.trail.is_some(), alone == Outcome::Certified, "seed {seed}");
+        by_lines += whole.by_lines;
+        let (decided, _) = linear.certify(image.view(), label as u8, eps, usize::MAX);
+        assert_eq!(decided == Outcome::Certified, truth, "seed {seed}");
     }
     assert!(certified > 300 && broken > 40 && by_search > 15, "{certified} {broken} {by_search}");
+    assert!(by_lines > 5, "{by_lines}");
 }
 
 #[test]
@@ -86,7 +99,10 @@ fn a_certificate_of_a_large_ball_is_never_contradicted_by_its_images() {
         let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
         let white_box = WhiteBox::new(&network);
         let engine = white_box.engine();
-        let certifier = Certifier::new(&white_box, &NEVER);
+        let certifier = match seed % 4 {
+            0 | 1 => Certifier::new(&white_box, &NEVER),
+            _ => Certifier::with_linear_bounds(&white_box, &NEVER),
+        };
         let image = random::image(seed, network.input());
         let label = engine.labels(image.view().insert_axis(Axis(0)))[0];
         for eps in [1, 8, 64] {
@@ -109,6 +125,26 @@ fn a_certificate_of_a_large_ball_is_never_contradicted_by_its_images() {
             );
         }
     }
+}
+
+#[test]
+fn linear_bounds_say_the_same_on_any_number_of_threads() {
+    let mut by_lines = 0;
+    for seed in 0..30 {
+        let network = random::network(seed, &Options { residuals: seed % 2 == 1, ..Options::default() });
+        let white_box = WhiteBox::new(&network);
+        let image = random::image(seed, network.input());
+        let label = white_box.engine().labels(image.view().insert_axis(Axis(0)))[0] as u8;
+        let certifier = Certifier::with_linear_bounds(&white_box, &NEVER);
+        let [one, many] = [1, 5].map(|threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| certifier.search(image.view(), label, 6, 40))
+        });
+        let said = |found: &Found| (found.outcome.clone(), found.boxes, found.by_lines);
+        assert_eq!(said(&one), said(&many), "seed {seed}");
+        by_lines += one.by_lines;
+    }
+    assert!(by_lines > 0);
 }
 
 #[test]
