@@ -1,7 +1,7 @@
 //! Computes a Rescale: an affine function per channel, into the residual stream.
 
 use super::pass::{Backward, Bounds, Feed, Flow, Forward, Kind, Locality, Site, Twin};
-use super::relax::lines::{Clipped, Lines};
+use super::relax::lines::{Corners, Lines, clipped};
 use super::relax::{Descend, Relax};
 use crate::kernel::{Kernel, multiversion};
 use crate::linear::Precision;
@@ -59,12 +59,26 @@ impl Kind for Rescale {
     }
 }
 
+impl Corners for Rescale {
+    fn write(&self, at: usize, ends: (i64, i64), points: &mut Vec<(i64, i64)>) {
+        let channel = at % self.mul.len();
+        let affine = (i64::from(self.mul[channel]), self.add[channel]);
+        clipped(affine, (self.shift, self.bits), ends, points);
+    }
+
+    fn fraction(&self) -> i32 {
+        self.shift.into()
+    }
+
+    /// The shift rounds down.
+    fn drop(&self) -> i64 {
+        (1 << self.shift) - 1
+    }
+}
+
 impl Relax for Rescale {
     fn on<'a>(&'a self, _: &'a Site, inputs: &[&Arc<Ends>], _: &Arc<Ends>) -> Box<dyn Descend + 'a> {
-        let channels = self.mul.len();
-        let of = |at: usize| (i64::from(self.mul[at % channels]), self.add[at % channels]);
-        let clipped = Clipped { of: &of, shift: self.shift, bits: self.bits };
-        Box::new(Lines::new(inputs[0].clone(), &clipped))
+        Box::new(Lines::new(inputs[0].clone(), self))
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) mod weights;
 
 use super::Site;
 use crate::rows::{Ends, Floor, Rows};
+use crate::tensor::Tensor;
 use std::sync::Arc;
 
 /// Prepares a kind of layer for boxes of images.
@@ -27,4 +28,8 @@ pub(crate) trait Descend: Send + Sync {
     /// Returns rows for each input, and adds to `floors` (one per row), so that the sum of all is at most
     /// what `rows` are of the node's output, for every image of the box.
     fn run(&self, rows: &Rows, floors: &mut [Floor]) -> Vec<Rows>;
+
+    /// Turns what is free in these bounds towards what is best where the inputs have these values, by one of
+    /// `parts` of the way. They hold whatever is chosen.
+    fn turn(&mut self, _inputs: &[&Tensor], _parts: i64) {}
 }

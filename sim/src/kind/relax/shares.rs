@@ -1,10 +1,11 @@
 //! Carries linear bounds through nodes that add up their inputs, each times a factor, or put them beside each
 //! other: exact, and with a shift and a clip behind ([`Mix`]).
 
-use super::lines::{Clipped, Lines};
+use super::lines::{Corners, Lines, clipped};
 use super::{Descend, Relax};
 use crate::kind::Site;
 use crate::rows::{Ends, Floor, Rows};
+use crate::tensor::Tensor;
 use dq_net::layer::{Logits, Mix, Sum};
 use std::sync::Arc;
 
@@ -20,9 +21,9 @@ struct Weighed {
     factors: [i64; 2],
 }
 
-struct Mixed {
+struct Mixed<'a> {
     sum: Weighed,
-    lines: Lines,
+    lines: Lines<'a>,
 }
 
 struct Parted {
@@ -65,6 +66,21 @@ impl Descend for Weighed {
     }
 }
 
+impl Corners for Mix {
+    fn write(&self, _: usize, ends: (i64, i64), points: &mut Vec<(i64, i64)>) {
+        clipped((1, self.half()), (self.shift, self.bits), ends, points);
+    }
+
+    fn fraction(&self) -> i32 {
+        self.shift.into()
+    }
+
+    /// The shift rounds down.
+    fn drop(&self) -> i64 {
+        (1 << self.shift) - 1
+    }
+}
+
 impl Relax for Mix {
     fn on<'a>(&'a self, _: &'a Site, inputs: &[&Arc<Ends>], _: &Arc<Ends>) -> Box<dyn Descend + 'a> {
         let sum = Weighed { inputs: two(inputs), factors: [i64::from(self.a), i64::from(self.b)] };
@@ -73,16 +89,21 @@ impl Relax for Mix {
         let added = |x: &[i64], y: &[i64]| x.iter().zip(y).map(|(x, y)| a * x + b * y).collect();
         let [x, y] = &sum.inputs;
         let ends = Ends { lo: added(&x.lo, &y.lo), hi: added(&x.hi, &y.hi) };
-        let clipped = Clipped { of: &|_| (1, self.half()), shift: self.shift, bits: self.bits };
-        let lines = Lines::new(Arc::new(ends), &clipped);
+        let lines = Lines::new(Arc::new(ends), self);
         Box::new(Mixed { sum, lines })
     }
 }
 
-impl Descend for Mixed {
+impl Descend for Mixed<'_> {
     fn run(&self, rows: &Rows, floors: &mut [Floor]) -> Vec<Rows> {
         let rows = self.lines.back(rows, floors);
         self.sum.run(&rows, floors)
+    }
+
+    fn turn(&mut self, inputs: &[&Tensor], parts: i64) {
+        let [a, b] = self.sum.factors;
+        let value = |at: usize| a * i64::from(inputs[0].get(at)) + b * i64::from(inputs[1].get(at));
+        self.lines.turn_to(value, parts);
     }
 }
 

@@ -2,17 +2,17 @@
 //! network to the pixels, by lines below and above each quantizer, and every node on the way bounds it by its
 //! own ends too. Sound in integers alone, and never looser than interval bounds.
 
+mod bounded;
+
 use super::{Engine, IntervalBounds};
-use crate::kind::{Descend, Relax, kind};
-use crate::rows::{Ends, Floor, Rows};
+use crate::kind::{Relax, kind};
+use crate::rows::Ends;
 use crate::tensor::Tensor;
+use bounded::Bounded;
 use dq_net::Network;
 use ndarray::{ArrayView3, Axis};
-use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
-/// Number of functions that go back together.
-const CHUNK: usize = 32;
 /// Most multiply-accumulates that tighter ends of one node's elements may cost for one box.
 const REFINE_MACS: u64 = 4 << 30;
 
@@ -24,14 +24,6 @@ pub(crate) struct LinearBounds<'a> {
     relaxations: Vec<Option<Box<dyn Relax>>>,
     /// Multiply-accumulates of one row that goes back from each node to the pixels.
     macs: Vec<u64>,
-}
-
-/// Holds bounds of every node over one box.
-struct Bounded<'a> {
-    bounds: &'a LinearBounds<'a>,
-    ends: Vec<Arc<Ends>>,
-    /// How functions of each node's output go back, prepared when it is first asked for.
-    descents: Vec<OnceLock<Box<dyn Descend + 'a>>>,
 }
 
 impl<'a> LinearBounds<'a> {
@@ -48,7 +40,8 @@ impl<'a> LinearBounds<'a> {
     /// channels), less 1 over classes before it: not negative, every image of the box has the label.
     ///
     /// Where lines between the ends of interval bounds do not show it, the ends of inner nodes are made
-    /// tighter by lines too, as far as that is cheap, from the first node to the last.
+    /// tighter by lines too, as far as that is cheap, from the first node to the last; then lines are turned
+    /// for each class that is left.
     pub fn slack(&self, lo: ArrayView3<u8>, hi: ArrayView3<u8>, label: usize) -> i64 {
         let mut open: Vec<usize> = (0..self.engine.network.classes()).filter(|&c| c != label).collect();
         let mut least = i64::MAX;
@@ -57,12 +50,16 @@ impl<'a> LinearBounds<'a> {
             if open.is_empty() {
                 break;
             }
-            let slack = self.bounded([lo, hi], refines).slack(label, &open);
+            let bounded = self.bounded([lo, hi], refines);
+            let mut slack = bounded.slack(label, &open);
+            for (slack, &other) in slack.iter_mut().zip(&open).filter(|(slack, _)| refines && **slack < 0) {
+                *slack = bounded.turned(label, other);
+                if *slack < 0 {
+                    return *slack;
+                }
+            }
             least = slack.iter().copied().filter(|&slack| slack >= 0).fold(least, i64::min);
             let undecided: Vec<usize> = (0..open.len()).filter(|&n| slack[n] < 0).collect();
-            if refines && let Some(slack) = undecided.iter().map(|&n| slack[n]).min() {
-                return slack;
-            }
             open = undecided.into_iter().map(|n| open[n]).collect();
         }
         if least == i64::MAX { 0 } else { least }
@@ -130,90 +127,10 @@ fn behind(network: &Network, i: usize) -> u64 {
     macs
 }
 
-impl<'a> Bounded<'a> {
-    /// Returns the label's lead over each of the classes `others`, less 1 over those before it.
-    fn slack(&self, label: usize, others: &[usize]) -> Vec<i64> {
-        let last = self.ends.len() - 1;
-        let classes = self.bounds.engine.network.classes();
-        let mut rows = Rows::units(classes, &vec![(label, 1); others.len()]);
-        for (row, &class) in rows.factors.chunks_exact_mut(classes).zip(others) {
-            row[class] = -1;
-        }
-        // Of classes with equal scores, the lowest is the label.
-        let needed: Vec<i64> = others.iter().map(|&class| i64::from(class < label)).collect();
-        let leads = self.least(last, rows, &needed);
-        leads.iter().zip(needed).map(|(lead, needed)| lead.saturating_sub(needed)).collect()
-    }
-
-    /// Makes the ends of some elements of a node tighter.
-    fn tighten(&self, node: usize, elements: &[usize], ends: &mut Ends) {
-        let width = ends.lo.len();
-        let least = |elements: &[usize]| {
-            let units: Vec<(usize, i32)> = elements.iter().flat_map(|&at| [(at, 1), (at, -1)]).collect();
-            self.least(node, Rows::units(width, &units), &vec![i64::MAX; units.len()])
-        };
-        let found: Vec<i64> = elements.par_chunks(CHUNK / 2).flat_map_iter(least).collect();
-        for (&at, found) in elements.iter().zip(found.chunks_exact(2)) {
-            ends.lo[at] = ends.lo[at].max(found[0]);
-            ends.hi[at] = ends.hi[at].min(found[1].saturating_neg());
-        }
-    }
-
-    /// Returns for each row a bound from below of its function of node `node`'s output. Where a bound is at
-    /// least what is `wanted` it may not be the best one.
-    fn least(&self, node: usize, rows: Rows, wanted: &[i64]) -> Vec<i64> {
-        let network = &self.bounds.engine.network;
-        let mut best = vec![i64::MIN; wanted.len()];
-        let mut floors = vec![Floor::ZERO; wanted.len()];
-        let mut left: Vec<usize> = (0..wanted.len()).collect();
-        let mut pending: Vec<Option<Rows>> = vec![None; node + 1];
-        pending[node] = Some(rows);
-        for i in (0..=node).rev() {
-            let Some(mut rows) = pending[i].take() else { continue };
-            // Where the functions depend on this node alone, its ends bound them.
-            if pending.iter().all(Option::is_none) {
-                for (n, &at) in left.iter().enumerate() {
-                    let mut here = floors[n];
-                    here.add(rows.least(n, &self.ends[i]), rows.exponents[n]);
-                    best[at] = best[at].max(here.whole());
-                }
-                let kept: Vec<usize> = (0..left.len()).filter(|&n| best[left[n]] < wanted[left[n]]).collect();
-                if kept.is_empty() {
-                    break;
-                }
-                if kept.len() < left.len() {
-                    rows.keep(&kept);
-                    floors = kept.iter().map(|&n| floors[n]).collect();
-                    left = kept.iter().map(|&n| left[n]).collect();
-                }
-            }
-            let Some(descent) = self.descent(i) else { break };
-            let sources = network.sources(i);
-            for (&source, found) in sources.iter().zip(descent.run(&rows, &mut floors)) {
-                pending[source] = Some(match pending[source].take() {
-                    Some(others) => others.plus(&found, &self.ends[source], &mut floors),
-                    None => found,
-                });
-            }
-        }
-        best
-    }
-
-    /// Returns how functions of node `i`'s output go back; none at the images.
-    fn descent(&self, i: usize) -> Option<&(dyn Descend + 'a)> {
-        let relaxation = self.bounds.relaxations[i].as_ref()?;
-        let engine = self.bounds.engine;
-        let prepare = || {
-            let inputs: Vec<&Arc<Ends>> = engine.network.sources(i).iter().map(|&s| &self.ends[s]).collect();
-            relaxation.on(engine.site(i), &inputs, &self.ends[i])
-        };
-        Some(&**self.descents[i].get_or_init(prepare))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::Rows;
     use dq_net::SplitMix64;
     use dq_net::random::{self, Options};
     use ndarray::{Array3, Array4};
@@ -236,7 +153,7 @@ mod tests {
     /// images of the box, the ends of inner nodes hold what they are, and lines often say more than ends.
     #[test]
     fn every_kind_of_layer_stays_above_its_linear_bounds() {
-        let (mut kinds, mut tighter, mut tightened) = (BTreeSet::new(), 0, 0);
+        let (mut kinds, mut tighter, mut tightened, mut turned) = (BTreeSet::new(), 0, 0, 0);
         for seed in 0..300 {
             let options = Options { residuals: seed % 2 == 1, ..Options::default() };
             let network = random::network(seed, &options);
@@ -251,6 +168,17 @@ mod tests {
             let values = engine.nodes(images.view());
             let plain = bounds.bounded([lo.view(), hi.view()], false);
             let bounded = bounds.bounded([lo.view(), hi.view()], true);
+            let (scores, label) = (&values[values.len() - 1], engine.labels(images.view())[0]);
+            for other in (0..network.classes()).filter(|&other| other != label).take(3) {
+                let found = bounded.turned(label, other);
+                let before = bounded.slack(label, &[other])[0];
+                assert!(found >= before, "seed {seed}: {found} < {before}");
+                turned += usize::from(before < 0 && found > before);
+                for image in scores.outer_iter() {
+                    let lead = i64::from(image[[0, 0, label]]) - i64::from(image[[0, 0, other]]);
+                    assert!(lead - i64::from(other < label) >= found, "seed {seed}: {lead}, bound {found}");
+                }
+            }
             for (i, values) in values.iter().enumerate() {
                 let (ends, name) = (&bounded.ends[i], &network.nodes()[i].name);
                 tightened += usize::from(ends.lo != plain.ends[i].lo || ends.hi != plain.ends[i].hi);
@@ -284,5 +212,6 @@ mod tests {
         }
         assert_eq!(kinds.len(), 14, "{kinds:?}");
         assert!(tighter > 1000 && tightened > 50, "{tighter} tighter, {tightened} nodes with tighter ends");
+        assert!(turned > 30, "{turned}");
     }
 }

@@ -1,0 +1,166 @@
+//! Carries linear functions back through the bounds of one box, and turns its lines for one function.
+
+use super::LinearBounds;
+use crate::kind::{Descend, Relax};
+use crate::rows::{Ends, Floor, Rows};
+use crate::tensor::Tensor;
+use ndarray::Array4;
+use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
+
+/// Number of functions that go back together.
+const CHUNK: usize = 32;
+/// Most times that the lines are turned for one function.
+const TURNS: i64 = 20;
+
+/// Holds bounds of every node over one box.
+pub(super) struct Bounded<'a> {
+    pub bounds: &'a LinearBounds<'a>,
+    pub ends: Vec<Arc<Ends>>,
+    /// How functions of each node's output go back, prepared when it is first asked for.
+    pub descents: Vec<OnceLock<Box<dyn Descend + 'a>>>,
+}
+
+impl<'a> Bounded<'a> {
+    /// Returns the label's lead over each of the classes `others`, less 1 over those before it.
+    pub fn slack(&self, label: usize, others: &[usize]) -> Vec<i64> {
+        let needed: Vec<i64> = others.iter().map(|&class| i64::from(class < label)).collect();
+        let leads = self.least(self.ends.len() - 1, self.leads(label, others), &needed);
+        leads.iter().zip(needed).map(|(lead, needed)| lead.saturating_sub(needed)).collect()
+    }
+
+    /// Returns the functions of the scores that say by how much the label leads over `others`.
+    fn leads(&self, label: usize, others: &[usize]) -> Rows {
+        let classes = self.bounds.engine.network.classes();
+        let mut rows = Rows::units(classes, &vec![(label, 1); others.len()]);
+        for (row, &class) in rows.factors.chunks_exact_mut(classes).zip(others) {
+            row[class] = -1;
+        }
+        rows
+    }
+
+    /// Returns the label's lead over class `other`, less 1 if that is before it, as the lines show it that are
+    /// turned for it: again and again towards those which are best at the image where the lines found so far
+    /// put the least lead. Both sides of a game with one value come nearer to it so (fictitious play, Brown
+    /// 1951). Ends where the lead is enough, or where that image has another label.
+    pub fn turned(&self, label: usize, other: usize) -> i64 {
+        let engine = self.bounds.engine;
+        let needed = i64::from(other < label);
+        let relaxations = self.bounds.relaxations.iter().enumerate();
+        let mut descents: Vec<Option<Box<dyn Descend + 'a>>> = relaxations
+            .map(|(i, relaxation)| relaxation.as_deref().map(|relaxation| self.prepare(i, relaxation)))
+            .collect();
+        let (last, mut best) = (self.ends.len() - 1, i64::MIN);
+        for turn in 0..TURNS {
+            let rows = self.leads(label, &[other]);
+            let (lead, images) = self.walk(last, rows, &[needed], |i| descents[i].as_deref());
+            best = best.max(lead[0].saturating_sub(needed));
+            let Some(images) = images.filter(|_| best < 0) else { break };
+            let values = engine.values(self.least_image(images.row(0)).view());
+            let score = |class: usize| i64::from(values[last].get(class));
+            if score(label) - score(other) < needed {
+                break;
+            }
+            for (i, descent) in descents.iter_mut().enumerate() {
+                if let Some(descent) = descent {
+                    let inputs: Vec<&Tensor> =
+                        engine.network.sources(i).iter().map(|&source| &values[source]).collect();
+                    descent.turn(&inputs, turn + 2);
+                }
+            }
+        }
+        best
+    }
+
+    /// Returns the image of the box at which a function of its pixels is least.
+    fn least_image(&self, factors: &[i32]) -> Array4<u8> {
+        let (height, width, channels) = self.bounds.engine.network.input_shape().dim();
+        let pixels = factors.iter().enumerate().map(|(at, &factor)| {
+            let (lo, hi) = self.ends[0].get(at);
+            match factor.signum() {
+                1 => lo as u8,
+                0 => ((lo + hi) / 2) as u8,
+                _ => hi as u8,
+            }
+        });
+        Array4::from_shape_vec((1, height, width, channels), pixels.collect()).expect("a factor per pixel")
+    }
+
+    /// Makes the ends of some elements of a node tighter.
+    pub fn tighten(&self, node: usize, elements: &[usize], ends: &mut Ends) {
+        let width = ends.lo.len();
+        let least = |elements: &[usize]| {
+            let units: Vec<(usize, i32)> = elements.iter().flat_map(|&at| [(at, 1), (at, -1)]).collect();
+            self.least(node, Rows::units(width, &units), &vec![i64::MAX; units.len()])
+        };
+        let found: Vec<i64> = elements.par_chunks(CHUNK / 2).flat_map_iter(least).collect();
+        for (&at, found) in elements.iter().zip(found.chunks_exact(2)) {
+            ends.lo[at] = ends.lo[at].max(found[0]);
+            ends.hi[at] = ends.hi[at].min(found[1].saturating_neg());
+        }
+    }
+
+    /// Returns for each row a bound from below of its function of node `node`'s output. Where a bound is at
+    /// least what is `wanted` it may not be the best one.
+    pub fn least(&self, node: usize, rows: Rows, wanted: &[i64]) -> Vec<i64> {
+        self.walk(node, rows, wanted, |i| self.descent(i)).0
+    }
+
+    /// Does the same with these ways back, and returns the functions of the images that the rows became which
+    /// fall short of what is wanted.
+    fn walk<'d>(
+        &self,
+        node: usize,
+        rows: Rows,
+        wanted: &[i64],
+        descent: impl Fn(usize) -> Option<&'d (dyn Descend + 'd)>,
+    ) -> (Vec<i64>, Option<Rows>) {
+        let network = &self.bounds.engine.network;
+        let mut best = vec![i64::MIN; wanted.len()];
+        let mut floors = vec![Floor::ZERO; wanted.len()];
+        let mut left: Vec<usize> = (0..wanted.len()).collect();
+        let mut pending: Vec<Option<Rows>> = vec![None; node + 1];
+        pending[node] = Some(rows);
+        for i in (0..=node).rev() {
+            let Some(mut rows) = pending[i].take() else { continue };
+            // Where the functions depend on this node alone, its ends bound them.
+            if pending.iter().all(Option::is_none) {
+                for (n, &at) in left.iter().enumerate() {
+                    let mut here = floors[n];
+                    here.add(rows.least(n, &self.ends[i]), rows.exponents[n]);
+                    best[at] = best[at].max(here.whole());
+                }
+                let kept: Vec<usize> = (0..left.len()).filter(|&n| best[left[n]] < wanted[left[n]]).collect();
+                if kept.is_empty() {
+                    return (best, None);
+                }
+                if kept.len() < left.len() {
+                    rows.keep(&kept);
+                    floors = kept.iter().map(|&n| floors[n]).collect();
+                    left = kept.iter().map(|&n| left[n]).collect();
+                }
+            }
+            let Some(descent) = descent(i) else { return (best, Some(rows)) };
+            let sources = network.sources(i);
+            for (&source, found) in sources.iter().zip(descent.run(&rows, &mut floors)) {
+                pending[source] = Some(match pending[source].take() {
+                    Some(others) => others.plus(&found, &self.ends[source], &mut floors),
+                    None => found,
+                });
+            }
+        }
+        (best, None)
+    }
+
+    /// Returns how functions of node `i`'s output go back; none at the images.
+    fn descent(&self, i: usize) -> Option<&(dyn Descend + 'a)> {
+        let relaxation = self.bounds.relaxations[i].as_deref()?;
+        Some(&**self.descents[i].get_or_init(|| self.prepare(i, relaxation)))
+    }
+
+    fn prepare(&self, i: usize, relaxation: &'a dyn Relax) -> Box<dyn Descend + 'a> {
+        let engine = self.bounds.engine;
+        let inputs: Vec<&Arc<Ends>> = engine.network.sources(i).iter().map(|&s| &self.ends[s]).collect();
+        relaxation.on(engine.site(i), &inputs, &self.ends[i])
+    }
+}
