@@ -1,12 +1,15 @@
-//! Measures images per second of the engine and of its gradient, and seconds for the norms, on a CIFAR-sized
-//! VGG of 38.6 million multiply-accumulates, 4-bit weights and levels: `cargo bench -p dq-sim`. Prints the
+//! Measures images per second of the engine, of its gradient and of both forms of bounds at one grey level, and
+//! seconds for the norms, on a CIFAR-sized VGG of 38.6 million multiply-accumulates, 4-bit weights and levels: `cargo bench -p dq-sim`. Prints the
 //! median of a few runs, for each kernel, or for those whose names are given (`cargo bench -p dq-sim --
 //! avx2`).
 
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Range, Shape};
+use dq_sim::study::certify::Certifier;
 use dq_sim::{Engine, GradientSource, Kernel, Loss, WhiteBox};
 use ndarray::{Array2, Array4};
+use rayon::prelude::*;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 const RUNS: usize = 7;
@@ -31,7 +34,18 @@ fn main() {
         let forward = median(batch, || drop(white_box.engine().scores(images.view())));
         let labels = vec![0; few];
         let gradient = median(few, || drop(white_box.loss_gradient(part, &labels, Loss::CrossEntropy)));
-        println!("{:12} scores {forward:8.0}   gradient {gradient:8.0}", kernel.name());
+        let stop = AtomicBool::new(false);
+        let certified = |certifier: &Certifier, count: usize| {
+            let prove = |image| drop(certifier.certify(image, 0, 1, 1));
+            let images: Vec<_> = images.outer_iter().take(count).collect();
+            median(count, || images.par_iter().for_each(|&image| prove(image)))
+        };
+        let intervals = certified(&Certifier::new(&white_box, &stop), few);
+        let linear = certified(&Certifier::with_linear_bounds(&white_box, &stop), few / 8);
+        println!(
+            "{:12} scores {forward:8.0}   gradient {gradient:8.0}   intervals {intervals:8.0}   linear {linear:8.1}",
+            kernel.name()
+        );
     }
 }
 

@@ -55,7 +55,12 @@ pub struct Args {
     boxes: u64,
     /// How a box is bounded. Lines are tighter: they certify most of what intervals leave open, and take as long
     /// as hundreds of forward passes each. --proof holds interval bounds alone, which are its default.
-    #[arg(long, value_name = "FORM", default_value = "linear", default_value_if("proof", ArgPredicate::IsPresent, "intervals"))]
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "linear",
+        default_value_if("proof", ArgPredicate::IsPresent, "intervals")
+    )]
     bounds: BoundsArg,
     /// The attack beside it.
     #[arg(long, value_name = "NAME", default_value = "pgd", value_parser = one_attack)]

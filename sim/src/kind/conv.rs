@@ -3,7 +3,7 @@
 use super::pass::{Backward, Bounds, Forward, Kind, Locality, Part, Site, Twin};
 use super::relax::Relax;
 use super::relax::weights::Weights;
-use super::weighted::SIGNS;
+use super::weighted::{SIGNS, centred};
 use crate::linear::{FixedLinear, Linear, PartLinear, Precision, RealLinear};
 use crate::region::Region;
 use crate::tensor::Tensor;
@@ -17,9 +17,18 @@ impl Kind for Conv {
     }
 
     fn bounds(&self, site: &Site) -> Bounds {
+        let (kernel, output) = (site.kernel, site.output.shape);
+        if let Some([twice, apart]) = centred(site, self.weights.iter()) {
+            let sums = Conv { pad_level: 2 * self.pad_level, ..self.clone() };
+            let sizes = Conv { weights: self.weights.mapv(i8::abs), pad_level: 0, ..self.clone() };
+            let layers = [(sums, twice), (sizes, apart)];
+            return Bounds::Centred(Box::new(
+                layers.map(|(layer, input)| Linear::conv(kernel, &layer, input, output)),
+            ));
+        }
         let half = |sign: fn(i8) -> i8| {
             let half = Conv { weights: self.weights.mapv(sign), ..self.clone() };
-            Linear::conv(site.kernel, &half, site.input(), site.output.shape)
+            Linear::conv(kernel, &half, site.input(), output)
         };
         Bounds::Signed(Box::new(SIGNS.map(half)))
     }

@@ -3,7 +3,7 @@
 use super::pass::{Backward, Bounds, Forward, Kind, Site, Twin};
 use super::relax::Relax;
 use super::relax::weights::Weights;
-use super::weighted::SIGNS;
+use super::weighted::{SIGNS, centred};
 use crate::linear::{FixedLinear, Linear, Precision, RealLinear};
 use crate::tensor::Tensor;
 use dq_net::FloatLayer;
@@ -16,6 +16,13 @@ impl Kind for Dense {
     }
 
     fn bounds(&self, site: &Site) -> Bounds {
+        if let Some([twice, apart]) = centred(site, self.weights.iter()) {
+            let sizes = Dense { weights: self.weights.mapv(i8::abs), ..self.clone() };
+            return Bounds::Centred(Box::new(
+                [(self, twice), (&sizes, apart)]
+                    .map(|(layer, input)| Linear::dense(site.kernel, layer, input)),
+            ));
+        }
         let half = |sign: fn(i8) -> i8| {
             let half = Dense { weights: self.weights.mapv(sign), ..self.clone() };
             Linear::dense(site.kernel, &half, site.input())

@@ -165,6 +165,10 @@ pub(crate) enum Bounds {
     /// The node is a layer with weights, as two layers: one of the positive weights, whose output rises with
     /// its input, and one of the negative weights, whose output falls.
     Signed(Box<[Linear; 2]>),
+    /// The node is a layer with weights, as two layers: itself, of the sums of both ends, and one of the
+    /// weights' sizes, of their differences. Half their difference and half their sum are the ends: half as
+    /// many products.
+    Centred(Box<[Linear; 2]>),
 }
 
 /// Computes one node's backward pass.
