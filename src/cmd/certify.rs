@@ -24,8 +24,9 @@ const MOST_MACS: u64 = 1_000_000;
 
 /// Prove for test images that no image of the ball has another label
 ///
-/// Integer bounds through the exact network, then a complete search that cuts the ball
-/// into boxes, at most --boxes per image. Printed beside what the attack leaves:
+/// Integer bounds through the exact network, by intervals and where these do not suffice by
+/// lines (--bounds), then a complete search that cuts the ball into boxes, at most --boxes
+/// per image. Printed beside what the attack leaves:
 /// certified <= true robust accuracy <= attacked. A certificate holds for the circuit
 /// as it is; what is not decided counts for neither side. Bounds are loose for deep
 /// networks: expect few certificates there unless eps is small.
@@ -53,8 +54,8 @@ pub struct Args {
     /// Most boxes that the search may bound for one image; 1 is the bounds of the whole ball alone.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one())]
     boxes: u64,
-    /// How a box is bounded. Lines are tighter: they certify most of what intervals leave open, and take as long
-    /// as hundreds of forward passes each. --proof holds interval bounds alone, which are its default.
+    /// How boxes are bounded. Linear bounds are tighter, and take longer, the whole ball's longest. A file
+    /// of --proof holds interval bounds alone, which are the default with it.
     #[arg(
         long,
         value_name = "FORM",

@@ -39,30 +39,33 @@ impl<'a> LinearBounds<'a> {
     /// Returns by how much the label leads at least in the box of images `lo..=hi` (height × width ×
     /// channels), less 1 over classes before it: not negative, every image of the box has the label.
     ///
-    /// Where lines between the ends of interval bounds do not show it, the ends of inner nodes are made
-    /// tighter by lines too, as far as that is cheap, from the first node to the last; then lines are turned
-    /// for each class that is left.
-    pub fn slack(&self, lo: ArrayView3<u8>, hi: ArrayView3<u8>, label: usize) -> i64 {
-        let mut open: Vec<usize> = (0..self.engine.network.classes()).filter(|&c| c != label).collect();
-        let mut least = i64::MAX;
-        for refines in [false, true] {
-            // A network of one class has that label.
-            if open.is_empty() {
+    /// Where lines between the ends of interval bounds do not show it and `is_thorough`, the ends of inner nodes
+    /// are made tighter by lines too, as far as that is cheap, from the first node to the last; then lines are
+    /// turned for each class that is left.
+    pub fn slack(&self, boxes: [ArrayView3<u8>; 2], label: usize, is_thorough: bool) -> i64 {
+        let others: Vec<usize> = (0..self.engine.network.classes()).filter(|&c| c != label).collect();
+        // A network of one class has that label.
+        if others.is_empty() {
+            return 0;
+        }
+        let plain = self.bounded(boxes, false).slack(label, &others);
+        let all = others.iter().copied().zip(plain);
+        let (open, decided): (Vec<_>, Vec<_>) = all.partition(|&(_, slack)| slack < 0);
+        let least = |of: &[(usize, i64)]| of.iter().map(|&(_, slack)| slack).min().unwrap_or(i64::MAX);
+        if open.is_empty() || !is_thorough {
+            return least(&open).min(least(&decided));
+        }
+        let open: Vec<usize> = open.into_iter().map(|(other, _)| other).collect();
+        let bounded = self.bounded(boxes, true);
+        let mut found = least(&decided);
+        for (&other, slack) in open.iter().zip(bounded.slack(label, &open)) {
+            let slack = if slack < 0 { bounded.turned(label, other) } else { slack };
+            found = found.min(slack);
+            if found < 0 {
                 break;
             }
-            let bounded = self.bounded([lo, hi], refines);
-            let mut slack = bounded.slack(label, &open);
-            for (slack, &other) in slack.iter_mut().zip(&open).filter(|(slack, _)| refines && **slack < 0) {
-                *slack = bounded.turned(label, other);
-                if *slack < 0 {
-                    return *slack;
-                }
-            }
-            least = slack.iter().copied().filter(|&slack| slack >= 0).fold(least, i64::min);
-            let undecided: Vec<usize> = (0..open.len()).filter(|&n| slack[n] < 0).collect();
-            open = undecided.into_iter().map(|n| open[n]).collect();
         }
-        if least == i64::MAX { 0 } else { least }
+        found
     }
 
     /// Bounds every node over a box.

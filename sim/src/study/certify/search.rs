@@ -115,7 +115,11 @@ impl<'a> Certifier<'a> {
             }
             if let Some(linear) = &self.linear {
                 let before = undecided.len();
-                let is_open = |b: &Region| linear.slack(b.lo.view(), b.hi.view(), label.into()) < 0;
+                // The whole ball is worth more than each of its many parts.
+                let is_open = |b: &Region| {
+                    let is_whole = boxes == 1;
+                    linear.slack([b.lo.view(), b.hi.view()], label.into(), is_whole) < 0
+                };
                 undecided = undecided.into_par_iter().filter(is_open).collect();
                 by_lines += before - undecided.len();
             }
