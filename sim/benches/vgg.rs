@@ -1,7 +1,7 @@
-//! Measures images per second of the engine, of its gradient and of both forms of bounds at one grey level, and
-//! seconds for the norms, on a CIFAR-sized VGG of 38.6 million multiply-accumulates, 4-bit weights and levels: `cargo bench -p dq-sim`. Prints the
-//! median of a few runs, for each kernel, or for those whose names are given (`cargo bench -p dq-sim --
-//! avx2`).
+//! Measures images per second of the engine, of its gradient and of both forms of bounds at one grey level,
+//! and seconds for the norms, on a CIFAR-sized VGG of 38.6 million multiply-accumulates, 4-bit weights and
+//! levels: `cargo bench -p dq-sim`. Prints the median of a few runs, for each kernel, or for those whose names
+//! are given (`cargo bench -p dq-sim -- avx2`).
 
 use dq_net::layer::{Conv, Dense, GlobalSum, Input, Layer, Logits, MaxPool, Step, Surrogate};
 use dq_net::{Network, Node, Range, Shape};
@@ -43,7 +43,8 @@ fn main() {
         let intervals = certified(&Certifier::new(&white_box, &stop), few);
         let linear = certified(&Certifier::with_linear_bounds(&white_box, &stop), few / 8);
         println!(
-            "{:12} scores {forward:8.0}   gradient {gradient:8.0}   intervals {intervals:8.0}   linear {linear:8.1}",
+            "{:12} scores {forward:8.0}   gradient {gradient:8.0}   intervals {intervals:8.0}   \
+             linear {linear:8.1}",
             kernel.name()
         );
     }

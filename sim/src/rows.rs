@@ -58,7 +58,7 @@ impl Floor {
 
 /// Rounds a row of `products`, whose unit is `2^exponent`, to whole numbers of a magnitude of at most `most`
 /// and hands them to `put`. What that takes away from the function is taken off `floor`, where `ends` bounds
-/// the values. Returns the new exponent. Products stay below 2^61.
+/// the values. Returns the new exponent. Products stay below 2^62.
 pub(crate) fn round(
     (length, products): (usize, impl Fn(usize) -> i64),
     (exponent, most): (i32, i32),

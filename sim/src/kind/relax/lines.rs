@@ -124,10 +124,11 @@ fn bits(value: u64) -> i32 {
     (u64::BITS - value.leading_zeros()) as i32
 }
 
-/// Returns the slope of an edge, rounded to `shift` bits.
+/// Returns the slope of an edge, rounded to `shift` bits, or the steepest one that there is room for: any slope
+/// will do.
 fn slope((rise, run): (i64, i64), shift: i32) -> i64 {
     let wide = (i128::from(rise) << (shift + 1)) + i128::from(run);
-    wide.div_euclid(2 * i128::from(run)) as i64
+    wide.div_euclid(2 * i128::from(run)).clamp(-(1 << BITS), 1 << BITS) as i64
 }
 
 /// Returns the lines of these slopes that lie below a function, which may lie `drop` under its corners
