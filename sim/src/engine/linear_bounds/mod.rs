@@ -186,7 +186,7 @@ mod tests {
                 let (ends, name) = (&bounded.ends[i], &network.nodes()[i].name);
                 tightened += usize::from(ends.lo != plain.ends[i].lo || ends.hi != plain.ends[i].hi);
                 let width = ends.lo.len();
-                let mut rows = Rows::units(width, &vec![(0, 0); 6]);
+                let mut rows = Rows::units(width, &[(0, 0); 6]);
                 for (at, factor) in rows.factors.iter_mut().enumerate() {
                     // Rows of one element, of few and of many, with small factors and with large ones.
                     let sparse = [width as u64, 3, 1][at / width % 3];
