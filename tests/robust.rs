@@ -13,7 +13,8 @@ fn certificates_bracket_the_truth_stop_and_go_on() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let model = model();
-    let certify = ["certify", &model, "--data", "signs", "--count", "12", "--boxes", "20"];
+    let certify =
+        ["certify", &model, "--data", "signs", "--count", "12", "--boxes", "20", "--bounds", "intervals"];
     let with = |more: &[&'static str]| [&certify[..], more].concat();
     let found = json(folder, &with(&["--eps", "0,4", "-o", "certificates.json"]));
     // A ball of one image is certified by its own scores.
