@@ -151,7 +151,7 @@ fn judged(network: &Network, squeezing: Squeezing, images: ArrayView4<u8>) -> Ve
 
 /// Returns what the circuit says of each image.
 fn told(design: &Design, beats: &[Beat]) -> Vec<(usize, bool)> {
-    beats.iter().map(|beat| design.verdict(beat.value)).collect()
+    beats.iter().map(|beat| design.answer(beat.value)).map(|answer| (answer.label, answer.flagged)).collect()
 }
 
 #[test]

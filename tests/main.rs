@@ -19,6 +19,7 @@ mod load;
 mod output;
 mod path;
 mod programs;
+mod proved;
 mod report;
 mod robust;
 mod run;

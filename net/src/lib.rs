@@ -11,6 +11,7 @@ mod graph;
 pub mod layer;
 mod network;
 mod pack;
+pub mod proved;
 mod provenance;
 pub mod random;
 mod range;

@@ -6,6 +6,8 @@ use crate::shared::attack::{self, one_attack, run_suite};
 use crate::shared::data::TestImages;
 use crate::shared::files::{Files, shown};
 use crate::shared::libtorch::LibtorchArg;
+use crate::shared::plan::radius;
+use crate::shared::proved::rule;
 use crate::shared::report::{self, Partial};
 use crate::shared::target::Target;
 use crate::shared::ui::{Interrupted, Ui};
@@ -17,6 +19,8 @@ use dq_sim::Detector;
 use dq_sim::attack::Start;
 use dq_sim::attack::suite::{self, Adversary, Subject, Substitute, Suite};
 use dq_sim::report::{Report, Run, Shard};
+use dq_sim::study::proved::{self, Watched};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
@@ -99,6 +103,11 @@ pub struct Args {
     /// detector, whose rates the report holds, and against it: both labels must agree and be wrong.
     #[arg(long, value_name = "SQUEEZING", conflicts_with_all = ["from", "also_from", "ladder", "replay"])]
     detector: Option<Squeezing>,
+    /// Hold every adversary against what is proved: within this Euclidean distance, in levels of the input, of an
+    /// image whose scores prove its label (as `dq sim --proved-radius` counts them) none may have another label. One
+    /// that has is an error.
+    #[arg(long, value_name = "RADIUS", value_parser = radius(), conflicts_with_all = ["resume", "replay", "detector"])]
+    proved_radius: Option<u8>,
     /// Go on from REPORT.partial.
     #[arg(long)]
     resume: bool,
@@ -164,17 +173,26 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         ui.note(format!("--shard {index}/{count}: none of {} images is in it", images.len()));
     }
     let (mut report, mut found) = args.earlier(output, &images, &planned)?;
-    let mut keep = |one: Adversary| found.adversaries.push(one, images.labels[one.index]);
+    let mut proofs = args.proofs(&target, &images)?;
+    let mut keep = |one: Adversary| {
+        if let Some(proofs) = &mut proofs {
+            proofs.see(&one);
+        }
+        if args.save.is_some() {
+            found.adversaries.push(one, images.labels[one.index]);
+        }
+    };
     for (subject, suite) in &parts {
         if report.is_some() && ui.stop.load(Ordering::SeqCst) {
             break;
         }
-        let watch = args.save.is_some().then_some(&mut keep as &mut dyn FnMut(Adversary));
+        let is_watched = args.save.is_some() || args.proved_radius.is_some();
+        let watch = is_watched.then_some(&mut keep as &mut dyn FnMut(Adversary));
         report = Some(run_suite(ui, subject, suite, report, watch)?);
     }
     let mut report = report.expect("an attack has a part at least");
     report.complete &= report.runs.len() == planned.len();
-    args.finish(ui, &report, found)
+    args.finish(ui, &report, found, proofs.as_ref().map(Watched::found))
 }
 
 /// Holds what an attack has found beside its report, and where it keeps both when it is stopped.
@@ -212,8 +230,15 @@ impl Args {
         [vec![(*subject, suite)], again].concat()
     }
 
+    /// Returns what holds adversaries against proofs, where a radius is given.
+    fn proofs<'a>(&self, target: &'a Target, images: &'a Images) -> Result<Option<Watched<'a>>> {
+        let Some(radius) = self.proved_radius else { return Ok(None) };
+        let network = target.integer("--proved-radius")?;
+        Ok(Some(Watched::new(network, images, rule(network, radius)?)))
+    }
+
     /// Writes the report and the adversaries, or keeps them where the attack was stopped.
-    fn finish(&self, ui: &Ui, report: &Report, found: Found) -> Result<()> {
+    fn finish(&self, ui: &Ui, report: &Report, found: Found, proofs: Option<&proved::Found>) -> Result<()> {
         let Found { adversaries, shape, report_partial, adversaries_partial } = found;
         let output = self.output.as_deref().expect("required without --replay");
         if !report.complete {
@@ -235,8 +260,24 @@ impl Args {
             partial.remove()
         });
         // The result is shown even where it could not be written: the work is done.
-        ui.result(|| attack::summary(report, output), attack::text(report, output))?;
+        let summary = || {
+            let mut summary = attack::summary(report, output);
+            if let Some(proofs) = proofs {
+                summary["proved"] = json!(proofs);
+            }
+            summary
+        };
+        let text = attack::text(report, output) + &proofs.map_or(String::new(), attack::proofs);
+        ui.result(summary, text)?;
         written?;
+        if let Some((proofs, at)) = proofs.and_then(|proofs| Some((proofs, proofs.first_against?))) {
+            bail!(
+                "A PROOF IS WRONG: {} adversaries, the first of image {at}, lie within distance {} of an image whose \
+                 label is proved, and have another label; please report this with the model",
+                proofs.against,
+                proofs.radius
+            );
+        }
         match report.doubts.len() {
             doubts if doubts > 0 && self.strict => {
                 bail!("--strict: {doubts} doubts, {} the first", report.doubts[0].rule)

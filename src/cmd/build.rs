@@ -2,7 +2,7 @@
 
 use crate::shared::files::{Files, shown};
 use crate::shared::model::{ModelArg, topologies_such_as};
-use crate::shared::plan::{PlanArgs, misused, refuse_detector};
+use crate::shared::plan::{PlanArgs, misused, refuse_marks};
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
@@ -30,7 +30,7 @@ use std::sync::atomic::Ordering;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 #[command(mut_arg("model", topologies_such_as("`lenet`, `cnv@1/2:w2a2`")))]
-#[command(mut_arg("detector", |arg| arg.hide(true)))]
+#[command(mut_arg("detector", |arg| arg.hide(true)), mut_arg("proved_radius", |arg| arg.hide(true)))]
 pub struct Args {
     #[command(flatten)]
     model: ModelArg,
@@ -55,10 +55,13 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     if args.plan.detects() {
         misused("--detector: boards answer with labels or scores alone; `dq emit` makes the circuit\n");
     }
+    if args.plan.proved_radius().is_some() {
+        misused("--proved-radius: boards answer with labels or scores alone; `dq emit` makes the circuit\n");
+    }
     let board = Board::find(&args.board)?;
     let network = args.model.open(ui)?;
     let plan = args.plan.plan_at(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
-    refuse_detector(&plan)?;
+    refuse_marks(&plan)?;
     let core_hz = u64::from(plan.clock_mhz) * 1_000_000;
     let options = Options { core_hz, seeds: args.seeds, jobs: ui.threads() };
     let design = Design::new(&network, &plan)?;

@@ -29,6 +29,7 @@ use std::path::PathBuf;
 ///   dq emit model.json --board ulx3s --fps 500 -o rtl
 ///   dq emit runs/signs-tiny-dq --bits 2,2 -o rtl-w2a2
 ///   dq emit model.json --detector bits=5,median -o rtl-detector
+///   dq emit model.json --proved-radius 16 -o rtl-proved
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
@@ -84,9 +85,16 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
              in bit {flag}\n"
         )
     });
+    let proved = design.proved().map_or(String::new(), |rule| {
+        format!(
+            "m_axis_tuser: the label is proved within Euclidean distance {} (its score leads by {} or more)\n",
+            rule.radius,
+            thousands(rule.lead as u64)
+        )
+    });
     let text = format!(
         "{}\n{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
-         {detector}estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
+         {detector}{proved}estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
         stage_table(&design, report),
         network.name,
         thousands(report.timing.interval),
@@ -114,6 +122,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
                 "timing": report.timing, "estimate": report.estimate});
             if let Some(squeezing) = plan.detector {
                 found["detector"] = json!(squeezing);
+            }
+            if let Some(rule) = design.proved() {
+                found["proved"] = json!({"radius": rule.radius, "lead": rule.lead});
             }
             found
         },

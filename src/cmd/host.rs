@@ -4,7 +4,7 @@ use crate::shared::circuit::simulators;
 use crate::shared::data::{TestImages, first_images, images_that};
 use crate::shared::files::shown;
 use crate::shared::model::{ModelArg, model_is};
-use crate::shared::plan::refuse_detector;
+use crate::shared::plan::refuse_marks;
 use crate::shared::ui::{Interrupted, Ui};
 use anyhow::{Context, Result, bail};
 use clap::value_parser;
@@ -74,7 +74,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             record.hash
         );
     }
-    refuse_detector(&record.plan).with_context(|| args.record.display().to_string())?;
+    refuse_marks(&record.plan).with_context(|| args.record.display().to_string())?;
     let design = Design::new(&network, &record.plan)?;
     let (input, classes) = (network.input(), network.classes());
     let images = args.test.open(input, classes)?;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use dq_sim::attack::ALL;
 use dq_sim::attack::suite::{self, Adversary, Progress, Subject, Suite, Watch};
 use dq_sim::report::{Rate, Report};
+use dq_sim::study::proved;
 use serde_json::json;
 use std::path::Path;
 
@@ -89,6 +90,19 @@ fn flagged(report: &Report) -> Option<String> {
         percent_of(&detector.false_alarms),
         table(&head, &rows)
     ))
+}
+
+/// Writes how adversaries stand against proofs, for people.
+pub fn proofs(found: &proved::Found) -> String {
+    format!(
+        "\n\nproved within distance {}: {} % of the clean labels; adversaries with another label than their image: {} \
+         within that distance, {} beyond it, {} against a proof",
+        found.radius,
+        percent_of(&found.clean),
+        found.within,
+        found.beyond,
+        found.against
+    )
 }
 
 /// Writes a report for people.

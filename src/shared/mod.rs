@@ -15,6 +15,7 @@ pub(crate) mod npy;
 pub(crate) mod npz;
 pub(crate) mod onnx;
 pub(crate) mod plan;
+pub(crate) mod proved;
 pub(crate) mod report;
 pub mod table;
 pub(crate) mod target;

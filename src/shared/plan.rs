@@ -14,8 +14,19 @@ use dq_net::{Network, Squeezing};
 use std::path::{Path, PathBuf};
 
 /// Options that conflict with a plan by hand, which leaves them nothing to choose.
-const CHOICES: [&str; 10] =
-    ["fps", "mhz", "output_kind", "detector", "control", "device", "luts", "brams", "dsps", "mac"];
+const CHOICES: [&str; 11] = [
+    "fps",
+    "mhz",
+    "output_kind",
+    "detector",
+    "proved_radius",
+    "control",
+    "device",
+    "luts",
+    "brams",
+    "dsps",
+    "mac",
+];
 
 /// How a network is planned onto hardware.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -53,6 +64,10 @@ pub struct PlanArgs {
     /// flag in the top bit.
     #[arg(long, value_name = "SQUEEZING")]
     detector: Option<Squeezing>,
+    /// Say with each label, in `tuser`, whether it is proved: no image within this Euclidean distance, in levels
+    /// of the input (grey levels), has another label.
+    #[arg(long, value_name = "RADIUS", conflicts_with = "detector", value_parser = radius())]
+    proved_radius: Option<u8>,
     /// AXI4-Lite control port: counters, or loading of parameters too (default: none).
     #[arg(long, value_enum, value_name = "WHAT")]
     control: Option<ControlArg>,
@@ -109,6 +124,11 @@ impl PlanArgs {
         self.detector.is_some()
     }
 
+    /// Returns the radius within which labels are to be proved; a plan's file may have one too.
+    pub fn proved_radius(&self) -> Option<u8> {
+        self.proved_radius
+    }
+
     /// Makes the plan that these ask for as [`PlanArgs::plan_at`] does, at the usual clock.
     pub fn plan(&self, network: &Network, device: Option<&'static Device>) -> Result<Plan> {
         self.plan_at(network, device, plan::DEFAULT_CLOCK_MHZ)
@@ -128,6 +148,12 @@ impl PlanArgs {
         if self.detects() && self.output_kind == Some(OutputArg::Scores) {
             misused("--detector compares labels: it cannot be used with --out scores\n");
         }
+        if self.proved_radius.is_some() && self.output_kind == Some(OutputArg::Scores) {
+            misused("--proved-radius speaks of labels: it cannot be used with --out scores\n");
+        }
+        if self.proved_radius.is_some() && self.control == Some(ControlArg::Load) {
+            misused("--proved-radius is proved of one network: it cannot be used with --control load\n");
+        }
         let planning = || format!("planning {}", network.name);
         let mut plan = match self.target(device, clock_mhz) {
             Some(target) => plan::choose(network, &target).with_context(planning)?,
@@ -141,6 +167,10 @@ impl PlanArgs {
             Some(ControlArg::Counters) => Control::Counters,
             Some(ControlArg::Load) => Control::Load,
         };
+        if self.proved_radius.is_some() {
+            plan.proved_radius = self.proved_radius;
+            plan.check(network)?;
+        }
         Ok(plan)
     }
 
@@ -173,7 +203,7 @@ impl PlanArgs {
 
     fn output(&self) -> Output {
         match self.output_kind {
-            None if self.detects() => Output::Label,
+            None if self.detects() || self.proved_radius.is_some() => Output::Label,
             given => OutputArg::output(given),
         }
     }
@@ -184,14 +214,20 @@ pub fn misused(message: &str) -> ! {
     clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message).exit()
 }
 
-/// Refuses a detector in the plan of a board.
-pub fn refuse_detector(plan: &Plan) -> Result<()> {
-    match plan.detector {
-        None => Ok(()),
-        Some(squeezing) => {
-            bail!("detector `{squeezing}` in the plan: expected none, boards cannot answer with a flag")
-        }
+/// Refuses what a board could not say of a label: a detector in its plan, or a radius to prove labels for.
+pub fn refuse_marks(plan: &Plan) -> Result<()> {
+    if let Some(squeezing) = plan.detector {
+        bail!("detector `{squeezing}` in the plan: expected none, boards cannot answer with a flag");
     }
+    if let Some(radius) = plan.proved_radius {
+        bail!("proved_radius {radius} in the plan: expected none, boards cannot answer with tuser");
+    }
+    Ok(())
+}
+
+/// Reads a radius of at least 1 level.
+pub fn radius() -> impl TypedValueParser<Value = u8> {
+    clap::value_parser!(u8).range(1..)
 }
 
 /// Returns the device of the board called `name`.

@@ -9,6 +9,7 @@ use crate::rtl::{Module, words};
 use crate::stalls::Stalls;
 use crate::timing::{self, Timing};
 use dq_net::layer::Logits;
+use dq_net::proved::ProvedRadius;
 use dq_net::{Network, Shape};
 use ndarray::{Array4, ArrayView3, ArrayView4, Axis, CowArray, Ix4};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,19 @@ pub struct Design {
     /// The circuit.
     pub top: Module,
     timing: Timing,
+    /// What proves labels, where `tuser` says so.
+    proved: Option<ProvedRadius>,
+}
+
+/// Says what a circuit that gives labels says of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The label.
+    pub label: usize,
+    /// Whether the detector flags the image; never without one.
+    pub flagged: bool,
+    /// Whether the label is proved within the plan's radius; never without one.
+    pub proved: bool,
 }
 
 /// Describes a beat at the output.
@@ -32,7 +46,7 @@ pub struct Design {
 pub struct Beat {
     /// The cycle in which it moved ([`crate::stalls`] says which one is 0).
     pub cycle: u64,
-    /// The score or the label that it carries.
+    /// The score or the label that it carries; above the bits of `tdata`, `tuser` where there is one.
     pub value: i64,
     /// Whether `tlast` was high.
     pub last: bool,
@@ -75,7 +89,8 @@ impl Design {
         plan.check(network)?;
         let (stages, timing) = Model::new(network).timed(plan)?;
         let top = top::module(network, plan, &stages);
-        Ok(Design { network: network.clone(), plan: plan.clone(), stages, top, timing })
+        let proved = plan.proved(network);
+        Ok(Design { network: network.clone(), plan: plan.clone(), stages, top, timing, proved })
     }
 
     /// Returns whether the circuit has a control port.
@@ -143,7 +158,10 @@ impl Design {
         let label = |scores: &[i32]| Logits::label(scores.iter().copied()) as i64;
         match (self.plan.output, self.plan.detector) {
             (Output::Scores, _) => scores.iter().map(|&score| score.into()).collect(),
-            (Output::Label, None) => vec![label(scores)],
+            (Output::Label, None) => {
+                let is_proved = self.proved.is_some_and(|rule| rule.verdict(scores).proved);
+                vec![label(scores) | i64::from(is_proved) << self.user_bit()]
+            }
             (Output::Label, Some(_)) => {
                 let (own, squeezed) = scores.split_at(scores.len() / PASSES);
                 let differ = i64::from(label(own) != label(squeezed));
@@ -152,13 +170,33 @@ impl Design {
         }
     }
 
-    /// Returns the label in `value`, a beat of a circuit that gives labels, and whether the detector flags
-    /// the image; never without a detector.
-    pub fn verdict(&self, value: i64) -> (usize, bool) {
-        match self.plan.detector {
-            None => (value as usize, false),
-            Some(_) => ((value & !(1 << self.flag_bit())) as usize, value >> self.flag_bit() & 1 == 1),
-        }
+    /// Returns what `value`, a beat of a circuit that gives labels, says.
+    pub fn answer(&self, value: i64) -> Answer {
+        let bit = |at: usize| value >> at & 1 == 1;
+        let proved = self.has_user() && bit(self.user_bit());
+        let flagged = self.plan.detector.is_some() && bit(self.flag_bit());
+        let marks = i64::from(proved) << self.user_bit() | i64::from(flagged) << self.flag_bit();
+        Answer { label: (value & !marks) as usize, flagged, proved }
+    }
+
+    /// Returns whether the output has a `tuser`, which says that the label is proved.
+    pub fn has_user(&self) -> bool {
+        self.proved.is_some()
+    }
+
+    /// Returns what proves the labels, where `tuser` says so.
+    pub fn proved(&self) -> Option<ProvedRadius> {
+        self.proved
+    }
+
+    /// Returns the place of `tuser` in the value of a beat: above `tdata`.
+    pub(crate) fn user_bit(&self) -> usize {
+        self.output_lanes().bits
+    }
+
+    /// Returns the bits of a beat's value: `tdata`, and `tuser` where there is one.
+    pub(crate) fn value_bits(&self) -> usize {
+        self.output_lanes().width() + usize::from(self.has_user())
     }
 
     /// Returns the place of the detector's flag in a beat of the output: its top bit.

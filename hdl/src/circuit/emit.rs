@@ -28,6 +28,8 @@ pub struct Emission {
     pub report: Report,
     /// Whether the circuit has a control port.
     pub control: bool,
+    /// Place of `tuser` in the value of a beat, where the circuit has one: above the bits of `tdata`.
+    pub user_bit: Option<usize>,
     /// Words that the flash must hold, as `boot.mem` does, where parameters come from one; empty otherwise.
     pub boot: Vec<u32>,
 }
@@ -128,7 +130,14 @@ pub fn emit(design: &Design) -> Emission {
     let report = report(design);
     let text = serde_json::to_string_pretty(&report).expect("plain data") + "\n";
     files.push(File { name: "report.json".into(), text });
-    Emission { top: "top", files, report, control: design.plan.control != Control::None, boot }
+    Emission {
+        top: "top",
+        files,
+        report,
+        control: design.plan.control != Control::None,
+        user_bit: design.has_user().then(|| design.user_bit()),
+        boot,
+    }
 }
 
 /// Returns the key figures of `design` alone.

@@ -89,6 +89,7 @@ fn simulate(
         ["tdata", "tvalid", "tready", "tlast"].map(|port| sim.port(&format!("s_axis_{port}")));
     let [m_data, m_valid, m_ready, m_last] =
         ["tdata", "tvalid", "tready", "tlast"].map(|port| sim.port(&format!("m_axis_{port}")));
+    let m_user = design.has_user().then(|| sim.port("m_axis_tuser"));
     let error = sim.port("error");
     if !accesses.is_empty() {
         Master::new(&sim).play(&mut sim, accesses).map_err(NetlistError::Control)?;
@@ -106,7 +107,8 @@ fn simulate(
         let open = stalls.sink.open(cycle);
         sim.set(m_ready, open.into());
         if open && sim.get(m_valid) == 1 {
-            let value = design.output_value(sim.get(m_data));
+            let user = m_user.map_or(0, |port| sim.get(port) << design.user_bit());
+            let value = design.output_value(sim.get(m_data)) | user as i64;
             out.push(Beat { cycle, value, last: sim.get(m_last) == 1 });
         }
         if held && sim.get(ready) == 1 {

@@ -28,7 +28,7 @@ pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -
         frame.assign(&random::image(i as u64 + 1, design.network.input()));
     }
     let expected = expected(design, &frames, cycles);
-    let out_bits = design.output_lanes().width();
+    let out_bits = design.value_bits();
     let in_bits = design.input_lanes().width().next_multiple_of(8);
     let input: String = design
         .input_beats(frames.view())
@@ -179,7 +179,14 @@ fn idle_control(design: &Design) -> (String, String) {
 fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> String {
     let shape = design.network.input_shape();
     let in_bits = design.input_lanes().width().next_multiple_of(8);
-    let out_bits = design.output_lanes().width();
+    let out_bits = design.value_bits();
+    // A `tuser` is the top bit of a word.
+    let (m_data, user_port) = match design.has_user() {
+        false => ("m_data".into(), String::new()),
+        true => {
+            (format!("m_data[{}:0]", out_bits - 2), format!("    .m_axis_tuser(m_data[{}]),\n", out_bits - 1))
+        }
+    };
     let (frame_in, frame_out) = (shape.height * shape.width, design.output_beats());
     let (beats_in, beats_out) = (FRAMES * frame_in, FRAMES * frame_out);
     let boot_words = design.boot_words().len();
@@ -226,6 +233,8 @@ fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> St
         ("boot_clocked", boot_clocked),
         ("control_wires", control_wires),
         ("control", control),
+        ("m_data", m_data),
+        ("user_port", user_port),
         ("running", running.into()),
         // A stalled pass takes some times longer; one that takes this many cycles is stuck.
         ("limit", (40 * last_cycle + 100_000).to_string()),

@@ -81,8 +81,8 @@ module tb;
     .s_axis_tvalid(s_valid),
     .s_axis_tready(s_ready),
     .s_axis_tlast(s_last),
-    .m_axis_tdata(m_data),
-    .m_axis_tvalid(m_valid),
+    .m_axis_tdata(@m_data@),
+@user_port@    .m_axis_tvalid(m_valid),
     .m_axis_tready(m_ready),
     .m_axis_tlast(m_last),
 @boot_ports@@control@    .error(error)

@@ -17,7 +17,7 @@ const BOOT: &str = "boot";
 ///
 /// Its ports are `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel per beat, channel 0 in the low bits),
 /// `m_axis_*` (a score or the label per beat), `error` (a frame came with a wrong `tlast`; until reset), and
-/// with a control port `s_axil_*`. Where parameters come from a flash, it has `boot_data` and `boot_valid`,
+/// with a control port `s_axil_*`. Where labels say whether they are proved, `m_axis_tuser` does. Where parameters come from a flash, it has `boot_data` and `boot_valid`,
 /// `booted` and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
@@ -44,12 +44,21 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
             last.site.output.width() - 1
         );
     }
+    if let Some(radius) = plan.proved_radius {
+        note += &format!(
+            "\nm_axis_tuser: no image within Euclidean distance {radius} of this one, in levels of its elements, \
+             has another label."
+        );
+    }
     let mut g = Group::new("top", &note);
     g.input("s_axis_tdata", first.site.input.width().next_multiple_of(8));
     g.input("s_axis_tvalid", 1);
     g.output("s_axis_tready", 1);
     g.input("s_axis_tlast", 1);
     g.output("m_axis_tdata", last.site.output.width());
+    if plan.proved_radius.is_some() {
+        g.output("m_axis_tuser", 1);
+    }
     g.output("m_axis_tvalid", 1);
     g.input("m_axis_tready", 1);
     g.output("m_axis_tlast", 1);
@@ -69,6 +78,9 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     }
     for port in ["m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"] {
         g.link(&format!("{}.{port}", last.site.name), port);
+    }
+    if plan.proved_radius.is_some() {
+        g.link(&format!("{}.m_axis_tuser", last.site.name), "m_axis_tuser");
     }
     g.link("m_axis_tready", &format!("{}.m_axis_tready", last.site.name));
     if plan.control != Control::None {
@@ -204,15 +216,20 @@ mod tests {
         let mut stages = pipeline::stages(network, &plan).unwrap();
         let at = stages.iter().position(|stage| stage.site.name == "detector_passes").unwrap();
         stages.truncate(at + 1);
-        let goal =
-            Goal { family: Family::default(), output: Output::Label, control: Control::None, detects: true };
+        let goal = Goal {
+            family: Family::default(),
+            output: Output::Label,
+            control: Control::None,
+            detects: true,
+            lead: None,
+        };
         let mut stream = Build::feed(stages[at].site.output);
         stream.source.stage = at;
         let mut build = Build::new(goal);
         (build.stages, build.name) = (stages, "cut".into());
         let stream = build.convert("", stream, 1);
         let beats = detector::PASSES * network.input_shape().len();
-        build.add("_egress", &[stream], stream.lanes, Egress { beats });
+        build.add("_egress", &[stream], stream.lanes, Egress { beats, user: false });
         module(network, &plan, &build.stages)
     }
 

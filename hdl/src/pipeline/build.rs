@@ -30,6 +30,8 @@ pub struct Goal {
     pub control: Control,
     /// Whether labels are those of a detector's two passes.
     pub detects: bool,
+    /// Lead of the label's score that proves it, where labels say so.
+    pub lead: Option<i64>,
 }
 
 /// Holds the graph so far.

@@ -56,7 +56,8 @@ impl<'a> Model<'a> {
     pub fn lower(&self, plan: &Plan) -> Vec<Stage> {
         plan.check(self.network).unwrap_or_else(|error| panic!("plan not checked: {error}"));
         let wires = wires(self.network, plan);
-        let mut build = Build::new(goal(plan));
+        let lead = plan.proved(self.network).map(|rule| rule.lead);
+        let mut build = Build::new(goal(plan, lead));
         let names = match plan.detector {
             None => Cow::Borrowed(&self.names),
             Some(_) => Cow::Owned(names::of_nodes(self.network, &[detector::NAME])),
@@ -85,7 +86,7 @@ impl<'a> Model<'a> {
     /// `plan` needs no entries.
     pub fn alone(&self, plan: &Plan, i: usize, entry: &NodePlan) -> Vec<Stage> {
         let wires: Vec<Wire> = (0..=i).map(|i| self.network.wire(i)).collect();
-        let mut build = Build::new(goal(plan));
+        let mut build = Build::new(goal(plan, None));
         (build.name, build.node, build.entry) = (entry.node.clone(), i, entry.clone());
         let feed = Build::feed(Lanes::new(entry.simd, wires[self.network.sources(i)[0]].range));
         self.node(&mut build, &wires, i, vec![feed]);
@@ -99,7 +100,7 @@ impl<'a> Model<'a> {
     }
 }
 
-fn goal(plan: &Plan) -> Goal {
+fn goal(plan: &Plan, lead: Option<i64>) -> Goal {
     let detects = plan.detector.is_some();
-    Goal { family: plan.family(), output: plan.output, control: plan.control, detects }
+    Goal { family: plan.family(), output: plan.output, control: plan.control, detects, lead }
 }

@@ -7,6 +7,7 @@ use crate::memory::banks::MOST_SPRAM_WORDS;
 use crate::stage;
 use crate::stage::hardware::{Limits, Rules};
 use dq_net::Network;
+use dq_net::proved::ProvedRadius;
 
 impl Plan {
     /// Checks that every entry fits its node. Whether the FIFOs that it names deadlock is told by
@@ -37,6 +38,9 @@ impl Plan {
         if self.detector.is_some() {
             check_detector(network, self.output)?;
         }
+        if let Some(radius) = self.proved_radius {
+            self.check_proved(network, radius)?;
+        }
         if self.control == Control::Load {
             wires::check_loadable(network)?;
             if let Some(node) = self.nodes.iter().find(|node| !node.mac.loads()) {
@@ -45,6 +49,32 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// Checks that labels of `network` can be proved within `radius`, and that nothing changes what they are
+    /// proved for.
+    fn check_proved(&self, network: &Network, radius: u8) -> Result<(), PlanError> {
+        let refused =
+            |expected: String, found: String| Err(PlanError::new("(plan)", "proved_radius", expected, found));
+        if self.output != Output::Label {
+            return refused("labels as output, each with its bit".into(), "scores".into());
+        }
+        if self.detector.is_some() {
+            return refused("no detector beside it".into(), "one".into());
+        }
+        if self.control == Control::Load {
+            let expected =
+                "control none or counters: the bit is proved for the parameters of this network alone";
+            return refused(expected.into(), "load".into());
+        }
+        let rule = ProvedRadius::new(network, radius);
+        match rule.is_possible(network) {
+            true => Ok(()),
+            false => refused(
+                "a radius for which some scores lead by enough (a bounded network: `model.normalization` aol)".into(),
+                format!("{radius}, which takes a lead of {}: the bit would never be set", rule.lead),
+            ),
+        }
     }
 
     fn check_header(&self) -> Result<(), PlanError> {

@@ -2,7 +2,8 @@
 //! [`super::check`] checks it against a network.
 
 use crate::device::{Device, Family};
-use dq_net::Squeezing;
+use dq_net::proved::ProvedRadius;
+use dq_net::{Network, Squeezing};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -30,6 +31,10 @@ pub struct Plan {
     /// labels differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detector: Option<Squeezing>,
+    /// Euclidean radius, in levels of the input, for which each label says whether it is proved: `tuser` is high
+    /// where no image within this radius has another label ([`dq_net::proved`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proved_radius: Option<u8>,
     /// What the AXI4-Lite control port offers, if there is one.
     #[serde(default, skip_serializing_if = "Control::is_none")]
     pub control: Control,
@@ -219,6 +224,11 @@ impl Plan {
     /// Returns the family of its device.
     pub fn family(&self) -> Family {
         self.device.as_deref().and_then(Device::find).map_or(Family::default(), |device| device.family)
+    }
+
+    /// Returns what proves labels of `network`, where the plan asks for it.
+    pub fn proved(&self, network: &Network) -> Option<ProvedRadius> {
+        self.proved_radius.map(|radius| ProvedRadius::new(network, radius))
     }
 
     /// Returns whether parameters must be loaded from flash before the first frame.

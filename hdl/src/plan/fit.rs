@@ -44,6 +44,7 @@ fn empty(target: &Target) -> Plan {
         clock_mhz: target.clock_mhz,
         device: target.device.map(|device| device.name.into()),
         detector: target.detector,
+        proved_radius: None,
         control: Control::None,
         nodes: vec![],
     }

@@ -47,16 +47,15 @@ impl Hardware for Logits {
         let mut stream = build.push(draft, Bias { logits: self });
         let mut beats = classes;
         if build.goal.output == Output::Label {
-            let label = Lanes::new(1, Range::new(0, classes as i64 - 1));
-            stream = build.add("_argmax", &[stream], label, ArgMax { classes });
+            let argmax = ArgMax { classes, lead: build.goal.lead };
+            stream = build.add("_argmax", &[stream], argmax.output(), argmax);
             beats = 1;
         }
         if build.goal.detects {
             stream = detector::compare(build, stream);
         }
-        let lanes = stream.lanes;
-        let bytes = Lanes { bits: lanes.bits.next_multiple_of(8), ..lanes };
-        build.add("_egress", &[stream], bytes, Egress { beats })
+        let egress = Egress { beats, user: build.goal.lead.is_some() };
+        build.add("_egress", &[stream], egress.output(stream.lanes), egress)
     }
 }
 

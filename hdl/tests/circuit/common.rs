@@ -47,6 +47,7 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
         clock_mhz: 100,
         device: None,
         detector: None,
+        proved_radius: None,
         control: Control::None,
         nodes,
     }

@@ -48,8 +48,8 @@ fn words_and_cycles_agree_on_random_networks() {
                 netlist::run(&design, frames.view(), &stalls).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}, {stalls:?}");
             assert!(!outcome.error, "seed {seed}: error flag");
-            let verdicts = outcome.beats.iter().map(|beat| design.verdict(beat.value));
-            verdicts.for_each(|(_, flagged)| seen[usize::from(flagged)] += 1);
+            let verdicts = outcome.beats.iter().map(|beat| design.answer(beat.value));
+            verdicts.for_each(|answer| seen[usize::from(answer.flagged)] += 1);
         }
         let buffers = design.stages.iter().filter(|stage| stage.site.name.starts_with("detector_"));
         blocks += buffers.map(|stage| stage.resources().bram).sum::<u64>();

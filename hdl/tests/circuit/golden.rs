@@ -71,6 +71,7 @@ fn the_files_of_a_tiny_network() {
         clock_mhz: 100,
         device: None,
         detector: None,
+        proved_radius: None,
         control: Control::None,
         nodes,
     };

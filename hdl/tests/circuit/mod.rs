@@ -11,6 +11,7 @@ mod graph;
 mod names;
 mod netlist;
 mod outside;
+mod proved;
 mod spram;
 mod stream;
 mod synthesis;

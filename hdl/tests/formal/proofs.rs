@@ -86,6 +86,26 @@ fn a_detector_keeps_its_contracts() {
 }
 
 #[test]
+fn labels_that_say_whether_they_are_proved_keep_their_contracts() {
+    if !ready() {
+        return;
+    }
+    for (network, plan) in proving().take(3) {
+        prove_planned(&network, &plan, "");
+    }
+}
+
+/// Small networks of few classes and a plan for each whose labels say whether they are proved.
+fn proving() -> impl Iterator<Item = (Network, Plan)> {
+    let networks = (0..).map(|seed| random::network(seed, &Options { max_layers: 1, ..small(false) }));
+    networks.filter_map(|network| {
+        let plan = plan::default(&network, Output::Label).unwrap();
+        let plan = Plan { proved_radius: Some(1), ..plan };
+        plan.check(&network).is_ok().then_some((network, plan))
+    })
+}
+
+#[test]
 fn a_proof_is_found_again_until_a_file_of_it_changes() {
     if !ready() {
         return;

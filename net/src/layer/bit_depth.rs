@@ -3,6 +3,7 @@
 
 use super::kind::{Kind, own_form};
 use crate::draw::Random;
+use crate::proved::{Motion, Moves, staircase};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,14 @@ impl Kind for BitDepth {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         inputs[0].mapv(|pixel| self.level(pixel))
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        let moves = motion.first();
+        let thresholds: Vec<i64> =
+            (1..=255).filter(|&p| self.level(p) > self.level(p - 1)).map(i64::from).collect();
+        let lines = |c| staircase::lines(&thresholds, moves.reach(c), motion.steps);
+        motion.staircase(moves, &(0..moves.channels()).map(lines).collect::<Vec<_>>())
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -4,6 +4,7 @@
 use super::kind::{FileForm, Kind};
 use crate::draw::Random;
 use crate::pack::NoFields;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 
@@ -42,6 +43,13 @@ impl Kind for Concat {
         Array3::from_shape_fn((height, width, of_x + y.dim().2), |(row, column, c)| {
             if c < of_x { x[[row, column, c]] } else { y[[row, column, c - of_x]] }
         })
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        // Σ over the channels of both is at most 2.
+        let squares =
+            motion.from.iter().flat_map(|(_, moves)| (0..moves.channels()).map(|c| moves.square(c)));
+        Moves::of(squares.collect()).times(2)
     }
 
     /// Returns the unit that both inputs have; none where they differ.

@@ -5,8 +5,9 @@ use super::weights;
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;
 use crate::pack::PackedInts;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
-use ndarray::{Array3, Array4, ArrayView3, Ix4};
+use ndarray::{Array3, Array4, ArrayView3, Ix4, s};
 use serde::{Deserialize, Serialize};
 
 /// Computes a 2-D convolution (cross-correlation), padded with one level. It is depth-wise where `groups`
@@ -37,6 +38,40 @@ impl Conv {
             Axis { kernel: rows, stride: self.stride[0], before: top, after: bottom },
             Axis { kernel: columns, stride: self.stride[1], before: left, after: right },
         )
+    }
+}
+
+impl Conv {
+    /// Returns the Σ over the output channels o' of its group and every shift between their windows of
+    /// |Σ of products of the weights of `o` and o' that meet|. Padding only leaves inputs out.
+    fn correlation(&self, o: usize) -> u64 {
+        let (outputs, rows, columns, _) = self.weights.dim();
+        let per_group = outputs / self.groups;
+        let first = o / per_group * per_group;
+        // How far one window lies behind the other, along an axis of a kernel.
+        let shifts = |kernel: usize, stride: usize| {
+            let most = (kernel - 1) as isize / stride as isize;
+            (-most..=most).map(move |shift| shift * stride as isize)
+        };
+        let own = self.weights.index_axis(ndarray::Axis(0), o);
+        let cut = |kernel: usize, shift: isize| {
+            let (own, other) = (shift.max(0) as usize, (-shift).max(0) as usize);
+            let size = kernel - own.max(other);
+            (own..own + size, other..other + size)
+        };
+        let mut sum = 0;
+        for other in first..first + per_group {
+            let other = self.weights.index_axis(ndarray::Axis(0), other);
+            for dy in shifts(rows, self.stride[0]) {
+                for dx in shifts(columns, self.stride[1]) {
+                    let ((y, other_y), (x, other_x)) = (cut(rows, dy), cut(columns, dx));
+                    let (a, b) = (own.slice(s![y, x, ..]), other.slice(s![other_y, other_x, ..]));
+                    let products = a.iter().zip(b).map(|(&a, &b)| i64::from(i32::from(a) * i32::from(b)));
+                    sum += products.sum::<i64>().unsigned_abs();
+                }
+            }
+        }
+        sum
     }
 }
 
@@ -102,6 +137,10 @@ impl Kind for Conv {
             }
             acc
         })
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        weights::spread(motion.first(), (0..self.weights.dim().0).map(|o| self.correlation(o)))
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -4,6 +4,7 @@ use super::kind::{FileForm, Kind};
 use super::weights;
 use crate::draw::Draw;
 use crate::pack::PackedInts;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Ix2};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,14 @@ impl Kind for Dense {
         Array3::from_shape_fn((1, 1, self.weights.dim().0), |(_, _, o)| {
             self.weights.row(o).iter().zip(inputs[0]).map(|(&w, &x)| i32::from(w) * x).sum()
         })
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        // |Σ over elements of the products of two outputs' weights|, summed over the other output.
+        let weights = self.weights.mapv(i64::from);
+        let correlations = weights.dot(&weights.t());
+        let sums = correlations.outer_iter().map(|row| row.iter().map(|v| v.unsigned_abs()).sum());
+        weights::spread(motion.first(), sums)
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -4,6 +4,7 @@
 use super::kind::{FileForm, Kind};
 use super::pool::sum_range;
 use crate::pack::NoFields;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Axis};
 
@@ -30,6 +31,11 @@ impl Kind for GlobalSum {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         inputs[0].sum_axis(Axis(0)).sum_axis(Axis(0)).insert_axis(Axis(0)).insert_axis(Axis(0))
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        let shape = motion.from[0].0.shape;
+        motion.first().times(shape.height * shape.width)
     }
 
     fn unit(&self, inputs: &[Option<f64>], shape: Shape) -> Option<f64> {

@@ -3,6 +3,7 @@
 
 use super::kind::{FileForm, Kind};
 use crate::draw::{Options, Random};
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, ArrayView4};
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,11 @@ impl Kind for Input {
 
     fn eval(&self, _: &[ArrayView3<i32>]) -> Array3<i32> {
         panic!("an input's values are given, not computed")
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        // It is given how far it moves, as it is given its values.
+        Some(motion.first().clone())
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -6,6 +6,7 @@
 
 use super::kind::{Kind, own_form};
 use crate::draw::Draw;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,10 @@ impl Kind for Logits {
         let mut scores = inputs[0].to_owned();
         scores.iter_mut().zip(&self.bias).for_each(|(score, bias)| *score += bias);
         scores
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        Some(motion.first().clone())
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

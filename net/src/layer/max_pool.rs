@@ -1,9 +1,10 @@
 //! Defines max pooling: the largest value of each window.
 
 use super::kind::{Kind, own_form};
-use super::pool::{axes, draw_window, pool};
+use super::pool::{axes, draw_window, overlap, pool};
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,11 @@ impl Kind for MaxPool {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         pool(inputs[0], self.window, self.stride, i32::max)
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        // The largest of a window moves no further than one of its elements.
+        motion.first().times(overlap(self.window, self.stride))
     }
 
     fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {

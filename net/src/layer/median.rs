@@ -4,6 +4,7 @@
 use super::kind::{FileForm, Kind};
 use super::weights::check_levels;
 use crate::pack::NoFields;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 
@@ -52,6 +53,11 @@ impl Kind for Median {
             let values = Self::taps(y, column).map(|(y, column)| x[[y, column, c]]);
             values[Self::choose(values)]
         })
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        // The median moves no further than one of its four taps, and a pixel is a tap of four medians.
+        motion.first().times(4)
     }
 
     fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -3,6 +3,7 @@
 use super::kind::{Kind, own_form};
 use super::stream::{check_bits, one_shape, saturate};
 use crate::draw::Random;
+use crate::proved::{Motion, Moves, staircase};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
@@ -81,6 +82,12 @@ impl Kind for Mix {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         Zip::from(inputs[0]).and(inputs[1]).map_collect(|&x, &y| self.value(x, y))
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        let sum = motion.sum(&[self.a, self.b].map(|share| share.unsigned_abs().into()))?;
+        let lines = staircase::shift(1, self.shift, motion.steps);
+        motion.staircase(&sum, &vec![lines; sum.channels()])
     }
 
     fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -34,6 +34,11 @@ pub(super) fn sum_range(input: Range, count: usize) -> Range {
     Range::new((input.lo * count).min(0), (input.hi * count).max(0))
 }
 
+/// Returns the most windows that one element lies in.
+pub(super) fn overlap(window: [usize; 2], stride: [usize; 2]) -> usize {
+    window[0].div_ceil(stride[0]) * window[1].div_ceil(stride[1])
+}
+
 /// Draws a window that fits the input, and strides.
 pub(super) fn draw_window(draw: &mut Draw) -> ([usize; 2], [usize; 2]) {
     let (height, width, _) = draw.input.values.dim();

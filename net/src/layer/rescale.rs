@@ -8,6 +8,7 @@
 use super::kind::{Kind, own_form};
 use super::stream::{check_bits, saturate};
 use crate::draw::Draw;
+use crate::proved::{Motion, Moves, staircase};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,11 @@ impl Kind for Rescale {
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         let x = inputs[0];
         Array3::from_shape_fn(x.dim(), |(y, column, c)| self.value(c, x[[y, column, c]]))
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        let lines = |mul: &i32| staircase::shift(mul.unsigned_abs().into(), self.shift, motion.steps);
+        motion.staircase(motion.first(), &self.mul.iter().map(lines).collect::<Vec<_>>())
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

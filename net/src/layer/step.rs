@@ -4,6 +4,8 @@
 use super::kind::{FileForm, Kind};
 use crate::draw::Draw;
 use crate::pack::PackedInts;
+use crate::proved::staircase::{self, Line};
+use crate::proved::{Motion, Moves, Steps};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use serde::{Deserialize, Serialize};
@@ -50,6 +52,17 @@ impl Step {
             *out = thresholds[[channel, t]].clamp(range.lo, range.hi + 1) as i32;
         }
         clipped
+    }
+
+    /// Returns lines above what each channel's levels move by where its inputs, within `range`, move as `moves`
+    /// says. Thresholds that are always or never crossed move nothing.
+    pub(crate) fn lines(&self, moves: &Moves, range: Range, steps: Steps) -> Vec<Vec<Line>> {
+        let of_channel = |(c, row): (usize, ndarray::ArrayView1<i32>)| {
+            let Range { lo, hi } = range.directed(self.dir[c]);
+            let crossed = row.iter().map(|&t| i64::from(t)).filter(|t| (lo + 1..=hi).contains(t));
+            staircase::lines(&crossed.collect::<Vec<_>>(), moves.reach(c), steps)
+        };
+        self.thresholds.outer_iter().enumerate().map(of_channel).collect()
     }
 
     /// Returns the level of one accumulator of `channel`.
@@ -137,6 +150,11 @@ impl Kind for Step {
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         let x = inputs[0];
         Array3::from_shape_fn(x.dim(), |(y, column, c)| self.level(c, x[[y, column, c]]))
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        let (wire, moves) = motion.from[0];
+        motion.staircase(moves, &self.lines(moves, wire.range, motion.steps))
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

@@ -3,6 +3,7 @@
 use super::kind::{Kind, own_form};
 use super::stream::one_shape;
 use crate::draw::Random;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,10 @@ impl Kind for Sum {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         Zip::from(inputs[0]).and(inputs[1]).map_collect(|&x, &y| self.value(x, y))
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        motion.sum(&self.factors.map(|factor| factor.unsigned_abs().into()))
     }
 
     fn unit(&self, _: &[Option<f64>], _: Shape) -> Option<f64> {

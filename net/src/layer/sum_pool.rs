@@ -1,9 +1,10 @@
 //! Defines sum pooling: the sum of each window. A mean's division folds into the scale of the next layer.
 
 use super::kind::{Kind, own_form};
-use super::pool::{axes, draw_window, pool, sum_range};
+use super::pool::{axes, draw_window, overlap, pool, sum_range};
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;
+use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,12 @@ impl Kind for SumPool {
 
     fn eval(&self, inputs: &[ArrayView3<i32>]) -> Array3<i32> {
         pool(inputs[0], self.window, self.stride, |a, b| a + b)
+    }
+
+    fn moves(&self, motion: &Motion) -> Option<Moves> {
+        // (Σ over a window)² is at most its size times the sum of squares.
+        let size = self.window[0] * self.window[1];
+        motion.first().times(size * overlap(self.window, self.stride))
     }
 
     fn unit(&self, inputs: &[Option<f64>], _: Shape) -> Option<f64> {

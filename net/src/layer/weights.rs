@@ -2,6 +2,7 @@
 //! and dense layers.
 
 use crate::pack::PackedInts;
+use crate::proved::Moves;
 use crate::{error::Fault, range::Range};
 use ndarray::{Array, Dimension};
 
@@ -48,6 +49,14 @@ pub(super) fn sums<D: Dimension + ndarray::RemoveAxis>(weights: &Array<i8, D>, i
         })
     };
     weights.outer_iter().map(of_output).reduce(Range::hull).expect("checked: not empty")
+}
+
+/// Returns how far sums move whose inputs move as `moves` says, where `sums` are, of each output channel, the
+/// Σ over the outputs of |correlation of both rows of weights|. With W the matrix of weights, those sums on the
+/// diagonal are no smaller a form than W·Wᵀ (Prach, Lampert 2022). None past 128 bits.
+pub(super) fn spread(moves: &Moves, sums: impl Iterator<Item = u64>) -> Option<Moves> {
+    let squares = sums.map(|sum| moves.most().checked_mul(sum.into()));
+    Some(Moves::of(squares.collect::<Option<_>>()?))
 }
 
 /// Packs weights at their own width: one bit is 0 for −1 and 1 for +1, more are offset by the smallest value.

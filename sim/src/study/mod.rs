@@ -6,6 +6,7 @@ pub mod certify;
 pub mod corrupt;
 pub mod faults;
 pub mod landscape;
+pub mod proved;
 pub mod saturate;
 pub mod scene;
 

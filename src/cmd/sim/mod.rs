@@ -2,6 +2,7 @@
 
 mod compare;
 mod files;
+mod proved;
 
 use crate::shared::circuit::verilated;
 use crate::shared::data::{TestImages, images_that};
@@ -9,6 +10,7 @@ use crate::shared::files::Files;
 use crate::shared::libtorch::LibtorchArg;
 use crate::shared::model::ModelArg;
 use crate::shared::plan::PlanArgs;
+use crate::shared::proved::rule;
 use crate::shared::table::{percent, thousands};
 use crate::shared::ui::Ui;
 use anyhow::{Context, Result, ensure};
@@ -22,11 +24,13 @@ use dq_hdl::verilator::Waves;
 use dq_hdl::{emit, netlist, timing};
 use dq_net::Network;
 use dq_net::layer::Logits;
+use dq_net::proved::ProvedRadius;
 use dq_sim::Engine;
 use dq_sim::attack::suite::Circuit;
 use dq_sim::report::Tally;
 use files::{trace, waves, write_beats, write_scores};
 use ndarray::{Array2, ArrayView2, ArrayView4, Axis, s};
+use proved::Proved;
 use rayon::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
@@ -50,6 +54,7 @@ const COUNT: &str = "First N test images (default: all; for netlist and verilato
 ///   dq sim model.json --data signs --cycles --stalls --beats beats.csv
 ///   dq sim model.json --data signs --engine netlist --count 1 --vcd waves.vcd
 ///   dq sim model.json --data signs --engine verilator --count 1 --fst waves.fst
+///   dq sim model.json --data mnist=data/mnist --proved-radius 16
 ///   dq sim model.json --data signs --libtorch cuda --compare comparison.json
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -173,15 +178,18 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     };
     let flagged = match (&design, &beats) {
         (Some(design), Some(beats)) if design.plan.detector.is_some() => {
-            Some(beats.iter().filter(|beat| design.verdict(beat.value).1).count())
+            Some(beats.iter().filter(|beat| design.answer(beat.value).flagged).count())
         }
         _ => None,
     };
+    let answers = design.as_ref().zip(beats.as_ref());
+    let rule = design.as_ref().and_then(Design::proved).or(args.rule(&network)?);
+    let proved = rule.map(|rule| Proved::count(rule, &network, scores.as_ref(), answers, (&labels, &images)));
     let cycles = design.zip(beats).map(|(design, beats)| {
         let total = beats.last().map_or(0, |beat| beat.cycle + 1);
         (total, design.timing().clone())
     });
-    let found = Found { images: &images, seconds, tally: right(&labels, &images), flagged, cycles };
+    let found = Found { images: &images, seconds, tally: right(&labels, &images), flagged, proved, cycles };
     // The result is shown even where scores or beats could not be written: the work is done.
     ui.result(|| found.json(&network, &engine), found.text(&network, &engine))?;
     kept.and(written)
@@ -196,7 +204,7 @@ impl Args {
                 "--fst needs --engine verilator\n"
             }
             _ if self.scores.is_some() && self.is_circuit() && self.plan.gives_labels() => {
-                "--scores: a circuit with --out label or --detector gives labels alone\n"
+                "--scores: a circuit with --out label, --detector or --proved-radius gives labels alone\n"
             }
             _ if !self.is_timed() && self.plan.detects() => {
                 "--detector is the circuit's: it needs --cycles, or --engine netlist or verilator\n"
@@ -221,6 +229,11 @@ impl Args {
             .written("--vcd", self.vcd.as_deref())
             .written("--fst", self.fst.as_deref())
             .check()
+    }
+
+    /// Returns what proves labels, where a radius is given.
+    fn rule(&self, network: &Network) -> Result<Option<ProvedRadius>> {
+        self.plan.proved_radius().map(|radius| rule(network, radius)).transpose()
     }
 
     /// Says whether the circuit itself computes.
@@ -255,6 +268,8 @@ struct Found<'a> {
     tally: Tally,
     /// Number of images that the circuit's detector flagged, where it has one.
     flagged: Option<usize>,
+    /// Labels that are proved, where a radius is given.
+    proved: Option<Proved>,
     /// Cycles of all frames, and the plan's timing, where the circuit's cycles were computed.
     cycles: Option<(u64, Timing)>,
 }
@@ -274,6 +289,9 @@ impl Found<'_> {
         if let Some(flagged) = self.flagged {
             found["flagged"] = json!(flagged);
         }
+        if let Some(proved) = &self.proved {
+            found["proved"] = json!(proved);
+        }
         found
     }
 
@@ -289,6 +307,10 @@ impl Found<'_> {
             self.images_per_second(),
             self.seconds
         );
+        let text = match &self.proved {
+            Some(proved) => format!("{text}\n{}", proved.text()),
+            None => text,
+        };
         let Some((total, timing)) = &self.cycles else { return text };
         let text = match self.flagged {
             Some(flagged) => format!("{text}\n{flagged} of {} flagged by the detector", self.images.len()),
@@ -361,7 +383,7 @@ fn labels_of(design: &Design, beats: &[Beat]) -> Vec<usize> {
     beats
         .chunks(design.output_beats())
         .map(|frame| match design.plan.output {
-            Output::Label => design.verdict(frame[0].value).0,
+            Output::Label => design.answer(frame[0].value).label,
             Output::Scores => Logits::label(frame.iter().map(|beat| beat.value as i32)),
         })
         .collect()

@@ -138,8 +138,8 @@ mod tests {
             Arc::new(Pool { reduction: Reduction::Sum, taps: 4 }),
             Arc::new(stage::global_sum::GlobalSum { pixels: 72, chunks: 2 }),
             Arc::new(stage::bias::Bias { logits }),
-            Arc::new(stage::argmax::ArgMax { classes: 10 }),
-            Arc::new(stage::egress::Egress { beats: 10 }),
+            Arc::new(stage::argmax::ArgMax { classes: 10, lead: None }),
+            Arc::new(stage::egress::Egress { beats: 10, user: false }),
         ];
         let stage = |(at, kind): (usize, Arc<dyn Kind>)| Stage {
             site: Site {
@@ -168,6 +168,10 @@ mod tests {
         assert!(sum([1, 2]) != sum([1, 3]) && sum([2, 1]) != sum([1, 2]) && sum([1, 2]) != sum([-1, 2]));
         let concat = |beats| stage::concat::Concat { other: OTHER, beats }.encode();
         assert!(concat([1, 2]) != concat([2, 1]) && concat([1, 2]) != concat([1, 3]));
+        let label = |lead| stage::argmax::ArgMax { classes: 10, lead }.encode();
+        assert!(label(None) != label(Some(5)) && label(Some(5)) != label(Some(6)));
+        let end = |user| stage::egress::Egress { beats: 1, user }.encode();
+        assert_ne!(end(false), end(true));
         let passes = |beats| stage::passes::Passes { beats }.encode();
         let pixels = |bits| stage::pixels::Pixels { bits }.encode();
         assert!(passes(4) != passes(5) && pixels(4) != pixels(5));

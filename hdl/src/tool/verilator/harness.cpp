@@ -3,7 +3,8 @@
 // input beat; cycles after which the circuit is stuck. stdin, in 64-bit little-endian words: the number of
 // accesses to the control port, for each write (1), expect (0) or word from flash (2), address, data; then
 // for each beat its words, then tlast. DQ_WAVES, where it was built for them: the waves' file, in which the
-// clock rises at even times. stdout: for each beat cycle, word, tlast; at the end the error flag.
+// clock rises at even times. stdout: for each beat cycle, word, tlast; at the end the error flag. DQ_USER: the bits
+// of tdata, above which a word has tuser.
 #include "Vtop.h"
 #include "verilated.h"
 #if VM_TRACE_FST
@@ -225,7 +226,11 @@ int main(int argc, char** argv) {
         top->eval();
         if (top->m_axis_tready && top->m_axis_tvalid) {
             write(cycle);
+#ifdef DQ_USER
+            write(top->m_axis_tdata | uint64_t{top->m_axis_tuser} << DQ_USER);
+#else
             write(top->m_axis_tdata);
+#endif
             write(top->m_axis_tlast);
             given++;
         }

@@ -118,7 +118,9 @@ impl Simulator {
         let trace = waves.map(|waves| if waves == Waves::Fst { "--trace-fst" } else { "--trace-vcd" });
         let control = emission.control.then_some(["-CFLAGS", "-DDQ_CONTROL"]);
         let boot = (!emission.boot.is_empty()).then_some(["-CFLAGS", "-DDQ_BOOT"]);
-        let defines = control.into_iter().chain(boot).flatten();
+        let user = emission.user_bit.map(|bit| format!("-DDQ_USER={bit}"));
+        let user = user.as_deref().map(|define| ["-CFLAGS", define]);
+        let defines = control.into_iter().chain(boot).chain(user).flatten();
         let source = build::Source {
             files: sources(emission).collect(),
             harness: HARNESS,
