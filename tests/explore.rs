@@ -175,6 +175,13 @@ fn certified_accuracy_is_explored_against_area() {
         assert_eq!(of_network["proved"][0]["tally"], certificates["radii"][0]["certified"]);
         assert!(network.get("attacked").is_none(), "{network}");
     }
+    // Files of version 1, which do not say how boxes were bounded, are read too.
+    let mut old: Value = serde_json::from_str(&fs::read_to_string(folder.join("dq.json")).unwrap()).unwrap();
+    old["version"] = 1.into();
+    old.as_object_mut().unwrap().remove("bounds").unwrap();
+    fs::write(folder.join("old.json"), old.to_string()).unwrap();
+    let same = json(folder, &[&both[..], &["old.json", "fgsm.json"]].concat());
+    assert_eq!(same["networks"], found["networks"]);
     ok(folder, &["report", "front.json", "-o", "front.html"]);
     let page = fs::read_to_string(folder.join("front.html")).unwrap();
     assert!(page.contains("accuracy at ε 1 certified, %, against LUTs"));

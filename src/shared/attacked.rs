@@ -61,7 +61,7 @@ pub fn attacked(networks: &[Network], paths: &[PathBuf]) -> Result<(Option<Data>
 /// # Errors
 /// As those of [`attacked`].
 pub fn certified(networks: &[Network], paths: &[PathBuf]) -> Result<(Option<Data>, Option<Vec<Certified>>)> {
-    let all: Vec<Certificates> = paths.iter().map(certificates).collect::<Result<_>>()?;
+    let all: Vec<Certificates> = paths.iter().map(|path| certificates(path)).collect::<Result<_>>()?;
     let known: Vec<Known> = all
         .iter()
         .map(|found| Known {
@@ -82,7 +82,7 @@ pub fn certified(networks: &[Network], paths: &[PathBuf]) -> Result<(Option<Data
 }
 
 /// Reads the certificates at `path`.
-fn certificates(path: &PathBuf) -> Result<Certificates> {
+fn certificates(path: &Path) -> Result<Certificates> {
     match document::read(path)?.pop().map(|document| document.content) {
         Some(Content::Certificates(found)) => Ok(found),
         _ => bail!("{}: expected certificates of `dq certify`, found another report", path.display()),

@@ -147,8 +147,10 @@ fn parse<T: DeserializeOwned>(value: Value) -> Result<T, serde_json::Error> {
 }
 
 fn known() -> String {
-    let names = FORMATS.iter().map(|(name, ..)| *name).chain([DEMO]);
-    names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ") + " (or a board's record)"
+    let mut names: Vec<String> =
+        FORMATS.iter().map(|(name, ..)| *name).chain([DEMO]).map(|name| format!("`{name}`")).collect();
+    names.dedup();
+    names.join(", ") + " (or a board's record)"
 }
 
 /// Holds what a page takes of the demo's report.
@@ -182,7 +184,9 @@ pub fn read(path: &Path) -> Result<Vec<Document>, Error> {
         let document = |content| Document { path: at(), content };
         return Ok(demo.networks.into_iter().flat_map(both).map(document).collect());
     }
-    let content = match FORMATS.iter().find(|(name, ..)| found == name) {
+    // Of a format with several versions the last is the newest.
+    let named = || FORMATS.iter().filter(|(name, ..)| found == name);
+    let content = match named().find(|(_, version, _)| value["version"] == *version).or(named().last()) {
         Some((name, version, reader)) => {
             if value["version"] != *version {
                 let found = value["version"].to_string();
