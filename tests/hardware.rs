@@ -54,6 +54,41 @@ fn what_does_not_fit_is_named() {
     assert!(error.contains("mine/board.toml") && error.contains("missing field"), "{error}");
 }
 
+#[test]
+fn weights_that_find_no_place_come_from_outside() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let plan = ["plan", "mlp:w2a2", "--device", "ice40-hx8k", "--fps", "500"];
+    let with = |more: &[&'static str]| [&plan[..], more].concat();
+    let error = fails(folder, 1, &plan);
+    assert!(error.contains("needed of"), "{error}");
+    let said = json(folder, &with(&["--stream", "64", "-o", "plan.json"]));
+    let ports = said["report"]["weight_ports"].as_array().unwrap();
+    let streamed = said["plan"]["nodes"].as_array().unwrap().iter().filter(|node| node["memory"] == "stream");
+    assert!(!ports.is_empty() && streamed.count() == ports.len(), "{ports:?}");
+    let used = &said["report"]["estimate"]["total"];
+    for (resource, amount) in [("lut", &used["lut"]), ("bram", &used["bram"])] {
+        assert!(amount.as_u64().unwrap() <= said["budget"][resource].as_u64().unwrap(), "{resource}");
+    }
+    let total: u64 = ports.iter().map(|port| port["bytes_per_second"].as_u64().unwrap()).sum();
+    let text = ok(folder, &with(&["--stream", "64"]));
+    assert!(text.contains(&format!("{:.1} MB/s at", total as f64 / 1e6)), "{text}");
+    // The files are there, a round of beats each.
+    ok(folder, &["emit", "mlp:w2a2", "--plan", "plan.json", "-o", "rtl"]);
+    for port in ports {
+        let file = fs::read(folder.join("rtl").join(port["file"].as_str().unwrap())).unwrap();
+        let beat = port["beat_bits"].as_u64().unwrap().div_ceil(8);
+        assert_eq!(file.len() as u64, beat * port["beats"].as_u64().unwrap(), "{port}");
+    }
+    let error = fails(folder, 1, &with(&["--stream", "64", "--bandwidth", "1"]));
+    assert!(error.contains("kB/s of weights from outside needed of 1000"), "{error}");
+    let error = fails(folder, 1, &with(&["--stream", "64", "--control", "load"]));
+    assert!(error.contains("the control port loads weights"), "{error}");
+    let error = fails(folder, 2, &with(&["--stream", "12"]));
+    assert!(error.contains("multiple of 8"), "{error}");
+    fails(folder, 2, &with(&["--bandwidth", "100"]));
+}
+
 /// Makes a Python environment whose yosys says something and fails.
 fn broken_tools(folder: &Path) -> String {
     let bin = folder.join("tools/bin");

@@ -7,9 +7,9 @@ use std::iter::once;
 
 #[rustfmt::skip] // lists of words read better filled
 /// Suffixes that stages append to a node's name.
-const STAGES: [&str; 10] = [
+const STAGES: [&str; 12] = [
     "", "_narrow", "_widen", "_x_narrow", "_x_widen", "_y_narrow", "_y_widen",
-    "_window", "_argmax", "_egress",
+    "_window", "_argmax", "_egress", "_weights", "_weights_widen",
 ];
 /// Suffixes that the wires of an instance append to its name.
 const WIRES: [&str; 7] = ["", "_m_data", "_m_valid", "_s_ready", "_x_ready", "_y_ready", "_error"];
@@ -25,7 +25,7 @@ fn derived(name: &str, readers: usize) -> impl Iterator<Item = String> {
 /// Returns instance names: the nodes' own, changed only where Verilog or another name forbids them. None is
 /// one of `reserved`, or begins with one and an underscore.
 pub fn of_nodes(network: &Network, reserved: &[&str]) -> Vec<String> {
-    let fixed = ["top", "clk", "rst", "error", "tb", "dut", "control", "boot"];
+    let fixed = ["top", "clk", "rst", "error", "errors", "tb", "dut", "control", "boot"];
     let mut used: HashSet<String> = fixed.map(String::from).into();
     let mut names = vec![];
     for (i, node) in network.nodes().iter().enumerate() {

@@ -4,8 +4,8 @@
 //! settle, and the rising edge ends it; a beat moves in the cycle in which valid and ready are both high.
 //!
 //! **Source**: while it holds no beat, it offers the next one in the first open cycle of its pattern, and
-//! then holds it until it moves. **Sink**: it is ready in the open cycles of its pattern, whatever is
-//! offered.
+//! then holds it until it moves; a port of weights is a source too. **Sink**: it is ready in the open cycles
+//! of its pattern, whatever is offered.
 //!
 //! A pattern is a function of the cycle alone, so any engine can ask for any cycle.
 
@@ -24,7 +24,7 @@ pub struct Pattern {
     pub block: u8,
 }
 
-/// Holds stalls on both sides of a network.
+/// Holds stalls on both sides of a network, and of the weights that come from outside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stalls {
@@ -32,16 +32,20 @@ pub struct Stalls {
     pub source: Pattern,
     /// Pattern of the sink.
     pub sink: Pattern,
+    /// Pattern from which each port of weights has one of its own ([`Stalls::of_port`]).
+    #[serde(default)]
+    pub weights: Pattern,
 }
 
 impl Stalls {
-    /// Stalls on neither side.
-    pub const NONE: Stalls = Stalls {
-        source: Pattern { seed: 0, closed: 0, block: 0 },
-        sink: Pattern { seed: 0, closed: 0, block: 0 },
+    /// Stalls nowhere.
+    pub const NONE: Stalls = {
+        let never = Pattern { seed: 0, closed: 0, block: 0 };
+        Stalls { source: never, sink: never, weights: never }
     };
 
-    /// Returns random stalls of both sides, of a frequency and length that `seed` draws too.
+    /// Returns random stalls of both sides and of the weights, of a frequency and length that `seed` draws
+    /// too.
     pub fn random(seed: u64) -> Stalls {
         let draw = |salt: u64| {
             let word = SplitMix64::mix(seed.wrapping_add(salt.wrapping_mul(SplitMix64::GAMMA)));
@@ -51,7 +55,14 @@ impl Stalls {
                 block: (word >> 16) as u8 % 6,
             }
         };
-        Stalls { source: draw(1), sink: draw(2) }
+        Stalls { source: draw(1), sink: draw(2), weights: draw(3) }
+    }
+
+    /// Returns the pattern of port number `port` of the weights, in the order of the stages. Each is a
+    /// source: it offers the first beat of the round behind the last one.
+    pub fn of_port(&self, port: usize) -> Pattern {
+        let seed = SplitMix64::mix(self.weights.seed.wrapping_add(port as u64));
+        Pattern { seed, ..self.weights }
     }
 }
 

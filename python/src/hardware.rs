@@ -41,7 +41,8 @@ impl Wish {
         };
         let budget = device.map_or(Budget::NONE, Device::budget);
         let (detector, mac) = (None, plan::Mac::default());
-        let target = Target { output, detector, clock_mhz, frames_per_second, device, budget, mac };
+        let target =
+            Target { output, detector, clock_mhz, frames_per_second, device, budget, mac, stream: None };
         plan::choose(network, &target).map_err(raise)
     }
 }

@@ -3,7 +3,7 @@
 use crate::shared::args::{Bits, DataArg, Device};
 use crate::shared::circuit::{Extras, emit};
 use crate::shared::files::shown;
-use crate::shared::plan::{PlanArgs, device_of, stage_table};
+use crate::shared::plan::{PlanArgs, device_of, stage_table, weight_lines};
 use crate::shared::table::thousands;
 use crate::shared::ui::Ui;
 use crate::torch::Export;
@@ -17,7 +17,8 @@ use std::path::PathBuf;
 ///
 /// Writes a folder: one Verilog file per module, ROM images, a self-checking testbench
 /// with vectors, plan.json (which can be edited and given back) and report.json
-/// (cycles, estimates). MODEL is a model.json, or a run, which is then exported in the
+/// (cycles, estimates); weights that come from outside as the files that a DMA engine plays
+/// in a loop. MODEL is a model.json, or a run, which is then exported in the
 /// same step (--bits for another bit width). The folder is replaced if dq wrote it and
 /// nothing in it was edited since; an edited plan.json goes on living if it is given
 /// (--plan DIR/plan.json).
@@ -93,9 +94,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         )
     });
     let text = format!(
-        "{}\n{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
+        "{}\n{}{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; {} frames/s at {} MHz\n\
          {detector}{proved}estimated {} LUT4, {} FF, {} block RAMs, {} DSPs\nwritten: {} ({} files, top module `{}`)",
         stage_table(&design, report),
+        weight_lines(report),
         network.name,
         thousands(report.timing.interval),
         thousands(report.timing.ideal_interval),
@@ -108,7 +110,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
         total.bram,
         total.dsp,
         args.output.display(),
-        emission.files.len(),
+        emission.files.len() + emission.weights.len(),
         emission.top
     );
     ui.result(
@@ -116,7 +118,7 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             let mut found = json!({
                 "output": shown(&args.output), "name": network.name, "hash": report.network,
                 "top": emission.top,
-                "files": emission.files.len(), "cycles_per_frame": report.timing.interval,
+                "files": emission.files.len() + emission.weights.len(), "cycles_per_frame": report.timing.interval,
                 "latency": report.timing.latency, "ideal_interval": report.timing.ideal_interval,
                 "frames_per_second": report.frames_per_second, "clock_mhz": report.clock_mhz,
                 "timing": report.timing, "estimate": report.estimate});
@@ -125,6 +127,9 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
             }
             if let Some(rule) = design.proved() {
                 found["proved"] = json!({"radius": rule.radius, "lead": rule.lead});
+            }
+            if !report.weight_ports.is_empty() {
+                found["weight_ports"] = json!(report.weight_ports);
             }
             found
         },

@@ -144,6 +144,7 @@ impl Args {
             device,
             budget,
             mac: self.mac.unwrap_or_default(),
+            stream: None,
         };
         match &self.luts[..] {
             [] => vec![target],

@@ -2,7 +2,7 @@
 
 use crate::shared::files::Files;
 use crate::shared::model::ModelArg;
-use crate::shared::plan::{PlanArgs, device_of, stage_table};
+use crate::shared::plan::{PlanArgs, device_of, stage_table, weight_lines};
 use crate::shared::table::{table, thousands};
 use crate::shared::ui::Ui;
 use anyhow::Result;
@@ -16,12 +16,14 @@ use std::path::PathBuf;
 /// Finds PE, SIMD and where memories live for the least area that meets --fps within the
 /// budget (--board, --device, or --luts --brams --dsps); with a budget and no --fps the
 /// fastest plan that fits. Says which stage is in the way where there is none. FIFO depths
-/// follow from the exact timing: nothing is simulated. The plan can be edited and given
+/// follow from the exact timing: nothing is simulated. With --stream, weights that find no
+/// place on the device come from outside, and the bandwidth that they need is said. The plan can be edited and given
 /// back to emit, sim, verify and build with --plan.
 ///
 /// Examples:
 ///   dq plan model.json --board ulx3s --fps 500 -o plan.json
 ///   dq plan cnv --device ecp5-85f --fps 868
+///   dq plan wrn-16-4:w4a4 --device ecp5-85f --stream 64 --bandwidth 800
 ///   dq plan model.json --luts 20000 --brams 40 --mhz 80
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -75,9 +77,10 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let utilization = table(&["estimated", "used", "there", "share"], &rows);
     let written = args.output.as_ref().map_or(String::new(), |path| format!("\nwritten: {}", path.display()));
     let text = format!(
-        "{}\n{utilization}\n{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; \
+        "{}\n{utilization}\n{}{}: {} cycles per frame (slowest stage {} in `{}`), latency {}; \
          {} frames/s at {} MHz{written}",
         stage_table(&design, &report),
+        weight_lines(&report),
         network.name,
         thousands(report.timing.interval),
         thousands(report.timing.ideal_interval),

@@ -30,8 +30,9 @@ pub fn emit(design: &Design, output: &Path, extras: Extras, plan: Option<&Path>)
         }
         emission.files.extend(dq_hdl::vivado::files(design, &emission, part));
     }
-    let files: Vec<(String, Vec<u8>)> =
-        emission.files.iter().map(|file| (file.name.clone(), file.text.clone().into_bytes())).collect();
+    let texts = emission.files.iter().map(|file| (file.name.clone(), file.text.clone().into_bytes()));
+    let weights = emission.weights.iter().map(|file| (file.name.clone(), file.bytes.clone()));
+    let files: Vec<(String, Vec<u8>)> = texts.chain(weights).collect();
     folder::publish(output, &files, plan)?;
     Ok(emission)
 }

@@ -8,13 +8,13 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use dq_hdl::board::Board;
 use dq_hdl::design::Design;
 use dq_hdl::device::{Budget, DEVICES, Device};
-use dq_hdl::emit::Report;
-use dq_hdl::plan::{self, Control, Mac, Output, Plan, Target};
+use dq_hdl::emit::{Report, WeightFeed};
+use dq_hdl::plan::{self, Control, MAX_PORT, Mac, Output, Plan, Streaming, Target};
 use dq_net::{Network, Squeezing};
 use std::path::{Path, PathBuf};
 
 /// Options that conflict with a plan by hand, which leaves them nothing to choose.
-const CHOICES: [&str; 11] = [
+const CHOICES: [&str; 13] = [
     "fps",
     "mhz",
     "output_kind",
@@ -26,6 +26,8 @@ const CHOICES: [&str; 11] = [
     "brams",
     "dsps",
     "mac",
+    "stream",
+    "bandwidth",
 ];
 
 /// How a network is planned onto hardware.
@@ -56,6 +58,13 @@ pub struct PlanArgs {
     /// How products are built, wherever a node can have them so (default: the smallest for bits and device).
     #[arg(long, value_name = "FORM", value_parser = parse_form())]
     mac: Option<Mac>,
+    /// Let weights that find no place on the device come from outside, each layer's through an AXI4-Stream port
+    /// of at most this many bits; as few bytes of them as can be.
+    #[arg(long, value_name = "BITS", value_parser = parse_port())]
+    stream: Option<usize>,
+    /// MB/s that all ports of --stream together may need (default: whatever the ports can take).
+    #[arg(long, value_name = "MB/S", requires = "stream", value_parser = at_least_one())]
+    bandwidth: Option<u64>,
     /// What leaves the circuit (default: scores).
     #[arg(long = "out", value_enum, value_name = "WHAT")]
     output_kind: Option<OutputArg>,
@@ -87,6 +96,14 @@ pub fn parse_form() -> impl TypedValueParser<Value = Mac> {
     let values = Mac::FORMS.map(|form| PossibleValue::new(form.name()).help(form.about()));
     let named = |name: String| Mac::FORMS.into_iter().find(|form| form.name() == name);
     PossibleValuesParser::new(values).map(move |name| named(name).expect("one of the possible values"))
+}
+
+/// Reads the bits of a port of weights.
+fn parse_port() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u32).range(8..=MAX_PORT as i64).try_map(|bits| {
+        let whole = bits.is_multiple_of(8).then_some(bits as usize);
+        whole.ok_or_else(|| format!("expected a multiple of 8 bits, found {bits}"))
+    })
 }
 
 /// What leaves the circuit.
@@ -190,7 +207,13 @@ impl PlanArgs {
     fn target(&self, device: Option<&'static Device>, clock_mhz: u32) -> Option<Target> {
         let (device, budget) = (self.device.or(device), self.budget(device));
         let bounded = budget != Budget::NONE;
-        if !bounded && self.fps.is_none() && self.mhz.is_none() && self.mac.is_none() {
+        let stream = self.stream.map(|port_bits| Streaming {
+            port_bits,
+            bytes_per_second: self
+                .bandwidth
+                .map_or(u64::MAX, |megabytes| megabytes.saturating_mul(1_000_000)),
+        });
+        if !bounded && self.fps.is_none() && self.mhz.is_none() && self.mac.is_none() && stream.is_none() {
             return None;
         }
         let frames_per_second =
@@ -198,7 +221,7 @@ impl PlanArgs {
         let clock_mhz = self.mhz.unwrap_or(clock_mhz);
         let mac = self.mac.unwrap_or_default();
         let (output, detector) = (self.output(), self.detector);
-        Some(Target { output, detector, clock_mhz, frames_per_second, device, budget, mac })
+        Some(Target { output, detector, clock_mhz, frames_per_second, device, budget, mac, stream })
     }
 
     fn output(&self) -> Output {
@@ -239,6 +262,39 @@ pub fn device_of(name: Option<&str>) -> Result<Option<&'static Device>> {
 pub fn parse_device(text: &str) -> Result<&'static Device, String> {
     let known = || DEVICES.iter().map(|device| device.name).collect::<Vec<_>>().join(", ");
     Device::find(text).ok_or_else(|| format!("expected one of {}", known()))
+}
+
+/// Says for each layer whose weights come from outside what its port must be fed with, and what all need
+/// together; a line each, or nothing.
+pub fn weight_lines(report: &Report) -> String {
+    let ports = &report.weight_ports;
+    if ports.is_empty() {
+        return String::new();
+    }
+    let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
+    let row = |feed: &WeightFeed| {
+        vec![
+            feed.port.clone(),
+            feed.beat_bits.to_string(),
+            feed.word_bits.to_string(),
+            thousands(feed.beats as u64),
+            thousands(feed.rounds_per_frame as u64),
+            megabytes(feed.bytes_per_frame),
+            megabytes(feed.bytes_per_second),
+            feed.file.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = ports.iter().map(row).collect();
+    let heads =
+        ["weights from outside", "bits", "word", "beats", "rounds a frame", "MB/frame", "MB/s", "file"];
+    let total = |of: fn(&WeightFeed) -> u64| megabytes(ports.iter().map(of).sum());
+    format!(
+        "{}\nweights from outside: {} MB per frame, {} MB/s at {} frames/s\n",
+        table(&heads, &rows),
+        total(|feed| feed.bytes_per_frame),
+        total(|feed| feed.bytes_per_second),
+        thousands(report.frames_per_second)
+    )
 }
 
 /// Lays the stages out as a table: folding, cycles, FIFO depths, resources.

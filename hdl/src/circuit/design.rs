@@ -6,6 +6,7 @@ use crate::control::{Access, Image};
 use crate::pipeline::{Lanes, Stage, detector::PASSES, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::{Module, words};
+pub use crate::stage::weight_port::Round;
 use crate::stalls::Stalls;
 use crate::timing::{self, Timing};
 use dq_net::layer::Logits;
@@ -65,6 +66,27 @@ pub struct Traffic<'a> {
     pub stalls: &'a Stalls,
 }
 
+/// Describes what a port of weights takes, round after round, and which port it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightStream {
+    /// Name of the network's node.
+    pub node: String,
+    /// Name of the port: that of its signals up to `_tdata`, `_tvalid`, `_tready`, `_tlast`.
+    pub port: String,
+    /// How the words come.
+    pub round: Round,
+    /// The beats of a round, as little-endian words.
+    pub beats: Vec<u64>,
+}
+
+impl WeightStream {
+    /// Returns beat number `at`.
+    pub fn beat(&self, at: usize) -> &[u64] {
+        let words = words::words_for(self.round.bits);
+        &self.beats[at * words..][..words]
+    }
+}
+
 /// Describes a beat that is offered at the input.
 #[derive(Clone, Debug)]
 pub struct Offer {
@@ -101,6 +123,17 @@ impl Design {
     /// Returns the words that its flash must hold, where it has parameters there.
     pub fn boot_words(&self) -> Vec<u32> {
         if self.plan.boots() { self.image().boot_words() } else { vec![] }
+    }
+
+    /// Returns what the ports of weights take, in the order of the stages.
+    pub fn weight_streams(&self) -> Vec<WeightStream> {
+        let stream = |port: top::WeightPort| WeightStream {
+            node: self.network.nodes()[port.stage.site.node].name.clone(),
+            port: port.name(),
+            round: port.kind.round(),
+            beats: port.kind.words(),
+        };
+        top::weight_ports(&self.stages).map(stream).collect()
     }
 
     /// Returns the parameters, as the control port of a circuit of this plan takes them.

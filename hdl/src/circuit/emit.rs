@@ -2,6 +2,7 @@
 //! equal bytes.
 
 use super::testbench;
+use super::top::{WeightPort, weight_ports};
 use crate::control;
 use crate::design::Design;
 use crate::device::Device;
@@ -30,8 +31,21 @@ pub struct Emission {
     pub control: bool,
     /// Place of `tuser` in the value of a beat, where the circuit has one: above the bits of `tdata`.
     pub user_bit: Option<usize>,
+    /// What the ports of weights take, each as the file that a DMA engine plays in a loop.
+    pub weights: Vec<WeightFile>,
     /// Words that the flash must hold, as `boot.mem` does, where parameters come from one; empty otherwise.
     pub boot: Vec<u32>,
+}
+
+/// Holds the weights that come through one port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightFile {
+    /// Name of the port: that of its signals up to `_tdata`.
+    pub port: String,
+    /// Name of the file.
+    pub name: String,
+    /// A round of beats, each in whole bytes, the low byte first.
+    pub bytes: Vec<u8>,
 }
 
 /// Value of the field `format` in a circuit's `report.json`.
@@ -70,9 +84,36 @@ pub struct Report {
     /// What the device has; empty without a device.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub available: BTreeMap<String, u64>,
+    /// The ports through which weights come from outside, in stream order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weight_ports: Vec<WeightFeed>,
     /// The graph of stages, in stream order.
     #[serde(default)]
     pub graph: Vec<GraphStage>,
+}
+
+/// Describes a port of weights, and what it must be fed with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightFeed {
+    /// Name of the network's node whose weights come through it.
+    pub node: String,
+    /// Name of the port: that of its signals up to `_tdata`, `_tvalid`, `_tready`, `_tlast`.
+    pub port: String,
+    /// Name of the file that is played in a loop: the beats of a round, each in whole bytes, the low byte
+    /// first.
+    pub file: String,
+    /// Bits of a beat.
+    pub beat_bits: usize,
+    /// Bits of a word of weights, which is one beat or several, the low bits first.
+    pub word_bits: usize,
+    /// Number of beats in the file, the last of which has `tlast`.
+    pub beats: usize,
+    /// How often the file is played for a frame.
+    pub rounds_per_frame: usize,
+    /// Number of bytes that a frame needs.
+    pub bytes_per_frame: u64,
+    /// Number of bytes that a second needs, at the frames per second of the circuit.
+    pub bytes_per_second: u64,
 }
 
 /// Describes one stage of the graph: what it reads, and how wide it is.
@@ -136,8 +177,20 @@ pub fn emit(design: &Design) -> Emission {
         report,
         control: design.plan.control != Control::None,
         user_bit: design.has_user().then(|| design.user_bit()),
+        weights: weight_ports(&design.stages).map(weight_file).collect(),
         boot,
     }
+}
+
+/// Returns what `port` takes, as a file.
+fn weight_file(port: WeightPort) -> WeightFile {
+    let (round, words) = (port.kind.round(), port.kind.words());
+    let bytes = |beat: &[u64]| -> Vec<u8> {
+        let bytes = beat.iter().flat_map(|word| word.to_le_bytes());
+        bytes.take(round.beat_bytes()).collect()
+    };
+    let bytes = words.chunks(words.len() / round.beats).flat_map(bytes).collect();
+    WeightFile { port: port.name(), name: port.file(), bytes }
 }
 
 /// Returns the key figures of `design` alone.
@@ -157,7 +210,26 @@ pub fn report(design: &Design) -> Report {
         estimate: estimate::estimate(&design.stages),
         device: design.plan.device.clone(),
         available: available.map(|(what, _, there)| (what.to_owned(), there)).collect(),
+        weight_ports: weight_ports(&design.stages).map(|port| fed(design, port)).collect(),
         graph: design.stages.iter().map(|stage| drawn(design, stage)).collect(),
+    }
+}
+
+/// Returns what `port` must be fed with.
+fn fed(design: &Design, port: WeightPort) -> WeightFeed {
+    let round = port.kind.round();
+    let clock = u128::from(design.plan.clock_mhz) * 1_000_000;
+    let per_second = u128::from(round.frame_bytes()) * clock / u128::from(design.timing().interval);
+    WeightFeed {
+        node: design.network.nodes()[port.stage.site.node].name.clone(),
+        port: port.name(),
+        file: port.file(),
+        beat_bits: round.bits,
+        word_bits: round.word_bits,
+        beats: round.beats,
+        rounds_per_frame: round.rounds,
+        bytes_per_frame: round.frame_bytes(),
+        bytes_per_second: per_second as u64,
     }
 }
 

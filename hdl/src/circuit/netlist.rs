@@ -1,9 +1,9 @@
 //! Simulates the very netlist that is emitted, clock by clock, with no EDA tool.
 
 use crate::control::{Access, Master};
-use crate::design::{Beat, Design, Offer, Outcome, Traffic};
-use crate::rtl::Sim;
-use crate::stalls::Stalls;
+use crate::design::{Beat, Design, Offer, Outcome, Traffic, WeightStream};
+use crate::rtl::{PortId, Sim};
+use crate::stalls::{Pattern, Stalls};
 use ndarray::ArrayView4;
 use std::io;
 use thiserror::Error;
@@ -95,6 +95,9 @@ fn simulate(
         Master::new(&sim).play(&mut sim, accesses).map_err(NetlistError::Control)?;
     }
     boot(&mut sim, &design.boot_words())?;
+    let streams = design.weight_streams();
+    let player = |(i, stream)| Player::new(&sim, stream, stalls.of_port(i));
+    let mut players: Vec<Player> = streams.iter().enumerate().map(player).collect();
     let mut out: Vec<Beat> = Vec::with_capacity(wanted);
     let (mut next, mut held, mut cycle) = (0, false, 0);
     while out.len() < wanted {
@@ -104,6 +107,7 @@ fn simulate(
             sim.set_words(data, &input[next].data);
             sim.set(last, input[next].last.into());
         }
+        players.iter_mut().for_each(|player| player.offer(&mut sim, cycle));
         let open = stalls.sink.open(cycle);
         sim.set(m_ready, open.into());
         if open && sim.get(m_valid) == 1 {
@@ -114,6 +118,7 @@ fn simulate(
         if held && sim.get(ready) == 1 {
             (next, held) = (next + 1, false);
         }
+        players.iter_mut().for_each(|player| player.take(&mut sim));
         sim.clock();
         cycle += 1;
         if let Some(vcd) = &mut vcd {
@@ -125,6 +130,43 @@ fn simulate(
     }
     let error = sim.get(error) == 1;
     Ok(Outcome { beats: out, error })
+}
+
+/// Plays the weights of one port, round after round.
+struct Player<'a> {
+    /// Handles of `tdata`, `tvalid`, `tready`, `tlast`.
+    ports: [PortId; 4],
+    stream: &'a WeightStream,
+    pattern: Pattern,
+    /// The beat that is offered, or the next one.
+    at: usize,
+    held: bool,
+}
+
+impl<'a> Player<'a> {
+    fn new(sim: &Sim, stream: &'a WeightStream, pattern: Pattern) -> Self {
+        let signals = ["tdata", "tvalid", "tready", "tlast"];
+        let ports = signals.map(|signal| sim.port(&format!("{}_{signal}", stream.port)));
+        Player { ports, stream, pattern, at: 0, held: false }
+    }
+
+    /// Offers the beat of `cycle`, if there is one.
+    fn offer(&mut self, sim: &mut Sim, cycle: u64) {
+        let [data, valid, _, last] = self.ports;
+        self.held |= self.pattern.open(cycle);
+        sim.set(valid, self.held.into());
+        if self.held {
+            sim.set_words(data, self.stream.beat(self.at));
+            sim.set(last, u64::from(self.at + 1 == self.stream.round.beats));
+        }
+    }
+
+    /// Notes whether the beat moves.
+    fn take(&mut self, sim: &mut Sim) {
+        if self.held && sim.get(self.ports[2]) == 1 {
+            (self.at, self.held) = ((self.at + 1) % self.stream.round.beats, false);
+        }
+    }
 }
 
 /// Plays the flash of a circuit that has one, a word every other clock.

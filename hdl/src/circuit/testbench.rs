@@ -3,7 +3,7 @@
 //! too. It is for Verilog simulators (Icarus, Verilator with `--binary`, Vivado), needs nothing but the
 //! emitted folder, and passes only where all files of that folder were read.
 
-use crate::design::{Beat, Design};
+use crate::design::{Beat, Design, Round, WeightStream};
 use crate::rtl::{Direction, File, Port, addr_bits, words};
 use dq_net::random;
 use ndarray::{Array4, Axis};
@@ -43,12 +43,18 @@ pub fn files(design: &Design, banner: &str, images: &[String], cycles: &[u64]) -
     }
     let last_cycle = expected.last().expect("frames have beats").cycle;
     let file = |name: &str, text| File { name: name.into(), text };
-    vec![
+    let mut files = vec![
         file("tb.v", text(design, banner, images, last_cycle)),
         file("tb_input.mem", input),
         file("tb_output.mem", output),
         file("tb_cycles.mem", times),
-    ]
+    ];
+    files.extend(design.weight_streams().iter().map(|stream| {
+        let Round { bits, beats, .. } = stream.round;
+        let hex = |at| words::to_hex(stream.beat(at), bits.next_multiple_of(8)) + "\n";
+        file(&weight_file(&stream.port), (0..beats).map(hex).collect())
+    }));
+    files
 }
 
 /// Returns what must leave the circuit for `frames`, at the first of `cycles`.
@@ -68,13 +74,17 @@ fn expected(design: &Design, frames: &Array4<u8>, cycles: &[u64]) -> Vec<Beat> {
 
 /// Describes a memory of the testbench and the file that fills it.
 struct Vectors {
-    name: &'static str,
-    file: &'static str,
+    name: String,
+    file: String,
     bits: usize,
     words: usize,
 }
 
 impl Vectors {
+    fn new(name: &str, file: &str, bits: usize, words: usize) -> Vectors {
+        Vectors { name: name.into(), file: file.into(), bits, words }
+    }
+
     /// Returns the declarations of the memory and of its second reading.
     fn declaration(&self) -> String {
         let Vectors { name, bits, words, .. } = self;
@@ -157,6 +167,87 @@ fn boot(words: usize) -> [String; 3] {
     ]
 }
 
+/// Describes a port of weights to the testbench.
+struct Player {
+    /// Name of the port at the top, and of the memory of its round.
+    port: String,
+    memory: String,
+    /// Bits of its `tdata`, and beats of a round.
+    bits: usize,
+    beats: usize,
+}
+
+/// Lists the ports of weights.
+fn players(streams: &[WeightStream]) -> Vec<Player> {
+    let player = |(i, stream): (usize, &WeightStream)| Player {
+        port: stream.port.clone(),
+        memory: format!("weights{i}"),
+        bits: stream.round.bits.next_multiple_of(8),
+        beats: stream.round.beats,
+    };
+    streams.iter().enumerate().map(player).collect()
+}
+
+impl Player {
+    fn vectors(&self) -> Vectors {
+        Vectors::new(&self.memory, &weight_file(&self.port), self.bits, self.beats)
+    }
+
+    fn wires(&self) -> String {
+        let (name, bits) = (&self.memory, addr_bits(self.beats));
+        format!(
+            "  // {port}: a round of weights again and again.
+  reg {name}_valid;
+  reg [{top}:0] {name}_at;
+  initial begin
+    {name}_valid = 1'b0;
+    {name}_at = {bits}'d0;
+  end
+  wire {name}_ready;
+  wire {name}_last = {name}_at == {bits}'d{last};
+",
+            port = self.port,
+            top = bits - 1,
+            last = self.beats - 1
+        )
+    }
+
+    fn ports(&self) -> String {
+        let Player { port, memory: name, .. } = self;
+        format!(
+            "    .{port}_tdata({name}[{name}_at]),
+    .{port}_tvalid({name}_valid),
+    .{port}_tready({name}_ready),
+    .{port}_tlast({name}_last),
+"
+        )
+    }
+
+    fn begin(&self) -> String {
+        let (name, bits) = (&self.memory, addr_bits(self.beats));
+        format!("        {name}_valid <= 1'b1;\n        {name}_at <= {bits}'d0;\n")
+    }
+
+    /// Returns what is clocked; in the stalled pass, bit `noise` of the noise opens it.
+    fn clocked(&self, noise: usize) -> String {
+        let (name, bits) = (&self.memory, addr_bits(self.beats));
+        format!(
+            "      if (!{name}_valid || {name}_ready) {name}_valid <= !stalled || noise[{noise}];
+      if ({name}_valid && {name}_ready) {name}_at <= {name}_last ? {bits}'d0 : {name}_at + {bits}'d1;
+"
+        )
+    }
+
+    fn end(&self) -> String {
+        format!("          {}_valid <= 1'b0;\n", self.memory)
+    }
+}
+
+/// Returns the name of the file of a round of the weights of `port`.
+fn weight_file(port: &str) -> String {
+    format!("tb_{port}.mem")
+}
+
 /// Returns wires for an idle control port, and connections to them; nothing where there is no port.
 fn idle_control(design: &Design) -> (String, String) {
     let (mut wires, mut connections) = (String::new(), String::new());
@@ -190,13 +281,16 @@ fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> St
     let (frame_in, frame_out) = (shape.height * shape.width, design.output_beats());
     let (beats_in, beats_out) = (FRAMES * frame_in, FRAMES * frame_out);
     let boot_words = design.boot_words().len();
-    let vectors = [
-        Vectors { name: "frames", file: "tb_input.mem", bits: in_bits, words: beats_in },
-        Vectors { name: "words", file: "tb_output.mem", bits: out_bits, words: beats_out },
-        Vectors { name: "cycles", file: "tb_cycles.mem", bits: 64, words: beats_out },
-        Vectors { name: "flash", file: "boot.mem", bits: 32, words: boot_words },
+    let mut vectors = vec![
+        Vectors::new("frames", "tb_input.mem", in_bits, beats_in),
+        Vectors::new("words", "tb_output.mem", out_bits, beats_out),
+        Vectors::new("cycles", "tb_cycles.mem", 64, beats_out),
     ];
-    let vectors = if boot_words == 0 { &vectors[..3] } else { &vectors };
+    if boot_words > 0 {
+        vectors.push(Vectors::new("flash", "boot.mem", 32, boot_words));
+    }
+    let players = players(&design.weight_streams());
+    vectors.extend(players.iter().map(Player::vectors));
     let [boot_wires, boot_ports, boot_clocked] = boot(boot_words);
     let (control_wires, control) = idle_control(design);
     // A circuit that boots is in reset until it is done; the testbench waits, with its offer already there.
@@ -212,7 +306,10 @@ fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> St
         ("frames", number(FRAMES)),
         ("first_cycle", first_cycle.into()),
         ("memories", vectors.iter().map(Vectors::declaration).collect()),
-        ("images", presence(images.iter().map(String::as_str).chain(vectors.iter().map(|v| v.file)))),
+        (
+            "images",
+            presence(images.iter().map(String::as_str).chain(vectors.iter().map(|v| v.file.as_str()))),
+        ),
         ("loads", vectors.iter().map(Vectors::load).collect()),
         ("in_at_top", number(in_at - 1)),
         ("in_at_bits", number(in_at)),
@@ -231,6 +328,14 @@ fn text(design: &Design, banner: &str, images: &[String], last_cycle: u64) -> St
         ("boot_wires", boot_wires),
         ("boot_ports", boot_ports),
         ("boot_clocked", boot_clocked),
+        ("weight_wires", players.iter().map(Player::wires).collect()),
+        ("weight_ports", players.iter().map(Player::ports).collect()),
+        ("weight_begin", players.iter().map(Player::begin).collect()),
+        (
+            "weight_clocked",
+            players.iter().enumerate().map(|(i, player)| player.clocked(8 + i % 16)).collect(),
+        ),
+        ("weight_end", players.iter().map(Player::end).collect()),
         ("control_wires", control_wires),
         ("control", control),
         ("m_data", m_data),

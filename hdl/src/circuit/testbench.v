@@ -58,7 +58,7 @@ module tb;
     out_at = @out_at_bits@'d0;
     out_tail = @out_tail_bits@'d0;
   end
-
+@weight_wires@
   wire s_ready;
   wire m_valid;
   wire m_last;
@@ -85,7 +85,7 @@ module tb;
 @user_port@    .m_axis_tvalid(m_valid),
     .m_axis_tready(m_ready),
     .m_axis_tlast(m_last),
-@boot_ports@@control@    .error(error)
+@boot_ports@@weight_ports@@control@    .error(error)
   );
 
   always @(posedge clk) begin
@@ -102,10 +102,10 @@ module tb;
         rst <= 1'b0;
         s_valid <= 1'b1;
         m_ready <= 1'b1;
-      end
+@weight_begin@      end
     end else@running@ begin
       cycle <= cycle + 64'd1;
-      m_ready <= !stalled || noise[7];
+@weight_clocked@      m_ready <= !stalled || noise[7];
       // A beat that was offered stays until it moves.
       if (!s_valid || s_ready) s_valid <= !in_done && !(given && in_ends) && (!stalled || noise[0]);
       if (given) begin
@@ -137,7 +137,7 @@ module tb;
           stalled <= 1'b1;
           s_valid <= 1'b0;
           m_ready <= 1'b0;
-        end else begin
+@weight_end@        end else begin
           if ((errors == 32'd0) && !wrong && (compared == 32'd@beats_before_last@))
             $display("PASS: %0d beats compared", compared + 32'd1);
           else $display("FAIL: wrong beats");

@@ -4,12 +4,18 @@
 use crate::control;
 use crate::pipeline::{Source, Stage};
 use crate::plan::{Control, Plan};
-use crate::rtl::{Direction, Group, Module, words::words_for};
+use crate::rtl::{Direction, Group, Kernel, Module, any_of, words::words_for};
 use crate::stage::parameters::{LOAD_PORTS, SPRAM_PORTS};
+use crate::stage::weight_port;
 use dq_net::Network;
 
 /// Name of the instance of the control port.
 pub const CONTROL: &str = "control";
+/// Name of the instance that joins the errors of several inputs.
+const ERRORS: &str = "errors";
+/// Signals of one bit of a port of weights.
+const SIGNALS: [(&str, Direction); 3] =
+    [("tvalid", Direction::In), ("tready", Direction::Out), ("tlast", Direction::In)];
 /// Name of the instance of the loader from flash.
 const BOOT: &str = "boot";
 
@@ -17,7 +23,9 @@ const BOOT: &str = "boot";
 ///
 /// Its ports are `clk`, `rst` (synchronous, high), `s_axis_*` (a pixel per beat, channel 0 in the low bits),
 /// `m_axis_*` (a score or the label per beat), `error` (a frame came with a wrong `tlast`; until reset), and
-/// with a control port `s_axil_*`. Where labels say whether they are proved, `m_axis_tuser` does. Where parameters come from a flash, it has `boot_data` and `boot_valid`,
+/// with a control port `s_axil_*`; for each node whose weights come from outside `s_axis_<node>_*`, whose
+/// `tlast` ends a round of words. Where labels say whether they are proved, `m_axis_tuser` does. Where
+/// parameters come from a flash, it has `boot_data` and `boot_valid`,
 /// `booted` and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
@@ -50,6 +58,13 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
              has another label."
         );
     }
+    for port in weight_ports(stages) {
+        note += &format!(
+            "\n{}: weights, again and again ({}.v); tlast on a round's last beat.",
+            port.name(),
+            port.stage.site.name
+        );
+    }
     let mut g = Group::new("top", &note);
     g.input("s_axis_tdata", first.site.input.width().next_multiple_of(8));
     g.input("s_axis_tvalid", 1);
@@ -62,6 +77,12 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     g.output("m_axis_tvalid", 1);
     g.input("m_axis_tready", 1);
     g.output("m_axis_tlast", 1);
+    for port in weight_ports(stages) {
+        g.input(&port.signal("tdata"), port.stage.site.output.width().next_multiple_of(8));
+        for (signal, direction) in SIGNALS {
+            g.add_port(&port.signal(signal), 1, direction);
+        }
+    }
     g.output("error", 1);
     let modules: Vec<Module> = stages.iter().map(Stage::module).collect();
     for (stage, module) in stages.iter().zip(&modules) {
@@ -73,9 +94,9 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     for port in ["s_axis_tdata", "s_axis_tvalid", "s_axis_tlast"] {
         g.link(port, &format!("{}.{port}", first.site.name));
     }
-    for port in ["s_axis_tready", "error"] {
-        g.link(&format!("{}.{port}", first.site.name), port);
-    }
+    g.link(&format!("{}.s_axis_tready", first.site.name), "s_axis_tready");
+    let error = link_weights(&mut g, stages);
+    g.link(&error, "error");
     for port in ["m_axis_tdata", "m_axis_tvalid", "m_axis_tlast"] {
         g.link(&format!("{}.{port}", last.site.name), port);
     }
@@ -84,12 +105,82 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     }
     g.link("m_axis_tready", &format!("{}.m_axis_tready", last.site.name));
     if plan.control != Control::None {
-        link_control(&mut g, stages, &modules);
+        link_control(&mut g, stages, &modules, &error);
     }
     if plan.boots() {
         link_boot(&mut g, stages, &modules);
     }
     g.build()
+}
+
+/// Describes a port of weights.
+#[derive(Clone, Copy)]
+pub struct WeightPort<'a> {
+    /// Instance name of the node whose weights they are.
+    pub node: &'a str,
+    /// The stage that takes them, and its kind.
+    pub stage: &'a Stage,
+    pub kind: &'a weight_port::WeightPort,
+}
+
+impl WeightPort<'_> {
+    /// Returns the name of the file that is played in a loop.
+    pub fn file(&self) -> String {
+        format!("weights-{}.bin", self.node)
+    }
+
+    /// Returns its name at the top.
+    pub fn name(&self) -> String {
+        format!("s_axis_{}", self.node)
+    }
+
+    /// Returns the name of its `signal` at the top.
+    pub fn signal(&self, signal: &str) -> String {
+        format!("{}_{signal}", self.name())
+    }
+}
+
+/// Lists the ports of weights, in the order of the stages.
+pub fn weight_ports(stages: &[Stage]) -> impl Iterator<Item = WeightPort<'_>> {
+    stages.iter().filter_map(|stage| {
+        let kind = stage.kind.weight_port()?;
+        let node = stage.site.name.strip_suffix(weight_port::SUFFIX).expect("the name of a port of weights");
+        Some(WeightPort { node, stage, kind })
+    })
+}
+
+/// Links the ports of weights, and gives the end that says whether any input had a wrong `tlast`.
+fn link_weights(g: &mut Group, stages: &[Stage]) -> String {
+    let mut errors = vec![format!("{}.error", stages[0].site.name)];
+    for port in weight_ports(stages) {
+        let name = &port.stage.site.name;
+        errors.push(format!("{name}.error"));
+        g.link(&port.signal("tdata"), &format!("{name}.s_axis_tdata"));
+        for (signal, direction) in SIGNALS {
+            let (outer, inner) = (port.signal(signal), format!("{name}.s_axis_{signal}"));
+            match direction {
+                Direction::In => g.link(&outer, &inner),
+                Direction::Out => g.link(&inner, &outer),
+            }
+        }
+    }
+    if errors.len() == 1 {
+        return errors.remove(0);
+    }
+    g.child(ERRORS, &any_error(errors.len()));
+    for (i, error) in errors.iter().enumerate() {
+        g.link(error, &format!("{ERRORS}.error{i}"));
+    }
+    format!("{ERRORS}.error")
+}
+
+/// Joins the errors of `inputs` inputs.
+fn any_error(inputs: usize) -> Module {
+    let mut k = Kernel::new("dq_errors", "Says whether any input had a wrong tlast.");
+    let errors: Vec<_> = (0..inputs).map(|i| k.input(&format!("error{i}"), 1)).collect();
+    let error = k.output("error", 1);
+    k.drive(error, any_of(errors));
+    k.build()
 }
 
 /// Returns every stream between two stages: where it comes from, and the names of its ends.
@@ -133,7 +224,7 @@ fn link_boot(g: &mut Group, stages: &[Stage], modules: &[Module]) {
 }
 
 /// Adds the control port and its wires to all stages.
-fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
+fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module], error: &str) {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
     let loads = |module: &&Module| module.port(LOAD_PORTS[0]).is_some();
     let loadable = modules.iter().filter(loads).count();
@@ -156,12 +247,12 @@ fn link_control(g: &mut Group, stages: &[Stage], modules: &[Module]) {
     }
     for (stage, from, to) in [
         (first, "s_axis_tready", "in_ready"),
-        (first, "error", "error"),
         (last, "m_axis_tvalid", "out_valid"),
         (last, "m_axis_tlast", "out_last"),
     ] {
         g.link(&format!("{}.{from}", stage.site.name), &format!("{CONTROL}.{to}"));
     }
+    g.link(error, &format!("{CONTROL}.error"));
     g.link(&format!("{CONTROL}.hold"), &format!("{}.hold", first.site.name));
     // A fork is counted at its first reader.
     for (Source { stage, .. }, source, sink) in streams(stages).filter(|(from, ..)| from.port == 0) {

@@ -1,6 +1,7 @@
 //! Writes `top_axi.v`: the top with the ports by which block designers know their interfaces. It only renames,
 //! turns the reset round and says that every byte of a beat counts.
 
+use super::top::weight_ports;
 use crate::design::Design;
 use crate::emit::{Emission, File};
 use crate::rtl::{Direction, Port};
@@ -10,10 +11,12 @@ use std::fmt::Write;
 pub const MODULE: &str = "top_axi";
 
 /// Returns the file. `aclk` and `aresetn` (low, synchronous) stand for `clk` and `rst`; both streams have a
-/// `tkeep`, ignored on the way in and all ones on the way out; every other port is the top's.
+/// `tkeep`, ignored on the way in and all ones on the way out; every other port is the top's, those of
+/// weights too.
 pub fn file(design: &Design, emission: &Emission) -> File {
-    let mut busses = vec!["s_axis", "m_axis"];
-    busses.extend(design.has_control().then_some("s_axil"));
+    let mut busses = vec!["s_axis".to_owned(), "m_axis".to_owned()];
+    busses.extend(weight_ports(&design.stages).map(|port| port.name()));
+    busses.extend(design.has_control().then(|| "s_axil".to_owned()));
     let mut ports = vec![];
     let mut links = vec!["    .clk(aclk)".to_owned(), "    .rst(~aresetn)".to_owned()];
     let mut kept = [0; 2];

@@ -32,14 +32,14 @@ pub const SPRAM_BITS: usize = 16;
 pub fn in_blocks(words: usize, bits: usize, memory: Memory) -> bool {
     match memory {
         Memory::Block => true,
-        Memory::Distributed | Memory::Spram => false,
+        Memory::Distributed | Memory::Spram | Memory::Stream => false,
         Memory::Auto => words > AUTO_WORDS && words * bits > AUTO_BITS,
     }
 }
 
 /// Returns the words of a bank, the last one aside; a power of two where there is more than one.
 pub fn bank_words(words: usize, bits: usize, memory: Memory, family: Family) -> usize {
-    if memory == Memory::Spram {
+    if let Memory::Spram | Memory::Stream = memory {
         return words;
     }
     if !in_blocks(words, bits, memory) {

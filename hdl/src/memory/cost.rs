@@ -37,6 +37,10 @@ pub fn fifo(width: usize, depth: usize, deep: bool, family: Family) -> Resources
 /// Returns the cost of a ROM of weights: its banks, and a multiplexer of four ways per level with a register
 /// behind each.
 pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resources {
+    if place == Memory::Stream {
+        // A word that came is held beside the levels that it belongs to.
+        return Resources::logic(0, word);
+    }
     let bank_words = banks::bank_words(words, word, place, family);
     let (full, rest) = (words / bank_words, words % bank_words);
     let (mut lut, mut ff) = (0, 0);
@@ -76,7 +80,7 @@ pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resou
 
 /// Returns the LUTs that hold a ROM of weights, where it lies in LUTs; else 0.
 pub fn lut_rom(word: usize, words: usize, place: Memory, family: Family) -> u64 {
-    if banks::in_blocks(words, word, place) || place == Memory::Spram {
+    if banks::in_blocks(words, word, place) || matches!(place, Memory::Spram | Memory::Stream) {
         return 0;
     }
     (word * words.div_ceil(family.lut_words())) as u64

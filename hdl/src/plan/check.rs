@@ -1,6 +1,8 @@
 //! Checks whether a plan fits its network: once, at the door; afterwards nothing about it can fail.
 
-use super::data::{Control, MAX_FIFO, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError};
+use super::data::{
+    Control, MAX_FIFO, MAX_PORT, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError,
+};
 use super::wires;
 use crate::device::{DEVICES, Device};
 use crate::memory::banks::MOST_SPRAM_WORDS;
@@ -46,6 +48,10 @@ impl Plan {
             if let Some(node) = self.nodes.iter().find(|node| !node.mac.loads()) {
                 let expected = "another form: weights that can be loaded are not recoded";
                 return Err(PlanError::new(&node.node, "mac", expected, node.mac.name()));
+            }
+            if let Some(node) = self.nodes.iter().find(|node| node.memory == Memory::Stream) {
+                let expected = "another memory: the control port loads weights that the circuit holds";
+                return Err(PlanError::new(&node.node, "memory", expected, node.memory.name()));
             }
         }
         Ok(())
@@ -202,10 +208,29 @@ fn check_memories(kind: &str, rules: &Rules, entry: &NodePlan) -> Result<(), Pla
             return Err(PlanError::new(&entry.node, "memory", expected, format!("spram for {words} words")));
         }
     }
-    if entry.lines == Memory::Spram {
-        return refused("lines", "another memory (spram is for weights)".into(), entry.lines);
+    if entry.memory == Memory::Stream && rules.weights.is_none() {
+        let expected = format!("another memory (stream is for weights, a {kind} has none)");
+        return refused("memory", expected, entry.memory);
     }
-    Ok(())
+    if let Memory::Spram | Memory::Stream = entry.lines {
+        let expected = format!("another memory ({} is for weights)", entry.lines.name());
+        return refused("lines", expected, entry.lines);
+    }
+    check_port(entry)
+}
+
+fn check_port(entry: &NodePlan) -> Result<(), PlanError> {
+    let refused =
+        |expected: &str, bits: usize| Err(PlanError::new(&entry.node, "port", expected.to_owned(), bits));
+    match entry.port {
+        Some(bits) if entry.memory != Memory::Stream => {
+            refused("none (a port is for weights whose memory is stream)", bits)
+        }
+        Some(bits) if bits == 0 || bits % 8 != 0 || bits > MAX_PORT => {
+            refused(&format!("a multiple of 8 bits, at most {MAX_PORT}"), bits)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_products(kind: &str, rules: &Rules, entry: &NodePlan) -> Result<(), PlanError> {

@@ -9,6 +9,8 @@ use thiserror::Error;
 
 /// Version of the file format.
 pub const PLAN_VERSION: u32 = 1;
+/// Most bits of a port of weights.
+pub const MAX_PORT: usize = 1 << 16;
 /// Most entries that a node's FIFO may have.
 pub const MAX_FIFO: usize = 1 << 20;
 
@@ -82,6 +84,10 @@ pub struct NodePlan {
     /// The place of weights, thresholds and factors.
     #[serde(default)]
     pub memory: Memory,
+    /// Bits that a beat of the weights' port carries, where they come from outside. Where it is absent, a
+    /// word of weights is a beat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<usize>,
     /// How the products of a convolution or dense layer are built.
     #[serde(default, skip_serializing_if = "Mac::is_auto")]
     pub mac: Mac,
@@ -111,6 +117,9 @@ pub enum Memory {
     /// Single-port RAM of 256 kbit (iCE40 UltraPlus; weights only): filled from the board's flash before the
     /// first frame.
     Spram,
+    /// No memory of the circuit (weights only): they come through an AXI4-Stream port, word by word in the
+    /// order in which they are used, again and again.
+    Stream,
 }
 
 /// Says how a dot product is built.
@@ -154,7 +163,8 @@ impl NodePlan {
     /// Returns an entry for `node` that chooses nothing: one lane, everything else left to the tools.
     pub fn new(node: &str) -> NodePlan {
         let (memory, mac) = (Memory::Auto, Mac::Auto);
-        NodePlan { node: node.into(), pe: 1, simd: 1, memory, mac, lines: memory, fifo: None, forks: vec![] }
+        let (fifo, port) = (None, None);
+        NodePlan { node: node.into(), pe: 1, simd: 1, memory, port, mac, lines: memory, fifo, forks: vec![] }
     }
 }
 
@@ -196,7 +206,10 @@ impl Mac {
 impl Memory {
     /// Returns where constants beside the weights live, which nobody loads.
     pub(crate) fn of_constants(self) -> Memory {
-        if self == Memory::Spram { Memory::Auto } else { self }
+        match self {
+            Memory::Spram | Memory::Stream => Memory::Auto,
+            Memory::Auto | Memory::Block | Memory::Distributed => self,
+        }
     }
 
     fn is_auto(&self) -> bool {
@@ -210,6 +223,7 @@ impl Memory {
             Memory::Block => "block",
             Memory::Distributed => "distributed",
             Memory::Spram => "spram",
+            Memory::Stream => "stream",
         }
     }
 }
@@ -234,6 +248,11 @@ impl Plan {
     /// Returns whether parameters must be loaded from flash before the first frame.
     pub fn boots(&self) -> bool {
         self.nodes.iter().any(|node| node.memory == Memory::Spram)
+    }
+
+    /// Returns whether weights of some node come from outside.
+    pub fn streams(&self) -> bool {
+        self.nodes.iter().any(|node| node.memory == Memory::Stream)
     }
 
     /// Returns the entry of `node`, if it has one.

@@ -101,6 +101,7 @@ mod tests {
             device: Some(device),
             budget,
             mac,
+            stream: None,
         };
         let explorer = Explorer::new(&network, &target).unwrap();
         let Speeds { targets, beyond } = explorer.speeds(6);

@@ -15,10 +15,10 @@ pub(crate) mod wires;
 
 pub use crate::stage::hardware::Limits;
 pub use check::limits;
-pub use data::{Control, MAX_FIFO, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError};
+pub use data::{Control, MAX_FIFO, MAX_PORT, Mac, Memory, NodePlan, Output, PLAN_VERSION, Plan, PlanError};
 pub use dominance::undominated;
 pub use file::PlanFileError;
 pub use front::{Explorer, Speeds};
 pub use planned::Planned;
 pub use planner::{choose, default, for_target, with_detector};
-pub use target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
+pub use target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Streaming, Target};

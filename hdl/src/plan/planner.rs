@@ -10,7 +10,8 @@ use super::data::{Mac, NodePlan, Output, Plan};
 use super::fit::{Choices, FILL, Overflow};
 use super::planned::Planned;
 use super::target::{DEFAULT_CLOCK_MHZ, DEFAULT_FRAMES_PER_SECOND, FoldError, Target};
-use crate::device::{Budget, Resources};
+use crate::device::Budget;
+use crate::estimate;
 use crate::pipeline::detector;
 use crate::stage::kind::Stage;
 use dq_net::{Network, Squeezing};
@@ -48,10 +49,23 @@ fn usual(network: &Network, target: &Target) -> Result<Plan, FoldError> {
 
 /// Returns the cheapest plan for `target`, or the fastest where it names no speed.
 pub fn choose(network: &Network, target: &Target) -> Result<Plan, FoldError> {
-    let choices = checked(network, target)?;
-    match target.frames_per_second {
-        Some(frames) => choices.at_speed(frames).map(|planned| planned.plan),
-        None => choices.fastest().map_err(|found| choices.too_large(found.1)),
+    let mut choices = checked(network, target)?;
+    loop {
+        let plan = match target.frames_per_second {
+            Some(frames) => choices.at_speed(frames)?.plan,
+            None => choices.fastest().map_err(|found| choices.too_large(found.1))?,
+        };
+        if !plan.streams() {
+            return Ok(plan);
+        }
+        // The chip is full, so that FIFOs behind forks count as well.
+        let (stages, _) = choices.model.timed(&plan)?;
+        let used = estimate::estimate(&stages);
+        match target.budget.overflow(used.total) {
+            None => return Ok(plan),
+            Some(_) if choices.leave_room(&plan, used.total) => {}
+            Some(found) => return Err(choices.too_large(Overflow::new(found, &used))),
+        }
     }
 }
 
@@ -70,7 +84,7 @@ pub fn checked<'a>(network: &'a Network, target: &'a Target) -> Result<Choices<'
 impl Choices<'_> {
     /// Returns the cheapest plan for at least `frames_per_second`.
     pub fn at_speed(&self, frames_per_second: u64) -> Result<Planned, FoldError> {
-        let (clock, budget) = (self.target.clock(), self.target.budget);
+        let (clock, budget) = (self.target.clock(), self.budget());
         let available = clock / frames_per_second.max(1);
         // Where waiting makes the interval longer than the busiest stage's work, the work is cut until it
         // fits.
@@ -120,14 +134,15 @@ impl Choices<'_> {
 
     /// Returns the most frames per second that the budget allows, by bisection over the cycles of a frame.
     pub fn fastest(&self) -> Result<Plan, Box<(Plan, Overflow)>> {
+        let all = self.budget();
         let budget = match self.target.device {
-            Some(_) => Budget { lut: self.target.budget.lut / 100 * FILL, ..self.target.budget },
-            None => self.target.budget,
+            Some(_) => Budget { lut: all.lut / 100 * FILL, ..all },
+            None => all,
         };
         let (mut low, mut high) = (self.slowest(0), self.most_cycles());
         let Ok(mut best) = self.fit(high, &budget) else {
             // The slowest plan is the answer, if it fits at all.
-            return self.fit(high, &self.target.budget);
+            return self.fit(high, &all);
         };
         // The search ends within 1 % of the fastest.
         while high - low > low / 100 {
@@ -154,15 +169,9 @@ impl Choices<'_> {
     }
 
     pub fn too_large(&self, overflow: Overflow) -> FoldError {
-        let Overflow { resource, needed, available, used } = overflow;
-        let amount = |r: &Resources| match resource {
-            "LUTs" => r.lut,
-            "flip-flops" => r.ff,
-            "block RAMs" => r.bram,
-            _ => r.dsp,
-        };
-        let most =
-            used.stages.iter().max_by_key(|stage| amount(&stage.resources)).expect("a circuit has stages");
+        let Overflow { resource, needed, available, stages } = overflow;
+        let most = stages.into_iter().max_by_key(|(_, amount)| *amount);
+        let (stage, of_stage) = most.expect("a circuit has stages");
         let hint = match self.target.frames_per_second {
             Some(_) => match self.fastest() {
                 Ok(plan) => {
@@ -175,7 +184,6 @@ impl Choices<'_> {
             },
             None => String::new(),
         };
-        let (stage, of_stage) = (most.stage.clone(), amount(&most.resources));
         FoldError::TooLarge { resource, needed, available, stage, of_stage, hint }
     }
 }
@@ -185,7 +193,8 @@ mod tests {
     use super::*;
     use crate::device::Device;
     use crate::pipeline::lower::Model;
-    use crate::{estimate, pipeline, timing};
+    use crate::plan::target::Streaming;
+    use crate::{pipeline, timing};
     use dq_net::random::{self, Options};
 
     #[test]
@@ -249,7 +258,16 @@ mod tests {
             let (device, budget, frames_per_second) = (Some(device), device.budget(), None);
             let plan = choose(
                 &network,
-                &Target { output, detector: None, clock_mhz, frames_per_second, device, budget, mac },
+                &Target {
+                    output,
+                    detector: None,
+                    clock_mhz,
+                    frames_per_second,
+                    device,
+                    budget,
+                    mac,
+                    stream: None,
+                },
             );
             (plan.unwrap(), network)
         };
@@ -259,6 +277,40 @@ mod tests {
         let used = estimate::estimate(&Model::new(&network).lower(&large)).total;
         assert!(large.boots() && device.budget().overflow(used).is_none(), "{used:?}");
         large.check(&network).unwrap();
+    }
+
+    #[test]
+    fn weights_that_find_no_place_come_from_outside() {
+        let network = dq_net::topology::build("cnn10:w4a4", 1).unwrap();
+        let ample = Target::unbounded(Output::Label, 100, 200);
+        let used = |plan: &Plan| estimate::estimate(&Model::new(&network).lower(plan)).total;
+        let traffic = |plan: &Plan| -> u64 {
+            let stages = Model::new(&network).lower(plan);
+            stages
+                .iter()
+                .filter_map(|stage| stage.kind.weight_port())
+                .map(|port| port.round().frame_bytes())
+                .sum()
+        };
+        let streaming = |bytes_per_second| Some(Streaming { port_bits: 64, bytes_per_second });
+        let lut = 16_000;
+        let planned = |lut, bram, stream| {
+            choose(&network, &Target { budget: Budget { lut, bram, ..Budget::NONE }, stream, ..ample })
+        };
+        // What fits without stays as it is.
+        assert_eq!(planned(lut, 60, streaming(u64::MAX)), planned(lut, 60, None));
+        assert!(planned(lut, 12, None).is_err());
+        let streamed = planned(lut, 12, streaming(u64::MAX)).unwrap();
+        streamed.check(&network).unwrap();
+        let (bytes, within) = (traffic(&streamed), used(&streamed));
+        assert!(streamed.streams() && bytes > 0 && within.bram <= 12 && within.lut <= lut, "{within:?}");
+        // The less there is, the more comes from outside.
+        let less = planned(lut, 6, streaming(u64::MAX)).unwrap();
+        assert!(traffic(&less) >= bytes, "{} {bytes}", traffic(&less));
+        let enough = bytes * 200 + 200;
+        assert_eq!(planned(lut, 12, streaming(enough)), Ok(streamed));
+        let error = planned(lut, 12, streaming(bytes * 100)).unwrap_err().to_string();
+        assert!(error.contains("kB/s of weights from outside") && error.contains("_weights"), "{error}");
     }
 
     #[test]
@@ -283,6 +335,7 @@ mod tests {
             device: Some(device),
             budget: device.budget(),
             mac: Mac::Auto,
+            stream: None,
         };
         let fastest = choose(&network, &target).unwrap();
         let used = |plan: &Plan| estimate::estimate(&pipeline::stages(&network, plan).unwrap()).total;

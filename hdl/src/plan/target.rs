@@ -27,6 +27,17 @@ pub struct Target {
     pub budget: Budget,
     /// How products are built, wherever a node can have them so.
     pub mac: Mac,
+    /// Whether weights that find no place in the circuit may come from outside, and how.
+    pub stream: Option<Streaming>,
+}
+
+/// Says how weights may come from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streaming {
+    /// Most bits of a port: a word of weights is one beat.
+    pub port_bits: usize,
+    /// Most bytes per second through all ports together; `u64::MAX` where nothing bounds them but the ports.
+    pub bytes_per_second: u64,
 }
 
 /// Says why there is no plan for a target.
@@ -94,6 +105,7 @@ impl Target {
             device: None,
             budget: Budget::NONE,
             mac: Mac::Auto,
+            stream: None,
         }
     }
 

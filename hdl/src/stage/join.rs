@@ -39,7 +39,7 @@ pub fn module(
 /// Takes a beat of `x` and one of `y` at once, wherever both are there and `ready` (of registers alone) is
 /// high; gives the wire `beat`. That the ready of one follows the valid of the other is no path through the
 /// stage: both come from registers of the stages before.
-fn take_both(k: &mut Kernel, x: &Inlet, y: &Inlet, ready: Sig) -> Sig {
+pub(super) fn take_both(k: &mut Kernel, x: &Inlet, y: &Inlet, ready: Sig) -> Sig {
     k.drive(x.ready, y.valid & ready);
     k.drive(y.ready, x.valid & ready);
     k.wire("beat", x.valid & y.valid & ready)

@@ -3,6 +3,7 @@
 
 use super::mvau::shape::Mvau;
 use super::site::Site;
+use super::weight_port::WeightPort;
 use super::window::shape::Window;
 use crate::device::Resources;
 use crate::memory::cost;
@@ -57,6 +58,11 @@ pub trait Kind: Debug + Send + Sync {
         None
     }
 
+    /// Returns it as a port of weights, if it is one.
+    fn weight_port(&self) -> Option<&WeightPort> {
+        None
+    }
+
     /// Returns what its contract states, in words.
     fn property(&self) -> &'static str {
         "stream"
@@ -74,6 +80,8 @@ pub struct Unrolled {
     pub harness: File,
     /// Number of cycles from reset after which everything has been compared.
     pub cycles: usize,
+    /// What is compared, and what is taken for granted, in words.
+    pub property: &'static str,
 }
 
 /// Says how a stage's operations map input beats to output beats. Timing needs to know nothing else of the

@@ -35,6 +35,7 @@ pub mod step;
 pub mod stream;
 pub mod sum;
 pub mod terms;
+pub mod weight_port;
 pub mod widen;
 pub mod window;
 pub mod word;

@@ -80,7 +80,7 @@ impl Site {
     pub(crate) fn has_deep_fifo(&self, port: usize) -> bool {
         let (width, depth) = (self.output.width(), self.depths[port]);
         match self.memory {
-            Memory::Auto => depth > DEEP_WORDS && width * depth > DEEP_BITS,
+            Memory::Auto | Memory::Stream => depth > DEEP_WORDS && width * depth > DEEP_BITS,
             Memory::Block => depth >= BLOCK_WORDS,
             Memory::Distributed | Memory::Spram => false,
         }

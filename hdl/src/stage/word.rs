@@ -27,7 +27,7 @@ pub fn literal(value: i64, width: usize) -> Expr {
 
 pub fn style(memory: Memory) -> Style {
     match memory {
-        Memory::Auto => Style::Auto,
+        Memory::Auto | Memory::Stream => Style::Auto,
         Memory::Block => Style::Block,
         Memory::Distributed => Style::Distributed,
         Memory::Spram => Style::Spram,

@@ -11,16 +11,23 @@ pub struct Map {
 }
 
 impl Map {
-    /// Takes beats and gives what they produce.
-    pub fn advance(&mut self, input: &mut Link, output: &mut Link) -> bool {
+    /// Takes beats, each with one of `words` where weights come from outside, and gives what they produce.
+    pub fn advance(&mut self, input: &mut Link, mut words: Option<&mut Link>, output: &mut Link) -> bool {
         let before = input.moved;
         while let Some(mut cycle) = input.front() {
+            if let Some(words) = &words {
+                let Some(given) = words.front() else { break };
+                cycle = cycle.max(given);
+            }
             let produces = self.phase >= self.period - self.tail;
             if produces {
                 let Some(place) = output.places(1) else { break };
                 cycle = cycle.max(place);
             }
             input.take(cycle);
+            if let Some(words) = &mut words {
+                words.take(cycle);
+            }
             self.phase = if self.phase + 1 == self.period { 0 } else { self.phase + 1 };
             if produces {
                 output.give(cycle);

@@ -7,27 +7,37 @@ use super::link::Link;
 use super::moves::{Map, Turns, join, split};
 use super::window::Progress;
 use crate::stage::kind::{Schedule, Stage};
-use crate::stalls::Stalls;
+use crate::stalls::{Pattern, Stalls};
 
 /// Holds a running evaluation, frame by frame.
 pub struct Run<'a> {
     stages: &'a [Stage],
-    stalls: Stalls,
+    sink: Pattern,
     /// The links: link 0 enters the circuit, the last one leaves it.
     links: Vec<Link>,
     /// Indices of each stage's links: inputs, outputs.
     ports: Vec<[Vec<usize>; 2]>,
     units: Vec<Unit>,
+    /// The sources: that of the frames, then those of weights that a stage may have to wait for.
+    sources: Vec<Entry>,
     /// One bit per unit, set where the unit may be able to advance.
     ready: Vec<u64>,
     /// Whether windows advance by whole folds.
     cruise: bool,
     /// Numbers of beats per frame that enter and leave the circuit.
     beats: (u64, u64),
-    /// Number of input beats that are still to be offered.
-    due: u64,
     /// The cycle in which the very first beat moved.
     pub first_in: u64,
+}
+
+/// Describes a source of beats.
+struct Entry {
+    /// The link that enters the circuit, and the unit behind it.
+    link: usize,
+    unit: usize,
+    pattern: Pattern,
+    /// Number of beats that are still to be offered.
+    due: u64,
 }
 
 /// Describes what advances at once: a stage, or a window with the stage behind it.
@@ -51,15 +61,20 @@ enum State {
     Split {
         ratio: u64,
     },
-    /// The window, the link behind it and the stage that reads it.
-    Window(Box<Progress>, usize, Map),
+    /// The window, the link behind it and the stage that reads it, with the link that brings this one
+    /// weights, where it may have to wait for them.
+    Window(Box<Progress>, usize, Map, Option<usize>),
 }
 
 impl<'a> Run<'a> {
     pub fn new(stages: &'a [Stage], stalls: &Stalls) -> Self {
-        let mut links = vec![Link::new(0, 0, 1)];
-        let mut first_link = vec![];
-        for stage in stages {
+        let mut links = vec![];
+        let (mut entries, mut first_link) = (vec![], vec![]);
+        for (s, stage) in stages.iter().enumerate() {
+            if stage.site.sources.is_empty() {
+                entries.push((s, links.len()));
+                links.push(Link::new(0, 0, 1));
+            }
             first_link.push(links.len());
             for port in 0..stage.site.depths.len() {
                 let at_once = match stage.schedule() {
@@ -75,7 +90,7 @@ impl<'a> Run<'a> {
         let mut ports: Vec<[Vec<usize>; 2]> = vec![];
         for (s, stage) in stages.iter().enumerate() {
             let inputs: Vec<usize> = match &stage.site.sources[..] {
-                [] => vec![0],
+                [] => vec![first_link[s] - 1],
                 sources => sources.iter().map(|from| first_link[from.stage] + from.port).collect(),
             };
             if let Schedule::Window(w) = stage.schedule() {
@@ -83,14 +98,33 @@ impl<'a> Run<'a> {
             }
             ports.push([inputs, (first_link[s]..first_link[s] + stage.site.depths.len()).collect()]);
         }
-        let units = units(stages, &ports);
+        let always_open = stalls.weights.closed == 0;
+        let of_weights = entries[1..].iter().map(|&(s, _)| s);
+        let free: Vec<[usize; 2]> =
+            of_weights.filter(|_| always_open).filter_map(|s| Some([s, never_waits(stages, s)?])).collect();
+        let (units, unit_of) = units(stages, &ports, &free);
         let ready = vec![0; units.len().div_ceil(64)];
         let beats = frame_beats(stages);
         for ([_, outputs], (_, given)) in ports.iter().zip(&beats) {
             outputs.iter().for_each(|&link| links[link].frame = *given);
         }
         let beats = (beats[0].0, beats.last().expect("a pipeline has stages").1);
-        Run { stages, stalls: *stalls, links, ports, units, ready, cruise: true, beats, due: 0, first_in: 0 }
+        // A word moves with the beat of levels that it belongs to.
+        for &[port, reader] in &free {
+            ports[reader][0].truncate(1);
+            ports[port][1] = ports[reader][0].clone();
+        }
+        let is_free = |s: usize| free.iter().any(|&[port, _]| port == s);
+        let entry = |(i, (s, link)): (usize, (usize, usize))| {
+            let (pattern, due) = match i.checked_sub(1) {
+                None => (stalls.source, 0),
+                Some(port) => (stalls.of_port(port), u64::MAX),
+            };
+            (!is_free(s)).then(|| Entry { link, unit: unit_of[s], pattern, due })
+        };
+        let sources = entries.into_iter().enumerate().filter_map(entry).collect();
+        let sink = stalls.sink;
+        Run { stages, sink, links, ports, units, sources, ready, cruise: true, beats, first_in: 0 }
     }
 
     /// Counts from now on the places that the FIFO of output `port` of stage `s` fills.
@@ -117,12 +151,14 @@ impl<'a> Run<'a> {
     /// Offers one more frame and gives the cycles of its output beats.
     pub fn frame(&mut self) -> Result<Vec<u64>, Deadlock> {
         let last = self.units.len() - 1;
-        self.due += self.beats.0;
+        self.sources[0].due += self.beats.0;
         let wanted = self.beats.1 as usize;
         let mut out = Vec::with_capacity(wanted);
-        self.source();
+        for source in 0..self.sources.len() {
+            self.offer(source);
+            self.wake(self.sources[source].unit);
+        }
         self.sink(&mut out, wanted);
-        self.wake(0);
         self.wake(last);
         while out.len() < wanted {
             let Some(u) = self.next() else {
@@ -134,8 +170,10 @@ impl<'a> Run<'a> {
             if u == last && self.sink(&mut out, wanted) {
                 self.wake(last);
             }
-            if u == 0 && self.source() {
-                self.wake(0);
+            if let Some(source) = self.sources.iter().position(|source| source.unit == u)
+                && self.offer(source)
+            {
+                self.wake(u);
             }
         }
         Ok(out)
@@ -159,16 +197,25 @@ impl<'a> Run<'a> {
         let progress = match (state, &inputs[..], &outputs[..]) {
             (State::Join, ..) => join(&mut self.links, inputs, outputs, full),
             (State::Turns(turns), &[x, y], &[output]) => turns.advance(&mut self.links, [x, y], output, full),
-            (State::Window(window, between, behind), &[input], &[output]) => {
-                let links = self.links.get_disjoint_mut([input, *between, output]).expect("three links");
-                let progress = window.advance(behind, links, self.cruise);
+            (State::Window(window, between, behind, words), &[input], &[output]) => {
+                let progress = match *words {
+                    None => {
+                        let links = self.links.get_disjoint_mut([input, *between, output]);
+                        window.advance(behind, links.expect("three links"), None, self.cruise)
+                    }
+                    Some(words) => {
+                        let links = self.links.get_disjoint_mut([input, *between, output, words]);
+                        let [input, between, output, words] = links.expect("four links");
+                        window.advance(behind, [input, between, output], Some(words), self.cruise)
+                    }
+                };
                 *full = self.links[output].places(1).is_none();
                 progress
             }
             (state, &[input], &[output]) => {
                 let [input, output] = self.links.get_disjoint_mut([input, output]).expect("two links");
                 let progress = match state {
-                    State::Map(map) => map.advance(input, output),
+                    State::Map(map) => map.advance(input, None, output),
                     State::Split { ratio } => split(input, output, *ratio),
                     _ => unreachable!("advanced above"),
                 };
@@ -191,18 +238,19 @@ impl<'a> Run<'a> {
         progress
     }
 
-    /// Offers the next beat once the one before it has moved.
-    fn source(&mut self) -> bool {
-        let link = &mut self.links[0];
-        if self.due == 0 || link.front().is_some() {
+    /// Offers the next beat of source number `at` once the one before it has moved.
+    fn offer(&mut self, at: usize) -> bool {
+        let source = &mut self.sources[at];
+        let link = &mut self.links[source.link];
+        if source.due == 0 || link.front().is_some() {
             return false;
         }
-        let cycle = self.stalls.source.first_open(link.next);
+        let cycle = source.pattern.first_open(link.next);
         link.give(cycle);
-        if link.given == 1 {
+        if at == 0 && link.given == 1 {
             self.first_in = cycle; // an idle ingress takes it at once
         }
-        self.due -= 1;
+        source.due -= 1;
         true
     }
 
@@ -212,7 +260,7 @@ impl<'a> Run<'a> {
         while out.len() < wanted
             && let Some(cycle) = link.front()
         {
-            let cycle = self.stalls.sink.first_open(cycle);
+            let cycle = self.sink.first_open(cycle);
             link.take(cycle);
             out.push(cycle);
         }
@@ -220,34 +268,56 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Returns the units of `stages`, whose links are `ports`.
-fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
+/// Returns the stage that reads port `s` of weights, if it never waits for them where the port never stalls:
+/// a word is a beat, of which the FIFO holds as many as keep one beat a cycle, and the first is there before
+/// any level has gone through the ingress and a window.
+fn never_waits(stages: &[Stage], s: usize) -> Option<usize> {
+    let reads = |stage: &Stage| stage.site.sources.get(1).is_some_and(|words| words.stage == s);
+    let reader = stages.iter().position(|stage| reads(stage) && stage.kind.unit().is_some())?;
+    (stages[s].site.depth() as u64 > stages[s].latency_to(0)).then_some(reader)
+}
+
+/// Returns the units of `stages`, whose links are `ports`, and the unit of each stage; the stages of `free`,
+/// each behind its port, never wait for weights.
+fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]], free: &[[usize; 2]]) -> (Vec<Unit>, Vec<usize>) {
     let mut units: Vec<Unit> = vec![];
     let mut unit_of = vec![];
-    for (stage, [inputs, outputs]) in stages.iter().zip(ports) {
+    for (s, (stage, [inputs, outputs])) in stages.iter().zip(ports).enumerate() {
         let state = match stage.schedule() {
             Schedule::Source { .. } => State::Map(Map { period: 1, tail: 1, phase: 0 }),
-            Schedule::Map { period: 1, .. } if inputs.len() > 1 || outputs.len() > 1 => State::Join,
+            Schedule::Map { period: 1, .. }
+                if stage.kind.unit().is_none() && (inputs.len() > 1 || outputs.len() > 1) =>
+            {
+                State::Join
+            }
             Schedule::Map { period, tail } => State::Map(Map { period, tail, phase: 0 }),
             Schedule::Turns { beats } => State::Turns(Turns { beats, position: 0, next: 0 }),
             Schedule::Split { ratio } => State::Split { ratio: ratio as u64 },
             Schedule::Window(window) => {
                 let behind = Map { period: 1, tail: 1, phase: 0 };
-                State::Window(Box::new(Progress::new(window)), outputs[0], behind)
+                State::Window(Box::new(Progress::new(window)), outputs[0], behind, None)
             }
         };
         let outputs = outputs.clone();
-        // The stage behind a window belongs to the window's unit.
-        if let Some(Unit { outputs: last, state: State::Window(_, between, behind), .. }) = units.last_mut()
-            && inputs[..] == [*between]
+        // The stage behind a window belongs to the window's unit; it may read weights beside the windows.
+        let u = units.len();
+        if let Some(Unit {
+            outputs: last, producers, state: State::Window(_, between, behind, words), ..
+        }) = units.last_mut()
+            && inputs[0] == *between
         {
             let State::Map(map) = state else { unreachable!("a map reads the windows") };
             (*last, *behind) = (outputs, map);
-            unit_of.push(units.len() - 1);
+            *words = inputs.get(1).copied().filter(|_| free.iter().all(|&[_, reader]| reader != s));
+            if words.is_some() {
+                let port = unit_of[stage.site.sources[1].stage];
+                producers.push(port);
+                units[port].consumers.push(u - 1);
+            }
+            unit_of.push(u - 1);
             continue;
         }
         let producers: Vec<usize> = stage.site.sources.iter().map(|from| unit_of[from.stage]).collect();
-        let u = units.len();
         producers.iter().for_each(|&from| units[from].consumers.push(u));
         unit_of.push(u);
         units.push(Unit {
@@ -259,5 +329,5 @@ fn units(stages: &[Stage], ports: &[[Vec<usize>; 2]]) -> Vec<Unit> {
             full: false,
         });
     }
-    units
+    (units, unit_of)
 }

@@ -43,15 +43,21 @@ impl Progress {
 
     /// Advances the window and the stage behind it as far as what is known allows; beat by beat only, unless
     /// `cruise`. `links` are the window's input, the link between the two, and the output of the stage
-    /// behind.
-    pub fn advance(&mut self, map: &mut Map, links: [&mut Link; 3], cruise: bool) -> bool {
+    /// behind; `words` is the link that brings this stage weights, if it may have to wait for them.
+    pub fn advance(
+        &mut self,
+        map: &mut Map,
+        links: [&mut Link; 3],
+        mut words: Option<&mut Link>,
+        cruise: bool,
+    ) -> bool {
         let [input, between, output] = links;
         let mut progress = false;
         loop {
             let mut moved = self.take(input);
-            moved |= cruise && self.cruise(map, input, between, output);
+            moved |= cruise && words.is_none() && self.cruise(map, input, between, output);
             moved |= self.issue(input, between);
-            moved |= map.advance(between, output);
+            moved |= map.advance(between, words.as_deref_mut(), output);
             if !moved {
                 return progress;
             }

@@ -33,6 +33,7 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
             pe,
             simd,
             memory,
+            port: None,
             mac: macs[one_of(12) % macs.len()],
             lines: memory,
             fifo,

@@ -59,6 +59,7 @@ fn the_files_of_a_tiny_network() {
         pe,
         simd,
         memory: Memory::Auto,
+        port: None,
         mac: Mac::Auto,
         lines: Memory::Auto,
         fifo: None,

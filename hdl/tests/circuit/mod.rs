@@ -16,3 +16,4 @@ mod spram;
 mod stream;
 mod synthesis;
 mod vgg;
+mod weights;

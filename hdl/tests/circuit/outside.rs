@@ -4,9 +4,9 @@
 use super::emitted::write;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
-use dq_hdl::plan::{Control, Output};
+use dq_hdl::plan::{Control, Memory, Output, Plan};
 use dq_hdl::{plan, tool, wrapper};
-use dq_net::topology;
+use dq_net::{Network, topology};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
@@ -28,15 +28,13 @@ fn python() -> Option<std::ffi::OsString> {
 }
 
 /// Builds a circuit with `simulator`, a name of cocotb's, and has its module judged.
-fn judged(module: &str, simulator: &str, tool: &str) {
+fn judged(plan: &Plan, module: &str, [simulator, tool]: [&str; 2]) {
     let (Some(python), Some(tool)) = (python(), tool::require(tool)) else { return };
-    let network = topology::build("lenet@1/4", 1).unwrap();
-    let mut plan = plan::default(&network, Output::Scores).unwrap();
-    plan.control = Control::Load;
+    let network = network();
     let scratch = tempfile::tempdir().unwrap();
     let rtl = scratch.path().join("rtl");
     std::fs::create_dir(&rtl).unwrap();
-    let design = Design::new(&network, &plan).unwrap();
+    let design = Design::new(&network, plan).unwrap();
     let mut emission = emit(&design);
     emission.files.push(wrapper::file(&design, &emission));
     write(&emission, &rtl);
@@ -54,13 +52,31 @@ fn judged(module: &str, simulator: &str, tool: &str) {
     assert!(text.contains("7 of 7 tests pass"), "{simulator}: {text}");
 }
 
+fn network() -> Network {
+    topology::build("lenet@1/4", 1).unwrap()
+}
+
+fn plan(control: Control) -> Plan {
+    Plan { control, ..plan::default(&network(), Output::Scores).unwrap() }
+}
+
 #[test]
 fn cocotb_finds_both_ports_sound_in_icarus() {
-    judged(wrapper::MODULE, "icarus", "iverilog");
+    judged(&plan(Control::Load), wrapper::MODULE, ["icarus", "iverilog"]);
 }
 
 #[test]
 #[ignore = "builds a circuit for a minute"]
 fn cocotb_finds_both_ports_sound_in_verilator() {
-    judged("top", "verilator", "verilator");
+    judged(&plan(Control::Load), "top", ["verilator"; 2]);
+}
+
+#[test]
+fn cocotb_feeds_ports_of_weights_in_icarus() {
+    let mut plan = plan(Control::Counters);
+    for (node, port) in [("conv2", None), ("classifier", Some(16))] {
+        let entry = plan.nodes.iter_mut().find(|entry| entry.node == node).expect("a node of the network");
+        (entry.memory, entry.port) = (Memory::Stream, port);
+    }
+    judged(&plan, wrapper::MODULE, ["icarus", "iverilog"]);
 }

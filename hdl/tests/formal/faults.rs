@@ -1,11 +1,11 @@
 //! Faults put into the emitted Verilog and ROM images: each must be caught by the proofs of its stage.
 
-use super::proofs::{is_padded, ready, small};
+use super::proofs::{is_padded, ready, small, streamed};
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::formal::{self, Prover, Task, Verdict};
 use dq_hdl::plan;
-use dq_hdl::plan::Output;
+use dq_hdl::plan::{Output, Plan};
 use dq_net::{Network, random, topology};
 use std::path::{Path, PathBuf};
 
@@ -90,7 +90,11 @@ struct Bench {
 
 impl Bench {
     fn new(network: &Network, folder: PathBuf) -> Bench {
-        let design = Design::new(network, &plan::default(network, Output::Scores).unwrap()).unwrap();
+        Self::planned(network, &plan::default(network, Output::Scores).unwrap(), folder)
+    }
+
+    fn planned(network: &Network, plan: &Plan, folder: PathBuf) -> Bench {
+        let design = Design::new(network, plan).unwrap();
         let emission = emit(&design);
         std::fs::create_dir(&folder).unwrap();
         let prover = Prover::new(&emission, &folder).unwrap();
@@ -172,6 +176,24 @@ fn every_fault_is_caught() {
     }
     eprintln!("{tried} faults, all caught");
     assert!(tried >= 24, "{tried} faults");
+}
+
+#[test]
+fn words_that_move_without_levels_are_caught() {
+    if !ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let network = random::network(1, &small(false));
+    let bench = Bench::planned(&network, &streamed(&network), folder.path().join("0"));
+    for fault in [
+        ("_fetch.v", "assign x_ready = y_valid & open;", "assign x_ready = open;"),
+        ("_fetch.v", "assign y_ready = x_valid & open;", "assign y_ready = open;"),
+    ] {
+        let file = bench.place(&fault).expect("a unit takes words");
+        let found = bench.caught(file, &fault);
+        assert!(found.is_some(), "{file}: `{}` for `{}` is not caught", fault.2, fault.1);
+    }
 }
 
 /// The FIFO's own proof, for each form that it has, catches what is wrong in it, and nothing else.

@@ -4,7 +4,7 @@
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::formal::{self, Kept, Prover, Verdict};
-use dq_hdl::plan::{Output, Plan};
+use dq_hdl::plan::{Memory, Output, Plan};
 use dq_hdl::{plan, tool};
 use dq_net::layer::Layer;
 use dq_net::random::{self, Options};
@@ -83,6 +83,32 @@ fn a_detector_keeps_its_contracts() {
     let network = network.unwrap();
     let plan = plan::with_detector(&network, "bits=3,median".parse().unwrap()).unwrap();
     prove_planned(&network, &plan, "detector_");
+}
+
+/// Lets the weights of every layer of `network` come from outside.
+pub fn streamed(network: &Network) -> Plan {
+    let mut plan = plan::default(network, Output::Scores).unwrap();
+    for node in &mut plan.nodes {
+        if network.nodes()[network.position(&node.node).unwrap()].layer.weight_bits().is_some() {
+            (node.memory, node.port) = (Memory::Stream, Some(8));
+        }
+    }
+    plan
+}
+
+#[test]
+fn weights_from_outside_keep_their_contracts() {
+    if !ready() {
+        return;
+    }
+    // One with a sum that is small enough to be unrolled, with words as its port brings them.
+    let unrolled = |network: &Network| {
+        let design = Design::new(network, &streamed(network)).unwrap();
+        formal::tasks(&design, &emit(&design)).iter().any(|task| task.harness.is_some())
+    };
+    let mut found = (0..).map(|seed| random::network(seed, &small(false)));
+    let network = found.find(unrolled).unwrap();
+    prove_planned(&network, &streamed(&network), "");
 }
 
 #[test]

@@ -142,3 +142,36 @@ fn a_style_is_an_attribute_of_clocked_reads_alone() {
         File { name: "image.mem".into(), text: "0000\n0001\n0002\n0003\n0004\n".into() }
     );
 }
+
+/// Registers that follow each other, in two modules.
+#[test]
+fn other_modules_see_noise_end_at_zero() {
+    let kept = |name: &str| {
+        let mut k = Kernel::new(name, "Keeps what came last while `en` is high.");
+        let (en, d, q) = (k.input("en", 1), k.input("d", 64), k.output("q", 64));
+        let held = k.reg("held", 64, None);
+        k.next(held, Some(en.into()), d);
+        k.drive(q, held);
+        k.build()
+    };
+    let mut top = Group::new("both", "The second follows the first.");
+    top.input("en", 1);
+    top.input("d", 64);
+    top.output("q", 64);
+    top.child("first", &kept("first_kept"));
+    top.child("second", &kept("second_kept"));
+    top.link("en", "first.en");
+    top.link("d", "first.d");
+    top.tie("second.en", lit(1, 1));
+    top.link("first.q", "second.d");
+    top.link("second.q", "q");
+    let mut sim = Sim::new(&top.build());
+    let [en, d, q] = ["en", "d", "q"].map(|port| sim.port(port));
+    sim.scramble(3);
+    (0..3).for_each(|_| sim.clock());
+    assert_ne!(sim.get(q), 0, "noise");
+    sim.set(en, 1);
+    sim.set(d, 0);
+    (0..2).for_each(|_| sim.clock());
+    assert_eq!(sim.get(q), 0);
+}

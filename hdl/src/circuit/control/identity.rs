@@ -110,7 +110,7 @@ mod tests {
         let weights = stage::mvau::weights::Weights::Conv(Arc::new(conv));
         (
             Window { map, rows: axis, columns, output, groups, folds, chunks, ring, level: 0 },
-            stage::mvau::Unit { mvau, weights },
+            stage::mvau::Unit { mvau, weights, port: None },
         )
     }
 

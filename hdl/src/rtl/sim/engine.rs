@@ -113,6 +113,9 @@ impl Engine {
             }
         }
         state.copy_within(self.program.registers.clone(), self.program.shadow);
+        // The readers of noise have seen it: what follows it is compared with it, not with zero.
+        let activity = &self.program.activity;
+        self.readers.tell(activity, 0..activity.watches.len(), state);
         self.readers.dirty.fill(true);
         self.readers.stale = true;
     }

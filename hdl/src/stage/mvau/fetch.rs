@@ -12,7 +12,7 @@ use crate::stage::dot::Dot;
 use crate::stage::parameters::{self, Parameters, Rom};
 use crate::stage::site::Site;
 use crate::stage::stream::Inlet;
-use crate::stage::word::{rom_words, style};
+use crate::stage::word::style;
 
 /// Describes the memory of weights: how it is cut, and how far away it is.
 struct Memory<'a> {
@@ -74,7 +74,7 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     k.drive(spend, beat & last_tap);
 
     let mut parameters = Parameters::new(site.controlled);
-    let word = memory.read(&mut k, &mut parameters, address.value(), &words_of(mvau, dot, weights));
+    let word = memory.read(&mut k, &mut parameters, address.value(), &weights.words(mvau, dot));
     for (p, port) in w.into_iter().enumerate() {
         k.drive(port, word.lane(p, simd * weight_bits));
     }
@@ -250,22 +250,4 @@ fn join(k: &mut Kernel, banks: Vec<Bank>, number: Expr, late: bool, steps: usize
         }
     }
     banks.remove(0)
-}
-
-/// Returns the ROM's words: fold, chunk, kernel row, kernel column; PE 0 and input 0 in the low bits. −1/+1
-/// is 0/1.
-fn words_of(mvau: &Mvau, dot: Dot, weights: &Weights) -> Vec<u64> {
-    let Mvau { pe, simd, taps, folds, weight_bits, .. } = *mvau;
-    let places = (0..folds).flat_map(|fold| (0..taps).map(move |tap| (fold, tap)));
-    let rows = places.map(|(fold, tap)| {
-        let tap = weights.tap(tap, simd);
-        let of_pe = |p: usize| {
-            let bits = |value: i64| if weight_bits == 1 { i64::from(value > 0) } else { value };
-            let mut values: Vec<i64> = (0..simd).map(|i| bits(weights.at(fold * pe + p, tap, i))).collect();
-            dot.recode(&mut values);
-            values
-        };
-        (0..pe).flat_map(of_pe).map(|value| (value, weight_bits)).collect()
-    });
-    rom_words(mvau.word(), rows)
 }

@@ -6,11 +6,11 @@ module %name% (
   input wire rst,
   input wire [%in_top%:0] s_data,
   input wire s_valid,
-  input wire m_ready
+%weight_valid%  input wire m_ready
 );
   wire s_ready, m_valid;
   wire [%out_top%:0] m_data;
-  %module% unit (.clk(clk), .rst(rst), .s_data(s_data), .s_valid(s_valid), .s_ready(s_ready),
+  %module% unit (.clk(clk), .rst(rst), %streams%,
     .m_data(m_data), .m_valid(m_valid), .m_ready(m_ready));
   reg f_past = 1'b0;
   always @(posedge clk) f_past <= 1'b1;
@@ -18,7 +18,7 @@ module %name% (
   wire beat = s_valid && s_ready;
   wire given = m_valid && m_ready;
   reg [%at_top%:0] place;
-  reg [31:0] tap;
+%words%  reg [31:0] tap;
   reg [15:0] come, gone;
   (* anyconst *) reg [15:0] number;
   reg [%out_top%:0] expected;
@@ -38,10 +38,21 @@ module %name% (
     if (given) gone <= gone + 1;
   end
   always @(posedge clk) if (f_past && !rst) begin
-    none_too_many: assert (!given || (gone < come));
+%together%    none_too_many: assert (!given || (gone < come));
     sums_are_flat: assert (!(given && (gone == number)) || (m_data == expected));
   end
 endmodule
+//@ words
+  // The port brings the layer's words in their order, with gaps wherever it likes.
+  wire w_ready;
+  reg [%word_top%:0] w_data;
+  always @(*) case (place)
+%word_cases%    default: w_data = 0;
+  endcase
+//@ word
+    %at%'d%place%: w_data = %bits%'h%word%;
+//@ together
+    words_move_with_levels: assert (beat == (w_valid && w_ready));
 //@ lane
   reg signed [%top%:0] sum%p%;
   reg signed [%top%:0] term%p%;

@@ -1,9 +1,11 @@
 //! Writes a matrix-vector unit's definition, for proofs: the sums of all folds as flat dot products of the
 //! input, whatever the stalls. The proof follows one output beat, which may be any.
 
+use super::Unit;
 use super::shape::Mvau;
 use super::weights::Weights;
 use crate::plan::data::Memory;
+use crate::rtl::words::{to_hex, words_for};
 use crate::rtl::{File, addr_bits};
 use crate::stage::contract::fill;
 use crate::stage::kind::Unrolled;
@@ -19,19 +21,25 @@ const MOST_BITS: usize = 4;
 
 /// Returns the unit beside its definition, where it is small enough: all its folds pass in the cycles that
 /// are unrolled.
-pub fn unrolled(site: &Site, module: &str, unit: (&Mvau, &Weights)) -> Option<Unrolled> {
-    let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = *unit.0;
+pub fn unrolled(site: &Site, module: &str, unit: &Unit) -> Option<Unrolled> {
+    let Mvau { pe, simd, taps, folds, level_bits, weight_bits, .. } = unit.mvau;
     let small =
         taps * simd <= MOST_PRODUCTS && folds * pe <= MOST_OUTPUTS && level_bits + weight_bits <= MOST_BITS;
     // Nothing is known of memories that are filled later.
     if !small || site.controlled || site.memory == Memory::Spram {
         return None;
     }
-    Some(Unrolled { harness: harness(site, module, unit), cycles: taps * folds + site.latency as usize + 4 })
+    let property = match unit.port {
+        None => "sums of all folds against flat dot products",
+        Some(_) => "sums of all folds against flat dot products, if the port brings the layer's words",
+    };
+    let cycles = taps * folds + site.latency as usize + 4;
+    Some(Unrolled { harness: harness(site, module, unit), cycles, property })
 }
 
 /// Returns the module `<unit>_flat`: the unit beside its definition.
-fn harness(site: &Site, module: &str, (mvau, weights): (&Mvau, &Weights)) -> File {
+fn harness(site: &Site, module: &str, unit: &Unit) -> File {
+    let (mvau, weights) = (&unit.mvau, &unit.weights);
     let Mvau { pe, taps, .. } = *mvau;
     let (places, bits) = (mvau.words(), site.output.bits);
     let name = format!("{module}_flat");
@@ -42,7 +50,18 @@ fn harness(site: &Site, module: &str, (mvau, weights): (&Mvau, &Weights)) -> Fil
         };
         (0..pe).map(|p| fill(TEMPLATE, section, &values(p))).collect()
     };
+    let [levels, words] = [("s", "s"), ("y", "w")].map(|(port, net)| {
+        let part = |part| format!(".{port}_{part}({net}_{part})");
+        ["data", "valid", "ready"].map(part).join(", ")
+    });
+    let streamed = unit.port.is_some();
+    let streams = if streamed { format!("{}, {words}", levels.replace(".s_", ".x_")) } else { levels };
+    let only = |text: String| if streamed { text } else { String::new() };
     let values = vec![
+        ("weight_valid", only("  input wire w_valid,\n".into())),
+        ("streams", streams),
+        ("words", unit.port.map_or(String::new(), |port| brought(port.width(), site, unit))),
+        ("together", only(fill(TEMPLATE, "together", &vec![]))),
         ("name", name.clone()),
         ("module", module.into()),
         ("in_top", (site.input.width() - 1).to_string()),
@@ -56,6 +75,23 @@ fn harness(site: &Site, module: &str, (mvau, weights): (&Mvau, &Weights)) -> Fil
         ("expected", each("expected")),
     ];
     File { name: format!("{name}.v"), text: fill(TEMPLATE, "module", &values) }
+}
+
+/// Returns the words, of `bits` bits, that come with the beats of a frame.
+fn brought(bits: usize, site: &Site, unit: &Unit) -> String {
+    let places = unit.mvau.words();
+    let words = unit.weights.words(&unit.mvau, super::dot(&unit.mvau, site.output.bits));
+    let case = |(place, word): (usize, &[u64])| {
+        let values = vec![
+            ("at", addr_bits(places).to_string()),
+            ("place", place.to_string()),
+            ("bits", bits.to_string()),
+            ("word", to_hex(word, unit.mvau.word())),
+        ];
+        fill(TEMPLATE, "word", &values)
+    };
+    let cases = words.chunks(words_for(unit.mvau.word())).enumerate().map(case).collect();
+    fill(TEMPLATE, "words", &vec![("word_top", (bits - 1).to_string()), ("word_cases", cases)])
 }
 
 /// Returns the sum of PE `p`: what each beat of a frame adds to it.

@@ -1,10 +1,11 @@
-//! Builds the matrix-vector unit of convolutions and dense layers: weights from a ROM, one dot product per
-//! PE, accumulators.
+//! Builds the matrix-vector unit of convolutions and dense layers: weights from a ROM or from outside, one
+//! dot product per PE, accumulators.
 
 mod accumulate;
 mod fetch;
 mod flat;
 pub mod shape;
+mod take;
 pub mod weights;
 
 use super::dot::{self, Dot};
@@ -13,10 +14,12 @@ use super::hardware::{self, Hardware, Limits, Node, Rules};
 use super::kind::{Kind, Schedule, Unrolled};
 use super::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use super::site::{Lanes, Site};
+use super::weight_port::{self, WeightPort};
 use super::window::{self, Windows};
 use crate::device::Resources;
 use crate::memory::{banks, cost};
 use crate::pipeline::build::{Build, Draft, Stream};
+use crate::pipeline::detector::PASSES;
 use crate::plan::data::Memory;
 use crate::rtl::{Group, Module, addr_bits};
 use dq_net::layer::window::Axis;
@@ -33,6 +36,8 @@ pub struct Unit {
     pub mvau: Mvau,
     /// Its weights.
     pub weights: Weights,
+    /// Lanes of the stream that brings them, where they come from outside: a word, and zeros above it.
+    pub port: Option<Lanes>,
 }
 
 impl Hardware for Conv {
@@ -89,22 +94,31 @@ fn any_dot(count: usize, bits: u8, input: Range) -> Range {
 
 /// Adds a window and the unit behind it.
 fn lower(windows: Windows, weight_bits: u8, weights: Weights, node: &Node, build: &mut Build) -> Stream {
-    let (groups, folds) = (windows.groups, windows.folds);
-    let (stream, window) = window::lower(windows, node.inputs[0], build);
+    let (groups, folds, (rows, columns)) = (windows.groups, windows.folds, windows.axes);
     let (pe, simd) = (build.entry.pe, build.entry.simd);
     let mut mvau = Mvau {
         pe,
         simd,
-        taps: window.chunks * window.taps(),
+        taps: windows.map.channels / groups / simd * rows.kernel * columns.kernel,
         folds: groups * folds,
         level_bits: node.from[0].range.bits() as usize,
         weight_bits: weight_bits.into(),
         mac: build.entry.mac,
     };
     mvau.mac = dot::choose(&mvau, build.goal.family, build.loads());
-    let inputs = [stream];
-    let draft = build.draft("", &inputs, Lanes::new(pe, node.to.range));
-    build.push(Draft { controlled: build.loads(), ..draft }, Unit { mvau, weights })
+    let output = Lanes::new(pe, node.to.range);
+    // The port stands before the window: a window and the stage behind it are neighbours.
+    let words = (build.entry.memory == Memory::Stream).then(|| {
+        let (dot, weights) = (dot(&mvau, output.bits), weights.clone());
+        let passes = if build.goal.detects { PASSES } else { 1 };
+        let rounds = windows.to.height * windows.to.width * passes;
+        weight_port::lower(WeightPort { mvau, dot, weights, bits: 0, ratio: 1, rounds }, build)
+    });
+    let stream = window::lower(windows, node.inputs[0], build).0;
+    let inputs: Vec<Stream> = [stream].into_iter().chain(words).collect();
+    let port = words.map(|words| words.lanes);
+    let draft = build.draft("", &inputs, output);
+    build.push(Draft { controlled: build.loads(), ..draft }, Unit { mvau, weights, port })
 }
 
 /// Returns the dot product of one PE, for accumulators of `bits`.
@@ -140,7 +154,7 @@ impl Kind for Unit {
         );
         let logic = Resources { dsp: (pe * dot.multipliers()) as u64, ..logic };
         // A single word of weights is a constant, which synthesis folds into the sums.
-        if words == 1 && !site.controlled && site.memory != Memory::Spram {
+        if words == 1 && !site.controlled && !matches!(site.memory, Memory::Spram | Memory::Stream) {
             return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
         }
         let starts = if dot.excess_of_minus() != 0 && folds > 1 {
@@ -170,11 +184,14 @@ impl Kind for Unit {
     }
 
     fn property(&self) -> &'static str {
-        "stream, dot products by definition"
+        match self.port {
+            None => "stream, dot products by definition",
+            Some(_) => "stream, dot products by definition, a word with each beat of levels",
+        }
     }
 
     fn unrolled(&self, site: &Site) -> Option<Unrolled> {
-        flat::unrolled(site, &self.module_name(site), (&self.mvau, &self.weights))
+        flat::unrolled(site, &self.module_name(site), self)
     }
 
     fn module(&self, site: &Site) -> Module {
@@ -188,12 +205,22 @@ impl Kind for Unit {
             site.output.bits, site.latency
         );
         let mut g = Group::new(&self.module_name(site), &note);
-        g.stream_in("s", site.input.width());
+        let fetch_module = match self.port {
+            Some(port) => take::module(site, &self.mvau, port),
+            None => fetch::module(site, &self.mvau, dot, &self.weights),
+        };
+        for port in 0..site.sources.len() {
+            let name = site.input_port(port);
+            let data = fetch_module.port(&format!("{name}_data")).expect("the unit's own inputs");
+            g.stream_in(name, data.width);
+        }
         g.stream_out("m", site.output.width());
-        let fetch_module = fetch::module(site, &self.mvau, dot, &self.weights);
         g.child("fetch", &fetch_module);
         g.child("accumulate", &accumulate::module(site, &self.mvau, dot, &self.weights));
-        g.stream("s", "fetch.s");
+        for port in 0..site.sources.len() {
+            let name = site.input_port(port);
+            g.stream(name, &format!("fetch.{name}"));
+        }
         g.stream("accumulate.m", "m");
         let dot = dot.module();
         for p in 0..pe {

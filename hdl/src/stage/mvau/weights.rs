@@ -1,6 +1,9 @@
 //! Reads the weights of a matrix-vector unit, one by one: those of a convolution, or of a dense layer, which
 //! is one over the whole map.
 
+use super::shape::Mvau;
+use crate::stage::dot::Dot;
+use crate::stage::word::rom_words;
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
 use ndarray::Axis;
@@ -45,6 +48,24 @@ impl Weights {
                 dense.weights[[output, (row * map.width + column) * map.channels + channel + i]].into()
             }
         }
+    }
+
+    /// Returns the words that `mvau` uses, one per beat: fold, chunk, kernel row, kernel column; PE 0 and
+    /// input 0 in the low bits. −1/+1 is 0/1.
+    pub fn words(&self, mvau: &Mvau, dot: Dot) -> Vec<u64> {
+        let Mvau { pe, simd, taps, folds, weight_bits, .. } = *mvau;
+        let places = (0..folds).flat_map(|fold| (0..taps).map(move |tap| (fold, tap)));
+        let rows = places.map(|(fold, tap)| {
+            let tap = self.tap(tap, simd);
+            let of_pe = |p: usize| {
+                let bits = |value: i64| if weight_bits == 1 { i64::from(value > 0) } else { value };
+                let mut values: Vec<i64> = (0..simd).map(|i| bits(self.at(fold * pe + p, tap, i))).collect();
+                dot.recode(&mut values);
+                values
+            };
+            (0..pe).flat_map(of_pe).map(|value| (value, weight_bits)).collect()
+        });
+        rom_words(mvau.word(), rows)
     }
 
     /// Returns how many weights of `output` are below zero.

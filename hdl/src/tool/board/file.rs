@@ -54,6 +54,17 @@ pub enum BoardError {
          in its board.toml"
     )]
     NoFlash(String),
+    /// Weights come from outside, where the board has nothing that brings them.
+    #[error(
+        "board `{board}`: node `{node}` streams its weights, and no board here feeds a port of weights: expected \
+         another memory in the plan"
+    )]
+    NoWeights {
+        /// Name of the board.
+        board: String,
+        /// The node.
+        node: String,
+    },
     /// There is no board of this name, and no such folder.
     #[error("board `{name}`: expected one of {known}, or a folder with a board.toml")]
     Unknown {

@@ -15,6 +15,7 @@ pub use top::{BoardCircuit, circuit, wrapper};
 
 use crate::design::Design;
 use crate::device::Device;
+use crate::plan::Memory;
 use crate::rtl::{self, File};
 use crate::tool::family::{Flow, Target};
 use serde::Deserialize;
@@ -177,8 +178,11 @@ impl Board {
     }
 
     /// Returns what the flash must hold from its offset on: words, high byte first. An error where there are
-    /// words and the board has no flash for them.
+    /// words and the board has no flash for them, or where weights come from outside.
     pub fn flash_bytes(&self, design: &Design) -> Result<Vec<u8>, BoardError> {
+        if let Some(node) = design.plan.nodes.iter().find(|node| node.memory == Memory::Stream) {
+            return Err(BoardError::NoWeights { board: self.name.clone(), node: node.node.clone() });
+        }
         let words = design.boot_words();
         if !words.is_empty() && self.flash.is_none() {
             return Err(BoardError::NoFlash(self.name.clone()));

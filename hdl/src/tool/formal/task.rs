@@ -57,10 +57,10 @@ pub fn tasks(design: &Design, emission: &Emission) -> Vec<Task> {
         let parameters = vec![];
         let contract =
             Task { module: name, parameters, files, harness: None, property, steps, induction: true };
-        if let Some(Unrolled { harness, cycles }) = kind.unrolled(site) {
+        if let Some(Unrolled { harness, cycles, property }) = kind.unrolled(site) {
             tasks.push(Task {
                 harness: Some(harness),
-                property: "sums of all folds against flat dot products",
+                property,
                 steps: cycles,
                 induction: false,
                 ..contract.clone()

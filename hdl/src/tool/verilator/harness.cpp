@@ -2,9 +2,11 @@
 // Arguments: source seed, closed, block; sink seed, closed, block; output beats wanted; 64-bit words of an
 // input beat; cycles after which the circuit is stuck. stdin, in 64-bit little-endian words: the number of
 // accesses to the control port, for each write (1), expect (0) or word from flash (2), address, data; then
-// for each beat its words, then tlast. DQ_WAVES, where it was built for them: the waves' file, in which the
-// clock rises at even times. stdout: for each beat cycle, word, tlast; at the end the error flag. DQ_USER: the bits
-// of tdata, above which a word has tuser.
+// for each port of weights the beats of its round; then for each beat its words, then tlast. DQ_WEIGHTS(X),
+// where there are such ports, is X(port) of each; five more arguments per port are its seed, closed, block,
+// the 64-bit words of a beat and the beats of a round. DQ_WAVES, where it was built for them: the waves' file,
+// in which the clock rises at even times. stdout: for each beat cycle, word, tlast; at the end the error flag.
+// DQ_USER: the bits of tdata, above which a word has tuser.
 #include "Vtop.h"
 #include "verilated.h"
 #if VM_TRACE_FST
@@ -114,13 +116,52 @@ struct Control {
 };
 #endif
 
+#ifdef DQ_WEIGHTS
+// Plays the weights of a port, round after round.
+struct Player {
+    Pattern pattern;
+    std::size_t beat_words;
+    uint64_t beats;
+    std::vector<uint64_t> words;
+    uint64_t at = 0;
+    bool held = false;
+
+    explicit Player(char** arguments)
+        : pattern(::pattern(arguments)),
+          beat_words(strtoull(arguments[3], nullptr, 10)),
+          beats(strtoull(arguments[4], nullptr, 10)),
+          words(beat_words * beats) {}
+
+    bool read() { return fread(words.data(), sizeof(uint64_t), words.size(), stdin) == words.size(); }
+
+    template <class Data>
+    void offer(uint64_t cycle, Data& data, CData& valid, CData& last) {
+        held = held || pattern.open(cycle);
+        valid = held;
+        if (!held) return;
+        put(data, &words[at * beat_words]);
+        last = at + 1 == beats;
+    }
+
+    void take(const CData& ready) {
+        if (!held || !ready) return;
+        at = at + 1 == beats ? 0 : at + 1;
+        held = false;
+    }
+};
+#define DQ_COUNT(port) +1
+constexpr int PORTS = 0 DQ_WEIGHTS(DQ_COUNT);
+#else
+constexpr int PORTS = 0;
+#endif
+
 void write(uint64_t word) { fwrite(&word, sizeof word, 1, stdout); }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    if (argc != 10) {
-        fprintf(stderr, "9 arguments expected, %d given\n", argc - 1);
+    if (argc != 10 + 5 * PORTS) {
+        fprintf(stderr, "%d arguments expected, %d given\n", 9 + 5 * PORTS, argc - 1);
         return 2;
     }
     const Pattern source = pattern(argv + 1);
@@ -133,6 +174,13 @@ int main(int argc, char** argv) {
     if (fread(&accesses, sizeof accesses, 1, stdin) != 1) return 2;
     access.resize(3 * accesses);
     if (accesses && fread(access.data(), sizeof(uint64_t), access.size(), stdin) != access.size()) return 2;
+#ifdef DQ_WEIGHTS
+    std::vector<Player> players;
+    for (int i = 0; i < PORTS; i++) {
+        players.emplace_back(argv + 10 + 5 * i);
+        if (!players.back().read()) return 2;
+    }
+#endif
     std::vector<uint64_t> input;
     uint64_t buffer[512];
     for (std::size_t got; (got = fread(buffer, sizeof *buffer, 512, stdin)) > 0;)
@@ -174,6 +222,10 @@ int main(int argc, char** argv) {
     top->rst = 1;
     top->s_axis_tvalid = 0;
     top->m_axis_tready = 0;
+#ifdef DQ_WEIGHTS
+#define DQ_IDLE(port) top->port##_tvalid = 0;
+    DQ_WEIGHTS(DQ_IDLE)
+#endif
 #ifdef DQ_BOOT
     top->boot_valid = 0;
 #endif
@@ -223,6 +275,11 @@ int main(int argc, char** argv) {
             top->s_axis_tlast = input[next + beat_words - 1];
         }
         top->m_axis_tready = sink.open(cycle);
+#ifdef DQ_WEIGHTS
+        auto player = players.begin();
+#define DQ_OFFER(port) (player++)->offer(cycle, top->port##_tdata, top->port##_tvalid, top->port##_tlast);
+        DQ_WEIGHTS(DQ_OFFER)
+#endif
         top->eval();
         if (top->m_axis_tready && top->m_axis_tvalid) {
             write(cycle);
@@ -238,6 +295,11 @@ int main(int argc, char** argv) {
             next += beat_words;
             held = false;
         }
+#ifdef DQ_WEIGHTS
+        player = players.begin();
+#define DQ_TAKE(port) (player++)->take(top->port##_tready);
+        DQ_WEIGHTS(DQ_TAKE)
+#endif
         clock();
         cycle++;
         if (cycle > limit) {

@@ -12,7 +12,7 @@ use build::Effort;
 
 use crate::circuit::testbench;
 use crate::control::Access;
-use crate::design::{Beat, Design, Offer, Outcome, Traffic};
+use crate::design::{Beat, Design, Offer, Outcome, Round, Traffic, WeightStream};
 use crate::emit::Emission;
 use crate::stalls::{Pattern, Stalls};
 use crate::tool::ToolError;
@@ -121,9 +121,14 @@ impl Simulator {
         let user = emission.user_bit.map(|bit| format!("-DDQ_USER={bit}"));
         let user = user.as_deref().map(|define| ["-CFLAGS", define]);
         let defines = control.into_iter().chain(boot).chain(user).flatten();
+        let ports: String = emission.weights.iter().map(|file| format!(" X({})", file.port)).collect();
+        let harness = match ports.is_empty() {
+            true => HARNESS.into(),
+            false => format!("#define DQ_WEIGHTS(X){ports}\n{HARNESS}"),
+        };
         let source = build::Source {
             files: sources(emission).collect(),
-            harness: HARNESS,
+            harness: &harness,
             top: "top",
             options: trace.into_iter().chain(defines).collect(),
             effort,
@@ -179,6 +184,11 @@ impl Simulator {
         let pattern = |p: &Pattern| [p.seed.to_string(), p.closed.to_string(), p.block.to_string()];
         command.args(pattern(&stalls.source)).args(pattern(&stalls.sink)).arg(wanted.to_string());
         command.arg(design.input_words().to_string()).arg(design.cycle_limit(wanted, stalls).to_string());
+        let streams = design.weight_streams();
+        for (i, WeightStream { round: Round { beats: count, .. }, beats, .. }) in streams.iter().enumerate() {
+            let words = beats.len() / count;
+            command.args(pattern(&stalls.of_port(i))).arg(words.to_string()).arg(count.to_string());
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(at(program, "starting"))?;
         let boot = design.boot_words().into_iter().map(|word| [2, 0, word]);
@@ -189,6 +199,8 @@ impl Simulator {
         let before: Vec<[u32; 3]> = boot.chain(accesses).collect();
         let mut bytes = (before.len() as u64).to_le_bytes().to_vec();
         bytes.extend(before.iter().flatten().flat_map(|&word| u64::from(word).to_le_bytes()));
+        let words = streams.iter().flat_map(|stream| &stream.beats);
+        bytes.extend(words.flat_map(|word| word.to_le_bytes()));
         for beat in input {
             bytes.extend(beat.data.iter().chain([&u64::from(beat.last)]).flat_map(|word| word.to_le_bytes()));
         }
