@@ -29,43 +29,7 @@ const BOOT: &str = "boot";
 /// `booted` and `boot_failed` ([`control::boot`]): until `booted` the stages are in reset.
 pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
     let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
-    let shape = network.input_shape();
-    let bits = first.site.output.bits;
-    let mut note = format!(
-        "Network `{}`: {} x {} x {} pixels of {} bits in, {} classes.\n\
-         s_axis: row-major, one pixel a beat, channel 0 in the low {}, tlast on a frame's last beat.\n\
-         m_axis: tlast on a frame's last beat. error: a frame came with a wrong tlast (sticky).",
-        network.name.escape_default(),
-        shape.height,
-        shape.width,
-        shape.channels,
-        bits,
-        network.classes(),
-        if bits == 8 { "byte" } else { "bits" },
-    );
-    if let Some(squeezing) = plan.detector {
-        note += &format!(
-            "\nDetector ({squeezing}): each frame passes twice, as it is and squeezed.\n\
-             m_axis_tdata: the label of the first pass in the low bits; bit {}: that of the second one \
-             differs,\n\
-             the image is flagged.",
-            last.site.output.width() - 1
-        );
-    }
-    if let Some(radius) = plan.proved_radius {
-        note += &format!(
-            "\nm_axis_tuser: no image within Euclidean distance {radius} of this one, in levels of its elements, \
-             has another label."
-        );
-    }
-    for port in weight_ports(stages) {
-        note += &format!(
-            "\n{}: weights, again and again ({}.v); tlast on a round's last beat.",
-            port.name(),
-            port.stage.site.name
-        );
-    }
-    let mut g = Group::new("top", &note);
+    let mut g = Group::new("top", &note(network, plan, stages));
     g.input("s_axis_tdata", first.site.input.width().next_multiple_of(8));
     g.input("s_axis_tvalid", 1);
     g.output("s_axis_tready", 1);
@@ -111,6 +75,48 @@ pub fn module(network: &Network, plan: &Plan, stages: &[Stage]) -> Module {
         link_boot(&mut g, stages, &modules);
     }
     g.build()
+}
+
+/// Returns what stands above the module: the network, and what each port carries.
+fn note(network: &Network, plan: &Plan, stages: &[Stage]) -> String {
+    let (first, last) = (&stages[0], stages.last().expect("a pipeline has stages"));
+    let shape = network.input_shape();
+    let bits = first.site.output.bits;
+    let mut note = format!(
+        "Network `{}`: {} x {} x {} pixels of {} bits in, {} classes.\n\
+         s_axis: row-major, one pixel a beat, channel 0 in the low {}, tlast on a frame's last beat.\n\
+         m_axis: tlast on a frame's last beat. error: a frame came with a wrong tlast (sticky).",
+        network.name.escape_default(),
+        shape.height,
+        shape.width,
+        shape.channels,
+        bits,
+        network.classes(),
+        if bits == 8 { "byte" } else { "bits" },
+    );
+    if let Some(squeezing) = plan.detector {
+        note += &format!(
+            "\nDetector ({squeezing}): each frame passes twice, as it is and squeezed.\n\
+             m_axis_tdata: the label of the first pass in the low bits; bit {}: that of the second one \
+             differs,\n\
+             the image is flagged.",
+            last.site.output.width() - 1
+        );
+    }
+    if let Some(radius) = plan.proved_radius {
+        note += &format!(
+            "\nm_axis_tuser: no image within Euclidean distance {radius} of this one, in levels of its elements, \
+             has another label."
+        );
+    }
+    for port in weight_ports(stages) {
+        note += &format!(
+            "\n{}: weights, again and again ({}.v); tlast on a round's last beat.",
+            port.name(),
+            port.stage.site.name
+        );
+    }
+    note
 }
 
 /// Describes a port of weights.

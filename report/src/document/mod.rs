@@ -186,7 +186,7 @@ pub fn read(path: &Path) -> Result<Vec<Document>, Error> {
     }
     // Of a format with several versions the last is the newest.
     let named = || FORMATS.iter().filter(|(name, ..)| found == name);
-    let content = match named().find(|(_, version, _)| value["version"] == *version).or(named().last()) {
+    let content = match named().find(|(_, version, _)| value["version"] == *version).or(named().next_back()) {
         Some((name, version, reader)) => {
             if value["version"] != *version {
                 let found = value["version"].to_string();
