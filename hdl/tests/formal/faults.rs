@@ -1,6 +1,6 @@
 //! Faults put into the emitted Verilog and ROM images: each must be caught by the proofs of its stage.
 
-use super::proofs::{is_padded, ready, small, streamed};
+use super::proofs::{is_padded, proving, ready, small, streamed};
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::formal::{self, Prover, Task, Verdict};
@@ -10,7 +10,7 @@ use dq_net::{Network, random, topology};
 use std::path::{Path, PathBuf};
 
 /// Part of the file's name, what stands there, what is put in its place.
-type Fault = (&'static str, &'static str, &'static str);
+type Fault<'a> = (&'a str, &'a str, &'a str);
 
 /// Every stage ends in a FIFO with credits: these are tried on several kinds of stage.
 const STREAM: &[(&str, &str)] = &[
@@ -78,6 +78,17 @@ const OWN: &[Fault] = &[
     ("_window.v", "level2_q <= level1_q;", "level2_q <= ~level1_q;"),
     ("_concat.v", "position_q < ", "position_q <= "),
     ("_concat.v", "assign y_ready = free & ", "assign y_ready = free & 1'b1 | "),
+];
+
+/// Faults of a label that says whether it is proved.
+const LABEL: &[(&str, &str)] = &[
+    (" <= gap_q;", " < gap_q;"),
+    (" <= gap_q;", " >= gap_q;"),
+    ("gap_q <= best_q - next_q;", "gap_q <= best_q;"),
+    ("leader_q <= label_q;", "leader_q <= class_q;"),
+    ("$signed(next_q) <", "$signed(next_q) >"),
+    ("$signed(best_q) <", "$signed(best_q) <="),
+    ("ended_q <= spend;", "ended_q <= beat;"),
 ];
 
 /// A network's proofs in a folder of their own.
@@ -217,6 +228,29 @@ fn every_fault_of_the_fifo_is_caught_by_its_own_proof() {
     for &(from, to) in FIFO {
         let fault = ("dq_fifo.v", from, to);
         let found = bench.fails("dq_fifo.v", &fault, forms.iter());
+        eprintln!("`{to}` for `{from}`: {found:?}");
+        assert!(found.is_some(), "`{to}` for `{from}` is not caught");
+    }
+}
+
+/// A bit that is set where it must not be, or clear where it could be set, is caught.
+#[test]
+fn every_fault_of_a_proved_label_is_caught() {
+    if !ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let signed = |(network, _): &(Network, Plan)| network.wire(network.nodes().len() - 1).range.signed();
+    let (network, plan) = proving().find(signed).expect("some network is so small");
+    let lead = plan.proved(&network).expect("asked for").lead;
+    let bench = Bench::planned(&network, &plan, folder.path().join("0"));
+    let names = |name: &&String| name.ends_with("_argmax.v");
+    let file = bench.emission.files.iter().map(|file| &file.name).find(names).expect("a label has its stage");
+    let less = (format!("'d{lead} <= gap_q;"), format!("'d{} <= gap_q;", lead - 1));
+    for (from, to) in LABEL.iter().copied().chain([(less.0.as_str(), less.1.as_str())]) {
+        let fault = ("_argmax.v", from, to);
+        assert!(bench.place(&fault).is_some(), "`{from}` is not there");
+        let found = bench.caught(file, &fault);
         eprintln!("`{to}` for `{from}`: {found:?}");
         assert!(found.is_some(), "`{to}` for `{from}` is not caught");
     }

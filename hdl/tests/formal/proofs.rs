@@ -122,7 +122,7 @@ fn labels_that_say_whether_they_are_proved_keep_their_contracts() {
 }
 
 /// Small networks of few classes and a plan for each whose labels say whether they are proved.
-fn proving() -> impl Iterator<Item = (Network, Plan)> {
+pub fn proving() -> impl Iterator<Item = (Network, Plan)> {
     let networks = (0..).map(|seed| random::network(seed, &Options { max_layers: 1, ..small(false) }));
     networks.filter_map(|network| {
         let plan = plan::default(&network, Output::Label).unwrap();
