@@ -9,6 +9,7 @@ mod file;
 pub mod float;
 mod graph;
 pub mod layer;
+pub mod motion;
 mod network;
 mod pack;
 pub mod proved;

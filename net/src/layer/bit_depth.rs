@@ -3,7 +3,7 @@
 
 use super::kind::{Kind, own_form};
 use crate::draw::Random;
-use crate::proved::{Motion, Moves, staircase};
+use crate::motion::{Motion, Moves, staircase};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Random;
+use crate::motion::{Motion, Moves};
 use crate::pack::NoFields;
-use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 

@@ -3,8 +3,8 @@
 use super::kind::{FileForm, Kind};
 use super::weights;
 use crate::draw::Draw;
+use crate::motion::{Motion, Moves};
 use crate::pack::PackedInts;
-use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Ix2};
 use serde::{Deserialize, Serialize};

@@ -3,8 +3,8 @@
 
 use super::kind::{FileForm, Kind};
 use super::pool::sum_range;
+use crate::motion::{Motion, Moves};
 use crate::pack::NoFields;
-use crate::proved::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Axis};
 

@@ -3,7 +3,7 @@
 
 use super::kind::{FileForm, Kind};
 use crate::draw::{Options, Random};
-use crate::proved::{Motion, Moves};
+use crate::motion::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, ArrayView4};
 use serde::{Deserialize, Serialize};

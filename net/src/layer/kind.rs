@@ -1,6 +1,6 @@
 //! Defines what every kind of layer answers. Each kind is one file beside this one.
 
-use crate::proved::{Motion, Moves};
+use crate::motion::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Serialize, de::DeserializeOwned};
@@ -25,7 +25,7 @@ pub trait Kind {
     /// Returns the real value of one unit of the output (for people and norms), where those of the inputs are
     /// `inputs` and the first one's shape is `shape`; `None` for accumulators.
     fn unit(&self, inputs: &[Option<f64>], shape: Shape) -> Option<f64>;
-    /// Bounds how far the output moves where the inputs move as `motion` says ([`crate::proved`]); none where
+    /// Bounds how far the output moves where the inputs move as `motion` says ([`crate::motion`]); none where
     /// that passes 128 bits.
     fn moves(&self, motion: &Motion) -> Option<Moves>;
     /// Returns the bits of its weights, where it has any.

@@ -6,7 +6,7 @@
 
 use super::kind::{Kind, own_form};
 use crate::draw::Draw;
-use crate::proved::{Motion, Moves};
+use crate::motion::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use super::kind::{Kind, own_form};
 use super::pool::{axes, draw_window, overlap, pool};
 use super::window::{Axis, output_shape};
 use crate::draw::Draw;
-use crate::proved::{Motion, Moves};
+use crate::motion::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};

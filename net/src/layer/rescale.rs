@@ -8,7 +8,7 @@
 use super::kind::{Kind, own_form};
 use super::stream::{check_bits, saturate};
 use crate::draw::Draw;
-use crate::proved::{Motion, Moves, staircase};
+use crate::motion::{Motion, Moves, staircase};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3};
 use serde::{Deserialize, Serialize};

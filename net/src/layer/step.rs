@@ -3,9 +3,9 @@
 
 use super::kind::{FileForm, Kind};
 use crate::draw::Draw;
+use crate::motion::staircase::{self, Line};
+use crate::motion::{Motion, Moves, Steps};
 use crate::pack::PackedInts;
-use crate::proved::staircase::{self, Line};
-use crate::proved::{Motion, Moves, Steps};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array2, Array3, ArrayView3, Axis, s};
 use serde::{Deserialize, Serialize};

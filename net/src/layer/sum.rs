@@ -3,7 +3,7 @@
 use super::kind::{Kind, own_form};
 use super::stream::one_shape;
 use crate::draw::Random;
-use crate::proved::{Motion, Moves};
+use crate::motion::{Motion, Moves};
 use crate::{error::Fault, range::Range, shape::Shape, wire::Wire};
 use ndarray::{Array3, ArrayView3, Zip};
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
 //! Defines the rules of integer weights, the range of their sums, and how files pack them, for convolutions
 //! and dense layers.
 
+use crate::motion::Moves;
 use crate::pack::PackedInts;
-use crate::proved::Moves;
 use crate::{error::Fault, range::Range};
 use ndarray::{Array, Dimension};
 

@@ -3,25 +3,20 @@
 //! compares with; it is a statement about the integer network itself, quantizers included, and every operation
 //! that leads to it is one on whole numbers, rounded to the safe side. No float takes part.
 //!
-//! **From node to node** ([`Moves`]): how far a wire can move while the image moves within the ball. A layer with
+//! **From node to node** ([`crate::motion`]): how far a wire can move while the image moves within the ball. A layer with
 //! weights spreads an ellipsoid, whose axes are bounded by sums of |correlations of its channels| (Prach, Lampert
-//! 2022). A staircase moves an element by no more levels
-//! than thresholds lie in any interval of the length that its input moves by ([`staircase`]): that is its slope
-//! times the length and at most one level more, so that over n elements quantizers add a level times √n, never a
-//! factor.
+//! 2022). A staircase moves an element by no more levels than thresholds lie in any interval of the length that
+//! its input moves by: that is its slope times the length and at most one level more, so that over n elements
+//! quantizers add a level times √n, never a factor.
 //!
 //! **The last layers** ([`pairs`]): a lead is a difference of two scores, so each pair of classes is bounded by
 //! itself; and where the last two layers are dense, through the staircase between them, since each of its
 //! neurons moves along with its input and never against it.
 
-mod moves;
 mod pairs;
-mod root;
-pub(crate) mod staircase;
-
-pub use moves::{Motion, Moves, Steps};
 
 use crate::layer::Logits;
+use crate::motion::Steps;
 use crate::network::Network;
 
 /// Holds what proves labels within a radius.
@@ -74,6 +69,7 @@ impl ProvedRadius {
 mod tests {
     use super::*;
     use crate::layer::{Dense, Input, Layer, Step, Surrogate};
+    use crate::motion::{FRACTION, Moves};
     use crate::random::{self, Options};
     use crate::{Node, Range, Shape, SplitMix64};
     use ndarray::{Array2, Array3};
@@ -194,7 +190,7 @@ mod tests {
         delta.indexed_iter().for_each(|((_, _, c), &d)| sums[c] += f64::from(d).powi(2));
         let share = |(c, &sum): (usize, &f64)| match (moves.square(c), sum) {
             (_, 0.0) => 0.0,
-            (square, sum) => sum * f64::from(1 << moves::FRACTION) / square as f64,
+            (square, sum) => sum * f64::from(1 << FRACTION) / square as f64,
         };
         sums.iter().enumerate().map(share).sum()
     }

@@ -1,9 +1,9 @@
 //! Bounds how far the difference of two scores moves: for each pair of classes, through the last layers.
 
-use super::moves::{FRACTION, Motion, Moves, Steps};
-use super::root::root_up;
-use super::staircase::Line;
 use crate::layer::{Dense, Layer, Step};
+use crate::motion::root::root_up;
+use crate::motion::staircase::Line;
+use crate::motion::{FRACTION, Motion, Moves, Steps};
 use crate::network::Network;
 use crate::range::Range;
 use crate::wire::Wire;

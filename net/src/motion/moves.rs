@@ -1,7 +1,5 @@
 //! Defines how far a wire moves: an ellipsoid, one axis for each channel.
 
-use super::root::root_up;
-use super::staircase::{self, Line};
 use crate::wire::Wire;
 
 /// Bits behind the point of a square.
@@ -23,16 +21,6 @@ pub enum Steps {
     Whole,
     /// By their slope, which is no bound.
     Slope,
-}
-
-/// Describes a node whose output is to be bounded.
-pub struct Motion<'a> {
-    /// Its inputs, and how far they move.
-    pub from: Vec<(Wire, &'a Moves)>,
-    /// Its output.
-    pub to: Wire,
-    /// How staircases are bounded.
-    pub steps: Steps,
 }
 
 impl Moves {
@@ -87,28 +75,5 @@ impl Moves {
     pub fn within(found: Option<Moves>, wire: Wire) -> Moves {
         let all = Moves::anything(wire);
         found.filter(|found| found.most() <= all.most()).unwrap_or(all)
-    }
-}
-
-impl Motion<'_> {
-    /// Returns how far the first input moves.
-    pub fn first(&self) -> &Moves {
-        self.from[0].1
-    }
-
-    /// Returns how far `Σ factors[i]·input i` moves: lengths add up.
-    pub fn sum(&self, factors: &[u64]) -> Option<Moves> {
-        let lengths = self.from.iter().zip(factors).map(|((_, moves), &factor)| {
-            let square = u128::from(factor) * u128::from(factor);
-            Some(root_up(moves.most().checked_mul(square)?))
-        });
-        let length = lengths.sum::<Option<u128>>()?;
-        Some(Moves::even(self.to.shape.channels, length.checked_mul(length)?))
-    }
-
-    /// Returns how far the output moves of a staircase per channel over `moves`, whose lines are `lines`.
-    pub(crate) fn staircase(&self, moves: &Moves, lines: &[Vec<Line>]) -> Option<Moves> {
-        let positions = self.to.shape.height * self.to.shape.width;
-        staircase::levels(moves, positions, lines)
     }
 }
