@@ -1,6 +1,7 @@
 //! Fetches the weights: counts beats and reads a word of weights for each, from a ROM in banks that fit block
 //! RAMs, joined by a pipelined multiplexer.
 
+use super::outlets::Outlets;
 use super::shape::Mvau;
 use super::weights::Weights;
 use crate::memory::banks::{self, WAYS};
@@ -60,10 +61,7 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let mut k = Kernel::new(&format!("{name}_fetch"), &note);
     let inlet = Inlet::new(&mut k, site.input.width());
     let room = k.input("room", 1);
-    let x = k.output("x", site.input.width());
-    let w: Vec<_> = (0..pe).map(|p| k.output(&format!("w{p}"), simd * weight_bits)).collect();
-    let ports = ["spend", "dot_valid", "dot_first", "dot_last"].map(|name| k.output(name, 1));
-    let [spend, flag_ports @ ..] = ports;
+    let outlets = Outlets::new(&mut k, site, mvau);
 
     let tap = Counter::new(&mut k, "tap", taps);
     let address = Counter::new(&mut k, "address", memory.words);
@@ -71,13 +69,10 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let beat = inlet.take(&mut k, !last_tap | room);
     tap.clock(&mut k, beat);
     address.clock(&mut k, beat);
-    k.drive(spend, beat & last_tap);
+    outlets.spend(&mut k, beat & last_tap);
 
     let mut parameters = Parameters::new(site.controlled);
     let word = memory.read(&mut k, &mut parameters, address.value(), &weights.words(mvau, dot));
-    for (p, port) in w.into_iter().enumerate() {
-        k.drive(port, word.lane(p, simd * weight_bits));
-    }
 
     let mut x_now = k.reg("x", site.input.width(), None);
     k.next(x_now, Some(beat.into()), inlet.data);
@@ -90,10 +85,7 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
         k.clocked(next.iter().zip(flags).map(|(&to, from)| set(to, from)).collect::<Vec<_>>());
         flags = next;
     }
-    k.drive(x, x_now);
-    for (port, flag) in flag_ports.into_iter().zip(flags) {
-        k.drive(port, flag);
-    }
+    outlets.drive(&mut k, x_now, word, flags);
     parameters.finish(&mut k);
     k.build()
 }

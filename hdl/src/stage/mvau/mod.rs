@@ -4,6 +4,7 @@
 mod accumulate;
 mod fetch;
 mod flat;
+mod outlets;
 pub mod shape;
 mod take;
 pub mod weights;
@@ -14,7 +15,7 @@ use super::hardware::{self, Hardware, Limits, Node, Rules};
 use super::kind::{Kind, Schedule, Unrolled};
 use super::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use super::site::{Lanes, Site};
-use super::weight_port::{self, WeightPort};
+use super::weight_port::{self, shape::WeightPort};
 use super::window::{self, Windows};
 use crate::device::Resources;
 use crate::memory::{banks, cost};

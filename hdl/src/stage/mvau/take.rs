@@ -1,5 +1,6 @@
 //! Takes the weights of a unit from outside: a word with each beat of levels, wherever both are there.
 
+use super::outlets::Outlets;
 use super::shape::Mvau;
 use crate::rtl::{Kernel, Module, Value, set};
 use crate::stage::contract::fill;
@@ -24,33 +25,24 @@ pub fn module(site: &Site, mvau: &Mvau, port: Lanes) -> Module {
     let levels = Inlet::named(&mut k, "x", site.input.width());
     let words = Inlet::named(&mut k, "y", port.width());
     let room = k.input("room", 1);
-    let x = k.output("x", site.input.width());
-    let w: Vec<_> = (0..pe).map(|p| k.output(&format!("w{p}"), simd * weight_bits)).collect();
-    let ports = ["spend", "dot_valid", "dot_first", "dot_last"].map(|name| k.output(name, 1));
-    let [spend, flag_ports @ ..] = ports;
+    let outlets = Outlets::new(&mut k, site, mvau);
 
     let tap = Counter::new(&mut k, "tap", taps);
     let last_tap = k.wire("last_tap", tap.last());
     let open = k.wire("open", !last_tap | room);
     let beat = take_both(&mut k, &levels, &words, open);
     tap.clock(&mut k, beat);
-    k.drive(spend, beat & last_tap);
+    outlets.spend(&mut k, beat & last_tap);
     if port.width() > bits {
         k.unused(words.data.slice(bits, port.width() - bits));
     }
     let word = k.reg("word", bits, None);
     k.next(word, Some(beat.into()), words.data.slice(0, bits));
-    for (p, port) in w.into_iter().enumerate() {
-        k.drive(port, word.lane(p, simd * weight_bits));
-    }
     let held = k.reg("x", site.input.width(), None);
     k.next(held, Some(beat.into()), levels.data);
-    k.drive(x, held);
     let flags = [k.reg("valid", 1, Some(0)), k.reg("first", 1, None), k.reg("last", 1, None)];
     k.clocked([set(flags[0], beat), set(flags[1], tap.first()), set(flags[2], last_tap)]);
-    for (port, flag) in flag_ports.into_iter().zip(flags) {
-        k.drive(port, flag);
-    }
+    outlets.drive(&mut k, held, word, flags);
     k.contract(&fill(include_str!("take.contract.v"), "take", &vec![]));
     k.build()
 }
