@@ -2,11 +2,12 @@
 //! from it.
 
 use super::top;
+use super::weight_ports::{WeightPort, weight_ports};
 use crate::control::{Access, Image};
 use crate::pipeline::{Lanes, Stage, detector::PASSES, lower::Model};
 use crate::plan::{Control, Output, Plan, PlanError};
 use crate::rtl::{Module, words};
-pub use crate::stage::weight_port::Round;
+pub use crate::stage::weight_port::shape::Round;
 use crate::stalls::Stalls;
 use crate::timing::{self, Timing};
 use dq_net::layer::Logits;
@@ -127,13 +128,13 @@ impl Design {
 
     /// Returns what the ports of weights take, in the order of the stages.
     pub fn weight_streams(&self) -> Vec<WeightStream> {
-        let stream = |port: top::WeightPort| WeightStream {
+        let stream = |port: WeightPort| WeightStream {
             node: self.network.nodes()[port.stage.site.node].name.clone(),
             port: port.name(),
             round: port.kind.round(),
             beats: port.kind.words(),
         };
-        top::weight_ports(&self.stages).map(stream).collect()
+        weight_ports(&self.stages).map(stream).collect()
     }
 
     /// Returns the parameters, as the control port of a circuit of this plan takes them.

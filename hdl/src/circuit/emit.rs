@@ -2,7 +2,7 @@
 //! equal bytes.
 
 use super::testbench;
-use super::top::{WeightPort, weight_ports};
+use super::weight_ports::{WeightPort, weight_ports};
 use crate::control;
 use crate::design::Design;
 use crate::device::Device;

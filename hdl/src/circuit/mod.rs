@@ -7,4 +7,5 @@ pub mod emit;
 pub mod netlist;
 pub(crate) mod testbench;
 mod top;
+mod weight_ports;
 pub mod wrapper;

@@ -1,7 +1,7 @@
 //! Writes `top_axi.v`: the top with the ports by which block designers know their interfaces. It only renames,
 //! turns the reset round and says that every byte of a beat counts.
 
-use super::top::weight_ports;
+use super::weight_ports::weight_ports;
 use crate::design::Design;
 use crate::emit::{Emission, File};
 use crate::rtl::{Direction, Port};

@@ -3,7 +3,7 @@
 
 use super::mvau::shape::Mvau;
 use super::site::Site;
-use super::weight_port::WeightPort;
+use super::weight_port::shape::WeightPort;
 use super::window::shape::Window;
 use crate::device::Resources;
 use crate::memory::cost;

@@ -3,59 +3,21 @@
 //! is an input of frames like any other, whose frame is one round: a wrong `tlast` sets the error, and the
 //! rounds that follow are not shifted.
 
-use super::dot::Dot;
+pub mod shape;
+
 use super::encoding::record;
 use super::ingress;
 use super::kind::{Kind, Schedule};
 use super::mvau::shape::Mvau;
-use super::mvau::weights::Weights;
 use super::site::{Lanes, Site};
 use crate::device::Resources;
 use crate::pipeline::build::{Build, Draft, Stream};
 use crate::plan::data::Memory;
-use crate::rtl::{Module, addr_bits, words};
-
-impl Round {
-    /// Returns the bytes of a beat.
-    pub fn beat_bytes(&self) -> usize {
-        self.bits.div_ceil(8)
-    }
-
-    /// Returns the bytes that a frame needs.
-    pub fn frame_bytes(&self) -> u64 {
-        (self.beat_bytes() * self.beats * self.rounds) as u64
-    }
-}
+use crate::rtl::{Module, addr_bits};
+use shape::WeightPort;
 
 /// Suffix of its stage's name, behind the node's.
 pub const SUFFIX: &str = "_weights";
-
-/// Takes the weights of a matrix-vector unit into the circuit.
-#[derive(Debug)]
-pub struct WeightPort {
-    pub mvau: Mvau,
-    pub dot: Dot,
-    pub weights: Weights,
-    /// Bits of a beat.
-    pub bits: usize,
-    /// Number of beats that a word of weights comes in.
-    pub ratio: usize,
-    /// Number of rounds per frame: one per output pixel, times the passes of a detector.
-    pub rounds: usize,
-}
-
-/// Describes what comes through a port for a frame: the same round of words again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Round {
-    /// Bits of a beat.
-    pub bits: usize,
-    /// Bits of a word of weights, which is one beat or several, the low bits first.
-    pub word_bits: usize,
-    /// Number of beats of a round.
-    pub beats: usize,
-    /// Number of rounds per frame.
-    pub rounds: usize,
-}
 
 /// Adds the port of `port.weights` and what joins its beats to words, and gives the stream of words. The
 /// fields `bits` and `ratio` of `port` are set here, as the plan says.
@@ -67,32 +29,6 @@ pub fn lower(port: WeightPort, build: &mut Build) -> Stream {
     let draft = Draft { memory: Memory::Auto, ..build.draft(SUFFIX, &[], lanes(1)) };
     let stream = build.push(draft, WeightPort { bits, ratio, ..port });
     build.convert(SUFFIX, stream, ratio)
-}
-
-impl WeightPort {
-    /// Returns the number of beats of a round.
-    fn beats(&self) -> usize {
-        self.mvau.words() * self.ratio
-    }
-
-    /// Returns what comes for a frame.
-    pub fn round(&self) -> Round {
-        let (bits, word_bits) = (self.bits, self.mvau.word());
-        Round { bits, word_bits, beats: self.beats(), rounds: self.rounds }
-    }
-
-    /// Returns the beats of a round: [`words::words_for`]`(bits)` little-endian words each.
-    pub fn words(&self) -> Vec<u64> {
-        let (bits, ratio, held) = (self.bits, self.ratio, words::words_for(self.mvau.word()));
-        let words = self.weights.words(&self.mvau, self.dot);
-        let mut beats = vec![0; self.beats() * words::words_for(bits)];
-        for (at, beat) in beats.chunks_mut(words::words_for(bits)).enumerate() {
-            let mut padded = words[at / ratio * held..][..held].to_vec();
-            padded.resize(words::words_for(ratio * bits), 0);
-            words::slice_into(beat, &padded, at % ratio * bits, bits);
-        }
-        beats
-    }
 }
 
 impl Kind for WeightPort {
