@@ -45,6 +45,29 @@ pub fn sources(emission: &Emission) -> Vec<&str> {
     emission.files.iter().map(|f| f.name.as_str()).filter(|n| n.ends_with(".v") && *n != "tb.v").collect()
 }
 
+/// Holds `emission` to the tools: none warns, and the testbench passes.
+pub fn judge(emission: &Emission, name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    write(emission, at);
+    if let Some(verilator) = tool::require("verilator") {
+        let args = ["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"];
+        quiet(in_folder(&verilator, at).args(args), name);
+    }
+    if let Some(yosys) = tool::require("yosys") {
+        let sources = sources(emission).join(" ");
+        let script = format!("read_verilog {sources}; hierarchy -check -top top; proc; check -assert");
+        quiet(in_folder(&yosys, at).args(["-p", &script]), name);
+    }
+    if let Some(icarus) = tool::require("iverilog") {
+        let args = ["-g2005", "-Wall", "-s", "tb", "-o", "tb.vvp", "-c", "files.f", "tb.v"];
+        quiet(in_folder(&icarus, at).args(args), name);
+        let vvp = icarus.program.with_file_name("vvp");
+        let output = Command::new(vvp).arg("tb.vvp").current_dir(at).output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stdout).contains("PASS: "), "{name}");
+    }
+}
+
 /// Runs a tool that must succeed without saying a word of warning.
 pub fn quiet(command: &mut Command, what: &str) -> String {
     let output = command.output().unwrap();

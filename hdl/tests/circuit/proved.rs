@@ -55,27 +55,12 @@ fn bits_and_cycles_agree_on_random_networks() {
 fn tools_warn_of_nothing_and_the_testbench_passes() {
     for (seed, network, radius) in networks(60).step_by(8) {
         let design = Design::new(&network, &proving(&network, seed, radius)).unwrap();
-        let (emission, folder) = (emit(&design), tempfile::tempdir().unwrap());
-        let (name, at) = (&network.name, folder.path());
-        emitted::write(&emission, at);
-        if let Some(verilator) = tool::require("verilator") {
-            let args = ["--lint-only", "-Wall", "--top-module", "top", "-f", "files.f"];
-            emitted::quiet(emitted::in_folder(&verilator, at).args(args), name);
+        let emission = emit(&design);
+        emitted::judge(&emission, &network.name);
+        if tool::require("verilator").is_some() {
             let (frames, stalls) = (common::frames(&network, 9, seed), Stalls::random(seed));
             let outcome = common::simulator(&emission).run(&design, frames.view(), &stalls).unwrap();
             assert_eq!(outcome.beats, design.expected(frames.view(), &stalls), "seed {seed}");
-        }
-        if let Some(yosys) = tool::require("yosys") {
-            let sources = emitted::sources(&emission).join(" ");
-            let script = format!("read_verilog {sources}; hierarchy -check -top top; proc; check -assert");
-            emitted::quiet(emitted::in_folder(&yosys, at).args(["-p", &script]), name);
-        }
-        if let Some(icarus) = tool::require("iverilog") {
-            let args = ["-g2005", "-Wall", "-s", "tb", "-o", "tb.vvp", "-c", "files.f", "tb.v"];
-            emitted::quiet(emitted::in_folder(&icarus, at).args(args), name);
-            let vvp = icarus.program.with_file_name("vvp");
-            let output = std::process::Command::new(vvp).arg("tb.vvp").current_dir(at).output().unwrap();
-            assert!(String::from_utf8_lossy(&output.stdout).contains("PASS: "), "{name}");
         }
     }
 }
