@@ -5,15 +5,17 @@ use anyhow::{Result, bail};
 use dq_net::{Network, content_hash};
 use dq_report::document::front::{AtRadius, Attacked, Certified};
 use dq_report::document::{self, Content};
-use dq_sim::report::{Data, Model, Report};
+use dq_sim::report::{Data, Model, Report, Tally};
 use dq_sim::study::certify::Certificates;
 use std::path::{Path, PathBuf};
 
 /// Holds what is compared of one file.
 struct Known<'a> {
+    path: &'a Path,
     model: &'a Model,
     data: &'a Data,
-    radii: Vec<u8>,
+    clean: Tally,
+    radii: Vec<AtRadius>,
 }
 
 /// Returns the images of the reports in `paths`, and what each of `networks` keeps of its accuracy at the
@@ -36,23 +38,14 @@ pub fn attacked(networks: &[Network], paths: &[PathBuf]) -> Result<(Option<Data>
             bail!(other(path, "threat_model", found, &paths[0], expected));
         }
     }
-    let known: Vec<Known> = reports
-        .iter()
-        .map(|report| Known {
-            model: &report.model,
-            data: &report.data,
-            radii: report.worst.iter().map(|worst| worst.eps).collect(),
-        })
-        .collect();
-    let Some((radii, of_network)) = one_each("--reports", networks, paths, &known)? else {
-        return Ok((None, None));
-    };
-    let at_radii = |at: usize| {
-        let kept = reports[at].worst.iter().filter(|worst| radii.contains(&worst.eps));
-        let worst = kept.map(|worst| AtRadius { eps: worst.eps, tally: worst.tally }).collect();
-        Attacked { clean: reports[at].clean, worst }
-    };
-    Ok((Some(reports[0].data.clone()), Some(of_network.into_iter().map(at_radii).collect())))
+    let known = paths.iter().zip(&reports).map(|(path, report)| Known {
+        path,
+        model: &report.model,
+        data: &report.data,
+        clean: report.clean,
+        radii: report.worst.iter().map(|worst| AtRadius { eps: worst.eps, tally: worst.tally }).collect(),
+    });
+    one_each("--reports", networks, &known.collect::<Vec<_>>(), |clean, worst| Attacked { clean, worst })
 }
 
 /// Returns the images of the certificates in `paths`, and the share of them that is proved of each of
@@ -62,23 +55,17 @@ pub fn attacked(networks: &[Network], paths: &[PathBuf]) -> Result<(Option<Data>
 /// As those of [`attacked`].
 pub fn certified(networks: &[Network], paths: &[PathBuf]) -> Result<(Option<Data>, Option<Vec<Certified>>)> {
     let all: Vec<Certificates> = paths.iter().map(|path| certificates(path)).collect::<Result<_>>()?;
-    let known: Vec<Known> = all
-        .iter()
-        .map(|found| Known {
-            model: &found.model,
-            data: &found.data,
-            radii: found.radii.iter().map(|radius| radius.eps).collect(),
-        })
-        .collect();
-    let Some((radii, of_network)) = one_each("--certificates", networks, paths, &known)? else {
-        return Ok((None, None));
-    };
-    let at_radii = |at: usize| {
-        let kept = all[at].radii.iter().filter(|radius| radii.contains(&radius.eps));
-        let proved = kept.map(|radius| AtRadius { eps: radius.eps, tally: radius.certified }).collect();
-        Certified { clean: all[at].clean, proved }
-    };
-    Ok((Some(all[0].data.clone()), Some(of_network.into_iter().map(at_radii).collect())))
+    let known = paths.iter().zip(&all).map(|(path, found)| Known {
+        path,
+        model: &found.model,
+        data: &found.data,
+        clean: found.clean,
+        radii: found.radii.iter().map(|at| AtRadius { eps: at.eps, tally: at.certified }).collect(),
+    });
+    one_each("--certificates", networks, &known.collect::<Vec<_>>(), |clean, proved| Certified {
+        clean,
+        proved,
+    })
 }
 
 /// Reads the certificates at `path`.
@@ -89,45 +76,46 @@ fn certificates(path: &Path) -> Result<Certificates> {
     }
 }
 
-/// Returns the radii that all files have, and the place of each network's among them; nothing without files.
-/// `flag` is what the files were given by.
-fn one_each(
+/// Returns the images of the files, and what `make` makes of the file of each network at the radii that all files
+/// have; nothing without files. `flag` is what the files were given by.
+fn one_each<T>(
     flag: &str,
     networks: &[Network],
-    paths: &[PathBuf],
     known: &[Known],
-) -> Result<Option<(Vec<u8>, Vec<usize>)>> {
-    let Some(first) = known.first() else { return Ok(None) };
-    for (path, file) in paths.iter().zip(known) {
-        if file.data.digest != first.data.digest {
-            bail!(other(path, "data.digest", &file.data.digest, &paths[0], &first.data.digest));
+    make: impl Fn(Tally, Vec<AtRadius>) -> T,
+) -> Result<(Option<Data>, Option<Vec<T>>)> {
+    let Some(first) = known.first() else { return Ok((None, None)) };
+    for Known { path, model, data, .. } in known {
+        if data.digest != first.data.digest {
+            bail!(other(path, "data.digest", &data.digest, first.path, &first.data.digest));
         }
-        let hash = &file.model.content_hash;
+        let hash = &model.content_hash;
         if !networks.iter().any(|network| content_hash(network) == *hash) {
-            bail!("{}: of network `{}`, {hash}, which is no MODEL", path.display(), file.model.name);
+            bail!("{}: of network `{}`, {hash}, which is no MODEL", path.display(), model.name);
         }
     }
-    let radii: Vec<u8> = first.radii.clone();
-    let radii: Vec<u8> =
-        radii.into_iter().filter(|eps| known.iter().all(|f| f.radii.contains(eps))).collect();
-    if radii.is_empty() {
+    let in_all = |eps: u8| known.iter().all(|file| file.radii.iter().any(|at| at.eps == eps));
+    if !first.radii.iter().any(|at| in_all(at.eps)) {
         bail!("{flag}: expected a radius that all files have, found none");
     }
     let of_network = |network: &Network| {
         let hash = content_hash(network);
-        let mut own = (0..known.len()).filter(|&at| known[at].model.content_hash == hash);
+        let mut own = known.iter().filter(|file| file.model.content_hash == hash);
         match (own.next(), own.next()) {
-            (Some(at), None) => Ok(at),
+            (Some(file), None) => {
+                Ok(make(file.clean, file.radii.iter().filter(|at| in_all(at.eps)).cloned().collect()))
+            }
             (None, _) => bail!("{flag}: expected one of network `{}`, {hash}, found none", network.name),
             (Some(one), Some(other)) => bail!(
                 "{}: a second file of network `{}`, beside {}",
-                paths[other].display(),
+                other.path.display(),
                 network.name,
-                paths[one].display()
+                one.path.display()
             ),
         }
     };
-    Ok(Some((radii, networks.iter().map(of_network).collect::<Result<_>>()?)))
+    let all = networks.iter().map(of_network).collect::<Result<_>>()?;
+    Ok((Some(first.data.clone()), Some(all)))
 }
 
 /// Says that a field of two files differs.
