@@ -31,7 +31,7 @@ pub use exact::saved::Keep;
 pub use exact::saved::run_recipe;
 pub use fit::trainer::{Outcome, train};
 pub use node::proof::ProofFailure;
-pub use recipe::{BitWidths, Bits, Recipe, RecipeError};
+pub use recipe::{BitWidths, Bits, Choose, Recipe, RecipeError};
 pub use run::files::{BEST, LAST, METRICS, RECIPE};
 pub use run::metrics::{EpochMetrics, Event};
 pub use run::options::Options;

@@ -12,7 +12,7 @@ use dq::shared::ui::Ui;
 use dq::torch::{Lesson, TrainArgs, Trained};
 use dq_data::Split;
 use dq_net::AnyNetwork;
-use dq_train::{Keep, LAST, Recipe};
+use dq_train::{Choose, Keep, LAST, Recipe};
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,17 +42,22 @@ pub fn run(ui: &Ui, args: &TrainArgs) -> Result<()> {
     }
     let images = data::find(&recipe.data.set, &args.data, Split::Train)?;
     let outcome = train(ui, &recipe, &images, &out, &how)?;
-    let (accuracy, epoch) = outcome.best;
+    let (share, epoch) = outcome.best;
+    // The epoch is chosen by one of three shares of the held-out images.
+    let (key, what) = match recipe.attacked.choose {
+        Choose::Clean => ("best_holdout_accuracy", "accuracy"),
+        Choose::Attacked => ("best_holdout_attacked", "accuracy under attack"),
+        Choose::Certified => ("best_holdout_certified", "certified share"),
+    };
     ui.result(
         || {
             json!({"run": shown(&out), "quantized": recipe.bits.quantized(), "epochs": outcome.epochs,
-                "best_epoch": epoch, "best_holdout_accuracy": accuracy})
+                "best_epoch": epoch, key: share})
         },
         format!(
-            "{} epochs; best held-out accuracy {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o \
-             model.json",
+            "{} epochs; best held-out {what} {:.2} % ({}) in epoch {epoch}\nnext: dq export {} -o model.json",
             outcome.epochs,
-            100.0 * accuracy,
+            100.0 * share,
             recipe.bits.quantized(),
             out.display()
         ),

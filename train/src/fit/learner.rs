@@ -7,7 +7,7 @@ use anyhow::Result;
 use tch::{Device, Tensor, no_grad};
 
 use crate::fit::model::Model;
-use crate::fit::optimizer::{update, zero_momentum};
+use crate::fit::optimizer::{Rates, update, zero_momentum};
 use crate::node::Node;
 use crate::node::values::Values;
 use crate::recipe::Recipe;
@@ -45,9 +45,9 @@ impl Learner {
         self.average = self.average.as_ref().map(|_| self.model.copy());
     }
 
-    /// Makes one update from the gradients that `backward` left, at learning rate `lr`.
-    pub fn update(&mut self, recipe: &Recipe, lr: f64) {
-        update(&mut self.model, &mut self.momentum, &recipe.optimizer, &recipe.dq, lr);
+    /// Makes one update from the gradients that `backward` left.
+    pub fn update(&mut self, recipe: &Recipe, rates: Rates) {
+        update(&mut self.model, &mut self.momentum, &recipe.optimizer, &recipe.dq, rates);
         let Some(average) = &mut self.average else { return };
         no_grad(|| {
             for ((_, old), (_, new)) in average.values.iter_mut().zip(self.model.values.iter()) {

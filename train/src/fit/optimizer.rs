@@ -1,5 +1,5 @@
 //! Runs stochastic gradient descent with (Nesterov) momentum, decoupled from autograd's bookkeeping so that
-//! every tensor of its state can be saved. Also gives the learning rate over time. Never touches statistics.
+//! every tensor of its state can be saved. Also gives the rates of a step over time. Never touches statistics.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -14,12 +14,22 @@ pub fn zero_momentum(model: &Model) -> Tensors {
     model.values.parameters.iter().map(|(name, p)| (name.clone(), no_grad(|| p.zeros_like()))).collect()
 }
 
-/// Makes one update from the gradients that `backward` left: g = ∂loss (clipped) + ∂penalty + decay·w; m = μ·m + g;
-/// w −= lr·(m or, with Nesterov, g + μ·m); then shares go back to the simplex and, with a retraction, weights
-/// towards orthonormal ones. Clears the gradients.
-pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, lr: f64) {
+/// Holds what a step is made by, which changes along the training.
+#[derive(Debug, Clone, Copy)]
+pub struct Rates {
+    /// Learning rate.
+    pub lr: f64,
+    /// Weight of Σ (w − ŵ)² of latent and quantized weights.
+    pub damping: f64,
+}
+
+/// Makes one update from the gradients that `backward` left: g = ∂loss (clipped) + ∂penalty + decay·w + ∂damping;
+/// m = μ·m + g; w −= lr·(m or, with Nesterov, g + μ·m); then shares go back to the simplex and, with a
+/// retraction, weights towards orthonormal ones. Clears the gradients.
+pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, dq: &Dq, rates: Rates) {
     no_grad(|| {
         let penalties: Tensors = if dq.beta > 0.0 { penalty_gradients(model, dq) } else { Tensors::new() };
+        let errors: Tensors = if rates.damping > 0.0 { errors(model) } else { Tensors::new() };
         let clipped = clipping(model, optimizer.clip);
         for (name, parameter) in &mut model.values.parameters {
             let mut gradient = parameter.grad();
@@ -32,11 +42,14 @@ pub fn update(model: &mut Model, momentum: &mut Tensors, optimizer: &Optimizer, 
             if optimizer.weight_decay > 0.0 && decays(name, optimizer.decay) {
                 let _ = gradient.g_add_(&(&*parameter * optimizer.weight_decay));
             }
+            if let Some(error) = errors.get(name) {
+                let _ = gradient.g_add_(&(error * (2.0 * rates.damping)));
+            }
             let velocity = momentum.get_mut(name).expect("a buffer for every parameter");
             let _ = velocity.g_mul_scalar_(optimizer.momentum).g_add_(&gradient);
             let step =
                 if optimizer.nesterov { gradient + &*velocity * optimizer.momentum } else { velocity.copy() };
-            let _ = parameter.g_sub_(&(step * lr));
+            let _ = parameter.g_sub_(&(step * rates.lr));
             parameter.zero_grad();
             if name.ends_with(".shares") {
                 project(parameter);
@@ -84,6 +97,17 @@ fn penalty_gradients(model: &Model, dq: &Dq) -> Tensors {
     weights_seen(model, dq.on).into_iter().map(|(name, w)| (name, penalty::gradient(&w, dq.beta))).collect()
 }
 
+/// Returns how far each latent weight is from its level.
+fn errors(model: &Model) -> Tensors {
+    let error = |node: &Node| {
+        let weights = node.op.kind().weights()?;
+        let latent = model.values.parameter(&node.name, "weight");
+        let error = model.values.weights(&node.name, &weights).error(latent, weights.bits);
+        Some((format!("{}.weight", node.name), error))
+    };
+    model.nodes.iter().filter_map(error).collect()
+}
+
 fn weights_seen(model: &Model, on: PenaltyOn) -> Vec<(String, Tensor)> {
     let seen = |node: &Node| {
         let weights = node.op.kind().weights()?;
@@ -97,6 +121,18 @@ fn weights_seen(model: &Model, on: PenaltyOn) -> Vec<(String, Tensor)> {
         Some((format!("{}.weight", node.name), seen))
     };
     model.nodes.iter().filter_map(seen).collect()
+}
+
+impl Rates {
+    /// Returns those of step `step` (of `steps`) in epoch `epoch`, both from 0. They follow from the recipe alone.
+    pub fn of(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -> Rates {
+        let passed = (epoch as f64 + step as f64 / steps as f64) / recipe.train.epochs as f64;
+        let rise = 0.5 * (1.0 - (std::f64::consts::PI * passed.min(1.0)).cos());
+        Rates {
+            lr: learning_rate(recipe, epoch, step, steps),
+            damping: recipe.optimizer.damping * rise,
+        }
+    }
 }
 
 /// Returns the learning rate of step `step` (of `steps`) in epoch `epoch`, both from 0. It follows from the
@@ -150,7 +186,8 @@ mod tests {
             let plain =
                 Optimizer { momentum: 0.0, nesterov: false, weight_decay: 0.0, clip, ..recipe.optimizer };
             let mut momentum = zero_momentum(&model);
-            update(&mut model, &mut momentum, &plain, &Dq { beta: 0.0, ..Dq::default() }, 1.0);
+            let rates = Rates { lr: 1.0, damping: 0.0 };
+            update(&mut model, &mut momentum, &plain, &Dq { beta: 0.0, ..Dq::default() }, rates);
             let (old, new) = (before.values.parameters.values(), model.values.parameters.values());
             let squares = old.zip(new).map(|(a, b)| (a - b).square().sum(Kind::Float).double_value(&[]));
             (squares.sum::<f64>().sqrt(), model.values.parameters.values().map(Tensor::numel).sum::<usize>())
@@ -158,6 +195,36 @@ mod tests {
         let (free, count) = step(0.0);
         assert!((free - (count as f64).sqrt()).abs() < 1e-3);
         assert!((step(0.5).0 - 0.5).abs() < 1e-3 && (step(1e3).0 - free).abs() < 1e-3);
+    }
+
+    /// Weights without any other force come to rest on their levels.
+    #[test]
+    fn damping_pulls_weights_to_their_levels() {
+        let recipe = Recipe::parse("model.blocks = [[2]]", "test", &[]).unwrap();
+        let nodes = build(&recipe.model, recipe.squeeze, &recipe.bits, [4, 4, 1], 3).unwrap();
+        let mut model = Model::new(nodes, &recipe.bits, 1, Device::Cpu);
+        let plain = Optimizer { momentum: 0.0, nesterov: false, weight_decay: 0.0, ..recipe.optimizer };
+        let far = |model: &Model| {
+            let squares = errors(model).into_values().map(|e| e.square().sum(Kind::Float).double_value(&[]));
+            squares.sum::<f64>()
+        };
+        let start = far(&model);
+        let mut momentum = zero_momentum(&model);
+        for _ in 0..20 {
+            let sums = model.values.parameters.values().map(|p| p.sum(Kind::Float) * 0.0);
+            sums.reduce(|a, b| a + b).unwrap().backward();
+            let rates = Rates { lr: 0.1, damping: 1.0 };
+            update(&mut model, &mut momentum, &plain, &Dq { beta: 0.0, ..Dq::default() }, rates);
+        }
+        assert!(start > 1e-3 && far(&model) < 1e-3 * start, "{start} {}", far(&model));
+    }
+
+    #[test]
+    fn damping_rises_along_the_training() {
+        let mut recipe = Recipe::default();
+        (recipe.train.epochs, recipe.optimizer.damping) = (4, 0.1);
+        let at = |epoch, step| Rates::of(&recipe, epoch, step, 10).damping;
+        assert!(at(0, 0) == 0.0 && (at(2, 0) - 0.05).abs() < 1e-12 && at(3, 9) > 0.099 && at(3, 9) < 0.1);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::fit::batch;
 use crate::fit::certified;
 use crate::fit::learner::Learner;
 use crate::fit::model::Model;
-use crate::fit::optimizer::learning_rate;
+use crate::fit::optimizer::Rates;
 use crate::recipe::{Attack, Recipe};
 use crate::run::folder::Folder;
 use crate::run::metrics::Event;
@@ -75,7 +75,7 @@ impl Pass<'_> {
                 return Err(diverged(epoch, step, &node, value));
             }
             enough_memory(self.device, train.batch, || loss.backward())?;
-            learner.update(self.recipe, learning_rate(self.recipe, epoch, step, steps));
+            learner.update(self.recipe, Rates::of(self.recipe, epoch, step, steps));
             let _ = no_grad(|| right.g_add_(&correct));
             folder.state.step = step + 1;
             folder.state.loss += value;

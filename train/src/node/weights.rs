@@ -55,6 +55,16 @@ pub struct QuantizedWeight {
     pub scale: Tensor,
 }
 
+impl QuantizedWeight {
+    /// Returns by how much each `latent` weight lies above its level of `bits` bits, as a real number; 0 where it
+    /// is clipped or not quantized. Without gradient.
+    pub fn error(&self, latent: &Tensor, bits: Bits) -> Tensor {
+        let Bits::Int(bits) = bits else { return latent.detach().zeros_like() };
+        let top = top_weight(bits) as f64;
+        no_grad(|| ((latent / &self.scale).clamp(-top, top) - &self.levels) * &self.scale)
+    }
+}
+
 /// Says which weights share a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
@@ -192,6 +202,26 @@ mod tests {
         assert_eq!(values(&quantize_weight_by(&w, 1, &scale).levels), [1.0, -1.0, 1.0, -1.0]);
         let start = initial_scale(&w, Bits::Int(3), Scale::Tensor);
         assert!((values(&start)[0] - 2.0 * 1.3 / 3f32.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn errors_are_distances_to_the_level() {
+        let w = Tensor::from_slice(&[0.6f32, -0.35, 0.05, -3.0]).reshape([1, 4]);
+        let near = |bits: Bits, expected: [f32; 4]| {
+            let found = values(&quantize_weight(&w, bits, Scale::Channel).error(&w, bits));
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{bits:?}: {found:?}");
+        };
+        // A step of 1: levels 1, 0, 0, −3.
+        near(Bits::Int(3), [-0.4, -0.35, 0.05, 0.0]);
+        // Mean |w| is 1, so the levels are 0, 0, 0, −1, of step 3.
+        near(Bits::Int(2), [0.6, -0.35, 0.05, 0.0]);
+        // Signs times 1, clipped at ±1.
+        near(Bits::Int(1), [-0.4, 0.65, -0.95, 0.0]);
+        near(Bits::Float, [0.0; 4]);
+        let learned = quantize_weight_by(&w, 3, &Tensor::from_slice(&[0.1f32]).reshape([1, 1]));
+        let found = values(&learned.error(&w, Bits::Int(3)));
+        assert_eq!([found[0], found[1], found[3]], [0.0; 3]);
+        assert!(found[2].abs() > 0.04);
     }
 
     #[test]

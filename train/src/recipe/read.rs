@@ -242,6 +242,7 @@ mod tests {
             ("certified.tightness = nan", "`certified.tightness`: expected a number not below 0"),
             ("certified.eps = 4\nadversarial.attack = \"pgd\"", "`certified.eps`: expected 0 where"),
             ("optimizer.clip = -1", "`optimizer.clip`: expected a number not below 0"),
+            ("optimizer.damping = 2", "`optimizer.damping`: expected 0 to 1"),
             ("squeeze.bits = 9", "`squeeze.bits`"),
             ("train.ema = 1", "`train.ema`"),
             ("name = \"../up\"", "`name`"),

@@ -42,6 +42,9 @@ pub struct Optimizer {
     /// Largest Euclidean norm of the loss's gradient by all parameters, which is scaled down to it; 0 leaves it
     /// as it is. The penalty and the decay come on top.
     pub clip: f64,
+    /// Weight λ of the damping of oscillations (Nagel 2022), Σ (w − ŵ)² of latent and quantized weights. It rises
+    /// from 0 to λ along the training, by a cosine.
+    pub damping: f64,
     /// L2 decay.
     pub weight_decay: f64,
     /// The tensors that decay.
@@ -142,6 +145,7 @@ impl Default for Optimizer {
             lr: 0.1,
             momentum: 0.9,
             clip: 0.0,
+            damping: 0.0,
             weight_decay: 5e-4,
             decay: Decay::Weights,
             nesterov: true,
