@@ -128,10 +128,7 @@ impl Rates {
     pub fn of(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -> Rates {
         let passed = (epoch as f64 + step as f64 / steps as f64) / recipe.train.epochs as f64;
         let rise = 0.5 * (1.0 - (std::f64::consts::PI * passed.min(1.0)).cos());
-        Rates {
-            lr: learning_rate(recipe, epoch, step, steps),
-            damping: recipe.optimizer.damping * rise,
-        }
+        Rates { lr: learning_rate(recipe, epoch, step, steps), damping: recipe.optimizer.damping * rise }
     }
 }
 
