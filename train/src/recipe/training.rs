@@ -43,7 +43,7 @@ pub struct Optimizer {
     /// as it is. The penalty and the decay come on top.
     pub clip: f64,
     /// Weight λ of the damping of oscillations (Nagel 2022), Σ (w − ŵ)² of latent and quantized weights. It rises
-    /// from 0 to λ along the training, by a cosine.
+    /// from 0 to λ along the second half of the training, by a cosine.
     pub damping: f64,
     /// L2 decay.
     pub weight_decay: f64,
