@@ -193,6 +193,10 @@ fn a_run_starts_from_weights_of_a_file() {
     let best = first.join(BEST);
     let tuned = start("tuned", &best, &[]).unwrap();
     assert!(tuned > 0.4, "{tuned}");
+    let text = std::fs::read_to_string(folder.path().join("tuned").join(RECIPE)).unwrap();
+    let note = text.strip_prefix("# it started from the weights of best.safetensors, SHA-256 ");
+    let hash = note.unwrap_or_else(|| panic!("{text}")).lines().next().unwrap();
+    assert!(hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()), "{text}");
     let error = format!("{:#}", start("wide", &best, &["model.blocks=[[5],[6]]"]).unwrap_err());
     assert!(error.contains("`conv1_1.weight`: expected shape [5, 3, 3, 3], found [4, 3, 3, 3]"), "{error}");
     let error = format!("{:#}", start("deep", &best, &["model.blocks=[[4],[6,6]]"]).unwrap_err());

@@ -9,11 +9,11 @@ use dq_net::{AnyNetwork, Network, Proof};
 use super::evaluation::Evaluation;
 use super::export as build;
 use super::prove::prove;
-use super::saved::{Calibration, Keep, Saved, Trained, calibration_path, digest, resolve, run_recipe};
+use super::saved::{Calibration, Keep, Saved, Trained, calibration_path, resolve, run_recipe};
 use crate::compute::Compute;
 use crate::recipe::BitWidths;
 use crate::run::checkpoint::load;
-use crate::run::files::BEST;
+use crate::run::files::{BEST, digest};
 
 /// Returns whether [`export`] and [`evaluation`] need no images: the run was calibrated at these bit widths
 /// (`None`: its own).

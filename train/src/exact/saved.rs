@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail, ensure};
 use dq_data::Images;
 use dq_net::{Layer, Network, Provenance};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use tch::Device;
 
 use super::calibrate::{IMAGES, calibrate};
@@ -19,7 +18,7 @@ use crate::graph;
 use crate::node::Node;
 use crate::recipe::{BitWidths, Bits, Recipe, StepSize};
 use crate::run::checkpoint::{State, load, restore, save};
-use crate::run::files::{BEST, RECIPE};
+use crate::run::files::{BEST, RECIPE, digest};
 use crate::tensor::Tensors;
 
 /// Reads the resolved recipe of the run in `run`.
@@ -257,10 +256,4 @@ impl Trained {
 
 pub fn calibration_path(run: &Path, bits: &BitWidths) -> PathBuf {
     run.join(format!("calibrated-{}.safetensors", bits.label()))
-}
-
-/// Returns the SHA-256 of a file, in hex.
-pub fn digest(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,4 +1,9 @@
-//! Names the files in the folder of a run.
+//! Names the files in the folder of a run, and tells what a file holds by its hash.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 /// The recipe with every default filled in.
 pub const RECIPE: &str = "recipe.toml";
@@ -9,3 +14,9 @@ pub const METRICS: &str = "metrics.jsonl";
 pub const LAST: &str = "last.safetensors";
 /// The best epoch by held-out images (the earliest of equals).
 pub const BEST: &str = "best.safetensors";
+
+/// Returns the SHA-256 of a file, in hex.
+pub fn digest(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -8,7 +8,7 @@ use dq_data::Images;
 use toml::{Table, Value};
 
 use super::checkpoint::{State, load, save, write_atomically};
-use super::files::{BEST, LAST, METRICS, RECIPE};
+use super::files::{BEST, LAST, METRICS, RECIPE, digest};
 use super::metrics::EpochMetrics;
 use super::options::Options;
 use crate::recipe::Recipe;
@@ -70,6 +70,16 @@ impl<'a> Folder<'a> {
         folder.state = found;
         folder.lines = lines_up_to(&run.join(METRICS), found.epochs)?;
         Ok((folder, Some(tensors)))
+    }
+
+    /// Notes which weights a new run starts from: the name of their file and what is in it.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn note_start(&mut self, weights: &Path) -> Result<()> {
+        let name = weights.file_name().unwrap_or_default().to_string_lossy();
+        self.notes.push(format!("it started from the weights of {name}, SHA-256 {}", digest(weights)?));
+        Ok(())
     }
 
     /// Notes that training came so far with other `settings` than the recipe's, in the run's recipe and so in
