@@ -165,6 +165,7 @@ fn certified_training_makes_certificates() {
             "certified.eps=48",
             "certified.ramp=4",
             "optimizer.clip=2",
+            "attacked.choose=\"certified\"",
         ];
         fit(&recipe(&[&all, settings].concat()), &data, &run, false).unwrap();
         let line = metrics(&run).pop().unwrap();
@@ -175,6 +176,13 @@ fn certified_training_makes_certificates() {
         let found = certified(name, &[settings]);
         assert!(found > plain + 0.3, "{name}: {found}, without {plain}");
     }
+    // What is exported names the measure that chose its epoch.
+    let run = folder.path().join("ball");
+    let network = dq_train::export(&run, None, Some(&data), Keep::Nowhere, CPU).unwrap();
+    let AnyNetwork::Integer(network) = network else { panic!("the recipe is quantized") };
+    let best = metrics(&run).iter().filter_map(|line| line.holdout_certified).fold(0.0, f64::max);
+    assert_eq!(network.provenance.metrics["holdout_certified"], best);
+    assert!(!network.provenance.metrics.contains_key("holdout_accuracy"));
 }
 
 /// Weights come back in under the names they went out under; what does not fit is named.

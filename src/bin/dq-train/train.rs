@@ -43,11 +43,12 @@ pub fn run(ui: &Ui, args: &TrainArgs) -> Result<()> {
     let images = data::find(&recipe.data.set, &args.data, Split::Train)?;
     let outcome = train(ui, &recipe, &images, &out, &how)?;
     let (share, epoch) = outcome.best;
-    // The epoch is chosen by one of three shares of the held-out images.
-    let (key, what) = match recipe.attacked.choose {
-        Choose::Clean => ("best_holdout_accuracy", "accuracy"),
-        Choose::Attacked => ("best_holdout_attacked", "accuracy under attack"),
-        Choose::Certified => ("best_holdout_certified", "certified share"),
+    let chosen = recipe.attacked.choose;
+    let key = format!("best_{}", chosen.measure());
+    let what = match chosen {
+        Choose::Clean => "accuracy",
+        Choose::Attacked => "accuracy under attack",
+        Choose::Certified => "certified share",
     };
     ui.result(
         || {

@@ -241,7 +241,8 @@ impl Trained {
     }
 
     pub fn provenance(&self) -> Provenance {
-        let metrics = [("epochs", self.state.epochs as f64), ("holdout_accuracy", self.state.best_accuracy)];
+        let measure = self.recipe.attacked.choose.measure();
+        let metrics = [("epochs", self.state.epochs as f64), (measure, self.state.best_accuracy)];
         Provenance {
             generator: format!("dq {}", env!("CARGO_PKG_VERSION")),
             recipe: self.recipe_text.clone(),

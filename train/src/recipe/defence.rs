@@ -111,6 +111,17 @@ pub enum Choose {
     Certified,
 }
 
+impl Choose {
+    /// Returns the name in `metrics.jsonl` of what the best epoch is chosen by.
+    pub fn measure(self) -> &'static str {
+        match self {
+            Choose::Clean => "holdout_accuracy",
+            Choose::Attacked => "holdout_attacked",
+            Choose::Certified => "holdout_certified",
+        }
+    }
+}
+
 impl Adversarial {
     /// Returns PGD's iterations at radius `eps`.
     pub fn iterations_at(&self, eps: f64) -> usize {
