@@ -127,10 +127,10 @@ impl Rates {
     /// Returns those of step `step` (of `steps`) in epoch `epoch`, both from 0. They follow from the recipe alone.
     pub fn of(recipe: &Recipe, epoch: usize, step: usize, steps: usize) -> Rates {
         let passed = (epoch as f64 + step as f64 / steps as f64) / recipe.train.epochs as f64;
-        // Weights that are damped from the start settle before they found good levels.
-        let late = (2.0 * passed - 1.0).clamp(0.0, 1.0);
+        let Optimizer { damping, damping_from: from, .. } = recipe.optimizer;
+        let late = ((passed - from) / (1.0 - from)).clamp(0.0, 1.0);
         let rise = 0.5 * (1.0 - (std::f64::consts::PI * late).cos());
-        Rates { lr: learning_rate(recipe, epoch, step, steps), damping: recipe.optimizer.damping * rise }
+        Rates { lr: learning_rate(recipe, epoch, step, steps), damping: damping * rise }
     }
 }
 
@@ -219,12 +219,15 @@ mod tests {
     }
 
     #[test]
-    fn damping_rises_along_the_second_half() {
+    fn damping_rises_from_its_share_of_the_training() {
         let mut recipe = Recipe::default();
         (recipe.train.epochs, recipe.optimizer.damping) = (4, 0.1);
         let at = |epoch, step| Rates::of(&recipe, epoch, step, 10).damping;
         assert!(at(1, 9) == 0.0 && at(2, 0) == 0.0 && (at(3, 0) - 0.05).abs() < 1e-12);
         assert!(at(3, 9) > 0.097 && at(3, 9) < 0.1);
+        recipe.optimizer.damping_from = 0.0;
+        let at = |epoch, step| Rates::of(&recipe, epoch, step, 10).damping;
+        assert!(at(0, 0) == 0.0 && at(1, 0) > 0.01 && (at(2, 0) - 0.05).abs() < 1e-12);
     }
 
     #[test]

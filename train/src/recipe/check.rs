@@ -61,6 +61,8 @@ impl Recipe {
         demand(clip >= 0.0 && clip.is_finite(), "optimizer.clip", "a number not below 0", clip.to_string())?;
         let damping = sgd.damping;
         demand((0.0..=1.0).contains(&damping), "optimizer.damping", "0 to 1", damping.to_string())?;
+        let from = sgd.damping_from;
+        demand((0.0..1.0).contains(&from), "optimizer.damping_from", "0 ≤ share < 1", from.to_string())?;
         let decay = sgd.weight_decay;
         demand((0.0..1.0).contains(&decay), "optimizer.weight_decay", "0 ≤ decay < 1", decay.to_string())?;
         let schedule = &self.schedule;

@@ -243,6 +243,7 @@ mod tests {
             ("certified.eps = 4\nadversarial.attack = \"pgd\"", "`certified.eps`: expected 0 where"),
             ("optimizer.clip = -1", "`optimizer.clip`: expected a number not below 0"),
             ("optimizer.damping = 2", "`optimizer.damping`: expected 0 to 1"),
+            ("optimizer.damping_from = 1", "`optimizer.damping_from`: expected 0 ≤ share < 1"),
             ("squeeze.bits = 9", "`squeeze.bits`"),
             ("train.ema = 1", "`train.ema`"),
             ("name = \"../up\"", "`name`"),

@@ -43,8 +43,11 @@ pub struct Optimizer {
     /// as it is. The penalty and the decay come on top.
     pub clip: f64,
     /// Weight λ of the damping of oscillations (Nagel 2022), Σ (w − ŵ)² of latent and quantized weights. It rises
-    /// from 0 to λ along the second half of the training, by a cosine.
+    /// from 0 to λ by a cosine.
     pub damping: f64,
+    /// Share of the training after which damping rises: weights that are damped from the start settle before they
+    /// found good levels.
+    pub damping_from: f64,
     /// L2 decay.
     pub weight_decay: f64,
     /// The tensors that decay.
@@ -146,6 +149,7 @@ impl Default for Optimizer {
             momentum: 0.9,
             clip: 0.0,
             damping: 0.0,
+            damping_from: 0.5,
             weight_decay: 5e-4,
             decay: Decay::Weights,
             nesterov: true,
