@@ -12,7 +12,6 @@ use crate::scan;
 use crate::watch::Watch;
 use dq_net::{Network, Provenance};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// What an import needs beside the file.
@@ -112,7 +111,7 @@ fn import_file(path: &Path, options: &Options, watch: Watch) -> Result<Import, I
     let file = |reason: String| ImportError::File { path: path.into(), reason };
     let bytes = scan::bytes(path, scan::MAX_BYTES)?;
     let model = scan::decode(&bytes).map_err(file)?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let sha256 = dq_net::sha256(&bytes);
     drop(bytes);
     if options.is_default()
         && let Some(network) = original(&model)

@@ -6,6 +6,7 @@ use tch::{Kind, Tensor, no_grad};
 use crate::fit::model::Model;
 use crate::fit::penalty;
 use crate::node::Node;
+use crate::node::weights::Weights;
 use crate::recipe::{Decay, Dq, Optimizer, PenaltyOn, Recipe, Schedule, ScheduleKind};
 use crate::tensor::Tensors;
 
@@ -99,28 +100,34 @@ fn penalty_gradients(model: &Model, dq: &Dq) -> Tensors {
 
 /// Returns how far each latent weight is from its level.
 fn errors(model: &Model) -> Tensors {
-    let error = |node: &Node| {
-        let weights = node.op.kind().weights()?;
-        let latent = model.values.parameter(&node.name, "weight");
-        let error = model.values.weights(&node.name, &weights).error(latent, weights.bits);
-        Some((format!("{}.weight", node.name), error))
+    let error = |(name, node, weights): (String, &Node, Weights)| {
+        let quantized = model.values.weights(&node.name, &weights);
+        let error = quantized.error(&model.values.parameters[&name], weights.bits);
+        (name, error)
     };
-    model.nodes.iter().filter_map(error).collect()
+    weighted(model).map(error).collect()
 }
 
 fn weights_seen(model: &Model, on: PenaltyOn) -> Vec<(String, Tensor)> {
-    let seen = |node: &Node| {
-        let weights = node.op.kind().weights()?;
+    let seen = |(name, node, weights): (String, &Node, Weights)| {
         let seen = match on {
-            PenaltyOn::Latent => model.values.parameter(&node.name, "weight").shallow_clone(),
+            PenaltyOn::Latent => model.values.parameters[&name].shallow_clone(),
             PenaltyOn::Quantized => {
                 let quantized = model.values.weights(&node.name, &weights);
                 quantized.levels * quantized.scale
             }
         };
-        Some((format!("{}.weight", node.name), seen))
+        (name, seen)
     };
-    model.nodes.iter().filter_map(seen).collect()
+    weighted(model).map(seen).collect()
+}
+
+/// Lists the nodes that have weights, in graph order, each after the name of its latent ones.
+fn weighted(model: &Model) -> impl Iterator<Item = (String, &Node, Weights)> {
+    model
+        .nodes
+        .iter()
+        .filter_map(|node| Some((format!("{}.weight", node.name), node, node.op.kind().weights()?)))
 }
 
 impl Rates {
@@ -171,22 +178,27 @@ mod tests {
         }
     }
 
+    /// Makes a small network, and an optimizer that takes plain steps along the gradient.
+    fn small() -> (Optimizer, Model) {
+        let recipe = Recipe::parse("model.blocks = [[2]]", "test", &[]).unwrap();
+        let nodes = build(&recipe.model, recipe.squeeze, &recipe.bits, [4, 4, 1], 3).unwrap();
+        let plain = Optimizer { momentum: 0.0, nesterov: false, weight_decay: 0.0, ..recipe.optimizer };
+        (plain, Model::new(nodes, &recipe.bits, 1, Device::Cpu))
+    }
+
     /// The norm of the step is that of the clip, or the gradient's own where that is less.
     #[test]
     fn gradients_are_clipped_to_their_norm() {
         let step = |clip: f64| {
-            let recipe = Recipe::parse("model.blocks = [[2]]", "test", &[]).unwrap();
-            let nodes = build(&recipe.model, recipe.squeeze, &recipe.bits, [4, 4, 1], 3).unwrap();
-            let mut model = Model::new(nodes, &recipe.bits, 1, Device::Cpu);
+            let (plain, mut model) = small();
             let before = model.copy();
             // The gradient of each parameter's sum is 1.
             let sums = model.values.parameters.values().map(|p| p.sum(Kind::Float));
             sums.reduce(|a, b| a + b).unwrap().backward();
-            let plain =
-                Optimizer { momentum: 0.0, nesterov: false, weight_decay: 0.0, clip, ..recipe.optimizer };
+            let clipped = Optimizer { clip, ..plain };
             let mut momentum = zero_momentum(&model);
             let rates = Rates { lr: 1.0, damping: 0.0 };
-            update(&mut model, &mut momentum, &plain, &Dq { beta: 0.0, ..Dq::default() }, rates);
+            update(&mut model, &mut momentum, &clipped, &Dq { beta: 0.0, ..Dq::default() }, rates);
             let (old, new) = (before.values.parameters.values(), model.values.parameters.values());
             let squares = old.zip(new).map(|(a, b)| (a - b).square().sum(Kind::Float).double_value(&[]));
             (squares.sum::<f64>().sqrt(), model.values.parameters.values().map(Tensor::numel).sum::<usize>())
@@ -199,10 +211,7 @@ mod tests {
     /// Weights without any other force come to rest on their levels.
     #[test]
     fn damping_pulls_weights_to_their_levels() {
-        let recipe = Recipe::parse("model.blocks = [[2]]", "test", &[]).unwrap();
-        let nodes = build(&recipe.model, recipe.squeeze, &recipe.bits, [4, 4, 1], 3).unwrap();
-        let mut model = Model::new(nodes, &recipe.bits, 1, Device::Cpu);
-        let plain = Optimizer { momentum: 0.0, nesterov: false, weight_decay: 0.0, ..recipe.optimizer };
+        let (plain, mut model) = small();
         let far = |model: &Model| {
             let squares = errors(model).into_values().map(|e| e.square().sum(Kind::Float).double_value(&[]));
             squares.sum::<f64>()

@@ -74,9 +74,6 @@ pub fn train(
         }
     }
     let (mut folder, checkpoint) = Folder::open(options, recipe, images)?;
-    if let (false, Some(path)) = (options.goes_on(), options.init) {
-        folder.note_start(path)?;
-    }
     if let Some(tensors) = checkpoint {
         learner.restore(&tensors, &options.run.join(LAST))?;
     }

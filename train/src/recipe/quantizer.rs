@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use toml::Value;
 
 /// Holds `[bits]`: bit widths and steps.
@@ -73,9 +72,7 @@ impl BitWidths {
             return plain;
         }
         let text = toml::to_string(self).expect("plain tables of plain values");
-        let digest: String =
-            Sha256::digest(text.as_bytes())[..4].iter().map(|b| format!("{b:02x}")).collect();
-        format!("{plain}-{digest}")
+        format!("{plain}-{}", &dq_net::sha256(text.as_bytes())[..8])
     }
 }
 

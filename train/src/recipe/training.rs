@@ -46,7 +46,7 @@ pub struct Optimizer {
     /// from 0 to λ by a cosine.
     pub damping: f64,
     /// Share of the training after which damping rises: weights that are damped from the start settle before they
-    /// found good levels.
+    /// find good levels.
     pub damping_from: f64,
     /// L2 decay.
     pub weight_decay: f64,

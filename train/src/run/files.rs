@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use sha2::{Digest, Sha256};
 
 /// The recipe with every default filled in.
 pub const RECIPE: &str = "recipe.toml";
@@ -18,5 +17,5 @@ pub const BEST: &str = "best.safetensors";
 /// Returns the SHA-256 of a file, in hex.
 pub fn digest(path: &Path) -> Result<String> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(dq_net::sha256(&bytes))
 }

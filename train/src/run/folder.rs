@@ -50,6 +50,11 @@ impl<'a> Folder<'a> {
                 "{} already holds a run: resume it (--resume) or name another folder",
                 run.display()
             );
+            if let Some(weights) = options.init {
+                let name = weights.file_name().unwrap_or_default().to_string_lossy();
+                let hash = digest(weights)?;
+                folder.notes.push(format!("it started from the weights of {name}, SHA-256 {hash}"));
+            }
             return Ok((folder, None));
         }
         let place = run.join(RECIPE);
@@ -70,16 +75,6 @@ impl<'a> Folder<'a> {
         folder.state = found;
         folder.lines = lines_up_to(&run.join(METRICS), found.epochs)?;
         Ok((folder, Some(tensors)))
-    }
-
-    /// Notes which weights a new run starts from: the name of their file and what is in it.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn note_start(&mut self, weights: &Path) -> Result<()> {
-        let name = weights.file_name().unwrap_or_default().to_string_lossy();
-        self.notes.push(format!("it started from the weights of {name}, SHA-256 {}", digest(weights)?));
-        Ok(())
     }
 
     /// Notes that training came so far with other `settings` than the recipe's, in the run's recipe and so in
