@@ -25,7 +25,8 @@ const MOST_MACS: u64 = 1_000_000;
 /// Prove for test images that no image of the ball has another label
 ///
 /// Integer bounds through the exact network, by intervals and where these do not suffice by
-/// lines (--bounds), then a complete search that cuts the ball into boxes, at most --boxes
+/// lines (--bounds), then a search that cuts the ball at stairs of its quantizers, then a complete one that
+/// cuts it at pixels: at most --boxes parts
 /// per image. Printed beside what the attack leaves:
 /// certified <= true robust accuracy <= attacked. A certificate holds for the circuit
 /// as it is; what is not decided counts for neither side. Bounds are loose for deep
@@ -51,7 +52,8 @@ pub struct Args {
     /// Radii in units of a uint8 pixel.
     #[arg(long, allow_negative_numbers = true, value_delimiter = ',', default_value = "1,2")]
     eps: Vec<u8>,
-    /// Most boxes that the search may bound for one image; 1 is the bounds of the whole ball alone.
+    /// Most parts of the ball that the search may bound for one image, half of them at stairs where there are
+    /// linear bounds; 1 is the bounds of the whole ball alone.
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one())]
     boxes: u64,
     /// How boxes are bounded. Linear bounds are tighter, and take longer, the whole ball's longest. A file

@@ -14,7 +14,7 @@ mod trace;
 
 pub(crate) use bounds::IntervalBounds;
 pub use compare::Difference;
-pub(crate) use linear_bounds::LinearBounds;
+pub(crate) use linear_bounds::{LinearBounds, Verdict};
 pub(crate) use near::NearImage;
 pub(crate) use trace::Trace;
 

@@ -10,15 +10,32 @@ use std::sync::{Arc, OnceLock};
 
 /// Number of functions that go back together.
 const CHUNK: usize = 32;
-/// Most times that the lines are turned for one function.
-const TURNS: i64 = 20;
 
 /// Holds bounds of every node over one box.
 pub(super) struct Bounded<'a> {
     pub bounds: &'a LinearBounds<'a>,
     pub ends: Vec<Arc<Ends>>,
     /// How functions of each node's output go back, prepared when it is first asked for.
-    pub descents: Vec<OnceLock<Box<dyn Descend + 'a>>>,
+    pub descents: Vec<OnceLock<Arc<dyn Descend + 'a>>>,
+}
+
+/// Says what lines show that were turned for one class.
+pub(super) enum Turned {
+    /// The label leads by enough.
+    Leads,
+    /// This image of the box has the other class's score where the label's does not suffice.
+    Broken(Array4<u8>),
+    /// They do not show it; a cut of the box promises most here.
+    Open(Option<Cut>),
+}
+
+/// Is a place where a box can be cut in two: an element of a node's output is at most `value` in one part, and
+/// more in the other.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    pub node: usize,
+    pub at: usize,
+    pub value: i64,
 }
 
 impl<'a> Bounded<'a> {
@@ -39,27 +56,39 @@ impl<'a> Bounded<'a> {
         rows
     }
 
-    /// Returns the label's lead over class `other`, less 1 if that is before it, as the lines show it that are
-    /// turned for it: again and again towards those which are best at the image where the lines found so far
-    /// put the least lead. Both sides of a game with one value come nearer to it so (fictitious play, Brown
-    /// 1951). Ends where the lead is enough, or where that image has another label.
-    pub fn turned(&self, label: usize, other: usize) -> i64 {
+    /// Says whether the label leads over class `other` by what it needs, as lines show it that are turned for
+    /// it, `turns` times at most: towards those which are best at the image where the lines found so far put the
+    /// least lead. Both sides of a game with one value come nearer to it so (fictitious play, Brown 1951). Ends
+    /// where the lead is enough, or where that image has another label.
+    pub fn turned(&self, label: usize, other: usize, turns: i64) -> Turned {
         let engine = self.bounds.engine;
         let needed = i64::from(other < label);
         let relaxations = self.bounds.relaxations.iter().enumerate();
         let mut descents: Vec<Option<Box<dyn Descend + 'a>>> = relaxations
             .map(|(i, relaxation)| relaxation.as_deref().map(|relaxation| self.prepare(i, relaxation)))
             .collect();
-        let (last, mut best) = (self.ends.len() - 1, i64::MIN);
-        for turn in 0..TURNS {
-            let rows = self.leads(label, &[other]);
-            let (lead, images) = self.walk(last, rows, &[needed], |i| descents[i].as_deref());
-            best = best.max(lead[0].saturating_sub(needed));
-            let Some(images) = images.filter(|_| best < 0) else { break };
-            let values = engine.values(self.least_image(images.row(0)).view());
+        let last = self.ends.len() - 1;
+        let mut heaviest: Option<(f64, Cut)> = None;
+        for turn in 0..=turns {
+            heaviest = None;
+            let (lead, images) = self.walk(last, self.leads(label, &[other]), &[needed], |i, rows| {
+                let descent = descents[i].as_deref()?;
+                if let Some((weight, at, value)) = descent.cut(rows)
+                    && heaviest.is_none_or(|(most, _)| weight > most)
+                {
+                    heaviest = Some((weight, Cut { node: engine.network.sources(i)[0], at, value }));
+                }
+                Some(descent)
+            });
+            if lead[0] >= needed {
+                return Turned::Leads;
+            }
+            let Some(images) = images else { break };
+            let image = self.least_image(images.row(0));
+            let values = engine.values(image.view());
             let score = |class: usize| i64::from(values[last].get(class));
             if score(label) - score(other) < needed {
-                break;
+                return Turned::Broken(image);
             }
             for (i, descent) in descents.iter_mut().enumerate() {
                 if let Some(descent) = descent {
@@ -69,7 +98,55 @@ impl<'a> Bounded<'a> {
                 }
             }
         }
-        best
+        Turned::Open(heaviest.map(|(_, cut)| cut))
+    }
+
+    /// Returns bounds of the part of the box on one side of a cut; none if no image lies there. What this box
+    /// is known to hold, its part holds.
+    pub fn part(&self, cut: Cut, is_above: bool) -> Option<Self> {
+        let (bounds, network) = (self.bounds, &self.bounds.engine.network);
+        let mut part = Self { bounds, ends: self.ends.clone(), descents: self.descents.clone() };
+        let mut changed = vec![false; self.ends.len()];
+        let boxes = [false, true].map(|up| self.images(up));
+        let mut values: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
+        for node in 0..self.ends.len() {
+            let range = network.wire(node).range;
+            let mut ends = Ends::clone(&self.ends[node]);
+            let depends = network.sources(node).iter().any(|&source| changed[source]);
+            if depends {
+                let [low, high] = bounds.intervals.node(node, [boxes[0].view(), boxes[1].view()], &values);
+                for at in 0..ends.lo.len() {
+                    ends.lo[at] = ends.lo[at].max(low.get(at).into());
+                    ends.hi[at] = ends.hi[at].min(high.get(at).into());
+                }
+            }
+            if node == cut.node {
+                match is_above {
+                    true => ends.lo[cut.at] = ends.lo[cut.at].max(cut.value + 1),
+                    false => ends.hi[cut.at] = ends.hi[cut.at].min(cut.value),
+                }
+            }
+            if ends.lo.iter().zip(&ends.hi).any(|(lo, hi)| lo > hi) {
+                return None;
+            }
+            changed[node] = ends.lo != self.ends[node].lo || ends.hi != self.ends[node].hi;
+            if depends || changed[node] {
+                part.descents[node] = OnceLock::new();
+            }
+            let narrow = |ends: &[i64]| Tensor::narrow(ends.iter().map(|&v| v as i32).collect(), range);
+            values[0].push(Some(narrow(&ends.lo)));
+            values[1].push(Some(narrow(&ends.hi)));
+            part.ends[node] = Arc::new(ends);
+        }
+        Some(part)
+    }
+
+    /// Returns the least or the largest image of the box, as a batch of one.
+    fn images(&self, largest: bool) -> Array4<u8> {
+        let (height, width, channels) = self.bounds.engine.network.input_shape().dim();
+        let ends = if largest { &self.ends[0].hi } else { &self.ends[0].lo };
+        let pixels = ends.iter().map(|&pixel| pixel as u8).collect();
+        Array4::from_shape_vec((1, height, width, channels), pixels).expect("an end per pixel")
     }
 
     /// Returns the image of the box at which a function of its pixels is least.
@@ -103,17 +180,17 @@ impl<'a> Bounded<'a> {
     /// Returns for each row a bound from below of its function of node `node`'s output. Where a bound is at
     /// least what is `wanted` it may not be the best one.
     pub fn least(&self, node: usize, rows: Rows, wanted: &[i64]) -> Vec<i64> {
-        self.walk(node, rows, wanted, |i| self.descent(i)).0
+        self.walk(node, rows, wanted, |i, _| self.descent(i)).0
     }
 
-    /// Does the same with these ways back, and returns the functions of the images that the rows became which
+    /// Does the same with these ways back from each node, and returns the functions of the images that the rows became which
     /// fall short of what is wanted.
     fn walk<'d>(
         &self,
         node: usize,
         rows: Rows,
         wanted: &[i64],
-        descent: impl Fn(usize) -> Option<&'d (dyn Descend + 'd)>,
+        mut descent: impl FnMut(usize, &Rows) -> Option<&'d (dyn Descend + 'd)>,
     ) -> (Vec<i64>, Option<Rows>) {
         let network = &self.bounds.engine.network;
         let mut best = vec![i64::MIN; wanted.len()];
@@ -140,7 +217,7 @@ impl<'a> Bounded<'a> {
                     left = kept.iter().map(|&n| left[n]).collect();
                 }
             }
-            let Some(descent) = descent(i) else { return (best, Some(rows)) };
+            let Some(descent) = descent(i, &rows) else { return (best, Some(rows)) };
             let sources = network.sources(i);
             for (&source, found) in sources.iter().zip(descent.run(&rows, &mut floors)) {
                 pending[source] = Some(match pending[source].take() {
@@ -155,7 +232,7 @@ impl<'a> Bounded<'a> {
     /// Returns how functions of node `i`'s output go back; none at the images.
     fn descent(&self, i: usize) -> Option<&(dyn Descend + 'a)> {
         let relaxation = self.bounds.relaxations[i].as_deref()?;
-        Some(&**self.descents[i].get_or_init(|| self.prepare(i, relaxation)))
+        Some(&**self.descents[i].get_or_init(|| self.prepare(i, relaxation).into()))
     }
 
     fn prepare(&self, i: usize, relaxation: &'a dyn Relax) -> Box<dyn Descend + 'a> {

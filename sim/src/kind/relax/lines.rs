@@ -118,6 +118,35 @@ impl Descend for Lines<'_> {
     fn turn(&mut self, inputs: &[&Tensor], parts: i64) {
         self.turn_to(|at| inputs[0].get(at).into(), parts);
     }
+
+    fn cut(&self, rows: &Rows) -> Option<(f64, usize, i64)> {
+        let mut points = vec![];
+        let mut heaviest: Option<(f64, usize)> = None;
+        for (at, &factor) in rows.row(0).iter().enumerate() {
+            if factor == 0 || self.input.lo[at] == self.input.hi[at] {
+                continue;
+            }
+            points.clear();
+            self.corners.write(at, self.input.get(at), &mut points);
+            let line = self.lines[at][usize::from(factor < 0)];
+            let gap =
+                |&(x, y): &(i64, i64)| ((y << self.shift) - line.slope * x - line.offset).unsigned_abs();
+            let widest = points.iter().map(gap).max().unwrap_or(0);
+            let loss = widest as f64 * f64::from(factor).abs();
+            if heaviest.is_none_or(|(most, _)| loss > most) {
+                heaviest = Some((loss, at));
+            }
+        }
+        let (loss, at) = heaviest.filter(|&(loss, _)| loss > 0.0)?;
+        let (lo, hi) = self.input.get(at);
+        points.clear();
+        self.corners.write(at, (lo, hi), &mut points);
+        // Between two stairs a part ends with one of them; else in the middle.
+        let stairs = points.windows(2).filter(|pair| pair[0].1 != pair[1].1 && pair[1].0 - pair[0].0 == 1);
+        let nearest = stairs.map(|pair| pair[0].0).min_by_key(|&x| (2 * x + 1 - lo - hi).abs());
+        let unit = f64::from(rows.exponents[0] - self.shift - self.corners.fraction()).exp2();
+        Some((loss * unit, at, nearest.unwrap_or(lo + (hi - lo) / 2)))
+    }
 }
 
 fn bits(value: u64) -> i32 {

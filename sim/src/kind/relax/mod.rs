@@ -32,4 +32,11 @@ pub(crate) trait Descend: Send + Sync {
     /// Turns what is free in these bounds towards what is best where the inputs have these values, by one of
     /// `parts` of the way. They hold whatever is chosen.
     fn turn(&mut self, _inputs: &[&Tensor], _parts: i64) {}
+
+    /// Returns where a cut of the one input's elements would take most off what these bounds lose on the first of
+    /// `rows`: that loss, the element, and the largest value of the lower part. It guides a search and proves
+    /// nothing. None where nothing is lost, or no cut of one element helps.
+    fn cut(&self, _rows: &Rows) -> Option<(f64, usize, i64)> {
+        None
+    }
 }

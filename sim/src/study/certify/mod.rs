@@ -3,7 +3,7 @@
 //!
 //! Certificates bound each node by its own integer arithmetic on the ends of its inputs' bounds, or by linear
 //! functions in whole numbers, so they are sound without an argument about rounding; the search cuts the ball
-//! until bounds or an image decide.
+//! (at quantizers' stairs, then at pixels) until bounds or an image decide.
 
 mod campaign;
 mod search;

@@ -1,9 +1,9 @@
 //! Proves on integers that no image of a ball changes the label: by interval bounds through the whole
-//! network, where they do not suffice by linear bounds if these are wanted, and else by a complete search that
-//! cuts the ball into boxes, within a budget. Never an estimate: what is not decided is called open.
+//! network, where they do not suffice by linear bounds if these are wanted, with cuts at quantizers' stairs, and
+//! else by a complete search that cuts the ball into boxes of pixels, within a budget. Never an estimate: what is not decided is called open.
 
 use super::trail::{Cuts, Trail};
-use crate::engine::{IntervalBounds, LinearBounds};
+use crate::engine::{IntervalBounds, LinearBounds, Verdict};
 use crate::gradient::{GradientSource, Loss, WhiteBox};
 use crate::lattice::edge;
 use crate::tensor::Tensor;
@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Number of boxes that are bounded together.
 const BATCH: usize = 16;
+/// Most parts into which lines cut a ball at stairs, which need not end: a part may hold no image, unseen.
+const MOST_PARTS: usize = 1 << 14;
 
 /// Says what became of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,9 +32,9 @@ pub enum Outcome {
 pub struct Found {
     /// What became of the image.
     pub outcome: Outcome,
-    /// Number of boxes that were bounded.
+    /// Number of boxes that were bounded, and of parts of the ball that lines bounded.
     pub boxes: usize,
-    /// Number of them that linear bounds decided.
+    /// Number of boxes that linear bounds decided.
     pub by_lines: usize,
     /// How the ball was cut, for who checks that: where every image has the label and interval bounds decided
     /// every box.
@@ -113,15 +115,26 @@ impl<'a> Certifier<'a> {
                     false => undecided.push(region),
                 }
             }
-            if let Some(linear) = &self.linear {
-                let before = undecided.len();
-                // The whole ball is worth more than each of its many parts.
-                let is_open = |b: &Region| {
-                    let is_whole = boxes == 1;
-                    linear.slack([b.lo.view(), b.hi.view()], label.into(), is_whole) < 0
-                };
-                undecided = undecided.into_par_iter().filter(is_open).collect();
-                by_lines += before - undecided.len();
+            if let Some(linear) = self.linear.as_ref().filter(|_| !undecided.is_empty()) {
+                // The whole ball is worth more than each of its many parts: it is cut at stairs first, with half
+                // of the budget, then at pixels.
+                if boxes == 1 {
+                    let most = (budget / 2).clamp(1, MOST_PARTS);
+                    let (verdict, parts) = linear.search(undecided[0].ends(), label.into(), most, self.stop);
+                    boxes = parts;
+                    match verdict {
+                        Verdict::Certified => return ended(Outcome::Certified, boxes, 1),
+                        Verdict::Broken(image) if budget > 1 => {
+                            return ended(Outcome::Broken(image), boxes, 0);
+                        }
+                        Verdict::Broken(_) | Verdict::Open => {}
+                    }
+                } else {
+                    let before = undecided.len();
+                    let is_open = |b: &Region| !linear.leads(b.ends(), label.into());
+                    undecided = undecided.into_par_iter().filter(is_open).collect();
+                    by_lines += before - undecided.len();
+                }
             }
             if undecided.is_empty() {
                 continue;
@@ -203,6 +216,10 @@ impl<'a> Certifier<'a> {
 }
 
 impl Region {
+    fn ends(&self) -> [ArrayView3<'_, u8>; 2] {
+        [self.lo.view(), self.hi.view()]
+    }
+
     /// Returns the image in the middle.
     fn middle(&self) -> Array3<u8> {
         let mut middle = self.lo.clone();
