@@ -25,11 +25,10 @@ const MOST_MACS: u64 = 1_000_000;
 /// Prove for test images that no image of the ball has another label
 ///
 /// Integer bounds through the exact network, by intervals and where these do not suffice by
-/// lines (--bounds), then a search that cuts the ball at stairs of its quantizers, then a complete one that
-/// cuts it at pixels: at most --boxes parts
-/// per image. Printed beside what the attack leaves:
-/// certified <= true robust accuracy <= attacked. A certificate holds for the circuit
-/// as it is; what is not decided counts for neither side. Bounds are loose for deep
+/// lines (--bounds), then a search that cuts the ball at stairs of its quantizers, then a
+/// complete one that cuts it at pixels, at most --boxes parts per image. Printed beside what
+/// the attack leaves: certified <= true robust accuracy <= attacked. A certificate holds for
+/// the circuit as it is; what is not decided counts for neither side. Bounds are loose for deep
 /// networks: expect few certificates there unless eps is small.
 ///
 /// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it. With --smt the same

@@ -1,6 +1,7 @@
 //! Proves on integers that no image of a ball changes the label: by interval bounds through the whole
-//! network, where they do not suffice by linear bounds if these are wanted, with cuts at quantizers' stairs, and
-//! else by a complete search that cuts the ball into boxes of pixels, within a budget. Never an estimate: what is not decided is called open.
+//! network, where they do not suffice by linear bounds if these are wanted, with cuts at quantizers' stairs,
+//! and else by a complete search that cuts the ball into boxes of pixels, within a budget. Never an estimate:
+//! what is not decided is called open.
 
 use super::trail::{Cuts, Trail};
 use crate::engine::{IntervalBounds, LinearBounds, Verdict};
