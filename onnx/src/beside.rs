@@ -1,7 +1,8 @@
 //! Puts the chains of two wires beside each other: each is that of its own channels.
 
-use crate::chain::{Chain, Link, Norm, PerChannel};
+use crate::chain::{Chain, Link, Norm};
 use crate::number::Q;
+use crate::per_channel::PerChannel;
 use num_traits::{One, Zero};
 use std::sync::Arc;
 

@@ -2,12 +2,9 @@
 //! as the operators of ONNX that they mean.
 
 use crate::graph::{Graph, Op};
-use crate::support::QONNX_DOMAINS;
+use crate::support::{CHANNELS_LAST_DOMAIN, QONNX_DOMAINS};
 use crate::tensor::Constant;
 use std::collections::{HashMap, HashSet};
-
-/// Domain of ONNX's operators with the channels last.
-pub const DOMAIN: &str = "qonnx.custom_op.channels_last";
 
 /// Rewrites a graph; what is no such operator stays as it is.
 pub fn rewrite(graph: &mut Graph) -> Result<(), String> {
@@ -19,8 +16,8 @@ pub fn rewrite(graph: &mut Graph) -> Result<(), String> {
         let general = QONNX_DOMAINS.contains(&op.domain.as_str());
         let of_columns = columns.get(first(&op.inputs)).filter(|_| op.kind == "MatMul");
         match op.kind.as_str() {
-            "Conv" if op.domain == DOMAIN => parts.conv(&op).map_err(named)?,
-            "MaxPool" if op.domain == DOMAIN => parts.max_pool(&op).map_err(named)?,
+            "Conv" if op.domain == CHANNELS_LAST_DOMAIN => parts.conv(&op).map_err(named)?,
+            "MaxPool" if op.domain == CHANNELS_LAST_DOMAIN => parts.max_pool(&op).map_err(named)?,
             "MaxPoolNHWC" if general => parts.max_pool(&op).map_err(named)?,
             "QuantAvgPool2d" if general => parts.truncated_mean(&op).map_err(named)?,
             "XnorPopcountMatMul" if general => parts.count_of_ones(&op).map_err(named)?,

@@ -4,6 +4,7 @@
 use crate::graph::{Graph, Op};
 use crate::joined::joined;
 use crate::number::{Q, whole};
+use crate::parameters::clip_bounds;
 use crate::pick;
 use crate::quantizer;
 use crate::tensor::{Constant, Data, Element, axis, broadcast, reshape, transposed};
@@ -179,7 +180,7 @@ pub fn shape(op: &Op, dims: &[usize]) -> Result<Constant, String> {
 
 /// Clips a constant; weights of millions of elements stay as small as they are.
 fn clip(op: &Op, x: &Constant, get: quantizer::Constants) -> Result<Constant, String> {
-    let (lo, hi) = crate::lower::clip_bounds(op, get)?;
+    let (lo, hi) = clip_bounds(op, get)?;
     let within = |v: Q| {
         let v = lo.as_ref().map_or(v.clone(), |lo| v.max(lo.clone()));
         hi.as_ref().map_or(v.clone(), |hi| v.min(hi.clone()))

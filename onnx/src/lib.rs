@@ -20,6 +20,8 @@ pub mod lower;
 pub mod merged;
 pub mod number;
 pub mod pairs;
+pub mod parameters;
+pub mod per_channel;
 pub mod pick;
 pub mod proof;
 pub mod proto;

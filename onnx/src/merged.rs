@@ -84,8 +84,9 @@ impl Part {
     }
 
     fn other(link: &Link, c: usize) -> Part {
-        let limit =
-            |p: &Option<crate::chain::PerChannel>, none: f64| p.as_ref().map_or(none, |p| to_f64(p.of(c)));
+        let limit = |p: &Option<crate::per_channel::PerChannel>, none: f64| {
+            p.as_ref().map_or(none, |p| to_f64(p.of(c)))
+        };
         let bounds = match link {
             Link::Clamp(lo, hi) => (limit(lo, f64::NEG_INFINITY), limit(hi, f64::INFINITY)),
             Link::Leaky(slope) => (to_f64(slope.of(c)), 0.0),
@@ -160,7 +161,7 @@ fn apart(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chain::PerChannel;
+    use crate::per_channel::PerChannel;
 
     /// The quick way decides most levels, and never another than the exact way.
     #[test]

@@ -1,8 +1,8 @@
 //! Sums of two levels of different scales: whole factors that keep the exact order of all pairs, and the real
 //! sum behind each whole one.
 
-use crate::chain::PerChannel;
 use crate::number::{Q, to_f64, whole};
+use crate::per_channel::PerChannel;
 use num_traits::Signed;
 use std::cmp::Ordering;
 

@@ -1,9 +1,10 @@
 //! Evaluates one channel of a chain exactly, often: its constants are read once, and fractions are never
 //! reduced.
 
-use crate::chain::{Chain, Link, PerChannel};
+use crate::chain::{Chain, Link};
 use crate::number::{Q, Real, Rounding};
 use crate::pairs::Pairs;
+use crate::per_channel::PerChannel;
 use num_bigint::{BigInt, Sign};
 use num_integer::Integer;
 use num_traits::{One, Signed, ToPrimitive, Zero};

@@ -65,12 +65,15 @@ const QONNX: &[&str] = &["Quant", "IntQuant", "BipolarQuant", "Trunc", "MultiThr
 pub const QONNX_DOMAINS: &[&str] =
     &["", "onnx.brevitas", "finn.custom_op.general", "qonnx.custom_op.general", "finn", "qonnx"];
 
+/// Domain of ONNX's operators with the channels last.
+pub const CHANNELS_LAST_DOMAIN: &str = "qonnx.custom_op.channels_last";
+
 /// Returns why an operator is not imported, and what to do instead; `None` where it is.
 pub fn refusal(op: &Op) -> Option<String> {
     let (kind, domain) = (op.kind.as_str(), op.domain.as_str());
     let known =
         QONNX.contains(&kind) && QONNX_DOMAINS.contains(&domain) || ONNX.contains(&kind) && domain.is_empty();
-    let normalized = kind == "BatchNormalization" && domain == crate::channels_last::DOMAIN;
+    let normalized = kind == "BatchNormalization" && domain == CHANNELS_LAST_DOMAIN;
     if known || normalized {
         return None;
     }

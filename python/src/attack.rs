@@ -1,10 +1,10 @@
 //! `Network.attack`: the suite of `dq attack`, its report as a dictionary.
 
 use crate::error::raise;
-use crate::images::{labels, pixels};
+use crate::images::{labels, pixels, view};
 use crate::interrupt::interruptible;
 use crate::json::to_python;
-use crate::network::{Network, view};
+use crate::network::Network;
 use dq_data::Images;
 use dq_sim::attack::suite::{Adversary, Subject, Suite, Watch};
 use dq_sim::attack::{ALL, Start};

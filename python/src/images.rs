@@ -4,6 +4,7 @@
 use crate::error::raise;
 use dq_net::Shape;
 use dq_net::layer::Input;
+use ndarray::{ArrayView4, Ix4};
 use numpy::{
     PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray,
     PyUntypedArrayMethods,
@@ -33,7 +34,7 @@ pub fn pixels<'py>(images: &Bound<'py, PyAny>, input: Input) -> PyResult<PyReado
     let found = array.shape();
     if found.len() == 4 && found[1..] == [height, width, channels] {
         let images = array.readonly();
-        input.check_images(crate::network::view(&images)).map_err(raise)?;
+        input.check_images(view(&images)).map_err(raise)?;
         return Ok(images);
     }
     let how = match found {
@@ -64,4 +65,9 @@ pub fn labels(labels: &Bound<PyAny>, count: usize, classes: usize) -> PyResult<V
         fits(label).ok_or_else(|| raise(format!("labels[{i}]: expected 0 to {}, found {label}", classes - 1)))
     };
     values.iter().enumerate().map(label).collect()
+}
+
+/// Views a checked array as a batch of images.
+pub fn view<'a>(images: &'a PyReadonlyArrayDyn<u8>) -> ArrayView4<'a, u8> {
+    images.as_array().into_dimensionality::<Ix4>().expect("checked: four dimensions")
 }

@@ -1,13 +1,13 @@
 //! `dqnet.Network`: scores, labels, gradients, what the network is made of.
 
 use crate::error::{raise, raise_of_file};
-use crate::images::pixels;
+use crate::images::{pixels, view};
 use crate::json::to_python;
 use dq_net::Shape;
 use dq_sim::WhiteBox;
 use dq_sim::nodes::{node_infos, without_norms};
-use ndarray::{ArrayView4, Axis, Ix4};
-use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray4, PyReadonlyArray2, PyReadonlyArrayDyn};
+use ndarray::{ArrayView4, Axis};
+use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray4, PyReadonlyArray2};
 use pyo3::prelude::*;
 use serde_json::json;
 use std::path::PathBuf;
@@ -29,11 +29,6 @@ impl Network {
     pub(crate) fn network(&self) -> &dq_net::Network {
         self.white_box.network()
     }
-}
-
-/// Views a checked array as a batch of images.
-pub fn view<'a>(images: &'a PyReadonlyArrayDyn<u8>) -> ArrayView4<'a, u8> {
-    images.as_array().into_dimensionality::<Ix4>().expect("checked: four dimensions")
 }
 
 /// Two arrays that belong together: scores, and the gradient of their weighted sum.

@@ -9,6 +9,7 @@ use crate::graph::{Graph, Op};
 use crate::joined::joined;
 use crate::lower::Image;
 use crate::number::{Q, Real, Rounding, whole};
+use crate::parameters::{clip_bounds, norm_axis, threshold_axis};
 use crate::pick;
 use crate::quantizer::{self, Constants, wanted};
 use crate::tensor::{Constant, broadcast, transposed};
@@ -139,7 +140,7 @@ fn node(op: &Op, values: &HashMap<&str, Value>, part: usize) -> Result<Value, St
             _ => with_one(tensor(1)?, &wanted(&get, 0, "input 0")?, |x, c| binary(op, &c.clone().into(), x))?,
         },
         _ => {
-            let bounds = if op.kind == "Clip" { crate::lower::clip_bounds(op, &get)? } else { (None, None) };
+            let bounds = if op.kind == "Clip" { clip_bounds(op, &get)? } else { (None, None) };
             let x = x()?;
             x.map(&vec![0; x.ids.len()], |x, _| unary(op, x, &bounds))?
         }
@@ -231,7 +232,7 @@ fn quantize(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {
 fn multi_threshold(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {
     let thresholds = wanted(get, 1, "thresholds")?;
     let (rows, count) = (thresholds.dims[0], thresholds.dims[1]);
-    let axis = crate::lower::threshold_axis(op, x.dims.len())?;
+    let axis = threshold_axis(op, x.dims.len())?;
     let (inside, size) = (crate::tensor::inner(&x.dims, axis), x.dims[axis]);
     let row = |i: usize| if rows == 1 { 0 } else { i / inside % size };
     let positions: Vec<usize> = (0..x.ids.len()).map(row).collect();
@@ -268,7 +269,7 @@ fn normalize(op: &Op, x: &Tensor, get: Constants) -> Result<Tensor, String> {
         }
         Ok(Real::root(&square).reciprocal().times(&gain[c]))
     };
-    let axis = crate::lower::norm_axis(op, x.dims.len());
+    let axis = norm_axis(op, x.dims.len());
     let slopes: Vec<Real> = (0..x.dims[axis]).map(per_channel).collect::<Result<_, _>>()?;
     let inside = crate::tensor::inner(&x.dims, axis);
     let positions: Vec<usize> = (0..x.ids.len()).map(|i| i / inside % x.dims[axis]).collect();

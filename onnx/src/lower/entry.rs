@@ -3,9 +3,10 @@
 use super::builder::Builder;
 use super::levels::Levels;
 use super::stream::{Stream, channels_first};
-use crate::chain::{Chain, Link, PerChannel};
+use crate::chain::{Chain, Link};
 use crate::graph::Graph;
 use crate::number::{Q, to_f64, whole};
+use crate::per_channel::PerChannel;
 use crate::tensor::Element;
 use dq_net::Shape;
 use dq_net::layer::{Input, Layer};

@@ -19,7 +19,6 @@ mod stream;
 mod weights;
 mod window;
 
-pub use arithmetic::{clip_bounds, norm_axis, threshold_axis};
 pub use entry::{Image, Normalization, Reading};
 pub use head::Head;
 pub use step::Staircase;

@@ -3,9 +3,10 @@
 use super::stream::{Stream, channels_first};
 use super::window::Window;
 use super::{State, Value};
-use crate::chain::{Chain, Link, PerChannel};
+use crate::chain::{Chain, Link};
 use crate::graph::Op;
 use crate::number::{Q, whole};
+use crate::per_channel::PerChannel;
 use crate::quantizer::Constants;
 use dq_net::layer::{GlobalSum, Layer, MaxPool, SumPool};
 use num_traits::Zero;

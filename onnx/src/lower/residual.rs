@@ -2,10 +2,11 @@
 
 use super::stream::Stream;
 use super::{State, Value};
-use crate::chain::{Chain, Link, PerChannel};
+use crate::chain::{Chain, Link};
 use crate::graph::Op;
 use crate::number::{Q, to_f64, whole};
 use crate::pairs::{Pairs, factors};
+use crate::per_channel::PerChannel;
 use dq_net::layer::{Layer, Sum};
 use num_traits::Zero;
 use std::sync::Arc;

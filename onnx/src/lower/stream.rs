@@ -1,7 +1,8 @@
 //! Defines streams: tensors of the graph as chains over a wire of the integer network.
 
-use crate::chain::{Chain, Link, PerChannel};
+use crate::chain::{Chain, Link};
 use crate::number::Q;
+use crate::per_channel::PerChannel;
 use crate::tensor::{Constant, broadcast};
 use dq_net::Shape;
 use std::collections::HashMap;
