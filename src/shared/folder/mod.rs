@@ -2,16 +2,15 @@
 //! exists and is empty, or cannot be moved (the current one, a mount point), is filled where it is, with
 //! files that are already written.
 
+mod list;
+
 use anyhow::{Context, Result, bail};
 use dq_net::atomic;
+use list::{List, MANIFEST};
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// Name of the file that lists what `dq` wrote into a folder, with SHA-256 (`sha256sum --check` reads it), so
-/// that the folder may be replaced later and nothing of the user's is lost.
-const MANIFEST: &str = "files.txt";
 
 /// Writes `files` (plain name, contents) as folder `path`, where a link to a folder leads. A folder that is
 /// there already is replaced only if `dq` wrote it and nothing was added or edited since. The file `given`,
@@ -94,46 +93,6 @@ impl Staging {
     }
 }
 
-/// Lists the files that `dq` wrote into a folder: a line each, with the hash of the contents and the name.
-/// Lists of older programs have names alone. While a folder is filled, a name may stand with two hashes.
-struct List(BTreeSet<String>);
-
-impl List {
-    fn of(files: &[(String, Vec<u8>)]) -> Self {
-        Self(files.iter().map(|(name, contents)| line(name, contents)).collect())
-    }
-
-    /// Reads the list in a folder; where there is none it is empty.
-    fn read(folder: &Path) -> Self {
-        let text = fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default();
-        Self(text.lines().map(str::to_owned).collect())
-    }
-
-    fn text(&self) -> String {
-        let mut lines: Vec<&String> = self.0.iter().collect();
-        lines.sort_by_key(|line| line.get(HASHED..));
-        lines.into_iter().map(|line| format!("{line}\n")).collect()
-    }
-
-    /// Returns whether a file of this name was written.
-    fn has(&self, name: &str) -> bool {
-        let named = |line: &String| line.get(HASHED..).is_some_and(|rest| rest == name) || line == name;
-        name == MANIFEST || self.0.iter().any(named)
-    }
-
-    /// Returns whether the file was written with these contents, or with any as far as an older list says.
-    fn holds(&self, name: &str, contents: &[u8]) -> bool {
-        name == MANIFEST || self.0.contains(name) || self.0.contains(&line(name, contents))
-    }
-}
-
-/// Where the name begins in a line that [`line`] makes.
-const HASHED: usize = 66;
-
-fn line(name: &str, contents: &[u8]) -> String {
-    format!("{}  {name}", dq_net::sha256(contents))
-}
-
 fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
@@ -198,6 +157,7 @@ fn names_to_replace(path: &Path, given: Option<&Path>) -> Result<Option<BTreeSet
 
 #[cfg(test)]
 mod tests {
+    use super::list::HASHED;
     use super::*;
 
     fn publish(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
