@@ -137,7 +137,7 @@ fn publish<'a>(folder: &Path, files: impl Iterator<Item = (&'a str, &'a str)>) -
     let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let scratch = tempfile::Builder::new().prefix(".dqnet-").tempdir_in(parent)?;
     for (name, text) in files {
-        fs::write(scratch.path().join(name), text)?;
+        dq_hdl::tool::run::write_file(scratch.path(), name, text)?;
     }
     if folder.exists() {
         fs::remove_dir(folder)?;

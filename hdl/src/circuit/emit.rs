@@ -22,8 +22,8 @@ pub use crate::rtl::File;
 pub struct Emission {
     /// Name of the circuit's top module.
     pub top: &'static str,
-    /// The files: `*.v` (`top.v` first), `*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f` (the
-    /// circuit's sources), `plan.json`, `report.json`.
+    /// The files: `*.v` (`top.v` first), `images/STAGE/*.mem`, `tb.v` with its vectors, `boot.mem`, `files.f`
+    /// (the circuit's sources), `plan.json`, `report.json`.
     pub files: Vec<File>,
     /// The content of `report.json`.
     pub report: Report,

@@ -72,7 +72,7 @@
 //! test sees whether anything depends on them.
 //!
 //! **Names.** Modules with the same name must have the same text and are printed once, so a kernel that holds
-//! a ROM carries its node in its module and file names (`conv2_mvau`, `conv2_weights.mem`).
+//! a ROM carries its node in its module and file names (`conv2_mvau`, `images/conv2/conv2_weights.mem`).
 
 mod ir;
 mod rust_hdl;

@@ -113,7 +113,7 @@ impl Kind for Bias {
                 data: rom_words(to.bits, bias.iter().map(|&bias| vec![(bias.into(), to.bits)])),
                 style: style(site.memory),
                 read: Read::Sync { enable: taken.into(), addr: class.value() },
-                file: &format!("{}_bias.mem", site.name),
+                file: &site.image("bias"),
             };
             let bias = parameters.rom(&mut k, rom);
             let (read, acc) = (k.reg("read", 1, Some(0)), k.reg("acc", from.bits, None));

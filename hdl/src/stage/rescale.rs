@@ -200,7 +200,7 @@ impl Product {
     /// Builds each lane's sum, and the range in which it lies.
     fn sums(&self, k: &mut Kernel, site: &Site, rescale: &layer::Rescale, beats: Beats) -> Vec<(Sig, Range)> {
         let Beats { x, range, beat, fold } = beats;
-        let (from, name) = (site.input, &site.name);
+        let from = site.input;
         let (mul_bits, add_bits) = (self.mul.bits() as usize, self.add.bits() as usize);
         let lane_bits = mul_bits + add_bits;
         let word = |beat: usize| {
@@ -211,7 +211,7 @@ impl Product {
         let data = rom_words(from.count * lane_bits, (0..rescale.mul.len() / from.count).map(word));
         let read = Read::Sync { enable: beat.into(), addr: fold };
         let style = style(site.memory);
-        let file = format!("{name}_factors.mem");
+        let file = site.image("factors");
         let factors = k.rom("factors", from.count * lane_bits, data, style, read, &file);
         let value = k.reg("value", x.width(), None);
         k.next(value, Some(beat.into()), x);

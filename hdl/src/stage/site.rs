@@ -71,6 +71,12 @@ impl Lanes {
 }
 
 impl Site {
+    /// Returns the name of the file that holds the contents of `memory`: the stage's files are in a folder of
+    /// their own. Each is named after the stage as well, since some tools copy all files into one folder.
+    pub fn image(&self, memory: &str) -> String {
+        format!("images/{0}/{0}_{memory}.mem", self.name)
+    }
+
     /// Returns the beats that the FIFO of its first, mostly only, output holds.
     pub fn depth(&self) -> usize {
         self.depths[0]

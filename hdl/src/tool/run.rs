@@ -131,10 +131,16 @@ pub(crate) fn read(path: &Path) -> Result<String, RunError> {
     fs::read_to_string(path).map_err(at(path, "reading"))
 }
 
+/// Writes a file of an emission into `folder`, and makes the folder below it in which the file is to be.
+pub fn write_file(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+    let path = folder.join(name);
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    fs::write(path, text)
+}
+
 /// Writes a text file for a tool.
 pub(crate) fn write(folder: &Path, name: &str, text: &str) -> Result<(), RunError> {
-    let path = folder.join(name);
-    fs::write(&path, text).map_err(at(&path, "writing"))
+    write_file(folder, name, text).map_err(at(&folder.join(name), "writing"))
 }
 
 /// Makes an error of the operating system's.

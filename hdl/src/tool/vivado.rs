@@ -18,12 +18,25 @@ pub fn files(design: &Design, emission: &Emission, part: &str) -> Vec<File> {
     // The period is in ps, rounded down: never slower than the plan's clock.
     let period = 1_000_000 / design.plan.clock_mhz;
     let nanoseconds = format!("{}.{:03}", period / 1_000, period % 1_000);
-    let add_images =
-        if images.is_empty() { String::new() } else { format!("add_files -norecurse {{{images}}}\n") };
     let package = format!(
         "# Packages top_axi as an IP with AXI4-Stream interfaces: vivado -mode batch -source package_ip.tcl\n\
          create_project -force dq_ip dq_ip -part {part}\n\
-         add_files -norecurse {{{verilog}}}\n{add_images}\
+         # Vivado packages files into one folder, so there the memories are filled from files without one.\n\
+         set sources {{}}\n\
+         file mkdir dq_ip/sources\n\
+         foreach name {{{verilog}}} {{\n\
+         \x20 set from [open $name]\n\
+         \x20 set to [open dq_ip/sources/$name w]\n\
+         \x20 puts -nonewline $to [regsub -all {{images/[^/\"]+/}} [read $from] {{}}]\n\
+         \x20 close $from\n\
+         \x20 close $to\n\
+         \x20 lappend sources dq_ip/sources/$name\n\
+         }}\n\
+         foreach name {{{images}}} {{\n\
+         \x20 file copy -force $name dq_ip/sources\n\
+         \x20 lappend sources dq_ip/sources/[file tail $name]\n\
+         }}\n\
+         add_files -norecurse $sources\n\
          set_property top {top} [current_fileset]\n\
          update_compile_order -fileset sources_1\n\
          ipx::package_project -root_dir dq_ip/ip -vendor dq -library dq -taxonomy /UserIP -import_files \
@@ -66,6 +79,7 @@ mod tests {
     use super::*;
     use crate::emit::emit;
     use crate::plan::{self, Control, Output};
+    use crate::tool::run::write_file;
     use std::io::Write;
     use std::process::Command;
 
@@ -126,7 +140,7 @@ puts [join $said "\n"]
             emission.files.extend(files(&design, &emission, "xc7z020clg400-1"));
             let folder = tempfile::tempdir().unwrap();
             for file in &emission.files {
-                std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
+                write_file(folder.path(), &file.name, &file.text).unwrap();
             }
             let Some(packaged) = run("package_ip.tcl", folder.path()) else { return };
             assert!(packaged.contains("set top top_axi") && packaged.contains("save core"), "{packaged}");

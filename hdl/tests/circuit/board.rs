@@ -164,7 +164,7 @@ fn tools_find_nothing_to_warn_of() {
         let files = rtl::emit(&circuit.module, "test").unwrap();
         let mut sources = vec![];
         for file in &files {
-            std::fs::write(folder.path().join(&file.name), &file.text).unwrap();
+            tool::run::write_file(folder.path(), &file.name, &file.text).unwrap();
             sources.extend(file.name.ends_with(".v").then_some(file.name.as_str()));
         }
         let mut command = emitted::in_folder(&verilator, folder.path());

@@ -4,7 +4,7 @@
 use super::common;
 use dq_hdl::design::Design;
 use dq_hdl::emit::{Emission, emit};
-use dq_hdl::tool::{self, Tool};
+use dq_hdl::tool::{self, Tool, run::write_file};
 use dq_hdl::verilator::{Simulator, Waves};
 use dq_hdl::{netlist, stalls::Stalls, wrapper};
 use dq_net::Network;
@@ -37,7 +37,7 @@ fn design(network: &Network, seed: u64) -> (Design, Emission) {
 
 pub fn write(emission: &Emission, folder: &Path) {
     for file in &emission.files {
-        std::fs::write(folder.join(&file.name), &file.text).unwrap();
+        write_file(folder, &file.name, &file.text).unwrap();
     }
 }
 

@@ -85,7 +85,7 @@ fn weights_in_several_banks_agree() {
     let frames = common::frames(&network, 1, 3);
     let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
     assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE));
-    assert!(emit(&design).files.iter().any(|file| file.name == "conv2_weights4.mem"));
+    assert!(emit(&design).files.iter().any(|file| file.name == "images/conv2/conv2_weights4.mem"));
 }
 
 /// A dense layer whose weights take so many block RAMs that their address takes two steps, the last of its

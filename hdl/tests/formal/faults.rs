@@ -121,7 +121,7 @@ impl Bench {
 
     /// The assertions by which the proofs of what uses `file` fail; none if they hold.
     fn caught(&self, file: &str, fault: &Fault) -> Option<Vec<String>> {
-        let node = file.split("_thresholds").next().unwrap();
+        let node = file.rsplit('/').next().unwrap().split("_thresholds").next().unwrap();
         let of_image = |task: &Task| file.ends_with(".mem") && task.module == format!("{node}_step");
         let uses = |task: &&Task| task.files.iter().any(|name| name == file) || of_image(task);
         self.fails(file, fault, self.tasks.iter().filter(uses))

@@ -37,6 +37,12 @@ impl List {
         name == MANIFEST || self.0.iter().any(named)
     }
 
+    /// Returns whether a file in a folder of this name was written.
+    pub fn has_in(&self, folder: &str) -> bool {
+        let below = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        self.0.iter().filter_map(|line| line.get(HASHED..)).any(below)
+    }
+
     /// Returns whether the file was written with these contents, or with any as far as an older list says.
     pub fn holds(&self, name: &str, contents: &[u8]) -> bool {
         name == MANIFEST || self.0.contains(name) || self.0.contains(&line(name, contents))

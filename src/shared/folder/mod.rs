@@ -3,24 +3,26 @@
 //! files that are already written.
 
 mod list;
+mod old;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use dq_net::atomic;
 use list::{List, MANIFEST};
-use std::collections::BTreeSet;
+use old::{Old, to_replace};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Writes `files` (plain name, contents) as folder `path`, where a link to a folder leads. A folder that is
+/// Writes `files` (name, contents) as folder `path`, where a link to a folder leads. A name is plain, or leads
+/// through folders in this one (`images/conv/conv_weights.mem`). A folder that is
 /// there already is replaced only if `dq` wrote it and nothing was added or edited since. The file `given`,
 /// which the new ones were made from, may be in it, edited.
 pub fn publish(path: &Path, files: &[(String, Vec<u8>)], given: Option<&Path>) -> Result<()> {
     let context = || format!("{}: writing the folder", path.display());
     let path = &atomic::end_of_links(path).with_context(context)?;
-    match names_to_replace(path, given)? {
+    match to_replace(path, given)? {
         None => make(path, files),
-        Some(old) if old.is_empty() || is_current(path) => fill(path, files, &old),
+        Some(old) if old.names.is_empty() || is_current(path) => fill(path, files, &old),
         Some(old) => match swap(path, files) {
             Err(error) if cannot_move(&error) => fill(path, files, &old),
             result => result,
@@ -51,17 +53,23 @@ fn swap(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
 
 /// Fills the folder, which is there and has the files `old`. Each new file is on the disk before the first is
 /// moved; the list of files is always one of all that are there.
-fn fill(path: &Path, files: &[(String, Vec<u8>)], old: &BTreeSet<String>) -> Result<()> {
+fn fill(path: &Path, files: &[(String, Vec<u8>)], old: &Old) -> Result<()> {
     let staging = Staging::new(path, files)?;
     let list = List::of(files);
     let both = List(list.0.union(&List::read(path).0).cloned().collect());
     atomic::write(&path.join(MANIFEST), both.text().as_bytes()).context(MANIFEST)?;
     for (name, _) in files {
-        fs::rename(staging.new_folder().join(name), path.join(name))
+        let place = path.join(name);
+        fs::create_dir_all(parent(&place))
+            .and_then(|()| fs::rename(staging.new_folder().join(name), &place))
             .with_context(|| format!("moving {name} into place"))?;
     }
-    for name in old.iter().filter(|name| !list.has(name)) {
+    for name in old.names.iter().filter(|name| !list.has(name)) {
         fs::remove_file(path.join(name)).with_context(|| format!("removing {name}"))?;
+    }
+    // A folder comes before those in it.
+    for name in old.folders.iter().rev().filter(|name| !list.has_in(name)) {
+        fs::remove_dir(path.join(name)).with_context(|| format!("removing the folder {name}"))?;
     }
     atomic::write(&path.join(MANIFEST), list.text().as_bytes()).context(MANIFEST)
 }
@@ -72,17 +80,19 @@ struct Staging {
 }
 
 impl Staging {
-    fn new(parent: &Path, files: &[(String, Vec<u8>)]) -> Result<Self> {
+    fn new(within: &Path, files: &[(String, Vec<u8>)]) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix(".dq-")
-            .tempdir_in(parent)
-            .with_context(|| format!("making a temporary folder in {}", parent.display()))?;
+            .tempdir_in(within)
+            .with_context(|| format!("making a temporary folder in {}", within.display()))?;
         let staging = Self { folder };
         fs::create_dir(staging.new_folder()).context("making a temporary folder")?;
         let list = List::of(files).text();
         let all = files.iter().map(|(name, data)| (name.as_str(), data.as_slice()));
         for (name, contents) in all.chain([(MANIFEST, list.as_bytes())]) {
-            fs::write(staging.new_folder().join(name), contents)
+            let place = staging.new_folder().join(name);
+            fs::create_dir_all(parent(&place))
+                .and_then(|()| fs::write(&place, contents))
                 .with_context(|| format!("writing {name}"))?;
         }
         Ok(staging)
@@ -118,47 +128,11 @@ fn cannot_move(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Returns the names in the folder `path`, all of which may be replaced; `None` where nothing is there.
-fn names_to_replace(path: &Path, given: Option<&Path>) -> Result<Option<BTreeSet<String>>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    if !path.is_dir() {
-        bail!("{}: expected a folder to write, found a file", path.display());
-    }
-    let reading = || format!("{}: reading the folder", path.display());
-    let mut names = BTreeSet::new();
-    for entry in fs::read_dir(path).with_context(reading)? {
-        names.insert(entry.with_context(reading)?.file_name().to_string_lossy().into_owned());
-    }
-    let list = List::read(path);
-    if let Some(name) = names.iter().find(|name| !list.has(name)) {
-        bail!(
-            "{}: not replaced, because `{name}` in it was not written by dq; name another folder or remove \
-             this one",
-            path.display()
-        );
-    }
-    let given = given.and_then(|given| fs::canonicalize(given).ok());
-    let is_given = |file: &Path| given.is_some() && fs::canonicalize(file).ok() == given;
-    let is_edited = |name: &String| {
-        let file = path.join(name);
-        !is_given(&file) && !fs::read(&file).is_ok_and(|contents| list.holds(name, &contents))
-    };
-    if let Some(name) = names.iter().find(|name| is_edited(name)) {
-        bail!(
-            "{}: not replaced, because `{name}` in it was edited after dq wrote it; name another folder, or \
-             delete `{name}` (an edited plan may be given with --plan)",
-            path.display()
-        );
-    }
-    Ok(Some(names))
-}
-
 #[cfg(test)]
 mod tests {
     use super::list::HASHED;
     use super::*;
+    use std::collections::BTreeSet;
 
     fn publish(path: &Path, files: &[(String, Vec<u8>)]) -> Result<()> {
         super::publish(path, files, None)
@@ -192,6 +166,40 @@ mod tests {
         assert!(publish(&file.join("rtl"), &files(&["b.v"])).is_err());
     }
 
+    /// A folder of the flat layout of older programs becomes one with folders in it, and the other way round.
+    /// What a user put into one of them, or edited there, is the user's.
+    #[test]
+    fn files_are_in_folders_of_the_folder() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("rtl");
+        publish(&path, &files(&["a.v", "a_weights.mem"])).unwrap();
+        let layered = files(&["a.v", "images/a/a_weights.mem", "images/b/b_weights.mem"]);
+        publish(&path, &layered).unwrap();
+        assert!(!path.join("a_weights.mem").exists());
+        let image = path.join("images/a/a_weights.mem");
+        assert_eq!(fs::read_to_string(&image).unwrap(), "images/a/a_weights.mem");
+        publish(&path, &layered).unwrap();
+
+        let refused = || publish(&path, &layered).unwrap_err().to_string();
+        fs::write(&image, "mine").unwrap();
+        assert!(refused().contains("`images/a/a_weights.mem` in it was edited"), "{}", refused());
+        fs::remove_file(&image).unwrap();
+        publish(&path, &layered).unwrap();
+        for name in ["images/notes.txt", "images/a/notes.txt", "notes.txt"] {
+            fs::write(path.join(name), "mine").unwrap();
+            assert!(refused().contains(&format!("`{name}` in it was not written by dq")), "{}", refused());
+            fs::remove_file(path.join(name)).unwrap();
+        }
+        for name in ["mine", "images/mine"] {
+            fs::create_dir(path.join(name)).unwrap();
+            fs::write(path.join(name).join("a.v"), "mine").unwrap();
+            assert!(refused().contains(&format!("`{name}` in it was not written by dq")), "{}", refused());
+            fs::remove_dir_all(path.join(name)).unwrap();
+        }
+        publish(&path, &files(&["a.v", "a_weights.mem"])).unwrap();
+        assert!(path.join("a_weights.mem").exists() && !path.join("images").exists());
+    }
+
     /// What a user edited is the user's, whether the folder is moved or filled; a file that was given is not
     /// lost, since the new ones were made from it.
     #[test]
@@ -214,7 +222,7 @@ mod tests {
         fs::write(path.join(MANIFEST), both[0].text() + &both[1].text() + "a.v\n").unwrap();
         for (contents, is_ours) in [("b.v", true), ("old", true), ("mine", false)] {
             fs::write(&other, contents).unwrap();
-            assert_eq!(names_to_replace(&path, None).is_ok(), is_ours, "{contents}");
+            assert_eq!(to_replace(&path, None).is_ok(), is_ours, "{contents}");
         }
         // Lists of older programs have names alone.
         fs::write(path.join(MANIFEST), "a.v\nb.v\nfiles.txt\n").unwrap();
@@ -251,10 +259,17 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_moved_is_filled() {
         let base = tempfile::tempdir().unwrap();
-        let names = |path: &Path| names_to_replace(path, None).unwrap().unwrap();
-        fill(base.path(), &files(&["a.v", "b.v"]), &BTreeSet::new()).unwrap();
-        fill(base.path(), &files(&["b.v", "c.v"]), &names(base.path())).unwrap();
-        assert_eq!(names(base.path()), ["b.v", "c.v", MANIFEST].map(String::from).into());
+        let old = |path: &Path| to_replace(path, None).unwrap().unwrap();
+        let names = |names: &[&str]| names.iter().map(|&name| name.into()).collect::<BTreeSet<String>>();
+        fill(base.path(), &files(&["a.v", "b.v", "i/a/1", "i/a/b/2", "i/b/3"]), &Old::default()).unwrap();
+        fill(base.path(), &files(&["b.v", "c.v", "i/b/3", "i/c/4"]), &old(base.path())).unwrap();
+        let found = old(base.path());
+        assert_eq!(found.names, names(&["b.v", "c.v", "i/b/3", "i/c/4", MANIFEST]));
+        assert_eq!(found.folders, names(&["i", "i/b", "i/c"]));
+        // A file that is gone leaves its folder, which goes too.
+        fs::remove_file(base.path().join("i/c/4")).unwrap();
+        fill(base.path(), &files(&["b.v"]), &old(base.path())).unwrap();
+        assert!(!base.path().join("i").exists());
         let moved = |kind| cannot_move(&anyhow::Error::new(std::io::Error::from(kind)).context("moving"));
         assert!(moved(ErrorKind::ResourceBusy) && moved(ErrorKind::PermissionDenied));
         assert!(!moved(ErrorKind::StorageFull));

@@ -39,7 +39,7 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     let word = |fold: usize| (0..pe).map(|p| (start(fold * pe + p), bits)).collect();
     let data = rom_words(pe * bits, (0..folds).map(word));
     let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
-    let file = format!("{}_starts.mem", site.name);
+    let file = site.image("starts");
     let starts = k.rom("starts", pe * bits, data, style(site.memory.of_constants()), read, &file);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }

@@ -147,7 +147,7 @@ impl<'a> Memory<'a> {
             1.. if words < self.bank_words => Place::Distributed,
             _ => site.memory,
         };
-        let file = |slice: &str| format!("{}_{slice}.mem", site.name);
+        let file = |slice: &str| site.image(slice);
         if self.late && place != site.memory && !site.controlled {
             let (address, family, file) = (local(&address.counter), site.family, &file);
             let word = parts::rom(k, parts::Rom { name: &bank, data, bits: word, address, family, file });

@@ -143,7 +143,7 @@ impl<'a> Search<'a> {
     /// Returns each lane's word, a cycle later: in the first round from one ROM for all lanes, then from one
     /// ROM per lane, addressed by the level so far.
     pub fn read(&self, k: &mut Kernel, parameters: &mut Parameters, round: usize, beat: &Beat) -> Vec<Expr> {
-        let (lanes, name, style) = (beat.lanes.len(), &self.site.name, style(self.site.memory));
+        let (lanes, style) = (beat.lanes.len(), style(self.site.memory));
         let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
         let enable: Expr = beat.valid.into();
         if round == 0 {
@@ -151,12 +151,12 @@ impl<'a> Search<'a> {
             let data = rom_words(lanes * lane_bits, (0..self.folds).map(word));
             let addr = beat.fold.map_or(lit(0, 1), Into::into);
             let words = if self.place(0) == Place::Parts {
-                let file = |rom: &str| format!("{name}_{rom}.mem");
+                let file = |rom: &str| self.site.image(rom);
                 let (name, bits, family) = ("thresholds", lanes * lane_bits, self.site.family);
                 parts::rom(k, parts::Rom { name, data: &data, bits, address: addr, family, file: &file })
             } else {
                 let read = Read::Sync { enable, addr };
-                let (name, file) = ("thresholds", &format!("{name}_thresholds.mem"));
+                let (name, file) = ("thresholds", &self.site.image("thresholds"));
                 parameters.rom(k, Rom { name, bits: lanes * lane_bits, data, style, read, file })
             };
             return (0..lanes).map(|l| words.lane(l, lane_bits)).collect();
@@ -168,7 +168,7 @@ impl<'a> Search<'a> {
             let level = lane.level.expect("a level since the first round");
             let addr = beat.fold.map_or(level.expr(), |fold| cat([fold, level]));
             let rom = format!("thresholds{l}_{round}");
-            let file = |rom: &str| format!("{name}_{rom}.mem");
+            let file = |rom: &str| self.site.image(rom);
             if self.place(round) == Place::Parts {
                 let (name, bits, family) = (&rom, lane_bits, self.site.family);
                 let rom = parts::Rom { name, data: &data, bits, address: addr, family, file: &file };

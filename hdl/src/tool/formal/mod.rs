@@ -13,7 +13,7 @@ pub use task::{Task, tasks};
 use crate::circuit::testbench;
 use crate::emit::Emission;
 use crate::rtl::File;
-use crate::tool::{self, Tool, ToolError};
+use crate::tool::{self, Tool, ToolError, run};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -199,8 +199,8 @@ fn script(task: &Task, model: &str) -> String {
 }
 
 fn write(folder: &Path, file: &File) -> Result<(), FormalError> {
-    let path = folder.join(&file.name);
-    std::fs::write(&path, &file.text).map_err(|source| FormalError::Io { path, source })
+    run::write_file(folder, &file.name, &file.text)
+        .map_err(|source| FormalError::Io { path: folder.join(&file.name), source })
 }
 
 fn failed(tool: &'static str, task: &Task, output: &Output) -> FormalError {

@@ -5,7 +5,7 @@ use super::folder::{copy_build, is_plain, plain_folder, plain_tool};
 use super::runtime::Runtime;
 use super::{VerilatorError, at, tail};
 use crate::emit::File;
-use crate::tool::{self, Tool};
+use crate::tool::{self, Tool, run};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -92,8 +92,7 @@ fn temporary(folder: &Path) -> Result<TempDir, VerilatorError> {
 /// to it.
 fn compile(source: &Source, tool: &Tool, folder: &Path, runtime: &Runtime) -> Result<(), VerilatorError> {
     let write = |name: &str, text: &str| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(at(&path, "writing"))
+        run::write_file(folder, name, text).map_err(at(&folder.join(name), "writing"))
     };
     for file in &source.files {
         write(&file.name, &file.text)?;

@@ -37,9 +37,11 @@ pub(super) fn copy_build<'a>(
     from: &Path,
     to: &Path,
 ) -> Result<(), VerilatorError> {
-    std::fs::create_dir(to.join("obj_dir")).map_err(at(to, "creating obj_dir in"))?;
     for name in std::iter::once(program).chain(images) {
-        std::fs::copy(from.join(name), to.join(name)).map_err(at(&to.join(name), "copying the build to"))?;
+        let place = to.join(name);
+        std::fs::create_dir_all(place.parent().expect("it is below the folder"))
+            .and_then(|()| std::fs::copy(from.join(name), &place))
+            .map_err(at(&place, "copying the build to"))?;
     }
     Ok(())
 }
