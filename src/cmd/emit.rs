@@ -15,11 +15,11 @@ use std::path::PathBuf;
 
 /// Emit a network as synthesizable Verilog
 ///
-/// Writes a folder: one Verilog file per module, ROM images, a self-checking testbench
-/// with vectors, plan.json (which can be edited and given back) and report.json
-/// (cycles, estimates); weights that come from outside as the files that a DMA engine plays
-/// in a loop. MODEL is a model.json, or a run, which is then exported in the
-/// same step (--bits for another bit width). The folder is replaced if dq wrote it and
+/// Writes a folder: one Verilog file per module, ROM images (in images/, one folder a
+/// layer), a self-checking testbench with vectors, plan.json (which can be edited and
+/// given back) and report.json (cycles, estimates); weights that come from outside as the
+/// files that a DMA engine plays in a loop. MODEL is a model.json, or a run, which is then
+/// exported in the same step (--bits for another bit width). The folder is replaced if dq wrote it and
 /// nothing in it was edited since; an edited plan.json goes on living if it is given
 /// (--plan DIR/plan.json).
 ///

@@ -144,6 +144,18 @@ puts [join $said "\n"]
             }
             let Some(packaged) = run("package_ip.tcl", folder.path()) else { return };
             assert!(packaged.contains("set top top_axi") && packaged.contains("save core"), "{packaged}");
+            // Each memory of the IP is filled from a file beside its module.
+            let sources = folder.path().join("dq_ip/sources");
+            let text = |name: &str| std::fs::read_to_string(sources.join(name)).unwrap();
+            let modules = emission.files.iter().map(|file| &file.name);
+            let modules = modules.filter(|name| name.ends_with(".v") && !testbench::is_file(name));
+            let texts: String = modules.map(|name| text(name)).collect();
+            let images: Vec<&str> =
+                texts.split("$readmemh(\"").skip(1).map(|at| at.split('"').next().unwrap()).collect();
+            assert!(!images.is_empty());
+            for image in images {
+                assert!(!image.contains('/') && sources.join(image).is_file(), "{image}");
+            }
             let built = run("ooc.tcl", folder.path()).unwrap();
             for step in [
                 "clock 10.000",
