@@ -13,10 +13,10 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Writes `files` (name, contents) as folder `path`, where a link to a folder leads. A name is plain, or leads
-/// through folders in this one (`images/conv/conv_weights.mem`). A folder that is
-/// there already is replaced only if `dq` wrote it and nothing was added or edited since. The file `given`,
-/// which the new ones were made from, may be in it, edited.
+/// Writes `files` (name, contents) as folder `path`, where a link to a folder leads. A name is plain, or
+/// leads through folders in this one (`images/conv/conv_weights.mem`). A folder that is there already is
+/// replaced only if `dq` wrote it and nothing was added or edited since. The file `given`, which the new ones
+/// were made from, may be in it, edited.
 pub fn publish(path: &Path, files: &[(String, Vec<u8>)], given: Option<&Path>) -> Result<()> {
     let context = || format!("{}: writing the folder", path.display());
     let path = &atomic::end_of_links(path).with_context(context)?;

@@ -16,8 +16,8 @@ pub struct Old {
 }
 
 impl Old {
-    /// Adds what is in `folder`, whose names begin with `prefix`. It does not look into folders of which `list`
-    /// knows nothing, nor behind links.
+    /// Adds what is in `folder`, whose names begin with `prefix`. It does not look into folders of which
+    /// `list` knows nothing, nor behind links.
     fn read(&mut self, folder: &Path, prefix: &str, list: &List) -> Result<()> {
         let reading = || format!("{}: reading the folder", folder.display());
         for entry in fs::read_dir(folder).with_context(reading)? {

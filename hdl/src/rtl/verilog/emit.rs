@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// A file to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Name within the output folder, after that of a folder in it where the file is in one (`images/a/a.mem`).
+    /// Name within the output folder, behind that of a folder in it where the file is in one.
     pub name: String,
     /// Whole text.
     pub text: String,
