@@ -154,9 +154,11 @@ fn a_proof_is_found_again_until_a_file_of_it_changes() {
     assert_eq!(kept.find(&prover, task).unwrap(), Some(proof.clone()));
     assert!(tasks.iter().filter(|other| *other != task).all(|t| kept.find(&prover, t).unwrap().is_none()));
     // Its Verilog and its ROM image alike; the file of another module does not matter.
-    for (name, found) in
-        [("classifier_fetch.v", false), ("images/classifier/classifier_weights.mem", false), ("step2_step.v", true)]
-    {
+    for (name, found) in [
+        ("classifier_fetch.v", false),
+        ("images/classifier/classifier_weights.mem", false),
+        ("step2_step.v", true),
+    ] {
         let path = folder.join(name);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{text}\n")).unwrap();
