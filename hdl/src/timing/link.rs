@@ -53,6 +53,11 @@ impl Link {
         self.log = Some(Box::new([Vec::with_capacity(beats), Vec::with_capacity(beats)]));
     }
 
+    /// Returns the cycles of all moves, by the log; none without one.
+    pub fn moves(&self) -> &[u64] {
+        self.log.as_deref().map_or(&[], |[_, moves]| moves)
+    }
+
     /// Returns the most places that were full at once, by the log; 0 without one.
     pub fn filled(&self) -> usize {
         let Some([issued, moves]) = self.log.as_deref() else { return 0 };

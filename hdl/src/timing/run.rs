@@ -1,7 +1,7 @@
 //! Evaluates the recurrence of [`super`]: whenever a beat moves, the stages at both ends of its link advance
 //! as far as they can, those nearer to the start of the pipeline first.
 
-use super::beats::frame_beats;
+use super::beats::beats_of_part;
 use super::deadlock::{self, Deadlock};
 use super::link::Link;
 use super::moves::{Map, Turns, join, split};
@@ -22,6 +22,8 @@ pub struct Run<'a> {
     sources: Vec<Entry>,
     /// One bit per unit, set where the unit may be able to advance.
     ready: Vec<u64>,
+    /// The cycles before which no beat of the first frame enters, where a part of a pipeline is fed.
+    arrivals: &'a [u64],
     /// Whether windows advance by whole folds.
     cruise: bool,
     /// Numbers of beats per frame that enter and leave the circuit.
@@ -68,6 +70,16 @@ enum State {
 
 impl<'a> Run<'a> {
     pub fn new(stages: &'a [Stage], stalls: &Stalls) -> Self {
+        Self::fed(stages, stalls, &[])
+    }
+
+    /// Begins a run of a part of a pipeline, whose first stage reads no other one: the beats of a frame come
+    /// to it in the cycles `arrivals`, or later where it does not take them then.
+    pub fn part(stages: &'a [Stage], arrivals: &'a [u64]) -> Self {
+        Self::fed(stages, &Stalls::NONE, arrivals)
+    }
+
+    fn fed(stages: &'a [Stage], stalls: &Stalls, arrivals: &'a [u64]) -> Self {
         let mut links = vec![];
         let (mut entries, mut first_link) = (vec![], vec![]);
         for (s, stage) in stages.iter().enumerate() {
@@ -104,7 +116,7 @@ impl<'a> Run<'a> {
             of_weights.filter(|_| always_open).filter_map(|s| Some([s, never_waits(stages, s)?])).collect();
         let (units, unit_of) = units(stages, &ports, &free);
         let ready = vec![0; units.len().div_ceil(64)];
-        let beats = frame_beats(stages);
+        let beats = beats_of_part(stages, arrivals.len() as u64);
         for ([_, outputs], (_, given)) in ports.iter().zip(&beats) {
             outputs.iter().for_each(|&link| links[link].frame = *given);
         }
@@ -124,12 +136,23 @@ impl<'a> Run<'a> {
         };
         let sources = entries.into_iter().enumerate().filter_map(entry).collect();
         let sink = stalls.sink;
-        Run { stages, sink, links, ports, units, sources, ready, cruise: true, beats, first_in: 0 }
+        Run { stages, sink, links, ports, units, sources, ready, arrivals, cruise: true, beats, first_in: 0 }
     }
 
     /// Counts from now on the places that the FIFO of output `port` of stage `s` fills.
     pub fn watch(&mut self, s: usize, port: usize) {
         self.links[self.ports[s][1][port]].watch();
+    }
+
+    /// Records from now on the cycles in which beats enter stage `s`, at its first input.
+    pub fn watch_input(&mut self, s: usize) {
+        self.links[self.ports[s][0][0]].watch();
+    }
+
+    /// Returns the cycles in which the beats of the first frame entered stage `s`, which was watched.
+    pub fn arrivals(&self, s: usize) -> Vec<u64> {
+        let link = &self.links[self.ports[s][0][0]];
+        link.moves().iter().take(link.frame as usize).copied().collect()
     }
 
     /// Returns the most places that the watched FIFO of output `port` of stage `s` filled at once: with as
@@ -138,8 +161,8 @@ impl<'a> Run<'a> {
         self.links[self.ports[s][1][port]].filled()
     }
 
-    /// Returns the cycles in which the first and the last beat of the first frame left each stage, over all its
-    /// outputs.
+    /// Returns the cycles in which the first and the last beat of the first frame left each stage, over all
+    /// its outputs.
     pub fn spans(&self) -> Vec<[u64; 2]> {
         let span = |[_, outputs]: &[Vec<usize>; 2]| {
             let spans = outputs.iter().map(|&link| self.links[link].span);
@@ -245,7 +268,8 @@ impl<'a> Run<'a> {
         if source.due == 0 || link.front().is_some() {
             return false;
         }
-        let cycle = source.pattern.first_open(link.next);
+        let arrival = self.arrivals.get(link.given as usize).filter(|_| at == 0);
+        let cycle = source.pattern.first_open(arrival.map_or(link.next, |&cycle| cycle.max(link.next)));
         link.give(cycle);
         if at == 0 && link.given == 1 {
             self.first_in = cycle; // an idle ingress takes it at once

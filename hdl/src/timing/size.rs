@@ -3,10 +3,10 @@
 //!
 //! A run tells how many places each FIFO filled: with as many, the run is the same, and nearly always a few
 //! less suffice. How many, the first frame nearly always tells, in the part of the pipeline where the FIFO
-//! lies: all FIFOs are guessed so first, and whole runs, side by side, show that the guesses are enough and
-//! that one place less is not. Where they do not show it, one FIFO after the other is searched. Depths are
-//! compared by the second frame; the result is checked by the interval, and searched by it where that is
-//! longer.
+//! lies, with beats that come to the fork before it when they come beside ample FIFOs. All are guessed so
+//! first, and whole runs, side by side, show that the guesses are enough and that one place less is not.
+//! Where they do not show it, one FIFO after the other is searched. Depths are compared by the second frame;
+//! the result is checked by the interval, and searched by it where that is longer.
 //!
 //! A plan that names fewer places is refused where they deadlock, by the recurrence and never by a
 //! simulation.
@@ -18,6 +18,7 @@ use crate::plan::data::{MAX_FIFO, PlanError};
 use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::Stalls;
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of places below those filled, among which the fewest nearly always lie.
 const NEAR: usize = 16;
@@ -45,15 +46,18 @@ pub fn size(stages: &mut [Stage], describe: impl Fn(&Stage) -> (String, bool)) -
     timing.map_err(|deadlock| refused(&deadlock, &describe(&stages[deadlock.at]).0))
 }
 
-/// Returns the fewest places of the FIFOs `ports` of `stages`, which have ample ones, with the timing that comes
-/// of them.
+/// Returns the fewest places of the FIFOs `ports` of `stages`, which have ample ones, with the timing that
+/// comes of them.
 fn fewest(stages: &[Stage], ports: &[(usize, usize)]) -> Result<(Vec<usize>, Timing), Deadlock> {
     let ample: Vec<usize> = ports.iter().map(|&(s, port)| stages[s].site.depths[port]).collect();
     let mut run = Run::new(stages, &Stalls::NONE);
     ports.iter().for_each(|&(s, port)| run.watch(s, port));
+    let forks: BTreeSet<usize> = ports.iter().map(|&(s, _)| s).collect();
+    forks.iter().for_each(|&s| run.watch_input(s));
     let second = second_frame(&mut run)?;
     let filled = Filled::of(&run, ports);
-    let search = |best, measure| Search { stages, ports, ample: &ample, best, measure };
+    let arrivals: BTreeMap<usize, Vec<u64>> = forks.into_iter().map(|s| (s, run.arrivals(s))).collect();
+    let search = |best, measure| Search { stages, ports, ample: &ample, arrivals: &arrivals, best, measure };
     // No circuit is faster than its busiest stage.
     if second == most_beats(stages)
         && let Some(found) = search(second, second_frame).run(Some(filled.clone()))
@@ -77,6 +81,8 @@ struct Search<'a> {
     /// The FIFOs, each by its stage and output, and an ample number of places of each.
     ports: &'a [(usize, usize)],
     ample: &'a [usize],
+    /// The cycles in which the beats of the first frame come to each fork, beside ample FIFOs.
+    arrivals: &'a BTreeMap<usize, Vec<u64>>,
     /// Cycles per frame, by `measure`, that the result must keep.
     best: u64,
     measure: Measure,
@@ -94,8 +100,8 @@ impl Search<'_> {
         })
     }
 
-    /// Guesses all places before any whole run; none where whole runs show that the guesses are not enough, or
-    /// that one place less is. These runs are independent of each other, and of this result
+    /// Guesses all places before any whole run; none where whole runs show that the guesses are not enough,
+    /// or that one place less is. These runs are independent of each other, and of this result
     /// [`Search::one_by_one`] would say the same.
     fn at_once(&self, filled: &Filled) -> Option<(Vec<usize>, Timing)> {
         let mut guesses = self.ample.to_vec();
@@ -145,16 +151,17 @@ impl Search<'_> {
         depths
     }
 
-    /// Guesses how few places FIFO `at` needs beside others of `depths`, of which those `filled` suffice: as few
-    /// as keep the end of the first frame, in the part of the pipeline up to where the fork's branches have met
-    /// again.
+    /// Guesses how few places FIFO `at` needs beside others of `depths`, of which those `filled` suffice: as
+    /// few as keep the end of the first frame, in the part of the pipeline around the fork, to where its
+    /// branches have met again.
     fn guess(&self, at: usize, depths: &[usize], filled: &Filled) -> usize {
         let ((s, port), high) = (self.ports[at], filled.places[at]);
         let end = self.meeting(s);
-        let mut stages = self.with(depths, end);
+        let (first, mut stages) = self.part(s, end, depths);
+        let arrivals: &[u64] = if first > 0 { &self.arrivals[&first] } else { &[] };
         let mut suffices = |depth: usize| {
-            stages[s].site.depths[port] = depth;
-            last_beat(&mut Run::new(&stages, &Stalls::NONE)).is_ok_and(|last| last <= filled.ends[end])
+            stages[s - first].site.depths[port] = depth;
+            last_beat(&mut Run::part(&stages, arrivals)).is_ok_and(|last| last <= filled.ends[end])
         };
         if high < 3 || suffices(2) {
             return 2;
@@ -168,6 +175,22 @@ impl Search<'_> {
             if suffices(depth) { high = depth } else { low = depth }
         }
         high
+    }
+
+    /// Returns the stages up to `end` with FIFOs of `depths`, from the fork before fork `s` on, and the
+    /// number of that fork: what lies between the two holds beats back where `s` does. They are those from
+    /// the first one on where a stream from before that fork, or from outside, joins them.
+    fn part(&self, s: usize, end: usize, depths: &[usize]) -> (usize, Vec<Stage>) {
+        let mut stages = self.with(depths, end);
+        let Some((&first, _)) = self.arrivals.range(..s).next_back() else { return (0, stages) };
+        let mut inner = stages[first + 1..].iter().map(|stage| &stage.site.sources);
+        if inner.any(|sources| sources.is_empty() || sources.iter().any(|from| from.stage < first)) {
+            return (0, stages);
+        }
+        stages.drain(..first);
+        stages[0].site.sources.clear();
+        stages.iter_mut().flat_map(|stage| &mut stage.site.sources).for_each(|from| from.stage -= first);
+        (first, stages)
     }
 
     /// Returns the first stage behind fork `s` that all beats pass: from which one stream alone goes on.
