@@ -133,6 +133,9 @@ pub enum Mac {
     Pairs,
     /// The same choice inside carry chains: weights of two bits and more, SIMD a multiple of 4.
     Chains,
+    /// One bit for two products of bits, added in carry chains: weights of two bits and more, SIMD a multiple
+    /// of 4, not with parameters that can be loaded.
+    BitPairs,
     /// Equal bits are counted: weights −1/+1, not with parameters that can be loaded.
     Xnor,
     /// DSP blocks multiply, two products per block where their bits leave room: weights of two bits and more.
@@ -170,7 +173,7 @@ impl NodePlan {
 
 impl Mac {
     /// Lists the forms that can be asked for.
-    pub const FORMS: [Mac; 4] = [Mac::Pairs, Mac::Chains, Mac::Xnor, Mac::Dsp];
+    pub const FORMS: [Mac; 5] = [Mac::Pairs, Mac::Chains, Mac::BitPairs, Mac::Xnor, Mac::Dsp];
 
     /// Returns what it is, and what it is for, as help has it.
     pub fn about(self) -> &'static str {
@@ -181,6 +184,10 @@ impl Mac {
             }
             Mac::Chains => {
                 "The same choice inside carry chains (weights of 2 bits or more, SIMD a multiple of 4)"
+            }
+            Mac::BitPairs => {
+                "One bit for two products of bits, added in carry chains (weights of 2 bits or more, SIMD a \
+                 multiple of 4, not with --control load)"
             }
             Mac::Xnor => "Equal bits are counted (weights of 1 bit, not with --control load)",
             Mac::Dsp => "DSP blocks, two products per block where they fit (weights of 2 bits or more)",
@@ -197,6 +204,7 @@ impl Mac {
             Mac::Auto => "auto",
             Mac::Pairs => "pairs",
             Mac::Chains => "chains",
+            Mac::BitPairs => "bitpairs",
             Mac::Xnor => "xnor",
             Mac::Dsp => "dsp",
         }

@@ -23,7 +23,7 @@ pub fn plan(network: &Network, seed: u64) -> Plan {
         let (pe, simd) = (one_of(limits.outputs), one_of(limits.inputs));
         let fifo = (one_of(6) == 3).then_some(2 + one_of(12));
         let memory = [Memory::Auto, Memory::Block, Memory::Distributed][one_of(4) % 3];
-        let macs = [Mac::Auto, Mac::Pairs, Mac::Chains, Mac::Xnor, Mac::Dsp].into_iter().filter(|mac| {
+        let macs = [Mac::Auto].into_iter().chain(Mac::FORMS).filter(|mac| {
             let bits = network.nodes()[i].layer.weight_bits();
             bits.map_or(*mac == Mac::Auto, |bits| mac.fits(simd, bits.into()))
         });

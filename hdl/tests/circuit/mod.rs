@@ -14,6 +14,6 @@ mod outside;
 mod proved;
 mod spram;
 mod stream;
-mod synthesis;
+pub mod synthesis;
 mod vgg;
 mod weights;

@@ -264,8 +264,8 @@ fn synthesize(folder: &Path, script: &str) -> String {
     std::fs::read_to_string(folder.join("stat.txt")).unwrap()
 }
 
-/// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits can have:
-/// `cargo test -p dq-hdl --test hdl luts_a_mac -- --ignored --nocapture`.
+/// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits can have
+/// (`DQ_BITS=2` or `DQ_MAC=bitpairs`: of these alone): `cargo test -p dq-hdl --test hdl luts_a_mac -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn luts_a_mac() {
@@ -282,8 +282,12 @@ fn luts_a_mac() {
         ("ecp5", "synth_ecp5 -nodsp -top unit"),
     ];
     for bits in [1, 2, 3, 4, 8u8] {
-        for mac in [Mac::Pairs, Mac::Chains, Mac::Xnor, Mac::Dsp] {
-            if !mac.fits(32, bits.into()) {
+        for mac in Mac::FORMS {
+            let asked = |variable, value: &str| std::env::var(variable).is_ok_and(|asked| asked != value);
+            if !mac.fits(32, bits.into())
+                || asked("DQ_BITS", &bits.to_string())
+                || asked("DQ_MAC", mac.name())
+            {
                 continue;
             }
             let (design, folder) = emitted_unit(bits, bits, mac);
@@ -330,7 +334,7 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     let (acc, words) = (stage.site.output.bits, 32 * bits);
     // A sum begins with nothing, with a constant, or with a word of a memory.
     let start = |p: usize| match mvau.mac {
-        Mac::Xnor => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
+        Mac::Xnor | Mac::BitPairs => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
         _ => format!("{acc}'d{}", 1234 % (1 << acc)),
     };
     let signed = if matches!(mvau.mac, Mac::Pairs | Mac::Dsp) { "signed " } else { "" };

@@ -1,10 +1,11 @@
 //! Each stage of small networks keeps its contract: proved by induction, sums against flat dot products
 //! unrolled.
 
+use crate::circuit::synthesis::unit;
 use dq_hdl::design::Design;
 use dq_hdl::emit::emit;
 use dq_hdl::formal::{self, Kept, Prover, Verdict};
-use dq_hdl::plan::{Memory, Output, Plan};
+use dq_hdl::plan::{Mac, Memory, Output, Plan};
 use dq_hdl::{plan, tool};
 use dq_net::layer::Layer;
 use dq_net::random::{self, Options};
@@ -71,6 +72,21 @@ fn a_residual_keeps_its_contracts() {
         let all = [join, "rescale", "median", "max_pool"];
         let network = found.find(|n| all.iter().all(|kind| has(n, kind)) && is_padded(n));
         prove(&network.unwrap(), Output::Scores);
+    }
+}
+
+#[test]
+fn forms_that_know_their_weights_keep_their_contracts() {
+    if !ready() {
+        return;
+    }
+    for (bits, simd, mac) in [(1, 4, Mac::Xnor), (2, 4, Mac::BitPairs), (3, 4, Mac::BitPairs)] {
+        let network = unit(bits, 2);
+        let mut plan = plan::default(&network, Output::Label).unwrap();
+        for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {
+            (node.simd, node.mac) = (simd, mac);
+        }
+        prove_planned(&network, &plan, "dq_");
     }
 }
 

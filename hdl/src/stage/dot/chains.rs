@@ -183,13 +183,13 @@ impl<'a> Pieces<'a> {
 }
 
 /// Returns the bits of a term that its range needs.
-fn trim(k: &mut Kernel, term: Term) -> Term {
+pub fn trim(k: &mut Kernel, term: Term) -> Term {
     Term { value: cut(k, term.value, term.range.bits() as usize), range: term.range }
 }
 
 /// Returns `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT per bit on
 /// them where flip-flops are plenty.
-fn delayed(k: &mut Kernel, name: &str, value: Expr, last: usize) -> Vec<Sig> {
+pub fn delayed(k: &mut Kernel, name: &str, value: Expr, last: usize) -> Vec<Sig> {
     let mut all: Vec<Sig> = vec![];
     for at in 0..=last {
         let from = all.last().map_or(value.clone(), |&sig| sig.into());

@@ -19,18 +19,15 @@ pub fn dot(dot: &Dot, form: &dyn Form) -> String {
         let level = format!("$signed({{{}'d0, {x}[{x_top}:{x_low}]}})", wide - level_bits);
         let (w_top, w_low) = ((i + 1) * weight_bits - 1, i * weight_bits);
         match weight_bits {
-            1 if form.excess_of_minus(dot) != 0 => {
-                let (plus, excess) = (form.is_plus(dot, &w, i), form.excess_of_minus(dot));
-                format!("(({plus}) ? {level} : ({wide}'sd{excess} - {level}))")
-            }
-            1 => format!("({w}[{w_low}] ? {level} : -{level})"),
+            1 => format!("({} ? {level} : -{level})", form.is_plus(dot, &w, i)),
             _ => {
                 let fill = format!("{{{}{{{w}[{w_top}]}}}}", wide - weight_bits);
                 format!("($signed({{{fill}, {w}[{w_top}:{w_low}]}}) * {level})")
             }
         }
     };
-    let sum = (0..simd).map(term).collect::<Vec<_>>().join("\n    + ");
+    let of_weights = form.excess_of(dot).map_or(vec![], |excess| (excess.terms)(dot, &w, wide));
+    let sum = (0..simd).map(term).chain(of_weights).collect::<Vec<_>>().join("\n    + ");
     let values = vec![
         ("wide_top", (wide - 1).to_string()),
         ("sum", sum),

@@ -35,7 +35,12 @@ impl Dot {
 
     /// Returns the largest sum of the levels.
     pub fn most(&self) -> i64 {
-        ((1i64 << self.level_bits) - 1) * self.simd as i64
+        self.most_level() * self.simd as i64
+    }
+
+    /// Returns the largest level.
+    pub fn most_level(&self) -> i64 {
+        (1 << self.level_bits) - 1
     }
 
     /// Returns the bits of a result within `range`: at most those that matter.
@@ -79,10 +84,10 @@ pub trait Form {
         0
     }
 
-    /// Returns what each weight of −1 adds to the result beyond that; such weights must be known, and cannot
-    /// be loaded.
-    fn excess_of_minus(&self, _dot: &Dot) -> i64 {
-        0
+    /// Returns what the weights of a beat add to the result beyond that, where the form lets them add
+    /// something; such weights must be known, and cannot be loaded.
+    fn excess_of(&self, _dot: &Dot) -> Option<Excess> {
+        None
     }
 
     /// Turns the weights of a beat into those that the memory holds: the bits of each.
@@ -93,6 +98,16 @@ pub trait Form {
     fn is_plus(&self, _dot: &Dot, w: &str, i: usize) -> String {
         format!("{w}[{i}]")
     }
+}
+
+/// Says what the weights of a beat add to the result beyond the dot product.
+pub struct Excess {
+    /// Returns it for the weights of a beat.
+    pub of: fn(&Dot, &[i64]) -> i64,
+    /// Says the same in words, behind a plus.
+    pub what: String,
+    /// Says the same in Verilog: signed terms of the weights `w` as the memory holds them, in so many bits.
+    pub terms: fn(&Dot, &str, usize) -> Vec<String>,
 }
 
 /// Says how a form is called.

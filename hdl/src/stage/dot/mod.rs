@@ -3,10 +3,12 @@
 //! node of the same widths. What a form adds to every product is known beforehand; the accumulators subtract
 //! it again.
 //!
-//! There are four forms: pairs of levels whose sums the weights choose among, the same choice inside carry
-//! chains, counts of equal bits, and DSP blocks, two products per block where they fit. All start their
-//! accumulator below zero by what the form adds too much, so no form costs a correction.
+//! There are five forms: pairs of levels whose sums the weights choose among, the same choice inside carry
+//! chains, one bit for every two products of bits, counts of equal bits, and DSP blocks, two products per block
+//! where they fit. All start their accumulator below zero by what the form adds too much, so no form costs a
+//! correction.
 
+mod bit_pairs;
 mod chains;
 mod contract;
 mod dsp;
@@ -36,24 +38,36 @@ fn form(mac: Mac) -> &'static dyn Form {
     match mac {
         Mac::Auto | Mac::Pairs => &pairs::Pairs,
         Mac::Chains => &chains::Chains,
+        Mac::BitPairs => &bit_pairs::BitPairs,
         Mac::Xnor => &xnor::Xnor,
         Mac::Dsp => &dsp::Dsp,
     }
 }
 
-/// Returns what the plan says for `mvau`, or the smallest form that `family` builds; weights that can be
-/// `loaded` are never recoded.
-pub fn choose(mvau: &Mvau, family: Family, loaded: bool) -> Mac {
+/// Returns what the plan says for `mvau`, with accumulators of `bits`, or the smallest form that `family`
+/// builds; of weights that can be `loaded` nothing is known.
+pub fn choose(mvau: &Mvau, bits: usize, family: Family, loaded: bool) -> Mac {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
     // Counting is smallest while a level has few bit planes; carry chains are smallest where a LUT beside the
     // carry has six inputs.
     let counts = weight_bits == 1 && level_bits <= XNOR_LEVEL_BITS && simd >= XNOR_SIMD && !loaded;
     match mac {
         Mac::Auto if counts => Mac::Xnor,
-        Mac::Auto if family.has_wide_luts() && Mac::Chains.fits(simd, weight_bits) => Mac::Chains,
+        Mac::Auto if family.has_wide_luts() && Mac::Chains.fits(simd, weight_bits) => {
+            if !loaded && pays_for_starts(mvau, bits, family) { Mac::BitPairs } else { Mac::Chains }
+        }
         Mac::Auto => Mac::Pairs,
         given => given,
     }
+}
+
+/// Returns whether pairs' bits are smaller than chains by more than the memory in which their accumulators'
+/// starts lie. A single word of weights is a constant, which synthesis folds into either.
+fn pays_for_starts(mvau: &Mvau, bits: usize, family: Family) -> bool {
+    let Mvau { pe, simd, folds, level_bits, weight_bits, .. } = *mvau;
+    let lut = |mac| pe * Dot { mac, simd, level_bits, weight_bits, bits }.cost(family).0;
+    let words = if folds > 1 { folds.div_ceil(family.lut_words()) } else { 0 };
+    mvau.words() > 1 && lut(Mac::BitPairs) + pe * bits * words < lut(Mac::Chains)
 }
 
 impl Mac {
@@ -70,7 +84,7 @@ impl Mac {
     /// Returns whether weights can be loaded: the memory holds them as they are.
     pub(crate) fn loads(self) -> bool {
         let smallest = Dot { mac: self, simd: 1, level_bits: 1, weight_bits: 1, bits: 1 };
-        smallest.excess_of_minus() == 0
+        !smallest.knows_weights()
     }
 }
 
@@ -99,9 +113,14 @@ impl Dot {
         self.form().excess(self)
     }
 
-    /// Returns what each weight of −1 adds to the result beyond that.
-    pub fn excess_of_minus(&self) -> i64 {
-        self.form().excess_of_minus(self)
+    /// Returns whether the weights of a beat add something of their own: they must be known beforehand.
+    pub fn knows_weights(&self) -> bool {
+        self.form().excess_of(self).is_some()
+    }
+
+    /// Returns what the weights of a beat add to the result beyond that.
+    pub fn excess_of(&self, weights: &[i64]) -> i64 {
+        self.form().excess_of(self).map_or(0, |excess| (excess.of)(self, weights))
     }
 
     /// Turns the weights of a beat into those that the memory holds: the bits of each.
@@ -129,11 +148,9 @@ impl Dot {
             (None, 1) => "-1 / +1 (bit 0 / 1)".into(),
             (None, _) => format!("{weight_bits} bits, signed"),
         };
-        let more = match (self.excess(), self.excess_of_minus()) {
-            (0, 0) => String::new(),
-            (0, excess) => format!(" + {excess} for each weight of -1"),
-            (excess, _) => format!(" + {excess}"),
-        };
+        let excess = if self.excess() == 0 { String::new() } else { format!(" + {}", self.excess()) };
+        let more = self.form().excess_of(self).map_or(String::new(), |excess| format!(" + {}", excess.what));
+        let more = excess + &more;
         let note = format!(
             "Dot product of {simd} levels ({level_bits} bits) and {simd} weights, element 0 in the low \
              bits.\n\
@@ -155,5 +172,35 @@ impl Dot {
         k.drive(dot, fit(value, range.signed(), bits));
         k.contract(&contract::dot(self, self.form()));
         k.build()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_bits_are_chosen_where_they_are_smaller_and_weights_are_known() {
+        let unit = |simd, taps, folds| {
+            let (level_bits, weight_bits, mac) = (2, 2, Mac::Auto);
+            Mvau { pe: 8, simd, taps, folds, level_bits, weight_bits, mac }
+        };
+        let wide = unit(32, 9, 8);
+        assert_eq!(choose(&wide, 16, Family::Xc7, false), Mac::BitPairs);
+        assert_eq!(choose(&wide, 16, Family::Xc7, true), Mac::Chains);
+        assert_eq!(choose(&unit(32, 1, 1), 16, Family::Xc7, false), Mac::Chains, "constant weights");
+        assert_eq!(choose(&unit(4, 9, 512), 16, Family::Xc7, false), Mac::Chains, "many starts");
+        assert_eq!(choose(&wide, 16, Family::Ecp5, false), Mac::Pairs);
+        assert!(Mac::FORMS.into_iter().filter(|mac| !mac.loads()).eq([Mac::BitPairs, Mac::Xnor]));
+    }
+
+    #[test]
+    fn what_weights_add_is_counted_pair_by_pair() {
+        let dot = Dot { mac: Mac::BitPairs, simd: 4, level_bits: 2, weight_bits: 2, bits: 16 };
+        // ~(1 | -2) = 0 and ~(0 | 0) = -1, three times each, as levels have two bits.
+        assert_eq!(dot.excess_of(&[1, -2, 0, 0]), -3);
+        let xnor = Dot { mac: Mac::Xnor, weight_bits: 1, ..dot };
+        assert_eq!(xnor.excess_of(&[1, -1, -1, 1]), 6);
+        assert_eq!(Dot { mac: Mac::Chains, ..dot }.excess_of(&[1, -2, 0, 0]), 0);
     }
 }

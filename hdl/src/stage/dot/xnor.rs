@@ -1,11 +1,11 @@
 //! Counts equal bits for weights −1/+1: w·x is the count of the bits of x that equal w, less the number of
-//! weights −1, which is known beforehand and left to the accumulators ([`Form::excess_of_minus`]). Three
+//! weights −1, which is known beforehand and left to the accumulators ([`Form::excess_of`]). Three
 //! elements are six inputs: one LUT gives the high bit of their count. The low bit is the parity of the
 //! levels and of the weights: the first is shared by all PEs, the second is what the memory holds in place of
 //! the first of the three weights ([`Form::recode`]), so that low bits are again bits to be compared and
 //! counted, three in two LUTs.
 
-use super::form::{Dot, Form, Names};
+use super::form::{Dot, Excess, Form, Names};
 use super::heap::{self, Builder, Dry, bits_of};
 use super::tree::Term;
 use crate::device::Family;
@@ -51,8 +51,19 @@ impl Form for Xnor {
         Range::new(0, dot.most())
     }
 
-    fn excess_of_minus(&self, dot: &Dot) -> i64 {
-        (1 << dot.level_bits) - 1
+    fn excess_of(&self, dot: &Dot) -> Option<Excess> {
+        Some(Excess {
+            of: |dot, weights| {
+                let minus = weights.iter().filter(|&&weight| weight < 0).count();
+                minus as i64 * dot.most_level()
+            },
+            what: format!("{} for each weight of -1", dot.most_level()),
+            terms: |dot, w, wide| {
+                let most = dot.most_level();
+                let term = |i| format!("({} ? {wide}'sd0 : {wide}'sd{most})", Xnor.is_plus(dot, w, i));
+                (0..dot.simd).map(term).collect()
+            },
+        })
     }
 
     /// Puts the parity of each group in place of its first bit.
@@ -67,7 +78,7 @@ impl Form for Xnor {
             return format!("{w}[{i}]");
         }
         let members: Vec<String> = (i..dot.simd.min(i + GROUP)).map(|i| format!("{w}[{i}]")).collect();
-        members.join(" ^ ")
+        format!("({})", members.join(" ^ "))
     }
 
     fn cost(&self, dot: &Dot, family: Family) -> (usize, usize) {

@@ -1,5 +1,6 @@
 //! Builds the accumulators, which add up the dot products of a fold and give the sums.
 
+use super::place_of_starts;
 use super::shape::Mvau;
 use super::weights::Weights;
 use crate::rtl::{Expr, Kernel, Module, Read, Value, lanes, set};
@@ -19,14 +20,17 @@ struct Sums<'a> {
 /// Returns where the accumulator of each PE begins: below zero by what the dot products of a fold have in
 /// excess.
 fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> {
-    let Sums { mvau: &Mvau { pe, taps, folds, .. }, dot, weights } = sums;
+    let Sums { mvau: &Mvau { pe, simd, taps, folds, .. }, dot, weights } = sums;
     let bits = site.output.bits;
     // Each addition, written as a subtraction below, adds one more.
     let excess = (dot.excess() + 1) * taps as i64;
-    if dot.excess_of_minus() == 0 {
+    if !dot.knows_weights() {
         return vec![literal(-excess, bits); pe];
     }
-    let start = |output: usize| -excess - dot.excess_of_minus() * weights.negatives(output);
+    let start = |output: usize| {
+        let of_weights = |tap| dot.excess_of(&weights.beat(output, weights.tap(tap, simd), simd));
+        -excess - (0..taps).map(of_weights).sum::<i64>()
+    };
     if folds == 1 {
         return (0..pe).map(|p| literal(start(p), bits)).collect();
     }
@@ -40,7 +44,7 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     let data = rom_words(pe * bits, (0..folds).map(word));
     let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
     let file = site.image("starts");
-    let starts = k.rom("starts", pe * bits, data, style(site.memory.of_constants()), read, &file);
+    let starts = k.rom("starts", pe * bits, data, style(place_of_starts(site, folds)), read, &file);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }
 

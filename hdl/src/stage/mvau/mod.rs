@@ -106,8 +106,8 @@ fn lower(windows: Windows, weight_bits: u8, weights: Weights, node: &Node, build
         weight_bits: weight_bits.into(),
         mac: build.entry.mac,
     };
-    mvau.mac = dot::choose(&mvau, build.goal.family, build.loads());
     let output = Lanes::new(pe, node.to.range);
+    mvau.mac = dot::choose(&mvau, output.bits, build.goal.family, build.loads());
     // The port stands before the window: a window and the stage behind it are neighbours.
     let words = (build.entry.memory == Memory::Stream).then(|| {
         let (dot, weights) = (dot(&mvau, output.bits), weights.clone());
@@ -126,6 +126,16 @@ fn lower(windows: Windows, weight_bits: u8, weights: Weights, node: &Node, build
 fn dot(mvau: &Mvau, bits: usize) -> Dot {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
     Dot { mac, simd, level_bits, weight_bits, bits }
+}
+
+/// Returns where the words lie with which the accumulators of each fold start: in LUTs where one of six inputs
+/// holds a bit of all of them, else where the weights are.
+fn place_of_starts(site: &Site, folds: usize) -> Memory {
+    let family = site.family;
+    if family.has_wide_luts() && folds <= family.lut_words() {
+        return Memory::Distributed;
+    }
+    site.memory.of_constants()
 }
 
 impl Kind for Unit {
@@ -158,8 +168,8 @@ impl Kind for Unit {
         if words == 1 && !site.controlled && !matches!(site.memory, Memory::Spram | Memory::Stream) {
             return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
         }
-        let starts = if dot.excess_of_minus() != 0 && folds > 1 {
-            cost::rom(pe * acc, folds, site.memory.of_constants(), site.family)
+        let starts = if dot.knows_weights() && folds > 1 {
+            cost::rom(pe * acc, folds, place_of_starts(site, folds), site.family)
         } else {
             Resources::default()
         };

@@ -6,7 +6,6 @@ use crate::stage::dot::Dot;
 use crate::stage::word::rom_words;
 use dq_net::Shape;
 use dq_net::layer::{Conv, Dense};
-use ndarray::Axis;
 use std::sync::Arc;
 
 /// Holds the layer to which the weights belong.
@@ -50,6 +49,11 @@ impl Weights {
         }
     }
 
+    /// Returns the weights of `output` for the `simd` inputs of a beat.
+    pub fn beat(&self, output: usize, tap: Tap, simd: usize) -> Vec<i64> {
+        (0..simd).map(|i| self.at(output, tap, i)).collect()
+    }
+
     /// Returns the words that `mvau` uses, one per beat: fold, chunk, kernel row, kernel column; PE 0 and
     /// input 0 in the low bits. −1/+1 is 0/1.
     pub fn words(&self, mvau: &Mvau, dot: Dot) -> Vec<u64> {
@@ -59,23 +63,13 @@ impl Weights {
             let tap = self.tap(tap, simd);
             let of_pe = |p: usize| {
                 let bits = |value: i64| if weight_bits == 1 { i64::from(value > 0) } else { value };
-                let mut values: Vec<i64> = (0..simd).map(|i| bits(self.at(fold * pe + p, tap, i))).collect();
+                let mut values = self.beat(fold * pe + p, tap, simd);
+                values.iter_mut().for_each(|value| *value = bits(*value));
                 dot.recode(&mut values);
                 values
             };
             (0..pe).flat_map(of_pe).map(|value| (value, weight_bits)).collect()
         });
         rom_words(mvau.word(), rows)
-    }
-
-    /// Returns how many weights of `output` are below zero.
-    pub fn negatives(&self, output: usize) -> i64 {
-        let count = match self {
-            Weights::Conv(conv) => {
-                conv.weights.index_axis(Axis(0), output).iter().filter(|&&w| w < 0).count()
-            }
-            Weights::Dense(dense, _) => dense.weights.row(output).iter().filter(|&&w| w < 0).count(),
-        };
-        count as i64
     }
 }
