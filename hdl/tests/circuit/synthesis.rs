@@ -368,13 +368,15 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     acc
 }
 
-/// A whole W2A2 matrix-vector unit with its thresholds on an ECP5, placed and routed:
-/// `cargo test -p dq-hdl --test hdl w2a2_unit -- --ignored --nocapture`.
+/// A whole W2A2 matrix-vector unit with its thresholds on an ECP5, placed and routed (`DQ_MAC=bitpairs`: of that
+/// form): `cargo test -p dq-hdl --test hdl w2a2_unit -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn w2a2_unit_on_an_ecp5() {
     let (Some(_), Some(router)) = (tool::require("yosys"), tool::require("nextpnr-ecp5")) else { return };
-    let (_, folder) = emitted_unit(2, 2, Mac::Auto);
+    let asked = std::env::var("DQ_MAC").unwrap_or_default();
+    let mac = Mac::FORMS.into_iter().find(|mac| mac.name() == asked).unwrap_or(Mac::Auto);
+    let (_, folder) = emitted_unit(2, 2, mac);
     let wrapper = "module unit (input wire clk, input wire rst, input wire s_valid, input wire [3:0] sel, \
     output wire s_ready,\n  \
         output reg m_valid, input wire m_ready, output reg [15:0] m_data);\n  reg [63:0] x; reg v;\n  \
