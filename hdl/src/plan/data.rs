@@ -133,8 +133,8 @@ pub enum Mac {
     Pairs,
     /// The same choice inside carry chains: weights of two bits and more, SIMD a multiple of 4.
     Chains,
-    /// One bit for two products of bits, added in carry chains: weights of two bits and more, SIMD a multiple
-    /// of 4, not with parameters that can be loaded.
+    /// One bit for two products of bits, added in carry chains: SIMD a multiple of 4, not with parameters that
+    /// can be loaded.
     BitPairs,
     /// Equal bits are counted: weights −1/+1, not with parameters that can be loaded.
     Xnor,
@@ -186,8 +186,8 @@ impl Mac {
                 "The same choice inside carry chains (weights of 2 bits or more, SIMD a multiple of 4)"
             }
             Mac::BitPairs => {
-                "One bit for two products of bits, added in carry chains (weights of 2 bits or more, SIMD a \
-                 multiple of 4, not with --control load)"
+                "One bit for two products of bits, added in carry chains (SIMD a multiple of 4, not with \
+                 --control load)"
             }
             Mac::Xnor => "Equal bits are counted (weights of 1 bit, not with --control load)",
             Mac::Dsp => "DSP blocks, two products per block where they fit (weights of 2 bits or more)",

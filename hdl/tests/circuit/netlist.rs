@@ -158,6 +158,7 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
         (2, Mac::Chains),
         (3, Mac::Pairs),
         (4, Mac::Chains),
+        (1, Mac::BitPairs),
         (2, Mac::BitPairs),
         (3, Mac::BitPairs),
         (4, Mac::BitPairs),

@@ -33,7 +33,7 @@ impl Form for BitPairs {
     }
 
     fn demands(&self) -> &'static str {
-        "bitpairs are for weights of 2 bits or more, simd a multiple of 4"
+        "bitpairs are for a simd that is a multiple of 4"
     }
 
     fn latency(&self, dot: &Dot) -> u64 {

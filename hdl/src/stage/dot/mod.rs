@@ -14,6 +14,7 @@ mod contract;
 mod dsp;
 pub mod form;
 mod heap;
+mod one_bit_pairs;
 mod pairs;
 mod tree;
 mod xnor;
@@ -33,11 +34,12 @@ use tree::Term;
 const XNOR_LEVEL_BITS: usize = 2;
 const XNOR_SIMD: usize = 6;
 
-/// Returns the form that is called so: one row per kind.
-fn form(mac: Mac) -> &'static dyn Form {
+/// Returns the form that is called so, for weights of so many bits: one row per kind.
+fn form(mac: Mac, weight_bits: usize) -> &'static dyn Form {
     match mac {
         Mac::Auto | Mac::Pairs => &pairs::Pairs,
         Mac::Chains => &chains::Chains,
+        Mac::BitPairs if weight_bits == 1 => &one_bit_pairs::OneBitPairs,
         Mac::BitPairs => &bit_pairs::BitPairs,
         Mac::Xnor => &xnor::Xnor,
         Mac::Dsp => &dsp::Dsp,
@@ -52,7 +54,11 @@ pub fn choose(mvau: &Mvau, bits: usize, family: Family, loaded: bool) -> Mac {
     // carry has six inputs.
     let counts = weight_bits == 1 && level_bits <= XNOR_LEVEL_BITS && simd >= XNOR_SIMD && !loaded;
     match mac {
-        Mac::Auto if counts => Mac::Xnor,
+        Mac::Auto if counts => {
+            let pairs = family.has_wide_luts() && level_bits == 1 && Mac::BitPairs.fits(simd, weight_bits);
+            // Nor are pairs' bits smaller of constant weights, which synthesis folds into either.
+            if pairs && mvau.words() > 1 { Mac::BitPairs } else { Mac::Xnor }
+        }
         Mac::Auto if family.has_wide_luts() && Mac::Chains.fits(simd, weight_bits) => {
             if !loaded && pays_for_starts(mvau, bits, family) { Mac::BitPairs } else { Mac::Chains }
         }
@@ -73,12 +79,12 @@ fn pays_for_starts(mvau: &Mvau, bits: usize, family: Family) -> bool {
 impl Mac {
     /// Returns whether `simd` products with weights of so many bits can be built so.
     pub fn fits(self, simd: usize, weight_bits: usize) -> bool {
-        form(self).fits(simd, weight_bits)
+        form(self, weight_bits).fits(simd, weight_bits)
     }
 
-    /// Returns what it is for, as a plan's error says it.
-    pub(crate) fn demands(self) -> &'static str {
-        form(self).demands()
+    /// Returns what it is for, with weights of so many bits, as a plan's error says it.
+    pub(crate) fn demands(self, weight_bits: usize) -> &'static str {
+        form(self, weight_bits).demands()
     }
 
     /// Returns whether weights can be loaded: the memory holds them as they are.
@@ -90,7 +96,7 @@ impl Mac {
 
 impl Dot {
     fn form(&self) -> &'static dyn Form {
-        form(self.mac)
+        form(self.mac, self.weight_bits)
     }
 
     /// Returns the cycles from the vectors to the result.
@@ -191,6 +197,11 @@ mod tests {
         assert_eq!(choose(&unit(32, 1, 1), 16, Family::Xc7, false), Mac::Chains, "constant weights");
         assert_eq!(choose(&unit(4, 9, 512), 16, Family::Xc7, false), Mac::Chains, "many starts");
         assert_eq!(choose(&wide, 16, Family::Ecp5, false), Mac::Pairs);
+        let one = Mvau { level_bits: 1, weight_bits: 1, ..unit(32, 9, 8) };
+        assert_eq!(choose(&one, 16, Family::Xc7, false), Mac::BitPairs);
+        assert_eq!(choose(&one, 16, Family::Ecp5, false), Mac::Xnor);
+        assert_eq!(choose(&Mvau { simd: 6, ..one }, 16, Family::Xc7, false), Mac::Xnor, "no multiple of 4");
+        assert_eq!(choose(&Mvau { level_bits: 2, ..one }, 16, Family::Xc7, false), Mac::Xnor);
         assert!(Mac::FORMS.into_iter().filter(|mac| !mac.loads()).eq([Mac::BitPairs, Mac::Xnor]));
     }
 
@@ -199,7 +210,10 @@ mod tests {
         let dot = Dot { mac: Mac::BitPairs, simd: 4, level_bits: 2, weight_bits: 2, bits: 16 };
         // ~(1 | -2) = 0 and ~(0 | 0) = -1, three times each, as levels have two bits.
         assert_eq!(dot.excess_of(&[1, -2, 0, 0]), -3);
-        let xnor = Dot { mac: Mac::Xnor, weight_bits: 1, ..dot };
+        let one = Dot { weight_bits: 1, ..dot };
+        // Twice the largest level for the pair of -1 and -1.
+        assert_eq!(one.excess_of(&[-1, -1, -1, 1]), 6);
+        let xnor = Dot { mac: Mac::Xnor, ..one };
         assert_eq!(xnor.excess_of(&[1, -1, -1, 1]), 6);
         assert_eq!(Dot { mac: Mac::Chains, ..dot }.excess_of(&[1, -2, 0, 0]), 0);
     }

@@ -95,7 +95,7 @@ impl Form for Xnor {
             k.next(reg, None, parities);
             reg
         };
-        let mut circuit = Circuit { k, step: 0, sums: 0 };
+        let mut circuit = Circuit::new(k, "");
         let mut columns: Vec<Vec<Expr>> = vec![vec![]; dot.level_bits + 1];
         for plane in 0..dot.level_bits {
             let level = |i: usize| x.bit(i * dot.level_bits + plane);
@@ -159,16 +159,22 @@ fn elements(dot: &Dot, g: usize) -> usize {
 }
 
 /// Builds the heap as a circuit.
-struct Circuit<'a> {
+pub struct Circuit<'a> {
     k: &'a mut Kernel,
+    /// Prefix of its wires' names.
+    name: String,
     step: usize,
     sums: usize,
 }
 
-impl Circuit<'_> {
+impl<'a> Circuit<'a> {
+    pub fn new(k: &'a mut Kernel, name: &str) -> Self {
+        Circuit { k, name: name.into(), step: 0, sums: 0 }
+    }
+
     fn wire(&mut self, value: Expr) -> Sig {
         self.sums += 1;
-        self.k.wire(&format!("sum{}", self.sums), value)
+        self.k.wire(&format!("{}sum{}", self.name, self.sums), value)
     }
 }
 
