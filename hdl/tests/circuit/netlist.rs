@@ -7,7 +7,7 @@ use dq_hdl::design::Design;
 use dq_hdl::emit::{File, emit};
 use dq_hdl::plan::{Mac, Memory, NodePlan, Output};
 use dq_hdl::{netlist, plan, stalls::Stalls};
-use dq_net::layer::{Dense, Input, Layer, Logits, Step, Surrogate};
+use dq_net::layer::{BitDepth, Dense, Input, Layer, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
 use dq_net::{Shape, topology};
 use ndarray::Array2;
@@ -189,4 +189,28 @@ fn every_form_of_product_and_every_kind_of_bank_agree() {
     plan.nodes.iter_mut().find(|node| node.node == "conv").unwrap().mac = Mac::Dsp;
     let error = Design::new(&network, &plan).unwrap_err().to_string();
     assert!(error.contains("`conv`, mac") && error.contains("no DSP blocks"), "{error}");
+}
+
+#[test]
+fn pairs_bits_agree_in_chains_of_unequal_length() {
+    // 76 pairs are five chains, 38 are three, of which one has a pair less and an addition less.
+    for (bits, simd) in [(1, 4), (1, 8), (1, 76), (1, 152), (2, 76), (3, 8), (3, 152)] {
+        let weights =
+            Array2::from_shape_fn((4, 152), |(o, i)| 2 * ((i * i + 7 * o * i + o) / 3 % 2) as i8 - 1);
+        let layers = [
+            ("input", Layer::Input(Input::pixels(Shape::new(1, 1, 152)))),
+            ("squeeze", Layer::BitDepth(BitDepth { bits })),
+            ("dense", Layer::Dense(Dense { weights, weight_bits: 1 })),
+            ("logits", Layer::Logits(Logits { bias: vec![0; 4], scale: 1.0 })),
+        ];
+        let network = common::chain("wide", layers);
+        let mut plan = plan::default(&network, Output::Scores).unwrap();
+        for node in plan.nodes.iter_mut().filter(|node| node.node == "dense") {
+            (node.pe, node.simd, node.mac) = (2, simd, Mac::BitPairs);
+        }
+        let design = Design::new(&network, &plan).unwrap();
+        let frames = common::frames(&network, 12, 5);
+        let outcome = netlist::run(&design, frames.view(), &Stalls::NONE).unwrap();
+        assert_eq!(outcome.beats, design.expected(frames.view(), &Stalls::NONE), "{bits} bits, SIMD {simd}");
+    }
 }
