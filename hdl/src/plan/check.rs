@@ -237,7 +237,7 @@ fn check_products(kind: &str, rules: &Rules, entry: &NodePlan) -> Result<(), Pla
     let expected = match rules.weights {
         _ if entry.mac == Mac::Auto => return Ok(()),
         Some(weights) if entry.mac.fits(entry.simd, weights.bits) => return Ok(()),
-        Some(weights) => format!("another form ({})", entry.mac.demands(weights.bits.into())),
+        Some(weights) => format!("another form ({})", entry.mac.demands(weights.bits)),
         None => format!("auto (a {kind} has no products)"),
     };
     Err(PlanError::new(&entry.node, "mac", expected, entry.mac.name()))

@@ -4,8 +4,8 @@
 //! it again.
 //!
 //! There are five forms: pairs of levels whose sums the weights choose among, the same choice inside carry
-//! chains, one bit for every two products of bits, counts of equal bits, and DSP blocks, two products per block
-//! where they fit. All start their accumulator below zero by what the form adds too much, so no form costs a
+//! chains, one bit for every two products of bits (in two files: weights of one bit have no planes), counts of
+//! equal bits, and DSP blocks, two products per block where they fit. All start their accumulator below zero by what the form adds too much, so no form costs a
 //! correction.
 
 mod bit_pairs;
@@ -56,7 +56,7 @@ pub fn choose(mvau: &Mvau, bits: usize, family: Family, loaded: bool) -> Mac {
     match mac {
         Mac::Auto if counts => {
             let pairs = family.has_wide_luts() && level_bits == 1 && Mac::BitPairs.fits(simd, weight_bits);
-            // Nor are pairs' bits smaller of constant weights, which synthesis folds into either.
+            // A single word of weights is a constant, which synthesis folds into either.
             if pairs && mvau.words() > 1 { Mac::BitPairs } else { Mac::Xnor }
         }
         Mac::Auto if family.has_wide_luts() && Mac::Chains.fits(simd, weight_bits) => {

@@ -90,9 +90,9 @@ impl Form for OneBitPairs {
 
     fn cost(&self, dot: &Dot, family: Family) -> (usize, usize) {
         let planes = dot.simd * dot.level_bits;
-        let lut = if family.has_wide_luts() { planes * 6 / 5 } else { planes * 2 };
+        let lut = if family.has_wide_luts() { planes * 6 / 5 } else { planes * 21 / 10 };
         let terms = dot.level_bits * chains(dot);
-        (lut + (terms - 1) * 8, planes * (steps(dot) + 3) / 4 + terms * 8)
+        (lut + (terms - 1) * 8, planes * (steps(dot) + 4) / 4 + terms * 8)
     }
 }
 
