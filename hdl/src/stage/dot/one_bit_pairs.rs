@@ -3,8 +3,8 @@
 //!
 //! (p ⊙ u) + (q ⊙ v) = 2·m + (p ⊙ q) − (u ⊙ v), where m is the majority of p ⊙ u, q ⊙ v and p ⊕ q (⊙: equal),
 //!
-//! which is one LUT of four inputs, where the sum itself has two bits. The counts of p ⊙ q are the same for all
-//! PEs and are added up once; u ⊙ v, and the number of weights −1, are known beforehand and left to the
+//! which is one LUT of four inputs, where the sum itself has two bits. The counts of p ⊙ q are the same for
+//! all PEs and are added up once; u ⊙ v, and the number of weights −1, are known beforehand and left to the
 //! accumulators ([`Form::excess_of`]).
 //!
 //! A chain takes up to 18 pairs. It begins with the count of p ⊙ q, whose lowest bit is final, and each of its
