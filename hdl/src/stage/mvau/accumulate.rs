@@ -34,7 +34,8 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     if folds == 1 {
         return (0..pe).map(|p| literal(start(p), bits)).collect();
     }
-    // The start is read a cycle ahead, with the number of the next fold.
+    // The start is read two cycles ahead, with the number of the next fold: a block RAM's data come late in
+    // their cycle, so a register takes them before they are added.
     let fold = Counter::new(k, "fold", folds);
     let now = fold.reg.expect("several folds");
     let end = k.wire("fold_ends", fold_end);
@@ -45,6 +46,7 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
     let file = site.image("starts");
     let starts = k.rom("starts", pe * bits, data, style(place_of_starts(site, folds)), read, &file);
+    let starts = k.held("starts_held", starts);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }
 
@@ -65,15 +67,18 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let room = k.output("room", 1);
     let outlet = Outlet::new(&mut k, site);
     k.drive(room, outlet.free);
-    let mut now = [valid, first, last];
+    let (mut now, mut before) = ([valid, first, last], [valid, first, last]);
     for d in 1..=delay {
+        before = now;
         let next = ["valid", "first", "last"]
             .map(|name| k.reg(&format!("{name}{d}"), 1, (name == "valid").then_some(0)));
         k.clocked(now.iter().zip(next).map(|(&from, to)| set(to, from)).collect::<Vec<_>>());
         now = next;
     }
     let [valid, first, last] = now;
-    let starts = starts(&mut k, site, Sums { mvau, dot, weights }, valid & last);
+    // The flags of the cycle before tell a fold's end in time.
+    let ends = before[0] & before[2];
+    let starts = starts(&mut k, site, Sums { mvau, dot, weights }, ends);
     let mut accumulators = vec![];
     for (p, &sum) in sums.iter().enumerate() {
         let acc = k.reg(&format!("acc{p}"), bits, None);
