@@ -2,6 +2,9 @@
 //! network: whole factors times a power of two, and a constant. Whatever is rounded here is rounded down
 //! against bounds of the values, so a bound stays a bound in integers alone.
 
+use crate::tensor::Tensor;
+use dq_net::Range;
+
 /// Number of a constant's bits behind the point.
 const FRACTION: i32 = 40;
 
@@ -30,6 +33,11 @@ impl Ends {
     /// Returns the least and the largest value of element `at`.
     pub fn get(&self, at: usize) -> (i64, i64) {
         (self.lo[at], self.hi[at])
+    }
+
+    /// Returns the least and the largest values, of a node whose values lie in `range`.
+    pub fn tensors(&self, range: Range) -> [Tensor; 2] {
+        [&self.lo, &self.hi].map(|end| Tensor::narrow(end.iter().map(|&value| value as i32).collect(), range))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Bounded<'a> {
 pub(super) enum Turned {
     /// The label leads by enough.
     Leads,
-    /// This image of the box has the other class's score where the label's does not suffice.
+    /// At this image of the box it does not.
     Broken(Array4<u8>),
     /// They do not show it; a cut of the box promises most here.
     Open(Option<Cut>),
@@ -56,13 +56,12 @@ impl<'a> Bounded<'a> {
         rows
     }
 
-    /// Says whether the label leads over class `other` by what it needs, as lines show it that are turned for
+    /// Says whether the label leads over class `other` by what is `wanted`, as lines show it that are turned for
     /// it, `turns` times at most: towards those which are best at the image where the lines found so far put the
     /// least lead. Both sides of a game with one value come nearer to it so (fictitious play, Brown 1951). Ends
-    /// where the lead is enough, or where that image has another label.
-    pub fn turned(&self, label: usize, other: usize, turns: i64) -> Turned {
+    /// where the lead is enough, or where that image has less.
+    pub fn turned(&self, label: usize, other: usize, wanted: i64, turns: i64) -> Turned {
         let engine = self.bounds.engine;
-        let needed = i64::from(other < label);
         let relaxations = self.bounds.relaxations.iter().enumerate();
         let mut descents: Vec<Option<Box<dyn Descend + 'a>>> = relaxations
             .map(|(i, relaxation)| relaxation.as_deref().map(|relaxation| self.prepare(i, relaxation)))
@@ -70,25 +69,29 @@ impl<'a> Bounded<'a> {
         let last = self.ends.len() - 1;
         let mut heaviest: Option<(f64, Cut)> = None;
         for turn in 0..=turns {
-            heaviest = None;
-            let (lead, images) = self.walk(last, self.leads(label, &[other]), &[needed], |i, rows| {
+            let is_last = turn == turns;
+            let (lead, images) = self.walk(last, self.leads(label, &[other]), &[wanted], |i, rows| {
                 let descent = descents[i].as_deref()?;
-                if let Some((weight, at, value)) = descent.cut(rows)
+                if is_last
+                    && let Some((weight, at, value)) = descent.cut(rows)
                     && heaviest.is_none_or(|(most, _)| weight > most)
                 {
                     heaviest = Some((weight, Cut { node: engine.network.sources(i)[0], at, value }));
                 }
                 Some(descent)
             });
-            if lead[0] >= needed {
+            if lead[0] >= wanted {
                 return Turned::Leads;
             }
             let Some(images) = images else { break };
             let image = self.least_image(images.row(0));
             let values = engine.values(image.view());
             let score = |class: usize| i64::from(values[last].get(class));
-            if score(label) - score(other) < needed {
+            if score(label) - score(other) < wanted {
                 return Turned::Broken(image);
+            }
+            if is_last {
+                break;
             }
             for (i, descent) in descents.iter_mut().enumerate() {
                 if let Some(descent) = descent {
@@ -107,7 +110,7 @@ impl<'a> Bounded<'a> {
         let (bounds, network) = (self.bounds, &self.bounds.engine.network);
         let mut part = Self { bounds, ends: self.ends.clone(), descents: self.descents.clone() };
         let mut changed = vec![false; self.ends.len()];
-        let boxes = [false, true].map(|up| self.images(up));
+        let boxes = [&self.ends[0].lo, &self.ends[0].hi].map(|end| self.image(|at| end[at]));
         let mut values: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
         for node in 0..self.ends.len() {
             let range = network.wire(node).range;
@@ -133,34 +136,34 @@ impl<'a> Bounded<'a> {
             if depends || changed[node] {
                 part.descents[node] = OnceLock::new();
             }
-            let narrow = |ends: &[i64]| Tensor::narrow(ends.iter().map(|&v| v as i32).collect(), range);
-            values[0].push(Some(narrow(&ends.lo)));
-            values[1].push(Some(narrow(&ends.hi)));
-            part.ends[node] = Arc::new(ends);
+            let [low, high] = ends.tensors(range);
+            values[0].push(Some(low));
+            values[1].push(Some(high));
+            if changed[node] {
+                part.ends[node] = Arc::new(ends);
+            }
         }
         Some(part)
     }
 
-    /// Returns the least or the largest image of the box, as a batch of one.
-    fn images(&self, largest: bool) -> Array4<u8> {
-        let (height, width, channels) = self.bounds.engine.network.input_shape().dim();
-        let ends = if largest { &self.ends[0].hi } else { &self.ends[0].lo };
-        let pixels = ends.iter().map(|&pixel| pixel as u8).collect();
-        Array4::from_shape_vec((1, height, width, channels), pixels).expect("an end per pixel")
+    /// Returns the image of the box at which a function of its pixels is least, as a batch of one.
+    fn least_image(&self, factors: &[i32]) -> Array4<u8> {
+        self.image(|at| {
+            let (lo, hi) = self.ends[0].get(at);
+            match factors[at].signum() {
+                1 => lo,
+                0 => (lo + hi) / 2,
+                _ => hi,
+            }
+        })
     }
 
-    /// Returns the image of the box at which a function of its pixels is least.
-    fn least_image(&self, factors: &[i32]) -> Array4<u8> {
-        let (height, width, channels) = self.bounds.engine.network.input_shape().dim();
-        let pixels = factors.iter().enumerate().map(|(at, &factor)| {
-            let (lo, hi) = self.ends[0].get(at);
-            match factor.signum() {
-                1 => lo as u8,
-                0 => ((lo + hi) / 2) as u8,
-                _ => hi as u8,
-            }
-        });
-        Array4::from_shape_vec((1, height, width, channels), pixels.collect()).expect("a factor per pixel")
+    /// Makes an image of its pixels, as a batch of one.
+    fn image(&self, pixel: impl Fn(usize) -> i64) -> Array4<u8> {
+        let shape = self.bounds.engine.network.input_shape();
+        let (height, width, channels) = shape.dim();
+        let pixels = (0..shape.len()).map(|at| pixel(at) as u8).collect();
+        Array4::from_shape_vec((1, height, width, channels), pixels).expect("a pixel per element")
     }
 
     /// Makes the ends of some elements of a node tighter.
@@ -183,8 +186,8 @@ impl<'a> Bounded<'a> {
         self.walk(node, rows, wanted, |i, _| self.descent(i)).0
     }
 
-    /// Does the same with these ways back from each node, and returns the functions of the images that the rows became which
-    /// fall short of what is wanted.
+    /// Does the same with these ways back from each node, and returns the functions of the images that the rows
+    /// became which fall short of what is wanted.
     fn walk<'d>(
         &self,
         node: usize,

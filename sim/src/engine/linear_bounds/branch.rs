@@ -93,7 +93,7 @@ impl<'a> Part<'a> {
     fn look(self, label: usize, turns: i64) -> Look<'a> {
         let open = self.undecided(label);
         for (n, &other) in open.iter().enumerate() {
-            let cut = match self.bounded.turned(label, other, turns) {
+            let cut = match self.bounded.turned(label, other, (other < label).into(), turns) {
                 Turned::Leads => continue,
                 Turned::Broken(image) => return Look::Broken(image.index_axis_move(Axis(0), 0)),
                 Turned::Open(None) => return Look::Open,
