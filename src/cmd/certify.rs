@@ -28,8 +28,8 @@ const MOST_MACS: u64 = 1_000_000;
 /// lines (--bounds), then a search that cuts the ball at stairs of its quantizers, then a
 /// complete one that cuts it at pixels, at most --boxes parts per image. Printed beside what
 /// the attack leaves: certified <= true robust accuracy <= attacked. A certificate holds for
-/// the circuit as it is; what is not decided counts for neither side. Bounds are loose for deep
-/// networks: expect few certificates there unless eps is small.
+/// the circuit as it is; what is not decided counts for neither side. Bounds are loose for
+/// deep networks: expect few certificates there unless eps is small.
 ///
 /// Ctrl-C keeps what is done in REPORT.partial; --resume goes on from it. With --smt the same
 /// question also goes to a folder, for each image and radius a file for z3 or another solver

@@ -19,9 +19,9 @@ use std::path::PathBuf;
 /// layer), a self-checking testbench with vectors, plan.json (which can be edited and
 /// given back) and report.json (cycles, estimates); weights that come from outside as the
 /// files that a DMA engine plays in a loop. MODEL is a model.json, or a run, which is then
-/// exported in the same step (--bits for another bit width). The folder is replaced if dq wrote it and
-/// nothing in it was edited since; an edited plan.json goes on living if it is given
-/// (--plan DIR/plan.json).
+/// exported in the same step (--bits for another bit width). The folder is replaced if dq
+/// wrote it and nothing in it was edited since; an edited plan.json goes on living if it is
+/// given (--plan DIR/plan.json).
 ///
 /// Examples:
 ///   dq emit model.json -o rtl

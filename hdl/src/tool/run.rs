@@ -132,10 +132,10 @@ pub(crate) fn read(path: &Path) -> Result<String, RunError> {
 }
 
 /// Writes a file of an emission into `folder`, and makes the folder below it in which the file is to be.
-pub fn write_file(folder: &Path, name: &str, text: &str) -> io::Result<()> {
+pub fn write_file(folder: &Path, name: &str, contents: impl AsRef<[u8]>) -> io::Result<()> {
     let path = folder.join(name);
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    fs::write(path, text)
+    fs::write(path, contents)
 }
 
 /// Writes a text file for a tool.

@@ -126,10 +126,7 @@ fn pairs(count: u64) -> impl Iterator<Item = (u64, Design, Design)> {
         let mut plan = common::plan(&network, seed);
         plan.control = Control::Load;
         // Weights that can be loaded are not recoded.
-        plan.nodes
-            .iter_mut()
-            .filter(|node| matches!(node.mac, Mac::Xnor | Mac::BitPairs))
-            .for_each(|node| node.mac = Mac::Auto);
+        plan.nodes.iter_mut().filter(|node| !node.mac.loads()).for_each(|node| node.mac = Mac::Auto);
         // Where a drawn bias could not be loaded the plan is refused; that has its own test.
         let design = Design::new(&network, &plan).ok()?;
         let other = Design::new(&other_parameters(&network, seed), &plan).ok()?;

@@ -84,10 +84,7 @@ fn a_detector_and_a_control_port_go_together() {
     for (seed, network) in networks(12, 6) {
         for control in [Control::Counters, Control::Load] {
             let mut plan = Plan { control, ..guarded(&network, seed) };
-            plan.nodes
-                .iter_mut()
-                .filter(|node| matches!(node.mac, Mac::Xnor | Mac::BitPairs))
-                .for_each(|node| node.mac = Mac::Auto);
+            plan.nodes.iter_mut().filter(|node| !node.mac.loads()).for_each(|node| node.mac = Mac::Auto);
             // Where a drawn bias could not be loaded the plan is refused; that has its own test.
             let Ok(design) = Design::new(&network, &plan) else { continue };
             let (frames, stalls) = (common::frames(&network, 3, seed), Stalls::random(seed));

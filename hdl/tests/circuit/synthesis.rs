@@ -265,7 +265,8 @@ fn synthesize(folder: &Path, script: &str) -> String {
 }
 
 /// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits can have
-/// (`DQ_BITS=2` or `DQ_MAC=bitpairs`: of these alone): `cargo test -p dq-hdl --test hdl luts_a_mac -- --ignored --nocapture`.
+/// (`DQ_BITS=2` or `DQ_MAC=bitpairs`: of these alone):
+/// `cargo test -p dq-hdl --test hdl luts_a_mac -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
 fn luts_a_mac() {
@@ -333,9 +334,9 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
     let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
     let (acc, words) = (stage.site.output.bits, 32 * bits);
     // A sum begins with nothing, with a constant, or with a word of a memory.
-    let start = |p: usize| match mvau.mac {
-        Mac::Xnor | Mac::BitPairs => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
-        _ => format!("{acc}'d{}", 1234 % (1 << acc)),
+    let start = |p: usize| match mvau.mac.loads() {
+        false => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
+        true => format!("{acc}'d{}", 1234 % (1 << acc)),
     };
     let signed = if matches!(mvau.mac, Mac::Pairs | Mac::Dsp) { "signed " } else { "" };
     let mut top = format!(

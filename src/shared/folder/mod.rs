@@ -6,6 +6,7 @@ mod list;
 mod old;
 
 use anyhow::{Context, Result};
+use dq_hdl::tool::run::write_file;
 use dq_net::atomic;
 use list::{List, MANIFEST};
 use old::{Old, to_replace};
@@ -90,10 +91,7 @@ impl Staging {
         let list = List::of(files).text();
         let all = files.iter().map(|(name, data)| (name.as_str(), data.as_slice()));
         for (name, contents) in all.chain([(MANIFEST, list.as_bytes())]) {
-            let place = staging.new_folder().join(name);
-            fs::create_dir_all(parent(&place))
-                .and_then(|()| fs::write(&place, contents))
-                .with_context(|| format!("writing {name}"))?;
+            write_file(&staging.new_folder(), name, contents).with_context(|| format!("writing {name}"))?;
         }
         Ok(staging)
     }

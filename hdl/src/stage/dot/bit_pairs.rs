@@ -10,9 +10,9 @@
 //! carry chain where that has five inputs. Nothing falls below zero: what is subtracted is added inverted. The
 //! chains' results are added in a tree.
 
-use super::chains::{delayed, trim};
 use super::form::{Dot, Excess, Form, Names};
-use super::tree::{Term, Tree};
+use super::planes::{Planes, next_plane, total};
+use super::tree::Term;
 use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use dq_net::Range;
@@ -77,11 +77,9 @@ impl Form for BitPairs {
 
     fn build(&self, dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
         let pieces = Pieces::new(dot, k, x, w);
-        let sums: Vec<Term> = (0..chains(dot)).map(|chain| pieces.sum(k, chain)).collect();
-        let sums = sums.into_iter().map(|term| trim(k, term)).collect();
-        let mut tree = Tree { k, bits: dot.bits_of(self.range(dot)), level: 0, step: 1 };
-        let total = tree.add_planes(vec![sums]).remove(0);
-        let registers = 1 + stage(steps(dot) - 1) + 1 + tree.level;
+        let sums = (0..chains(dot)).map(|chain| pieces.sum(k, chain)).collect();
+        let (total, tree) = total(k, dot, self.range(dot), sums);
+        let registers = 1 + stage(pieces.planes.steps() - 1) + 1 + tree;
         (total, registers as u64)
     }
 
@@ -135,9 +133,10 @@ fn most_of_chain(dot: &Dot) -> i64 {
 /// Holds what the chains add up, each value in the stages in which it is used.
 struct Pieces<'a> {
     dot: &'a Dot,
+    planes: Planes,
     /// What the chains begin with: the inverted products of each pair's levels, bit by bit.
     starts: Sig,
-    /// For each pair of a chain, in all chains: both levels, from the first stage to that of their last use.
+    /// For each pair of a chain, in all chains: both levels.
     levels: Vec<Vec<Sig>>,
     /// For each addition, in all chains: the weight bits of the pair.
     picks: Vec<Sig>,
@@ -146,11 +145,12 @@ struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     fn new(dot: &'a Dot, k: &mut Kernel, x: Sig, w: Sig) -> Self {
         let Dot { level_bits, weight_bits, .. } = *dot;
-        let (chains, pairs, steps) = (chains(dot), pairs(dot), steps(dot));
-        let first = |chain: usize, pair: usize| 2 * (pairs * chain + pair);
+        let (chains, pairs) = (chains(dot), pairs(dot));
+        let planes = Planes { chains, pairs, weight_bits, stage };
+        let both = |first: usize| [0, 1].map(|i| x.lane(first + i, level_bits));
         let start = |chain: usize| {
             let product = |pair: usize| {
-                let [a, b] = [0, 1].map(|i| x.lane(first(chain, pair) + i, level_bits));
+                let [a, b] = both(planes.first(chain, pair));
                 a.and(b).not()
             };
             let mut sums: Vec<Expr> = (0..pairs).map(product).collect();
@@ -163,26 +163,15 @@ impl<'a> Pieces<'a> {
         };
         let starts: Vec<Expr> = (0..chains).map(start).collect();
         let starts = k.held("starts", lanes(starts));
-        let levels = (0..pairs).map(|pair| {
-            let both = |chain: usize| [0, 1].map(|i| x.lane(first(chain, pair) + i, level_bits));
-            let both: Vec<Expr> = (0..chains).flat_map(both).collect();
-            delayed(k, &format!("levels{pair}"), lanes(both), stage(steps - pairs + pair))
-        });
-        let levels = levels.collect();
-        let picks = (0..steps).map(|q| {
-            let (plane, pair) = (q / pairs, q % pairs);
-            let bit = |i: usize| w.bit((first(i / 2, pair) + i % 2) * weight_bits + plane);
-            let all = delayed(k, &format!("pick{q}"), lanes((0..2 * chains).map(bit)), stage(q));
-            all[stage(q)]
-        });
-        let picks = picks.collect();
-        Pieces { dot, starts, levels, picks }
+        let levels = planes.levels(k, both);
+        let picks = planes.picks(k, w);
+        Pieces { dot, planes, starts, levels, picks }
     }
 
     /// Returns the bits that addition `q` of a chain adds, one a bit of the levels.
     fn majorities(&self, k: &mut Kernel, chain: usize, q: usize) -> Sig {
         let Dot { level_bits, weight_bits, .. } = *self.dot;
-        let (plane, pair) = (q / pairs(self.dot), q % pairs(self.dot));
+        let (plane, pair) = self.planes.of(q);
         let held = self.levels[pair][stage(q)];
         let [a, b] = [0, 1].map(|i| held.lane(2 * chain + i, level_bits));
         let [u, v] = [0, 1].map(|i| self.picks[q].bit(2 * chain + i).not().repeat(level_bits));
@@ -196,13 +185,13 @@ impl<'a> Pieces<'a> {
     /// Returns the sum of one chain.
     fn sum(&self, k: &mut Kernel, chain: usize) -> Term {
         let most_level = self.dot.most_level();
-        let pairs = pairs(self.dot);
+        let Planes { pairs, chains, .. } = self.planes;
         let mut most = pairs as i64 * most_level;
-        let bits = self.starts.width() / chains(self.dot);
+        let bits = self.starts.width() / chains;
         let mut value = k.wire(&format!("chain{chain}_start"), self.starts.lane(chain, bits));
         // These are the bits of lower planes, which are final.
         let mut low: Option<Sig> = None;
-        for q in 0..steps(self.dot) {
+        for q in 0..self.planes.steps() {
             if q > 0 && stage(q) > stage(q - 1) {
                 value = k.held(&format!("chain{chain}_at{}", stage(q)), value);
                 low = low.map(|low| {
@@ -215,11 +204,8 @@ impl<'a> Pieces<'a> {
             }
             let mut upper = value.expr();
             if q > 0 && q % pairs == 0 {
-                // The sum goes on to the next plane: its lowest bit is final.
-                let done = value.bit(0);
-                upper = upper.slice(1, value.width() - 1);
-                let all = low.map_or(done.clone(), |low| lanes([low.expr(), done]));
-                low = Some(k.wire(&format!("low{chain}_{q}"), all));
+                let (rest, done) = next_plane(k, &format!("low{chain}_{q}"), value, low);
+                (upper, low) = (rest, Some(done));
                 most >>= 1;
             }
             most += most_level;

@@ -7,9 +7,10 @@
 //! carry's own input. All these extra amounts are [`Form::excess`].
 
 use super::form::{Dot, Form, Names};
-use super::tree::{Term, Tree, cut};
+use super::planes::{Planes, next_plane, total};
+use super::tree::Term;
 use crate::device::Family;
-use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
+use crate::rtl::{Kernel, Sig, Value, addr_bits, lanes, lit};
 use dq_net::Range;
 
 /// Number of elements of a chain: two pairs.
@@ -50,11 +51,9 @@ impl Form for Chains {
 
     fn build(&self, dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> (Term, u64) {
         let pieces = Pieces::new(dot, k, x, w);
-        let sums: Vec<Term> = (0..pieces.chains).map(|chain| pieces.sum(k, chain)).collect();
-        let sums = sums.into_iter().map(|term| trim(k, term)).collect();
-        let mut tree = Tree { k, bits: dot.bits_of(self.range(dot)), level: 0, step: 1 };
-        let total = tree.add_planes(vec![sums]).remove(0);
-        let registers = 1 + stage(pieces.steps() - 1) + 1 + tree.level;
+        let sums = (0..pieces.planes.chains).map(|chain| pieces.sum(k, chain)).collect();
+        let (total, tree) = total(k, dot, self.range(dot), sums);
+        let registers = 1 + stage(pieces.planes.steps() - 1) + 1 + tree;
         (total, registers as u64)
     }
 
@@ -94,9 +93,8 @@ fn stage(q: usize) -> usize {
 /// Holds what the chains add up, each value in the stages in which it is used.
 struct Pieces<'a> {
     dot: &'a Dot,
-    chains: usize,
-    /// For each pair of a chain, in all chains: both levels and their sum, from the stage of their first use
-    /// to the last.
+    planes: Planes,
+    /// For each pair of a chain, in all chains: both levels and their sum.
     levels: Vec<Vec<Sig>>,
     /// For each addition, in all chains: the weight bits of the pair.
     picks: Vec<Sig>,
@@ -105,38 +103,20 @@ struct Pieces<'a> {
 impl<'a> Pieces<'a> {
     fn new(dot: &'a Dot, k: &mut Kernel, x: Sig, w: Sig) -> Self {
         let Dot { simd, level_bits, weight_bits, .. } = *dot;
-        let chains = simd / ELEMENTS;
-        let steps = PAIRS * weight_bits;
-        let levels = (0..PAIRS).map(|pair| {
-            let parts = |chain: usize| {
-                let first = ELEMENTS * chain + 2 * pair;
-                let (a, b) = (x.lane(first, level_bits), x.lane(first + 1, level_bits));
-                [a.clone(), b.clone(), a.add(b, level_bits + 1)]
-            };
-            let parts: Vec<Expr> = (0..chains).flat_map(parts).collect();
-            delayed(k, &format!("levels{pair}"), lanes(parts), stage(steps - PAIRS + pair))
+        let planes = Planes { chains: simd / ELEMENTS, pairs: PAIRS, weight_bits, stage };
+        let levels = planes.levels(k, |first| {
+            let (a, b) = (x.lane(first, level_bits), x.lane(first + 1, level_bits));
+            [a.clone(), b.clone(), a.add(b, level_bits + 1)]
         });
-        let levels = levels.collect();
-        let picks = (0..steps).map(|q| {
-            let (plane, pair) = (q / PAIRS, q % PAIRS);
-            let bit = |i: usize| w.bit((ELEMENTS * (i / 2) + 2 * pair + i % 2) * weight_bits + plane);
-            let all = delayed(k, &format!("pick{q}"), lanes((0..2 * chains).map(bit)), stage(q));
-            all[stage(q)]
-        });
-        let picks = picks.collect();
-        Pieces { dot, chains, levels, picks }
-    }
-
-    /// Returns the additions of a chain, its first value included.
-    fn steps(&self) -> usize {
-        self.picks.len()
+        let picks = planes.picks(k, w);
+        Pieces { dot, planes, levels, picks }
     }
 
     /// Returns what addition `q` of a chain adds: of a pair of levels nothing, one, the other or both.
     fn chosen(&self, k: &mut Kernel, chain: usize, q: usize) -> Sig {
         let Dot { level_bits, weight_bits, .. } = *self.dot;
         let lane = 3 * level_bits + 1;
-        let (plane, pair) = (q / PAIRS, q % PAIRS);
+        let (plane, pair) = self.planes.of(q);
         let held = self.levels[pair][stage(q)];
         let a = held.slice(chain * lane, level_bits).zext(level_bits + 1);
         let b = held.slice(chain * lane + level_bits, level_bits).zext(level_bits + 1);
@@ -154,18 +134,15 @@ impl<'a> Pieces<'a> {
         let mut most = (2i64 << level_bits) - 2;
         // These are the bits of lower planes, which are final.
         let mut low: Option<Sig> = None;
-        for q in 1..self.steps() {
+        for q in 1..self.planes.steps() {
             if stage(q) > stage(q - 1) {
                 value = k.held(&format!("chain{chain}_at{}", stage(q)), value);
                 low = low.map(|low| k.held(&format!("low{chain}_at{}", stage(q)), low));
             }
             let mut upper = value.expr();
             if q % PAIRS == 0 {
-                // The sum goes on to the next plane: its lowest bit is final.
-                let done = value.bit(0);
-                upper = upper.slice(1, value.width() - 1);
-                let all = low.map_or(done.clone(), |low| lanes([low.expr(), done]));
-                low = Some(k.wire(&format!("low{chain}_{q}"), all));
+                let (rest, done) = next_plane(k, &format!("low{chain}_{q}"), value, low);
+                (upper, low) = (rest, Some(done));
                 most >>= 1;
             }
             let plane_most = if q / PAIRS + 1 == weight_bits { 1 } else { 2 };
@@ -177,25 +154,7 @@ impl<'a> Pieces<'a> {
         }
         let whole = low.map_or(value.expr(), |low| lanes([low, value]));
         let value = k.held(&format!("chain{chain}"), whole);
-        let most = ((1i64 << level_bits) - 1) * ELEMENTS as i64 * ((1 << (weight_bits - 1)) - 1);
+        let most = self.dot.most_level() * ELEMENTS as i64 * ((1 << (weight_bits - 1)) - 1);
         Term { value: value.into(), range: Range::new(0, most + excess_of_chain(self.dot)) }
     }
-}
-
-/// Returns the bits of a term that its range needs.
-pub fn trim(k: &mut Kernel, term: Term) -> Term {
-    Term { value: cut(k, term.value, term.range.bits() as usize), range: term.range }
-}
-
-/// Returns `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT per bit on
-/// them where flip-flops are plenty.
-pub fn delayed(k: &mut Kernel, name: &str, value: Expr, last: usize) -> Vec<Sig> {
-    let mut all: Vec<Sig> = vec![];
-    for at in 0..=last {
-        let from = all.last().map_or(value.clone(), |&sig| sig.into());
-        let reg = k.reg(&format!("{name}_at{at}"), value.width(), (last >= 2).then_some(0));
-        k.next(reg, None, from);
-        all.push(reg);
-    }
-    all
 }

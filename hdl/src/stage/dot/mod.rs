@@ -16,6 +16,7 @@ pub mod form;
 mod heap;
 mod one_bit_pairs;
 mod pairs;
+mod planes;
 mod tree;
 mod xnor;
 
@@ -87,8 +88,8 @@ impl Mac {
         form(self, weight_bits).demands()
     }
 
-    /// Returns whether weights can be loaded: the memory holds them as they are.
-    pub(crate) fn loads(self) -> bool {
+    /// Returns whether weights can be loaded: the memory holds them as they are, and nothing else depends on them.
+    pub fn loads(self) -> bool {
         let smallest = Dot { mac: self, simd: 1, level_bits: 1, weight_bits: 1, bits: 1 };
         !smallest.knows_weights()
     }

@@ -12,11 +12,10 @@
 //! goes in. There is a register behind each. A chain stands for each bit plane of the levels, and a tree adds
 //! their results.
 
-use super::chains::delayed;
 use super::form::{Dot, Excess, Form, Names};
-use super::heap::{Builder, bits_of};
-use super::tree::{Term, Tree};
-use super::xnor::Circuit;
+use super::heap::{Builder, Circuit, bits_of};
+use super::planes::{delayed, total};
+use super::tree::Term;
 use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
 use dq_net::Range;
@@ -83,9 +82,8 @@ impl Form for OneBitPairs {
                 sums.push(Chain { dot, x, w, chain, plane }.sum(k));
             }
         }
-        let mut tree = Tree { k, bits: dot.bits_of(self.range(dot)), level: 0, step: 1 };
-        let total = tree.add_planes(vec![sums]).remove(0);
-        (total, (2 + steps(dot) + tree.level) as u64)
+        let (total, tree) = total(k, dot, self.range(dot), sums);
+        (total, (2 + steps(dot) + tree) as u64)
     }
 
     fn cost(&self, dot: &Dot, family: Family) -> (usize, usize) {

@@ -75,7 +75,7 @@ impl Form for Pairs {
 
 /// Returns, for weights −1/+1, x or its complement, and one more for each complement.
 fn signs(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
-    let high = (1i64 << dot.level_bits) - 1;
+    let high = dot.most_level();
     let value = |i: usize| {
         let flip = w.bit(i).not();
         let level = x.lane(i, dot.level_bits).zext(dot.level_bits + 1);
@@ -100,7 +100,7 @@ fn products(dot: &Dot, x: Sig, w: Sig) -> Vec<Vec<Term>> {
 /// Returns for each pair of levels its sum or difference or one of their negatives, which two weights −1/+1
 /// choose. A cycle later.
 fn signed_pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
-    let (bits, most) = (dot.level_bits, (1i64 << dot.level_bits) - 1);
+    let (bits, most) = (dot.level_bits, dot.most_level());
     let w = k.held("w_held", w);
     let pair = |first: usize| {
         let (a, second) = (x.lane(first, bits), (first + 1 < dot.simd).then(|| x.lane(first + 1, bits)));
@@ -136,7 +136,7 @@ fn signed_pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
 /// Returns the planes: for each pair of levels what two bits of weights choose of 0, both levels and their
 /// sum. A cycle later.
 fn pairs(dot: &Dot, k: &mut Kernel, x: Sig, w: Sig) -> Vec<Vec<Term>> {
-    let (bits, most) = (dot.level_bits, (1i64 << dot.level_bits) - 1);
+    let (bits, most) = (dot.level_bits, dot.most_level());
     let w = k.held("w_held", w);
     let mut planes = vec![vec![]; dot.weight_bits];
     for first in (0..dot.simd).step_by(2) {

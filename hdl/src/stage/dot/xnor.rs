@@ -6,7 +6,7 @@
 //! counted, three in two LUTs.
 
 use super::form::{Dot, Excess, Form, Names};
-use super::heap::{self, Builder, Dry, bits_of};
+use super::heap::{self, Builder, Circuit, Dry};
 use super::tree::Term;
 use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, lanes, lit};
@@ -156,85 +156,4 @@ impl Form for Xnor {
 /// Returns the elements of group `g`.
 fn elements(dot: &Dot, g: usize) -> usize {
     (dot.simd - GROUP * g).min(GROUP)
-}
-
-/// Builds the heap as a circuit.
-pub struct Circuit<'a> {
-    k: &'a mut Kernel,
-    /// Prefix of its wires' names.
-    name: String,
-    step: usize,
-    sums: usize,
-}
-
-impl<'a> Circuit<'a> {
-    pub fn new(k: &'a mut Kernel, name: &str) -> Self {
-        Circuit { k, name: name.into(), step: 0, sums: 0 }
-    }
-
-    fn wire(&mut self, value: Expr) -> Sig {
-        self.sums += 1;
-        self.k.wire(&format!("{}sum{}", self.name, self.sums), value)
-    }
-}
-
-impl Builder for Circuit<'_> {
-    type Bit = Expr;
-
-    fn register(&mut self, groups: Vec<Vec<Expr>>) -> Vec<Vec<Expr>> {
-        self.step += 1;
-        let register = |(g, group): (usize, Vec<Expr>)| {
-            if group.is_empty() {
-                return vec![];
-            }
-            // The registers have a reset; otherwise tools would spend a LUT on each bit that waits.
-            let reg = self.k.reg(&format!("heap{}_{g}", self.step), group.len(), Some(0));
-            self.k.next(reg, None, lanes(group));
-            (0..reg.width()).map(|i| reg.bit(i)).collect()
-        };
-        groups.into_iter().enumerate().map(register).collect()
-    }
-
-    fn count(&mut self, bits: &[Expr]) -> Vec<Expr> {
-        let full = |a: &Expr, b: &Expr, c: &Expr| {
-            let sum = a.clone().xor(b.clone()).xor(c.clone());
-            let carry = a.clone().and(b.clone()).or(c.clone().and(a.clone().xor(b.clone())));
-            (sum, carry)
-        };
-        match bits {
-            [a] => vec![a.clone()],
-            [a, b] => vec![a.clone().xor(b.clone()), a.clone().and(b.clone())],
-            [a, b, c] => {
-                let (sum, carry) = full(a, b, c);
-                vec![sum, carry]
-            }
-            [a, b, c, rest @ ..] => {
-                let (sum, carry) = full(a, b, c);
-                let (sum, carry) = (self.wire(sum), self.wire(carry));
-                let other: Vec<Sig> = self.count(rest).into_iter().map(|bit| self.wire(bit)).collect();
-                let low = sum ^ other[0];
-                let both = self.wire(sum & other[0]).expr();
-                let (middle, high) = match other.get(1) {
-                    Some(&two) => full(&carry.into(), &two.into(), &both),
-                    None => (carry ^ both.clone(), carry & both),
-                };
-                vec![low, middle, high]
-            }
-            [] => vec![],
-        }
-        .into_iter()
-        .take(bits_of(bits.len()))
-        .collect()
-    }
-
-    fn add(&mut self, a: &[Option<Expr>], b: &[Option<Expr>], width: usize) -> Vec<Expr> {
-        let number = |bits: &[Option<Expr>]| {
-            let bits = bits.iter().map(|bit| bit.clone().unwrap_or(lit(0, 1)));
-            lanes(bits.collect::<Vec<_>>())
-        };
-        let [a, b] = [a, b].map(number);
-        let [a, b] = [a, b].map(|bits| self.wire(bits));
-        let sum = self.wire(a.add(b, width));
-        (0..width).map(|i| sum.bit(i)).collect()
-    }
 }

@@ -77,8 +77,8 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     }
     let [valid, first, last] = now;
     // The flags of the cycle before tell a fold's end in time.
-    let ends = before[0] & before[2];
-    let starts = starts(&mut k, site, Sums { mvau, dot, weights }, ends);
+    let [was_valid, _, was_last] = before;
+    let starts = starts(&mut k, site, Sums { mvau, dot, weights }, was_valid & was_last);
     let mut accumulators = vec![];
     for (p, &sum) in sums.iter().enumerate() {
         let acc = k.reg(&format!("acc{p}"), bits, None);
