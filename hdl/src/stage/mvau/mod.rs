@@ -169,7 +169,9 @@ impl Kind for Unit {
             return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
         }
         let starts = if dot.knows_weights() && folds > 1 {
-            cost::rom(pe * acc, folds, place_of_starts(site, folds), site.family)
+            let memory = cost::rom(pe * acc, folds, place_of_starts(site, folds), site.family);
+            // A register takes what is read.
+            memory.plus(Resources::logic(0, pe * acc))
         } else {
             Resources::default()
         };
