@@ -1,6 +1,8 @@
 //! Records a link between two stages: the cycles of its last beats, as far back as a FIFO or a line buffer
 //! can ask.
 
+use super::snapshot::Snapshot;
+
 /// Holds a link. Beats are counted from the first of all; those that are given and have not moved yet lie in
 /// the FIFO of their producer.
 pub struct Link {
@@ -71,16 +73,19 @@ impl Link {
         most
     }
 
+    #[inline]
     fn at(&self, beat: u64) -> usize {
         (beat & (self.times.len() as u64 - 1)) as usize
     }
 
     /// Returns the first cycle in which the next beat can move, if it has been given.
+    #[inline]
     pub fn front(&self) -> Option<u64> {
         (self.moved < self.given).then(|| self.times[self.at(self.moved)].max(self.next))
     }
 
     /// Notes that the next beat moves in `cycle`.
+    #[inline]
     pub fn take(&mut self, cycle: u64) {
         let at = self.at(self.moved);
         self.times[at] = cycle;
@@ -93,6 +98,7 @@ impl Link {
     }
 
     /// Notes the span of the first frame, after `beats` have moved, one per cycle, the last in `last`.
+    #[inline]
     fn note(&mut self, beats: u64, last: u64) {
         if self.moved - beats >= self.frame {
             return;
@@ -105,6 +111,7 @@ impl Link {
     }
 
     /// Notes a beat of an operation that is issued in `cycle`.
+    #[inline]
     pub fn give(&mut self, cycle: u64) {
         let at = self.at(self.given);
         self.times[at] = cycle + self.latency;
@@ -115,18 +122,21 @@ impl Link {
     }
 
     /// Returns when beat `beat` moved, if it has.
+    #[inline]
     pub fn when(&self, beat: u64) -> Option<u64> {
         debug_assert!(beat + self.times.len() as u64 >= self.given, "a cycle that was forgotten");
         (beat < self.moved).then(|| self.times[self.at(beat)])
     }
 
     /// Returns the first cycle in which there are places for `beats` more; none if that is not known yet.
+    #[inline]
     pub fn places(&self, beats: u64) -> Option<u64> {
         let last = self.given + beats - 1;
         if last < self.depth { Some(0) } else { self.when(last - self.depth).map(|cycle| cycle + 1) }
     }
 
     /// Notes that `beats` more are given and move at once, one per cycle, the last in `last`.
+    #[inline]
     pub fn pass(&mut self, beats: u64, last: u64) {
         debug_assert!(self.given == self.moved);
         self.moved += beats;
@@ -136,6 +146,17 @@ impl Link {
         for back in 0..beats.min(self.depth) {
             let at = self.at(self.moved - 1 - back);
             self.times[at] = last - back;
+        }
+    }
+
+    /// Adds to `snapshot` what is remembered after `frames` frames.
+    pub fn save(&self, frames: u64, snapshot: &mut Snapshot) {
+        let begun = (frames * self.frame) as i64;
+        snapshot.place(self.given as i64 - begun);
+        snapshot.place(self.moved as i64 - begun);
+        snapshot.cycle(self.next);
+        for back in 1..=self.depth {
+            snapshot.cycle(self.given.checked_sub(back).map_or(0, |beat| self.times[self.at(beat)]));
         }
     }
 }

@@ -21,6 +21,7 @@ mod link;
 mod moves;
 mod run;
 pub(crate) mod size;
+mod snapshot;
 mod window;
 
 pub use deadlock::Deadlock;
@@ -88,8 +89,13 @@ fn second_frame(run: &mut Run) -> Result<u64, Deadlock> {
 /// frames that ran before.
 fn settle(run: &mut Run, mut ends: Vec<u64>) -> Result<Vec<u64>, Deadlock> {
     while ends.len() < MAX_FRAMES {
-        ends.push(last_beat(run)?);
-        // The interval has settled when three frames in a row took equally long.
+        let (end, bounds) = bounded(run)?;
+        ends.push(end);
+        // The interval has settled when no other one is possible, or when three frames in a row took equally
+        // long.
+        if bounds.is_some_and(|[least, most]| least == most) {
+            break;
+        }
         if let [.., a, b, c, d] = ends[..]
             && b - a == c - b
             && c - b == d - c
@@ -98,6 +104,15 @@ fn settle(run: &mut Run, mut ends: Vec<u64>) -> Result<Vec<u64>, Deadlock> {
         }
     }
     Ok(ends)
+}
+
+/// Runs one more frame, and returns the cycle of its last beat, and the least and the most cycles that the
+/// interval can be, as far as this frame can tell.
+fn bounded(run: &mut Run) -> Result<(u64, Option<[u64; 2]>), Deadlock> {
+    let before = run.snapshot();
+    let end = last_beat(run)?;
+    let bounds = before.and_then(|before| run.snapshot()?.interval(&before));
+    Ok((end, bounds))
 }
 
 /// Runs one more frame, and returns the cycle of its last beat.
@@ -112,20 +127,16 @@ fn last_interval(ends: &[u64]) -> u64 {
 
 /// Returns [`timing`], if nothing deadlocks.
 pub(crate) fn try_timing(stages: &[Stage]) -> Result<Timing, Deadlock> {
-    timing_of(stages, Run::new(stages, &Stalls::NONE), |_, _| ())
+    timing_of(stages, Run::new(stages, &Stalls::NONE), |_| ())
 }
 
-/// Returns the timing of `stages`, which `run` has not begun yet; `second` is told of the run after the
-/// second frame, and of the cycles that this took.
-fn timing_of<'a>(
-    stages: &[Stage],
-    mut run: Run<'a>,
-    second: impl FnOnce(&Run<'a>, u64),
-) -> Result<Timing, Deadlock> {
+/// Returns the timing of `stages`, which `run` has not begun yet; `second` is told of
+/// the cycles that the second frame took.
+fn timing_of(stages: &[Stage], mut run: Run, second: impl FnOnce(u64)) -> Result<Timing, Deadlock> {
     let first = last_beat(&mut run)?;
     let spans = run.spans();
     let ends = vec![first, last_beat(&mut run)?];
-    second(&run, last_interval(&ends));
+    second(last_interval(&ends));
     let ends = settle(&mut run, ends)?;
     let beats = frame_beats(stages);
     let works: Vec<StageTiming> = stages

@@ -11,6 +11,7 @@ pub struct Map {
 }
 
 impl Map {
+    #[inline]
     /// Takes beats, each with one of `words` where weights come from outside, and gives what they produce.
     pub fn advance(&mut self, input: &mut Link, mut words: Option<&mut Link>, output: &mut Link) -> bool {
         let before = input.moved;

@@ -5,6 +5,7 @@ use super::beats::beats_of_part;
 use super::deadlock::{self, Deadlock};
 use super::link::Link;
 use super::moves::{Map, Turns, join, split};
+use super::snapshot::Snapshot;
 use super::window::Progress;
 use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::{Pattern, Stalls};
@@ -121,6 +122,7 @@ impl<'a> Run<'a> {
             outputs.iter().for_each(|&link| links[link].frame = *given);
         }
         let beats = (beats[0].0, beats.last().expect("a pipeline has stages").1);
+        links[0].frame = beats.0;
         // A word moves with the beat of levels that it belongs to.
         for &[port, reader] in &free {
             ports[reader][0].truncate(1);
@@ -173,9 +175,19 @@ impl<'a> Run<'a> {
 
     /// Offers one more frame and gives the cycles of its output beats.
     pub fn frame(&mut self) -> Result<Vec<u64>, Deadlock> {
+        self.offered(self.beats.1 as usize)
+    }
+
+    /// Offers one more frame and gives the cycle of its last output beat in the first third.
+    pub fn third(&mut self) -> Result<u64, Deadlock> {
+        let beats = self.offered(self.beats.1.div_ceil(3) as usize)?;
+        Ok(*beats.last().expect("a frame has beats"))
+    }
+
+    /// Offers one more frame and gives the cycles of as many output beats as are `wanted`.
+    fn offered(&mut self, wanted: usize) -> Result<Vec<u64>, Deadlock> {
         let last = self.units.len() - 1;
         self.sources[0].due += self.beats.0;
-        let wanted = self.beats.1 as usize;
         let mut out = Vec::with_capacity(wanted);
         for source in 0..self.sources.len() {
             self.offer(source);
@@ -200,6 +212,35 @@ impl<'a> Run<'a> {
             }
         }
         Ok(out)
+    }
+
+    /// Returns the state after the frames that ran, once all has moved that can; none where beats come that
+    /// are of no frame, or stalls say when.
+    pub fn snapshot(&mut self) -> Option<Snapshot> {
+        while let Some(u) = self.next() {
+            self.advance(u);
+        }
+        if self.sources.len() > 1 || self.sources[0].pattern.closed > 0 || self.sink.closed > 0 {
+            return None;
+        }
+        let frames = self.links[0].moved / self.beats.0;
+        let mut snapshot = Snapshot::new(self.links[0].next - 1);
+        self.links.iter().for_each(|link| link.save(frames, &mut snapshot));
+        for unit in &self.units {
+            match &unit.state {
+                State::Map(map) => snapshot.place(map.phase as i64),
+                State::Turns(turns) => {
+                    snapshot.place(turns.position as i64);
+                    snapshot.cycle(turns.next);
+                }
+                State::Window(window, _, map, _) => {
+                    snapshot.place(map.phase as i64);
+                    window.save(&self.links[unit.inputs[0]], &mut snapshot);
+                }
+                State::Join | State::Split { .. } => (),
+            }
+        }
+        Some(snapshot)
     }
 
     fn wake(&mut self, u: usize) {

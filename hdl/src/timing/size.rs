@@ -2,18 +2,19 @@
 //! unbounded FIFOs. No FIFO of the result could have one place less.
 //!
 //! A run tells how many places each FIFO filled: with as many, the run is the same, and nearly always a few
-//! less suffice. How many, the first frame nearly always tells, in the part of the pipeline where the FIFO
-//! lies, with beats that come to the fork before it when they come beside ample FIFOs. All are guessed so
-//! first, and whole runs, side by side, show that the guesses are enough and that one place less is not.
-//! Where they do not show it, one FIFO after the other is searched. Depths are compared by the second frame;
-//! the result is checked by the interval, and searched by it where that is longer.
+//! less suffice. How many, the first third of the first frame nearly always tells, in the part of the pipeline
+//! where the FIFO lies, with beats that come to the fork before it when they come beside ample FIFOs. All are
+//! guessed so first. A whole run shows that the guesses are enough; that one place less is not, the part
+//! around the fork shows alone, where every frame comes later than the best, else a whole run. Where they do
+//! not show it, one FIFO after the other is searched. Depths are compared by the second frame; the result is
+//! checked by the interval, and searched by it where that is longer.
 //!
 //! A plan that names fewer places is refused where they deadlock, by the recurrence and never by a
 //! simulation.
 
 use super::beats::{frame_beats, most_beats};
 use super::run::Run;
-use super::{Deadlock, Timing, last_beat, last_interval, second_frame, settle, timing_of, try_timing};
+use super::{Deadlock, Timing, bounded, last_interval, second_frame, settle, timing_of, try_timing};
 use crate::plan::data::{MAX_FIFO, PlanError};
 use crate::stage::kind::{Schedule, Stage};
 use crate::stalls::Stalls;
@@ -55,7 +56,7 @@ fn fewest(stages: &[Stage], ports: &[(usize, usize)]) -> Result<(Vec<usize>, Tim
     let forks: BTreeSet<usize> = ports.iter().map(|&(s, _)| s).collect();
     forks.iter().for_each(|&s| run.watch_input(s));
     let second = second_frame(&mut run)?;
-    let filled = Filled::of(&run, ports);
+    let filled = filled(&run, ports);
     let arrivals: BTreeMap<usize, Vec<u64>> = forks.into_iter().map(|s| (s, run.arrivals(s))).collect();
     let search = |best, measure| Search { stages, ports, ample: &ample, arrivals: &arrivals, best, measure };
     // No circuit is faster than its busiest stage.
@@ -91,7 +92,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// Returns the places of which no FIFO could have one less, and the timing; none where this measure finds
     /// the best in no depths, or the interval that comes of them is longer. `begun` is what ample FIFOs fill.
-    fn run(&self, begun: Option<Filled>) -> Option<(Vec<usize>, Timing)> {
+    fn run(&self, begun: Option<Vec<usize>>) -> Option<(Vec<usize>, Timing)> {
         let filled = begun.or_else(|| self.filled(self.ample, 0))?;
         self.at_once(&filled).or_else(|| {
             let depths = self.one_by_one(filled);
@@ -103,21 +104,21 @@ impl Search<'_> {
     /// Guesses all places before any whole run; none where whole runs show that the guesses are not enough,
     /// or that one place less is. These runs are independent of each other, and of this result
     /// [`Search::one_by_one`] would say the same.
-    fn at_once(&self, filled: &Filled) -> Option<(Vec<usize>, Timing)> {
-        let mut guesses = self.ample.to_vec();
+    fn at_once(&self, filled: &[usize]) -> Option<(Vec<usize>, Timing)> {
+        let (mut guesses, mut places) = (self.ample.to_vec(), filled.to_vec());
         for at in 0..self.ports.len() {
-            guesses[at] = self.guess(at, &guesses, filled);
+            guesses[at] = self.guess(at, &guesses, &mut places);
         }
         let timed = || {
             let stages = self.with(&guesses, self.stages.len() - 1);
             let mut second = u64::MAX;
-            let timing = timing_of(&stages, Run::new(&stages, &Stalls::NONE), |_, cycles| second = cycles);
+            let timing = timing_of(&stages, Run::new(&stages, &Stalls::NONE), |cycles| second = cycles);
             timing.ok().filter(|timing| timing.interval.max(second) <= self.best)
         };
         let one_less_is_too_few = || {
             (0..self.ports.len()).into_par_iter().filter(|&at| guesses[at] > 2).all(|at| {
                 let depths = [&guesses[..at], &[guesses[at] - 1], &self.ample[at + 1..]].concat();
-                self.filled(&depths, at).is_none()
+                self.holds_back(at, &depths) || self.filled(&depths, at).is_none()
             })
         };
         let (timing, fewest) = rayon::join(timed, one_less_is_too_few);
@@ -125,12 +126,12 @@ impl Search<'_> {
     }
 
     /// Takes places away, from one FIFO after the other, until none could have one less.
-    fn one_by_one(&self, mut filled: Filled) -> Vec<usize> {
+    fn one_by_one(&self, mut filled: Vec<usize>) -> Vec<usize> {
         let mut depths = self.ample.to_vec();
         for at in 0..self.ports.len() {
             // `high` places are enough, `low` are too few.
-            let (mut high, mut low) = (filled.places[at], 1);
-            let guess = self.guess(at, &depths, &filled);
+            let (mut high, mut low) = (filled[at], 1);
+            let guess = self.guess(at, &depths, &mut filled.clone());
             let mut hints = vec![guess - 1, guess];
             while low + 1 < high {
                 let depth = hints.pop().unwrap_or(low + (high - low) / 2);
@@ -140,7 +141,7 @@ impl Search<'_> {
                 depths[at] = depth;
                 match self.filled(&depths, at) {
                     Some(found) => {
-                        high = found.places[at].min(depth);
+                        high = found[at].min(depth);
                         filled = found;
                     }
                     None => low = depth,
@@ -151,46 +152,76 @@ impl Search<'_> {
         depths
     }
 
-    /// Guesses how few places FIFO `at` needs beside others of `depths`, of which those `filled` suffice: as
-    /// few as keep the end of the first frame, in the part of the pipeline around the fork, to where its
-    /// branches have met again.
-    fn guess(&self, at: usize, depths: &[usize], filled: &Filled) -> usize {
-        let ((s, port), high) = (self.ports[at], filled.places[at]);
+    /// Guesses how few places FIFO `at` needs beside others of `depths`, of which those of `places` suffice:
+    /// as few as keep the first third of the first frame, in the part of the pipeline around the fork, to
+    /// where its branches have met again. What the fork's FIFOs fill so goes to `places`.
+    fn guess(&self, at: usize, depths: &[usize], places: &mut [usize]) -> usize {
+        let ((s, port), mut high) = (self.ports[at], places[at]);
+        if high < 3 {
+            return 2;
+        }
         let end = self.meeting(s);
-        let (first, mut stages) = self.part(s, end, depths);
-        let arrivals: &[u64] = if first > 0 { &self.arrivals[&first] } else { &[] };
-        let mut suffices = |depth: usize| {
+        // What lies between the fork before and this one holds beats back where this one does.
+        let before = self.arrivals.range(..s).next_back();
+        let part = before
+            .and_then(|(&first, arrivals)| Some((first, &arrivals[..], self.part(first, end, depths)?)));
+        let (first, arrivals, mut stages) = part.unwrap_or_else(|| (0, &[], self.with(depths, end)));
+        let others = (at..self.ports.len()).take_while(|&other| self.ports[other].0 == s);
+        let of_fork: Vec<(usize, usize)> = others.map(|other| (other, self.ports[other].1)).collect();
+        let mut within = |depth: usize, latest: u64| {
             stages[s - first].site.depths[port] = depth;
-            last_beat(&mut Run::part(&stages, arrivals)).is_ok_and(|last| last <= filled.ends[end])
+            let mut run = Run::part(&stages, arrivals);
+            of_fork.iter().for_each(|&(_, port)| run.watch(s - first, port));
+            let third = run.third().ok().filter(|&third| third <= latest)?;
+            of_fork.iter().for_each(|&(other, port)| {
+                places[other] = run.filled(s - first, port).clamp(2, places[other])
+            });
+            Some((third, places[at]))
         };
-        if high < 3 || suffices(2) {
+        let Some((third, _)) = within(high, u64::MAX) else { return high };
+        if within(2, third).is_some() {
             return 2;
         }
         // `low` are too few. Nearly always a few less than were filled are enough.
-        let (mut low, mut high, mut step) = (2, high, 1);
+        let (mut low, mut step) = (2, 1);
         while low + 1 < high {
             let half = low + (high - low) / 2;
             let depth = if low == 2 && step <= NEAR { high.saturating_sub(step).max(half) } else { half };
             step = wider(step);
-            if suffices(depth) { high = depth } else { low = depth }
+            match within(depth, third) {
+                Some((_, filled)) => high = filled.min(depth),
+                None => low = depth,
+            }
         }
         high
     }
 
-    /// Returns the stages up to `end` with FIFOs of `depths`, from the fork before fork `s` on, and the
-    /// number of that fork: what lies between the two holds beats back where `s` does. They are those from
-    /// the first one on where a stream from before that fork, or from outside, joins them.
-    fn part(&self, s: usize, end: usize, depths: &[usize]) -> (usize, Vec<Stage>) {
+    /// Returns whether a part of the pipeline alone, from the fork of FIFO `at` or the one before to where the
+    /// branches have met, is slower than the best with FIFOs of `depths`, fed as fast as it takes beats: then
+    /// the whole is as slow.
+    fn holds_back(&self, at: usize, depths: &[usize]) -> bool {
+        let s = self.ports[at].0;
+        self.arrivals.range(..=s).rev().take(2).any(|(&first, arrivals)| {
+            let Some(stages) = self.part(first, self.meeting(s), depths) else { return false };
+            let at_once = vec![0; arrivals.len()];
+            let mut run = Run::part(&stages, &at_once);
+            let found = run.frame().and_then(|_| bounded(&mut run));
+            found.map_or(true, |(_, bounds)| bounds.is_some_and(|[least, _]| least > self.best))
+        })
+    }
+
+    /// Returns the stages from fork `first` up to `end` with FIFOs of `depths`; none where a stream from
+    /// before that fork, or from outside, joins them.
+    fn part(&self, first: usize, end: usize, depths: &[usize]) -> Option<Vec<Stage>> {
         let mut stages = self.with(depths, end);
-        let Some((&first, _)) = self.arrivals.range(..s).next_back() else { return (0, stages) };
         let mut inner = stages[first + 1..].iter().map(|stage| &stage.site.sources);
         if inner.any(|sources| sources.is_empty() || sources.iter().any(|from| from.stage < first)) {
-            return (0, stages);
+            return None;
         }
         stages.drain(..first);
         stages[0].site.sources.clear();
         stages.iter_mut().flat_map(|stage| &mut stage.site.sources).for_each(|from| from.stage -= first);
-        (first, stages)
+        Some(stages)
     }
 
     /// Returns the first stage behind fork `s` that all beats pass: from which one stream alone goes on.
@@ -207,12 +238,12 @@ impl Search<'_> {
 
     /// Returns the places that each FIFO fills where they have `depths`, from FIFO `from` on; none where a
     /// frame takes longer than the best, or for ever.
-    fn filled(&self, depths: &[usize], from: usize) -> Option<Filled> {
+    fn filled(&self, depths: &[usize], from: usize) -> Option<Vec<usize>> {
         let stages = self.with(depths, self.stages.len() - 1);
         let mut run = Run::new(&stages, &Stalls::NONE);
         self.ports[from..].iter().for_each(|&(s, port)| run.watch(s, port));
         let cycles = (self.measure)(&mut run).ok()?;
-        (cycles <= self.best).then(|| Filled::of(&run, self.ports))
+        (cycles <= self.best).then(|| filled(&run, self.ports))
     }
 
     /// Returns the stages up to `end` with FIFOs of `depths`.
@@ -225,21 +256,10 @@ impl Search<'_> {
     }
 }
 
-/// Holds what a run says of the FIFOs.
-#[derive(Clone)]
-struct Filled {
-    /// Number of places that each FIFO filled, at least 2; of those that were not watched nothing is known.
-    places: Vec<usize>,
-    /// The cycle in which the last beat of the first frame left each stage.
-    ends: Vec<u64>,
-}
-
-impl Filled {
-    /// Returns what `run` says of the FIFOs `ports`.
-    fn of(run: &Run, ports: &[(usize, usize)]) -> Filled {
-        let places = ports.iter().map(|&(s, port)| run.filled(s, port).max(2)).collect();
-        Filled { places, ends: run.spans().into_iter().map(|[_, last]| last).collect() }
-    }
+/// Returns the number of places that each of the FIFOs `ports` filled in `run`, at least 2; of those that were
+/// not watched nothing is known.
+fn filled(run: &Run, ports: &[(usize, usize)]) -> Vec<usize> {
+    ports.iter().map(|&(s, port)| run.filled(s, port).max(2)).collect()
 }
 
 /// Returns the next distance from the places filled. A search in deep FIFOs takes more turns than a power of

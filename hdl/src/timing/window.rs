@@ -4,6 +4,7 @@
 
 use super::link::Link;
 use super::moves::Map;
+use super::snapshot::Snapshot;
 use crate::stage::window::shape::Window;
 use std::collections::VecDeque;
 
@@ -65,9 +66,28 @@ impl Progress {
         }
     }
 
+    /// Adds to `snapshot` what is remembered; `input` is the window's input.
+    pub fn save(&self, input: &Link, snapshot: &mut Snapshot) {
+        let height = self.window.map.height as u64;
+        for place in [self.row as u64, self.column as u64, self.operation, self.tap] {
+            snapshot.place(place as i64);
+        }
+        snapshot.cycle(self.last_issue);
+        let frame_beats = height * self.row_beats();
+        (self.frame * frame_beats..input.moved)
+            .filter_map(|beat| input.when(beat))
+            .for_each(|cycle| snapshot.cycle(cycle));
+        // What released rows that are written again already does not matter any more.
+        let needed = (input.moved / self.row_beats() + 1).saturating_sub(self.window.ring as u64);
+        for &(rows, cycle) in self.released.iter().filter(|&&(rows, _)| rows >= needed) {
+            snapshot.place(rows as i64 - (self.frame * height) as i64);
+            snapshot.cycle(cycle + 1);
+        }
+    }
+
     /// Takes input beats into rows that are free.
     fn take(&mut self, input: &mut Link) -> bool {
-        let row_beats = (self.window.map.width * self.window.pixel_beats()) as u64;
+        let row_beats = self.row_beats();
         let before = input.moved;
         while let Some(mut cycle) = input.front() {
             let row = input.moved / row_beats;
@@ -84,6 +104,11 @@ impl Progress {
             input.take(cycle);
         }
         input.moved > before
+    }
+
+    /// Returns the number of beats of a row of the input.
+    fn row_beats(&self) -> u64 {
+        (self.window.map.width * self.window.pixel_beats()) as u64
     }
 
     /// Issues operations whose tap is written.
