@@ -46,7 +46,12 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{bounded, run::Run};
     use super::*;
+    use crate::plan::Output;
+    use crate::stalls::Stalls;
+    use crate::{pipeline, plan};
+    use dq_net::random::{self, Options};
 
     fn snapshot(idle: u64, place: i64, cycles: [u64; 2]) -> Snapshot {
         let mut snapshot = Snapshot::new(idle);
@@ -61,5 +66,27 @@ mod tests {
         assert_eq!(snapshot(23, 3, [25, 27]).interval(&before), Some([18, 20]));
         assert_eq!(snapshot(23, 3, [1, 28]).interval(&before), Some([18, 19]));
         assert_eq!(snapshot(23, 4, [25, 27]).interval(&before), None);
+    }
+
+    #[test]
+    fn the_interval_of_many_frames_lies_within_the_bounds_of_each_frame() {
+        let (mut known, mut narrow) = (0, 0);
+        for seed in 0..60 {
+            let network = random::network(seed, &Options::default());
+            let plan = plan::default(&network, Output::Scores).unwrap();
+            let stages = pipeline::stages(&network, &plan).unwrap();
+            let mut run = Run::new(&stages, &Stalls::NONE);
+            run.frame().unwrap();
+            let frames: Vec<_> = (0..48).map(|_| bounded(&mut run).unwrap()).collect();
+            let [(from, _), .., (to, _)] = frames[23..] else { unreachable!("48 frames") };
+            let of_24 = to - from;
+            for (_, bounds) in frames {
+                let Some([least, most]) = bounds else { continue };
+                known += 1;
+                narrow += usize::from(least == most);
+                assert!((24 * least..=24 * most).contains(&of_24), "seed {seed}: {least} to {most}, {of_24}");
+            }
+        }
+        assert!(known > 1_000 && narrow > 1_000, "{known} known, {narrow} narrow");
     }
 }

@@ -21,6 +21,10 @@ pub struct Progress {
     tap: u64,
     frame: u64,
     last_issue: u64,
+    /// Number of beats of an input row, of those of this row that were taken, and of whole rows that were.
+    row_beats: u64,
+    of_row: u64,
+    rows: u64,
     /// Total number of rows released, and the cycle of the operation that released them.
     released: VecDeque<(u64, u64)>,
 }
@@ -38,6 +42,9 @@ impl Progress {
             tap: 0,
             frame: 0,
             last_issue: 0,
+            row_beats: (window.map.width * window.pixel_beats()) as u64,
+            of_row: 0,
+            rows: 0,
             released: VecDeque::from([(0, 0)]),
         }
     }
@@ -73,12 +80,12 @@ impl Progress {
             snapshot.place(place as i64);
         }
         snapshot.cycle(self.last_issue);
-        let frame_beats = height * self.row_beats();
+        let frame_beats = height * self.row_beats;
         (self.frame * frame_beats..input.moved)
             .filter_map(|beat| input.when(beat))
             .for_each(|cycle| snapshot.cycle(cycle));
         // What released rows that are written again already does not matter any more.
-        let needed = (input.moved / self.row_beats() + 1).saturating_sub(self.window.ring as u64);
+        let needed = self.needed();
         for &(rows, cycle) in self.released.iter().filter(|&&(rows, _)| rows >= needed) {
             snapshot.place(rows as i64 - (self.frame * height) as i64);
             snapshot.cycle(cycle + 1);
@@ -87,12 +94,10 @@ impl Progress {
 
     /// Takes input beats into rows that are free.
     fn take(&mut self, input: &mut Link) -> bool {
-        let row_beats = self.row_beats();
         let before = input.moved;
         while let Some(mut cycle) = input.front() {
-            let row = input.moved / row_beats;
-            if row >= self.window.ring as u64 && input.moved.is_multiple_of(row_beats) {
-                let needed = row + 1 - self.window.ring as u64;
+            if self.of_row == 0 && self.rows >= self.window.ring as u64 {
+                let needed = self.needed();
                 while self.released.len() > 1 && self.released[0].0 < needed {
                     self.released.pop_front();
                 }
@@ -102,13 +107,17 @@ impl Progress {
                 cycle = cycle.max(self.released[0].1 + 2);
             }
             input.take(cycle);
+            self.of_row += 1;
+            if self.of_row == self.row_beats {
+                (self.of_row, self.rows) = (0, self.rows + 1);
+            }
         }
         input.moved > before
     }
 
-    /// Returns the number of beats of a row of the input.
-    fn row_beats(&self) -> u64 {
-        (self.window.map.width * self.window.pixel_beats()) as u64
+    /// Returns how many rows must be released before the row that is next to be begun or is begun.
+    fn needed(&self) -> u64 {
+        (self.rows + 1).saturating_sub(self.window.ring as u64)
     }
 
     /// Issues operations whose tap is written.
@@ -181,6 +190,7 @@ impl Progress {
     }
 
     /// Returns when the first `pixels` pixels of the frame were all written, if they are.
+    #[inline]
     fn written(&self, input: &Link, pixels: usize) -> Option<u64> {
         let w = &self.window;
         let frame = self.frame * (w.map.height * w.map.width) as u64;
@@ -205,10 +215,12 @@ impl Progress {
     }
 
     /// Moves past `count` operations of one pixel, the last one issued in `cycle`.
+    #[inline]
     fn step(&mut self, count: u64, cycle: u64) {
         self.last_issue = cycle;
         self.operation += count;
-        self.tap = (self.tap + count) % self.taps;
+        let tap = self.tap + count;
+        self.tap = if tap < self.taps { tap } else { tap % self.taps };
         if self.operation < self.operations {
             return;
         }

@@ -34,6 +34,7 @@ impl Axis {
     }
 
     /// Returns the input element under tap `tap` of output `out`; `None` in the padding.
+    #[inline]
     pub fn tap(&self, out: usize, tap: usize, input: usize) -> Option<usize> {
         (out * self.stride + tap).checked_sub(self.before).filter(|&i| i < input)
     }
