@@ -136,6 +136,8 @@ pub enum Mac {
     /// One bit for two products of bits, added in carry chains: SIMD a multiple of 4, not with parameters that
     /// can be loaded.
     BitPairs,
+    /// One bit for two products of bits, added by full adders: SIMD even, not with parameters that can be loaded.
+    BitHeap,
     /// Equal bits are counted: weights −1/+1, not with parameters that can be loaded.
     Xnor,
     /// DSP blocks multiply, two products per block where their bits leave room: weights of two bits and more.
@@ -173,7 +175,7 @@ impl NodePlan {
 
 impl Mac {
     /// Lists the forms that can be asked for.
-    pub const FORMS: [Mac; 5] = [Mac::Pairs, Mac::Chains, Mac::BitPairs, Mac::Xnor, Mac::Dsp];
+    pub const FORMS: [Mac; 6] = [Mac::Pairs, Mac::Chains, Mac::BitPairs, Mac::BitHeap, Mac::Xnor, Mac::Dsp];
 
     /// Returns what it is, and what it is for, as help has it.
     pub fn about(self) -> &'static str {
@@ -188,6 +190,9 @@ impl Mac {
             Mac::BitPairs => {
                 "One bit for two products of bits, added in carry chains (SIMD a multiple of 4, not with \
                  --control load)"
+            }
+            Mac::BitHeap => {
+                "One bit for two products of bits, added by full adders (SIMD even, not with --control load)"
             }
             Mac::Xnor => "Equal bits are counted (weights of 1 bit, not with --control load)",
             Mac::Dsp => "DSP blocks, two products per block where they fit (weights of 2 bits or more)",
@@ -205,6 +210,7 @@ impl Mac {
             Mac::Pairs => "pairs",
             Mac::Chains => "chains",
             Mac::BitPairs => "bitpairs",
+            Mac::BitHeap => "bitheap",
             Mac::Xnor => "xnor",
             Mac::Dsp => "dsp",
         }

@@ -10,7 +10,7 @@ use crate::device::{Device, Family};
 use crate::emit::{self, Emission, File};
 use crate::tool::family::{Cells, FamilyTools};
 use crate::tool::run::{self, RunError, Watch};
-use crate::tool::{self, verilator};
+use crate::tool::{synthesis, verilator};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -51,28 +51,34 @@ pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates,
     }
     let names = verilator::sources(&emission).map(|file| file.name.as_str());
     let verilog: Vec<&str> = names.filter(|name| name.ends_with(".v")).collect();
-    let script = format!(
-        "read_verilog {}; {} -top {}; select -assert-none t:$* t:$scopeinfo %d; tee -q -o cells.json stat \
-         -json; \
-         techmap -autoproc -map {models} {replaced}; opt_clean; write_verilog -noattr gates.v",
-        verilog.join(" "),
-        tools.synthesis,
-        emission.top
-    );
-    let yosys = tool::find("yosys").map_err(RunError::from)?;
-    run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
-    let counted: Value = serde_json::from_str(&run::read(&folder.join("cells.json"))?).unwrap_or_default();
-    let counted = counted["design"]["num_cells_by_type"].as_object();
-    let counted = counted.ok_or_else(|| RunError::Report {
-        path: folder.join("cells.json"),
-        expected: "`num_cells_by_type` of the design",
+    let yosys = synthesis::synthesize(tools, &verilog, &emission.top, folder, watch)?;
+    let cells = count(&synthesis::read(folder)?, &emission.top);
+    let cells = cells.ok_or_else(|| RunError::Report {
+        path: folder.join(synthesis::NETLIST),
+        expected: "the cells of the top module",
     })?;
-    let cells = counted.iter().filter(|(kind, _)| !kind.starts_with('$'));
-    let cells = cells.filter_map(|(kind, count)| Some((kind.clone(), count.as_u64()?))).collect();
+    let script = format!(
+        "read_json {}; select -assert-none t:$* t:$scopeinfo %d; techmap -autoproc -map {models} {replaced}; \
+         opt_clean; write_verilog -noattr gates.v",
+        synthesis::NETLIST
+    );
+    run::run(&yosys, &["-q", "-l", "gates.log", "-p", &script], folder, "gates.log", watch)?;
     emission.files = vec![
         File { name: "gates.v".into(), text: run::read(&folder.join("gates.v"))? },
         File { name: "cells.v".into(), text: (*others).into() },
         File { name: "files.f".into(), text: "-Wno-fatal\ngates.v\ncells.v\n".into() },
     ];
     Ok(Gates { emission, cells })
+}
+
+/// Counts the cells of the flattened module `top`.
+fn count(netlist: &Value, top: &str) -> Option<BTreeMap<String, u64>> {
+    let mut counts = BTreeMap::new();
+    for cell in netlist["modules"][top]["cells"].as_object()?.values() {
+        let kind = cell["type"].as_str()?;
+        if !kind.starts_with('$') {
+            *counts.entry(kind.to_owned()).or_default() += 1;
+        }
+    }
+    Some(counts)
 }

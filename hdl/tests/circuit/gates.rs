@@ -65,6 +65,8 @@ fn gates_without_models_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut gates = gates::synthesize(&design, folder.path(), &|_| false).unwrap();
     assert!(gates.cells["DP16KD"] > 0, "{:?}", gates.cells);
+    let text = &gates.emission.files.iter().find(|file| file.name == "gates.v").unwrap().text;
+    assert!(text.contains("OUTREG"), "flip-flops became registers of the block RAMs");
     gates.emission.files.iter_mut().find(|file| file.name == "cells.v").unwrap().text.clear();
     let error = Simulator::build(&gates.emission, folder.path()).unwrap_err().to_string();
     assert!(error.contains("DP16KD"), "{error}");

@@ -264,8 +264,8 @@ fn synthesize(folder: &Path, script: &str) -> String {
     std::fs::read_to_string(folder.join("stat.txt")).unwrap()
 }
 
-/// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits can have
-/// (`DQ_BITS=2` or `DQ_MAC=bitpairs`: of these alone):
+/// LUTs a multiply-accumulate, weights from ports, of each form that a product of so many bits of weights and of
+/// levels can have (`DQ_BITS=2x2` or `DQ_MAC=bitpairs`: of these alone):
 /// `cargo test -p dq-hdl --test hdl luts_a_mac -- --ignored --nocapture`.
 #[test]
 #[ignore = "prints figures"]
@@ -282,17 +282,15 @@ fn luts_a_mac() {
         ("xc7", "synth_xilinx -family xc7 -nodsp -flatten -noiopad -top unit"),
         ("ecp5", "synth_ecp5 -nodsp -top unit"),
     ];
-    for bits in [1, 2, 3, 4, 8u8] {
+    for (bits, level_bits) in [(1, 1), (1, 2), (2, 2), (3, 3), (4, 4), (8, 8u8)] {
+        let name = format!("{bits}x{level_bits}");
         for mac in Mac::FORMS {
             let asked = |variable, value: &str| std::env::var(variable).is_ok_and(|asked| asked != value);
-            if !mac.fits(32, bits.into())
-                || asked("DQ_BITS", &bits.to_string())
-                || asked("DQ_MAC", mac.name())
-            {
+            if !mac.fits(32, bits.into()) || asked("DQ_BITS", &name) || asked("DQ_MAC", mac.name()) {
                 continue;
             }
-            let (design, folder) = emitted_unit(bits, bits, mac);
-            let acc = bare_unit(&design, folder.path(), bits.into());
+            let (design, folder) = emitted_unit(bits, level_bits, mac);
+            let acc = bare_unit(&design, folder.path(), bits.into(), level_bits.into());
             for (family, synth) in commands {
                 let synth = if mac == Mac::Dsp { synth.replace("-nodsp ", "") } else { synth.into() };
                 let script = format!(
@@ -306,7 +304,7 @@ fn luts_a_mac() {
                 let levels = std::fs::read_to_string(folder.path().join("levels.txt")).unwrap();
                 let longest = levels.lines().find_map(|line| line.split("length=").nth(1)).unwrap_or("?)");
                 eprintln!(
-                    "{family} {bits} x {bits} bits, {mac:?}, accumulators of {acc}: {luts} LUTs = {:.2} a \
+                    "{family} {name} bits, {mac:?}, accumulators of {acc}: {luts} LUTs = {:.2} a \
                      MAC, {ff} FF, \
                      {} DSPs, longest path {} cells (each carry bit one)",
                     luts as f64 / 256.0,
@@ -327,12 +325,12 @@ fn dots(folder: &Path) -> Vec<String> {
 
 /// Writes `unit.v`: eight dot products of SIMD 32 and their accumulators, and nothing else. Returns the
 /// accumulators' bits.
-fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
+fn bare_unit(design: &Design, folder: &Path, weight_bits: usize, level_bits: usize) -> usize {
     let stage = design.stages.iter().find(|stage| stage.site.name == "conv").unwrap();
     let mvau = stage.kind.unit().expect("a matrix-vector unit");
     let dot = dots(folder).remove(0).trim_end_matches(".v").to_owned();
     let result: usize = dot.rsplit("_r").next().unwrap().parse().unwrap();
-    let (acc, words) = (stage.site.output.bits, 32 * bits);
+    let (acc, levels, words) = (stage.site.output.bits, 32 * level_bits, 32 * weight_bits);
     // A sum begins with nothing, with a constant, or with a word of a memory.
     let start = |p: usize| match mvau.mac.loads() {
         false => format!("start[{}:{}]", (p + 1) * acc - 1, p * acc),
@@ -344,7 +342,7 @@ fn bare_unit(design: &Design, folder: &Path, bits: usize) -> usize {
          wire [{}:0] x,\n  \
          input wire [{}:0] w, output wire [{}:0] y);\n",
         8 * acc - 1,
-        words - 1,
+        levels - 1,
         8 * words - 1,
         8 * acc - 1
     );

@@ -80,9 +80,15 @@ fn forms_that_know_their_weights_keep_their_contracts() {
     if !ready() {
         return;
     }
-    for (bits, simd, mac) in
-        [(1, 4, Mac::Xnor), (1, 4, Mac::BitPairs), (2, 4, Mac::BitPairs), (3, 4, Mac::BitPairs)]
-    {
+    for (bits, simd, mac) in [
+        (1, 4, Mac::Xnor),
+        (1, 4, Mac::BitPairs),
+        (2, 4, Mac::BitPairs),
+        (3, 4, Mac::BitPairs),
+        (1, 4, Mac::BitHeap),
+        (2, 4, Mac::BitHeap),
+        (3, 2, Mac::BitHeap),
+    ] {
         let network = unit(bits, 2);
         let mut plan = plan::default(&network, Output::Label).unwrap();
         for node in plan.nodes.iter_mut().filter(|node| node.node == "conv") {

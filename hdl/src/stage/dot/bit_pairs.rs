@@ -11,7 +11,7 @@
 //! chains' results are added in a tree.
 
 use super::form::{Dot, Excess, Form, Names};
-use super::planes::{Planes, next_plane, total};
+use super::planes::{Planes, majority, next_plane, total};
 use super::tree::Term;
 use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
@@ -43,7 +43,7 @@ impl Form for BitPairs {
     }
 
     fn range(&self, dot: &Dot) -> Range {
-        Range::new(0, chains(dot) as i64 * most_of_chain(dot))
+        Range::new(0, (dot.simd / 2) as i64 * (dot.most_level() << dot.weight_bits))
     }
 
     fn excess(&self, dot: &Dot) -> i64 {
@@ -173,11 +173,9 @@ impl<'a> Pieces<'a> {
         let Dot { level_bits, weight_bits, .. } = *self.dot;
         let (plane, pair) = self.planes.of(q);
         let held = self.levels[pair][stage(q)];
-        let [a, b] = [0, 1].map(|i| held.lane(2 * chain + i, level_bits));
-        let [u, v] = [0, 1].map(|i| self.picks[q].bit(2 * chain + i).not().repeat(level_bits));
-        let unequal = a.clone().xor(b.clone());
-        let (a, b) = (a.xor(u), b.xor(v));
-        let value = a.clone().and(b.clone()).or(unequal.and(a.or(b)));
+        let both = [0, 1].map(|i| held.lane(2 * chain + i, level_bits));
+        let flips = [0, 1].map(|i| self.picks[q].bit(2 * chain + i).not().repeat(level_bits));
+        let value = majority(both, flips);
         let value = if plane + 1 == weight_bits { value.not() } else { value };
         k.wire(&format!("bits{chain}_{q}"), value)
     }

@@ -21,6 +21,8 @@ pub trait Builder {
     fn register(&mut self, groups: Vec<Vec<Self::Bit>>) -> Vec<Vec<Self::Bit>>;
     /// Counts how many of up to six bits are set: as many bits as it takes, lowest first.
     fn count(&mut self, bits: &[Self::Bit]) -> Vec<Self::Bit>;
+    /// Gives a bit a name, so that what uses it several times repeats the name alone.
+    fn name(&mut self, bit: Self::Bit) -> Self::Bit;
     /// Returns the sum of two numbers in `width` bits.
     fn add(&mut self, a: &[Option<Self::Bit>], b: &[Option<Self::Bit>], width: usize) -> Vec<Self::Bit>;
 }
@@ -130,21 +132,32 @@ pub fn bits_of(most: usize) -> usize {
     (usize::BITS - most.leading_zeros()) as usize
 }
 
-/// Counts registers only, without building a circuit.
-pub struct Dry;
+/// Counts what a circuit takes, without building it.
+#[derive(Default)]
+pub struct Dry {
+    /// Number of LUTs of four inputs, where full adders and chains are all there is.
+    pub luts: usize,
+    /// Number of flip-flops.
+    pub flip_flops: usize,
+}
 
 impl Builder for Dry {
     type Bit = ();
 
     fn register(&mut self, groups: Vec<Vec<()>>) -> Vec<Vec<()>> {
+        self.flip_flops += groups.iter().map(Vec::len).sum::<usize>();
         groups
     }
 
     fn count(&mut self, bits: &[()]) -> Vec<()> {
+        self.luts += bits_of(bits.len());
         vec![(); bits_of(bits.len())]
     }
 
+    fn name(&mut self, (): ()) {}
+
     fn add(&mut self, _: &[Option<()>], _: &[Option<()>], width: usize) -> Vec<()> {
+        self.luts += width;
         vec![(); width]
     }
 }
@@ -180,7 +193,7 @@ impl Builder for Circuit<'_> {
                 return vec![];
             }
             // The registers have a reset; otherwise tools would spend a LUT on each bit that waits.
-            let reg = self.k.reg(&format!("heap{}_{g}", self.step), group.len(), Some(0));
+            let reg = self.k.reg(&format!("{}heap{}_{g}", self.name, self.step), group.len(), Some(0));
             self.k.next(reg, None, lanes(group));
             (0..reg.width()).map(|i| reg.bit(i)).collect()
         };
@@ -217,6 +230,10 @@ impl Builder for Circuit<'_> {
         .into_iter()
         .take(bits_of(bits.len()))
         .collect()
+    }
+
+    fn name(&mut self, bit: Expr) -> Expr {
+        self.wire(bit).into()
     }
 
     fn add(&mut self, a: &[Option<Expr>], b: &[Option<Expr>], width: usize) -> Vec<Expr> {

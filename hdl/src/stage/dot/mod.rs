@@ -8,7 +8,9 @@
 //! of equal bits, and DSP blocks, two products per block where they fit. All start their accumulator below
 //! zero by what the form adds too much, so no form costs a correction.
 
+mod bit_heap;
 mod bit_pairs;
+mod carry_save;
 mod chains;
 mod contract;
 mod dsp;
@@ -42,6 +44,7 @@ fn form(mac: Mac, weight_bits: usize) -> &'static dyn Form {
         Mac::Chains => &chains::Chains,
         Mac::BitPairs if weight_bits == 1 => &one_bit_pairs::OneBitPairs,
         Mac::BitPairs => &bit_pairs::BitPairs,
+        Mac::BitHeap => &bit_heap::BitHeap,
         Mac::Xnor => &xnor::Xnor,
         Mac::Dsp => &dsp::Dsp,
     }
@@ -51,30 +54,35 @@ fn form(mac: Mac, weight_bits: usize) -> &'static dyn Form {
 /// builds; of weights that can be `loaded` nothing is known.
 pub fn choose(mvau: &Mvau, bits: usize, family: Family, loaded: bool) -> Mac {
     let Mvau { simd, level_bits, weight_bits, mac, .. } = *mvau;
-    // Counting is smallest while a level has few bit planes; carry chains are smallest where a LUT beside the
-    // carry has six inputs.
-    let counts = weight_bits == 1 && level_bits <= XNOR_LEVEL_BITS && simd >= XNOR_SIMD && !loaded;
-    match mac {
-        Mac::Auto if counts => {
-            let pairs = family.has_wide_luts() && level_bits == 1 && Mac::BitPairs.fits(simd, weight_bits);
-            // A single word of weights is a constant, which synthesis folds into either.
-            if pairs && mvau.words() > 1 { Mac::BitPairs } else { Mac::Xnor }
-        }
-        Mac::Auto if family.has_wide_luts() && Mac::Chains.fits(simd, weight_bits) => {
-            if !loaded && pays_for_starts(mvau, bits, family) { Mac::BitPairs } else { Mac::Chains }
-        }
-        Mac::Auto => Mac::Pairs,
-        given => given,
+    if mac != Mac::Auto {
+        return mac;
     }
+    // Counting is smaller than choosing while a level has few bit planes; carry chains are smaller than trees where
+    // a LUT beside the carry has six inputs.
+    let counts = weight_bits == 1 && level_bits <= XNOR_LEVEL_BITS && simd >= XNOR_SIMD && !loaded;
+    let chains = family.has_wide_luts() && Mac::Chains.fits(simd, weight_bits);
+    let first = if counts {
+        Mac::Xnor
+    } else if chains {
+        Mac::Chains
+    } else {
+        Mac::Pairs
+    };
+    // A single word of weights is a constant, which synthesis folds into either.
+    if loaded || mvau.words() == 1 {
+        return first;
+    }
+    let pairs = [Mac::BitPairs, Mac::BitHeap].into_iter().filter(|mac| mac.fits(simd, weight_bits));
+    [first].into_iter().chain(pairs).min_by_key(|&mac| luts(mvau, mac, bits, family)).expect("the first")
 }
 
-/// Returns whether pairs' bits are smaller than chains by more than the memory in which their accumulators'
-/// starts lie. A single word of weights is a constant, which synthesis folds into either.
-fn pays_for_starts(mvau: &Mvau, bits: usize, family: Family) -> bool {
+/// Returns the LUTs of all products of `mvau`, with the memory in which the starts of their accumulators lie.
+fn luts(mvau: &Mvau, mac: Mac, bits: usize, family: Family) -> usize {
     let Mvau { pe, simd, folds, level_bits, weight_bits, .. } = *mvau;
-    let lut = |mac| pe * Dot { mac, simd, level_bits, weight_bits, bits }.cost(family).0;
-    let words = if folds > 1 { folds.div_ceil(family.lut_words()) } else { 0 };
-    mvau.words() > 1 && lut(Mac::BitPairs) + pe * bits * words < lut(Mac::Chains)
+    let dot = Dot { mac, simd, level_bits, weight_bits, bits };
+    let starts = folds > 1 && dot.knows_weights();
+    let words = if starts { folds.div_ceil(family.lut_words()) } else { 0 };
+    pe * (dot.cost(family).0 + bits * words)
 }
 
 impl Mac {
@@ -197,13 +205,19 @@ mod tests {
         assert_eq!(choose(&wide, 16, Family::Xc7, true), Mac::Chains);
         assert_eq!(choose(&unit(32, 1, 1), 16, Family::Xc7, false), Mac::Chains, "constant weights");
         assert_eq!(choose(&unit(4, 9, 512), 16, Family::Xc7, false), Mac::Chains, "many starts");
-        assert_eq!(choose(&wide, 16, Family::Ecp5, false), Mac::Pairs);
+        assert_eq!(choose(&wide, 16, Family::Ecp5, false), Mac::BitHeap);
+        assert_eq!(choose(&wide, 16, Family::Ecp5, true), Mac::Pairs);
+        assert_eq!(choose(&unit(6, 9, 8), 16, Family::Ecp5, false), Mac::BitHeap);
+        assert_eq!(choose(&unit(5, 9, 8), 16, Family::Ecp5, false), Mac::Pairs, "an odd number");
+        let four = Mvau { level_bits: 4, weight_bits: 4, ..wide };
+        assert_eq!(choose(&four, 16, Family::Ecp5, false), Mac::BitPairs);
         let one = Mvau { level_bits: 1, weight_bits: 1, ..unit(32, 9, 8) };
         assert_eq!(choose(&one, 16, Family::Xc7, false), Mac::BitPairs);
-        assert_eq!(choose(&one, 16, Family::Ecp5, false), Mac::Xnor);
-        assert_eq!(choose(&Mvau { simd: 6, ..one }, 16, Family::Xc7, false), Mac::Xnor, "no multiple of 4");
-        assert_eq!(choose(&Mvau { level_bits: 2, ..one }, 16, Family::Xc7, false), Mac::Xnor);
-        assert!(Mac::FORMS.into_iter().filter(|mac| !mac.loads()).eq([Mac::BitPairs, Mac::Xnor]));
+        assert_eq!(choose(&one, 16, Family::Ecp5, false), Mac::BitHeap);
+        assert_eq!(choose(&Mvau { simd: 7, ..one }, 16, Family::Xc7, false), Mac::Xnor, "an odd number");
+        assert_eq!(choose(&Mvau { level_bits: 2, ..one }, 16, Family::Xc7, false), Mac::BitPairs);
+        let known = Mac::FORMS.into_iter().filter(|mac| !mac.loads());
+        assert!(known.eq([Mac::BitPairs, Mac::BitHeap, Mac::Xnor]));
     }
 
     #[test]

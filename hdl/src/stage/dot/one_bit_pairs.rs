@@ -14,7 +14,7 @@
 
 use super::form::{Dot, Excess, Form, Names};
 use super::heap::{Builder, Circuit, bits_of};
-use super::planes::{delayed, total};
+use super::planes::{delayed, majority, total};
 use super::tree::Term;
 use crate::device::Family;
 use crate::rtl::{Expr, Kernel, Sig, Value, addr_bits, lanes, lit};
@@ -160,9 +160,7 @@ impl Chain<'_> {
 
     /// Returns the bit m of a pair.
     fn majority(&self, pair: usize) -> Expr {
-        let [p, q] = self.levels(pair);
-        let [a, b] = [(&p, 2 * pair), (&q, 2 * pair + 1)].map(|(x, i)| x.clone().xor(self.w.bit(i)).not());
-        a.clone().and(b.clone()).or(p.xor(q).and(a.or(b)))
+        majority(self.levels(pair), [0, 1].map(|i| self.w.bit(2 * pair + i).not()))
     }
 
     /// Returns the chain's sum, times the weight of its bit plane.

@@ -61,6 +61,13 @@ impl Planes {
     }
 }
 
+/// Returns the majority of p ⊙ u, q ⊙ v and p ⊕ q, bit by bit, of levels p and q and of the complements of u and v.
+pub fn majority([p, q]: [Expr; 2], [not_u, not_v]: [Expr; 2]) -> Expr {
+    let unequal = p.clone().xor(q.clone());
+    let (a, b) = (p.xor(not_u), q.xor(not_v));
+    a.clone().and(b.clone()).or(unequal.and(a.or(b)))
+}
+
 /// Returns `value` in stages 0 to `last`. Long delays have a reset, or tools would spend a LUT per bit on
 /// them where flip-flops are plenty.
 pub fn delayed(k: &mut Kernel, name: &str, value: Expr, last: usize) -> Vec<Sig> {

@@ -39,12 +39,12 @@ impl Form for Xnor {
         for plane in 0..dot.level_bits {
             columns[plane + 1].extend((0..groups).filter(|&g| elements(dot, g) > 1).map(|_| ()));
             for i in 0..groups.div_ceil(GROUP) {
-                for (at, bit) in Dry.count(&vec![(); low(i)]).into_iter().enumerate() {
+                for (at, bit) in Dry::default().count(&vec![(); low(i)]).into_iter().enumerate() {
                     columns[plane + at].push(bit);
                 }
             }
         }
-        1 + heap::compress(&mut Dry, columns).1
+        1 + heap::compress(&mut Dry::default(), columns).1
     }
 
     fn range(&self, dot: &Dot) -> Range {

@@ -4,6 +4,7 @@ use super::{Cells, FamilyTools, Flow, Pll, Target, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
     synthesis: "synth_ecp5",
+    finish: Some(super::ecp5_outputs::absorb),
     flow: Some(Flow {
         router: "nextpnr-ecp5",
         sizes: &[("ecp5-25f", "--25k"), ("ecp5-45f", "--45k"), ("ecp5-85f", "--85k")],

@@ -1,6 +1,6 @@
 // Model of ECP5's block RAM for simulation: 18 kbit, two ports of 1 to 18 bits, or one that writes and one
 // that reads up to 36 bits. Bits that one port writes while the other reads them are read wrong: the data
-// sheet promises nothing.
+// sheet promises nothing. Each port has a register behind its data, which REGMODE puts to use.
 module DP16KD #(
   parameter DATA_WIDTH_A = 18,
   parameter DATA_WIDTH_B = 18,
@@ -199,14 +199,18 @@ module DP16KD #(
 );
   wire [13:0] ad_a = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
   wire [17:0] di_a = {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
-  reg [35:0] do_a = 36'd0;
+  reg [35:0] do_a = 36'd0, register_a = 36'd0;
   wire [13:0] ad_b = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
   wire [17:0] di_b = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0};
-  reg [35:0] do_b = 36'd0;
+  reg [35:0] do_b = 36'd0, register_b = 36'd0;
 
+  always @(posedge CLKA) if (OCEA) register_a <= RSTA ? 36'd0 : do_a;
+  always @(posedge CLKB) if (OCEB) register_b <= RSTB ? 36'd0 : do_b;
+  wire [35:0] out_a = REGMODE_A == "OUTREG" ? register_a : do_a;
+  wire [35:0] out_b = REGMODE_B == "OUTREG" ? register_b : do_b;
   // Port B of 36 bits gives the lower half at port A.
-  assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = DATA_WIDTH_B == 36 ? do_b[17:0] : do_a[17:0];
-  assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = DATA_WIDTH_B == 36 ? do_b[35:18] : do_b[17:0];
+  assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2, DOA1, DOA0} = DATA_WIDTH_B == 36 ? out_b[17:0] : out_a[17:0];
+  assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0} = DATA_WIDTH_B == 36 ? out_b[35:18] : out_b[17:0];
 
   // The first bit of a word within its 36.
   function [5:0] first(input integer width, input [13:0] ad);

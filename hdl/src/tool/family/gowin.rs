@@ -5,6 +5,7 @@ use super::{Cells, FamilyTools, Flow, Pll, Target, words};
 pub(super) const TOOLS: FamilyTools = FamilyTools {
     // Both series are of the same cells; the script knows multipliers for these two alone.
     synthesis: "synth_gowin -family gw1n",
+    finish: None,
     flow: Some(Flow {
         router: "nextpnr-himbaechel-gowin",
         sizes: &[("gw1nr-9c", "GW1N-9C"), ("gw2ar-18c", "GW2A-18C")],

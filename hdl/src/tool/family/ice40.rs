@@ -4,6 +4,7 @@ use super::{Cells, FamilyTools, Flow, Pll, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
     synthesis: "synth_ice40 -device u -dsp -spram -abc9",
+    finish: None,
     flow: Some(Flow {
         router: "nextpnr-ice40",
         sizes: &[("ice40-up5k", "--up5k"), ("ice40-hx8k", "--hx8k")],

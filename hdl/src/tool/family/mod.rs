@@ -2,16 +2,20 @@
 //! [`crate::device`] says what its logic and memories are.
 
 mod ecp5;
+mod ecp5_outputs;
 mod gowin;
 mod ice40;
 mod xc7;
 
 use crate::device::{Device, Family};
+use serde_json::Value;
 
 /// Holds what the tools need to know of a family.
 pub(crate) struct FamilyTools {
     /// Command of Yosys that synthesizes for it, which takes the top module and files to write.
     pub synthesis: &'static str,
+    /// What is to be done to the netlist that it writes, where Yosys leaves something undone.
+    pub finish: Option<fn(&mut Value)>,
     /// The way of its circuits to a bitstream; `None` where no free tools make one.
     pub flow: Option<Flow>,
     /// The models of its cells; `None` where gates cannot be simulated.

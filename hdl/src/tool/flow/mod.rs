@@ -11,7 +11,7 @@ pub use record::Record;
 use super::family::FamilyTools;
 use crate::board::{Board, BoardError};
 use crate::design::Design;
-use crate::tool::{self, run};
+use crate::tool::{self, run, synthesis};
 use place::Router;
 use std::fs;
 use std::path::Path;
@@ -93,13 +93,8 @@ pub fn build(
 
     let verilog: Vec<&str> =
         files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".v")).collect();
-    let script = format!(
-        "read_verilog {}; {} -top board_top -json top.json",
-        verilog.join(" "),
-        FamilyTools::of(board.device.family).synthesis
-    );
-    let yosys = tool::find("yosys").map_err(RunError::from)?;
-    run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
+    let family = FamilyTools::of(board.device.family);
+    let yosys = synthesis::synthesize(family, &verilog, "board_top", folder, watch)?;
 
     let router = Router::new(board, flow, &target, folder)?;
     let packer = tool::find(flow.packer).map_err(RunError::from)?;

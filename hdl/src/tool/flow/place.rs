@@ -4,6 +4,7 @@ use super::FlowError;
 use crate::board::Board;
 use crate::tool::family::{Flow, Target};
 use crate::tool::run::{self, RunError, Watch};
+use crate::tool::synthesis::NETLIST;
 use crate::tool::{self, Tool};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,7 +51,7 @@ pub(super) struct Placed {
     pub utilization: BTreeMap<String, Used>,
 }
 
-/// Runs the router for a board, in a folder with `top.json` and the constraints file.
+/// Runs the router for a board, in a folder with the netlist and the constraints file.
 pub(super) struct Router<'a> {
     pub tool: Tool,
     pub board: &'a Board,
@@ -120,7 +121,7 @@ impl<'a> Router<'a> {
         let (log, report) = (format!("route{seed}.log"), format!("report{seed}.json"));
         let (seed, routed) = (seed.to_string(), format!("routed{seed}"));
         let options = (flow.options)(target, &routed);
-        let mut args = vec!["--json", "top.json", "--seed", &seed, "--report", &report, "--log", &log];
+        let mut args = vec!["--json", NETLIST, "--seed", &seed, "--report", &report, "--log", &log];
         args.extend(["--timing-allow-fail", "-q"]);
         args.extend(options.iter().map(String::as_str));
         let ran = run::run(tool, &args, folder, &log, watch);

@@ -1,0 +1,43 @@
+//! Synthesizes Verilog by Yosys to a netlist of a family's cells: Yosys's JSON, which place and route reads and
+//! from which gates are simulated.
+
+use super::Tool;
+use super::family::FamilyTools;
+use super::run::{self, RunError, Watch};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+
+/// Name of the netlist.
+pub(super) const NETLIST: &str = "top.json";
+
+/// Synthesizes `verilog`, files in `folder`, and writes [`NETLIST`] there. Returns Yosys, for what else it can do.
+pub(super) fn synthesize(
+    family: &FamilyTools,
+    verilog: &[&str],
+    top: &str,
+    folder: &Path,
+    watch: Watch,
+) -> Result<Tool, RunError> {
+    let script =
+        format!("read_verilog {}; {} -top {top} -json {NETLIST}", verilog.join(" "), family.synthesis);
+    let yosys = super::find("yosys")?;
+    run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
+    if let Some(finish) = family.finish {
+        let mut netlist = read(folder)?;
+        finish(&mut netlist);
+        let path = folder.join(NETLIST);
+        let file = File::create(&path).map_err(run::at(&path, "creating"))?;
+        serde_json::to_writer(BufWriter::new(file), &netlist)
+            .map_err(|error| run::at(&path, "writing")(error.into()))?;
+    }
+    Ok(yosys)
+}
+
+/// Reads the netlist that was written to `folder`.
+pub(super) fn read(folder: &Path) -> Result<Value, RunError> {
+    let path = folder.join(NETLIST);
+    let file = File::open(&path).map_err(run::at(&path, "reading"))?;
+    serde_json::from_reader(BufReader::new(file)).map_err(|_| RunError::Report { path, expected: "JSON" })
+}
