@@ -56,6 +56,7 @@ fn write_record(folder: &Path, design: &Design, board: &str, clock_khz: u64, clo
         tools: Default::default(),
         bitstream_sha256: String::new(),
         seed: 1,
+        tried_khz: Default::default(),
         clock_khz,
         fmax_khz: clock_khz,
         timing_met: true,

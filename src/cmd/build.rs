@@ -42,6 +42,9 @@ pub struct Args {
     /// Seeds of place and route to try until one meets the clock, as many at a time as there are threads.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     seeds: u64,
+    /// Try all seeds, also after one that meets the clock: it shows how much the clock depends on them.
+    #[arg(long, requires = "seeds")]
+    every_seed: bool,
     /// Keep a bitstream whose clock is not met; its record says so.
     #[arg(long)]
     allow_missed_timing: bool,
@@ -63,7 +66,8 @@ pub fn run(ui: &Ui, args: &Args) -> Result<()> {
     let plan = args.plan.plan_at(&network, Some(board.device), u32::try_from(board.clock_hz / 1_000_000)?)?;
     refuse_marks(&plan)?;
     let core_hz = u64::from(plan.clock_mhz) * 1_000_000;
-    let options = Options { core_hz, seeds: args.seeds, jobs: ui.threads() };
+    let Args { seeds, every_seed, .. } = *args;
+    let options = Options { core_hz, seeds, every_seed, jobs: ui.threads() };
     let design = Design::new(&network, &plan)?;
     let output = args.output.clone().unwrap_or_else(|| Path::new("bitstreams").join(&board.name));
     std::fs::create_dir_all(&output).with_context(|| format!("{}: making the folder", output.display()))?;
@@ -142,6 +146,16 @@ fn missed(record: &Record) -> Option<String> {
     Some(format!("timing missed: {fmax} MHz of {clock} MHz{path}"))
 }
 
+/// Says what each seed gives, where there were several.
+fn each_seed(record: &Record) -> Option<String> {
+    let row = |(seed, khz): (&u64, &u64)| {
+        let mark = if *seed == record.seed { "kept" } else { "" };
+        vec![seed.to_string(), megahertz(khz * 1_000), mark.into()]
+    };
+    let rows: Vec<Vec<String>> = record.tried_khz.iter().map(row).collect();
+    (!rows.is_empty()).then(|| table(&["seed", "MHz", ""], &rows))
+}
+
 /// Names the files that a build leaves.
 struct Results {
     bitstream: PathBuf,
@@ -204,6 +218,10 @@ impl Results {
             self.bitstream.display(),
             self.record.display()
         );
+        let text = match each_seed(record) {
+            Some(seeds) => format!("{seeds}\n{text}"),
+            None => text,
+        };
         let Some(offset) = record.flash_offset else { return text };
         let bytes = thousands(built.flash.len() as u64);
         format!(

@@ -63,7 +63,7 @@ const ECP5: Facts = Facts {
     has_wide_luts: false,
     has_late_block_ram: true,
     own_luts: (1, 1),
-    left_luts: (6, 7),
+    left_luts: (10, 11),
     lut_ram: Some(LutRam { bits: 4, luts: 6, joined: 2 }),
 };
 

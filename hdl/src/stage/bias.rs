@@ -80,7 +80,7 @@ impl Kind for Bias {
 
     fn cost(&self, site: &Site) -> Resources {
         let bits = site.output.bits;
-        Resources::logic(2 * bits + 6, bits + addr_bits(self.logits.bias.len()) + 1)
+        Resources::logic(4 * bits + 20, bits + addr_bits(self.logits.bias.len()) + 1)
     }
 
     fn encode(&self) -> String {

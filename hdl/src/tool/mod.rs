@@ -10,7 +10,7 @@ pub mod gates;
 mod locate;
 pub mod pins;
 pub mod run;
-mod synthesis;
+pub mod synthesis;
 pub mod verilator;
 pub mod vivado;
 

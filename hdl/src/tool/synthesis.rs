@@ -4,22 +4,25 @@
 use super::Tool;
 use super::family::FamilyTools;
 use super::run::{self, RunError, Watch};
+use crate::device::Family;
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
 
 /// Name of the netlist.
-pub(super) const NETLIST: &str = "top.json";
+pub const NETLIST: &str = "top.json";
 
-/// Synthesizes `verilog`, files in `folder`, and writes [`NETLIST`] there. Returns Yosys, for what else it can do.
-pub(super) fn synthesize(
-    family: &FamilyTools,
+/// Synthesizes `verilog`, files in `folder`, for `family`, and writes [`NETLIST`] there. Returns Yosys, for what
+/// else it can do.
+pub fn synthesize(
+    family: Family,
     verilog: &[&str],
     top: &str,
     folder: &Path,
     watch: Watch,
 ) -> Result<Tool, RunError> {
+    let family = FamilyTools::of(family);
     let script =
         format!("read_verilog {}; {} -top {top} -json {NETLIST}", verilog.join(" "), family.synthesis);
     let yosys = super::find("yosys")?;

@@ -3,9 +3,11 @@
 
 use super::{common, emitted};
 use dq_hdl::design::Design;
+use dq_hdl::device::Family;
 use dq_hdl::emit::{Emission, emit};
 use dq_hdl::estimate::Resources;
 use dq_hdl::plan::{Mac, Memory, Output, Plan};
+use dq_hdl::tool::synthesis::NETLIST;
 use dq_hdl::{plan, tool};
 use dq_net::layer::{BitDepth, Conv, Dense, GlobalSum, Input, Logits, Step, Surrogate};
 use dq_net::random::{self, Options};
@@ -393,23 +395,21 @@ fn w2a2_unit_on_an_ecp5() {
         .and_then(|line| line.split('[').nth(1)?.split(':').next()?.parse().ok())
         .unwrap();
     std::fs::write(folder.path().join("unit.v"), wrapper.replace("ACC", &width.to_string())).unwrap();
-    let script = format!(
-        "read_verilog unit.v conv_mvau.v conv_fetch.v conv_accumulate.v step_step.v dq_fifo.v {}; synth_ecp5 \
-         -top unit -json unit.json; \
-         tee -o stat.txt stat",
-        dots(folder.path()).join(" ")
-    );
-    let text = synthesize(folder.path(), &script);
-    let (lut, carry, ram) = (cells(&text, "LUT4"), cells(&text, "CCU2C"), cells(&text, "TRELLIS_DPR16X4"));
+    let parts = ["unit.v", "conv_mvau.v", "conv_fetch.v", "conv_accumulate.v", "step_step.v", "dq_fifo.v"];
+    let dots = dots(folder.path());
+    let files: Vec<&str> = parts.into_iter().chain(dots.iter().map(String::as_str)).collect();
+    tool::synthesis::synthesize(Family::Ecp5, &files, "unit", folder.path(), &|_| false).unwrap();
+    let netlist = std::fs::read_to_string(folder.path().join(NETLIST)).unwrap();
+    let cells = |kind: &str| netlist.matches(&format!("\"type\":\"{kind}\"")).count();
+    let (lut, carry, ram) = (cells("LUT4"), cells("CCU2C"), cells("TRELLIS_DPR16X4"));
     eprintln!(
         "LUT4 {lut} + 2 x {carry} CCU2C + 6 x {ram} DPR16X4 = {}, {} FF, {} DP16KD, {} DSPs",
         lut + 2 * carry + 6 * ram,
-        cells(&text, "TRELLIS_FF"),
-        cells(&text, "DP16KD"),
-        cells(&text, "MULT18X18D")
+        cells("TRELLIS_FF"),
+        cells("DP16KD"),
+        cells("MULT18X18D")
     );
-    let place =
-        ["--85k", "--package", "CABGA381", "--speed", "6", "--json", "unit.json", "--freq", "125", "-q"];
+    let place = ["--85k", "--package", "CABGA381", "--speed", "6", "--json", NETLIST, "--freq", "125", "-q"];
     let more = ["--timing-allow-fail", "--lpf-allow-unconstrained", "--report", "route.json", "--seed", "1"];
     let output = router.command().args(place).args(more).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -99,7 +99,8 @@ impl Form for BitPairs {
         let lut = if family.has_wide_luts() {
             (bits + tree + shared) * 4 / 3
         } else {
-            bits + chains * steps * (sum + 1) + tree + shared
+            // A tenth more, as the shipped networks have it, whose units have few PEs that share.
+            (bits + chains * steps * (sum + 1) + tree + shared) * 11 / 10
         };
         let picks: usize = (0..steps).map(|q| 2 * (stage(q) + 1)).sum();
         let chain = picks + stage(steps - 1) * sum + result;

@@ -8,7 +8,6 @@ pub use super::run::{RunError, Watch};
 pub use place::{CriticalPath, Over, Used};
 pub use record::Record;
 
-use super::family::FamilyTools;
 use crate::board::{Board, BoardError};
 use crate::design::Design;
 use crate::tool::{self, run, synthesis};
@@ -53,8 +52,10 @@ pub enum FlowError {
 pub struct Options {
     /// Core clock, in Hz.
     pub core_hz: u64,
-    /// Number of seeds of place and route to try, from 1 on; the best is kept.
+    /// Number of seeds of place and route to try, from 1 on, until one gives the clock; the best is kept.
     pub seeds: u64,
+    /// Whether to try all of them whatever they give.
+    pub every_seed: bool,
     /// Number of seeds to try at a time.
     pub jobs: usize,
 }
@@ -93,18 +94,19 @@ pub fn build(
 
     let verilog: Vec<&str> =
         files.iter().map(|f| f.name.as_str()).filter(|name| name.ends_with(".v")).collect();
-    let family = FamilyTools::of(board.device.family);
-    let yosys = synthesis::synthesize(family, &verilog, "board_top", folder, watch)?;
+    let yosys = synthesis::synthesize(board.device.family, &verilog, "board_top", folder, watch)?;
 
     let router = Router::new(board, flow, &target, folder)?;
     let packer = tool::find(flow.packer).map_err(RunError::from)?;
-    let (seed, placed) = router.best(options.seeds, options.jobs, clock.hz / 1_000, watch)?;
-    let pack = (flow.pack)(&target, &format!("routed{seed}"));
+    // No clock is enough where every seed is wanted.
+    let enough = if options.every_seed { u64::MAX } else { clock.hz / 1_000 };
+    let best = router.best(options.seeds, options.jobs, enough, watch)?;
+    let pack = (flow.pack)(&target, &format!("routed{}", best.seed));
     let pack: Vec<&str> = pack.iter().map(String::as_str).collect();
     run::run(&packer, &pack, folder, "pack.log", watch)?;
     let path = folder.join("bitstream");
     let bitstream = fs::read(&path).map_err(run::at(&path, "reading"))?;
     let tools = [&yosys, &router.tool, &packer];
-    let record = Record::new(&bitstream, (board, &clock), design, (seed, placed), tools);
+    let record = Record::new(&bitstream, (board, &clock), design, best, tools);
     Ok(Built { bitstream, flash, record })
 }

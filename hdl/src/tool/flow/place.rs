@@ -51,6 +51,14 @@ pub(super) struct Placed {
     pub utilization: BTreeMap<String, Used>,
 }
 
+/// Holds the best of some seeds.
+pub(super) struct Best {
+    pub seed: u64,
+    pub placed: Placed,
+    /// The clock in kHz that each seed gives that was tried.
+    pub tried: BTreeMap<u64, u64>,
+}
+
 /// Runs the router for a board, in a folder with the netlist and the constraints file.
 pub(super) struct Router<'a> {
     pub tool: Tool,
@@ -71,25 +79,29 @@ impl<'a> Router<'a> {
         Ok(Router { tool: tool::find(flow.router)?, board, flow, target, folder })
     }
 
-    /// Tries the seeds from 1 to `seeds`, `jobs` of them at a time, until one gives `khz`; returns the best with
-    /// its seed: the same whatever `jobs` is.
-    pub fn best(&self, seeds: u64, jobs: usize, khz: u64, watch: Watch) -> Result<(u64, Placed), FlowError> {
+    /// Tries the seeds from 1 to `seeds`, `jobs` of them at a time, until one gives `khz`; returns the best: the
+    /// same whatever `jobs` is.
+    pub fn best(&self, seeds: u64, jobs: usize, khz: u64, watch: Watch) -> Result<Best, FlowError> {
         let all: Vec<u64> = (1..=seeds.max(1)).collect();
         let mut best: Option<(u64, Placed)> = None;
+        let mut tried = BTreeMap::new();
         for wave in all.chunks(jobs.max(1)) {
             for (seed, placed) in wave.iter().zip(self.wave(wave, khz, watch)) {
                 // One that was stopped comes after one that gives the clock.
                 let Some(placed) = placed? else { break };
                 let met = placed.fmax_khz >= khz;
+                tried.insert(*seed, placed.fmax_khz);
                 if best.as_ref().is_none_or(|(_, old)| placed.fmax_khz > old.fmax_khz) {
                     best = Some((*seed, placed));
                 }
                 if met {
-                    return Ok(best.expect("just set"));
+                    let (seed, placed) = best.expect("just set");
+                    return Ok(Best { seed, placed, tried });
                 }
             }
         }
-        Ok(best.expect("at least one seed"))
+        let (seed, placed) = best.expect("at least one seed");
+        Ok(Best { seed, placed, tried })
     }
 
     /// Places and routes with each of these seeds side by side. As soon as one gives `khz`, those after it are
@@ -203,10 +215,12 @@ echo "{\"fmax\": {\"core\": {\"achieved\": $fmax}}, \"utilization\": {}, \"criti
         let router = Router { tool, board: &board, flow, target: &target, folder: folder.path() };
         for jobs in [1, 2, 4] {
             // Seed 2 is the first that gives 50 MHz; seed 4, which takes long, is stopped or never begins.
-            let (seed, placed) = router.best(4, jobs, 50_000, &|_| false).unwrap();
-            assert_eq!((seed, placed.fmax_khz), (2, 55_000), "{jobs} at a time");
-            let (seed, _) = router.best(3, jobs, 100_000, &|_| false).unwrap();
-            assert_eq!(seed, 3, "{jobs} at a time: the best where none gives the clock");
+            let best = router.best(4, jobs, 50_000, &|_| false).unwrap();
+            assert_eq!((best.seed, best.placed.fmax_khz), (2, 55_000), "{jobs} at a time");
+            assert_eq!(best.tried, [(1, 40_000), (2, 55_000)].into(), "{jobs} at a time");
+            let best = router.best(3, jobs, 100_000, &|_| false).unwrap();
+            assert_eq!(best.seed, 3, "{jobs} at a time: the best where none gives the clock");
+            assert_eq!(best.tried, [(1, 40_000), (2, 55_000), (3, 60_000)].into(), "{jobs} at a time");
         }
         let stopped = router.best(3, 2, 50_000, &|_| true);
         assert!(matches!(stopped, Err(FlowError::Run(RunError::Stopped(_)))));

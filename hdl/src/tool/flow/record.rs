@@ -1,6 +1,6 @@
 //! Records a bitstream: network, plan, tools, cells, clock and path, as `NETWORK.record.json` keeps them.
 
-use super::place::{CriticalPath, Placed, Used};
+use super::place::{Best, CriticalPath, Used};
 use crate::board::{Board, Clock};
 use crate::design::Design;
 use crate::plan::Plan;
@@ -28,6 +28,9 @@ pub struct Record {
     pub bitstream_sha256: String,
     /// Seed of place and route.
     pub seed: u64,
+    /// Fastest clock of each seed that was tried, in kHz, where there were several.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tried_khz: BTreeMap<u64, u64>,
     /// Core clock of the bitstream, in kHz.
     pub clock_khz: u64,
     /// Fastest clock that place and route promises, in kHz.
@@ -54,14 +57,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// Makes the record of a bitstream of `design`, placed with `seed` and built with `tools`.
+    /// Makes the record of a bitstream of `design`, placed with the best seed and built with `tools`.
     pub(super) fn new(
         bitstream: &[u8],
         (board, clock): (&Board, &Clock),
         design: &Design,
-        (seed, placed): (u64, Placed),
+        best: Best,
         tools: [&Tool; 3],
     ) -> Record {
+        let Best { seed, placed, tried } = best;
         let interval = design.timing().interval;
         let clock_khz = clock.hz / 1_000;
         let boots = !design.boot_words().is_empty();
@@ -74,6 +78,7 @@ impl Record {
             tools: tools.into_iter().map(|tool| (tool.name.to_owned(), run::version(tool))).collect(),
             bitstream_sha256: dq_net::sha256(bitstream),
             seed,
+            tried_khz: if tried.len() > 1 { tried } else { BTreeMap::new() },
             clock_khz,
             fmax_khz: placed.fmax_khz,
             timing_met: placed.fmax_khz >= clock_khz,
