@@ -51,8 +51,8 @@ pub fn synthesize(design: &Design, folder: &Path, watch: Watch) -> Result<Gates,
     }
     let names = verilator::sources(&emission).map(|file| file.name.as_str());
     let verilog: Vec<&str> = names.filter(|name| name.ends_with(".v")).collect();
-    let yosys = synthesis::synthesize(family, &verilog, &emission.top, folder, watch)?;
-    let cells = count(&synthesis::read(folder)?, &emission.top);
+    let yosys = synthesis::synthesize(family, &verilog, emission.top, folder, watch)?;
+    let cells = count(&synthesis::read(folder)?, emission.top);
     let cells = cells.ok_or_else(|| RunError::Report {
         path: folder.join(synthesis::NETLIST),
         expected: "the cells of the top module",
