@@ -24,10 +24,11 @@ mod xnor;
 
 pub use form::Dot;
 
+use super::mvau::cost_of_starts;
 use super::mvau::shape::Mvau;
 use super::word::fit;
 use crate::device::Family;
-use crate::plan::data::Mac;
+use crate::plan::data::{Mac, Memory};
 use crate::rtl::{Kernel, Module, Value};
 use dq_net::Range;
 use form::{Form, Names};
@@ -76,13 +77,17 @@ pub fn choose(mvau: &Mvau, bits: usize, family: Family, loaded: bool) -> Mac {
     [first].into_iter().chain(pairs).min_by_key(|&mac| luts(mvau, mac, bits, family)).expect("the first")
 }
 
-/// Returns the LUTs of all products of `mvau`, with the memory in which the starts of their accumulators lie.
+/// Returns the LUTs of all products of `mvau`, and what the memory is worth in which the starts of their
+/// accumulators lie: in block RAM where there are many.
 fn luts(mvau: &Mvau, mac: Mac, bits: usize, family: Family) -> usize {
     let Mvau { pe, simd, folds, level_bits, weight_bits, .. } = *mvau;
     let dot = Dot { mac, simd, level_bits, weight_bits, bits };
-    let starts = folds > 1 && dot.knows_weights();
-    let words = if starts { folds.div_ceil(family.lut_words()) } else { 0 };
-    pe * (dot.cost(family).0 + bits * words)
+    let logic = pe * dot.cost(family).0;
+    if folds == 1 || !dot.knows_weights() {
+        return logic;
+    }
+    let starts = cost_of_starts(pe * bits, folds, Memory::Block, family);
+    logic + (starts.lut + starts.bram * family.block_price() as u64) as usize
 }
 
 impl Mac {

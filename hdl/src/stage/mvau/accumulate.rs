@@ -45,7 +45,7 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     let data = rom_words(pe * bits, (0..folds).map(word));
     let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
     let file = site.image("starts");
-    let starts = k.rom("starts", pe * bits, data, style(place_of_starts(site, folds)), read, &file);
+    let starts = k.rom("starts", pe * bits, data, style(place_of_starts(folds, site.memory)), read, &file);
     let starts = k.held("starts_held", starts);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }

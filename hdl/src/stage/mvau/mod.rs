@@ -17,7 +17,7 @@ use super::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use super::site::{Lanes, Site};
 use super::weight_port::{self, shape::WeightPort};
 use super::window::{self, Windows};
-use crate::device::Resources;
+use crate::device::{Family, Resources};
 use crate::memory::{banks, cost};
 use crate::pipeline::build::{Build, Draft, Stream};
 use crate::pipeline::detector::PASSES;
@@ -128,14 +128,17 @@ fn dot(mvau: &Mvau, bits: usize) -> Dot {
     Dot { mac, simd, level_bits, weight_bits, bits }
 }
 
-/// Returns where the words lie with which the accumulators of each fold start: in LUTs where one of six inputs
-/// holds a bit of all of them, else where the weights are.
-fn place_of_starts(site: &Site, folds: usize) -> Memory {
-    let family = site.family;
-    if family.has_wide_luts() && folds <= family.lut_words() {
-        return Memory::Distributed;
-    }
-    site.memory.of_constants()
+/// Most folds whose starts lie in LUTs: one of six inputs holds a bit of all of them, or four of four inputs.
+const FOLDS_IN_LUTS: usize = 64;
+
+/// Returns where the words lie with which the accumulators of each fold start, with weights in `memory`.
+fn place_of_starts(folds: usize, memory: Memory) -> Memory {
+    if folds <= FOLDS_IN_LUTS { Memory::Distributed } else { memory.of_constants() }
+}
+
+/// Returns the memory of the starts, and the register that takes what is read.
+pub fn cost_of_starts(width: usize, folds: usize, memory: Memory, family: Family) -> Resources {
+    cost::rom(width, folds, place_of_starts(folds, memory), family).plus(Resources::logic(0, width))
 }
 
 impl Kind for Unit {
@@ -169,9 +172,7 @@ impl Kind for Unit {
             return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
         }
         let starts = if dot.knows_weights() && folds > 1 {
-            let memory = cost::rom(pe * acc, folds, place_of_starts(site, folds), site.family);
-            // A register takes what is read.
-            memory.plus(Resources::logic(0, pe * acc))
+            cost_of_starts(pe * acc, folds, site.memory, site.family)
         } else {
             Resources::default()
         };
