@@ -22,12 +22,13 @@ impl Form for BitHeap {
         Names { module: "bitheap", what: "a bit for two products of bits, in full adders", weights: None }
     }
 
-    fn fits(&self, simd: usize, _weight_bits: usize) -> bool {
-        simd.is_multiple_of(2)
+    /// The accumulators need two cycles to read their starts, which two weights of one bit do not give.
+    fn fits(&self, simd: usize, weight_bits: usize) -> bool {
+        simd.is_multiple_of(2) && (weight_bits > 1 || simd > 2)
     }
 
     fn demands(&self) -> &'static str {
-        "bitheap is for a simd that is even"
+        "bitheap is for a simd that is even, above 2 for weights of 1 bit"
     }
 
     fn latency(&self, dot: &Dot) -> u64 {

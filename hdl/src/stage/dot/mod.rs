@@ -226,6 +226,16 @@ mod tests {
     }
 
     #[test]
+    fn forms_that_know_their_weights_leave_time_to_read_the_starts() {
+        for (simd, weight_bits) in (1..=8).flat_map(|simd| [1, 2, 4].map(|bits| (simd, bits))) {
+            for mac in Mac::FORMS.into_iter().filter(|mac| !mac.loads() && mac.fits(simd, weight_bits)) {
+                let dot = Dot { mac, simd, level_bits: 1, weight_bits, bits: 16 };
+                assert!(dot.latency() >= 2, "{dot:?}");
+            }
+        }
+    }
+
+    #[test]
     fn what_weights_add_is_counted_pair_by_pair() {
         let dot = Dot { mac: Mac::BitPairs, simd: 4, level_bits: 2, weight_bits: 2, bits: 16 };
         // ~(1 | -2) = 0 and ~(0 | 0) = -1, three times each, as levels have two bits.

@@ -34,16 +34,15 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     if folds == 1 {
         return (0..pe).map(|p| literal(start(p), bits)).collect();
     }
-    // The start is read two cycles ahead, with the number of the next fold: a block RAM's data come late in
-    // their cycle, so a register takes them before they are added.
+    // The start is read two cycles ahead: a block RAM's data come late in their cycle, so a register takes them
+    // before they are added. The number of the fold is there a cycle before that, since a memory in LUTs is deep.
     let fold = Counter::new(k, "fold", folds);
-    let now = fold.reg.expect("several folds");
     let end = k.wire("fold_ends", fold_end);
-    let next = k.wire("fold_next", end.mux(fold.last().mux(literal(0, now.width()), now.inc()), now));
-    k.next(now, None, next);
+    fold.clock(k, end);
+    let number = fold.reg.expect("several folds");
     let word = |fold: usize| (0..pe).map(|p| (start(fold * pe + p), bits)).collect();
     let data = rom_words(pe * bits, (0..folds).map(word));
-    let read = Read::Sync { enable: literal(1, 1), addr: next.into() };
+    let read = Read::Sync { enable: literal(1, 1), addr: number.into() };
     let file = site.image("starts");
     let starts = k.rom("starts", pe * bits, data, style(place_of_starts(folds, site.memory)), read, &file);
     let starts = k.held("starts_held", starts);
@@ -67,17 +66,18 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let room = k.output("room", 1);
     let outlet = Outlet::new(&mut k, site);
     k.drive(room, outlet.free);
-    let (mut now, mut before) = ([valid, first, last], [valid, first, last]);
+    let mut now = [valid, first, last];
+    let mut history = vec![now];
     for d in 1..=delay {
-        before = now;
         let next = ["valid", "first", "last"]
             .map(|name| k.reg(&format!("{name}{d}"), 1, (name == "valid").then_some(0)));
         k.clocked(now.iter().zip(next).map(|(&from, to)| set(to, from)).collect::<Vec<_>>());
         now = next;
+        history.push(now);
     }
     let [valid, first, last] = now;
-    // The flags of the cycle before tell a fold's end in time.
-    let [was_valid, _, was_last] = before;
+    // The flags of two cycles before tell a fold's end in time; a form that knows its weights takes as many.
+    let [was_valid, _, was_last] = history[delay.saturating_sub(2)];
     let starts = starts(&mut k, site, Sums { mvau, dot, weights }, was_valid & was_last);
     let mut accumulators = vec![];
     for (p, &sum) in sums.iter().enumerate() {
