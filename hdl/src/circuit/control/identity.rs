@@ -64,7 +64,7 @@ mod tests {
             (1, Control::None, 0x5915_e3d1),
             (1, Control::Load, 0xc818_7758),
             (4, Control::Load, 0x98ae_8617),
-            (5, Control::Load, 0xaa18_956f),
+            (5, Control::Load, 0x1ab2_c439),
             (11, Control::None, 0x3bc9_209e),
         ] {
             let network = random::network(seed, &Options::default());
