@@ -3,10 +3,10 @@
 //! node of the same widths. What a form adds to every product is known beforehand; the accumulators subtract
 //! it again.
 //!
-//! There are five forms: pairs of levels whose sums the weights choose among, the same choice inside carry
-//! chains, one bit for every two products of bits (in two files: weights of one bit have no planes), counts
-//! of equal bits, and DSP blocks, two products per block where they fit. All start their accumulator below
-//! zero by what the form adds too much, so no form costs a correction.
+//! There are six forms: pairs of levels whose sums the weights choose among, the same choice inside carry
+//! chains, one bit for every two products of bits, in carry chains (in two files: weights of one bit have no
+//! planes) or counted by full adders, counts of equal bits, and DSP blocks, two products per block where they
+//! fit. All start their accumulator below zero by what the form adds too much, so no form costs a correction.
 
 mod bit_heap;
 mod bit_pairs;
