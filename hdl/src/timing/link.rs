@@ -129,7 +129,7 @@ impl Link {
     }
 
     /// Returns the first cycle in which there are places for `beats` more; none if that is not known yet.
-    #[inline]
+    #[inline(always)]
     pub fn places(&self, beats: u64) -> Option<u64> {
         let last = self.given + beats - 1;
         if last < self.depth { Some(0) } else { self.when(last - self.depth).map(|cycle| cycle + 1) }

@@ -12,7 +12,7 @@ pub struct Map {
 
 impl Map {
     /// Takes beats, each with one of `words` where weights come from outside, and gives what they produce.
-    #[inline]
+    #[inline(always)]
     pub fn advance(&mut self, input: &mut Link, mut words: Option<&mut Link>, output: &mut Link) -> bool {
         let before = input.moved;
         while let Some(mut cycle) = input.front() {
