@@ -24,8 +24,8 @@ mod xnor;
 
 pub use form::Dot;
 
-use super::mvau::cost_of_starts;
 use super::mvau::shape::Mvau;
+use super::mvau::starts;
 use super::word::fit;
 use crate::device::Family;
 use crate::plan::data::{Mac, Memory};
@@ -86,7 +86,7 @@ fn luts(mvau: &Mvau, mac: Mac, bits: usize, family: Family) -> usize {
     if folds == 1 || !dot.knows_weights() {
         return logic;
     }
-    let starts = cost_of_starts(pe * bits, folds, Memory::Block, family);
+    let starts = starts::cost(pe * bits, folds, Memory::Block, family);
     logic + (starts.lut + starts.bram * family.block_price() as u64) as usize
 }
 

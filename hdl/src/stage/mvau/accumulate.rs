@@ -1,7 +1,7 @@
 //! Builds the accumulators, which add up the dot products of a fold and give the sums.
 
-use super::place_of_starts;
 use super::shape::Mvau;
+use super::starts;
 use super::weights::Weights;
 use crate::rtl::{Expr, Kernel, Module, Read, Value, lanes, set};
 use crate::stage::counter::Counter;
@@ -44,7 +44,7 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
     let data = rom_words(pe * bits, (0..folds).map(word));
     let read = Read::Sync { enable: literal(1, 1), addr: number.into() };
     let file = site.image("starts");
-    let starts = k.rom("starts", pe * bits, data, style(place_of_starts(folds, site.memory)), read, &file);
+    let starts = k.rom("starts", pe * bits, data, style(starts::place(folds, site.memory)), read, &file);
     let starts = k.held("starts_held", starts);
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }

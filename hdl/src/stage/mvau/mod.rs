@@ -6,6 +6,7 @@ mod fetch;
 mod flat;
 mod outlets;
 pub mod shape;
+pub mod starts;
 mod take;
 pub mod weights;
 
@@ -17,7 +18,7 @@ use super::parameters::{LOAD_PORTS, SPRAM_PORTS};
 use super::site::{Lanes, Site};
 use super::weight_port::{self, shape::WeightPort};
 use super::window::{self, Windows};
-use crate::device::{Family, Resources};
+use crate::device::Resources;
 use crate::memory::{banks, cost};
 use crate::pipeline::build::{Build, Draft, Stream};
 use crate::pipeline::detector::PASSES;
@@ -128,19 +129,6 @@ fn dot(mvau: &Mvau, bits: usize) -> Dot {
     Dot { mac, simd, level_bits, weight_bits, bits }
 }
 
-/// Most folds whose starts lie in LUTs: one of six inputs holds a bit of all of them, or four of four inputs.
-const FOLDS_IN_LUTS: usize = 64;
-
-/// Returns where the words lie with which the accumulators of each fold start, with weights in `memory`.
-fn place_of_starts(folds: usize, memory: Memory) -> Memory {
-    if folds <= FOLDS_IN_LUTS { Memory::Distributed } else { memory.of_constants() }
-}
-
-/// Returns the memory of the starts, and the register that takes what is read.
-pub fn cost_of_starts(width: usize, folds: usize, memory: Memory, family: Family) -> Resources {
-    cost::rom(width, folds, place_of_starts(folds, memory), family).plus(Resources::logic(0, width))
-}
-
 impl Kind for Unit {
     fn schedule(&self) -> Schedule {
         Schedule::Map { period: self.mvau.taps, tail: 1 }
@@ -172,7 +160,7 @@ impl Kind for Unit {
             return Resources { lut: logic.lut * 3 / 10, ff: logic.ff * 2 / 5, ..logic };
         }
         let starts = if dot.knows_weights() && folds > 1 {
-            cost_of_starts(pe * acc, folds, site.memory, site.family)
+            starts::cost(pe * acc, folds, site.memory, site.family)
         } else {
             Resources::default()
         };
