@@ -1,6 +1,6 @@
 //! Says what memories cost: RAMs, ROMs and FIFOs, from their width and depth.
 
-use super::banks;
+use super::{banks, parts};
 use crate::device::{Family, Resources};
 use crate::plan::data::Memory;
 use crate::rtl::addr_bits;
@@ -18,13 +18,14 @@ pub fn ram(width: usize, words: usize, place: Memory, family: Family) -> Resourc
 }
 
 /// Returns the cost of a ROM of `words` words of `width` bits: in LUTs as many words of one bit each as a
-/// LUT has, and their multiplexer.
+/// LUT has, and their multiplexer, which is none for as many LUTs as have one of their own.
 pub fn rom(width: usize, words: usize, place: Memory, family: Family) -> Resources {
     if banks::in_blocks(words, width, place) {
         return ram(width, words, Memory::Block, family);
     }
     let luts = words.div_ceil(family.lut_words());
-    Resources::logic(width * (luts + luts / 3), width)
+    let joins = if family.has_late_block_ram() { luts.div_ceil(parts::PART_LUTS) / 2 } else { luts / 3 };
+    Resources::logic(width * (luts + joins), width)
 }
 
 /// Returns the cost of an output FIFO: its memory, in block RAM where it is `deep`, pointers and counts.
@@ -75,7 +76,11 @@ pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resou
     }
     let bank = rom(word, bank_words, Memory::Distributed, family);
     let last = if rest > 0 { rom(word, rest, Memory::Distributed, family) } else { Resources::default() };
-    (0..full).fold(joins.plus(last), |sum, _| sum.plus(bank))
+    let parts = match banks::part_levels(words, word, place, family) {
+        0 => 0,
+        _ => word * (parts::rom_registers(bank_words, family) - 1) * words.div_ceil(bank_words),
+    };
+    (0..full).fold(joins.plus(last).plus(Resources::logic(0, parts)), |sum, _| sum.plus(bank))
 }
 
 /// Returns the LUTs that hold a ROM of weights, where it lies in LUTs; else 0.

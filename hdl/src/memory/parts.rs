@@ -11,11 +11,15 @@ use crate::device::Family;
 use crate::plan::data::Memory;
 use crate::rtl::{Expr, Kernel, Read, Sig, Style, Value, Write, addr_bits, lanes, lit, words};
 
-/// Number of bits of the word that one register of the address reaches.
-const SLICE: usize = 32;
-/// Cycles from the address to the word: one for the address' copies, one for the parts, one for the
-/// multiplexer.
-pub const LATENCY: u64 = 3;
+/// Number of LUTs that one register of the address reaches.
+const NEAR_LUTS: usize = 64;
+/// Number of LUTs per bit of a ROM above which it is read in parts.
+const MANY_LUTS: usize = 2;
+/// Number of LUTs that an address reaches at most without copies of it.
+const FAR_LUTS: usize = 256;
+/// Number of LUTs that hold a bit of a part of a ROM: four have multiplexers of their own in the families that
+/// read ROMs in parts.
+pub const PART_LUTS: usize = 4;
 
 /// Describes a ROM that is read in parts.
 pub struct Rom<'a> {
@@ -29,13 +33,43 @@ pub struct Rom<'a> {
     pub file: &'a dyn Fn(&str) -> String,
 }
 
-/// Returns the word at the address of `rom`, [`LATENCY`] cycles later.
+/// Returns whether a ROM of `words` words of `bits` bits lies in LUTs, so many that one cycle is too short for
+/// them, or that its address reaches too far.
+pub fn rom_in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
+    let luts = words.div_ceil(family.lut_words());
+    family.has_late_block_ram()
+        && !matches!(memory, Memory::Spram | Memory::Stream)
+        && !banks::in_blocks(words, bits, memory)
+        && words > 1
+        && (luts > MANY_LUTS || luts * bits > FAR_LUTS)
+}
+
+/// Returns the cycles from the address of a ROM of `words` words to the word: one for the address' copies, one for
+/// the parts, and one for the multiplexer where there are several.
+pub fn latency(words: usize, family: Family) -> u64 {
+    2 + u64::from(words > rom_words(family))
+}
+
+/// Returns the registers that a bit of the word of a ROM of `words` words passes.
+pub fn rom_registers(words: usize, family: Family) -> usize {
+    let parts = words.div_ceil(rom_words(family));
+    if parts > 1 { parts + 1 } else { 1 }
+}
+
+/// Returns the words of a part of a ROM.
+fn rom_words(family: Family) -> usize {
+    PART_LUTS * family.lut_words()
+}
+
+/// Returns the word at the address of `rom`, [`latency`] cycles later.
 pub fn rom(k: &mut Kernel, rom: Rom) -> Sig {
     let Rom { name, data, bits, address, family, file } = rom;
-    let low = addr_bits(family.lut_words()).min(address.width());
+    let low = addr_bits(rom_words(family)).min(address.width());
     let high = address.width() - low;
-    let slices = (0..bits).step_by(SLICE).map(|at| {
-        let (name, width) = (format!("{name}_{}", at / SLICE), SLICE.min(bits - at));
+    let words = data.len() / words::words_for(bits);
+    let slice = NEAR_LUTS / words.div_ceil(family.lut_words()).min(PART_LUTS);
+    let slices = (0..bits).step_by(slice).map(|at| {
+        let (name, width) = (format!("{name}_{}", at / slice), slice.min(bits - at));
         let copy = k.copy(&format!("{name}_at"), address.clone());
         let data = words::columns(data, bits, at, width);
         let parts = data.chunks(words::words_for(width) << low).enumerate().map(|(p, data)| {
@@ -45,12 +79,12 @@ pub fn rom(k: &mut Kernel, rom: Rom) -> Sig {
             k.rom(&part, width, data.to_vec(), Style::Distributed, read, &file(&part))
         });
         let mut parts: Vec<Sig> = parts.collect();
-        let chosen = if high == 0 {
-            parts.remove(0)
-        } else {
-            let part = k.copy(&format!("{name}_part"), copy.slice(low, high));
-            k.select(&format!("{name}_d"), part, parts.into_iter().map(|part| part.expr()).collect())
-        };
+        if high == 0 {
+            return parts.remove(0);
+        }
+        let part = k.copy(&format!("{name}_part"), copy.slice(low, high));
+        let parts = parts.into_iter().map(|part| part.expr()).collect();
+        let chosen = k.select(&format!("{name}_d"), part, parts);
         k.held(&name, chosen)
     });
     let slices = slices.collect();

@@ -6,6 +6,8 @@
 //! line `//@ name`, with values between percent signs. Lines that begin with `//!` are for the templates'
 //! readers. This module fills them in.
 
+use crate::rtl::{Expr, Read, Value, Write, lit};
+
 /// Lists names of values in a template, and the values.
 pub type Values = Vec<(&'static str, String)>;
 
@@ -72,6 +74,27 @@ pub fn enters(suffix: &str, valid: &str, data: &str, cycles: usize) -> String {
         ("cycles", cycles.to_string()),
     ];
     fill(SHARED, "enters", &values)
+}
+
+/// Returns whether `write` and a clocked `read` of the same cycle meet in one word.
+pub fn meet(write: &Write, read: &Read) -> Expr {
+    match read {
+        Read::Sync { enable, addr } => {
+            write.enable.clone() & enable.clone() & write.addr.clone().eq(addr.clone())
+        }
+        Read::Async { .. } => lit(0, 1),
+    }
+}
+
+/// Says that reads and writes of `memory` never meet in one word; the net `f_<memory>_meet` is their [`meet`].
+pub fn apart(memory: &str) -> String {
+    fill(SHARED, "apart", &vec![("memory", memory.into())])
+}
+
+/// Says that the first cycle is one of reset, and that the register for the end of `counter` tells its last state.
+pub fn knows_end(counter: &str, last: usize) -> String {
+    let values = vec![("counter", counter.into()), ("last", last.to_string())];
+    fill(SHARED, "reset", &vec![("s", String::new())]) + &fill(SHARED, "end", &values)
 }
 
 /// Says that `valid` waits for nothing: it is `held`, which the FIFO gives.

@@ -6,11 +6,33 @@ use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, lit, set, when};
 pub struct Counter {
     pub reg: Option<Sig>,
     pub count: usize,
+    /// Says in a register whether the state is the last; `None` where that is compared.
+    end: Option<Sig>,
 }
+
+/// Most states of which one LUT tells the last among other things, so that no register needs to.
+const FEW_STATES: usize = 4;
 
 impl Counter {
     pub fn new(k: &mut Kernel, name: &str, count: usize) -> Self {
-        Counter { reg: (count > 1).then(|| k.reg(name, addr_bits(count), Some(0))), count }
+        let reg = (count > 1).then(|| k.reg(name, addr_bits(count), Some(0)));
+        Counter { reg, count, end: None }
+    }
+
+    /// Returns a counter that knows early whether its state is the last, where a comparison would take time.
+    pub fn with_end(k: &mut Kernel, name: &str, count: usize) -> Self {
+        let end = Self::has_end(count).then(|| k.reg(&format!("{name}_last"), 1, Some(0)));
+        Counter { end, ..Self::new(k, name, count) }
+    }
+
+    /// Returns whether a counter [`Counter::with_end`] of `count` states has a register for it.
+    pub fn has_end(count: usize) -> bool {
+        count > FEW_STATES
+    }
+
+    /// Returns a counter whose states are those of `reg`, which its owner moves.
+    pub fn of(reg: Option<Sig>, count: usize) -> Self {
+        Counter { reg, count, end: None }
     }
 
     pub fn first(&self) -> Expr {
@@ -18,7 +40,8 @@ impl Counter {
     }
 
     pub fn last(&self) -> Expr {
-        self.reg.map_or(lit(1, 1), |reg| reg.eq_to(self.count as u64 - 1))
+        let last = |reg: Sig| reg.eq_to(self.count as u64 - 1);
+        self.end.map_or_else(|| self.reg.map_or(lit(1, 1), last), Into::into)
     }
 
     /// Returns it as an address of [`addr_bits`]`(count)` bits.
@@ -27,11 +50,16 @@ impl Counter {
     }
 
     pub fn clear(&self) -> Vec<Stmt> {
-        self.reg.iter().map(|&reg| set(reg, lit(0, reg.width()))).collect()
+        self.reg.iter().chain(&self.end).map(|&reg| set(reg, lit(0, reg.width()))).collect()
     }
 
     pub fn increment(&self) -> Vec<Stmt> {
-        self.reg.iter().map(|&reg| set(reg, reg.inc())).collect()
+        self.reg.iter().map(|&reg| set(reg, reg.inc())).chain(self.move_end()).collect()
+    }
+
+    /// Sets the end's register for the state after this one.
+    fn move_end(&self) -> Option<Stmt> {
+        self.end.zip(self.reg).map(|(end, reg)| set(end, reg.eq_to(self.count as u64 - 2)))
     }
 
     /// Advances in every cycle in which `enable` is high.
@@ -47,6 +75,6 @@ impl Counter {
             return self.increment();
         }
         let next = |reg: Sig| self.last().mux(lit(0, reg.width()), reg.inc());
-        self.reg.iter().map(|&reg| set(reg, next(reg))).collect()
+        self.reg.iter().map(|&reg| set(reg, next(reg))).chain(self.move_end()).collect()
     }
 }

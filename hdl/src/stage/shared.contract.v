@@ -17,6 +17,10 @@ always @(posedge clk)
   if (f_past%s% && !rst && !$past(rst) && !$past(rst, %cycles%) && $past(f_push%s%, %cycles%) && !$past(%valid%)) begin
     beat_enters%s%: assert (%valid% && (%data% == $past(f_data%s%, %cycles%)));
   end
+//@ apart
+always @(posedge clk) if (f_past && !rst) %memory%_is_written_elsewhere: assert (!f_%memory%_meet);
+//@ end
+always @(posedge clk) if (f_past && !rst) %counter%_end_is_known: assert (%counter%_last_q == (%counter%_q == %last%));
 //@ stays
   %data%_stays: assert (%data% == $past(%data%));
 //@ history

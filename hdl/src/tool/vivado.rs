@@ -130,7 +130,7 @@ puts [join $said "\n"]
 
     #[test]
     fn tcl_runs_the_scripts_on_the_files_that_are_emitted() {
-        let network = dq_net::topology::build("lenet@1/4", 1).unwrap();
+        let network = dq_net::topology::build("lenet", 1).unwrap();
         for control in [Control::None, Control::Load] {
             let mut plan = plan::default(&network, Output::Scores).unwrap();
             plan.control = control;

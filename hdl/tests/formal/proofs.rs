@@ -160,7 +160,7 @@ fn a_proof_is_found_again_until_a_file_of_it_changes() {
     if !ready() {
         return;
     }
-    let network = topology::build("lenet@1/4", 1).unwrap();
+    let network = topology::build("lenet", 1).unwrap();
     let design = Design::new(&network, &plan::default(&network, Output::Label).unwrap()).unwrap();
     let emission = emit(&design);
     let scratch = tempfile::tempdir().unwrap();

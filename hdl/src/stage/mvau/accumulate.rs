@@ -3,6 +3,7 @@
 use super::shape::Mvau;
 use super::starts;
 use super::weights::Weights;
+use crate::memory::parts;
 use crate::rtl::{Expr, Kernel, Module, Read, Value, lanes, set};
 use crate::stage::counter::Counter;
 use crate::stage::dot::Dot;
@@ -35,17 +36,22 @@ fn starts(k: &mut Kernel, site: &Site, sums: Sums, fold_end: Expr) -> Vec<Expr> 
         return (0..pe).map(|p| literal(start(p), bits)).collect();
     }
     // The start is read two cycles ahead: a block RAM's data come late in their cycle, so a register takes them
-    // before they are added. The number of the fold is there a cycle before that, since a memory in LUTs is deep.
+    // before they are added; a memory in LUTs is deep, and copies of the fold's number stand before it.
     let fold = Counter::new(k, "fold", folds);
     let end = k.wire("fold_ends", fold_end);
     fold.clock(k, end);
     let number = fold.reg.expect("several folds");
     let word = |fold: usize| (0..pe).map(|p| (start(fold * pe + p), bits)).collect();
     let data = rom_words(pe * bits, (0..folds).map(word));
-    let read = Read::Sync { enable: literal(1, 1), addr: number.into() };
-    let file = site.image("starts");
-    let starts = k.rom("starts", pe * bits, data, style(starts::place(folds, site.memory)), read, &file);
-    let starts = k.held("starts_held", starts);
+    let (place, file) = (starts::place(folds, site.memory), |rom: &str| site.image(rom));
+    let (address, family, name, bits_of_all) = (number.into(), site.family, "starts", pe * bits);
+    let starts = if starts::in_parts(folds, family) {
+        parts::rom(k, parts::Rom { name, data: &data, bits: bits_of_all, address, family, file: &file })
+    } else {
+        let read = Read::Sync { enable: literal(1, 1), addr: address };
+        let starts = k.rom(name, bits_of_all, data, style(place), read, &file(name));
+        k.held("starts_held", starts)
+    };
     (0..pe).map(|p| starts.lane(p, bits)).collect()
 }
 

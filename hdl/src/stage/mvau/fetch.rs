@@ -8,12 +8,16 @@ use crate::memory::banks::{self, WAYS};
 use crate::memory::parts;
 use crate::plan::data::Memory as Place;
 use crate::rtl::{Expr, Kernel, Module, Read, Sig, Value, addr_bits, lit, set, words};
+use crate::stage::contract;
 use crate::stage::counter::Counter;
 use crate::stage::dot::Dot;
 use crate::stage::parameters::{self, Parameters, Rom};
 use crate::stage::site::Site;
 use crate::stage::stream::Inlet;
 use crate::stage::word::style;
+
+/// Cycles from the counter to the word of a bank in block RAM, in the register behind it.
+const BANK_LATENCY: u64 = 3;
 
 /// Describes the memory of weights: how it is cut, and how far away it is.
 struct Memory<'a> {
@@ -28,6 +32,8 @@ struct Memory<'a> {
     steps: usize,
     /// Number of registers between the counter and the word, less one.
     levels: u64,
+    /// Number of them that are due to reading banks in parts.
+    part_levels: u64,
 }
 
 /// Holds a bank's word.
@@ -63,7 +69,8 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     let room = k.input("room", 1);
     let outlets = Outlets::new(&mut k, site, mvau);
 
-    let tap = Counter::new(&mut k, "tap", taps);
+    // Much hangs on the last tap: the window before waits for it.
+    let tap = Counter::with_end(&mut k, "tap", taps);
     let address = Counter::new(&mut k, "address", memory.words);
     let last_tap = k.wire("last_tap", tap.last());
     let beat = inlet.take(&mut k, !last_tap | room);
@@ -87,6 +94,9 @@ pub fn module(site: &Site, mvau: &Mvau, dot: Dot, weights: &Weights) -> Module {
     }
     outlets.drive(&mut k, x_now, word, flags);
     parameters.finish(&mut k);
+    if Counter::has_end(taps) {
+        k.contract(&contract::knows_end("tap", taps - 1));
+    }
     k.build()
 }
 
@@ -100,7 +110,8 @@ impl<'a> Memory<'a> {
             bank_words: banks::bank_words(words, bits, place, family),
             late: banks::is_late(words, bits, place, family),
             steps: banks::steps(words, bits, place, family),
-            levels: banks::levels(words, bits, place, family),
+            levels: levels(site, mvau),
+            part_levels: part_levels(site, mvau),
         }
     }
 
@@ -121,9 +132,11 @@ impl<'a> Memory<'a> {
             let low = addr_bits(self.bank_words);
             let number = (&address.near).slice(low, address.near.width() - low);
             let number = if far { k.copy("read_bank", number).expr() } else { number };
+            let held = |before: Expr, cycle: u64| k.held(&format!("bank_part{cycle}"), before).expr();
+            let number = (0..self.part_levels).fold(number, held);
             return join(k, banks, number, self.late, self.steps);
         }
-        if self.late || self.levels == 1 {
+        if self.late || self.levels - self.part_levels == 1 {
             (0..=self.steps).fold(banks[0].word, |before, step| k.held(&format!("word{step}"), before))
         } else {
             banks[0].word
@@ -148,9 +161,13 @@ impl<'a> Memory<'a> {
             _ => site.memory,
         };
         let file = |slice: &str| site.image(slice);
-        if self.late && place != site.memory && !site.controlled {
+        let last_in_parts = self.late && place != site.memory && !site.controlled;
+        if last_in_parts || self.part_levels > 0 {
             let (address, family, file) = (local(&address.counter), site.family, &file);
+            let early = if self.late { BANK_LATENCY } else { 1 + self.part_levels };
+            let early = early - parts::latency(words, family);
             let word = parts::rom(k, parts::Rom { name: &bank, data, bits: word, address, family, file });
+            let word = (0..early).fold(word, |before, cycle| k.held(&format!("{bank}_held{cycle}"), before));
             return Bank { word, has_register: true };
         }
         if place == Place::Spram {
@@ -178,6 +195,19 @@ impl<'a> Memory<'a> {
         });
         let slices: Vec<Sig> = slices.collect();
         Bank { word: parts::side_by_side(k, &bank, slices), has_register: false }
+    }
+}
+
+/// Returns the registers between the counter and the word of the weights at `site`, less one.
+pub fn levels(site: &Site, mvau: &Mvau) -> u64 {
+    banks::levels(mvau.words(), mvau.word(), site.memory, site.family) + part_levels(site, mvau)
+}
+
+/// Returns those of them that are due to reading banks in parts, which weights that can be loaded are not.
+fn part_levels(site: &Site, mvau: &Mvau) -> u64 {
+    match site.controlled {
+        true => 0,
+        false => banks::part_levels(mvau.words(), mvau.word(), site.memory, site.family),
     }
 }
 

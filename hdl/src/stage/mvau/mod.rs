@@ -19,7 +19,7 @@ use super::site::{Lanes, Site};
 use super::weight_port::{self, shape::WeightPort};
 use super::window::{self, Windows};
 use crate::device::Resources;
-use crate::memory::{banks, cost};
+use crate::memory::cost;
 use crate::pipeline::build::{Build, Draft, Stream};
 use crate::pipeline::detector::PASSES;
 use crate::plan::data::Memory;
@@ -136,9 +136,7 @@ impl Kind for Unit {
 
     /// Sums up the weights, the dot product, the accumulator and the FIFO.
     fn latency(&self, site: &Site) -> u64 {
-        let (words, word) = (self.mvau.words(), self.mvau.word());
-        let dot = dot(&self.mvau, site.output.bits);
-        dot.latency() + 3 + banks::levels(words, word, site.memory, site.family)
+        dot(&self.mvau, site.output.bits).latency() + 3 + fetch::levels(site, &self.mvau)
     }
 
     fn module_name(&self, site: &Site) -> String {

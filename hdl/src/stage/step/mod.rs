@@ -80,14 +80,20 @@ impl Kind for Step {
             // The first round has one ROM for all lanes, the others one per lane.
             let (width, count) = if round == 0 { (lanes * word, 1) } else { (word, lanes) };
             let rom = cost::rom(width, words, memory, family);
+            // The thresholds of a channel are near each other: synthesis finds a quarter of their bits in others.
+            let rom = Resources { lut: rom.lut * 3 / 4, ..rom };
             let many = count as u64;
             let roms = if round == 0 {
                 rom
             } else {
                 Resources { lut: rom.lut * many, bram: rom.bram * many, ..rom }
             };
-            let parts = match search::in_parts(words, width, memory, family) && !site.controlled {
-                true => lanes * word * words.div_ceil(family.lut_words()) + 2 * lanes * (acc + bits),
+            let parts = match parts::rom_in_parts(words, width, memory, family) && !site.controlled {
+                true => {
+                    let registers = parts::rom_registers(words, family) - 1;
+                    let cycles = parts::latency(words, family) as usize - 1;
+                    lanes * (word * registers + cycles * (acc + bits))
+                }
                 false => 0,
             };
             sum.plus(roms).plus(Resources::logic(0, parts))
@@ -135,7 +141,7 @@ impl Kind for Step {
                     words = held.map(Into::into).collect();
                 }
                 Place::Parts => {
-                    for cycle in 1..parts::LATENCY {
+                    for cycle in 1..parts::latency(search.words(round), site.family) {
                         beat_now = beat_now.delayed(&mut k, &format!("part{round}_{cycle}"));
                     }
                 }
