@@ -1,17 +1,12 @@
 //! Builds the search of a quantizer: what its ROMs hold, where they lie, and what is compared in each round.
 
-use crate::device::Family;
 use crate::memory::{banks, parts};
-use crate::plan::data::Memory;
 use crate::rtl::{Expr, Kernel, Read, Sig, Value, cat, lit};
 use crate::stage::parameters::{Parameters, Rom};
-use crate::stage::site::Site;
-use crate::stage::word::{rom_words, style};
+use crate::stage::site::{Lanes, Site};
+use crate::stage::word::{fit, rom_words, style};
 use dq_net::Range;
 use dq_net::layer::Step;
-
-/// Number of LUTs per bit of a ROM above which it is read in parts.
-const MANY_PARTS: usize = 2;
 
 /// Holds a beat on its way through the pipeline.
 pub struct Beat {
@@ -42,14 +37,6 @@ impl Beat {
         };
         Beat { valid, fold, lanes: self.lanes.iter().enumerate().map(lane).collect() }
     }
-}
-
-/// Returns whether a ROM of `words` words of `bits` bits lies in LUTs, so many that a beat's own cycle is
-/// too short for them.
-pub fn in_parts(words: usize, bits: usize, memory: Memory, family: Family) -> bool {
-    !banks::in_blocks(words, bits, memory)
-        && family.has_late_block_ram()
-        && words > MANY_PARTS * family.lut_words()
 }
 
 /// Describes the search: what the ROMs hold and what is compared.
@@ -91,7 +78,7 @@ impl<'a> Search<'a> {
         let read = |round| match self.place(round) {
             Place::Near => 1,
             Place::Blocks => 2,
-            Place::Parts => parts::LATENCY,
+            Place::Parts => parts::latency(self.words(round), self.site.family),
         };
         (0..rounds).map(|round| read(round) + 1).sum::<u64>() + 1
     }
@@ -99,14 +86,21 @@ impl<'a> Search<'a> {
     pub fn place(&self, round: usize) -> Place {
         let roms_of = if round == 0 { self.site.input.count } else { 1 };
         let bits = roms_of * self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum::<usize>();
-        let words = self.folds << (2 * round);
+        let words = self.words(round);
         if banks::is_late(words, bits, self.site.memory, self.site.family) {
             Place::Blocks
-        } else if !self.site.controlled && in_parts(words, bits, self.site.memory, self.site.family) {
+        } else if !self.site.controlled
+            && parts::rom_in_parts(words, bits, self.site.memory, self.site.family)
+        {
             Place::Parts
         } else {
             Place::Near
         }
+    }
+
+    /// Returns the words of a ROM of a round.
+    pub fn words(&self, round: usize) -> usize {
+        self.folds << (2 * round)
     }
 
     /// Returns the bits of the level that a round finds.
@@ -145,7 +139,11 @@ impl<'a> Search<'a> {
     pub fn read(&self, k: &mut Kernel, parameters: &mut Parameters, round: usize, beat: &Beat) -> Vec<Expr> {
         let (lanes, style) = (beat.lanes.len(), style(self.site.memory));
         let lane_bits = self.word(0, round, 0).iter().map(|&(_, bits)| bits).sum();
-        let enable: Expr = beat.valid.into();
+        // A memory in LUTs is read in every cycle: an enable of as many registers as it has bits would come late.
+        let enable = |words, bits| match banks::in_blocks(words, bits, self.site.memory) {
+            true => beat.valid.expr(),
+            false => lit(1, 1),
+        };
         if round == 0 {
             let word = |fold| (0..lanes).flat_map(|l| self.word(fold * lanes + l, 0, 0)).collect();
             let data = rom_words(lanes * lane_bits, (0..self.folds).map(word));
@@ -155,7 +153,7 @@ impl<'a> Search<'a> {
                 let (name, bits, family) = ("thresholds", lanes * lane_bits, self.site.family);
                 parts::rom(k, parts::Rom { name, data: &data, bits, address: addr, family, file: &file })
             } else {
-                let read = Read::Sync { enable, addr };
+                let read = Read::Sync { enable: enable(self.folds, lanes * lane_bits), addr };
                 let (name, file) = ("thresholds", &self.site.image("thresholds"));
                 parameters.rom(k, Rom { name, bits: lanes * lane_bits, data, style, read, file })
             };
@@ -174,7 +172,7 @@ impl<'a> Search<'a> {
                 let rom = parts::Rom { name, data: &data, bits, address: addr, family, file: &file };
                 return parts::rom(k, rom).expr();
             }
-            let read = Read::Sync { enable: enable.clone(), addr };
+            let read = Read::Sync { enable: enable(self.words(round), lane_bits), addr };
             let (name, file) = (&rom, &file(&rom));
             parameters.rom(k, Rom { name, bits: lane_bits, data, style, read, file }).expr()
         };
@@ -184,8 +182,11 @@ impl<'a> Search<'a> {
     /// Returns the next bits of each lane's level, a cycle later.
     pub fn compare(&self, k: &mut Kernel, round: usize, beat: Beat, words: &[Expr]) -> Beat {
         let (found, bits) = (self.found(round), self.threshold_bits());
-        let signed = self.site.input.signed;
-        let view = |value: Expr| if signed { value.signed() } else { value.unsigned() };
+        // The sign of a difference is the end of its carry chain; a comparison of signed values would need logic
+        // behind the chain as well.
+        let Lanes { signed, bits: acc_bits, .. } = self.site.input;
+        let wide = 1 + bits.max(acc_bits);
+        let view = |value: Expr| fit(value, signed, wide);
         let last = 2 * round + found == self.bits;
         let valid = k.reg(&format!("valid_found{round}"), 1, Some(0));
         k.next(valid, None, beat.valid);
@@ -193,8 +194,10 @@ impl<'a> Search<'a> {
         let lane = |(l, (lane, word)): (usize, (&Lane, &Expr))| {
             let above: Vec<Sig> = (0..(1 << found) - 1)
                 .map(|t| {
-                    let reached = view(lane.acc.clone()).ge(view(word.lane(t, bits)));
-                    k.wire(&format!("above{l}_{round}_{t}"), reached)
+                    let left = view(lane.acc.clone()).sub(view(word.lane(t, bits)), wide);
+                    let left = k.wire(&format!("left{l}_{round}_{t}"), left);
+                    k.unused(left);
+                    k.wire(&format!("above{l}_{round}_{t}"), left.bit(wide - 1).not())
                 })
                 .collect();
             let new = match above[..] {
