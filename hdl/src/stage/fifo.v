@@ -66,7 +66,8 @@ module dq_fifo #(
 
   generate
     if (BLOCK != 0) begin : g_block
-      (* ram_style = "block" *)
+      // What is read was written before: tools need not see to both in one cycle.
+      (* no_rw_check, ram_style = "block" *)
       reg [WIDTH-1:0] memory [0:DEPTH-1];
       reg [WIDTH-1:0] data_q;  // The beat behind the memory, while shown.
       reg             shown_q;
@@ -145,6 +146,7 @@ module dq_fifo #(
   always @(posedge clk) if (f_past && !rst) begin
     no_more_than_all: assert (f_places <= ALL);
     no_overflow: assert (!push || (count_q != ALL));
+    read_elsewhere: assert (!(push && read && (in_q == out_q)));
   end
   generate
     if (DELAY != 0 || BLOCK != 0) begin : f_credit

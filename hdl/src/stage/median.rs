@@ -1,6 +1,7 @@
 //! Builds the 2 x 2 median, the lower of the two middle values, with a line buffer of one row and the column
 //! before.
 
+use super::contract::{apart, meet};
 use super::counter::Counter;
 use super::encoding::record;
 use super::hardware::{Hardware, Node, Rules};
@@ -113,6 +114,9 @@ impl Kind for Median {
         let medians = medians(&mut k, site, pair, left);
         let push = delayed(&mut k, "push", valid, 2);
         outlet.finish(&mut k, beat, push, medians);
+        if width * chunks > 1 {
+            k.contract(&apart("lines"));
+        }
         k.build()
     }
 }
@@ -144,6 +148,7 @@ impl Median {
             let written = k.held("write_at", place.value());
             let write = Write { enable: valid.into(), addr: written.into(), data: here.into() };
             let read = Read::Sync { enable: beat.into(), addr: place.value() };
+            k.contract_wire("f_lines_meet", meet(&write, &read));
             k.ram("lines", width, words, ram_style(site.memory, site.family), write, read)
         }
     }

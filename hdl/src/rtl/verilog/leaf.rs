@@ -48,7 +48,7 @@ impl Printer<'_> {
         let net = self.leaf.net(memory.out);
         out.push('\n');
         self.note(out, &net.note);
-        if let Some(attribute) = style(memory) {
+        if let Some(attribute) = attributes(memory) {
             *out += &format!("  (* {attribute} *)\n");
         }
         *out += &format!("  reg {}{name} [0:{}];\n", range(*word_bits), words - 1);
@@ -206,6 +206,17 @@ fn words_in_place(out: &mut String, memory: &Memory, data: &[u64]) {
         *out += &format!("    {}\n", line.join(" "));
     }
     *out += "  end\n";
+}
+
+/// Returns the attributes of a memory, where one is needed: [`style`], and that a word is never read in the cycle
+/// in which it is written, as [`Kernel::ram`](super::super::ir::Kernel::ram) has it. Without that, Yosys adds
+/// what makes a block RAM give the old word.
+fn attributes(memory: &Memory) -> Option<String> {
+    let is_apart =
+        memory.write.is_some() && memory.image.is_none() && matches!(memory.read, Read::Sync { .. });
+    let apart = (is_apart && memory.style != Style::Distributed).then_some("no_rw_check");
+    let all: Vec<&str> = apart.into_iter().chain(style(memory)).collect();
+    (!all.is_empty()).then(|| all.join(", "))
 }
 
 /// Returns the attribute that asks for a memory's style, where one is needed.

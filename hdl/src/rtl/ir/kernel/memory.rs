@@ -11,7 +11,8 @@ const WORDS_IN_PLACE: usize = 64;
 
 impl Kernel {
     /// Adds a RAM of `words` words and returns its read data (`<name>_q` if synchronous, else `<name>_d`),
-    /// unsigned. It powers up undefined. Addresses at or beyond `words` must not be used.
+    /// unsigned. It powers up undefined. Addresses at or beyond `words` must not be used, and a clocked read must
+    /// not meet a write in one word: tools are told so.
     #[expect(clippy::too_many_arguments, reason = "shape, style and ports, in one order for all memories")]
     pub fn ram(
         &mut self,
