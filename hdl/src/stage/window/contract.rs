@@ -3,6 +3,7 @@
 
 use super::shape::{Window, address_bits, held_bits, row_bits};
 use crate::stage::contract::{Values, fill, history};
+use crate::stage::counter::Counter;
 use crate::stage::site::Site;
 
 const TEMPLATE: &str = include_str!("window.contract.v");
@@ -157,7 +158,7 @@ fn values(w: &Window, padded: bool) -> Values {
     ]
 }
 
-/// Claims that every loop counts within its bound.
+/// Claims that every loop counts within its bound, and knows its end.
 fn loops(w: &Window) -> Vec<(&'static str, String)> {
     let loops = [
         ("out_row", w.output[0]),
@@ -170,9 +171,12 @@ fn loops(w: &Window) -> Vec<(&'static str, String)> {
         ("write_chunk", w.pixel_beats()),
     ];
     let counting = loops.into_iter().filter(|&(_, bound)| bound > 1);
-    counting
-        .map(|(name, bound)| ("loop_in_range", format!("{} < {}", reg(name), number(bound as i64))))
-        .collect()
+    let in_range = |(name, bound)| ("loop_in_range", format!("{} < {}", reg(name), number(bound as i64)));
+    let ends = loops.into_iter().filter(|&(name, bound)| name != "write_chunk" && Counter::has_end(bound));
+    let end = |(name, bound)| {
+        ("loop_end", format!("{name}_last_q == ({} == {})", reg(name), number(bound as i64 - 1)))
+    };
+    counting.map(in_range).chain(ends.map(end)).collect()
 }
 
 /// Claims that what is kept of the reading position is that of the loops.

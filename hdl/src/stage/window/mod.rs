@@ -8,6 +8,7 @@ mod scan;
 pub mod shape;
 mod store;
 
+use super::contract::{apart, meet};
 use super::encoding::{Encode, record};
 use super::kind::{Kind, Schedule};
 use super::outlet::Outlet;
@@ -17,7 +18,7 @@ use super::word::ram_style;
 use crate::device::Resources;
 use crate::memory::{banks, cost, parts};
 use crate::pipeline::build::{Build, Draft, Stream};
-use crate::rtl::{Kernel, Module, Read, Value, Write, addr_bits, lit, set};
+use crate::rtl::{Kernel, Module, Read, Value, Write, addr_bits, cat, lit, set};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
 use scan::Scan;
@@ -91,10 +92,12 @@ impl Kind for Window {
         ];
         let loops: usize = loops.iter().filter(|&&n| n > 1).map(|&n| addr_bits(n)).sum();
         let (width, place, family) = (site.output.width(), site.memory, site.family);
-        let lut = 12 * position + 9 * address + 3 * loops + width + 40;
+        let lut = 12 * position + 9 * address + 3 * loops;
+        // What comes from block RAM is chosen in the FIFO's own LUTs.
+        let lut = if banks::in_blocks(words, width, place) { lut - 25 } else { lut + width };
         // Where nothing is padded, no beat is compared with the edges of the map.
         let is_padded = padding + self.rows.before + self.rows.after > 0;
-        let lut = if is_padded { lut } else { lut.saturating_sub(85) };
+        let lut = if is_padded { lut } else { lut.saturating_sub(65) };
         let ff = 3 * position + 4 * address + loops + 20 + parts::registers(words, width, place, family);
         Resources::logic(lut, ff).plus(cost::ram(width, words, place, family))
     }
@@ -129,10 +132,11 @@ impl Kind for Window {
         // A tap in the padding needs nothing, and any other tap needs its pixel; the last tap of a frame
         // needs the whole frame.
         let padded = scan.padded(&mut k, w);
-        let below = scan.row.value.lt(store.rows);
-        let in_row = scan.row.value.eq(store.rows) & scan.column.value.lt(store.column);
+        // A pixel of an earlier row or column is there: one comparison, so that there is one chain of carries.
+        let tap = k.wire("tap_at", cat([scan.row.value, scan.column.value]));
+        let there = tap.lt(k.wire("write_front", cat([store.rows, store.column])));
         let whole = store.rows.ge(lit((w.rows.before + w.map.height) as u64, store.rows.width()));
-        let written = k.wire("written", padded.into_iter().fold(below | in_row, |any, padded| any | padded));
+        let written = k.wire("written", padded.into_iter().fold(there, |any, padded| any | padded));
         let frame_end = k.wire("at_frame_end", scan.frame_end());
         let go = k.wire("go", outlet.free & written & (!frame_end | whole));
         let row_end = k.wire("row_ends", go & scan.row_end());
@@ -173,6 +177,7 @@ impl Kind for Window {
             )
         } else {
             let read = Read::Sync { enable, addr: address1.into() };
+            k.contract_wire("f_lines_meet", meet(&write, &read));
             k.ram("lines", width, words(w), ram_style(site.memory, site.family), write, read)
         };
         let (mut line, mut push, mut outside) = (line, issue2, outside.map(|(_, outside2)| outside2));
@@ -191,6 +196,9 @@ impl Kind for Window {
         };
         let data = outside.map_or(line.expr(), |outside| outside.mux(level, line));
         outlet.finish(&mut k, go, push, data);
+        if !in_parts {
+            k.contract(&apart("lines"));
+        }
         k.contract(&contract::taps(w, padded.is_some()));
         if padded.is_some() && w.level != 0 {
             k.contract(&contract::padding(w.level, site));

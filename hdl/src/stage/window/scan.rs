@@ -18,8 +18,8 @@ pub struct Walk {
 impl Walk {
     fn new(k: &mut Kernel, name: &str, outputs: usize, taps: usize, bits: usize) -> Self {
         Walk {
-            output: Counter::new(k, &format!("out_{name}"), outputs),
-            tap: Counter::new(k, &format!("tap_{name}"), taps),
+            output: Counter::with_end(k, &format!("out_{name}"), outputs),
+            tap: Counter::with_end(k, &format!("tap_{name}"), taps),
             value: k.reg(name, bits, Some(0)),
             base: k.reg(&format!("{name}_base"), bits, Some(0)),
         }
@@ -49,14 +49,13 @@ impl Scan {
         let row = Walk::new(k, "row", w.output[0], w.rows.kernel, row_bits(w));
         let column = Walk::new(k, "column", w.output[1], w.columns.kernel, column_bits(w));
         k.comment(row.value, "Reading: tap and first tap of the window, biased by the padding before.");
-        let group = Counter::new(k, "group", w.groups);
-        let replay = Counter::new(k, "replay", w.folds);
-        let chunk = Counter::new(k, "chunk", w.chunks);
+        let group = Counter::with_end(k, "group", w.groups);
+        let replay = Counter::with_end(k, "replay", w.folds);
+        let chunk = Counter::with_end(k, "chunk", w.chunks);
         let channel = Counter::new(k, "channel", w.pixel_beats());
         let slot = |k: &mut Kernel, name| {
             let start = (-(w.rows.before as i64)).rem_euclid(w.ring as i64) as u64;
-            let reg = (w.ring > 1).then(|| k.reg(name, addr_bits(w.ring), Some(start)));
-            Counter { reg, count: w.ring }
+            Counter::of((w.ring > 1).then(|| k.reg(name, addr_bits(w.ring), Some(start))), w.ring)
         };
         let (slot, slot_base) = (slot(k, "slot"), slot(k, "slot_base"));
         let bits = address_bits(w);

@@ -4,6 +4,7 @@ use super::shape::{Window, column_bits, held_bits, row_bits};
 use crate::rtl::{Expr, Kernel, Sig, Value, lit, set, when};
 use crate::stage::counter::Counter;
 use crate::stage::stream::Inlet;
+use crate::stage::word::literal;
 
 /// Holds the writing side.
 pub struct Store {
@@ -53,9 +54,11 @@ impl Store {
     pub fn count(&self, k: &mut Kernel, w: &Window, reads: Reads) {
         let Reads { frame_ends: ends, row_ends: row_end, release } = reads;
         let bits = self.rows.width();
-        let height = lit(w.map.height as u64, bits);
+        // Two sums side by side, one of which is chosen: the end of a frame is known late.
+        let height = w.map.height as i64;
         let more = k.wire("rows_more", self.rows.add(self.row_written.zext(bits), bits));
-        let less = more.sub(height, bits);
+        let change = self.row_written.mux(literal(1 - height, bits), literal(-height, bits));
+        let less = k.wire("rows_less", self.rows.add(change, bits));
         k.next(self.rows, None, ends.mux(less, more));
         // Rows are released a cycle later, so that a row is never written in the cycle in which its last tap
         // is read.
