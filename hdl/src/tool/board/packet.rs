@@ -18,8 +18,6 @@ pub fn receiver(lanes: Lanes, pixels: usize, patience: u64) -> Module {
     let m_data = k.output("m_data", lanes.width().next_multiple_of(8));
     let (m_valid, m_last) = (k.output("m_valid", 1), k.output("m_last", 1));
     let m_ready = k.input("m_ready", 1);
-    let due_data = k.output("due_data", 8 + 3);
-    let due_valid = k.output("due_valid", 1);
 
     // The state says where in a packet the next byte stands.
     let [hunting, marked, numbered, pixel, crc_high, crc_low] = [0u64, 1, 2, 3, 4, 5];
@@ -27,9 +25,13 @@ pub fn receiver(lanes: Lanes, pixels: usize, patience: u64) -> Module {
     k.comment(state, "0: no mark yet, 1: half of it, 2: number, 3: pixels, 4 and 5: CRC.");
     let is = |value: u64| state.eq_to(value);
     let idle = k.reg("idle", bits_for(patience), Some(0));
-    let late = k.wire("late", idle.eq_to(patience) & state.ne(lit(hunting, 3)) & valid.not());
+    // Whether patience is out stands in a register: the counter is wide, and much hangs on its end.
+    let waited = k.reg("waited", 1, Some(0));
+    let patience_ends = idle.eq_to(patience - 1) & valid.not();
+    let late = k.wire("late", waited & state.ne(lit(hunting, 3)) & valid.not());
+    k.next(waited, None, (waited | patience_ends) & valid.not() & late.not());
     k.clocked([
-        when(idle.ne(lit(patience, idle.width())), [set(idle, idle.inc())]),
+        when(waited.not(), [set(idle, idle.inc())]),
         when(valid, [set(idle, lit(0, idle.width()))]),
         when(late, [set(idle, lit(0, idle.width()))]),
     ]);
@@ -94,9 +96,20 @@ pub fn receiver(lanes: Lanes, pixels: usize, patience: u64) -> Module {
         when(all_of([put.expr(), held_valid.expr(), m_ready.not()]), [set(overrun, lit(1, 1))]),
     ]);
     let faults = cat([overrun.expr(), late.expr(), wrong & late.not()]);
-    k.drive(due_data, cat([faults, number.expr()]));
-    k.drive(due_valid, done);
+    let due = cat([faults, number.expr()]);
+    tell(&mut k, due, done);
     k.build()
+}
+
+/// Gives `due` where `done` is high, a cycle later: the sender is far.
+fn tell(k: &mut Kernel, due: Expr, done: Sig) {
+    let data = k.output("due_data", due.width());
+    let valid = k.output("due_valid", 1);
+    let held = k.held("due", due);
+    let told = k.reg("due_valid", 1, Some(0));
+    k.next(told, None, done);
+    k.drive(data, held);
+    k.drive(valid, told);
 }
 
 /// Says what the receiver is, for its file.
@@ -173,8 +186,8 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     let length = 4 + values + 2;
     let at = k.reg("at", addr_bits(length), Some(0));
     let byte = k.reg("byte", addr_bits(bytes), Some(0));
-    let in_values = all_of([at.ge(lit(4, at.width())), at.lt(lit(4 + values as u64, at.width()))]);
-    let in_values = k.wire("in_values", in_values);
+    let in_values = k.reg("in_values", 1, Some(0));
+    k.comment(in_values, "The byte is one of the values.");
     let open = k.wire("open", (in_values & s_valid) | (in_values.not() & count.any()));
     let moves = k.wire("moves", open & m_ready);
     let end = k.wire("ends", moves & at.eq_to(length as u64 - 1));
@@ -182,6 +195,10 @@ pub fn sender(beats: usize, bytes: usize) -> Module {
     let value_end = k.wire("value_end", value_byte & byte.eq_to(bytes as u64 - 1));
     let clear = |reg: Sig| set(reg, lit(0, reg.width()));
     k.clocked([when(moves, [set(at, at.inc())]), when(end, [clear(at)])]);
+    k.clocked([
+        when(moves & at.eq_to(3), [set(in_values, lit(1, 1))]),
+        when(moves & at.eq_to(3 + values as u64), [set(in_values, lit(0, 1))]),
+    ]);
     k.clocked([when(value_byte, [set(byte, byte.inc())]), when(value_end, [clear(byte)])]);
     let one = lit(1, count.width());
     k.clocked([

@@ -59,7 +59,8 @@ pub fn transmitter(clocks: usize) -> Module {
     k.comment(left, "Bits still to be sent, the one on the line included.");
     let timer = k.reg("timer", bits, Some(0));
     let frame = k.reg("frame", 10, Some(0x3ff));
-    let idle = k.wire("idle", left.eq_to(0));
+    let idle = k.reg("idle", 1, Some(1));
+    k.comment(idle, "No bit is left.");
     let take = k.wire("take", valid & idle);
     let next = k.wire("next", idle.not() & timer.eq_to(0));
     k.clocked([when_else(
@@ -67,6 +68,7 @@ pub fn transmitter(clocks: usize) -> Module {
         [
             set(frame, cat([lit(1, 1), data.expr(), lit(0, 1)])),
             set(left, lit(10, 4)),
+            set(idle, lit(0, 1)),
             set(timer, lit(clocks as u64 - 1, bits)),
         ],
         [when_else(
@@ -74,6 +76,7 @@ pub fn transmitter(clocks: usize) -> Module {
             [
                 set(frame, cat([lit(1, 1), frame.slice(1, 9)])),
                 set(left, left.sub(lit(1, 4), 4)),
+                set(idle, left.eq_to(1)),
                 set(timer, lit(clocks as u64 - 1, bits)),
             ],
             [set(timer, timer.sub(lit(1, bits), bits))],
