@@ -23,8 +23,8 @@ pub fn synthesize(
     watch: Watch,
 ) -> Result<Tool, RunError> {
     let family = FamilyTools::of(family);
-    let script =
-        format!("read_verilog {}; {} -top {top} -json {NETLIST}", verilog.join(" "), family.synthesis);
+    let synthesis = family.synthesis.replace("{top}", top);
+    let script = format!("read_verilog {}; {synthesis}; write_json {NETLIST}", verilog.join(" "));
     let yosys = super::find("yosys")?;
     run::run(&yosys, &["-q", "-l", "yosys.log", "-p", &script], folder, "yosys.log", watch)?;
     if let Some(finish) = family.finish {

@@ -28,19 +28,25 @@ fn cells(text: &str, cell: &str) -> u64 {
     text.lines().rev().find_map(count).unwrap_or(0)
 }
 
-/// Returns what Yosys makes of a whole circuit on an ECP5.
+/// Returns what synthesis makes of a whole circuit on an ECP5, as it is built.
 fn of_yosys(emission: &Emission) -> Resources {
     let folder = tempfile::tempdir().unwrap();
     emitted::write(emission, folder.path());
-    let sources = &emission.files.iter().find(|file| file.name == "files.f").unwrap().text;
-    let sources = sources.replace('\n', " ");
-    let script = format!("read_verilog {sources}; synth_ecp5 -top top; tee -o stat.txt stat");
-    let text = synthesize(folder.path(), &script);
+    tool::synthesis::synthesize(
+        Family::Ecp5,
+        &emitted::sources(emission),
+        emission.top,
+        folder.path(),
+        &|_| false,
+    )
+    .unwrap();
+    let netlist = std::fs::read_to_string(folder.path().join(NETLIST)).unwrap();
+    let cells = |kind: &str| netlist.matches(&format!("\"type\":\"{kind}\"")).count() as u64;
     Resources {
-        lut: cells(&text, "LUT4") + 2 * cells(&text, "CCU2C") + 6 * cells(&text, "TRELLIS_DPR16X4"),
-        ff: cells(&text, "TRELLIS_FF"),
-        bram: cells(&text, "DP16KD"),
-        dsp: cells(&text, "MULT18X18D"),
+        lut: cells("LUT4") + 2 * cells("CCU2C") + 6 * cells("TRELLIS_DPR16X4"),
+        ff: cells("TRELLIS_FF"),
+        bram: cells("DP16KD"),
+        dsp: cells("MULT18X18D"),
         spram: 0,
     }
 }

@@ -3,7 +3,11 @@
 use super::{Cells, FamilyTools, Flow, Pll, Target, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
-    synthesis: "synth_ecp5",
+    // As `synth_ecp5` alone, but for what `abc9` reckons with: 1,000 ps a wire, which is what one takes (not 300: chains
+    // of ten LUTs then seem short), and a period of 8 ns, beyond which it maps for area.
+    synthesis: "synth_ecp5 -top {top} -run :map_luts; check -latchonly -assert; \
+                techmap -map +/lattice/latches_map.v; abc9 -W 1000 -D 8000; clean; \
+                synth_ecp5 -top {top} -run map_cells:",
     finish: Some(super::ecp5_outputs::absorb),
     flow: Some(Flow {
         router: "nextpnr-ecp5",

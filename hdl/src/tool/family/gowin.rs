@@ -4,7 +4,7 @@ use super::{Cells, FamilyTools, Flow, Pll, Target, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
     // Both series are of the same cells; the script knows multipliers for these two alone.
-    synthesis: "synth_gowin -family gw1n",
+    synthesis: "synth_gowin -family gw1n -top {top}",
     finish: None,
     flow: Some(Flow {
         router: "nextpnr-himbaechel-gowin",

@@ -3,7 +3,7 @@
 use super::{Cells, FamilyTools, Flow, Pll, words};
 
 pub(super) const TOOLS: FamilyTools = FamilyTools {
-    synthesis: "synth_ice40 -device u -dsp -spram -abc9",
+    synthesis: "synth_ice40 -device u -dsp -spram -abc9 -top {top}",
     finish: None,
     flow: Some(Flow {
         router: "nextpnr-ice40",

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// Holds what the tools need to know of a family.
 pub(crate) struct FamilyTools {
-    /// Command of Yosys that synthesizes for it, which takes the top module and files to write.
+    /// Commands of Yosys that synthesize for it; `{top}` stands for the top module.
     pub synthesis: &'static str,
     /// What is to be done to the netlist that it writes, where Yosys leaves something undone.
     pub finish: Option<fn(&mut Value)>,

@@ -4,4 +4,4 @@
 use super::FamilyTools;
 
 pub(super) const TOOLS: FamilyTools =
-    FamilyTools { synthesis: "synth_xilinx -family xc7", finish: None, flow: None, cells: None };
+    FamilyTools { synthesis: "synth_xilinx -family xc7 -top {top}", finish: None, flow: None, cells: None };
