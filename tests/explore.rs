@@ -87,8 +87,8 @@ fn budgets_of_luts_and_speeds_by_hand_are_explored_too() {
     let golden = "\
 network        asked for  frames/s  latency, µs   LUTs     FF  BRAM  DSP
 ───────  ───────────────  ────────  ───────────  ─────  ─────  ────  ───
-lenet     3,000 frames/s     3,543        330.1  2,549  1,113     3    0
-lenet    10,000 frames/s    10,850        124.2  2,741  1,345     3    0
+lenet     3,000 frames/s     3,543        330.1  2,400  1,109     3    0
+lenet    10,000 frames/s    10,850        124.2  2,404  1,280     4    0
 
 100 MHz: 2 of 2 plans on the front
 no plan: lenet, 9,000,000 frames/s: stage `conv1_window` needs 1764 cycles per frame even unfolded, but \
