@@ -122,7 +122,10 @@ fn scrambling_fills_what_has_no_reset_and_nothing_else() {
 fn a_style_is_an_attribute_of_clocked_reads_alone() {
     let image: Vec<Vec<u64>> = (0..5).map(|at| vec![at]).collect();
     let text = &emit(&kernel(13, 5, &image), "").unwrap()[0].text;
-    assert!(text.contains("  (* ram_style = \"block\" *)\n  reg [12:0] late [0:4];\n"), "{text}");
+    assert!(
+        text.contains("  (* no_rw_check, ram_style = \"block\" *)\n  reg [12:0] late [0:4];\n"),
+        "{text}"
+    );
     let filled = "  (* ram_style = \"block\" *)\n  reg [12:0] filled [0:4];\n  \
                   initial $readmemh(\"image.mem\", filled);\n";
     assert!(text.contains(filled), "{text}");
