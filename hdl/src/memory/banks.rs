@@ -5,7 +5,6 @@
 //! cycle to come out, so it goes to a register before anything else, and its address comes from a register. A
 //! bank that would waste a block lies in LUTs instead.
 
-use super::parts;
 use crate::device::Family;
 use crate::plan::data::Memory;
 
@@ -111,13 +110,6 @@ pub fn levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 
         levels += 1;
     }
     if in_blocks(words, bits, memory) || memory == Memory::Spram { levels.max(1) } else { levels }
-}
-
-/// Returns the registers beyond those of [`levels`] that a word passes where its bank lies in LUTs and is read in
-/// parts.
-pub fn part_levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
-    let bank = bank_words(words, bits, memory, family);
-    if parts::rom_in_parts(bank, bits, memory, family) { parts::latency(bank, family) - 1 } else { 0 }
 }
 
 /// Returns the number of blocks, and of LUTs of a last bank that is cheaper in LUTs.

@@ -76,7 +76,7 @@ pub fn banked(word: usize, words: usize, place: Memory, family: Family) -> Resou
     }
     let bank = rom(word, bank_words, Memory::Distributed, family);
     let last = if rest > 0 { rom(word, rest, Memory::Distributed, family) } else { Resources::default() };
-    let parts = match banks::part_levels(words, word, place, family) {
+    let parts = match parts::bank_levels(words, word, place, family) {
         0 => 0,
         _ => word * (parts::rom_registers(bank_words, family) - 1) * words.div_ceil(bank_words),
     };

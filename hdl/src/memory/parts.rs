@@ -50,6 +50,13 @@ pub fn latency(words: usize, family: Family) -> u64 {
     2 + u64::from(words > rom_words(family))
 }
 
+/// Returns the registers beyond those of [`banks::levels`] that a word passes where its bank lies in LUTs and is read
+/// in parts.
+pub fn bank_levels(words: usize, bits: usize, memory: Memory, family: Family) -> u64 {
+    let bank = banks::bank_words(words, bits, memory, family);
+    if rom_in_parts(bank, bits, memory, family) { latency(bank, family) - 1 } else { 0 }
+}
+
 /// Returns the registers that a bit of the word of a ROM of `words` words passes.
 pub fn rom_registers(words: usize, family: Family) -> usize {
     let parts = words.div_ceil(rom_words(family));

@@ -207,7 +207,7 @@ pub fn levels(site: &Site, mvau: &Mvau) -> u64 {
 fn part_levels(site: &Site, mvau: &Mvau) -> u64 {
     match site.controlled {
         true => 0,
-        false => banks::part_levels(mvau.words(), mvau.word(), site.memory, site.family),
+        false => parts::bank_levels(mvau.words(), mvau.word(), site.memory, site.family),
     }
 }
 
