@@ -1,9 +1,9 @@
 //! Writes the contract of a window, from its template: which claims hold of its shape, and what they are
 //! about.
 
+use super::loops::NAMES;
 use super::shape::{Window, address_bits, held_bits, row_bits};
 use crate::stage::contract::{Values, fill, history};
-use crate::stage::counter::Counter;
 use crate::stage::site::Site;
 
 const TEMPLATE: &str = include_str!("window.contract.v");
@@ -121,8 +121,9 @@ fn place(w: &Window, slot: &str, column: &str, channel: &str) -> String {
 fn values(w: &Window, padded: bool) -> Values {
     let (row_before, column_before) = (w.rows.before as i64, w.columns.before as i64);
     let (before, outside) = (number(row_before), number(column_before));
-    let [rows, row, row_base, column_base, held, released] =
-        ["rows", "row", "row_base", "column_base", "held", "released"].map(reg);
+    let [rows, row, row_base, column_base, held] =
+        ["rows", "row", "row_base", "column_base", "held"].map(reg);
+    let released = format!("({WIDE}'d0 + released)");
     let beats = w.pixel_beats();
     let needed = format!("({row_base} > {before} ? {row_base} : {before})");
     let oldest = format!("{rows} - {held} + {released}");
@@ -158,25 +159,17 @@ fn values(w: &Window, padded: bool) -> Values {
     ]
 }
 
-/// Claims that every loop counts within its bound, and knows its end.
+/// Claims that every loop counts within its bound, and that the ends of loops are known.
 fn loops(w: &Window) -> Vec<(&'static str, String)> {
-    let loops = [
-        ("out_row", w.output[0]),
-        ("out_column", w.output[1]),
-        ("tap_row", w.rows.kernel),
-        ("tap_column", w.columns.kernel),
-        ("group", w.groups),
-        ("replay", w.folds),
-        ("chunk", w.chunks),
-        ("write_chunk", w.pixel_beats()),
-    ];
-    let counting = loops.into_iter().filter(|&(_, bound)| bound > 1);
+    let reading = || NAMES.into_iter().zip(w.loops()).filter(|&(_, bound)| bound > 1);
+    let writing = [("write_chunk", w.pixel_beats())].into_iter().filter(|&(_, bound)| bound > 1);
     let in_range = |(name, bound)| ("loop_in_range", format!("{} < {}", reg(name), number(bound as i64)));
-    let ends = loops.into_iter().filter(|&(name, bound)| name != "write_chunk" && Counter::has_end(bound));
-    let end = |(name, bound)| {
-        ("loop_end", format!("{name}_last_q == ({} == {})", reg(name), number(bound as i64 - 1)))
+    let last = |(name, bound)| format!("{} == {}", reg(name), number(bound as i64 - 1));
+    let end = |(i, (name, _)): (usize, (&str, usize))| {
+        let all: Vec<String> = reading().take(i + 1).map(last).collect();
+        ("loops_end", format!("{name}_ends_q == ({})", all.join(" && ")))
     };
-    counting.map(in_range).chain(ends.map(end)).collect()
+    reading().chain(writing).map(in_range).chain(reading().enumerate().map(end)).collect()
 }
 
 /// Claims that what is kept of the reading position is that of the loops.

@@ -4,6 +4,7 @@
 //! line buffer.
 
 mod contract;
+mod loops;
 mod scan;
 pub mod shape;
 mod store;
@@ -80,17 +81,8 @@ impl Kind for Window {
         let padding = self.columns.before + self.columns.after;
         let position = addr_bits(self.map.height + self.ring) + addr_bits(self.map.width + padding);
         let address = addr_bits(words);
-        let loops = [
-            self.output[0],
-            self.output[1],
-            self.groups,
-            self.folds,
-            self.chunks,
-            self.rows.kernel,
-            self.columns.kernel,
-            self.pixel_beats(),
-        ];
-        let loops: usize = loops.iter().filter(|&&n| n > 1).map(|&n| addr_bits(n)).sum();
+        let counters = self.loops().into_iter().chain([self.pixel_beats()]);
+        let loops: usize = counters.filter(|&n| n > 1).map(addr_bits).sum();
         let (width, place, family) = (site.output.width(), site.memory, site.family);
         let lut = 12 * position + 9 * address + 3 * loops;
         // What comes from block RAM is chosen in the FIFO's own LUTs.

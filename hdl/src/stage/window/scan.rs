@@ -1,8 +1,9 @@
 //! Builds the reading side of the line buffer: loops over output pixels, replays and taps, without a
 //! multiplication.
 
+use super::loops::{LOOPS, Loops};
 use super::shape::{Window, address_bits, column_bits, held_bits, offset, row_bits};
-use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, any_of, lit, set, when, when_else};
+use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, any_of, lit, set, when};
 use crate::stage::counter::Counter;
 use crate::stage::word::literal;
 
@@ -18,8 +19,8 @@ pub struct Walk {
 impl Walk {
     fn new(k: &mut Kernel, name: &str, outputs: usize, taps: usize, bits: usize) -> Self {
         Walk {
-            output: Counter::with_end(k, &format!("out_{name}"), outputs),
-            tap: Counter::with_end(k, &format!("tap_{name}"), taps),
+            output: Counter::new(k, &format!("out_{name}"), outputs),
+            tap: Counter::new(k, &format!("tap_{name}"), taps),
             value: k.reg(name, bits, Some(0)),
             base: k.reg(&format!("{name}_base"), bits, Some(0)),
         }
@@ -42,16 +43,21 @@ pub struct Scan {
     /// column.
     offset: Sig,
     offset_base: Sig,
+    loops: Loops,
 }
+
+/// Numbers of the loops over output columns and output rows.
+const ROW: usize = 5;
+const FRAME: usize = 6;
 
 impl Scan {
     pub fn new(k: &mut Kernel, w: &Window) -> Self {
         let row = Walk::new(k, "row", w.output[0], w.rows.kernel, row_bits(w));
         let column = Walk::new(k, "column", w.output[1], w.columns.kernel, column_bits(w));
         k.comment(row.value, "Reading: tap and first tap of the window, biased by the padding before.");
-        let group = Counter::with_end(k, "group", w.groups);
-        let replay = Counter::with_end(k, "replay", w.folds);
-        let chunk = Counter::with_end(k, "chunk", w.chunks);
+        let group = Counter::new(k, "group", w.groups);
+        let replay = Counter::new(k, "replay", w.folds);
+        let chunk = Counter::new(k, "chunk", w.chunks);
         let channel = Counter::new(k, "channel", w.pixel_beats());
         let slot = |k: &mut Kernel, name| {
             let start = (-(w.rows.before as i64)).rem_euclid(w.ring as i64) as u64;
@@ -62,7 +68,15 @@ impl Scan {
         let start = offset(w, -(w.columns.before as i64));
         let offset = k.reg("offset", bits, Some(start));
         let offset_base = k.reg("offset_base", bits, Some(start));
-        Scan { row, column, group, replay, chunk, channel, slot, slot_base, offset, offset_base }
+        let counters = [&column.tap, &row.tap, &chunk, &replay, &group, &column.output, &row.output];
+        let loops = Loops::new(k, counters);
+        Scan { row, column, group, replay, chunk, channel, slot, slot_base, offset, offset_base, loops }
+    }
+
+    /// Returns the counters of the loops, the innermost first.
+    fn counters(&self) -> [&Counter; LOOPS] {
+        let Scan { row, column, group, replay, chunk, .. } = self;
+        [&column.tap, &row.tap, chunk, replay, group, &column.output, &row.output]
     }
 
     /// Returns whether the tap lies in the padding, where there is any.
@@ -85,12 +99,11 @@ impl Scan {
     }
 
     pub fn row_end(&self) -> Expr {
-        let inner = [&self.group, &self.replay, &self.chunk, &self.row.tap, &self.column.tap];
-        inner.iter().fold(self.column.output.last(), |all, counter| all & counter.last())
+        self.loops.end(ROW)
     }
 
     pub fn frame_end(&self) -> Expr {
-        self.row_end() & self.row.output.last()
+        self.loops.end(FRAME)
     }
 
     /// Returns the rows that are needed no more when this output row ends.
@@ -132,7 +145,8 @@ impl Scan {
         let place = |walk: &Walk, value: Expr| [set(walk.value, value)];
         let add = |sig: Sig, n: u64| sig.add(literal(n as i64, sig.width()), sig.width());
 
-        // The loops are listed from the innermost outwards; where a loop resets, the next one moves on.
+        // The loops are listed from the innermost outwards: what a step of each sets, and what else is set where it
+        // ends. Later assignments win.
         let next_column_tap = [
             column.tap.increment(),
             place(column, column.value.inc()).into(),
@@ -196,14 +210,26 @@ impl Scan {
         ]
         .concat();
 
-        let rows = choose(&row.output, next_frame, next_row);
-        let pixels = choose(&column.output, [first_pixel, rows].concat(), next_pixel);
-        let groups = choose(&self.group, [first_group, pixels].concat(), next_group);
-        let replays = choose(&self.replay, groups, next_replay);
-        let chunks = choose(&self.chunk, replays, next_chunk);
-        let row_taps = choose(&row.tap, [first_row_tap, chunks].concat(), next_row_tap);
-        let taps = choose(&column.tap, [first_column_tap, row_taps].concat(), next_column_tap);
-        k.clocked([when(go, taps)]);
+        let steps =
+            [next_column_tap, next_row_tap, next_chunk, next_replay, next_group, next_pixel, next_row];
+        let ends = [first_column_tap, first_row_tap, vec![], vec![], first_group, first_pixel, next_frame];
+        let counters = self.counters();
+        let mut moves = self.loops.next(counters);
+        let mut inner: Vec<Stmt> = vec![];
+        for (i, (step, end)) in steps.into_iter().zip(ends).enumerate() {
+            // A loop of one state makes no step.
+            if counters[i].count > 1 {
+                inner.extend(step);
+                moves.extend(match i {
+                    0 => inner,
+                    _ => self.loops.at_end(i - 1, inner),
+                });
+                inner = vec![];
+            }
+            inner.extend(end);
+        }
+        moves.extend(self.loops.at_end(FRAME, inner));
+        k.clocked([when(go, moves)]);
     }
 
     /// Sets both slots to that of the window's first row after it moved by `rows`.
@@ -225,9 +251,4 @@ impl Scan {
 
 fn copy(counter: &Counter, value: Expr) -> Vec<Stmt> {
     counter.reg.iter().map(|&reg| set(reg, value.clone())).collect()
-}
-
-/// Does `then` at the last state of `counter`, which a counter of one state is always in.
-fn choose(counter: &Counter, then: Vec<Stmt>, otherwise: Vec<Stmt>) -> Vec<Stmt> {
-    if counter.count == 1 { then } else { vec![when_else(counter.last(), then, otherwise)] }
 }

@@ -1,5 +1,6 @@
 //! Describes the shape of a window: the map, the windows over it, and the order in which their taps come.
 
+use super::loops::LOOPS;
 use crate::rtl::{addr_bits, bits_for};
 use dq_net::Shape;
 use dq_net::layer::window::Axis;
@@ -38,6 +39,12 @@ impl Window {
     /// Returns the beats of an input pixel.
     pub fn pixel_beats(&self) -> usize {
         self.groups * self.chunks
+    }
+
+    /// Returns the number of states of the reading side's loops, the innermost first.
+    pub fn loops(&self) -> [usize; LOOPS] {
+        let [rows, columns] = self.output;
+        [self.columns.kernel, self.rows.kernel, self.chunks, self.folds, self.groups, columns, rows]
     }
 
     /// Returns the operations of a frame.

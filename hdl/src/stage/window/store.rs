@@ -61,10 +61,16 @@ impl Store {
         let less = k.wire("rows_less", self.rows.add(change, bits));
         k.next(self.rows, None, ends.mux(less, more));
         // Rows are released a cycle later, so that a row is never written in the cycle in which its last tap
-        // is read.
+        // is read. The number of rows and whether they are released have registers of their own: `row_ends` is
+        // the last net of a cycle to be known.
         let bits = self.held.width();
-        let released = k.reg("released", bits, Some(0));
-        k.next(released, None, row_end.mux(release, lit(0, bits)));
+        let row_ended = k.reg("row_ended", 1, Some(0));
+        k.next(row_ended, None, row_end);
+        let passed = match release.literal() {
+            Some(_) => release,
+            None => k.held("rows_passed", release).expr(),
+        };
+        let released = k.wire("released", row_ended.mux(passed, lit(0, bits)));
         let held = self.held.add(self.row_written.zext(bits), bits);
         k.next(self.held, None, held.sub(released, bits));
     }
