@@ -103,9 +103,14 @@ fn minus(text: &str, by: usize) -> String {
     if by == 0 { text.into() } else { format!("({text} - {})", number(by as i64)) }
 }
 
-/// Returns the slot of the row in register `row`.
+/// Returns the slot of `row`.
 fn slot_of(w: &Window, row: &str) -> String {
-    in_ring(w, &format!("f_first + {}", reg(row)))
+    in_ring(w, &format!("f_first + {row}"))
+}
+
+/// Returns the row or column of the window's first tap: a register, or the first of the map where there is one output.
+fn base(axis: &str, outputs: usize) -> String {
+    counter(&format!("{axis}_base"), outputs)
 }
 
 /// Returns where the beat of a slot and column stands in the line buffer: the first of a pixel, or that of
@@ -121,8 +126,8 @@ fn place(w: &Window, slot: &str, column: &str, channel: &str) -> String {
 fn values(w: &Window, padded: bool) -> Values {
     let (row_before, column_before) = (w.rows.before as i64, w.columns.before as i64);
     let (before, outside) = (number(row_before), number(column_before));
-    let [rows, row, row_base, column_base, held] =
-        ["rows", "row", "row_base", "column_base", "held"].map(reg);
+    let [rows, row, held] = ["rows", "row", "held"].map(reg);
+    let [row_base, column_base] = [base("row", w.output[0]), base("column", w.output[1])];
     let released = format!("({WIDE}'d0 + released)");
     let beats = w.pixel_beats();
     let needed = format!("({row_base} > {before} ? {row_base} : {before})");
@@ -133,11 +138,11 @@ fn values(w: &Window, padded: bool) -> Values {
         ("start", number((-row_before).rem_euclid(w.ring as i64))),
         ("next", in_ring(w, &format!("f_first + {}", number(w.map.height as i64)))),
         ("after", in_ring(w, "f_slot + 1")),
-        ("place", place(w, &slot_of(w, "row"), &reg("column"), "channel")),
+        ("place", place(w, &slot_of(w, &row), &reg("column"), "channel")),
         ("on_map", if padded { "go && !padded" } else { "go" }.into()),
         ("written_place", place(w, "f_slot", &write_column, "write_chunk")),
         ("write_at", counter("write_at", w.ring * w.map.width * beats)),
-        ("slot_of_rows", slot_of(w, "rows")),
+        ("slot_of_rows", slot_of(w, &rows)),
         ("first_column", format!("({column_base} < {outside} ? {outside} - {column_base} : {})", number(0))),
         ("tap_column", reg("tap_column")),
         ("tap_row", reg("tap_row")),
@@ -176,12 +181,11 @@ fn loops(w: &Window) -> Vec<(&'static str, String)> {
 fn positions(w: &Window) -> Vec<(&'static str, String)> {
     let mut claims = vec![];
     for (axis, name, outputs) in [(w.rows, "row", w.output[0]), (w.columns, "column", w.output[1])] {
-        let base = match outputs {
-            1 => number(0),
-            _ => times(&reg(&format!("out_{name}")), axis.stride),
-        };
-        claims.push(("first_tap", format!("{} == {base}", reg(&format!("{name}_base")))));
-        let mut tap = reg(&format!("{name}_base"));
+        let mut tap = base(name, outputs);
+        if outputs > 1 {
+            let first = times(&reg(&format!("out_{name}")), axis.stride);
+            claims.push(("first_tap", format!("{tap} == {first}")));
+        }
         if axis.kernel > 1 {
             tap += &format!(" + {}", reg(&format!("tap_{name}")));
         }
@@ -194,14 +198,15 @@ fn positions(w: &Window) -> Vec<(&'static str, String)> {
         let channel = group.into_iter().chain(chunk).collect::<Vec<_>>().join(" + ");
         claims.push(("channel_read", format!("{} == {channel}", reg("channel"))));
     }
-    for (offset, column) in [("offset_base", "column_base"), ("offset", "column")] {
+    let base_offset = (w.output[1] > 1).then_some(("offset_base", "column_base"));
+    for (offset, column) in base_offset.into_iter().chain([("offset", "column")]) {
         let wanted = modulo(&times(&minus(&reg(column), w.columns.before), beats), address_bits(w));
         claims.push(("column_read", format!("{} == {wanted}", reg(offset))));
     }
     claims.push(("first_in_range", format!("f_first < {}", number(w.ring as i64))));
     if w.ring > 1 {
-        for (slot, row) in [("slot_base", "row_base"), ("slot", "row")] {
-            claims.push(("slot_read", format!("{} == {}", reg(slot), slot_of(w, row))));
+        for (slot, row) in [("slot_base", base("row", w.output[0])), ("slot", reg("row"))] {
+            claims.push(("slot_read", format!("{} == {}", reg(slot), slot_of(w, &row))));
         }
     }
     claims

@@ -38,9 +38,32 @@ impl Loops {
         self.ends[i].map_or(lit(1, 1), Into::into)
     }
 
+    /// Returns what a step of the innermost loop sets: `steps` and `ends` say for each loop what its own step sets, and
+    /// what else where it ends. Of several values for one register the outermost loop's is taken. The enable of a
+    /// register is one of the ends, that of the innermost loop that sets it from outside.
+    pub fn moves(
+        &self,
+        counters: [&Counter; LOOPS],
+        steps: [Vec<Stmt>; LOOPS],
+        ends: [Vec<Stmt>; LOOPS],
+    ) -> Vec<Stmt> {
+        let mut levels: Vec<Level> = vec![(None, self.next(counters))];
+        for (i, (step, end)) in steps.into_iter().zip(ends).enumerate() {
+            // A loop of one state makes no step.
+            if counters[i].count > 1 {
+                levels.last_mut().expect("there is the first").1.extend(step);
+                levels.push((self.ends[i], vec![]));
+            }
+            levels.last_mut().expect("there is the first").1.extend(end);
+        }
+        let mut seen = vec![];
+        (0..levels.len()).flat_map(|first| nested(&levels[first..], &mut seen)).collect()
+    }
+
     /// Returns how the registers move by one state of the innermost loop. All loops are in their last states next if the
-    /// innermost of more than one state is in the last state but one, and the others are in their last.
-    pub fn next(&self, counters: [&Counter; LOOPS]) -> Vec<Stmt> {
+    /// innermost of more than one state is in the last state but one, and the others are in their last: none of those
+    /// moves then.
+    fn next(&self, counters: [&Counter; LOOPS]) -> Vec<Stmt> {
         let mut statements = vec![];
         let mut all: Option<Expr> = None;
         for (counter, end) in counters.into_iter().zip(self.ends) {
@@ -54,12 +77,37 @@ impl Loops {
         }
         statements
     }
+}
 
-    /// Returns `statements` for where loop `i` and all within it are in their last states.
-    pub fn at_end(&self, i: usize, statements: Vec<Stmt>) -> Vec<Stmt> {
-        match self.ends[i] {
-            Some(end) if !statements.is_empty() => vec![when(end, statements)],
-            _ => statements,
+/// An end of loops, and the assignments of where they end.
+type Level = (Option<Sig>, Vec<Stmt>);
+
+/// Returns the assignments of the registers that the first of `levels` sets and that are not among `seen`, and adds them
+/// to these: each level within the one before.
+fn nested(levels: &[Level], seen: &mut Vec<u32>) -> Vec<Stmt> {
+    let target = |statement: &Stmt| match statement {
+        Stmt::Set(reg, _) => reg.id,
+        _ => unreachable!("loops set registers"),
+    };
+    let mut registers: Vec<u32> = levels[0].1.iter().map(target).collect();
+    registers.retain(|id| !seen.contains(id));
+    seen.extend(&registers);
+    let mut within = vec![];
+    for (end, statements) in levels.iter().rev() {
+        let is_last = |(i, statement): &(usize, &Stmt)| {
+            let register = target(statement);
+            registers.contains(&register) && statements[i + 1..].iter().all(|later| target(later) != register)
+        };
+        let mut own: Vec<Stmt> =
+            statements.iter().enumerate().filter(is_last).map(|(_, statement)| statement.clone()).collect();
+        if own.is_empty() {
+            continue;
         }
+        own.append(&mut within);
+        within = match end {
+            Some(end) => vec![when(*end, own)],
+            None => own,
+        };
     }
+    within
 }

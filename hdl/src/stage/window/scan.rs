@@ -11,9 +11,10 @@ use crate::stage::word::literal;
 pub struct Walk {
     output: Counter,
     tap: Counter,
-    /// Row or column of the tap, plus the padding before it; `base` is that of the window's first tap.
+    /// Row or column of the tap, plus the padding before it; `base` is that of the window's first tap, always the
+    /// first of the map where it is `None`.
     pub value: Sig,
-    base: Sig,
+    base: Option<Sig>,
 }
 
 impl Walk {
@@ -22,8 +23,17 @@ impl Walk {
             output: Counter::new(k, &format!("out_{name}"), outputs),
             tap: Counter::new(k, &format!("tap_{name}"), taps),
             value: k.reg(name, bits, Some(0)),
-            base: k.reg(&format!("{name}_base"), bits, Some(0)),
+            base: (outputs > 1).then(|| k.reg(&format!("{name}_base"), bits, Some(0))),
         }
+    }
+
+    fn base(&self) -> Expr {
+        self.base.map_or(lit(0, self.value.width()), Into::into)
+    }
+
+    /// Sets the position of the window's first tap, and of the tap, to `first`.
+    fn start(&self, first: Expr) -> Vec<Stmt> {
+        self.base.iter().chain([&self.value]).map(|&reg| set(reg, first.clone())).collect()
     }
 }
 
@@ -40,9 +50,9 @@ pub struct Scan {
     slot: Counter,
     slot_base: Counter,
     /// Column of the tap × beats of a pixel, modulo the address; `offset_base` is that of the window's first
-    /// column.
+    /// column, always that of the first where it is `None`.
     offset: Sig,
-    offset_base: Sig,
+    offset_base: Option<Sig>,
     loops: Loops,
 }
 
@@ -67,7 +77,7 @@ impl Scan {
         let bits = address_bits(w);
         let start = offset(w, -(w.columns.before as i64));
         let offset = k.reg("offset", bits, Some(start));
-        let offset_base = k.reg("offset_base", bits, Some(start));
+        let offset_base = (w.output[1] > 1).then(|| k.reg("offset_base", bits, Some(start)));
         let counters = [&column.tap, &row.tap, &chunk, &replay, &group, &column.output, &row.output];
         let loops = Loops::new(k, counters);
         Scan { row, column, group, replay, chunk, channel, slot, slot_base, offset, offset_base, loops }
@@ -114,12 +124,12 @@ impl Scan {
         if w.output[0] == 1 {
             return at_end;
         }
-        let row = self.row.base;
+        let row = self.row.base();
         // A window that starts in the padding releases only the part of the stride that lies on the map.
         let mut inside = lit(stride.min(w.ring) as u64, bits);
         for start in (0..before).step_by(w.rows.stride).rev() {
             let rows = (start + stride).saturating_sub(before);
-            inside = row.eq_to(start as u64).mux(lit(rows.min(w.ring) as u64, bits), inside);
+            inside = row.clone().eq_to(start as u64).mux(lit(rows.min(w.ring) as u64, bits), inside);
         }
         if w.rows.before == 0 && stride == w.map.height - w.last_row() {
             return inside;
@@ -140,29 +150,34 @@ impl Scan {
     /// Moves to the next tap, where `go`.
     pub fn advance(self, k: &mut Kernel, w: &Window, go: Sig) {
         let (row, column) = (&self.row, &self.column);
-        let pixel = offset(w, 1);
+        let pixel = offset(w, 1) as usize;
         let bits = self.offset.width();
         let place = |walk: &Walk, value: Expr| [set(walk.value, value)];
-        let add = |sig: Sig, n: u64| sig.add(literal(n as i64, sig.width()), sig.width());
+        let add = |value: Expr, n: usize| {
+            let bits = value.width();
+            value.add(literal(n as i64, bits), bits)
+        };
+        let first_offset = lit(offset(w, -(w.columns.before as i64)), bits);
+        let offset_base = self.offset_base.map_or(first_offset.clone(), Into::into);
 
         // The loops are listed from the innermost outwards: what a step of each sets, and what else is set where it
-        // ends. Later assignments win.
+        // ends.
         let next_column_tap = [
             column.tap.increment(),
             place(column, column.value.inc()).into(),
-            vec![set(self.offset, add(self.offset, pixel))],
+            vec![set(self.offset, add(self.offset.into(), pixel))],
         ]
         .concat();
         let first_column_tap = [
             column.tap.clear(),
-            place(column, column.base.into()).into(),
-            vec![set(self.offset, self.offset_base)],
+            place(column, column.base()).into(),
+            vec![set(self.offset, offset_base.clone())],
         ]
         .concat();
         let next_row_tap =
             [row.tap.increment(), place(row, row.value.inc()).into(), self.slot.advance()].concat();
         let first_row_tap =
-            [row.tap.clear(), place(row, row.base.into()).into(), copy(&self.slot, self.slot_base.value())]
+            [row.tap.clear(), place(row, row.base()).into(), copy(&self.slot, self.slot_base.value())]
                 .concat();
 
         let next_chunk = [self.chunk.increment(), self.channel.increment()].concat();
@@ -179,57 +194,38 @@ impl Scan {
             [self.chunk.clear(), self.replay.clear(), self.group.clear(), self.channel.clear()].concat();
 
         let step = w.columns.stride;
-        let column_base = add(column.base, step as u64);
-        let offset_base = self.offset_base.add(lit(offset(w, step as i64), bits), bits);
+        let next_offset = offset_base.add(lit(offset(w, step as i64), bits), bits);
         let next_pixel = [
             column.output.increment(),
-            vec![set(column.base, column_base.clone()), set(column.value, column_base)],
-            vec![set(self.offset_base, offset_base.clone()), set(self.offset, offset_base)],
+            column.start(add(column.base(), step)),
+            self.start_offset(next_offset),
         ]
         .concat();
-        let start = lit(offset(w, -(w.columns.before as i64)), bits);
-        let zero = lit(0, column.base.width());
         let first_pixel = [
             column.output.clear(),
-            vec![set(column.base, zero.clone()), set(column.value, zero)],
-            vec![set(self.offset_base, start.clone()), set(self.offset, start)],
+            column.start(lit(0, column.value.width())),
+            self.start_offset(first_offset),
         ]
         .concat();
-        let row_base = add(row.base, w.rows.stride as u64);
         let next_row = [
             row.output.increment(),
-            vec![set(row.base, row_base.clone()), set(row.value, row_base)],
+            row.start(add(row.base(), w.rows.stride)),
             self.move_slots(w, w.rows.stride as i64),
         ]
         .concat();
-        let zero = lit(0, row.base.width());
-        let next_frame = [
-            row.output.clear(),
-            vec![set(row.base, zero.clone()), set(row.value, zero)],
-            self.move_slots(w, w.jump() as i64),
-        ]
-        .concat();
+        let next_frame =
+            [row.output.clear(), row.start(lit(0, row.value.width())), self.move_slots(w, w.jump() as i64)]
+                .concat();
 
         let steps =
             [next_column_tap, next_row_tap, next_chunk, next_replay, next_group, next_pixel, next_row];
         let ends = [first_column_tap, first_row_tap, vec![], vec![], first_group, first_pixel, next_frame];
-        let counters = self.counters();
-        let mut moves = self.loops.next(counters);
-        let mut inner: Vec<Stmt> = vec![];
-        for (i, (step, end)) in steps.into_iter().zip(ends).enumerate() {
-            // A loop of one state makes no step.
-            if counters[i].count > 1 {
-                inner.extend(step);
-                moves.extend(match i {
-                    0 => inner,
-                    _ => self.loops.at_end(i - 1, inner),
-                });
-                inner = vec![];
-            }
-            inner.extend(end);
-        }
-        moves.extend(self.loops.at_end(FRAME, inner));
-        k.clocked([when(go, moves)]);
+        k.clocked([when(go, self.loops.moves(self.counters(), steps, ends))]);
+    }
+
+    /// Sets the offsets of the window's first tap and of the tap to `first`.
+    fn start_offset(&self, first: Expr) -> Vec<Stmt> {
+        self.offset_base.iter().chain([&self.offset]).map(|&reg| set(reg, first.clone())).collect()
     }
 
     /// Sets both slots to that of the window's first row after it moved by `rows`.
