@@ -68,8 +68,9 @@ def load(root, folder, attacks):
         if not path.exists():
             missing.append(name)
             # The first two attacks of "auto" may be there by themselves.
-            name, path = "apgd", root / folder / "apgd.json"
-            if missing[-1] != "auto" or not path.exists():
+            if name == "auto":
+                name, path = "apgd", root / folder / "apgd.json"
+            if not path.exists():
                 continue
         found = read(path, name)
         # The clean accuracy of all images stands before that of some.

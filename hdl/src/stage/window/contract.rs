@@ -66,7 +66,12 @@ fn covers(w: &Window) -> bool {
 
 /// Returns register `name` in as many bits as claims have.
 fn reg(name: &str) -> String {
-    format!("({WIDE}'d0 + {name}_q)")
+    wide(&format!("{name}_q"))
+}
+
+/// Returns `net` in as many bits as claims have.
+fn wide(net: &str) -> String {
+    format!("({WIDE}'d0 + {net})")
 }
 
 /// Returns a register, or what stands in its place where a loop has one state.
@@ -128,7 +133,7 @@ fn values(w: &Window, padded: bool) -> Values {
     let (before, outside) = (number(row_before), number(column_before));
     let [rows, row, held] = ["rows", "row", "held"].map(reg);
     let [row_base, column_base] = [base("row", w.output[0]), base("column", w.output[1])];
-    let released = format!("({WIDE}'d0 + released)");
+    let released = wide("released");
     let beats = w.pixel_beats();
     let needed = format!("({row_base} > {before} ? {row_base} : {before})");
     let oldest = format!("{rows} - {held} + {released}");

@@ -11,6 +11,9 @@ pub const LOOPS: usize = 7;
 /// The loops, the innermost first.
 pub const NAMES: [&str; LOOPS] =
     ["tap_column", "tap_row", "chunk", "replay", "group", "out_column", "out_row"];
+/// Numbers of the loops that end with a row and with a frame.
+pub const OUT_COLUMN: usize = 5;
+pub const OUT_ROW: usize = 6;
 
 /// Holds for each loop the register that is high where it and all loops within it are in their last states; `None`
 /// where they have one state.
@@ -19,13 +22,13 @@ pub struct Loops {
 }
 
 impl Loops {
-    /// Adds the registers of `counters`, which move by one state of the innermost where `go`.
-    pub fn new(k: &mut Kernel, counters: [&Counter; LOOPS]) -> Self {
+    /// Adds the registers of loops of so many states.
+    pub fn new(k: &mut Kernel, counts: [usize; LOOPS]) -> Self {
         let mut ends = [None; LOOPS];
         let mut inner = None;
-        for (i, counter) in counters.into_iter().enumerate() {
+        for (i, count) in counts.into_iter().enumerate() {
             // A loop of one state ends with the loop within it.
-            if counter.count > 1 {
+            if count > 1 {
                 inner = Some(k.reg(&format!("{}_ends", NAMES[i]), 1, Some(0)));
             }
             ends[i] = inner;
@@ -47,15 +50,17 @@ impl Loops {
         steps: [Vec<Stmt>; LOOPS],
         ends: [Vec<Stmt>; LOOPS],
     ) -> Vec<Stmt> {
-        let mut levels: Vec<Level> = vec![(None, self.next(counters))];
+        let mut levels = vec![];
+        let mut level: Level = (None, self.next(counters));
         for (i, (step, end)) in steps.into_iter().zip(ends).enumerate() {
             // A loop of one state makes no step.
             if counters[i].count > 1 {
-                levels.last_mut().expect("there is the first").1.extend(step);
-                levels.push((self.ends[i], vec![]));
+                level.1.extend(step);
+                levels.push(std::mem::replace(&mut level, (self.ends[i], vec![])));
             }
-            levels.last_mut().expect("there is the first").1.extend(end);
+            level.1.extend(end);
         }
+        levels.push(level);
         let mut seen = vec![];
         (0..levels.len()).flat_map(|first| nested(&levels[first..], &mut seen)).collect()
     }

@@ -1,7 +1,7 @@
 //! Builds the reading side of the line buffer: loops over output pixels, replays and taps, without a
 //! multiplication.
 
-use super::loops::{LOOPS, Loops};
+use super::loops::{LOOPS, Loops, OUT_COLUMN, OUT_ROW};
 use super::shape::{Window, address_bits, column_bits, held_bits, offset, row_bits};
 use crate::rtl::{Expr, Kernel, Sig, Stmt, Value, addr_bits, any_of, lit, set, when};
 use crate::stage::counter::Counter;
@@ -33,7 +33,7 @@ impl Walk {
 
     /// Sets the position of the window's first tap, and of the tap, to `first`.
     fn start(&self, first: Expr) -> Vec<Stmt> {
-        self.base.iter().chain([&self.value]).map(|&reg| set(reg, first.clone())).collect()
+        both(self.base, self.value, first)
     }
 }
 
@@ -56,10 +56,6 @@ pub struct Scan {
     loops: Loops,
 }
 
-/// Numbers of the loops over output columns and output rows.
-const ROW: usize = 5;
-const FRAME: usize = 6;
-
 impl Scan {
     pub fn new(k: &mut Kernel, w: &Window) -> Self {
         let row = Walk::new(k, "row", w.output[0], w.rows.kernel, row_bits(w));
@@ -78,8 +74,7 @@ impl Scan {
         let start = offset(w, -(w.columns.before as i64));
         let offset = k.reg("offset", bits, Some(start));
         let offset_base = (w.output[1] > 1).then(|| k.reg("offset_base", bits, Some(start)));
-        let counters = [&column.tap, &row.tap, &chunk, &replay, &group, &column.output, &row.output];
-        let loops = Loops::new(k, counters);
+        let loops = Loops::new(k, w.loops());
         Scan { row, column, group, replay, chunk, channel, slot, slot_base, offset, offset_base, loops }
     }
 
@@ -109,11 +104,11 @@ impl Scan {
     }
 
     pub fn row_end(&self) -> Expr {
-        self.loops.end(ROW)
+        self.loops.end(OUT_COLUMN)
     }
 
     pub fn frame_end(&self) -> Expr {
-        self.loops.end(FRAME)
+        self.loops.end(OUT_ROW)
     }
 
     /// Returns the rows that are needed no more when this output row ends.
@@ -150,10 +145,9 @@ impl Scan {
     /// Moves to the next tap, where `go`.
     pub fn advance(self, k: &mut Kernel, w: &Window, go: Sig) {
         let (row, column) = (&self.row, &self.column);
-        let pixel = offset(w, 1) as usize;
         let bits = self.offset.width();
         let place = |walk: &Walk, value: Expr| [set(walk.value, value)];
-        let add = |value: Expr, n: usize| {
+        let add = |value: Expr, n: u64| {
             let bits = value.width();
             value.add(literal(n as i64, bits), bits)
         };
@@ -165,7 +159,7 @@ impl Scan {
         let next_column_tap = [
             column.tap.increment(),
             place(column, column.value.inc()).into(),
-            vec![set(self.offset, add(self.offset.into(), pixel))],
+            vec![set(self.offset, add(self.offset.into(), offset(w, 1)))],
         ]
         .concat();
         let first_column_tap = [
@@ -194,10 +188,10 @@ impl Scan {
             [self.chunk.clear(), self.replay.clear(), self.group.clear(), self.channel.clear()].concat();
 
         let step = w.columns.stride;
-        let next_offset = offset_base.add(lit(offset(w, step as i64), bits), bits);
+        let next_offset = add(offset_base, offset(w, step as i64));
         let next_pixel = [
             column.output.increment(),
-            column.start(add(column.base(), step)),
+            column.start(add(column.base(), step as u64)),
             self.start_offset(next_offset),
         ]
         .concat();
@@ -209,7 +203,7 @@ impl Scan {
         .concat();
         let next_row = [
             row.output.increment(),
-            row.start(add(row.base(), w.rows.stride)),
+            row.start(add(row.base(), w.rows.stride as u64)),
             self.move_slots(w, w.rows.stride as i64),
         ]
         .concat();
@@ -225,7 +219,7 @@ impl Scan {
 
     /// Sets the offsets of the window's first tap and of the tap to `first`.
     fn start_offset(&self, first: Expr) -> Vec<Stmt> {
-        self.offset_base.iter().chain([&self.offset]).map(|&reg| set(reg, first.clone())).collect()
+        both(self.offset_base, self.offset, first)
     }
 
     /// Sets both slots to that of the window's first row after it moved by `rows`.
@@ -243,6 +237,11 @@ impl Scan {
         };
         [copy(&self.slot_base, next.clone()), copy(&self.slot, next)].concat()
     }
+}
+
+/// Sets a position of the window's first tap, where it has a register, and that of the tap to `first`.
+fn both(base: Option<Sig>, tap: Sig, first: Expr) -> Vec<Stmt> {
+    base.into_iter().chain([tap]).map(|reg| set(reg, first.clone())).collect()
 }
 
 fn copy(counter: &Counter, value: Expr) -> Vec<Stmt> {
