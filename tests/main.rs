@@ -24,4 +24,5 @@ mod report;
 mod robust;
 mod run;
 mod slurm;
+mod sources;
 mod train;

@@ -13,9 +13,6 @@ use dq_sim::study::amplify::Inside;
 use dq_sim::{FloatEngine, GradientSource, WhiteBox};
 use std::path::{Path, PathBuf};
 
-/// Names that reports give to the sources of gradients beside the straight-through one.
-const LADDER: [&str; 2] = ["float twin", "softened twin"];
-
 /// Holds a network of either family, ready to be attacked or to give gradients.
 pub enum Target {
     Integer(Box<WhiteBox>),
@@ -73,7 +70,7 @@ impl Target {
     pub fn ladder(&self) -> Result<Vec<(&'static str, FloatEngine)>> {
         let twin = dq_sim::twin::twin(self.integer("--ladder")?)?;
         let sources = [FloatEngine::new(&twin), FloatEngine::softened(&twin)];
-        Ok(LADDER.into_iter().zip(sources).collect())
+        Ok(dq_sim::twin::LADDER.into_iter().zip(sources).collect())
     }
 
     /// Returns the SHA-256 of what the network computes.

@@ -14,6 +14,8 @@ pub struct Faults {
     pub seed: u64,
     /// Draws of each rate.
     pub trials: u64,
+    /// Training images that the search looked at.
+    pub batch: u64,
     /// One entry per network.
     pub networks: Vec<Withstood>,
 }

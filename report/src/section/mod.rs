@@ -2,6 +2,7 @@
 
 mod amplification;
 mod certificates;
+mod commands;
 mod corruption;
 mod doubts;
 mod faults;

@@ -18,7 +18,8 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
     }
     figures.extend(attacked.iter().map(|report| each(reports, report)));
     let about =
-        "Curves fall with the radius. The worst case counts an image as broken where any attack breaks it."
+        "Curves fall with the radius. The worst case counts an image as broken where any attack breaks it. Attacks \
+            whose steps are too small for a radius amount to others there; the table names these."
             .into();
     let tables = [runs(reports, &attacked)].into_iter().chain(detectors(reports, &attacked)).collect();
     Some(Section {
@@ -114,7 +115,10 @@ fn runs(reports: &Reports, attacked: &[&Report]) -> Table {
                 queries.get(queries.len() / 2).map_or_else(Cell::default, |q| Cell::count(u64::from(*q)));
             table.row(vec![
                 Cell::text(reports.attacked(report).name),
-                Cell::text(run.title()),
+                Cell::text(match run.same_as() {
+                    Some(other) => format!("{}, here the same as {other}", run.title()),
+                    None => run.title(),
+                }),
                 Cell::count(u64::from(run.eps)),
                 Cell::tally(&run.tally),
                 Cell::count(run.outcomes.count(Outcome::Broken) as u64),

@@ -4,7 +4,7 @@
 
 use crate::attack::find;
 use crate::ball::Norm;
-use crate::report::{Doubt, Outcome, Run, mcnemar};
+use crate::report::{Doubt, Outcome, Run, at_least, mcnemar};
 use serde_json::Value;
 
 /// Share of the images that a supposedly weaker attack may break beyond a stronger one before it is a doubt
@@ -143,8 +143,12 @@ fn restarts_help(run: &Run, evidence: &Evidence) -> Option<Doubt> {
         .zip(&run.queries)
         .filter(|(outcome, queries)| **outcome == Outcome::Broken && u64::from(**queries) > before);
     let late = late.count();
-    (late as f64 > evidence.tolerance()).then(|| {
-        let text = format!("{} broke {late} images only in the last of its {starts} starts", place(run));
+    let chance = at_least(late, evidence.images, TOLERANCE);
+    (late as f64 > evidence.tolerance() && chance < CHANCE).then(|| {
+        let text = format!(
+            "{} broke {late} images only in the last of its {starts} starts (p = {chance:.1e})",
+            place(run)
+        );
         doubt("restarts-help", text)
     })
 }
@@ -361,10 +365,16 @@ mod tests {
             .into();
         restarted.queries = vec![909; 70];
         assert_eq!(doubts(&[restarted.clone()], 80), []);
+        // One image of 80 is no more than chance shows where the last start breaks 0.2 %.
         restarted.queries[0] = 910;
+        assert_eq!(doubts(&[restarted.clone()], 80), []);
+        restarted.queries[1] = 910;
         let found = doubts(&[restarted], 80);
         assert_eq!(found[0].rule, "restarts-help");
-        assert!(found[0].text.contains("broke 1 images only in the last of its 10 starts"), "{found:?}");
+        assert!(
+            found[0].text.contains("broke 2 images only in the last of its 10 starts (p = 1."),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -6,6 +6,10 @@ use crate::kernel::Kernel;
 use crate::kind::{Site, Twin, kind};
 use dq_net::{FloatNetwork, FloatNode, Network, NetworkError};
 
+/// Names that reports give to the sources of gradients beside the straight-through one: the twin, and the network
+/// with smooth staircases in the quantizers' place.
+pub const LADDER: [&str; 2] = ["float twin", "softened twin"];
+
 /// Returns the float network that computes what `network` would if nothing were rounded: every Step is the
 /// line through its thresholds, clipped to its levels. Values are in the units of the integers, logits are
 /// real.

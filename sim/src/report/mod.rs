@@ -7,6 +7,7 @@ mod shard;
 mod tally;
 
 pub use letters::{Letter, Letters, Outcome, Outcomes};
+pub(crate) use paired::at_least;
 pub use paired::mcnemar;
 pub use shard::Shard;
 pub use tally::{Rate, Tally, wilson};

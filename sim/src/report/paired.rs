@@ -1,4 +1,4 @@
-//! Compares two counts on the same images.
+//! Says how likely chance is to show what was counted.
 
 /// Returns the probability that of `more + fewer` images on which two attacks differ at least `more` fall on
 /// one side, if either side were as likely: the one-sided exact test of McNemar (1947).
@@ -14,6 +14,19 @@ pub fn mcnemar(more: usize, fewer: usize) -> f64 {
         sum += (log_choose - all as f64 * std::f64::consts::LN_2).exp();
     }
     sum.min(1.0)
+}
+
+/// Returns the probability that at least `count` of `of` images are of a kind of which there is the given share.
+pub(crate) fn at_least(count: usize, of: usize, share: f64) -> f64 {
+    let (odds, mut log_choose) = ((share / (1.0 - share)).ln(), 0.0);
+    let mut fewer = 0.0;
+    for n in 0..count.min(of + 1) {
+        if n > 0 {
+            log_choose += ((of + 1 - n) as f64 / n as f64).ln();
+        }
+        fewer += (log_choose + n as f64 * odds + of as f64 * (1.0 - share).ln()).exp();
+    }
+    (1.0 - fewer).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
@@ -38,5 +51,20 @@ mod tests {
         }
         // As R's binom.test(5100, 10000, alternative = "greater") gives it.
         assert!((mcnemar(5100, 4900) - 0.02329).abs() < 1e-4, "{}", mcnemar(5100, 4900));
+    }
+
+    #[test]
+    fn counts_beyond_a_share_are_as_likely_as_the_binomial_distribution_says() {
+        // As R's pbinom(count - 1, of, share, lower.tail = FALSE) gives it.
+        for (count, of, share, wanted) in [
+            (0, 10, 0.1, 1.0),
+            (1, 128, 0.002, 0.22607),
+            (2, 128, 0.002, 0.02754),
+            (11, 10, 0.5, 0.0),
+            (5, 5, 0.5, 0.03125),
+        ] {
+            let found = at_least(count, of, share);
+            assert!((found - wanted).abs() < 1e-4, "{count} of {of}: {found}");
+        }
     }
 }
