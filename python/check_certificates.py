@@ -200,18 +200,45 @@ def check(nodes, images, certificate):
                 raise Refused(f"box {box}: the label leads by {lead}, claimed {claim}; less than 0 proves nothing")
 
 
+def content_hash(text):
+    """Returns the SHA-256 of the nodes of a model's text without spaces, as docs/model.md defines it. No string among
+    the nodes has spaces, and numbers stay as they are written."""
+    start = text.index('"nodes":') + len('"nodes":')
+    start += len(text[start:]) - len(text[start:].lstrip())
+    _, end = json.JSONDecoder().raw_decode(text, start)
+    return hashlib.sha256("".join(text[start:end].split()).encode()).hexdigest()
+
+
+def check_head(text, images, labels, trails):
+    """Raises Refused unless the certificates are of this network and of these images."""
+    if trails["model"]["content_hash"] != content_hash(text):
+        raise Refused("the certificates are of another network")
+    count = trails["data"]["images"]
+    if not 0 <= count <= len(images):
+        raise Refused(f"the certificates are of {count} images, here are {len(images)}")
+    head = np.array([count, *images.shape[1:]], "<u8").tobytes()
+    whole = head + images[:count].astype(np.uint8).tobytes() + labels[:count].astype(np.uint8).tobytes()
+    if trails["data"]["digest"] != hashlib.sha256(whole).hexdigest():
+        raise Refused("the certificates are of other images")
+
+
 def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     try:
-        model, trails = (json.load(open(path)) for path in (sys.argv[1], sys.argv[3]))
+        text = open(sys.argv[1]).read()
+        nodes, trails = json.loads(text)["nodes"], json.load(open(sys.argv[3]))
         images, labels = (np.load(sys.argv[2])[name] for name in ("images", "labels"))
-        nodes, certificates = model["nodes"], trails["certificates"]
+        certificates = trails["certificates"]
         if (trails["format"], trails["version"]) != ("dq-certificate-trails", 1):
             raise ValueError(f"{sys.argv[3]}: format {trails['format']} {trails['version']}")
+        check_head(text, images, labels, trails)
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except Refused as why:
+        print(f"REFUSED all: {why}")
+        sys.exit(1)
     seen, refused = set(), 0
     for certificate in certificates:
         name = f"image {certificate['image']} at eps {certificate['eps']}"
