@@ -49,6 +49,8 @@ ATTACKS = {
     # The first two attacks of "auto", in sequence too: they break nearly all that it breaks, in a fifth of the time.
     "apgd": {"attack": "apgd-ce,apgd-t", "eps": "1,2,8"},
     "auto": {"attack": "auto", "eps": "1,2,8"},
+    # What needs no other network: of table 1's attacks, the one by the network's own gradients.
+    "white": {"attack": "fgsm", "eps": "8"},
 }
 
 # The strong attacks of each setting: all of AutoAttack's on circuits, and on the float networks that table 1's circuits
@@ -202,6 +204,14 @@ def figure6():
             yield Cell("figure6", f"beta-{beta:g}", setting, keys, ("fgsm8",))
 
 
+def reasons():
+    """Varies one thing at a time from DQ of β 1e-3 at four bits: how strong the penalty is, and which weights it sees."""
+    for name, beta, on in [("latent-1e-2", 1e-2, {}), ("folded-1e-3", 1e-3, {"dq.on": "folded"}),
+                           ("folded-1e-2", 1e-2, {"dq.on": "folded"}), ("quantized-1e-3", 1e-3, {"dq.on": "quantized"})]:
+        keys = {"bits.weights": weights("wa"), "bits.activations": 4, "dq.beta": beta, **on}
+        yield Cell("reasons", name, "wa", keys, ("white", "apgd"))
+
+
 # The networks whose gradients the black-box attacks of tables 1 to 3 use: VGG-16 in floats, trained plainly.
 SUBSTITUTES = {
     data: Cell("substitute", f"vgg-16-{data}", "a", more, (), data=data)
@@ -209,7 +219,7 @@ SUBSTITUTES = {
 }
 
 TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4, "table5": table5,
-          "table6": table6, "figure6": figure6}
+          "table6": table6, "figure6": figure6, "reasons": reasons}
 
 
 # Studies of several networks of table 1: those of figure 3 (what noise becomes) and of appendix C (samples, of which

@@ -22,6 +22,7 @@ TITLES = {
     "table5": "Table 5: tanh masks gradients",
     "table6": "Table 6: training by FGSM masks gradients",
     "figure6": "Figure 6: accuracy against β, activations of 4 bits",
+    "reasons": "Why: one thing varied at a time",
 }
 
 # The networks that are built to mask gradients.
