@@ -223,12 +223,29 @@ TABLES = {"table1": table1, "table2": table2, "table3": table3, "table4": table4
 
 
 # Studies of several networks of table 1: those of figure 3 (what noise becomes) and of appendix C (samples, of which
-# the first network's adversaries are shown to all).
+# the first network's adversaries are shown to all: circuits alone, since these are committed).
 STUDIES = {
     "figure3": [("vanilla-afloat", "a"), ("vanilla-a4", "a"), ("dq-1e-3-a4", "a"), ("vanilla-a4", "wa"),
                 ("dq-1e-3-a4", "wa")],
-    "samples": [("vanilla-afloat", "a"), ("vanilla-a4", "wa"), ("dq-1e-3-a4", "wa")],
+    "samples": [("vanilla-a4", "wa"), ("dq-1e-3-a4", "wa"), ("vanilla-a1", "wa")],
 }
+# What these ask for: radii and quantizers of figure 3, and how many images the samples are taken of.
+NOISE = {"eps": "1,2,3,4,6,8,16", "bits": "1,2,3,4,5,8"}
+SAMPLES = 16
+
+
+# The circuits whose layers' norms are compared: what is varied, and where the first seed of it stands.
+VARIED = [
+    ("no penalty", "table1", "vanilla-a4"),
+    ("β 5e-4 on latent weights", "figure6", "beta-0.0005"),
+    ("β 1e-3 on latent weights, DQ of table 1", "table1", "dq-1e-3-a4"),
+    ("β 2e-3 on latent weights", "figure6", "beta-0.002"),
+    ("β 5e-3 on latent weights", "figure6", "beta-0.005"),
+    ("β 1e-2 on latent weights", "reasons", "latent-1e-2"),
+    ("β 1e-3 on quantized weights", "reasons", "quantized-1e-3"),
+    ("β 1e-3 on folded weights", "reasons", "folded-1e-3"),
+    ("β 1e-2 on folded weights", "reasons", "folded-1e-2"),
+]
 
 
 def cells(table):
