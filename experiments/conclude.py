@@ -40,9 +40,11 @@ def lines(root, places):
             "nothing of other trainings: such a verdict is of these two networks alone. The column `clean` shows what",
             "the comparison costs or gains without an attack. *Doubted* is a verdict by gradients alone where an attack",
             "without gradients broke what they did not ([below](#which-networks-the-reports-doubt)): the column `auto 1`,",
-            "which has that attack in it, decides there.", ""]
+            "which has that attack in it, decides there. To save time, the whole of AutoAttack runs on the first seeds of",
+            "circuits and of the float networks that they are compared with; other seeds, and float networks with quantized",
+            "activations, have its first two attacks alone (`apgd`). Verdicts under `auto` therefore rest on one seed.", ""]
     for title, sign, pair in CONCLUSIONS:
-        rows, verdicts = [], {column: {} for column in COLUMNS[1:]}
+        rows, sizes, verdicts = [], {}, {column: {} for column in COLUMNS[1:]}
         for setting, shown in cells.SETTINGS.items():
             for bits in BITS:
                 one, other = (reports.of_table1(root, places, *names) for names in pair(bits, setting))
@@ -52,11 +54,13 @@ def lines(root, places):
                 for column in COLUMNS:
                     found, word = cell(one, other, column, sign)
                     row.append(f"{found}: {word}" if word else found)
+                    sizes |= {column: len(network.outcomes[column]) for network in one.values() if column in network.outcomes}
                     if word:
                         verdicts[column].setdefault(word, []).append(f"{bits} ({shown})")
                 rows.append(f"| {bits}, {shown} | " + " | ".join(row) + " |")
         if rows:
-            text += [f"**{title}?**", "", *summary(verdicts), "| bits of activations | " + " | ".join(COLUMNS) + " |",
+            heads = [f"{column}, n = {sizes[column]:,}" if column in sizes else column for column in COLUMNS]
+            text += [f"**{title}?**", "", *summary(verdicts), f"| bits of activations | {' | '.join(heads)} |",
                      "|---|" + "---|" * len(COLUMNS), *rows, ""]
     return text if any(line.startswith("|") for line in text) else []
 

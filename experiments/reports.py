@@ -95,13 +95,14 @@ def networks(root, places, table, cell):
     return {seed: network for seed, network in found.items() if network is not None}
 
 
-def percent(tallies):
-    """Writes the mean of seeds, with the interval of one or the range of several."""
-    shares = [100 * tally["accuracy"] for tally in tallies]
+def percent(tallies, names_seed=True):
+    """Writes the mean of seeds, with the interval of one or the range of several. `tallies` has them by seed."""
+    shares = [100 * tally["accuracy"] for tally in tallies.values()]
     if len(shares) > 1:
-        return f"{statistics.mean(shares):.1f} ({min(shares):.1f}–{max(shares):.1f}, {len(shares)} seeds)"
-    low, high = (100 * bound for bound in tallies[0]["interval"])
-    return f"{shares[0]:.1f} ({low:.1f}–{high:.1f})"
+        return f"{statistics.mean(shares):.1f} ({min(shares):.1f}–{max(shares):.1f}; {len(shares)} seeds)"
+    (seed, tally), = tallies.items()
+    low, high = (100 * bound for bound in tally["interval"])
+    return f"{shares[0]:.1f} ({low:.1f}–{high:.1f}{f'; seed {seed}' if names_seed else ''})"
 
 
 def difference(one, other, column):
@@ -124,13 +125,6 @@ def quantile(freedom):
     """Returns Student's t of 97.5 % for so many degrees of freedom, rounded down."""
     table = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23]
     return table[min(max(math.floor(freedom), 1), len(table)) - 1]
-
-
-def minutes(root):
-    """Returns how many minutes the trainings that are there take where nothing else runs: as many as their fastest
-    epoch says."""
-    epochs = [path.read_text().splitlines() for path in root.glob("*/*/metrics.jsonl")]
-    return [len(lines) * min(json.loads(line)["seconds"] for line in lines) / 60 for lines in epochs]
 
 
 def of_table1(root, places, name, setting):

@@ -1,0 +1,79 @@
+"""Writes the page's sections beside the tables: why (one thing varied at a time, with the norms of the layers) and the
+samples of appendix C."""
+
+import csv
+import json
+import math
+
+import cells
+import reports
+
+COLUMNS = ("clean", "fgsm 8", "apgd 1")
+
+
+def norms_of_weights(root, folder):
+    """Returns the exact norms of the layers' weights after the last epoch; none where there is no training."""
+    path = root / folder / "metrics.jsonl"
+    return dict(json.loads(path.read_text().splitlines()[-1])["norm"]) if path.exists() else {}
+
+
+def norms_of_layers(root, folder):
+    """Returns the exact norms of the exported circuit's layers, which have batch norm in them; none without a report."""
+    path = root / folder / "norms.json"
+    nodes = json.loads(path.read_text())["nodes"] if path.exists() else []
+    return {node["name"]: node["lipschitz"] for node in nodes if node["lipschitz"] is not None}
+
+
+def summed_up(norms):
+    """Returns the geometric mean of norms and the largest one."""
+    if not norms:
+        return "– | –"
+    name = max(norms, key=norms.get)
+    return f"{math.prod(norms.values()) ** (1 / len(norms)):.2f} | {norms[name]:.1f} ({name})"
+
+
+def why(root, places):
+    """Returns the section on what is varied one at a time."""
+    rows, missing = [], []
+    for title, table, name in cells.VARIED:
+        cell = next(cell for cell in cells.cells(table) if (cell.name, cell.setting) == (name, "wa"))
+        folder = places[(table, name, "wa", 1)][0]
+        network = reports.load(root, folder, cell.attacked(1))
+        if network is None:
+            missing.append(title)
+            continue
+        kept = [network.tallies.get(column) for column in COLUMNS]
+        shown = [reports.percent({1: tally}, False) if tally else "–" for tally in kept]
+        rows.append(f"| {title} | {' | '.join(shown)} | {summed_up(norms_of_weights(root, folder))} "
+                    f"| {summed_up(norms_of_layers(root, folder))} |")
+    return ["## Why: one thing varied at a time", "",
+            "Circuits of table 1 with activations of 4 bits, seed 1, of 10,000 test images (`apgd 1`: of the first 1,000). A layer's",
+            "Lipschitz constant is the largest singular value of the map that it computes. *Weights alone* is that of its quantized",
+            "weights after the last epoch, which is what the penalty on latent weights pulls at. *With batch norm* is that of the",
+            "exported layer (`dq info --norms`): batch norm scales each channel, and may give back what the penalty took. Means are",
+            "geometric, over the layers.", "",
+            f"| penalty | {' | '.join(COLUMNS)} | weights alone, mean | largest | with batch norm, mean | largest |",
+            "|---|" + "---|" * (len(COLUMNS) + 4), *rows, "",
+            *([f"Missing: {'; '.join(missing)}.", ""] if missing else [])]
+
+
+def samples(root):
+    """Returns the section of appendix C: what each network takes some images and their adversaries for."""
+    path = root / "samples" / "verdicts.csv"
+    if not path.exists():
+        return []
+    images, names = {}, {}
+    for line in csv.DictReader(path.read_text().splitlines()):
+        names[line["network"]] = None
+        at = images.setdefault((line["index"], line["true class"]), {})
+        at[(line["network"], line["picture"])] = f"{line['class']} {100 * float(line['probability']):.0f}"
+    first, *_ = names
+    rows = []
+    for (index, label), at in images.items():
+        verdicts = [f"{at[(name, 'image')]} → {at[(name, 'adversary')]}" for name in names]
+        rows.append(f"| {index} | {label} | {' | '.join(verdicts)} |")
+    return ["## Appendix C: samples", "",
+            f"Test images that FGSM at ε 8 breaks on `{first}`: class and probability (softmax, in percent) of the image → of its",
+            "adversary. The other circuits judge the same adversaries, which were not made for them. Pictures are not kept here;",
+            "`snakemake -s experiments/Snakefile -c1 samples -R samples --config cifar10=DIR` makes them in seconds.", "",
+            f"| image | true class | {' | '.join(f'`{name}`' for name in names)} |", "|---|---|" + "---|" * len(names), *rows, ""]
