@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import textwrap
 import tomllib
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -102,12 +103,13 @@ def by_table(some, with_attacks):
 
 def from_nothing(places, some, price):
     """Says what table 1 costs from nothing, and whether that is within the ten hours of two cores that are its goal."""
-    folders = {places[("table1", cell.name, cell.setting, seed)][0] for cell in cells.cells("table1") for seed in cell.seeds}
+    seeds = [(cell, seed) for cell in cells.cells("table1") for seed in cell.seeds]
+    folders = {places[("table1", cell.name, cell.setting, seed)][0] for cell, seed in seeds}
     cost = hours([network for network in some if network.folder in folders], price)
     if cost is None:
-        return []
-    return [f"Table 1 from nothing is {len(folders)} trainings, {cost:.0f} core-hours: {cost / 2:.1f} hours of two cores, its attacks and the",
-            f"training of its substitute beside. The goal of 10 hours is {'met' if cost / 2 <= 10 else 'not met'}.", ""]
+        return ""
+    return (f"Table 1 from nothing is {len(folders)} trainings, {cost:.0f} core-hours: {cost / 2:.1f} hours of two cores, its attacks "
+            f"and the training of its substitute beside. The goal of 10 hours is {'met' if cost / 2 <= 10 else 'not met'}.")
 
 
 def lines(root, scale, places):
@@ -124,20 +126,23 @@ def lines(root, scale, places):
     if not gone:
         return [], 0
     runs = [f"{kind} {minutes:.0f} minutes ({count} run{'s' if count > 1 else ''})" for kind, (minutes, count) in price.items()]
+    known = (f"Of {len(some)} distinct networks (a recipe and a seed, whichever tables ask for it; the substitutes of black boxes "
+             f"are two of them) {len(some) - len(gone)} are whole. What a training takes of one core is the median over runs of "
+             f"their median epoch, beside other work: {'; '.join(runs) or 'none is at hand'}. SVHN counts longer by its "
+             "images. No report says how long an attack took: attacks are not in these hours.")
     kinds = list(dict.fromkeys(KINDS.values()))
-    text = ["## Missing", "",
-            f"Of {len(some)} distinct networks (a recipe and a seed, whichever tables ask for it; the substitutes of black boxes",
-            f"are two of them) {len(some) - len(gone)} are whole. What a training takes of one core is the median over runs of their",
-            f"median epoch, beside other work: {', '.join(runs) or 'none is at hand'}. SVHN counts longer by its images.",
-            "No report says how long an attack took: attacks are not in these hours.", "",
+    text = ["## Missing", "", *textwrap.wrap(known, 116), "",
             f"| | {' | '.join(kinds)} | networks | core-hours of training |", "|---|" + "---|" * (len(kinds) + 2),
             row("to be trained", untrained, hours(untrained, price)),
             row("trained, in floats: again, since weights are not committed", again, hours(again, price)),
             row("circuits that lack attacks alone", attacked, 0),
-            row("all", gone, hours(untrained + again, price)), "",
-            *(from_nothing(places, some, price) if scale == "small" else [])]
-    for title, group, with_attacks in [("To be trained, under the first table that asks for each:", untrained, False),
-                                       ("To be trained again, for these attacks (the substitute for those of others):", again, True),
-                                       ("To be attacked:", attacked, True)]:
+            row("all", gone, hours(untrained + again, price)), ""]
+    if scale == "small":
+        text += [*textwrap.wrap(from_nothing(places, some, price), 116), ""]
+    for title, group, with_attacks in [
+        ("To be trained, under the first table that asks for each:", untrained, False),
+        ("To be trained again, for these attacks (the substitute for those of others):", again, True),
+        ("To be attacked:", attacked, True),
+    ]:
         text += [title, "", *by_table(group, with_attacks), ""] if group else []
     return text, len(gone)

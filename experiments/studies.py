@@ -4,6 +4,7 @@ samples of appendix C."""
 import csv
 import json
 import math
+import textwrap
 
 import cells
 import reports
@@ -46,12 +47,14 @@ def why(root, places):
         shown = [reports.percent({1: tally}, False) if tally else "–" for tally in kept]
         rows.append(f"| {title} | {' | '.join(shown)} | {summed_up(norms_of_weights(root, folder))} "
                     f"| {summed_up(norms_of_layers(root, folder))} |")
-    return ["## Why: one thing varied at a time", "",
-            "Circuits of table 1 with activations of 4 bits, seed 1, of 10,000 test images (`apgd 1`: of the first 1,000). A layer's",
-            "Lipschitz constant is the largest singular value of the map that it computes. *Weights alone* is that of its quantized",
-            "weights after the last epoch, which is what the penalty on latent weights pulls at. *With batch norm* is that of the",
-            "exported layer (`dq info --norms`): batch norm scales each channel, and may give back what the penalty took. Means are",
-            "geometric, over the layers.", "",
+    said = (
+        "Circuits with activations of 4 bits, seed 1, on 10,000 test images (`apgd 1`: on the first 1,000). A layer's Lipschitz "
+        "constant is the largest singular value of the map that it computes. *Weights alone* is that of its quantized weights "
+        "after the last epoch, without batch norm. *With batch norm* is that of the exported layer, which computes both "
+        "(`dq info --norms`): batch norm scales each channel, and may give back what the penalty took. Means are geometric, "
+        "over the layers."
+    )
+    return ["## Why: one thing varied at a time", "", *textwrap.wrap(said, 116), "",
             f"| penalty | {' | '.join(COLUMNS)} | weights alone, mean | largest | with batch norm, mean | largest |",
             "|---|" + "---|" * (len(COLUMNS) + 4), *rows, "",
             *([f"Missing: {'; '.join(missing)}.", ""] if missing else [])]
@@ -72,8 +75,10 @@ def samples(root):
     for (index, label), at in images.items():
         verdicts = [f"{at[(name, 'image')]} → {at[(name, 'adversary')]}" for name in names]
         rows.append(f"| {index} | {label} | {' | '.join(verdicts)} |")
-    return ["## Appendix C: samples", "",
-            f"Test images that FGSM at ε 8 breaks on `{first}`: class and probability (softmax, in percent) of the image → of its",
-            "adversary. The other circuits judge the same adversaries, which were not made for them. Pictures are not kept here;",
-            "`snakemake -s experiments/Snakefile -c1 samples -R samples --config cifar10=DIR` makes them in seconds.", "",
+    said = (
+        f"Test images that FGSM at ε 8 breaks on `{first}`: class and probability (softmax, in percent) of the image → of its "
+        "adversary. The other circuits judge the same adversaries, which were not made for them. Pictures are not kept here; "
+        "`snakemake -s experiments/Snakefile -c1 samples -R samples --config cifar10=DIR` makes them in seconds."
+    )
+    return ["## Appendix C: samples", "", *textwrap.wrap(said, 116, break_on_hyphens=False), "",
             f"| image | true class | {' | '.join(f'`{name}`' for name in names)} |", "|---|---|" + "---|" * len(names), *rows, ""]

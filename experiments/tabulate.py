@@ -162,8 +162,8 @@ def main():
         figures.draw(root, cells.folders(args.scale), folder, args.scale)
     text, count = page(root, args.scale, folder)
     if args.check:
-        difference = difflib.unified_diff(args.out.read_text().splitlines(), text.splitlines(), str(args.out), "results", lineterm="")
-        sys.exit("\n".join(difference) or None)
+        page_lines, wanted = args.out.read_text().splitlines(), text.splitlines()
+        sys.exit("\n".join(difflib.unified_diff(page_lines, wanted, str(args.out), "results", lineterm="")) or None)
     args.out.write_text(text)
     print(f"{args.out}: {count} networks are missing")
 
