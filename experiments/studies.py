@@ -55,7 +55,7 @@ def why(root, places):
         "over the layers."
     )
     return ["## Why: one thing varied at a time", "", *textwrap.wrap(said, 116), "",
-            f"| penalty | {' | '.join(COLUMNS)} | weights alone, mean | largest | with batch norm, mean | largest |",
+            f"| varied | {' | '.join(COLUMNS)} | weights alone, mean | largest | with batch norm, mean | largest |",
             "|---|" + "---|" * (len(COLUMNS) + 4), *rows, "",
             *([f"Missing: {'; '.join(missing)}.", ""] if missing else [])]
 
