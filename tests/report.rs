@@ -123,6 +123,46 @@ fn pictures_are_those_of_the_page(folder: &Path, page: &str) {
     }
 }
 
+/// Attacks on the same images lower what certificates leave open, and one that breaks what is certified is a doubt.
+#[test]
+fn certificates_are_held_against_attacks_on_the_same_images() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    let dq = root().join("models/signs-tiny-dq/model.json").display().to_string();
+    let signs = ["--data", "signs", "--count", "40"];
+    let weak = ["--eps", "0,8", "--boxes", "1", "--bounds", "intervals", "--attack", "random"];
+    ok(folder, &[&["certify", &dq, "-o", "certify.json"], &signs[..], &weak].concat());
+    ok(
+        folder,
+        &[&["attack", &dq, "--attack", "pgd", "--eps", "2", "-o", "attack.json"], &signs[..]].concat(),
+    );
+    let read =
+        |name: &str| -> Value { serde_json::from_slice(&fs::read(folder.join(name)).unwrap()).unwrap() };
+    let (mut certificates, attack) = (read("certify.json"), read("attack.json"));
+    let letters = |of: &Value| of["outcomes"].as_str().unwrap().to_owned();
+    let (proofs, outcomes) = (letters(&certificates["radii"][1]), letters(&attack["runs"][0]));
+    let both = proofs.chars().zip(outcomes.chars());
+    let left = both.filter(|(proof, outcome)| *proof == '?' && *outcome != 'x').count();
+    assert!(left < proofs.matches('?').count(), "PGD at ε 2 breaks what noise at ε 8 does not");
+    let page = |name: &str| {
+        ok(folder, &["report", name, "attack.json", "-o", "report.html"]);
+        fs::read_to_string(folder.join("report.html")).unwrap()
+    };
+    let shown = page("certify.json");
+    assert!(!shown.contains("certificate-contradicted"));
+    assert!(
+        shown.contains(&format!("attacked, ε 8: {:.2} (", 100.0 * left as f64 / 40.0)),
+        "{left} of 40 are left"
+    );
+    // A wrong proof of all: those that PGD broke contradict it.
+    certificates["radii"][1]["outcomes"] = proofs.replace('?', "c").into();
+    fs::write(folder.join("wrong.json"), certificates.to_string()).unwrap();
+    let broken = outcomes.chars().zip(proofs.chars()).filter(|both| *both == ('x', '?')).count();
+    let shown = page("wrong.json");
+    assert!(shown.contains("certificate-contradicted"));
+    assert!(shown.contains(&format!("pgd at eps 2 broke {broken} images that are certified at eps 8")));
+}
+
 #[test]
 fn bad_reports_are_refused_with_file_and_field() {
     let scratch = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@
 //! chart computes coordinates alone; how it looks stands in the templates.
 
 mod chart;
+mod crossed;
 pub mod document;
 pub mod gallery;
 mod page;

@@ -2,6 +2,7 @@
 
 use super::{Alert, Section};
 use crate::Reports;
+use crate::crossed::crossed;
 
 /// What each rule means, and what to do.
 const ADVICE: &[(&str, &str)] = &[
@@ -48,8 +49,17 @@ const ADVICE: &[(&str, &str)] = &[
     ),
 ];
 
+/// What to do where an attack broke what is proved.
+const CONTRADICTED: &str = "A proof or an attack's verdict is wrong, which must never be: trust neither file, let \
+     `python/check_certificates.py` check the proofs, `dq attack --replay` the adversaries, and report the fault.";
+
 pub(super) fn section(reports: &Reports) -> Option<Section> {
     let mut alerts = vec![];
+    for found in reports.certificates() {
+        let name = reports.named(&found.model).name;
+        let all = found.radii.iter().flat_map(|radius| crossed(reports, found, radius).contradictions);
+        alerts.extend(all.map(|text| alert(&name, "certificate-contradicted", text, CONTRADICTED)));
+    }
     for report in reports.attacks() {
         let name = reports.attacked(report).name;
         for doubt in &report.doubts {
