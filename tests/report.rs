@@ -99,7 +99,13 @@ fn a_page_holds_what_its_reports_say_and_a_browser_shows_it() {
     ok(folder, &[&["report"], &names[..], &[&more[..7], &["again.html"]].concat()].concat());
     assert!(fs::read_to_string(folder.join("again.html")).unwrap() == page);
     match browser() {
-        Some(browser) => shown(&browser, folder, &page),
+        Some(browser) => {
+            shown(&browser, folder, &page);
+            let opened = page.replace("<details>", "<details open>");
+            assert!(opened != page, "a table is folded on the screen");
+            let pages = [&page, &opened].map(|page| printed(&browser, folder, page));
+            assert!(pages[0] > 3 && pages[0] == pages[1], "{pages:?}: paper holds what the screen folds");
+        }
         None => eprintln!("SKIPPED: no Chromium in DQ_BROWSER or PATH, so no browser shows the page"),
     }
 }
@@ -233,12 +239,9 @@ fn shown(browser: &Path, folder: &Path, page: &str) {
     let mut backgrounds = vec![];
     for scheme in ["preferredColorScheme=0", "preferredColorScheme=1"] {
         let profile = folder.join(scheme);
-        let output = Command::new(browser)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        let output = headless(browser, &profile)
             .args(["--enable-logging=stderr", "--virtual-time-budget=20000", "--window-size=1500,1000"])
             .arg(format!("--blink-settings={scheme}"))
-            .arg(format!("--user-data-dir={}", profile.display()))
             .arg("--dump-dom")
             .arg(format!("file://{}", folder.join("harness.html").display()))
             .output()
@@ -257,4 +260,28 @@ fn shown(browser: &Path, folder: &Path, page: &str) {
         backgrounds.push(found["frames"][0]["background"].clone());
     }
     assert_ne!(backgrounds[0], backgrounds[1], "light and dark differ");
+}
+
+/// Returns the number of sheets that the page takes on paper.
+fn printed(browser: &Path, folder: &Path, page: &str) -> usize {
+    let [html, pdf] = ["paper.html", "paper.pdf"].map(|name| folder.join(name));
+    fs::write(&html, page).unwrap();
+    let output = headless(browser, &folder.join("paper"))
+        .arg(format!("--print-to-pdf={}", pdf.display()))
+        .arg(format!("file://{}", html.display()))
+        .output()
+        .expect("the browser starts");
+    let log = String::from_utf8_lossy(&output.stderr);
+    let pdf = fs::read(&pdf).unwrap_or_else(|error| panic!("no sheets: {error}: {log}"));
+    pdf.split(|byte| *byte == b'\n').filter(|line| line.trim_ascii_end().ends_with(b"/Type /Page")).count()
+}
+
+/// Returns the browser without a window, which asks nothing of the network.
+fn headless(browser: &Path, profile: &Path) -> Command {
+    let mut command = Command::new(browser);
+    command
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
+        .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+        .arg(format!("--user-data-dir={}", profile.display()));
+    command
 }
