@@ -57,7 +57,8 @@ def networks(root, scale, places):
         named[folder], asked[folder] = (cell, 1), {}
     found = []
     for folder, (cell, seed) in named.items():
-        epochs = tomllib.loads(cells.base(scale, cell).read_text())["train"]["epochs"]
+        base = tomllib.loads(cells.base(scale, cell).read_text())
+        epochs = cell.keys.get("train.epochs", base["train"]["epochs"])
         lacks = tuple(name for name in asked[folder] if not (root / folder / f"{name}.json").exists())
         found.append(Network(cell, seed, folder, epochs, len(seconds(root, folder)) == epochs, lacks))
     return found
