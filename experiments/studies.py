@@ -25,17 +25,35 @@ def norms_of_layers(root, folder):
     return {node["name"]: node["lipschitz"] for node in nodes if node["lipschitz"] is not None}
 
 
+def mean(norms):
+    """Returns the geometric mean."""
+    return math.prod(norms.values()) ** (1 / len(norms))
+
+
 def summed_up(norms):
     """Returns the geometric mean of norms and the largest one."""
     if not norms:
         return "– | –"
     name = max(norms, key=norms.get)
-    return f"{math.prod(norms.values()) ** (1 / len(norms)):.2f} | {norms[name]:.1f} ({name})"
+    return f"{mean(norms):.2f} | {norms[name]:.1f} ({name})"
+
+
+def compared(plain, other, title):
+    """Says what the penalty did to the norms and to robustness; `plain` is the network without one. Each is the network,
+    its weights' norms and its layers' norms."""
+    shrunk = [f"{mean(other[at]) / mean(plain[at]):.2f} {what}"
+              for at, what in ((1, "by weights alone"), (2, "with batch norm")) if plain[at] and other[at]]
+    moved = []
+    for column in COLUMNS:
+        middle, half = reports.difference({1: other[0]}, {1: plain[0]}, column)
+        moved.append(f"`{column}` {middle:+.1f} ± {half:.1f}")
+    return (f"{title}: the mean norm is {', '.join(shrunk)} times that without a penalty; accuracy changes by these points: "
+            f"{', '.join(moved)}.")
 
 
 def why(root, places):
     """Returns the section on what is varied one at a time."""
-    rows, missing = [], []
+    rows, missing, plain, texts = [], [], None, []
     for title, table, name in cells.VARIED:
         cell = next(cell for cell in cells.cells(table) if (cell.name, cell.setting) == (name, "wa"))
         folder = places[(table, name, "wa", 1)][0]
@@ -43,10 +61,14 @@ def why(root, places):
         if network is None:
             missing.append(title)
             continue
+        norms = norms_of_weights(root, folder), norms_of_layers(root, folder)
         kept = [network.tallies.get(column) for column in COLUMNS]
         shown = [reports.percent({1: tally}, False) if tally else "–" for tally in kept]
-        rows.append(f"| {title} | {' | '.join(shown)} | {summed_up(norms_of_weights(root, folder))} "
-                    f"| {summed_up(norms_of_layers(root, folder))} |")
+        rows.append(f"| {title} | {' | '.join(shown)} | {summed_up(norms[0])} | {summed_up(norms[1])} |")
+        if plain is None:
+            plain = (network, *norms)
+        elif all(kept):
+            texts += textwrap.wrap("- " + compared(plain, (network, *norms), title), 116, subsequent_indent="  ")
     said = (
         "Circuits with activations of 4 bits, seed 1, on 10,000 test images (`apgd 1`: on the first 1,000). A layer's Lipschitz "
         "constant is the largest singular value of the map that it computes. *Weights alone* is that of its quantized weights "
@@ -56,8 +78,8 @@ def why(root, places):
     )
     return ["## Why: one thing varied at a time", "", *textwrap.wrap(said, 116), "",
             f"| varied | {' | '.join(COLUMNS)} | weights alone, mean | largest | with batch norm, mean | largest |",
-            "|---|" + "---|" * (len(COLUMNS) + 4), *rows, "",
-            *([f"Missing: {'; '.join(missing)}.", ""] if missing else [])]
+            "|---|" + "---|" * (len(COLUMNS) + 4), *rows, "", *texts, *([""] if texts else []),
+            *([*textwrap.wrap(f"Missing: {'; '.join(missing)}.", 116), ""] if missing else [])]
 
 
 def samples(root):
