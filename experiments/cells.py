@@ -281,3 +281,16 @@ def folders(scale):
             first.setdefault(key, (f"{cell.table}/{cell.name}-{cell.setting}-s{seed}-{key}", cell))
             found[(cell.table, cell.name, cell.setting, seed)] = first[key]
     return found
+
+
+def substitutes(scale, root, places, data, attack):
+    """Returns the paths of the networks whose gradients an attack set uses on images of a set, by the flags that name
+    them. There is one substitute that is trained on PGD's adversaries, and it is of CIFAR-10."""
+    paths = {}
+    for key, flag in (("from", "--from"), ("also", "--also-from")):
+        if ATTACKS[attack].get(key) == "robust" and data == "cifar10" and scale != "test":
+            paths[flag] = ROBUST_SUBSTITUTE
+        elif key in ATTACKS[attack]:
+            cell = SUBSTITUTES[data]
+            paths[flag] = f"{root}/{places[(cell.table, cell.name, cell.setting, 1)][0]}/model.json"
+    return paths

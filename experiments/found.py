@@ -101,13 +101,13 @@ def amplification(path, networks, eps, bits, name):
     return holds(path, is_asked)
 
 
-def samples(report, hashes, networks, asked, name, count):
-    """Returns whether the samples are of these networks and of the first one's adversaries."""
+def samples(path, hashes, networks, asked, name, count):
+    """Returns whether the samples are of these networks and `path` is the report of the first one's adversaries."""
     if not Path(hashes).exists():
         return False
     said = Path(hashes).read_text().split()
     return (len(said) == len(networks) and all(map(same, networks, said))
-            and attack(report, networks[0], asked, [], name, count))
+            and attack(path, networks[0], asked, [], name, count))
 
 
 if __name__ == "__main__":

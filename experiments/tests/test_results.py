@@ -21,18 +21,11 @@ RESULTS = ROOT / "results" / SCALE
 PLACES = cells.folders(SCALE)
 
 
-def substitutes(cell, attack):
-    """Returns the networks whose gradients an attack uses."""
-    plain = PLACES[("substitute", f"vgg-16-{cell.data}", "a", 1)][0]
-    paths = {"plain": RESULTS / plain / "model.json", "robust": ROOT / cells.ROBUST_SUBSTITUTE}
-    return [paths[attack[key]] for key in ("from", "also") if key in attack]
-
-
 def is_right(cell, path, name, count=None):
     """Returns whether a report is what the workflow asks for of a cell under an attack set."""
-    attack = cells.ATTACKS[name]
+    others = [ROOT / other for other in cells.substitutes(SCALE, RESULTS, PLACES, cell.data, name).values()]
     network = path.parent / "model.json"
-    return found.attack(path, network, attack, substitutes(cell, attack), cell.data, count or cells.count(SCALE, name))
+    return found.attack(path, network, cells.ATTACKS[name], others, cell.data, count or cells.count(SCALE, name))
 
 
 def committed():
