@@ -29,15 +29,10 @@ impl Page<'_> {
 
 /// Returns the page of `reports` and `gallery`, whole.
 pub fn page(reports: &Reports, gallery: &Gallery) -> String {
-    let mut names: Vec<String> = vec![];
-    for model in reports.networks() {
-        if !names.contains(&model.name) {
-            names.push(model.name.clone());
-        }
-    }
+    let names = section::distinct(reports.networks().iter().map(|model| &model.name));
     let title = match &names[..] {
         [] => "dq report".into(),
-        [a] => a.clone(),
+        [a] => (*a).clone(),
         [a, b] => format!("{a} and {b}"),
         [a, rest @ ..] => format!("{a} and {} others", rest.len()),
     };

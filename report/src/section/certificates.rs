@@ -6,7 +6,7 @@ use crate::chart::Axis;
 use crate::chart::curves::{Point, Series};
 use crate::crossed::crossed;
 use dq_sim::report::Tally;
-use dq_sim::study::certify::{Certificates, Proof};
+use dq_sim::study::certify::{Certificates, Proof, Radius};
 
 pub(super) fn section(reports: &Reports) -> Option<Section> {
     let certified: Vec<&Certificates> = reports.certificates().collect();
@@ -23,14 +23,19 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
         "broken",
     ];
     let mut table = Table::new("Certificates", &head);
+    let mut figures = vec![];
     for found in &certified {
-        for radius in &found.radii {
+        // Attacks of the page may leave less than was known when the certificates were made.
+        let attacked = found.radii.iter().map(|radius| crossed(reports, found, radius).attacked);
+        let radii: Vec<(&Radius, Tally)> = found.radii.iter().zip(attacked).collect();
+        figures.push(sandwich(reports, found, &radii));
+        for (radius, attacked) in radii {
             let count = |proof| Cell::count(radius.outcomes.count(proof) as u64);
             table.row(vec![
                 Cell::text(reports.named(&found.model).name),
                 Cell::count(u64::from(radius.eps)),
                 Cell::tally(&radius.certified),
-                Cell::tally(&crossed(reports, found, radius).attacked),
+                Cell::tally(&attacked),
                 count(Proof::ByBounds),
                 count(Proof::ByLines),
                 count(Proof::BySearch),
@@ -45,7 +50,6 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
          attack beside it and every attack of this page on the same images left.",
         first.data.images, first.boxes
     );
-    let figures = certified.iter().map(|found| sandwich(reports, found)).collect();
     let tables = vec![table];
     Some(Section {
         id: "certificates",
@@ -57,28 +61,28 @@ pub(super) fn section(reports: &Reports) -> Option<Section> {
     })
 }
 
-fn sandwich(reports: &Reports, found: &Certificates) -> Figure {
+/// Draws what is certified, and what is left at each radius.
+fn sandwich(reports: &Reports, found: &Certificates, radii: &[(&Radius, Tally)]) -> Figure {
     let named = reports.named(&found.model);
-    let mut radii: Vec<(u8, Tally, Tally)> = found
-        .radii
-        .iter()
-        .map(|radius| (radius.eps, radius.certified, crossed(reports, found, radius).attacked))
-        .collect();
-    radii.sort_by_key(|(eps, ..)| *eps);
-    let series = |what: &str, colour, dashed, tally: fn(&(u8, Tally, Tally)) -> Tally| {
-        let point = |radius: &(u8, Tally, Tally)| Point {
-            x: f64::from(radius.0),
-            y: 100.0 * tally(radius).accuracy,
-            interval: Some([100.0 * radius.1.accuracy, 100.0 * radius.2.accuracy]),
-            title: format!("{what}, ε {}: {} %", radius.0, percent(&tally(radius))),
+    let series = |what: &str, colour, dashed, tally: fn(&(&Radius, Tally)) -> Tally| {
+        let point = |at: &(&Radius, Tally)| {
+            let ((radius, attacked), shown) = (at, tally(at));
+            Point {
+                x: f64::from(radius.eps),
+                y: 100.0 * shown.accuracy,
+                interval: Some([100.0 * radius.certified.accuracy, 100.0 * attacked.accuracy]),
+                title: format!("{what}, ε {}: {} %", radius.eps, percent(&shown)),
+            }
         };
-        Series { name: what.into(), colour, dashed, points: radii.iter().map(point).collect() }
+        let mut points: Vec<Point> = radii.iter().map(point).collect();
+        points.sort_by(|a, b| a.x.total_cmp(&b.x));
+        Series { name: what.into(), colour, dashed, points }
     };
     let series = vec![
-        series("attacked", 1, true, |(.., attacked)| *attacked),
-        series("certified", named.index, false, |(_, certified, _)| *certified),
+        series("attacked", 1, true, |(_, attacked)| *attacked),
+        series("certified", named.index, false, |(radius, _)| radius.certified),
     ];
     let caption = format!("{}: true robust accuracy lies in the shaded area", named.name);
-    let x = Axis::at("ε, grey levels", radii.iter().map(|(eps, ..)| f64::from(*eps)));
+    let x = Axis::at("ε, grey levels", found.radii.iter().map(|radius| f64::from(radius.eps)));
     Figure::of_curves(caption, x, Axis::percent("accuracy, %"), series)
 }

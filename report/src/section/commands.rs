@@ -1,6 +1,7 @@
 //! Writes the command that makes a document again, from what the document says. Networks are named as the
 //! documents name them, data sets without their folders.
 
+use super::distinct;
 use crate::document::front::{Asked, Front};
 use crate::document::{Amplification, Content, Corruptions, Faults, Landscapes};
 use dq_hdl::emit::Report as Circuit;
@@ -27,7 +28,7 @@ pub(super) fn command(content: &Content) -> String {
 }
 
 fn attack(report: &Report) -> String {
-    // Those that need no gradients run once, whatever the source; the twins of a ladder are sources too.
+    // A run names the source of its gradients where that is another network: a substitute, or a twin of --ladder.
     let sources: Vec<&str> = distinct(report.runs.iter().filter_map(|run| run.source.as_deref()));
     let (twins, substitutes): (Vec<&str>, Vec<&str>) =
         sources.into_iter().partition(|name| LADDER.contains(name));
@@ -221,15 +222,4 @@ fn files<'a>(models: impl Iterator<Item = &'a Model>) -> String {
 /// Writes values as the command line takes several.
 fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {
     values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(",")
-}
-
-/// Returns each value once, in the order of the first.
-fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
-    let mut all = vec![];
-    for value in values {
-        if !all.contains(&value) {
-            all.push(value);
-        }
-    }
-    all
 }

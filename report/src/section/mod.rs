@@ -152,3 +152,14 @@ impl Cell {
         Self { text: percent(tally), value: Some(tally.accuracy) }
     }
 }
+
+/// Returns each value once, in the order of the first.
+pub(crate) fn distinct<T: PartialEq>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all = vec![];
+    for value in values {
+        if !all.contains(&value) {
+            all.push(value);
+        }
+    }
+    all
+}

@@ -1,11 +1,11 @@
 //! Draws robust accuracy against the radius: all networks together, then each attack of each network.
 
-use super::{Cell, Figure, Section, Table, percent};
+use super::{Cell, Figure, Section, Table, distinct, percent};
 use crate::Reports;
 use crate::chart::Axis;
 use crate::chart::curves::{Point, Series};
 use crate::text::percent_of;
-use dq_sim::report::{Outcome, Rate, Report, Tally};
+use dq_sim::report::{Outcome, Rate, Report, Run, Tally};
 
 pub(super) fn section(reports: &Reports) -> Option<Section> {
     let attacked: Vec<&Report> = reports.attacks().collect();
@@ -45,12 +45,7 @@ fn overlay(reports: &Reports, attacked: &[&Report]) -> Figure {
 
 /// Draws every attack on one network.
 fn each(reports: &Reports, report: &Report) -> Figure {
-    let mut titles: Vec<String> = vec![];
-    for run in &report.runs {
-        if !titles.contains(&run.title()) {
-            titles.push(run.title());
-        }
-    }
+    let titles = distinct(report.runs.iter().map(Run::title));
     let curves = titles.iter().enumerate().map(|(n, title)| {
         let same = report.runs.iter().filter(|run| run.title() == *title);
         let tallies = same.map(|run| (run.eps, &run.tally)).collect();

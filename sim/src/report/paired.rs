@@ -3,30 +3,23 @@
 /// Returns the probability that of `more + fewer` images on which two attacks differ at least `more` fall on
 /// one side, if either side were as likely: the one-sided exact test of McNemar (1947).
 pub fn mcnemar(more: usize, fewer: usize) -> f64 {
-    let all = more + fewer;
+    at_least(more, more + fewer, 0.5)
+}
+
+/// Returns the probability that at least `count` of `of` images are of a kind of which there is the given share,
+/// above 0 and below 1.
+pub(crate) fn at_least(count: usize, of: usize, share: f64) -> f64 {
     let mut log_choose = 0.0;
     let mut sum = 0.0;
     // The tail of the binomial distribution from its thin end: all of them, all but one, and so on.
-    for left in 0..=fewer {
+    for left in 0..(of + 1).saturating_sub(count) {
         if left > 0 {
-            log_choose += ((all + 1 - left) as f64 / left as f64).ln();
+            log_choose += ((of + 1 - left) as f64 / left as f64).ln();
         }
-        sum += (log_choose - all as f64 * std::f64::consts::LN_2).exp();
+        let log_each = (of - left) as f64 * share.ln() + left as f64 * (1.0 - share).ln();
+        sum += (log_choose + log_each).exp();
     }
     sum.min(1.0)
-}
-
-/// Returns the probability that at least `count` of `of` images are of a kind of which there is the given share.
-pub(crate) fn at_least(count: usize, of: usize, share: f64) -> f64 {
-    let (odds, mut log_choose) = ((share / (1.0 - share)).ln(), 0.0);
-    let mut fewer = 0.0;
-    for n in 0..count.min(of + 1) {
-        if n > 0 {
-            log_choose += ((of + 1 - n) as f64 / n as f64).ln();
-        }
-        fewer += (log_choose + n as f64 * odds + of as f64 * (1.0 - share).ln()).exp();
-    }
-    (1.0 - fewer).clamp(0.0, 1.0)
 }
 
 #[cfg(test)]
