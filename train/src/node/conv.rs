@@ -13,7 +13,7 @@ use super::proof::{ProofFailure, other_kind, same, same_elements};
 use super::signal::Signal;
 use super::spectral::conv_norm;
 use super::sums::{dot_range, exact_format, kernel_last, rounded, scaled, whole};
-use super::weights::{Scale, Weights};
+use super::weights::{Scale, Weights, magnitudes};
 use crate::recipe::Bits;
 use crate::tensor::vector;
 
@@ -82,7 +82,8 @@ impl Training for Conv {
 
     fn bounds(&self, at: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
         let levels = at.values.weights(at.name, &self.weights_here()).levels;
-        ends[0].sums(&levels, |x, weights| convolve(x, weights, self.stride, self.pad))
+        let magnitudes = magnitudes(&levels, at.values.parameter(at.name, "weight"));
+        ends[0].sums((&levels, &magnitudes), |x, weights| convolve(x, weights, self.stride, self.pad))
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

@@ -11,7 +11,7 @@ use super::proof::{ProofFailure, other_kind, same, same_elements};
 use super::signal::Signal;
 use super::spectral::matrix_norm;
 use super::sums::{dot_range, matrix, rounded, scaled, whole};
-use super::weights::{Scale, Weights};
+use super::weights::{Scale, Weights, magnitudes};
 use crate::recipe::Bits;
 use crate::tensor::{flat, vector};
 
@@ -68,7 +68,8 @@ impl Training for Dense {
 
     fn bounds(&self, at: &At, _: &[&Signal], ends: &[&Ends]) -> Ends {
         let levels = at.values.weights(at.name, &self.weights_here()).levels;
-        ends[0].sums(&levels, |x, weights| flat(x).matmul(&weights.tr()))
+        let magnitudes = magnitudes(&levels, at.values.parameter(at.name, "weight"));
+        ends[0].sums((&levels, &magnitudes), |x, weights| flat(x).matmul(&weights.tr()))
     }
 
     fn exact(&self, at: &Frozen) -> Box<dyn Exact> {

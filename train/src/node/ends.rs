@@ -36,11 +36,15 @@ impl Ends {
         Ends::new(a.minimum(&b), a.maximum(&b))
     }
 
-    /// Returns bounds of sums of products with `weights`, where `sums` computes them: those of the middle,
-    /// and on both sides those of half the width with the weights' magnitudes.
-    pub fn sums(&self, weights: &Tensor, sums: impl Fn(&Tensor, &Tensor) -> Tensor) -> Ends {
+    /// Returns bounds of sums of products with weights, where `sums` computes them from `levels`: those of the
+    /// middle, and on both sides those of half the width with the `magnitudes` of the levels.
+    pub fn sums(
+        &self,
+        (levels, magnitudes): (&Tensor, &Tensor),
+        sums: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Ends {
         let (middle, half) = self.middle();
-        let (middle, half) = (sums(&middle, weights), sums(&half, &weights.abs()));
+        let (middle, half) = (sums(&middle, levels), sums(&half, magnitudes));
         Ends::new(&middle - &half, middle + half)
     }
 

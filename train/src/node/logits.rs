@@ -15,7 +15,7 @@ use super::rounding::round_through;
 use super::signal::{Signal, Unit};
 use super::spectral::matrix_norm;
 use super::sums::{biased, fitting};
-use super::weights::{Scale, Weights};
+use super::weights::{Scale, Weights, magnitudes};
 use crate::recipe::{BitWidths, Bits};
 use crate::tensor::{flat, integers, vector};
 
@@ -126,7 +126,8 @@ impl Training for Logits {
 
     fn bounds(&self, at: &At, inputs: &[&Signal], ends: &[&Ends]) -> Ends {
         let Scores { levels, bias, scale } = self.scores(at, &inputs[0].unit);
-        let sums = ends[0].sums(&levels, |x, weights| flat(x).matmul(&weights.tr()));
+        let magnitudes = magnitudes(&levels, at.values.parameter(at.name, "weight"));
+        let sums = ends[0].sums((&levels, &magnitudes), |x, weights| flat(x).matmul(&weights.tr()));
         sums.rising(|x| (x + &bias) * &scale)
     }
 
@@ -138,7 +139,10 @@ impl Training for Logits {
         let classes = self.classes as i64;
         let at_middle = flat(&middle).matmul(&levels.tr()) + bias;
         let ahead = at_middle.gather(1, &labels.unsqueeze(1), false) - at_middle;
-        let apart = (levels.unsqueeze(1) - levels.unsqueeze(0)).abs().reshape([classes * classes, -1]);
+        let apart = |weights: &Tensor| weights.unsqueeze(1) - weights.unsqueeze(0);
+        // One scale serves all classes: levels differ in the direction in which latent weights do, or not at all.
+        let apart = magnitudes(&apart(&levels), &apart(at.values.parameter(at.name, "weight")));
+        let apart = apart.reshape([classes * classes, -1]);
         let pairs = flat(&half).matmul(&apart.tr()).reshape([-1, classes, classes]);
         let own = labels.reshape([-1, 1, 1]).expand([-1, 1, classes], false);
         Some((ahead - pairs.gather(1, &own, false).squeeze_dim(1)) * scale)

@@ -145,6 +145,14 @@ pub fn initial_scale(latent: &Tensor, bits: Bits, per: Scale) -> Tensor {
     })
 }
 
+/// Returns |level| of each of the `levels` that `latent` weights were quantized to, with the gradient of
+/// |latent|. So a level of 0 passes on the sign of its latent weight. Without that it would pass on nothing:
+/// bounds, which widen with magnitudes, would press a weight down to the edge of level 0 and leave it there,
+/// and it would go back and forth across that edge.
+pub fn magnitudes(levels: &Tensor, latent: &Tensor) -> Tensor {
+    levels * no_grad(|| signs(latent))
+}
+
 fn signs(latent: &Tensor) -> Tensor {
     latent.ge(0.0).to_kind(latent.kind()) * 2.0 - 1.0
 }
@@ -202,6 +210,23 @@ mod tests {
         assert_eq!(values(&quantize_weight_by(&w, 1, &scale).levels), [1.0, -1.0, 1.0, -1.0]);
         let start = initial_scale(&w, Bits::Int(3), Scale::Tensor);
         assert!((values(&start)[0] - 2.0 * 1.3 / 3f32.sqrt()).abs() < 1e-6);
+    }
+
+    /// Levels are 7, −3, 0, 0 and −7; those of 0 keep the sign of their weight in the gradient.
+    #[test]
+    fn magnitudes_press_on_weights_whose_level_is_zero() {
+        let w =
+            Tensor::from_slice(&[0.7f32, -0.34, 0.04, -0.04, -0.7]).reshape([1, 5]).set_requires_grad(true);
+        let four = quantize_weight(&w, Bits::Int(4), Scale::Channel);
+        let found = magnitudes(&four.levels, &w);
+        assert_eq!(values(&found), [7.0, 3.0, 0.0, 0.0, 7.0]);
+        (found * four.scale).sum(Kind::Float).backward();
+        let expected = [1.0f32, -1.0, 1.0, -1.0, -1.0];
+        assert!(values(&w.grad()).iter().zip(expected).all(|(g, e)| (g - e).abs() < 1e-6));
+        // One bit has no level 0: the sign of 0 is +1.
+        let zero = Tensor::from_slice(&[0.0f32, -1.0]).reshape([1, 2]);
+        let one = quantize_weight(&zero, Bits::Int(1), Scale::Channel);
+        assert_eq!(values(&magnitudes(&one.levels, &zero)), [1.0, 1.0]);
     }
 
     #[test]
