@@ -3,6 +3,8 @@
 //! inputs' bounds. They are exact where a box is one image.
 
 use super::{Engine, Node};
+use crate::buffers;
+use crate::kernel::multiversion;
 use crate::kind::{Bounds, Feed, kind};
 use crate::tensor::Tensor;
 use ndarray::ArrayView4;
@@ -21,17 +23,29 @@ impl<'a> IntervalBounds<'a> {
         Self { engine, rules: nodes.map(|(node, own)| kind(&node.layer).bounds(&own.site)).collect() }
     }
 
-    /// Returns the least and the largest value of every node's output over the boxes `lo..=hi` (batch ×
-    /// height × width × channels), node by node.
-    pub fn run(&self, lo: ArrayView4<u8>, hi: ArrayView4<u8>) -> Vec<[Tensor; 2]> {
+    /// Returns the least and the largest value of node `wanted`'s output over the boxes `lo..=hi` (batch × height
+    /// × width × channels).
+    pub fn of(&self, wanted: usize, lo: ArrayView4<u8>, hi: ArrayView4<u8>) -> [Tensor; 2] {
         let mut ends: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
-        for node in 0..self.rules.len() {
-            let [low, high] = self.node(node, [lo, hi], &ends);
-            ends[0].push(Some(low));
-            ends[1].push(Some(high));
+        for node in 0..wanted {
+            self.push(node, [lo, hi], &mut ends);
+            // The next nodes find this memory in the cache.
+            for (j, earlier) in self.engine.nodes[..node].iter().enumerate() {
+                if earlier.needed_until <= node {
+                    ends.iter_mut().filter_map(|end| end[j].take()).for_each(Tensor::give);
+                }
+            }
         }
-        let [low, high] = ends.map(|end| end.into_iter().map(|value| value.expect("all are kept")));
-        low.zip(high).map(|(low, high)| [low, high]).collect()
+        let found = self.node(wanted, [lo, hi], &ends);
+        ends.into_iter().flatten().flatten().for_each(Tensor::give);
+        found
+    }
+
+    /// Computes the bounds of node `i`, given those of the nodes before it that it reads.
+    fn push(&self, i: usize, boxes: [ArrayView4<u8>; 2], ends: &mut [Vec<Option<Tensor>>; 2]) {
+        let [low, high] = self.node(i, boxes, ends);
+        ends[0].push(Some(low));
+        ends[1].push(Some(high));
     }
 
     /// Returns the least and the largest value of node `i`'s output, given those of the nodes before it.
@@ -60,15 +74,15 @@ impl<'a> IntervalBounds<'a> {
                 else {
                     unreachable!("the rule holds for bytes alone, and all are kept")
                 };
-                let both = |join: fn(u8, u8) -> u8| {
-                    Tensor::Bytes(lo.iter().zip(hi).map(|(&lo, &hi)| join(lo, hi)).collect())
+                let twice = match lo.iter().zip(hi) {
+                    pairs if site.input().range.hi <= 127 => joined(pairs, |lo, hi| lo + hi),
+                    pairs => Tensor::Words(pairs.map(|(&lo, &hi)| i32::from(lo) + i32::from(hi)).collect()),
                 };
-                let inputs = [both(|lo, hi| lo + hi), both(|lo, hi| hi - lo)];
+                let inputs = [twice, joined(lo.iter().zip(hi), |lo, hi| hi - lo)];
                 let sums = |layer: usize| layers[layer].sums(site.kernel, &inputs[layer], count);
                 let [mut low, mut high] = [sums(0), sums(1)];
-                for (low, high) in low.iter_mut().zip(&mut high) {
-                    (*low, *high) = ((*low - *high) >> 1, (*low + *high) >> 1);
-                }
+                inputs.into_iter().for_each(Tensor::give);
+                part(site.kernel, &mut low, &mut high);
                 [low, high].map(|end| Tensor::narrow(end, site.output.range))
             }
             Bounds::Signed(halves) => {
@@ -85,6 +99,25 @@ impl<'a> IntervalBounds<'a> {
                 })
             }
         }
+    }
+}
+
+/// Joins pairs of bytes to bytes.
+fn joined<'a>(pairs: impl ExactSizeIterator<Item = (&'a u8, &'a u8)>, join: impl Fn(u8, u8) -> u8) -> Tensor {
+    let mut bytes = buffers::stale(pairs.len());
+    bytes.iter_mut().zip(pairs).for_each(|(to, (&lo, &hi))| *to = join(lo, hi));
+    Tensor::Bytes(bytes)
+}
+
+multiversion! {
+    /// Turns twice the middles and the distances of two ends into the ends.
+    fn part = parted(low: &mut [i32], high: &mut [i32])
+}
+
+#[inline(always)]
+fn parted(twice: &mut [i32], apart: &mut [i32]) {
+    for (low, high) in twice.iter_mut().zip(apart) {
+        (*low, *high) = ((*low - *high) >> 1, (*low + *high) >> 1);
     }
 }
 
@@ -115,6 +148,14 @@ mod tests {
     use ndarray::{Array3, Array4, Axis};
     use std::collections::BTreeSet;
 
+    /// Returns the bounds of every node.
+    fn all(bounds: &IntervalBounds, lo: ArrayView4<u8>, hi: ArrayView4<u8>) -> Vec<[Tensor; 2]> {
+        let mut ends = [vec![], vec![]];
+        (0..bounds.rules.len()).for_each(|node| bounds.push(node, [lo, hi], &mut ends));
+        let [low, high] = ends.map(|end| end.into_iter().map(|value| value.expect("all are kept")));
+        low.zip(high).map(|(low, high)| [low, high]).collect()
+    }
+
     /// In networks of all kinds of layer, images of a box have values within its bounds at every node, and a
     /// box of one image has that image's values as its bounds.
     #[test]
@@ -128,7 +169,7 @@ mod tests {
             let (mut lo, mut hi) = (ends[0].clone(), ends[0].clone());
             lo.zip_mut_with(&ends[1], |lo, &v| *lo = v.min(*lo));
             hi.zip_mut_with(&ends[1], |hi, &v| *hi = v.max(*hi));
-            let found = bounds.run(lo.view().insert_axis(Axis(0)), hi.view().insert_axis(Axis(0)));
+            let found = all(&bounds, lo.view().insert_axis(Axis(0)), hi.view().insert_axis(Axis(0)));
             let (height, width, channels) = lo.dim();
             let inside = Array4::from_shape_fn((8, height, width, channels), |(n, y, x, c)| {
                 let at = [y, x, c];
@@ -145,7 +186,7 @@ mod tests {
                 kinds.insert(network.nodes()[i].layer.kind().name());
             }
             let point = ends[0].view().insert_axis(Axis(0));
-            for (values, [low, high]) in engine.nodes(point).iter().zip(bounds.run(point, point)) {
+            for (values, [low, high]) in engine.nodes(point).iter().zip(all(&bounds, point, point)) {
                 let words: Vec<i32> = values.iter().copied().collect();
                 assert!(low.into_words() == words && high.into_words() == words, "seed {seed}");
             }
@@ -164,7 +205,7 @@ mod tests {
             let bounds = IntervalBounds::new(&engine);
             let lo = random::image(seed, network.input());
             let hi = lo.mapv(|v| v.saturating_add(40).min(network.input().top()));
-            let found = bounds.run(lo.view().insert_axis(Axis(0)), hi.view().insert_axis(Axis(0)));
+            let found = all(&bounds, lo.view().insert_axis(Axis(0)), hi.view().insert_axis(Axis(0)));
             for (i, node) in network.nodes().iter().enumerate() {
                 let half = |sign: fn(i8) -> i8| match &node.layer {
                     Layer::Conv(conv) => {

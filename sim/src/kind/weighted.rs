@@ -9,12 +9,12 @@ use dq_net::{Range, Wire};
 /// Splits a weight into its positive part and its negative part.
 pub(super) const SIGNS: [fn(i8) -> i8; 2] = [|weight| weight.max(0), |weight| weight.min(0)];
 
-/// Returns the wires of twice the middle between two ends of a layer's input and of their distance, where both
-/// are bytes, `weights` have sizes that are weights, and no sum leaves its register.
+/// Returns the wires of twice the middle between two ends of a layer's input and of their distance, where the
+/// input is bytes, `weights` have sizes that are weights, and no sum leaves its register.
 pub(super) fn centred<'w>(site: &Site, mut weights: impl Iterator<Item = &'w i8>) -> Option<[Wire; 2]> {
     let (input, output) = (site.input(), site.output.range);
     let fits = input.range.lo >= 0
-        && input.range.hi <= 127
+        && input.range.hi <= 255
         && output.hi - output.lo < 1 << 29
         && weights.all(|&weight| weight > i8::MIN);
     fits.then(|| [2, 1].map(|times| Wire { range: Range::new(0, times * input.range.hi), ..input }))

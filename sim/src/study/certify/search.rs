@@ -156,20 +156,20 @@ impl<'a> Certifier<'a> {
     /// the box has one label where that is not negative.
     fn slack(&self, boxes: &[Region], label: u8) -> Vec<i64> {
         let [lo, hi] = [stack(boxes.iter().map(|b| &b.lo)), stack(boxes.iter().map(|b| &b.hi))];
-        let ends = self.bounds.run(lo.view(), hi.view());
+        let wanted = self.head.map_or(self.white_box.network().nodes().len() - 1, |(node, _)| node);
+        let ends = self.bounds.of(wanted, lo.view(), hi.view());
         let (label, bias) = (usize::from(label), &self.white_box.network().logits().bias);
-        let scores = &ends[ends.len() - 1];
         let of_box = |b: usize| {
             let others = (0..bias.len()).filter(|&class| class != label);
             let slack = others.map(|class| {
                 let lead = match self.head {
-                    Some((node, dense)) => {
+                    Some((_, dense)) => {
                         let bias = i64::from(bias[label]) - i64::from(bias[class]);
-                        bias + least_lead(dense, &ends[node], b, label, class)
+                        bias + least_lead(dense, &ends, b, label, class)
                     }
                     None => {
                         let at = b * bias.len();
-                        i64::from(scores[0].get(at + label)) - i64::from(scores[1].get(at + class))
+                        i64::from(ends[0].get(at + label)) - i64::from(ends[1].get(at + class))
                     }
                 };
                 // Of classes with equal scores, the lowest is the label.
