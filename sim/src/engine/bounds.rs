@@ -29,12 +29,7 @@ impl<'a> IntervalBounds<'a> {
         let mut ends: [Vec<Option<Tensor>>; 2] = [vec![], vec![]];
         for node in 0..wanted {
             self.push(node, [lo, hi], &mut ends);
-            // The next nodes find this memory in the cache.
-            for (j, earlier) in self.engine.nodes[..node].iter().enumerate() {
-                if earlier.needed_until <= node {
-                    ends.iter_mut().filter_map(|end| end[j].take()).for_each(Tensor::give);
-                }
-            }
+            ends.iter_mut().for_each(|end| self.engine.give_read(node, end));
         }
         let found = self.node(wanted, [lo, hi], &ends);
         ends.into_iter().flatten().flatten().for_each(Tensor::give);
@@ -74,11 +69,13 @@ impl<'a> IntervalBounds<'a> {
                 else {
                     unreachable!("the rule holds for bytes alone, and all are kept")
                 };
-                let twice = match lo.iter().zip(hi) {
-                    pairs if site.input().range.hi <= 127 => joined(pairs, |lo, hi| lo + hi),
-                    pairs => Tensor::Words(pairs.map(|(&lo, &hi)| i32::from(lo) + i32::from(hi)).collect()),
+                let pairs = || lo.iter().zip(hi);
+                let twice = if site.input().range.hi <= 127 {
+                    joined(pairs(), |lo, hi| lo + hi)
+                } else {
+                    Tensor::Words(pairs().map(|(&lo, &hi)| i32::from(lo) + i32::from(hi)).collect())
                 };
-                let inputs = [twice, joined(lo.iter().zip(hi), |lo, hi| hi - lo)];
+                let inputs = [twice, joined(pairs(), |lo, hi| hi - lo)];
                 let sums = |layer: usize| layers[layer].sums(site.kernel, &inputs[layer], count);
                 let [mut low, mut high] = [sums(0), sums(1)];
                 inputs.into_iter().for_each(Tensor::give);

@@ -186,11 +186,17 @@ impl Engine {
             let value = if is_fused { None } else { Some(self.run_node(i, images, &values)) };
             values.push(value);
             if keep == Keep::Last {
-                let read: Vec<usize> = (0..i).filter(|&j| self.nodes[j].needed_until <= i).collect();
-                read.into_iter().filter_map(|j| values[j].take()).for_each(Tensor::give);
+                self.give_read(i, &mut values);
             }
         }
         values
+    }
+
+    /// Gives back the values that no node after node `i` reads, so that the next nodes find their memory in the
+    /// cache. The value of `i` itself stays.
+    fn give_read(&self, i: usize, values: &mut [Option<Tensor>]) {
+        let read = self.nodes[..i].iter().zip(values).filter(|(node, _)| node.needed_until <= i);
+        read.filter_map(|(_, value)| value.take()).for_each(Tensor::give);
     }
 
     /// Computes node `i` of one block from the values of its inputs.

@@ -167,7 +167,7 @@ pub(crate) enum Bounds {
     Signed(Box<[Linear; 2]>),
     /// The node is a layer with weights, as two layers: itself, of the sums of both ends, and one of the
     /// weights' sizes, of their differences. Half their difference and half their sum are the ends: half as
-    /// many products.
+    /// many products, or three quarters where sums of both ends are no bytes.
     Centred(Box<[Linear; 2]>),
 }
 
