@@ -5,7 +5,9 @@
 //! bounds of accumulators are exact where a box's ends are whole pixels; the functions behind them rise with
 //! their argument in floats too. So bounds hold for the network that computes in fp32, rounding included.
 
-use tch::{Kind, Tensor};
+use tch::{Kind, Tensor, no_grad};
+
+use crate::tensor::along_channels;
 
 /// Bounds a node's output over a batch of boxes.
 #[derive(Debug)]
@@ -30,21 +32,28 @@ impl Ends {
         Ends::new(function(&self.low), function(&self.high))
     }
 
-    /// Returns bounds of a function that rises everywhere or falls everywhere, for each channel.
-    pub fn monotone(&self, function: impl Fn(&Tensor) -> Tensor) -> Ends {
-        let (a, b) = (function(&self.low), function(&self.high));
-        Ends::new(a.minimum(&b), a.maximum(&b))
+    /// Returns bounds of a function that rises in channels whose `slopes` are not negative, and falls in the
+    /// others.
+    pub fn monotone(&self, slopes: &Tensor, function: impl Fn(&Tensor) -> Tensor) -> Ends {
+        let falls = no_grad(|| slopes.lt(0.0));
+        if bool::try_from(falls.any()).expect("one element") {
+            let falls = falls.reshape(along_channels(&self.low));
+            let exchanged = |a: &Tensor, b: &Tensor| function(&a.where_self(&falls, b));
+            return Ends::new(exchanged(&self.high, &self.low), exchanged(&self.low, &self.high));
+        }
+        self.rising(function)
     }
 
     /// Returns bounds of sums of products with weights, where `sums` computes them from `levels`: those of the
-    /// middle, and on both sides those of half the width with the `magnitudes` of the levels.
+    /// middle, and on both sides those of half the width with the `magnitudes` of the levels. It is the weights
+    /// that are halved, which are fewer.
     pub fn sums(
         &self,
         (levels, magnitudes): (&Tensor, &Tensor),
         sums: impl Fn(&Tensor, &Tensor) -> Tensor,
     ) -> Ends {
-        let (middle, half) = self.middle();
-        let (middle, half) = (sums(&middle, levels), sums(&half, magnitudes));
+        let middle = sums(&(&self.low + &self.high), &(levels * 0.5));
+        let half = sums(&(&self.high - &self.low), &(magnitudes * 0.5));
         Ends::new(&middle - &half, middle + half)
     }
 
@@ -55,6 +64,6 @@ impl Ends {
 
     /// Returns the mean distance between the bounds.
     pub fn mean_width(&self) -> Tensor {
-        (&self.high - &self.low).mean(Kind::Float)
+        (self.high.sum(Kind::Float) - self.low.sum(Kind::Float)) * (1.0 / self.low.numel() as f64)
     }
 }

@@ -54,12 +54,14 @@ impl Norm {
     /// the statistics are those of `input`, which they pass gradients to.
     pub fn bounds(self, at: &At, input: &Signal, ends: &Ends, factor: f64) -> Ends {
         match self {
-            Norm::Batch if at.mode == Mode::Evaluate => ends.monotone(|x| batch_norm(at, x, factor)),
+            Norm::Batch if at.mode == Mode::Evaluate => {
+                ends.monotone(at.values.parameter(at.name, "gain"), |x| batch_norm(at, x, factor))
+            }
             Norm::Batch => {
                 let (mean, var) = moments(&input.x.to_kind(Kind::Float));
                 let gain = at.values.parameter(at.name, "gain") * (var + EPSILON).rsqrt() * factor;
                 let bias = at.values.parameter(at.name, "bias") * factor - mean * &gain;
-                ends.monotone(|x| affine(x, &gain, &bias))
+                ends.monotone(&gain, |x| fused_affine(x, &gain, &bias))
             }
             Norm::Aol => {
                 let Rescaled { gain, bias, .. } = Rescaled::of(at, &input.x, factor);
@@ -119,10 +121,16 @@ impl Rescaled {
     }
 }
 
-/// Returns mean and population variance of each channel, with gradients.
+/// Returns mean and population variance of each channel, with gradients, in as few passes over memory as their
+/// gradients allow: that of a libtorch mean divides every element, its variance is slow along channels.
 fn moments(input: &Tensor) -> (Tensor, Tensor) {
     let dims = positions(input);
-    (input.mean_dim(dims, false, Kind::Float), input.var_dim(dims, false, false))
+    let share = input.size()[1] as f64 / input.numel() as f64;
+    let mean = input.sum_dim_intlist(dims, false, Kind::Float) * share;
+    // The variance does not change with the mean. Of the two factors of a square one keeps its gradient, twice.
+    let centred = input - mean.detach().reshape(along_channels(input));
+    let var = (centred.detach() * centred).sum_dim_intlist(dims, false, Kind::Float) * share;
+    (mean, &var * 2.0 - var.detach())
 }
 
 /// Returns the dimensions of a batch beside that of channels.
@@ -134,6 +142,13 @@ fn positions(input: &Tensor) -> &'static [i64] {
 fn affine(x: &Tensor, gain: &Tensor, bias: &Tensor) -> Tensor {
     let along = |t: &Tensor| t.to_kind(x.kind()).reshape(along_channels(x));
     x * along(gain) + along(bias)
+}
+
+/// Returns gain·x + bias, per channel, of fp32 numbers: faster than [`affine`], as batch norm by a mean of 0 and
+/// a variance of 1.
+fn fused_affine(x: &Tensor, gain: &Tensor, bias: &Tensor) -> Tensor {
+    let (mean, var) = no_grad(|| (gain.zeros_like(), gain.ones_like()));
+    x.batch_norm(Some(gain), Some(bias), Some(&mean), Some(&var), false, 0.0, 0.0, false)
 }
 
 /// Normalizes by batch norm; gain and bias are multiplied by `factor`.

@@ -85,18 +85,24 @@ impl Quantizer {
                     let c = slowed(c, 1.0 / (z.numel() as f64 / z.size()[0] as f64 * top).sqrt());
                     (z * (top / learned(&c)).to_kind(z.kind())).clamp(0.0, top)
                 }
-                None => self.clipped(z, None) * (top / self.ceiling),
+                None => self.sixths(z) * (top / 6.0),
             },
         };
         let _ = no_grad(|| levels.round_());
         levels
     }
 
+    /// Returns `z` between 0 and the ceiling, in sixths of the ceiling: the gradient of ReLU6 is one pass over
+    /// memory, and that of a clamp is four.
+    fn sixths(&self, z: &Tensor) -> Tensor {
+        if self.ceiling == 6.0 { z.relu6() } else { (z * (6.0 / self.ceiling)).relu6() }
+    }
+
     fn clipped(&self, z: &Tensor, ceiling: Option<&Tensor>) -> Tensor {
         match ceiling {
             Some(c) => z.clamp_min(0.0).minimum(&learned(c).to_kind(z.kind())),
-            None if self.activation == Activation::Relu6 => z.relu6(),
-            None => z.clamp(0.0, self.ceiling),
+            None if self.ceiling == 6.0 => z.relu6(),
+            None => self.sixths(z) * (self.ceiling / 6.0),
         }
     }
 }
