@@ -17,7 +17,7 @@ use crate::recipe::{Adversarial, Attack, Certified, Draw, Recipe, Start};
 /// Steps of the adversary around which a small box lies.
 const ITERATIONS: usize = 4;
 /// Largest growth of bounds, from the image to what any node normalizes, that costs nothing, both in standard
-/// deviations: 1/τ of Shi 2021.
+/// deviations.
 const GROWTH: f64 = 2.0;
 /// Number of held-out images that are bounded at once.
 const CHUNK: usize = 250;
@@ -103,9 +103,13 @@ pub fn loss(
 }
 
 /// Returns how far widths have grown beyond [`GROWTH`] times the `first`: the mean over all widths of
-/// 1 − GROWTH·first/width, or 0 where that is negative.
+/// log(width / (GROWTH·first)), or 0 where that is negative.
+///
+/// Shi 2021 takes 1 − GROWTH·first/width, which hardly changes where bounds are far too wide. The bounds of wide
+/// networks begin there. Then every quantizer is at both of its ends, so that no other term has a gradient, and
+/// they would stay there.
 fn growth(first: &Tensor, widths: &[Tensor]) -> Tensor {
-    let excess = |width: &Tensor| (first * -GROWTH / width.clamp_min(1e-6) + 1.0).clamp_min(0.0);
+    let excess = |width: &Tensor| (width.clamp_min(1e-6) / (first * GROWTH)).log().clamp_min(0.0);
     let sum = widths.iter().map(excess).reduce(|a, b| a + b);
     sum.map_or_else(|| first.zeros_like(), |sum| sum / widths.len() as f64)
 }
@@ -162,4 +166,22 @@ pub fn certified(leads: &Tensor, labels: &Tensor) -> Tensor {
     let may_equal = classes.ge_tensor(&labels.unsqueeze(1));
     let wins = leads.gt(0.0).logical_or(&leads.eq(0.0).logical_and(&may_equal));
     wins.all_dim(1, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bounds that have grown a thousand times are narrowed by the same share as those that have grown ten times.
+    #[test]
+    fn bounds_are_pressed_on_however_wide_they_are() {
+        let share = |width: f32| {
+            let width = Tensor::from_slice(&[width]).set_requires_grad(true);
+            growth(&Tensor::from_slice(&[0.1f32]), &[width.shallow_clone()]).sum(Kind::Float).backward();
+            (&width * width.grad()).double_value(&[0])
+        };
+        assert!((share(100.0) - 1.0).abs() < 1e-6);
+        assert!((share(1.0) - 1.0).abs() < 1e-6);
+        assert_eq!(share(0.15), 0.0);
+    }
 }
