@@ -69,7 +69,8 @@ fn a_killed_training_ends_at_the_same_weights() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let recipe = root().join("recipes/signs-tiny-dq.toml").display().to_string();
-    let epochs = format!("train.epochs={}", 4 + kills);
+    // A slow machine is killed within the first epoch each time, a fast one within several.
+    let epochs = format!("train.epochs={}", 2 + kills / 2);
     let args = |out| {
         let attacked = "attacked.attack=\"fgsm\"";
         let fixed = ["train", &recipe, "--threads", "1", "--save-every", "1", "--set", &epochs, "--resume"];
