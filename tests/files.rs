@@ -2,7 +2,9 @@
 //! any bytes, and nothing is reported on nothing.
 #![cfg(unix)]
 
-use crate::run::{command, fails, json, ok, root};
+#[cfg(feature = "train")]
+use crate::run::json;
+use crate::run::{command, fails, ok, root};
 use ndarray::Array1;
 use ndarray_npy::{NpzReader, NpzWriter};
 use serde_json::Value;

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::run::{command, fails, json, root};
+#[cfg(feature = "train")]
 use dq_net::SplitMix64;
 use std::fs;
 use std::io::{BufRead, BufReader};
