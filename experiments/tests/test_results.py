@@ -94,6 +94,15 @@ class Results(unittest.TestCase):
         plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         self.assertIn("Nothing to be done", plan.stdout + plan.stderr)
 
+    @unittest.skipUnless(importlib.util.find_spec("snakemake"), "Snakemake is not installed: its plan is not looked at")
+    def test_trainings_go_on_whatever_they_had_saved(self):
+        folders = {folder for folder, cell in PLACES.values()}
+        missing = min(folder for folder in folders if not (RESULTS / folder).exists())
+        target = f"results/{SCALE}/{missing}/model.json"
+        command = [sys.executable, "-m", "snakemake", "-s", "experiments/Snakefile", "-n", "-p", "-c1", target]
+        plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        self.assertIn(" --resume ", plan.stdout + plan.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -215,6 +215,22 @@ fn a_run_starts_from_weights_of_a_file() {
     assert!(error.contains("cannot read") && error.contains("no.safetensors"), "{error}");
 }
 
+/// A run that was killed before it saved anything holds its recipe alone.
+#[test]
+fn a_run_that_saved_nothing_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = images(120, [8, 8, 3], 4);
+    let [whole, killed] = ["whole", "killed"].map(|name| folder.path().join(name));
+    fit(&recipe(&[]), &data, &whole, false).unwrap();
+    std::fs::create_dir(&killed).unwrap();
+    std::fs::copy(whole.join(RECIPE), killed.join(RECIPE)).unwrap();
+    let error = fit(&recipe(&[]), &data, &killed, false).unwrap_err().to_string();
+    assert!(error.contains("already holds a run: resume it"), "{error}");
+    fit(&recipe(&[]), &data, &killed, true).unwrap();
+    let [a, b] = [whole, killed].map(|run| std::fs::read(run.join(BEST)).unwrap());
+    assert!(a == b);
+}
+
 #[test]
 fn more_epochs_go_on_from_the_last_and_other_changes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
