@@ -234,3 +234,41 @@ pub fn exact_factor(gain: &Tensor, var: &Tensor) -> Tensor {
     let values = vector(gain).into_iter().zip(vector(var)).map(|(gain, var)| gain / (var + EPSILON).sqrt());
     Tensor::from_slice(&values.collect::<Vec<f64>>()).to_device(gain.device())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, normal};
+
+    fn drawn(shape: &[i64], seed: u64) -> Tensor {
+        let count: i64 = shape.iter().product();
+        let values: Vec<f64> = (0..count as u64).map(|k| normal(seed, Stream::Weights(0), k)).collect();
+        Tensor::from_slice(&values).to_kind(Kind::Float).reshape(shape)
+    }
+
+    /// Whatever is computed in few passes has the values and the gradients of what it stands for.
+    #[test]
+    fn fewer_passes_give_the_same() {
+        for shape in [&[6, 3, 4, 5][..], &[6, 3]] {
+            let found = |quick: bool| {
+                let inputs = [shape, &[3], &[3]].map(|shape| drawn(shape, 1).set_requires_grad(true));
+                let [x, gain, bias] = &inputs;
+                let dims = positions(x);
+                let (mean, var, line) = if quick {
+                    let (mean, var) = moments(x);
+                    (mean, var, fused_affine(x, gain, bias))
+                } else {
+                    let (mean, var) = (x.mean_dim(dims, false, Kind::Float), x.var_dim(dims, false, false));
+                    (mean, var, affine(x, gain, bias))
+                };
+                let parts = [mean * drawn(&[3], 2), var * drawn(&[3], 3), line * drawn(shape, 4)];
+                parts.iter().map(|part| part.sum(Kind::Float)).sum::<Tensor>().backward();
+                let gradients = inputs.iter().flat_map(|input| vector(&input.grad()));
+                parts.iter().flat_map(vector).chain(gradients).collect::<Vec<f64>>()
+            };
+            let (quick, plain) = (found(true), found(false));
+            assert_eq!(quick.len(), plain.len());
+            assert!(quick.iter().zip(&plain).all(|(a, b)| (a - b).abs() < 1e-4), "{shape:?}");
+        }
+    }
+}
