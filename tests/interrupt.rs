@@ -70,7 +70,7 @@ fn a_killed_training_ends_at_the_same_weights() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let recipe = root().join("recipes/signs-tiny-dq.toml").display().to_string();
-    // A slow machine is killed within the first epoch each time, a fast one within several.
+    // On a slow machine every kill falls into the first epoch, on a fast one they fall into several.
     let epochs = format!("train.epochs={}", 2 + kills / 2);
     let args = |out| {
         let attacked = "attacked.attack=\"fgsm\"";

@@ -36,6 +36,13 @@ def committed():
                 yield cell, path, path.stem
 
 
+def planned(*arguments):
+    """Returns what Snakemake says it would do."""
+    command = [sys.executable, "-m", "snakemake", "-s", "experiments/Snakefile", "-n", "-c1", *arguments]
+    plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return plan.stdout + plan.stderr
+
+
 class Results(unittest.TestCase):
     def test_the_page_is_what_the_results_say(self):
         page, _ = tabulate.page(RESULTS, SCALE, ROOT / "docs/results")
@@ -90,18 +97,14 @@ class Results(unittest.TestCase):
     def test_snakemake_makes_nothing_of_it_again(self):
         paths = [path for _, path, _ in committed()] + [*RESULTS.glob("*/*/plan.json"), *RESULTS.glob("*/*/norms.json")]
         targets = [str(path.relative_to(ROOT)) for path in paths] + ["figure3", "samples"]
-        command = [sys.executable, "-m", "snakemake", "-s", "experiments/Snakefile", "-n", "-c1", *targets]
-        plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        self.assertIn("Nothing to be done", plan.stdout + plan.stderr)
+        self.assertIn("Nothing to be done", planned(*targets))
 
     @unittest.skipUnless(importlib.util.find_spec("snakemake"), "Snakemake is not installed: its plan is not looked at")
     def test_trainings_go_on_whatever_they_had_saved(self):
-        folders = {folder for folder, cell in PLACES.values()}
-        missing = min(folder for folder in folders if not (RESULTS / folder).exists())
-        target = f"results/{SCALE}/{missing}/model.json"
-        command = [sys.executable, "-m", "snakemake", "-s", "experiments/Snakefile", "-n", "-p", "-c1", target]
-        plan = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        self.assertIn(" --resume ", plan.stdout + plan.stderr)
+        folder = min(folder for folder, _ in PLACES.values())
+        with tempfile.TemporaryDirectory() as empty:
+            plan = planned("-p", "--config", f"results={empty}", "--", f"{empty}/{SCALE}/{folder}/model.json")
+        self.assertIn(" --resume ", plan)
 
 
 if __name__ == "__main__":

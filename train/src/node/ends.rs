@@ -45,8 +45,8 @@ impl Ends {
     }
 
     /// Returns bounds of sums of products with weights, where `sums` computes them from `levels`: those of the
-    /// middle, and on both sides those of half the width with the `magnitudes` of the levels. It is the weights
-    /// that are halved, which are fewer.
+    /// middle, and on both sides those of half the width with the `magnitudes` of the levels. The
+    /// weights are halved and not the bounds, because they are fewer.
     pub fn sums(
         &self,
         (levels, magnitudes): (&Tensor, &Tensor),

@@ -121,13 +121,14 @@ impl Rescaled {
     }
 }
 
-/// Returns mean and population variance of each channel, with gradients, in as few passes over memory as their
-/// gradients allow: that of a libtorch mean divides every element, its variance is slow along channels.
+/// Returns mean and population variance of each channel, with gradients, in few passes over memory: the gradient
+/// of libtorch's own mean divides every element, and its variance is slow along channels.
 fn moments(input: &Tensor) -> (Tensor, Tensor) {
     let dims = positions(input);
     let share = input.size()[1] as f64 / input.numel() as f64;
     let mean = input.sum_dim_intlist(dims, false, Kind::Float) * share;
-    // The variance does not change with the mean. Of the two factors of a square one keeps its gradient, twice.
+    // The variance has no gradient by the mean. Both factors of a square have the same gradient: one of them is
+    // computed, and counts twice.
     let centred = input - mean.detach().reshape(along_channels(input));
     let var = (centred.detach() * centred).sum_dim_intlist(dims, false, Kind::Float) * share;
     (mean, &var * 2.0 - var.detach())
@@ -144,8 +145,8 @@ fn affine(x: &Tensor, gain: &Tensor, bias: &Tensor) -> Tensor {
     x * along(gain) + along(bias)
 }
 
-/// Returns gain·x + bias, per channel, of fp32 numbers: faster than [`affine`], as batch norm by a mean of 0 and
-/// a variance of 1.
+/// Returns gain·x + bias, per channel, of fp32 numbers. It is computed as a batch norm with mean 0 and variance 1,
+/// which is faster than [`affine`].
 fn fused_affine(x: &Tensor, gain: &Tensor, bias: &Tensor) -> Tensor {
     let (mean, var) = no_grad(|| (gain.zeros_like(), gain.ones_like()));
     x.batch_norm(Some(gain), Some(bias), Some(&mean), Some(&var), false, 0.0, 0.0, false)

@@ -92,8 +92,8 @@ impl Quantizer {
         levels
     }
 
-    /// Returns `z` between 0 and the ceiling, in sixths of the ceiling: the gradient of ReLU6 is one pass over
-    /// memory, and that of a clamp is four.
+    /// Returns `z` between 0 and the ceiling, in sixths of the ceiling. It is computed by ReLU6, whose gradient
+    /// takes one pass over memory; the gradient of a clamp takes four.
     fn sixths(&self, z: &Tensor) -> Tensor {
         if self.ceiling == 6.0 { z.relu6() } else { (z * (6.0 / self.ceiling)).relu6() }
     }
@@ -101,8 +101,8 @@ impl Quantizer {
     fn clipped(&self, z: &Tensor, ceiling: Option<&Tensor>) -> Tensor {
         match ceiling {
             Some(c) => z.clamp_min(0.0).minimum(&learned(c).to_kind(z.kind())),
-            None if self.ceiling == 6.0 => z.relu6(),
-            None => self.sixths(z) * (self.ceiling / 6.0),
+            None if self.activation == Activation::Relu6 => z.relu6(),
+            None => z.clamp(0.0, self.ceiling),
         }
     }
 }
